@@ -1,1 +1,59 @@
-export {};
+#!/usr/bin/env node
+/**
+ * `tortie`: one program, one subcommand per process or question. Only the module of the subcommand that was asked for is
+ * loaded, so that `tortie bgp summary` does not pay for a Kubernetes client.
+ *
+ * Exit codes: 0 done; 1 the answer is no, or the work failed; 2 the command line is wrong.
+ */
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { UserError } from './errors.js';
+
+interface Area {
+  readonly name: string;
+  readonly load: () => Promise<(program: Command) => void>;
+}
+
+const areas: readonly Area[] = [
+  { name: 'agent', load: async () => (await import('./commands/agent.js')).registerAgentCommand },
+  { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
+  { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
+  { name: 'ipam', load: async () => (await import('./commands/ipam.js')).registerIpamCommand },
+  { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
+  { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
+  { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },
+];
+
+async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command('tortie')
+    .description('A BGP-routed underlay network for Kubernetes')
+    .version(version(), '-V, --version')
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError('(add --help for usage)');
+  const asked = areas.filter((area) => area.name === argv[0]);
+  for (const area of asked.length > 0 ? asked : areas) {
+    const register = await area.load();
+    register(program);
+  }
+  for (const command of everyCommand(program)) command.exitOverride();
+  await program.parseAsync(argv, { from: 'user' });
+}
+
+const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else if (error instanceof UserError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+});
