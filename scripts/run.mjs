@@ -6,7 +6,7 @@
  *
  * Every step looks first and does nothing when there is nothing to do, so a second run starts within seconds.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -135,5 +135,7 @@ checkMachine(name === 'test' ? 'npm test' : `npm run ${name}`);
 installPackages(name);
 installModules();
 build();
-const child = spawnSync(process.execPath, command(args), { cwd: root, stdio: 'inherit' });
-process.exit(child.status ?? 1);
+// Ctrl-C reaches the whole foreground group: the command cleans up, this process only waits for it.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
+const child = spawn(process.execPath, command(args), { cwd: root, stdio: 'inherit' });
+child.on('exit', (code) => process.exit(code ?? 1));
