@@ -1,0 +1,51 @@
+/**
+ * Address pools (projectcalico.org/v3 IPPool, IPReservation) and Tortie's own block claims (tortie.dev/v1alpha1
+ * IPAMBlock), all cluster-scoped. Types only.
+ */
+import type { KubeObject } from './meta.js';
+
+export interface IPPool extends KubeObject {
+  readonly spec: IPPoolSpec;
+}
+
+export interface IPPoolSpec {
+  readonly cidr: string;
+  /** Default 26 for IPv4, 122 for IPv6. */
+  readonly blockSize?: number;
+  /** Masquerade what leaves the pools; default false. */
+  readonly natOutgoing?: boolean;
+  /** No new addresses from here; default false. */
+  readonly disabled?: boolean;
+  /** Default false. */
+  readonly disableBGPExport?: boolean;
+  /** Calico selectors; both must match; default all(). */
+  readonly nodeSelector?: string;
+  readonly namespaceSelector?: string;
+  /** Default [Workload, Tunnel]. */
+  readonly allowedUses?: readonly ('Workload' | 'Tunnel' | 'LoadBalancer')[];
+  /** Default Automatic; from a Manual pool addresses come only on request. */
+  readonly assignmentMode?: 'Automatic' | 'Manual';
+  /** Default Never. Tortie routes without overlay: anything else is reported as unsupported. */
+  readonly ipipMode?: 'Never' | 'Always' | 'CrossSubnet';
+  readonly vxlanMode?: 'Never' | 'Always' | 'CrossSubnet';
+}
+
+export interface IPReservation extends KubeObject {
+  readonly spec: { readonly reservedCIDRs?: readonly string[] };
+}
+
+/**
+ * One block of addresses and the node that owns it. Creating the object is the claim: its name is made from the CIDR, so
+ * of two nodes that want one block, the API server refuses the second with 409 AlreadyExists.
+ */
+export interface IPAMBlock extends KubeObject {
+  readonly spec: IPAMBlockSpec;
+}
+
+export interface IPAMBlockSpec {
+  readonly cidr: string;
+  /** Name of the owning node. */
+  readonly node: string;
+  /** Name of the IPPool it is cut from. */
+  readonly pool: string;
+}

@@ -1,0 +1,39 @@
+/**
+ * tortie.dev/v1alpha1 NodeStatus: what the agent of one node reports. Cluster-scoped, named like its node; everything is
+ * under the status subresource. Types only.
+ */
+import type { Condition, KubeObject } from './meta.js';
+
+export interface NodeStatus extends KubeObject {
+  readonly spec?: Readonly<Record<string, never>>;
+  readonly status?: NodeStatusStatus;
+}
+
+export interface NodeStatusStatus {
+  /** Ready, BGPReady, PolicyReady, IPAMReady, Degraded... */
+  readonly conditions?: readonly Condition[];
+  readonly agent?: { readonly version?: string; readonly startedAt?: string };
+  readonly bgp?: NodeBgpStatus;
+  /** Blocks this node owns, CIDRs. */
+  readonly blocks?: readonly string[];
+}
+
+export interface NodeBgpStatus {
+  readonly asNumber?: number;
+  readonly routerId?: string;
+  readonly peers?: readonly NodeBgpPeerStatus[];
+}
+
+export interface NodeBgpPeerStatus {
+  readonly name?: string;
+  readonly address: string;
+  readonly asNumber?: number;
+  /** RFC 4271 state: Idle, Connect, Active, OpenSent, OpenConfirm, Established. */
+  readonly state: string;
+  /** RFC 3339: when the state was entered. */
+  readonly since?: string;
+  readonly receivedPrefixes?: number;
+  readonly advertisedPrefixes?: number;
+  /** The last error sent or received, in words. */
+  readonly lastError?: string;
+}
