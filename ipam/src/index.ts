@@ -1,1 +1,5 @@
-export {};
+export * from './pool.js';
+export * from './block-store.js';
+export * from './journal.js';
+export * from './allocator.js';
+export * from './claim.js';

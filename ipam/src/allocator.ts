@@ -1,0 +1,305 @@
+/**
+ * Hands out the addresses of the node's own blocks, from memory, with the journal behind every answer.
+ *
+ * Way of an address: free -> assigned (journalled before the answer) -> resting (FIFO, for the cool-down) -> free. An owner
+ * (container id and interface) asks once; asking again gets the same addresses, so an ADD that was cut off can be repeated.
+ * No call to the block store happens here: `wantsBlock` says when the next one should be claimed, ahead of need, and whoever
+ * runs the loop claims it and calls `addBlock` once the store has it.
+ *
+ * Memory changes before the journal is appended to, never after: a compaction may read memory at any moment, and the order of
+ * appends is the order of the changes. What a failed append leaves behind is moot, because the journal then refuses for good.
+ *
+ * Not here: which pool a pod may use (the caller passes pool names), claiming (claim.ts), and who is still alive (`owners`
+ * lists what a caller may compare with reality and `release`).
+ */
+import { addressAt, containsAddress, formatAddress, formatPrefix, parseAddress, parsePrefix, sizeOf, type Family, type IpPrefix } from 'node-bgp/address';
+import { Journal, type JournalEntry, type Owner } from './journal.js';
+
+export interface OwnBlock {
+  readonly prefix: IpPrefix;
+  readonly pool: string;
+}
+
+export interface AssignRequest {
+  readonly owner: Owner;
+  /** One address of each. */
+  readonly families: readonly Family[];
+  /** Names of pools that may serve, in order of preference. */
+  readonly pools: readonly string[];
+}
+
+/** No address can be had now; `family` lacks one. */
+export class NoAddressError extends Error {
+  override readonly name = 'NoAddressError';
+
+  constructor(message: string, readonly family: Family) {
+    super(message);
+  }
+}
+
+export interface AllocatorOptions {
+  readonly journalPath: string;
+  /** How long a released address rests before it is given to somebody else; default 30 s. */
+  readonly coolDown?: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly onCompactionFailed?: (error: unknown) => void;
+}
+
+interface BlockState extends OwnBlock {
+  readonly size: number;
+  /** Lowest offset never given out since the process started. */
+  nextOffset: number;
+  /** Offsets that are free below nextOffset, oldest first. */
+  readonly free: number[];
+  /** Offset -> when it was released; insertion order is release order. */
+  readonly resting: Map<number, number>;
+  /** BOUNDED by the size of the block. */
+  readonly assigned: Set<number>;
+}
+
+const DEFAULT_COOL_DOWN = 30_000;
+
+const ownerKey = (containerId: string, interfaceName: string): string => `${containerId}/${interfaceName}`;
+
+/** The scan of nextOffset finds the offsets that it has not passed yet by itself. */
+function setFree(block: BlockState, offset: number): void {
+  if (offset < block.nextOffset) block.free.push(offset);
+}
+
+export class Allocator {
+  private readonly blocks = new Map<string, BlockState>();
+  private readonly ownerOf = new Map<string, Owner>();
+  private readonly addressesOf = new Map<string, Set<string>>();
+  private readonly coolDown: number;
+  private journal: Journal | undefined;
+
+  private constructor(private readonly options: AllocatorOptions) {
+    this.coolDown = options.coolDown ?? DEFAULT_COOL_DOWN;
+  }
+
+  /** Restores what the journal says. @throws JournalError */
+  static async open(options: AllocatorOptions): Promise<Allocator> {
+    const allocator = new Allocator(options);
+    allocator.journal = await Journal.open(options.journalPath, {
+      replay: (entry) => allocator.replay(entry),
+      living: () => allocator.living(),
+      ...(options.onCompactionFailed === undefined ? {} : { onCompactionFailed: options.onCompactionFailed }),
+    });
+    return allocator;
+  }
+
+  async close(): Promise<void> {
+    await this.journal?.close();
+  }
+
+  /** Blocks this node may use, as last recorded. */
+  ownBlocks(): readonly OwnBlock[] {
+    return [...this.blocks.values()].map(({ prefix, pool }) => ({ prefix, pool }));
+  }
+
+  /** A block the store says is ours; knowing it already is no error. */
+  async addBlock(block: OwnBlock): Promise<void> {
+    const cidr = formatPrefix(block.prefix);
+    if (this.blocks.has(cidr)) return;
+    this.insertBlock(block);
+    await this.append([{ op: 'block', cidr, pool: block.pool }]);
+  }
+
+  /** Forgets a block. Its assigned addresses stay known to their owners until these release them. */
+  async removeBlock(prefix: IpPrefix): Promise<void> {
+    const cidr = formatPrefix(prefix);
+    if (!this.blocks.delete(cidr)) return;
+    await this.append([{ op: 'unblock', cidr }]);
+  }
+
+  /** Every owner with its addresses. */
+  owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
+    const owners = new Map<string, Owner>();
+    for (const owner of this.ownerOf.values()) owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
+    return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
+  }
+
+  addressesOfOwner(containerId: string, interfaceName: string): readonly string[] {
+    return [...(this.addressesOf.get(ownerKey(containerId, interfaceName)) ?? [])];
+  }
+
+  /**
+   * One address of each family, on disk before the promise resolves. All or nothing.
+   * @throws NoAddressError when a family has none left in these pools; JournalError when the disk refuses
+   */
+  async assign(request: AssignRequest): Promise<readonly string[]> {
+    const held = this.addressesOfOwner(request.owner.containerId, request.owner.interfaceName);
+    const missing = request.families.filter((family) => !held.some((address) => parseAddress(address).family === family));
+    const taken: string[] = [];
+    try {
+      for (const family of missing) taken.push(this.take(family, request.pools, request.owner));
+      await this.append(taken.map((address) => ({ op: 'assign', address, owner: request.owner })));
+    } catch (error) {
+      for (const address of taken) this.putBack(address);
+      throw error;
+    }
+    return [...held, ...taken];
+  }
+
+  /** Gives back all an owner holds; they rest before reuse. Returns the addresses; none when the owner is unknown. */
+  async release(containerId: string, interfaceName: string): Promise<readonly string[]> {
+    const addresses = this.addressesOfOwner(containerId, interfaceName);
+    const at = this.options.now();
+    for (const address of addresses) this.putToRest(address, at);
+    await this.append(addresses.map((address) => ({ op: 'release', address, at })));
+    return addresses;
+  }
+
+  /**
+   * Does this family want one more block of these pools? True when less than a quarter of a block is free, so that the next is
+   * there before it is needed.
+   */
+  wantsBlock(family: Family, pools: readonly string[]): boolean {
+    let free = 0;
+    let quarter = 1;
+    for (const block of this.blocksOf(family, pools)) {
+      free += block.size - block.assigned.size;
+      quarter = Math.max(quarter, Math.floor(block.size / 4));
+    }
+    return free < quarter;
+  }
+
+  /** Counts of one block, or undefined when it is not ours. */
+  usageOf(cidr: string): { readonly size: number; readonly assigned: number; readonly resting: number } | undefined {
+    const block = this.blocks.get(cidr);
+    return block && { size: block.size, assigned: block.assigned.size, resting: block.resting.size };
+  }
+
+  private *blocksOf(family: Family, pools: readonly string[]): Generator<BlockState> {
+    for (const pool of pools)
+      for (const block of this.blocks.values()) if (block.pool === pool && block.prefix.family === family) yield block;
+  }
+
+  /** Takes the longest free address; one still resting only when nothing else is left in any block. */
+  private take(family: Family, pools: readonly string[], owner: Owner): string {
+    for (const mayBeResting of [false, true]) {
+      for (const block of this.blocksOf(family, pools)) {
+        const offset = this.takeOffset(block, mayBeResting);
+        if (offset === undefined) continue;
+        const address = formatAddress(addressAt(block.prefix, offset));
+        this.record(address, owner);
+        return address;
+      }
+    }
+    throw this.noAddress(family, pools);
+  }
+
+  private takeOffset(block: BlockState, mayBeResting: boolean): number | undefined {
+    const now = this.options.now();
+    for (const [offset, at] of block.resting) {
+      if (now - at < this.coolDown && !mayBeResting) break;
+      block.resting.delete(offset);
+      setFree(block, offset);
+      if (mayBeResting) break;
+    }
+    while (block.nextOffset < block.size) {
+      const offset = block.nextOffset++;
+      if (!block.assigned.has(offset) && !block.resting.has(offset)) return offset;
+    }
+    return block.free.shift();
+  }
+
+  private noAddress(family: Family, pools: readonly string[]): NoAddressError {
+    const blocks = [...this.blocksOf(family, pools)];
+    const names = pools.map((pool) => `"${pool}"`).join(', ');
+    const total = blocks.reduce((sum, block) => sum + block.size, 0);
+    const why = pools.length === 0 ? 'no pool of this family may serve the pod'
+      : blocks.length === 0 ? 'this node owns no block of it yet'
+      : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use`;
+    return new NoAddressError(`Cannot assign an IPv${family} address${pools.length === 0 ? '' : ` from pool ${names}`}: ${why}`, family);
+  }
+
+  private record(address: string, owner: Owner): void {
+    const key = ownerKey(owner.containerId, owner.interfaceName);
+    this.ownerOf.set(address, owner);
+    const addresses = this.addressesOf.get(key) ?? new Set();
+    addresses.add(address);
+    this.addressesOf.set(key, addresses);
+    const [block, offset] = this.locate(address);
+    block?.assigned.add(offset);
+  }
+
+  private forget(address: string): readonly [BlockState | undefined, number] {
+    const owner = this.ownerOf.get(address);
+    this.ownerOf.delete(address);
+    if (owner !== undefined) {
+      const key = ownerKey(owner.containerId, owner.interfaceName);
+      const addresses = this.addressesOf.get(key);
+      addresses?.delete(address);
+      if (addresses?.size === 0) this.addressesOf.delete(key);
+    }
+    const located = this.locate(address);
+    located[0]?.assigned.delete(located[1]);
+    return located;
+  }
+
+  /** An assignment that never reached the disk. */
+  private putBack(address: string): void {
+    const [block, offset] = this.forget(address);
+    if (block !== undefined) setFree(block, offset);
+  }
+
+  private putToRest(address: string, at: number): void {
+    const [block, offset] = this.forget(address);
+    if (block === undefined) return;
+    block.resting.delete(offset);
+    block.resting.set(offset, at);
+  }
+
+  private locate(address: string): readonly [BlockState | undefined, number] {
+    const parsed = parseAddress(address);
+    for (const block of this.blocks.values())
+      if (containsAddress(block.prefix, parsed)) return [block, Number(parsed.value - block.prefix.value)];
+    return [undefined, -1];
+  }
+
+  private insertBlock(block: OwnBlock): void {
+    const cidr = formatPrefix(block.prefix);
+    if (this.blocks.has(cidr)) return;
+    const state: BlockState = { ...block, size: Number(sizeOf(block.prefix)), nextOffset: 0, free: [], resting: new Map(), assigned: new Set() };
+    this.blocks.set(cidr, state);
+    // A block may come back (an API server restored from backup) while its addresses are still in use.
+    for (const address of this.ownerOf.keys()) {
+      const parsed = parseAddress(address);
+      if (containsAddress(block.prefix, parsed)) state.assigned.add(Number(parsed.value - block.prefix.value));
+    }
+  }
+
+  private replay(entry: JournalEntry): void {
+    switch (entry.op) {
+      case 'block':
+        this.insertBlock({ prefix: parsePrefix(entry.cidr), pool: entry.pool });
+        return;
+      case 'unblock':
+        this.blocks.delete(entry.cidr);
+        return;
+      case 'assign':
+        this.locate(entry.address)[0]?.resting.delete(this.locate(entry.address)[1]);
+        this.record(entry.address, entry.owner);
+        return;
+      case 'release':
+        this.putToRest(entry.address, entry.at);
+    }
+  }
+
+  private living(): readonly JournalEntry[] {
+    const entries: JournalEntry[] = [];
+    for (const [cidr, { pool }] of this.blocks) entries.push({ op: 'block', cidr, pool });
+    for (const [address, owner] of this.ownerOf) entries.push({ op: 'assign', address, owner });
+    for (const block of this.blocks.values())
+      for (const [offset, at] of block.resting)
+        if (this.options.now() - at < this.coolDown) entries.push({ op: 'release', address: formatAddress(addressAt(block.prefix, offset)), at });
+    return entries;
+  }
+
+  private append(entries: readonly JournalEntry[]): Promise<void> {
+    if (this.journal === undefined) throw new Error('The allocator is used before it was opened');
+    return this.journal.append(entries);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Address pools: what an operator sets aside for pods, cut into blocks.
+ *
+ * A block is the unit a node owns and advertises: /26 and /122 by default, 64 addresses each. Which block a node tries first
+ * is spread by a hash of its name, so that nodes that boot together do not all fight for the first block of the pool.
+ */
+import IPCIDR from 'ip-cidr';
+import { createHash } from 'node:crypto';
+import {
+  addressAt, bitsOf, formatPrefix, prefixOf, prefixesOverlap, sizeOf, tryParsePrefix, type Family, type IpPrefix,
+} from 'node-bgp/address';
+
+export interface Pool {
+  readonly name: string;
+  readonly prefix: IpPrefix;
+  /** Prefix length of its blocks. */
+  readonly blockLength: number;
+  /** No new blocks or addresses; those in use stay. */
+  readonly isDisabled: boolean;
+}
+
+/** A pool as its author wrote it. */
+export interface PoolInput {
+  readonly name: string;
+  readonly cidr: string;
+  /** Default 26, or 122 for IPv6. */
+  readonly blockSize?: number;
+  readonly disabled?: boolean;
+}
+
+export interface PoolProblem {
+  readonly pool: string;
+  readonly field: string;
+  readonly message: string;
+}
+
+export const DEFAULT_BLOCK_LENGTH: Readonly<Record<Family, number>> = { 4: 26, 6: 122 };
+
+/** Calico's limits: a block holds 1 to 4096 addresses. */
+const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 20, 6: 116 };
+
+/**
+ * Checks pools alone and against each other. A wrong pool is left out and named; of two that overlap the one whose name
+ * sorts first stays, so that every node decides alike.
+ */
+export function parsePools(inputs: readonly PoolInput[]): { readonly pools: readonly Pool[]; readonly problems: readonly PoolProblem[] } {
+  const pools: Pool[] = [];
+  const problems: PoolProblem[] = [];
+  for (const input of [...inputs].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const parsed = parsePool(input);
+    if ('message' in parsed) {
+      problems.push(parsed);
+      continue;
+    }
+    const other = pools.find((pool) => prefixesOverlap(pool.prefix, parsed.prefix));
+    if (other === undefined) pools.push(parsed);
+    else problems.push({ pool: input.name, field: 'spec.cidr', message: `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of pool "${other.name}"` });
+  }
+  return { pools, problems };
+}
+
+function parsePool(input: PoolInput): Pool | PoolProblem {
+  const problem = (field: string, why: string): PoolProblem => ({ pool: input.name, field, message: `Cannot use pool "${input.name}": ${field} ${why}` });
+  const prefix = IPCIDR.isValidCIDR(input.cidr) ? tryParsePrefix(input.cidr) : undefined;
+  if (prefix === undefined) return problem('spec.cidr', `is "${input.cidr}"; expected CIDR notation such as 10.65.0.0/16 or fd00:65::/48`);
+  const blockLength = input.blockSize ?? Math.max(DEFAULT_BLOCK_LENGTH[prefix.family], prefix.length);
+  const [shortest, longest] = [SHORTEST_BLOCK[prefix.family], bitsOf(prefix.family)];
+  if (!Number.isInteger(blockLength) || blockLength < shortest || blockLength > longest)
+    return problem('spec.blockSize', `is ${blockLength}; expected ${shortest} to ${longest}`);
+  if (blockLength < prefix.length) return problem('spec.blockSize', `is ${blockLength}, larger than the pool itself; expected ${prefix.length} to ${longest}`);
+  return { name: input.name, prefix, blockLength, isDisabled: input.disabled === true };
+}
+
+/** Number of blocks in a pool. */
+export const blockCountOf = (pool: Pool): bigint => 1n << BigInt(pool.blockLength - pool.prefix.length);
+
+/** How many blocks to look at before giving a pool up as full; an IPv6 pool may have more than anybody can own. */
+const MOST_CANDIDATES = 1n << 20n;
+
+/**
+ * Blocks of a pool a node might claim, in the order it should try: from a start that its name decides, once around, without
+ * those taken. `taken` holds canonical prefixes ("10.65.0.0/26") of blocks in the store.
+ */
+export function* freeBlocks(pool: Pool, node: string, taken: ReadonlySet<string>): Generator<IpPrefix> {
+  const count = blockCountOf(pool);
+  const start = BigInt(`0x${createHash('sha256').update(node).digest('hex').slice(0, 16)}`) % count;
+  const size = sizeOf({ ...pool.prefix, length: pool.blockLength });
+  const most = count < MOST_CANDIDATES ? count : MOST_CANDIDATES;
+  for (let i = 0n; i < most; i++) {
+    const block = prefixOf(addressAt(pool.prefix, ((start + i) % count) * size), pool.blockLength);
+    if (!taken.has(formatPrefix(block))) yield block;
+  }
+}
+
+/** The pool that a block was cut from, by containment. */
+export const poolOf = (pools: readonly Pool[], block: IpPrefix): Pool | undefined =>
+  pools.find((pool) => pool.blockLength === block.length && prefixesOverlap(pool.prefix, block));
+

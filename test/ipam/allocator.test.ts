@@ -1,0 +1,160 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parsePrefix } from 'node-bgp/address';
+import { Allocator, JournalError, NoAddressError, type Owner } from '@tortie/ipam';
+
+const owner = (containerId: string): Owner => ({ containerId, interfaceName: 'eth0', namespace: 'default', pod: containerId });
+
+describe('ipam/allocator', () => {
+  let directory: string;
+  let now: number;
+  const path = (): string => join(directory, 'ipam.journal');
+  const open = (journalPath = path()): Promise<Allocator> => Allocator.open({ journalPath, coolDown: 1000, now: () => now });
+  const assign = (allocator: Allocator, id: string): Promise<readonly string[]> => allocator.assign({ owner: owner(id), families: [4, 6], pools: ['v4', 'v6'] });
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'tortie-ipam-'));
+    now = 1_000_000;
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  async function withBlocks(length4 = 30, length6 = 126): Promise<Allocator> {
+    const allocator = await open();
+    await allocator.addBlock({ prefix: parsePrefix(`10.65.0.0/${length4}`), pool: 'v4' });
+    await allocator.addBlock({ prefix: parsePrefix(`fd00::/${length6}`), pool: 'v6' });
+    return allocator;
+  }
+
+  it('assigns both families, and the same again to the same owner', async () => {
+    const allocator = await withBlocks();
+    expect(await assign(allocator, 'a')).to.deep.equal(['10.65.0.0', 'fd00::']);
+    expect(await assign(allocator, 'a')).to.deep.equal(['10.65.0.0', 'fd00::']);
+    expect(await assign(allocator, 'b')).to.deep.equal(['10.65.0.1', 'fd00::1']);
+    await allocator.close();
+  });
+
+  it('gives nothing at all when one family has nothing left', async () => {
+    const allocator = await withBlocks(30, 127);
+    await assign(allocator, 'a');
+    await assign(allocator, 'b');
+    const error = await assign(allocator, 'c').catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(NoAddressError);
+    expect(String(error)).to.include('Cannot assign an IPv6 address from pool "v4", "v6": all 2 addresses of this node\'s 1 block are in use');
+    expect(allocator.usageOf('10.65.0.0/30')?.assigned).to.equal(2);
+    await allocator.close();
+  });
+
+  it('lets an address rest, and takes the longest rested first', async () => {
+    const allocator = await withBlocks();
+    for (const id of ['a', 'b', 'c']) await assign(allocator, id);
+    await allocator.release('b', 'eth0');
+    await allocator.release('a', 'eth0');
+    expect((await assign(allocator, 'd'))[0]).to.equal('10.65.0.3');
+    now += 2000;
+    expect((await assign(allocator, 'e'))[0]).to.equal('10.65.0.1');
+    expect((await assign(allocator, 'f'))[0]).to.equal('10.65.0.0');
+    await allocator.close();
+  });
+
+  it('reuses a resting address rather than refuse a pod', async () => {
+    const allocator = await withBlocks(32, 128);
+    await assign(allocator, 'a');
+    await allocator.release('a', 'eth0');
+    expect((await assign(allocator, 'b'))[0]).to.equal('10.65.0.0');
+    await allocator.close();
+  });
+
+  it('asks for a block before the last address is gone', async () => {
+    const allocator = await withBlocks(29);
+    expect(allocator.wantsBlock(4, ['v4'])).to.equal(false);
+    for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await allocator.assign({ owner: owner(id), families: [4], pools: ['v4'] });
+    expect(allocator.wantsBlock(4, ['v4'])).to.equal(true);
+    expect(allocator.wantsBlock(4, ['other'])).to.equal(true);
+    await allocator.close();
+  });
+
+  it('survives a kill: what was answered is there, a torn last line is not', async () => {
+    const allocator = await withBlocks();
+    await assign(allocator, 'a');
+    copyFileSync(path(), `${path()}.crash`);
+    appendFileSync(`${path()}.crash`, '{"op":"assign","address":"10.65.0.1","ow');
+    const second = await open(`${path()}.crash`);
+    expect(second.owners().map((entry) => entry.addresses)).to.deep.equal([['10.65.0.0', 'fd00::']]);
+    expect(await assign(second, 'b')).to.deep.equal(['10.65.0.1', 'fd00::1']);
+    await second.close();
+    const third = await open(`${path()}.crash`);
+    expect(third.owners()).to.have.length(2);
+    await third.close();
+    await allocator.close();
+    expect(statSync(path()).mode & 0o777).to.equal(0o600);
+  });
+
+  it('refuses a journal that is damaged in the middle, naming the line', async () => {
+    writeFileSync(path(), '{"op":"block","cidr":"10.0.0.0/26","pool":"v4"}\nrubbish\n{"op":"unblock","cidr":"10.0.0.0/26"}\n');
+    const error = await open().catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(JournalError);
+    expect(String(error)).to.include('line 2 is not JSON');
+  });
+
+  it('rewrites a journal of mostly dead lines and loses nothing by it', async function () {
+    this.timeout(60_000);
+    const allocator = await withBlocks(26, 122);
+    await assign(allocator, 'keeper');
+    const churn = async (id: string): Promise<void> => {
+      for (let i = 0; i < 60; i++) {
+        await assign(allocator, id);
+        await allocator.release(id, 'eth0');
+        now += 5000;
+      }
+    };
+    await Promise.all(Array.from({ length: 20 }, (_, i) => churn(`c${i}`)));
+    const owners = allocator.owners();
+    await allocator.close();
+    expect(readFileSync(path(), 'utf8').split('\n').length).to.be.lessThan(4200);
+    const again = await open();
+    expect(again.owners()).to.deep.equal(owners);
+    expect(again.ownBlocks()).to.have.length(2);
+    await again.close();
+  });
+
+  it('never gives one address to two owners, whatever happens and however often it restarts', async function () {
+    this.timeout(120_000);
+    const step = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ do: fc.constant('assign' as const), id: fc.integer({ min: 0, max: 9 }) }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('release' as const), id: fc.integer({ min: 0, max: 9 }) }) },
+      fc.record({ do: fc.constant('wait' as const), id: fc.integer({ min: 0, max: 1500 }) }),
+      fc.record({ do: fc.constant('restart' as const), id: fc.constant(0) }),
+    );
+    let run = 0;
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const file = join(directory, `run${run++}`);
+      let allocator = await open(file);
+      await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/29'), pool: 'v4' });
+      const held = new Map<string, string>();
+      for (const { do: what, id } of steps) {
+        const name = `c${id}`;
+        if (what === 'wait') now += id;
+        else if (what === 'restart') {
+          await allocator.close();
+          allocator = await open(file);
+        } else if (what === 'release') {
+          await allocator.release(name, 'eth0');
+          held.delete(name);
+        } else {
+          const got = await allocator.assign({ owner: owner(name), families: [4], pools: ['v4'] }).catch((error: unknown) => {
+            if (error instanceof NoAddressError) return [];
+            throw error;
+          });
+          if (got.length === 0) expect(held.size, 'refused although something is free').to.equal(8);
+          else held.set(name, got[0] ?? '');
+        }
+        expect(new Set(held.values()).size).to.equal(held.size);
+        expect(allocator.owners().length).to.equal(held.size);
+      }
+      await allocator.close();
+    }), { numRuns: 60 });
+  });
+});
