@@ -1,0 +1,3 @@
+/** The RIB: Adj-RIB-In, decision, Loc-RIB, Adj-RIB-Out and the forwarding table (RFC 4271 section 3.2). */
+export * from './contract.js';
+export * from './policy.js';

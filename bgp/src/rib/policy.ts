@@ -1,0 +1,53 @@
+/**
+ * What the RIB asks of an import or export policy.
+ *
+ * Policy runs once per attribute set and peer (import) or update group (export), not once per prefix: the answer is cached.
+ * So a policy says beforehand whether its answer can depend on the prefix (prefix lists, tags); only then is it asked again for
+ * each prefix. Attributes are parsed only if the policy looks at them.
+ */
+import type { Family, IpAddress, IpPrefix } from '../address.js';
+import type { PathAttributes } from '../codec/attribute.js';
+
+/** The route a policy judges. Getters are computed on first use. */
+export interface PolicyRoute {
+  readonly family: Family;
+  /** Only when the policy said `dependsOnPrefix`. */
+  readonly prefix: IpPrefix | undefined;
+  /** Tags of a prefix of our own; empty for learned ones. Only when the policy said `dependsOnPrefix`. */
+  readonly tags: readonly string[];
+  readonly source: 'local' | 'ebgp' | 'ibgp';
+  readonly attributes: PathAttributes;
+  readonly nextHop: IpAddress | undefined;
+  /** Name, address and interface of the peer the route was learned from; undefined for our own. */
+  readonly from: PolicyPeer | undefined;
+  /** The peer it is going to; undefined on import. Peers of one update group are equal in all a policy may see. */
+  readonly to: PolicyPeer | undefined;
+}
+
+export interface PolicyPeer {
+  readonly name: string;
+  readonly address: IpAddress;
+  readonly remoteAs: number;
+  readonly interfaceName: string | undefined;
+}
+
+export type PolicyVerdict =
+  | { readonly type: 'reject' }
+  | {
+      readonly type: 'accept';
+      /** Absent: unchanged. Identity matters: an equal but new object costs an encoding. */
+      readonly attributes?: PathAttributes;
+      readonly nextHop?: IpAddress;
+      readonly weight?: number;
+      /** Kernel metric. */
+      readonly metric?: number;
+    };
+
+export interface RoutePolicy {
+  /** Two policies with the same key do the same; peers whose keys are equal share an update group. */
+  readonly key: string;
+  readonly dependsOnPrefix: boolean;
+  /** Does it look at name, address, AS or interface of the receiving peer? Then that peer gets an update group of its own. */
+  readonly dependsOnPeer: boolean;
+  judge(route: PolicyRoute): PolicyVerdict;
+}
