@@ -1,0 +1,50 @@
+/**
+ * Where resources live, as the rest of Tortie sees it: watch a kind, and a handful of writes.
+ *
+ * Adapters: Kubernetes (kubernetes-datastore.ts). All speak in the types of ../api; a sink hears of every object once, then of
+ * every change, and after `synced` has the whole. Adapters survive the loss of their server by themselves and never send
+ * a sink half a list.
+ */
+import type { KindName, ObjectOf } from '../api/kinds.js';
+
+export interface WatchSink<K extends KindName> {
+  upsert(kind: K, object: ObjectOf[K]): void;
+  delete(kind: K, object: ObjectOf[K]): void;
+  /** All objects of the first list have been delivered. Called once. */
+  synced(kind: K): void;
+  /** The connection to this kind's source changed; `problem` is absent when it is well. */
+  health(kind: K, problem: string | undefined): void;
+}
+
+export interface WatchOptions {
+  readonly namespace?: string;
+  /** "spec.nodeName=node1". */
+  readonly fieldSelector?: string;
+}
+
+export interface Watch {
+  stop(): void;
+}
+
+/** The server understood and said no. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+
+  /** @param status HTTP status; @param reason Kubernetes' machine-readable word, "AlreadyExists". */
+  constructor(message: string, readonly status: number, readonly reason: string) {
+    super(message);
+  }
+}
+
+export interface Datastore {
+  watch<K extends KindName>(kind: K, sink: WatchSink<K>, options?: WatchOptions): Watch;
+  list<K extends KindName>(kind: K): Promise<readonly ObjectOf[K][]>;
+  /** Undefined when there is none. */
+  get<K extends KindName>(kind: K, name: string, namespace?: string): Promise<ObjectOf[K] | undefined>;
+  /** @throws ApiError 409 AlreadyExists */
+  create<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
+  /** Replaces the status of an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
+  replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
+  /** No error when it is gone already. `uid`: only that incarnation. */
+  delete<K extends KindName>(kind: K, name: string, options?: { readonly namespace?: string; readonly uid?: string }): Promise<void>;
+}

@@ -1,0 +1,51 @@
+/** The Kubernetes adapter: reflectors for reading, plain requests for writing. */
+import { apiVersionOf, kinds, resourcePath, type KindName, type ObjectOf } from '../api/kinds.js';
+import type { KubeList } from '../api/meta.js';
+import { ApiError, type Datastore, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
+import type { KubernetesClient } from './kubernetes-client.js';
+import { Reflector } from './reflector.js';
+
+const JSON_TYPE = 'application/json';
+
+export class KubernetesDatastore implements Datastore {
+  constructor(private readonly client: KubernetesClient) {}
+
+  watch<K extends KindName>(kind: K, sink: WatchSink<K>, options: WatchOptions = {}): Watch {
+    const reflector = new Reflector(this.client, kind, sink, options);
+    void reflector.run();
+    return reflector;
+  }
+
+  async list<K extends KindName>(kind: K): Promise<readonly ObjectOf[K][]> {
+    return (await this.client.request<KubeList<ObjectOf[K]>>('GET', resourcePath(kinds[kind]))).items;
+  }
+
+  async get<K extends KindName>(kind: K, name: string, namespace?: string): Promise<ObjectOf[K] | undefined> {
+    try {
+      return await this.client.request<ObjectOf[K]>('GET', resourcePath(kinds[kind], namespace, name));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  create<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
+    return this.client.request('POST', resourcePath(kinds[kind], object.metadata.namespace), { contentType: JSON_TYPE, value: typed(kind, object) });
+  }
+
+  replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
+    const path = resourcePath(kinds[kind], object.metadata.namespace, object.metadata.name);
+    return this.client.request('PUT', `${path}/status`, { contentType: JSON_TYPE, value: typed(kind, object) });
+  }
+
+  async delete<K extends KindName>(kind: K, name: string, options: { readonly namespace?: string; readonly uid?: string } = {}): Promise<void> {
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }) };
+    try {
+      await this.client.request('DELETE', resourcePath(kinds[kind], options.namespace, name), { contentType: JSON_TYPE, value: body });
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 404)) throw error;
+    }
+  }
+}
+
+const typed = <K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] => ({ ...object, apiVersion: apiVersionOf(kinds[kind]), kind: kinds[kind].kind });
