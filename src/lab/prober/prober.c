@@ -178,9 +178,11 @@ static void input_ready(struct watch *w, uint32_t events) {
   input.length += (size_t)n;
 }
 
+/* Input rests while commands run: a long probe_run() must not fill the buffer behind our back. */
 static void run_commands(void) {
   char *words[WORDS];
   char *start = input.text, *end;
+  loop_change(&input.watch, 0);
   while ((end = memchr(start, '\n', input.length - (size_t)(start - input.text))) != NULL) {
     *end = '\0';
     int count = split(start, words);
@@ -189,7 +191,8 @@ static void run_commands(void) {
   }
   input.length -= (size_t)(start - input.text);
   memmove(input.text, start, input.length);
-  if (input.length == sizeof input.text - 1) input.ended = true;
+  if (input.length == sizeof input.text - 1) fail_usage("command line longer than the buffer", "");
+  loop_change(&input.watch, EPOLLIN);
   fflush(stdout);
 }
 

@@ -52,7 +52,7 @@ struct place *place_of(const char *text, char *error, size_t error_bytes);
 const char *place_name(const struct place *p);
 /* socket(2) inside the namespace, non-blocking; -1 and errno. */
 int place_socket(struct place *p, int domain, int type, int protocol);
-/* Forgets the namespace and closes its raw sockets; listeners are serve.c's. */
+/* Forgets the namespace; its sockets must have been closed (serve_stop). */
 void place_forget(struct place *p);
 
 /* --- sctp.c: the three SCTP packets a probe needs (RFC 9260), over one raw socket per namespace and family --- */
@@ -62,14 +62,10 @@ struct sctp_probe { /* what a probe gives and is given back */
   void (*answered)(struct sctp_probe *self, const char *name);
   struct sctp_probe *next;
 };
-struct sctp_port { /* what a server gives */
-  struct place *place;
-  uint16_t port;
-  char name[NAME_BYTES];
-  struct sctp_port *next;
-};
-bool sctp_listen(struct sctp_port *port, char *error, size_t error_bytes);
-void sctp_unlisten(struct sctp_port *port);
+bool sctp_listen(struct place *p, uint16_t port, const char *name, char *error, size_t error_bytes);
+/* Closes what is open in the namespace, probes' raw sockets included. */
+void sctp_stop(const struct place *p);
+/* Sends, or with a tag already chosen repeats, an INIT; `answered` is called at most once. */
 bool sctp_send_init(struct place *p, struct sctp_probe *probe, char *error, size_t error_bytes);
 void sctp_forget(struct place *p, struct sctp_probe *probe);
 
