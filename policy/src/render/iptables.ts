@@ -1,0 +1,137 @@
+/**
+ * The ruleset in iptables-restore's words, one family at a time.
+ *
+ * A chain becomes its rule lines; a dispatch map becomes a tree of chains (dispatch-tree.ts); sets are rendered by ipset.ts.
+ * Every rule carries the comment `tortie:<hash>`. The hash covers the rule and all rules before it in its chain, so reading the comments back
+ * from iptables-save tells whether a chain is exactly as we wrote it: a rule missing, foreign, edited or moved shows.
+ */
+import { createHash } from 'node:crypto';
+import {
+  setName, type Action, type Chain, type DispatchMap, type Family, type Hook, type Match, type PortRange, type Rule, type Ruleset, type Table,
+} from '../ruleset.js';
+import { dispatchChains } from './dispatch-tree.js';
+
+/** One chain of one family: `lines` are whole commands ("-A TORTIE-FORWARD ..."), `hashes` what their comments carry. */
+export interface RenderedChain {
+  readonly table: Table;
+  readonly name: string;
+  readonly lines: readonly string[];
+  readonly hashes: readonly string[];
+}
+
+export const COMMENT_PREFIX = 'tortie:';
+
+export function renderChain(chain: Chain, family: Family): RenderedChain {
+  const lines: string[] = [];
+  const hashes: string[] = [];
+  let hash = `${chain.table} ${chain.name}`;
+  for (const rule of chain.rules) {
+    if (rule.family !== undefined && rule.family !== family) continue;
+    const body = renderRule(rule, family);
+    hash = nextHash(hash, body);
+    hashes.push(hash);
+    lines.push(`-A ${chain.name} ${comment(`${COMMENT_PREFIX}${hash}`)} ${body}`);
+  }
+  return { table: chain.table, name: chain.name, lines, hashes };
+}
+
+/** The chains of a dispatch map; the same in both families. */
+export function renderMap(map: DispatchMap, family: Family): readonly RenderedChain[] {
+  return dispatchChains(map).map((chain) => renderChain(chain, family));
+}
+
+/** The jump from a built-in chain, as one line without "-A": the caller decides between -I and -A. */
+export function renderHook(hook: Hook): { readonly hash: string; readonly body: string } {
+  const target = `-j ${hook.chain}`;
+  const hash = nextHash(`${hook.table} ${hook.builtin}`, target);
+  return { hash, body: `${comment(`${COMMENT_PREFIX}${hash}`)} ${target}` };
+}
+
+/** Every chain of one family, maps expanded, keyed by table and name in stable order. */
+export function renderChains(ruleset: Ruleset, family: Family): readonly RenderedChain[] {
+  const chains = [...ruleset.chains.values()].map((chain) => renderChain(chain, family));
+  for (const map of ruleset.maps.values()) chains.push(...renderMap(map, family));
+  return chains.sort((a, b) => compareText(a.table, b.table) || compareText(a.name, b.name));
+}
+
+/** The whole ruleset as iptables-restore input that creates our chains and hooks and touches no others (for --noflush). */
+export function renderIptables(ruleset: Ruleset, family: Family): string {
+  const chains = renderChains(ruleset, family);
+  const lines: string[] = [];
+  for (const table of ['raw', 'mangle', 'filter'] as const) {
+    const own = chains.filter((chain) => chain.table === table);
+    const hooks = ruleset.hooks.filter((hook) => hook.table === table);
+    if (own.length + hooks.length === 0) continue;
+    lines.push(`*${table}`, ...own.map((chain) => `:${chain.name} - [0:0]`), ...own.flatMap((chain) => chain.lines));
+    lines.push(...hooks.map((hook) => `-I ${hook.builtin} 1 ${renderHook(hook).body}`), 'COMMIT');
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** A rule without its chain and hash comment. */
+function renderRule(rule: Rule, family: Family): string {
+  const words = rule.note === undefined ? [] : [comment(printable(rule.note))];
+  const protocol = rule.matches.find((match) => match.type === 'protocol');
+  const number = protocol?.type === 'protocol' && protocol.not !== true ? protocol.protocol : undefined;
+  for (const match of rule.matches) words.push(renderMatch(match, family, number));
+  words.push(renderAction(rule.action));
+  return words.join(' ');
+}
+
+function renderMatch(match: Match, family: Family, protocol: number | undefined): string {
+  const not = 'not' in match && match.not === true ? '! ' : '';
+  switch (match.type) {
+    case 'in-interface': return `${not}-i ${match.name}`;
+    case 'out-interface': return `${not}-o ${match.name}`;
+    case 'protocol': return `${not}-p ${match.protocol}`;
+    case 'set': return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)}`;
+    case 'set-port': return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)},${side(match.side)}`;
+    case 'network': return `${not}${match.side === 'source' ? '-s' : '-d'} ${match.prefix}`;
+    case 'ports': return renderPorts(match.side, match.ports, not, protocol);
+    case 'icmp': return renderIcmp(match.icmpType, match.code, not, family);
+    case 'state': return `-m conntrack --ctstate ${match.states.map((state) => state.toUpperCase()).join(',')}`;
+    case 'mark': return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
+    case 'reverse-path-fails': return '-m rpfilter --invert';
+    case 'local': return `-m addrtype ${not}--${side(match.side)}-type LOCAL`;
+  }
+}
+
+/** One port or range of TCP and UDP by their own match, everything else by multiport (which also knows SCTP). */
+function renderPorts(which: 'source' | 'destination', ports: readonly PortRange[], not: string, protocol: number | undefined): string {
+  const text = ports.map((range) => (range.from === range.to ? `${range.from}` : `${range.from}:${range.to}`)).join(',');
+  const letter = which === 'source' ? 's' : 'd';
+  if (ports.length === 1 && (protocol === 6 || protocol === 17))
+    return `-m ${protocol === 6 ? 'tcp' : 'udp'} ${not}--${letter}port ${text}`;
+  return `-m multiport ${not}--${letter}ports ${text}`;
+}
+
+function renderIcmp(type: number, code: number | undefined, not: string, family: Family): string {
+  const text = code === undefined ? `${type}` : `${type}/${code}`;
+  return family === 4 ? `-m icmp ${not}--icmp-type ${text}` : `-m icmp6 ${not}--icmpv6-type ${text}`;
+}
+
+function renderAction(action: Action): string {
+  switch (action.type) {
+    case 'accept': return '-j ACCEPT';
+    case 'drop': return '-j DROP';
+    case 'return': return '-j RETURN';
+    case 'no-track': return '-j NOTRACK';
+    case 'jump': return `-j ${action.chain}`;
+    case 'goto': return `-g ${action.chain}`;
+    case 'set-mark': return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
+    case 'log': return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
+  }
+}
+
+const side = (which: 'source' | 'destination'): string => (which === 'source' ? 'src' : 'dst');
+const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** xt_comment holds 255 bytes; names of policies are user input and go into a quoted word. */
+const printable = (text: string): string => text.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 200);
+
+const comment = (text: string): string => `-m comment --comment ${/[^A-Za-z0-9._:/=,+-]/.test(text) ? `"${text}"` : text}`;
+
+function nextHash(previous: string, body: string): string {
+  return createHash('sha256').update(previous).update('\n').update(body).digest('base64url').slice(0, 16).replace(/[-_]/g, 'x');
+}

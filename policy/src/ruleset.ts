@@ -1,0 +1,193 @@
+/**
+ * The compiled policy of one node as plain data: what the kernel must hold, said once for both packet filters.
+ *
+ * Address sets, chains of rules (matches and one action), interface dispatch maps and the hooks into the built-in
+ * chains. Nothing here knows iptables or nftables syntax: `render/` turns the same data into either. Chains speak of both families at
+ * once; a rule whose `family` is set exists in that family only, and a set reference names a pair of sets, one per family.
+ *
+ * A ruleset changes by `RulesetDelta`. The order that never opens and never breaks: create sets and add members, then
+ * write chains, maps and hooks (one atomic commit per table), then remove members and delete sets.
+ */
+import { createHash } from 'node:crypto';
+import type { Family } from 'node-bgp/address';
+
+export type { Family };
+
+/** Tables as iptables names them; the nftables renderer maps them to hook priorities. */
+export type Table = 'raw' | 'mangle' | 'filter';
+export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT';
+
+/** One jump from a built-in chain into ours; it belongs first in the built-in chain. */
+export interface Hook {
+  readonly table: Table;
+  readonly builtin: BuiltinChain;
+  readonly chain: string;
+}
+
+/** hash:ip, hash:net and hash:ip,port in ipset's words. */
+export type SetType = 'address' | 'network' | 'address-port';
+
+/** Read side that both Set and Map offer. */
+export interface Members {
+  readonly size: number;
+  has(member: string): boolean;
+  keys(): IterableIterator<string>;
+}
+
+/**
+ * A set of one family. Member text is what ipset prints: "10.65.0.7", "10.0.0.0/8" (disjoint, never /0), "10.65.0.7,tcp:80".
+ * `name` is setName(family, id) and at most 31 characters.
+ */
+export interface AddressSet {
+  readonly name: string;
+  readonly id: string;
+  readonly family: Family;
+  readonly type: SetType;
+  readonly members: Members;
+  /** What the set holds, for people: "pods app=web in namespace shop". */
+  readonly note: string;
+}
+
+export type Side = 'source' | 'destination';
+
+/** Inclusive on both ends. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export type ConnectionState = 'invalid' | 'established' | 'related' | 'new' | 'untracked';
+
+/** One condition; all conditions of a rule must hold. `not` negates this one. */
+export type Match =
+  /** A trailing "+" matches any interface that starts so. */
+  | { readonly type: 'in-interface' | 'out-interface'; readonly name: string; readonly not?: boolean }
+  | { readonly type: 'protocol'; readonly protocol: number; readonly not?: boolean }
+  /** Member of set `set` (an id without family). `set-port` looks up address and destination protocol and port together. */
+  | { readonly type: 'set'; readonly side: Side; readonly set: string; readonly not?: boolean }
+  | { readonly type: 'set-port'; readonly side: Side; readonly set: string; readonly not?: boolean }
+  /** Only on rules with `family`. */
+  | { readonly type: 'network'; readonly side: Side; readonly prefix: string; readonly not?: boolean }
+  /** At most 15 slots, a range of two or more ports taking two; a rule with it also matches one protocol that has ports. */
+  | { readonly type: 'ports'; readonly side: Side; readonly ports: readonly PortRange[]; readonly not?: boolean }
+  /** Only on rules with `family` and the family's ICMP protocol. */
+  | { readonly type: 'icmp'; readonly icmpType: number; readonly code?: number; readonly not?: boolean }
+  | { readonly type: 'state'; readonly states: readonly ConnectionState[] }
+  | { readonly type: 'mark'; readonly value: number; readonly mask: number; readonly not?: boolean }
+  /** No route back to the source through the receiving interface (strict reverse path). */
+  | { readonly type: 'reverse-path-fails' }
+  /** The address belongs to this node. */
+  | { readonly type: 'local'; readonly side: Side; readonly not?: boolean };
+
+export type Action =
+  | { readonly type: 'accept' | 'drop' | 'return' | 'no-track' }
+  | { readonly type: 'jump' | 'goto'; readonly chain: string }
+  /** mark = (mark & ~mask) | value */
+  | { readonly type: 'set-mark'; readonly value: number; readonly mask: number }
+  /** Kernel log through nflog (group 0 means the kernel log). */
+  | { readonly type: 'log'; readonly prefix: string };
+
+export interface Rule {
+  readonly family?: Family;
+  readonly matches: readonly Match[];
+  readonly action: Action;
+  /** Shown beside the rule, for people. */
+  readonly note?: string;
+}
+
+/** At most 28 characters. Names are unique within a table. */
+export interface Chain {
+  readonly table: Table;
+  readonly name: string;
+  readonly rules: readonly Rule[];
+}
+
+/**
+ * A chain that goes to another chain by the packet's interface: a verdict map in nftables, a prefix tree of chains in iptables.
+ * Rules reach it by its name like any chain; the chain it goes to returns to whoever jumped here.
+ */
+export interface DispatchMap {
+  readonly table: Table;
+  /** At most 12 characters, so that tree nodes, named after it and a part of an interface name, stay in bounds. */
+  readonly name: string;
+  readonly key: 'in-interface' | 'out-interface';
+  /** Interface name to chain name. */
+  readonly entries: ReadonlyMap<string, string>;
+  /** For a packet of an interface that the map does not hold. */
+  readonly otherwise: 'drop' | 'return';
+}
+
+export interface Ruleset {
+  /** By `name`. */
+  readonly sets: ReadonlyMap<string, AddressSet>;
+  /** By chainKey. */
+  readonly chains: ReadonlyMap<string, Chain>;
+  /** By chainKey. */
+  readonly maps: ReadonlyMap<string, DispatchMap>;
+  readonly hooks: readonly Hook[];
+}
+
+export interface SetChange {
+  readonly name: string;
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+export interface ChainName {
+  readonly table: Table;
+  readonly name: string;
+}
+
+/** Everything that differs between two rulesets. A set in `setsCreated` carries all its members and is not in `setsChanged`. */
+export interface RulesetDelta {
+  readonly setsCreated: readonly AddressSet[];
+  readonly setsChanged: readonly SetChange[];
+  readonly setsDeleted: readonly string[];
+  readonly chainsUpserted: readonly Chain[];
+  readonly chainsDeleted: readonly ChainName[];
+  readonly mapsUpserted: readonly DispatchMap[];
+  readonly mapsDeleted: readonly ChainName[];
+  /** The whole list when it changed. */
+  readonly hooks?: readonly Hook[];
+}
+
+/** Bits that we may set in a packet's mark; kube-proxy owns 0x4000 and 0x8000. */
+export const MARK_SPACE = 0xffff0000;
+
+export const chainKey = (chain: ChainName): string => `${chain.table}/${chain.name}`;
+
+export const setName = (family: Family, id: string): string => `tortie${family}-${id}`;
+
+/** Ports count one slot each and ranges two, as xt_multiport does. */
+export const portSlots = (range: PortRange): number => (range.from === range.to ? 1 : 2);
+
+export function isEmptyDelta(delta: RulesetDelta): boolean {
+  return delta.hooks === undefined && delta.setsCreated.length + delta.setsChanged.length + delta.setsDeleted.length
+    + delta.chainsUpserted.length + delta.chainsDeleted.length + delta.mapsUpserted.length + delta.mapsDeleted.length === 0;
+}
+
+/** The delta that builds a ruleset from nothing. */
+export function deltaOf(ruleset: Ruleset): RulesetDelta {
+  return {
+    setsCreated: [...ruleset.sets.values()], setsChanged: [], setsDeleted: [],
+    chainsUpserted: [...ruleset.chains.values()], chainsDeleted: [],
+    mapsUpserted: [...ruleset.maps.values()], mapsDeleted: [],
+    hooks: ruleset.hooks,
+  };
+}
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+/**
+ * Short name of an identity: 18 base-62 characters, 107 bits of SHA-256 over the length-prefixed parts, so that no two identities
+ * (`a/b-c`, `a-b/c`, 253-character names that agree at first) meet and nobody can make them meet on purpose.
+ */
+export function shortId(...parts: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length}:${part},`);
+  const digest = hash.digest();
+  let rest = (digest.readBigUInt64BE(0) << 64n) | digest.readBigUInt64BE(8);
+  let text = '';
+  for (let i = 0; i < 18; i++, rest /= 62n) text += BASE62[Number(rest % 62n)];
+  return text;
+}
