@@ -14,6 +14,8 @@ export interface SpeakerConfig {
   /** Where to accept connections; default 0.0.0.0 and :: on 179. An empty list: never listen. */
   readonly listen?: readonly ListenConfig[];
   readonly peers?: readonly PeerConfig[];
+  /** Whole ranges of peers that are known only once they connect. */
+  readonly dynamicPeers?: readonly DynamicPeersConfig[];
   /** Prefixes of our own. */
   readonly originate?: readonly OriginatedPrefix[];
   /** Named filters, referred to by peers. */
@@ -21,8 +23,18 @@ export interface SpeakerConfig {
   readonly multipath?: MultipathConfig;
   /** Graceful restart (RFC 4724) offered to peers: how long they keep our routes, in seconds. Default 120; 0 is off. */
   readonly gracefulRestartTime?: number;
+  /** Long-lived graceful restart (RFC 9494) offered to peers, in seconds after the first period. Default 0: off. */
+  readonly longLivedRestartTime?: number;
   /** Write best paths into the kernel's table; default false. */
   readonly installRoutes?: boolean;
+  /** Metric of our routes in the kernel; default 20, the distance that routers give to eBGP. */
+  readonly kernelMetric?: number;
+  /** RFC 8212: an eBGP peer without import and export filters exchanges no routes. Default false. */
+  readonly requirePolicy?: boolean;
+  /** RFC 8326: announce everything with GRACEFUL_SHUTDOWN, so that peers move away before we stop. Default false. */
+  readonly drain?: boolean;
+  /** RFC 4456; default: the router id. */
+  readonly clusterId?: string;
 }
 
 export interface ListenConfig {
@@ -33,19 +45,14 @@ export interface ListenConfig {
 
 export type FamilyName = 'ipv4' | 'ipv6';
 
-export interface PeerConfig {
-  /** Shown in tables; default is the address. Unique. */
-  readonly name?: string;
-  readonly address: string;
-  /** Default 179. */
-  readonly port?: number;
-  readonly remoteAs: number;
+/** RFC 9234: what we are to the peer. */
+export type RoleName = 'provider' | 'route-server' | 'route-server-client' | 'customer' | 'peer';
+
+/** What every session may set, whether its peer is named or comes out of a range. */
+export interface SessionConfig {
+  readonly description?: string;
   /** Default: the speaker's localAs. */
   readonly localAs?: number;
-  /** Source address of the session. */
-  readonly localAddress?: string;
-  /** Wait for the peer to connect. */
-  readonly passive?: boolean;
   /** eBGP over this many hops at most; default 1, that is, directly connected. */
   readonly multihop?: number;
   /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
@@ -54,23 +61,88 @@ export interface PeerConfig {
   readonly password?: string;
   /** Seconds, 0 or at least 3; default 90. */
   readonly holdTime?: number;
+  /** Longest pause between two attempts to connect, in seconds; default 120. The first ones follow within a second. */
+  readonly connectRetryTime?: number;
+  /** Wait so long for the peer's OPEN before sending ours (RFC 4271 8.1.1); default 0. */
+  readonly delayOpenTime?: number;
   /** Default: both. */
   readonly families?: readonly FamilyName[];
+  /** RFC 8950: offer IPv6 next hops for IPv4 prefixes. Default: only on sessions over IPv6 that carry IPv4. */
+  readonly extendedNextHop?: boolean;
+  /** RFC 7911; default off. */
+  readonly addPath?: 'send' | 'receive' | 'both';
   /** Per family; default 10000. Crossing it is a Cease/1 and the peer stays down `restartAfter` seconds (default: for good). */
   readonly maxPrefixes?: number;
   readonly maxPrefixesRestartAfter?: number;
+  /** Per cent of maxPrefixes at which a warning is given; default 75. */
+  readonly maxPrefixesWarnAt?: number;
+  /** Crossing the limit is only told, nothing is reset. Default false. */
+  readonly maxPrefixesWarnOnly?: boolean;
   /** How often our own AS may stand in a received AS_PATH; default 0. Calico: numAllowedLocalASNumbers. */
   readonly allowLocalAs?: number;
+  /** Put our AS in the place of the peer's own in what we send it; default false. */
+  readonly asOverride?: boolean;
+  /** Take private AS numbers (RFC 6996) out of what we send: only where there is no public one, or all. */
+  readonly removePrivateAs?: 'only-private' | 'all';
+  /** The leftmost AS of a received path must be the peer's (RFC 4271 6.3); default true. False towards a route server. */
+  readonly enforceFirstAs?: boolean;
+  /** RFC 9234; with `roleStrict` a peer that sends no role is refused. */
+  readonly role?: RoleName;
+  readonly roleStrict?: boolean;
   /** Put our own address as NEXT_HOP: default true for eBGP, false for iBGP. */
   readonly nextHopSelf?: boolean;
   /** Leave NEXT_HOP as it came, also on eBGP. Calico: keepOriginalNextHop. */
   readonly nextHopUnchanged?: boolean;
   readonly routeReflectorClient?: boolean;
+  /** Added to every path of this peer, compared before LOCAL_PREF, never sent; default 0. */
+  readonly weight?: number;
   /** Keep this peer's routes over its restart (RFC 4724 helper), at most so many seconds; default true. */
   readonly gracefulRestart?: boolean;
-  /** Names of filters, run in this order. No import or export filter means accept (the daemon's `requirePolicy` is RFC 8212). */
+  /** RFC 8326 towards this peer alone. */
+  readonly drain?: boolean;
+  /** RFC 5880: end the session as soon as the path to the peer fails. Absent: off. */
+  readonly bfd?: BfdConfig;
+  /** Names of filters, run in this order. No import or export filter means accept (unless `requirePolicy`, RFC 8212). */
   readonly import?: readonly string[];
   readonly export?: readonly string[];
+}
+
+export interface PeerConfig extends SessionConfig {
+  /** Shown in tables; default is the address. Unique. */
+  readonly name?: string;
+  /** A link-local address names its interface: "fe80::1%eth0". */
+  readonly address: string;
+  /** Default 179. */
+  readonly port?: number;
+  readonly remoteAs: number;
+  /** Source address of the session. */
+  readonly localAddress?: string;
+  /** Source port of the session; default: the kernel's choice. */
+  readonly localPort?: number;
+  /** Wait for the peer to connect. */
+  readonly passive?: boolean;
+  /** Configured, but kept down (Cease/2). */
+  readonly shutdown?: boolean;
+}
+
+export interface DynamicPeersConfig extends SessionConfig {
+  /** Unique; a peer out of the range is called "<name>/<address>". */
+  readonly name: string;
+  /** Who may connect: "10.0.0.0/24"; fe80::/10 with `interface` is everybody on that link. */
+  readonly range: string;
+  readonly interface?: string;
+  /** One AS, or any of several. */
+  readonly remoteAs: number | readonly number[];
+  /** Most peers at a time; default 100. */
+  readonly limit?: number;
+}
+
+export interface BfdConfig {
+  /** Milliseconds between packets, sent and expected; default 300 each, at least 10. */
+  readonly transmitInterval?: number;
+  readonly receiveInterval?: number;
+  /** So many missing packets in a row are a failure; default 3. */
+  readonly multiplier?: number;
 }
 
 export interface OriginatedPrefix {
@@ -109,6 +181,8 @@ export interface PrefixMatch {
   /** Lengths that match; default: exactly the prefix's own. */
   readonly minLength?: number;
   readonly maxLength?: number;
+  /** Matches everything but this. */
+  readonly not?: boolean;
 }
 
 export interface FilterMatch {
@@ -118,6 +192,14 @@ export interface FilterMatch {
   readonly source?: readonly ('local' | 'ebgp' | 'ibgp')[];
   readonly communities?: readonly string[];
   readonly families?: readonly FamilyName[];
+  /** The session the route comes from (import) or goes to (export). */
+  readonly peerTypes?: readonly ('ebgp' | 'ibgp')[];
+  /** Interface of the next hop; `*` is a wildcard. */
+  readonly interfaces?: readonly string[];
+  /** The AS_PATH starts with these. */
+  readonly asPathPrefix?: readonly number[];
+  /** Kernel metric set before. */
+  readonly kernelMetric?: number;
 }
 
 export interface FilterSet {
@@ -126,5 +208,9 @@ export interface FilterSet {
   readonly nextHop?: string;
   readonly addCommunities?: readonly string[];
   readonly removeCommunities?: readonly string[];
+  /** Our own AS so many times. */
   readonly prepend?: number;
+  /** These AS numbers, the first outermost. */
+  readonly prependAs?: readonly number[];
+  readonly kernelMetric?: number;
 }
