@@ -5,3 +5,5 @@ export * from './engine.js';
 export * from './verdict/flow.js';
 export * from './render/iptables.js';
 export * from './render/ipset.js';
+export * from './validate/network-policy.js';
+export * from './validate/label-selector.js';

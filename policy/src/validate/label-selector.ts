@@ -1,0 +1,44 @@
+/**
+ * Validation of a LabelSelector as apimachinery does it (pkg/apis/meta/v1/validation, ValidateLabelSelector).
+ */
+import { forbidden, invalid, required, type Problem } from '../problem.js';
+import { labelValueProblems, qualifiedNameProblems } from './names.js';
+import { own, readList, readObject, readString, readStringMap } from './shape.js';
+
+export function validateLabelSelector(value: unknown, field: string): readonly Problem[] {
+  const problems: Problem[] = [];
+  const selector = readObject(value, field, problems);
+  const labels = readStringMap(own(selector, 'matchLabels'), `${field}.matchLabels`, problems);
+  for (const [key, text] of labels) {
+    for (const want of qualifiedNameProblems(key)) problems.push(invalid(`${field}.matchLabels`, key, want));
+    for (const want of labelValueProblems(text)) problems.push(invalid(`${field}.matchLabels`, text, want));
+  }
+  for (const [index, item] of readList(own(selector, 'matchExpressions'), `${field}.matchExpressions`, problems).entries())
+    problems.push(...validateRequirement(item, `${field}.matchExpressions[${index}]`));
+  return problems;
+}
+
+function validateRequirement(value: unknown, field: string): readonly Problem[] {
+  const problems: Problem[] = [];
+  const requirement = readObject(value, field, problems);
+  if (requirement === undefined) return problems.length > 0 ? problems : [required(field)];
+  const operator = readString(own(requirement, 'operator'), `${field}.operator`, problems) ?? '';
+  const values = readList(own(requirement, 'values'), `${field}.values`, problems);
+  switch (operator) {
+    case 'In': case 'NotIn':
+      if (values.length === 0) problems.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+      break;
+    case 'Exists': case 'DoesNotExist':
+      if (values.length > 0) problems.push(forbidden(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+      break;
+    default: problems.push(invalid(`${field}.operator`, operator, 'not a valid selector operator'));
+  }
+  const key = readString(own(requirement, 'key'), `${field}.key`, problems) ?? '';
+  for (const want of qualifiedNameProblems(key)) problems.push(invalid(`${field}.key`, key, want));
+  for (const [index, item] of values.entries()) {
+    const text = readString(item, `${field}.values[${index}]`, problems);
+    if (text === undefined) continue;
+    for (const want of labelValueProblems(text)) problems.push(invalid(`${field}.values[${index}]`, text, want));
+  }
+  return problems;
+}
