@@ -1,0 +1,174 @@
+/**
+ * Small building blocks to describe what a configuration may look like. A field checks a value and adds every problem it finds
+ * to a list; the same field prints itself as JSON Schema, so that the published schema and the check cannot disagree.
+ *
+ * Nothing here knows BGP; shape.ts does.
+ */
+import { AddressError, bitsOf, parsePrefix, tryParseAddress } from '../address.js';
+
+/** One thing wrong with a configuration: where, what stands there, what would be right. */
+export interface Problem {
+  /** `peers[0].holdTime`; empty for the whole. */
+  readonly path: string;
+  /** Secrets are replaced. */
+  readonly value: unknown;
+  readonly expected: string;
+}
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface Field {
+  readonly schema: JsonSchema;
+  check(value: unknown, path: string, problems: Problem[]): void;
+}
+
+export function integer(min: number, max: number, expected = `an integer from ${min} to ${max}`): Field {
+  return {
+    schema: { type: 'integer', minimum: min, maximum: max },
+    check: (value, path, problems) => {
+      if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) problems.push({ path, value, expected });
+    },
+  };
+}
+
+export const boolean: Field = {
+  schema: { type: 'boolean' },
+  check: (value, path, problems) => { if (typeof value !== 'boolean') problems.push({ path, value, expected: 'true or false' }); },
+};
+
+/** Text that a rule accepts; `rule` answers what would have been right, or undefined if all is well. */
+export function text(schema: JsonSchema, rule: (value: string) => string | undefined): Field {
+  return {
+    schema: { type: 'string', ...schema },
+    check: (value, path, problems) => {
+      const expected = typeof value === 'string' ? rule(value) : rule('') ?? 'text';
+      if (typeof value !== 'string' || expected !== undefined) problems.push({ path, value, expected: expected ?? 'text' });
+    },
+  };
+}
+
+export function pattern(regex: RegExp, expected: string): Field {
+  return text({ pattern: regex.source }, (value) => (regex.test(value) ? undefined : expected));
+}
+
+/** 1..max bytes that never show up in a problem. */
+export function secret(max: number): Field {
+  const expected = `1 to ${max} bytes of text`;
+  return {
+    schema: { type: 'string', minLength: 1, maxLength: max, writeOnly: true },
+    check: (value, path, problems) => {
+      const size = typeof value === 'string' ? Buffer.byteLength(value) : 0;
+      if (size < 1 || size > max) problems.push({ path, value: '[redacted]', expected });
+    },
+  };
+}
+
+export function oneOf(...values: readonly string[]): Field {
+  return {
+    schema: { enum: values },
+    check: (value, path, problems) => {
+      if (typeof value !== 'string' || !values.includes(value)) problems.push({ path, value, expected: `one of ${values.join(', ')}` });
+    },
+  };
+}
+
+const ADDRESS = 'an IPv4 or IPv6 address';
+export const address: Field = text({ description: ADDRESS }, (value) => (tryParseAddress(value) === undefined ? ADDRESS : undefined));
+
+/** As `address`; a link-local one must name its interface after a "%", any other must not. */
+export const peerAddress: Field = text({ description: `${ADDRESS}; link-local as fe80::1%eth0` }, (value) => {
+  const [plain = '', zone, ...more] = value.split('%');
+  if (tryParseAddress(plain) === undefined || more.length > 0) return ADDRESS;
+  const isLinkLocal = /^fe[89ab][0-9a-f]:/i.test(plain);
+  if (isLinkLocal && !zone) return `a link-local address with its interface, such as "${plain}%eth0"`;
+  return !isLinkLocal && zone !== undefined ? 'no interface after an address that is not link-local' : undefined;
+});
+
+/** CIDR with no bits past its length. */
+export const prefix: Field = text({ description: 'CIDR notation' }, (value) => {
+  try {
+    parsePrefix(value, 'reject');
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    return /expected (.*)$/.exec(error.message)?.[1] ?? 'CIDR notation';
+  }
+});
+
+export const familyOfPrefix = (value: string): 4 | 6 => (value.includes(':') ? 6 : 4);
+export const widthOf = (value: string): number => bitsOf(familyOfPrefix(value));
+
+export function list(item: Field, options: { readonly max: number; readonly min?: number }): Field {
+  const { max, min = 0 } = options;
+  return {
+    schema: { type: 'array', items: item.schema, minItems: min, maxItems: max },
+    check: (value, path, problems) => {
+      if (!Array.isArray(value)) problems.push({ path, value, expected: 'a list' });
+      else if (value.length < min || value.length > max) problems.push({ path, value: `${value.length} entries`, expected: `${min} to ${max} entries` });
+      else for (const [index, entry] of value.entries()) item.check(entry, `${path}[${index}]`, problems);
+    },
+  };
+}
+
+export function record(key: RegExp, item: Field, options: { readonly max: number }): Field {
+  return {
+    schema: { type: 'object', additionalProperties: item.schema, propertyNames: { pattern: key.source }, maxProperties: options.max },
+    check: (value, path, problems) => {
+      if (!isObject(value)) problems.push({ path, value, expected: 'a mapping' });
+      else for (const [name, entry] of Object.entries(value)) {
+        if (!key.test(name)) problems.push({ path: join(path, name), value: name, expected: `a name that matches ${key.source}` });
+        item.check(entry, join(path, name), problems);
+      }
+    },
+  };
+}
+
+/** A mapping with exactly these keys. An absent optional key and one that is `undefined` or null are the same. */
+export function object(required: Readonly<Record<string, Field>>, optional: Readonly<Record<string, Field>> = {}): Field {
+  const fields = new Map([...Object.entries(required), ...Object.entries(optional)]);
+  const properties = Object.fromEntries([...fields].map(([name, field]) => [name, field.schema]));
+  return {
+    schema: { type: 'object', properties, required: Object.keys(required), additionalProperties: false },
+    check: (value, path, problems) => {
+      if (!isObject(value)) { problems.push({ path, value, expected: 'a mapping' }); return; }
+      for (const name of Object.keys(required))
+        if (value[name] === undefined || value[name] === null) problems.push({ path: join(path, name), value: undefined, expected: 'a value: the field is required' });
+      for (const [name, entry] of Object.entries(value)) {
+        const field = fields.get(name);
+        if (field === undefined) problems.push({ path: join(path, name), value: undefined, expected: unknownKey(name, [...fields.keys()]) });
+        else if (entry !== undefined && entry !== null) field.check(entry, join(path, name), problems);
+      }
+    },
+  };
+}
+
+/** Either shape; the second is tried when `isFirst` says no. */
+export function either(isFirst: (value: unknown) => boolean, first: Field, second: Field): Field {
+  return {
+    schema: { anyOf: [first.schema, second.schema] },
+    check: (value, path, problems) => (isFirst(value) ? first : second).check(value, path, problems),
+  };
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
+
+function unknownKey(name: string, known: readonly string[]): string {
+  const near = known.find((key) => key.toLowerCase() === name.toLowerCase() || editDistance(key, name) <= 2);
+  return near === undefined ? 'no field of this name' : `no field of this name; did you mean "${near}"?`;
+}
+
+/** Levenshtein distance; names are short. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

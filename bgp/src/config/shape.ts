@@ -1,0 +1,69 @@
+/**
+ * The shape of a SpeakerConfig: every field with what it may hold. Relations between fields are in validate.ts.
+ *
+ * Sizes are bounded here, once, because a configuration comes over a socket.
+ */
+import { address, boolean, either, integer, list, object, oneOf, pattern, peerAddress, prefix, record, secret, text, type Field } from './schema.js';
+import { asNumber, community, family, filterShape } from './filter-shape.js';
+
+/** RFC 6286: four octets, written as a dotted quad, not zero. */
+const identifier: Field = text({ format: 'ipv4' }, (value) =>
+  /^(\d{1,3})(\.\d{1,3}){3}$/.test(value) && value.split('.').every((part) => Number(part) <= 255 && String(Number(part)) === part) && value !== '0.0.0.0'
+    ? undefined : 'a dotted quad other than 0.0.0.0');
+
+/** RFC 4271 section 4.2. */
+const holdTime: Field = {
+  schema: { anyOf: [{ const: 0 }, { type: 'integer', minimum: 3, maximum: 65535 }] },
+  check: (value, path, problems) => {
+    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > 65535 || value === 1 || value === 2)
+      problems.push({ path, value, expected: '0, or a number of seconds from 3 to 65535' });
+  },
+};
+
+const port = integer(1, 65535);
+const listenPort = integer(0, 65535);
+const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
+const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
+const filterNames = list(name, { max: 64 });
+
+const bfd = object({}, { transmitInterval: integer(10, 60000), receiveInterval: integer(10, 60000), multiplier: integer(1, 255) });
+
+const session: Readonly<Record<string, Field>> = {
+  description: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
+  localAs: asNumber, multihop: integer(1, 255), ttlSecurityHops: integer(1, 254), password: secret(80), holdTime,
+  connectRetryTime: integer(1, 65535), delayOpenTime: integer(0, 240), families: list(family, { min: 1, max: 2 }), extendedNextHop: boolean,
+  addPath: oneOf('send', 'receive', 'both'), maxPrefixes: integer(1, 4294967295), maxPrefixesRestartAfter: integer(1, 86400),
+  maxPrefixesWarnAt: integer(1, 100), maxPrefixesWarnOnly: boolean, allowLocalAs: integer(0, 10), asOverride: boolean,
+  removePrivateAs: oneOf('only-private', 'all'), enforceFirstAs: boolean,
+  role: oneOf('provider', 'route-server', 'route-server-client', 'customer', 'peer'), roleStrict: boolean,
+  nextHopSelf: boolean, nextHopUnchanged: boolean, routeReflectorClient: boolean, weight: integer(0, 65535), gracefulRestart: boolean,
+  drain: boolean, bfd, import: filterNames, export: filterNames,
+};
+
+const peer = object({ address: peerAddress, remoteAs: asNumber }, {
+  ...session, name, port, localAddress: peerAddress, localPort: port, passive: boolean, shutdown: boolean,
+});
+
+const dynamicPeers = object(
+  { name, range: prefix, remoteAs: either(Array.isArray, list(asNumber, { min: 1, max: 256 }), asNumber) },
+  { ...session, interface: interfaceName, limit: integer(1, 10000) },
+);
+
+const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }) });
+
+/** BOUNDED: 10,000 peers and a million prefixes are far beyond what one process is for. */
+export const speakerShape: Field = object({ localAs: asNumber, routerId: identifier }, {
+  listen: list(object({ address }, { port: listenPort }), { max: 64 }),
+  peers: list(peer, { max: 10000 }),
+  dynamicPeers: list(dynamicPeers, { max: 256 }),
+  originate: list(originated, { max: 1_000_000 }),
+  filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
+  multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
+  gracefulRestartTime: integer(0, 4095),
+  longLivedRestartTime: integer(0, 0xffffff),
+  installRoutes: boolean,
+  kernelMetric: integer(0, 0xffffffff),
+  requirePolicy: boolean,
+  drain: boolean,
+  clusterId: identifier,
+});
