@@ -2,7 +2,7 @@
  * Where resources live, as the rest of Tortie sees it: watch a kind, and a handful of writes.
  *
  * Adapters: Kubernetes (kubernetes-datastore.ts). All speak in the types of ../api; a sink hears of every object once, then of
- * every change, and after `synced` has the whole. Adapters survive the loss of their server by themselves and never send
+ * every change, and after `firstListDone` has the whole. Adapters survive the loss of their server by themselves and never send
  * a sink half a list.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
@@ -11,7 +11,7 @@ export interface WatchSink<K extends KindName> {
   upsert(kind: K, object: ObjectOf[K]): void;
   delete(kind: K, object: ObjectOf[K]): void;
   /** All objects of the first list have been delivered. Called once. */
-  synced(kind: K): void;
+  firstListDone(kind: K): void;
   /** The connection to this kind's source changed; `problem` is absent when it is well. */
   health(kind: K, problem: string | undefined): void;
 }

@@ -103,7 +103,7 @@ export class Reflector<K extends KindName> implements Watch {
     for (const [key, object] of this.known) if (!seen.has(key)) this.remove(key, object);
     if (this.isSynced) return;
     this.isSynced = true;
-    this.sink.synced(this.kind);
+    this.sink.firstListDone(this.kind);
   }
 
   private async watch(): Promise<void> {
