@@ -100,7 +100,7 @@ function routerPeer({ spec, metadata }: BGPPeer, cluster: Cluster): readonly Pee
     families: [familyName(family)],
     ...settings,
     import: (spec.filters ?? []).map((name) => filterName(name, 'import', family)),
-    export: [...(spec.filters ?? []).map((name) => filterName(name, 'export', family)), isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS],
+    export: [isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS, ...(spec.filters ?? []).map((name) => filterName(name, 'export', family))],
   }];
 }
 

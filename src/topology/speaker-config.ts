@@ -5,9 +5,9 @@
  *   BGPPeer                  -> sessions to routers (peerIP) or to other nodes (peerSelector, from both ends)
  *   blocks, node address,
  *   service ranges           -> what is originated
- *   BGPFilter                -> filters of the peers that name them, run before ours
+ *   BGPFilter                -> filters of the peers that name them, run after ours
  *
- * Our own export filter is always last and lets out nothing but what this node originates: a node never becomes a transit
+ * Our own export filter is always first and rejects what this node did not originate: a node never becomes a transit
  * between its routers, whatever anybody configured by mistake. A node's own address, originated when it stands on the loopback
  * where no subnet reaches it, goes to external peers only: inside the mesh it would be a next hop that resolves through itself.
  *
@@ -138,19 +138,17 @@ function withoutTwins(peers: readonly PeerConfig[], { report }: Cluster): readon
 }
 
 function safetyFilters({ input }: Cluster): Readonly<Record<string, FilterConfig>> {
-  const ownButNodeAddress = [
-    { name: 'node address', match: { source: ['local'], tags: ['node'] }, action: 'reject' },
-    { name: 'own', match: { source: ['local'] }, action: 'accept' },
-  ] as const;
+  const nodeAddress = { name: 'node address', match: { tags: ['node'] }, action: 'reject' } as const;
+  const transit = { name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' } as const;
   const inPools = [...input.ipPools].flatMap((pool) => {
     const prefix = tryParsePrefix(pool.spec.cidr);
     return prefix === undefined ? [] : [{ prefix: formatPrefix(prefix), minLength: prefix.length, maxLength: bitsOf(prefix.family) }];
   });
   return {
-    [EXPORT_TO_MESH]: { rules: ownButNodeAddress, default: 'reject' },
-    [EXPORT_TO_PEERS]: { rules: [{ name: 'own', match: { source: ['local'] }, action: 'accept' }], default: 'reject' },
+    [EXPORT_TO_MESH]: { rules: [nodeAddress, transit], default: 'next' },
+    [EXPORT_TO_PEERS]: { rules: [transit], default: 'next' },
     // A reflector hands on what its clients told it, inside the pools.
-    [EXPORT_TO_CLIENTS]: { rules: [...ownButNodeAddress, ...(inPools.length === 0 ? [] : [{ name: 'pools', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' } as const])], default: 'reject' },
+    [EXPORT_TO_CLIENTS]: { rules: [nodeAddress, ...(inPools.length === 0 ? [] : [{ name: 'pools', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' } as const]), transit], default: 'next' },
   };
 }
 
