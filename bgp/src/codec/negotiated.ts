@@ -6,8 +6,10 @@
  * section 8).
  */
 import type { Family } from '../address.js';
-import type { Capability, RoleName } from './capability.js';
+import { Afi, MAX_EXTENDED_MESSAGE_LENGTH, MAX_MESSAGE_LENGTH, Safi } from '../iana.js';
+import { capabilitiesOf, type AfiSafi, type Capability, type RoleName } from './capability.js';
 import type { OpenMessage } from './message.js';
+import { openAs } from './open.js';
 
 /** All that decoding an UPDATE depends on. Flat booleans, because the decoder reads them per message. */
 export interface DecodeParameters {
@@ -70,4 +72,62 @@ export interface NegotiationOptions {
   readonly maxAsPathLength?: number;
 }
 
-export type Negotiate = (local: OpenMessage, remote: OpenMessage, options: NegotiationOptions) => NegotiatedSession;
+/** Both OPENs are acceptable (open.ts: checkOpen); this only combines them. */
+export function negotiate(local: OpenMessage, remote: OpenMessage, options: NegotiationOptions): NegotiatedSession {
+  const peerAs = openAs(remote);
+  const ours = local.capabilities;
+  const theirs = remote.capabilities;
+  const both = (type: Capability['type']): boolean => has(ours, type) && has(theirs, type);
+  const families = ([4, 6] as const).filter((family) => offers(ours, family) && offers(theirs, family));
+  const as4 = both('four-octet-as');
+  const extendedNextHop = hasExtendedNextHop(ours) && hasExtendedNextHop(theirs);
+  const gracefulRestart = both('graceful-restart') ? capabilitiesOf(theirs, 'graceful-restart')[0] : undefined;
+  const [fqdn] = capabilitiesOf(theirs, 'fqdn');
+  return {
+    localAs: options.localAs, peerAs, peerIdentifier: remote.identifier,
+    holdTime: Math.min(local.holdTime, remote.holdTime),
+    families,
+    decode: {
+      as4, external: peerAs !== options.localAs, peerAs, enforceFirstAs: options.enforceFirstAs ?? true,
+      ipv4: families.includes(4), ipv6: families.includes(6),
+      addPathIpv4: addsPath(theirs, ours, 4), addPathIpv6: addsPath(theirs, ours, 6),
+      extendedNextHop, maxAsPathLength: options.maxAsPathLength ?? 0,
+    },
+    encode: {
+      as4, addPathIpv4: addsPath(ours, theirs, 4), addPathIpv6: addsPath(ours, theirs, 6), extendedNextHop,
+      maxMessageLength: has(theirs, 'extended-message') ? MAX_EXTENDED_MESSAGE_LENGTH : MAX_MESSAGE_LENGTH,
+    },
+    routeRefresh: both('route-refresh'),
+    enhancedRouteRefresh: both('enhanced-route-refresh'),
+    gracefulRestart,
+    // RFC 9494 section 4.2: without the graceful restart capability the long-lived one is ignored.
+    longLivedGracefulRestart: gracefulRestart !== undefined && both('long-lived-graceful-restart')
+      ? capabilitiesOf(theirs, 'long-lived-graceful-restart')[0] : undefined,
+    notificationRestart: gracefulRestart?.notification === true && capabilitiesOf(ours, 'graceful-restart')[0]?.notification === true,
+    peerRole: capabilitiesOf(theirs, 'role')[0]?.role,
+    peerFqdn: fqdn === undefined ? undefined : fqdn.domain === '' ? fqdn.host : `${fqdn.host}.${fqdn.domain}`,
+  };
+}
+
+const has = (capabilities: readonly Capability[], type: Capability['type']): boolean =>
+  capabilities.some((capability) => capability.type === type);
+
+const isUnicast = ({ afi, safi }: AfiSafi, family: Family): boolean =>
+  safi === Safi.unicast && afi === (family === 4 ? Afi.ipv4 : Afi.ipv6);
+
+function offers(capabilities: readonly Capability[], family: Family): boolean {
+  const announced = capabilitiesOf(capabilities, 'multiprotocol');
+  return announced.length === 0 ? family === 4 : announced.some((afiSafi) => isUnicast(afiSafi, family));
+}
+
+/** RFC 7911 section 4: path identifiers go from a side that can send them to one that can receive them. */
+function addsPath(from: readonly Capability[], to: readonly Capability[], family: Family): boolean {
+  const modeOf = (capabilities: readonly Capability[]) =>
+    capabilitiesOf(capabilities, 'add-path').flatMap((capability) => capability.families).find((entry) => isUnicast(entry, family));
+  return modeOf(from)?.send === true && modeOf(to)?.receive === true;
+}
+
+/** RFC 8950 section 4: IPv4 unicast with IPv6 next hops, the one combination that routing here has a use for. */
+const hasExtendedNextHop = (capabilities: readonly Capability[]): boolean =>
+  capabilitiesOf(capabilities, 'extended-next-hop').some((capability) =>
+    capability.families.some((entry) => isUnicast(entry, 4) && entry.nextHopAfi === Afi.ipv6));
