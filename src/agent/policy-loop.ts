@@ -29,6 +29,7 @@ export class PolicyLoop {
   private isStarted = false;
   private isRunning = false;
   private isScheduled = false;
+  private isDirty = false;
   private needsSync = true;
   private failures = 0;
   private retry: NodeJS.Timeout | undefined;
@@ -40,7 +41,8 @@ export class PolicyLoop {
 
   take(event: PolicyEvent): void {
     this.engine.apply(event);
-    if (this.isStarted) this.schedule();
+    this.isDirty = true;
+    this.schedule();
   }
 
   /** The first write: call once the engine has heard of everything. Resolves when the kernel holds it. */
@@ -86,6 +88,7 @@ export class PolicyLoop {
   private async run(): Promise<void> {
     if (this.isRunning || !this.isStarted) return;
     this.isRunning = true;
+    this.isDirty = false;
     clearTimeout(this.retry);
     const waiters = this.takeWaiters();
     try {
@@ -101,7 +104,7 @@ export class PolicyLoop {
     } finally {
       this.isRunning = false;
     }
-    if (this.waiters.length > 0) this.schedule();
+    if (this.waiters.length > 0 || this.isDirty) this.schedule();
   }
 
   private async write(): Promise<void> {
@@ -110,9 +113,6 @@ export class PolicyLoop {
       await this.netfilter.sync(this.engine.ruleset());
       this.needsSync = false;
     } else if (!isEmptyDelta(delta)) await this.netfilter.apply(delta);
-    // What came in meanwhile is somebody else's turn, unless nobody asked for one.
-    const rest = this.engine.flush();
-    if (!isEmptyDelta(rest)) await this.netfilter.apply(rest);
   }
 
   private report(problem: string | undefined): void {

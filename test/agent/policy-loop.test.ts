@@ -1,0 +1,108 @@
+import { expect } from 'chai';
+import type { Engine, Ruleset, RulesetDelta } from '@tortie/policy';
+import { PolicyLoop, type Netfilter } from '../../src/agent/policy-loop.js';
+import { createLogger } from '../../src/log.js';
+
+/** An engine that only counts: each event is a chain of its own in the next delta. */
+function countingEngine(): Engine {
+  let pending: string[] = [];
+  const chains = new Map<string, { table: 'filter'; name: string; rules: [] }>();
+  const empty = { setsCreated: [], setsChanged: [], setsDeleted: [], chainsDeleted: [], mapsUpserted: [], mapsDeleted: [] };
+  return {
+    apply: (event) => void pending.push(event.type === 'delete' ? event.name : event.type),
+    flush: (): RulesetDelta => {
+      const chainsUpserted = pending.map((name) => ({ table: 'filter' as const, name, rules: [] as [] }));
+      for (const chain of chainsUpserted) chains.set(chain.name, chain);
+      pending = [];
+      return { ...empty, chainsUpserted };
+    },
+    ruleset: (): Ruleset => ({ sets: new Map(), chains, maps: new Map(), hooks: [] }),
+    verdict: () => { throw new Error('not asked here'); },
+    explain: () => { throw new Error('not asked here'); },
+    problems: () => [], problemsOf: () => [], endpointState: () => 'ready',
+  };
+}
+
+describe('agent/policy-loop', () => {
+  const event = (name: string) => ({ type: 'delete' as const, kind: 'Pod' as const, name });
+
+  function start(netfilter: Netfilter): { loop: PolicyLoop } {
+    return { loop: new PolicyLoop(countingEngine(), netfilter, createLogger('test', { level: 'silent' }), () => {}) };
+  }
+
+  it('writes nothing before start, then the whole, then only what changed', async () => {
+    const writes: string[] = [];
+    const { loop } = start({
+      sync: async (ruleset) => void writes.push(`sync ${[...ruleset.chains.keys()].join()}`),
+      apply: async (delta) => void writes.push(`apply ${delta.chainsUpserted.map((chain) => chain.name).join()}`),
+    });
+    loop.take(event('a'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(writes).to.deep.equal([]);
+    await loop.start();
+    loop.take(event('b'));
+    loop.take(event('c'));
+    await loop.settled();
+    expect(writes).to.deep.equal(['sync a', 'apply b,c']);
+    loop.stop();
+  });
+
+  it('never writes twice at once, and whoever waits gets what came before', async () => {
+    let running = 0;
+    const applied: string[] = [];
+    const { loop } = start({
+      sync: async () => {},
+      apply: async (delta) => {
+        expect(++running).to.equal(1);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        applied.push(...delta.chainsUpserted.map((chain) => chain.name));
+        running--;
+      },
+    });
+    await loop.start();
+    for (let i = 0; i < 20; i++) {
+      loop.take(event(`e${i}`));
+      if (i % 3 === 0) await loop.settled();
+      if (i % 3 === 0) expect(applied).to.include(`e${i}`);
+    }
+    await loop.settled();
+    expect(applied).to.have.length(20);
+    loop.stop();
+  });
+
+  it('writes what came in while it was writing, although nobody waits', async () => {
+    const applied: string[] = [];
+    const { loop } = start({
+      sync: async () => {},
+      apply: async (delta) => {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        applied.push(...delta.chainsUpserted.map((chain) => chain.name));
+      },
+    });
+    await loop.start();
+    loop.take(event('first'));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    loop.take(event('second'));
+    for (let i = 0; i < 200 && applied.length < 2; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(applied).to.deep.equal(['first', 'second']);
+    loop.stop();
+  });
+
+  it('tells waiters of a refusal, then repeats the whole until it holds', async () => {
+    let refusals = 2;
+    let syncs = 0;
+    const { loop } = start({
+      sync: async () => {
+        syncs++;
+        if (refusals-- > 0) throw new Error('iptables-restore: line 7 failed');
+      },
+      apply: async () => {},
+    });
+    expect(String(await loop.start().catch((error: unknown) => error))).to.include('line 7 failed');
+    expect(loop.problem()).to.equal('iptables-restore: line 7 failed');
+    for (let i = 0; i < 200 && loop.problem() !== undefined; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(loop.problem()).to.equal(undefined);
+    expect(syncs).to.equal(3);
+    loop.stop();
+  });
+});
