@@ -7,7 +7,7 @@
  */
 import { connect as netConnect, createServer, Socket, type Server } from 'node:net';
 import { NativeSockets, nativeSockets } from './native-socket.js';
-import { TransportError, type Connection, type ConnectionEvents, type ConnectOutcome, type ConnectTarget, type Endpoint,
+import { noAnswer, TransportError, type Connection, type ConnectionEvents, type ConnectOutcome, type ConnectTarget, type Endpoint,
   type HopLimits, type Listener, type PeerKey, type Transport } from './transport.js';
 
 const BACKLOG = 1024;
@@ -95,11 +95,6 @@ function connectReason(target: ConnectTarget, error: NodeJS.ErrnoException | Tra
     case 'EADDRINUSE': return `Cannot connect to peer ${where}: local port ${target.localPort ?? ''} is taken`;
     default: return `Cannot connect to peer ${where}: ${error.message}`;
   }
-}
-
-/** A wrong TCP-MD5 key makes the kernel drop every segment in silence: all that a speaker can see is this. */
-export function noAnswer(remote: Endpoint): string {
-  return `No answer from peer ${remote.address} port ${remote.port}; if a password is set, check that both ends have the same`;
 }
 
 // ---- listening ---------------------------------------------------------------------------------------------------
@@ -197,8 +192,14 @@ class TcpConnection implements Connection {
     if (this.socket.destroyed) setImmediate(() => this.report('The connection was closed'));
   }
 
-  write(bytes: Uint8Array): boolean {
-    return this.socket.destroyed || this.socket.write(bytes);
+  write(buffers: readonly Uint8Array[]): boolean {
+    const { socket } = this;
+    if (socket.destroyed) return true;
+    if (buffers.length > 1) socket.cork(); // one writev for all
+    let mayGoOn = true;
+    for (const bytes of buffers) mayGoOn = socket.write(bytes);
+    if (buffers.length > 1) socket.uncork();
+    return mayGoOn;
   }
 
   get queuedBytes(): number {

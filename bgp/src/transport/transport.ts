@@ -35,8 +35,8 @@ export interface Connection {
   readonly direction: 'outgoing' | 'incoming';
   /** Bytes start to flow; called once. */
   open(events: ConnectionEvents): void;
-  /** Queues bytes, which must not change afterwards. False: enough is queued, wait for `onDrain`. */
-  write(bytes: Uint8Array): boolean;
+  /** Queues buffers, which must not change afterwards. False: enough is queued, wait for `onDrain`. */
+  write(buffers: readonly Uint8Array[]): boolean;
   /** Bytes the kernel has not taken yet. */
   readonly queuedBytes: number;
   /** Stops or goes on reading: back-pressure towards the peer. */
@@ -85,6 +85,11 @@ export interface Transport {
   connect(target: ConnectTarget, done: (outcome: ConnectOutcome) => void): { cancel(): void };
   /** Rejects with a TransportError that says what to do about it. */
   listen(endpoint: Endpoint, accept: (connection: Connection) => void): Promise<Listener>;
+}
+
+/** A wrong TCP-MD5 key makes the kernel drop every segment in silence: all that a speaker can see is this. */
+export function noAnswer(remote: Endpoint): string {
+  return `No answer from peer ${remote.address} port ${remote.port}; if a password is set, check that both ends have the same`;
 }
 
 /** The environment refused something; `code` is the errno name, such as EADDRINUSE. */

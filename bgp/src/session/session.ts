@@ -1,0 +1,381 @@
+/**
+ * One connection with a peer, from the first SYN to the last NOTIFICATION: the state machine (fsm/), carried out on a transport.
+ *
+ * In: calls of the owner (`start`, `accept`, `stop`), timers, bytes. Out: what `SessionOwner` is told. Control messages are decoded
+ * here; UPDATEs go to the owner as bytes, because only the RIB's side knows what to do with them.
+ *
+ * A late callback of an old connection must not touch the next one: each connection gets its own closure that compares itself
+ * with the current one.
+ *
+ * RFC 4271 sections 6 and 8; RFC 9687 (send hold). Not here: two connections with one peer, and everything about routes.
+ */
+import type { BgpError } from '../codec/bgp-error.js';
+import { MessageFramer } from '../codec/framer.js';
+import { decodeControlMessage, encodeControlMessage, KEEPALIVE, type OpenMessage, type RouteRefreshMessage } from '../codec/message.js';
+import { negotiate, type NegotiatedSession } from '../codec/negotiated.js';
+import { describeNotification, notificationOf } from '../codec/notification.js';
+import type { FsmEvent, Notification } from '../fsm/event.js';
+import { initialState, type FsmAction, type FsmOptions, type FsmState, type FsmStateType, type FsmTimer } from '../fsm/state.js';
+import { step } from '../fsm/step.js';
+import { ErrorCode, HEADER_LENGTH, MessageType, OpenError } from '../iana.js';
+import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
+import type { Clock } from './clock.js';
+import { Timers } from './timers.js';
+
+/** Why a connection ended. */
+export interface SessionEnd {
+  /** Who found out: we told the peer, the peer told us, or nobody could tell. */
+  readonly direction: 'sent' | 'received' | 'local';
+  /** What went over the wire, if anything did. */
+  readonly notification: Notification | undefined;
+  /** One sentence for people. */
+  readonly text: string;
+  /** Established was reached before. */
+  readonly wasEstablished: boolean;
+}
+
+export interface MessageCounters {
+  open: number;
+  update: number;
+  notification: number;
+  keepalive: number;
+  routeRefresh: number;
+  bytes: number;
+}
+
+/** What a session needs of its owner, and tells it. No call comes from inside a constructor. */
+export interface SessionOwner {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** Where to connect to; asked anew for every attempt. */
+  target(): ConnectTarget;
+  /** Our OPEN, asked anew for every attempt. */
+  localOpen(): OpenMessage;
+  /** What the peer's OPEN violates, by configuration. */
+  checkOpen(open: OpenMessage): BgpError | undefined;
+  /** The OPEN is good. Collisions are resolved now: false if this very connection was dumped over it. */
+  opened(session: Session, open: OpenMessage): boolean;
+  /** The peer's KEEPALIVE came in OpenConfirm. False: not yet, the owner calls `confirm` later. */
+  mayEstablish(session: Session): boolean;
+  up(session: Session, negotiated: NegotiatedSession): void;
+  /** An attempt or an established session is over. The machine is in Idle or Active. */
+  ended(session: Session, end: SessionEnd): void;
+  stateChanged(session: Session, state: FsmStateType): void;
+  /** The body of an UPDATE, valid during the call. A BgpError of severity reset ends the session. */
+  update(session: Session, bytes: Uint8Array, start: number, end: number): BgpError | undefined;
+  routeRefresh(session: Session, message: RouteRefreshMessage): void;
+  /** All of one read has been handed over. */
+  batchEnd(session: Session): void;
+  /** The kernel has taken what was queued. */
+  writable(session: Session): void;
+}
+
+export interface SessionParameters {
+  readonly localAs: number;
+  readonly enforceFirstAs: boolean;
+  readonly maxAsPathLength: number;
+  readonly extendedMessage: boolean;
+  readonly fsm: FsmOptions;
+}
+
+export class Session {
+  readonly received: MessageCounters = noMessages();
+  readonly sent: MessageCounters = noMessages();
+  private machine: FsmState;
+  private readonly timers: Timers;
+  private connection: Connection | undefined;
+  private attempt: { cancel(): void } | undefined;
+  private sentOpen: OpenMessage | undefined;
+  private receivedOpen: OpenMessage | undefined;
+  private negotiatedSession: NegotiatedSession | undefined;
+  private end: Omit<SessionEnd, 'wasEstablished'> | undefined;
+  private lastHeardAt = 0;
+
+  constructor(private readonly owner: SessionOwner, private readonly parameters: SessionParameters, readonly direction: 'outgoing' | 'incoming') {
+    this.machine = initialState(parameters.fsm);
+    this.timers = new Timers(owner.clock, (timer) => this.timerExpired(timer));
+  }
+
+  get state(): FsmStateType { return this.machine.type; }
+  get failures(): number { return this.machine.connectRetryCounter; }
+  get peerOpen(): OpenMessage | undefined { return this.receivedOpen; }
+  get negotiated(): NegotiatedSession | undefined { return this.negotiatedSession; }
+  get endpoints(): Pick<Connection, 'local' | 'remote'> | undefined { return this.connection; }
+  get queuedBytes(): number { return this.connection?.queuedBytes ?? 0; }
+  remaining(timer: FsmTimer): number | undefined { return this.timers.remaining(timer); }
+
+  // ---- calls of the owner
+
+  start(): void {
+    this.feed({ type: 'AutomaticStart', passive: this.parameters.fsm.passive });
+  }
+
+  /** Ends a pause in Idle at once: the reason to wait is gone. */
+  hurry(): void {
+    if (this.state === 'Idle') this.feed({ type: 'IdleHoldTimerExpires' });
+    else if (this.state === 'Active') this.feed({ type: 'ConnectRetryTimerExpires' });
+  }
+
+  /** Takes a connection that the peer has opened. */
+  accept(connection: Connection): void {
+    if (this.state === 'Idle') this.feed({ type: 'ManualStart', passive: true });
+    this.attach(connection);
+    this.feed({ type: 'TcpConnectionConfirmed' });
+  }
+
+  /** An operator's stop: no further attempt until `start`. `text` says why, for our own tables. */
+  stop(notification: Notification, text: string): void {
+    this.finish({ type: 'ManualStop', notification }, text);
+  }
+
+  /** The speaker's stop: the machine starts again by itself after a pause. */
+  fail(notification: Notification, text: string): void {
+    this.finish({ type: 'AutomaticStop', notification }, text);
+  }
+
+  /** The connection is as good as lost: link down, or replaced by the peer's newer one. Nothing is sent. */
+  lose(text: string): void {
+    this.end = { direction: 'local', notification: undefined, text };
+    this.feed({ type: 'TcpConnectionFails' });
+  }
+
+  /** This connection lost against the other one (section 6.8). */
+  dump(): void {
+    this.finish({ type: 'OpenCollisionDump' }, 'Closed in favour of the other connection with this peer');
+  }
+
+  /** The owner had held back the KEEPALIVE that establishes; now it may. */
+  confirm(): void {
+    if (this.state === 'OpenConfirm') this.feed({ type: 'KeepaliveMessage' });
+  }
+
+  /** Writes UPDATEs, whole messages in each buffer. False: wait for `writable`. */
+  writeUpdates(buffers: readonly Uint8Array[]): boolean {
+    for (const bytes of buffers) this.sent.update += countMessages(bytes);
+    return this.write(buffers);
+  }
+
+  sendRouteRefresh(message: RouteRefreshMessage): void {
+    this.sent.routeRefresh++;
+    this.write([encodeControlMessage(message)]);
+  }
+
+  private write(buffers: readonly Uint8Array[]): boolean {
+    for (const bytes of buffers) this.sent.bytes += bytes.length;
+    return this.connection?.write(buffers) ?? false;
+  }
+
+  setPassword(password: string): void {
+    this.connection?.setPassword(password);
+  }
+
+  // ---- the machine
+
+  private finish(event: FsmEvent & { readonly notification?: Notification }, text: string): void {
+    this.end = { direction: 'local', notification: event.notification, text };
+    this.feed(event);
+  }
+
+  private feed(event: FsmEvent): void {
+    const before = this.machine;
+    const [after, actions] = step(before, event);
+    this.machine = after;
+    for (const action of actions) this.carryOut(action);
+    const { end } = this;
+    this.end = undefined;
+    if (after.type === before.type) return;
+    this.owner.stateChanged(this, after.type);
+    const isOver = after.type === 'Idle' || (after.type === 'Active' && before.type === 'OpenSent');
+    if (isOver)
+      this.owner.ended(this, { ...(end ?? { direction: 'local', notification: undefined, text: endText(event) }), wasEstablished: before.type === 'Established' });
+    if (after.type === 'Established' && this.negotiatedSession !== undefined) this.owner.up(this, this.negotiatedSession);
+  }
+
+  private carryOut(action: FsmAction): void {
+    switch (action.type) {
+      case 'StartTimer': return this.timers.start(action.timer, action.seconds, action.jitter);
+      case 'StopTimer': return this.timers.stop(action.timer);
+      case 'StopAllTimers': return this.timers.stopAll();
+      case 'Connect': return this.connect();
+      case 'DropConnection': return this.drop();
+      case 'SendOpen': return this.sendOpen();
+      case 'SendKeepalive': return this.sendKeepalive();
+      case 'SendNotification': return this.sendNotification(action.notification);
+      // The owner hears of both through `up` and `ended`.
+      case 'SessionUp':
+      case 'SessionDown': return;
+    }
+  }
+
+  private timerExpired(timer: FsmTimer): void {
+    switch (timer) {
+      case 'Hold': return this.holdTimerExpired();
+      case 'SendHold':
+        if (this.queuedBytes === 0) return this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
+        this.end = { direction: 'sent', notification: undefined, text: `The peer has read nothing for ${this.parameters.fsm.sendHoldTime} s` };
+        return this.feed({ type: 'SendHoldTimerExpires' });
+      case 'ConnectRetry':
+        if (this.state === 'Connect') this.owner.ended(this, { direction: 'local', notification: undefined, text: noAnswer(this.owner.target().remote), wasEstablished: false });
+        return this.feed({ type: 'ConnectRetryTimerExpires' });
+      case 'Keepalive': return this.feed({ type: 'KeepaliveTimerExpires' });
+      case 'DelayOpen': return this.feed({ type: 'DelayOpenTimerExpires' });
+      case 'IdleHold': return this.feed({ type: 'IdleHoldTimerExpires' });
+    }
+  }
+
+  /** We may have been too busy to read: what waits in the socket counts before the peer is called silent. */
+  private holdTimerExpired(): void {
+    const { connection, lastHeardAt } = this;
+    this.owner.clock.afterPoll(() => {
+      if (this.connection !== connection || connection === undefined) return;
+      if (this.lastHeardAt !== lastHeardAt) return this.timers.start('Hold', this.machine.holdTime, false);
+      const seconds = this.machine.holdTime;
+      this.end = { direction: 'sent', notification: undefined,
+        text: seconds > 0 ? `Nothing was heard from the peer for ${seconds} s (hold time)` : 'The peer accepted the connection but sent no OPEN' };
+      this.feed({ type: 'HoldTimerExpires' });
+    });
+  }
+
+  // ---- connections
+
+  private connect(): void {
+    this.attempt = this.owner.transport.connect(this.owner.target(), (outcome) => {
+      this.attempt = undefined;
+      if (outcome.type === 'failed') return this.lose(outcome.reason);
+      this.attach(outcome.connection);
+      this.feed({ type: 'TcpConnectionRequestAcked' });
+    });
+  }
+
+  private attach(connection: Connection): void {
+    this.connection = connection;
+    this.receivedOpen = undefined;
+    this.negotiatedSession = undefined;
+    const isCurrent = (): boolean => this.connection === connection;
+    const framer = new MessageFramer((type, bytes, start, end) => {
+      this.message(type, bytes, start, end);
+      return isCurrent();
+    }, this.parameters.extendedMessage);
+    connection.open({
+      onBytes: (bytes) => { if (isCurrent()) this.bytes(framer, bytes); },
+      onDrain: () => { if (isCurrent()) this.drained(); },
+      onClosed: (reason) => { if (isCurrent()) this.lose(reason); },
+    });
+  }
+
+  private drop(): void {
+    this.attempt?.cancel();
+    this.attempt = undefined;
+    const { connection } = this;
+    this.connection = undefined;
+    // `end` lets a NOTIFICATION that was just queued still go out.
+    connection?.end();
+  }
+
+  private drained(): void {
+    if (this.state === 'Established' && this.parameters.fsm.sendHoldTime > 0) this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
+    this.owner.writable(this);
+  }
+
+  // ---- messages in
+
+  private bytes(framer: MessageFramer, bytes: Uint8Array): void {
+    this.received.bytes += bytes.length;
+    this.lastHeardAt = this.owner.clock.now();
+    const updatesBefore = this.received.update;
+    const error = framer.push(bytes);
+    // One restart of the hold timer for all UPDATEs of a read: they have arrived at the same moment.
+    if (this.received.update !== updatesBefore && this.state === 'Established') this.feed({ type: 'UpdateMessage' });
+    if (error !== undefined) this.protocolError('HeaderError', error);
+    this.owner.batchEnd(this);
+  }
+
+  private message(type: number, bytes: Uint8Array, start: number, end: number): void {
+    if (type === MessageType.update) return this.updateMessage(bytes, start, end);
+    const decoded = decodeControlMessage(type, bytes, start, end);
+    if (decoded.type === 'error') return this.protocolError(decoded.error.code === ErrorCode.open ? 'OpenMessageError' : 'HeaderError', decoded.error);
+    const message = decoded.value;
+    switch (message.type) {
+      case 'open':
+        this.received.open++;
+        return this.openMessage(message);
+      case 'keepalive':
+        this.received.keepalive++;
+        if (this.state === 'OpenConfirm' && !this.owner.mayEstablish(this)) return;
+        return this.feed({ type: 'KeepaliveMessage' });
+      case 'notification':
+        this.received.notification++;
+        this.end = { direction: 'received', notification: message, text: describeNotification(message.code, message.subcode, message.data) };
+        return this.feed({ type: message.code === ErrorCode.open && message.subcode === OpenError.unsupportedVersion ? 'NotificationVersionError' : 'NotificationMessage' });
+      case 'route-refresh':
+        this.received.routeRefresh++;
+        this.feed({ type: 'UpdateMessage' });
+        if (this.state === 'Established') this.owner.routeRefresh(this, message);
+    }
+  }
+
+  private updateMessage(bytes: Uint8Array, start: number, end: number): void {
+    this.received.update++;
+    if (this.state !== 'Established') return this.feed({ type: 'UpdateMessage' });
+    const error = this.owner.update(this, bytes, start, end);
+    if (error !== undefined) this.protocolError('UpdateMessageError', error);
+  }
+
+  private openMessage(open: OpenMessage): void {
+    const { sentOpen } = this;
+    const isExpected = this.state === 'OpenSent' || this.machine.isDelayOpenRunning;
+    if (!isExpected) return this.feed({ type: 'OpenMessage', holdTime: 0 });
+    const error = this.owner.checkOpen(open);
+    if (error !== undefined) return this.protocolError('OpenMessageError', error);
+    this.receivedOpen = open;
+    if (!this.owner.opened(this, open)) return;
+    const local = sentOpen ?? this.owner.localOpen();
+    const { localAs, enforceFirstAs, maxAsPathLength } = this.parameters;
+    const negotiated = negotiate(local, open, { localAs, enforceFirstAs, maxAsPathLength });
+    this.negotiatedSession = negotiated;
+    this.feed({ type: 'OpenMessage', holdTime: negotiated.holdTime });
+  }
+
+  private protocolError(type: 'HeaderError' | 'OpenMessageError' | 'UpdateMessageError', error: BgpError): void {
+    const notification = notificationOf(error);
+    this.end = { direction: 'sent', notification, text: error.reason };
+    this.feed({ type, notification });
+  }
+
+  // ---- messages out
+
+  private sendOpen(): void {
+    const open = this.owner.localOpen();
+    this.sentOpen = open;
+    this.sent.open++;
+    this.write([encodeControlMessage(open)]);
+  }
+
+  private sendKeepalive(): void {
+    this.sent.keepalive++;
+    this.write([KEEPALIVE_BYTES]);
+  }
+
+  private sendNotification(notification: Notification): void {
+    this.sent.notification++;
+    this.write([encodeControlMessage({ type: 'notification', ...notification })]);
+    const text = this.end?.text ?? describeNotification(notification.code, notification.subcode, notification.data);
+    this.end = { direction: 'sent', notification, text };
+  }
+}
+
+const KEEPALIVE_BYTES = encodeControlMessage(KEEPALIVE);
+
+function countMessages(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += Math.max(HEADER_LENGTH, ((bytes[at + 16] ?? 0) << 8) | (bytes[at + 17] ?? 0))) count++;
+  return count;
+}
+
+function noMessages(): MessageCounters {
+  return { open: 0, update: 0, notification: 0, keepalive: 0, routeRefresh: 0, bytes: 0 };
+}
+
+function endText(event: FsmEvent): string {
+  return event.type === 'OpenMessage' ? 'The peer sent a second OPEN' : `The session ended by ${event.type}`;
+}
