@@ -69,7 +69,7 @@ function setFree(block: BlockState, offset: number): void {
 
 export class Allocator {
   private readonly blocks = new Map<string, BlockState>();
-  private readonly ownerOf = new Map<string, Owner>();
+  private readonly ownerByAddress = new Map<string, Owner>();
   private readonly addressesOf = new Map<string, Set<string>>();
   private readonly coolDown: number;
   private journal: Journal | undefined;
@@ -116,8 +116,14 @@ export class Allocator {
   /** Every owner with its addresses. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
     const owners = new Map<string, Owner>();
-    for (const owner of this.ownerOf.values()) owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
+    for (const owner of this.ownerByAddress.values()) owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
     return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
+  }
+
+  /** The whole record of an owner that holds an address; undefined when it holds none. */
+  ownerOf(containerId: string, interfaceName: string): Owner | undefined {
+    const [address] = this.addressesOfOwner(containerId, interfaceName);
+    return address === undefined ? undefined : this.ownerByAddress.get(address);
   }
 
   addressesOfOwner(containerId: string, interfaceName: string): readonly string[] {
@@ -217,7 +223,7 @@ export class Allocator {
 
   private record(address: string, owner: Owner): void {
     const key = ownerKey(owner.containerId, owner.interfaceName);
-    this.ownerOf.set(address, owner);
+    this.ownerByAddress.set(address, owner);
     const addresses = this.addressesOf.get(key) ?? new Set();
     addresses.add(address);
     this.addressesOf.set(key, addresses);
@@ -226,8 +232,8 @@ export class Allocator {
   }
 
   private forget(address: string): readonly [BlockState | undefined, number] {
-    const owner = this.ownerOf.get(address);
-    this.ownerOf.delete(address);
+    const owner = this.ownerByAddress.get(address);
+    this.ownerByAddress.delete(address);
     if (owner !== undefined) {
       const key = ownerKey(owner.containerId, owner.interfaceName);
       const addresses = this.addressesOf.get(key);
@@ -265,7 +271,7 @@ export class Allocator {
     const state: BlockState = { ...block, size: Number(sizeOf(block.prefix)), nextOffset: 0, free: [], resting: new Map(), assigned: new Set() };
     this.blocks.set(cidr, state);
     // A block may come back (an API server restored from backup) while its addresses are still in use.
-    for (const address of this.ownerOf.keys()) {
+    for (const address of this.ownerByAddress.keys()) {
       const parsed = parseAddress(address);
       if (containsAddress(block.prefix, parsed)) state.assigned.add(Number(parsed.value - block.prefix.value));
     }
@@ -291,7 +297,7 @@ export class Allocator {
   private living(): readonly JournalEntry[] {
     const entries: JournalEntry[] = [];
     for (const [cidr, { pool }] of this.blocks) entries.push({ op: 'block', cidr, pool });
-    for (const [address, owner] of this.ownerOf) entries.push({ op: 'assign', address, owner });
+    for (const [address, owner] of this.ownerByAddress) entries.push({ op: 'assign', address, owner });
     for (const block of this.blocks.values())
       for (const [offset, at] of block.resting)
         if (this.options.now() - at < this.coolDown) entries.push({ op: 'release', address: formatAddress(addressAt(block.prefix, offset)), at });
