@@ -1,0 +1,80 @@
+/**
+ * The configuration of a top-of-rack router that runs FRR: the same sessions and announcements as bird.ts, in FRR's words.
+ * One integrated file; each daemon takes from it what it knows.
+ */
+import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
+
+interface Neighbor {
+  readonly peer: LinkEnd;
+  readonly as: number;
+  readonly password: string | undefined;
+}
+
+/** Text of frr.conf. */
+export function renderFrr(rack: Rack, tor: RackTor): string {
+  const neighbors = neighborsOf(rack, tor);
+  const family = (name: 'ipv4' | 'ipv6'): readonly string[] => [
+    ` address-family ${name} unicast`,
+    `  network ${tor.loopback[name]}/${name === 'ipv4' ? 32 : 128}`,
+    '  redistribute static',
+    '  maximum-paths 16',
+    ...neighbors.flatMap(({ peer }) => [
+      `  neighbor ${peer.address[name]} activate`,
+      `  neighbor ${peer.address[name]} next-hop-self`,
+      `  neighbor ${peer.address[name]} soft-reconfiguration inbound`,
+    ]),
+    ' exit-address-family',
+  ];
+  return [
+    `! Router ${tor.name}, AS ${tor.spec.as}. Written by tortie lab.`,
+    'frr defaults datacenter',
+    `hostname ${tor.name}`,
+    'log stdout informational',
+    'ip forwarding',
+    'ipv6 forwarding',
+    ...renderExits(rack, tor),
+    `router bgp ${tor.spec.as}`,
+    ` bgp router-id ${tor.loopback.ipv4}`,
+    ' no bgp ebgp-requires-policy',
+    ' no bgp default ipv4-unicast',
+    ' bgp bestpath as-path multipath-relax',
+    ' bgp graceful-restart',
+    ' timers bgp 30 90',
+    ...neighbors.flatMap(renderNeighbor),
+    ...family('ipv4'),
+    ...family('ipv6'),
+    'exit',
+    '',
+  ].join('\n');
+}
+
+function neighborsOf(rack: Rack, tor: RackTor): readonly Neighbor[] {
+  const nodes = new Map(rack.nodes.map((node) => [node.name, node.spec.as]));
+  const tors = new Map(rack.tors.map((other) => [other.name, other.spec.as]));
+  return linksOf(rack, tor.name).flatMap(({ peer }): readonly Neighbor[] => {
+    const node = nodes.get(peer.device);
+    const other = tors.get(peer.device);
+    if (node !== undefined) return [{ peer, as: node, password: tor.spec.password }];
+    return other === undefined ? [] : [{ peer, as: other, password: undefined }];
+  });
+}
+
+const renderNeighbor = ({ peer, as, password }: Neighbor): readonly string[] => (['ipv4', 'ipv6'] as const).flatMap((family) => [
+  ` neighbor ${peer.address[family]} remote-as ${as}`,
+  ` neighbor ${peer.address[family]} description ${peer.device}`,
+  ` neighbor ${peer.address[family]} timers connect 5`,
+  ...(password === undefined ? [] : [` neighbor ${peer.address[family]} password ${password}`]),
+]);
+
+/** As in bird.ts: every outside host, and everything else through the first of them. */
+function renderExits(rack: Rack, tor: RackTor): readonly string[] {
+  const hosts = new Map(rack.outside.map((host) => [host.name, host]));
+  const exits = linksOf(rack, tor.name).flatMap(({ peer }) => {
+    const host = hosts.get(peer.device);
+    return host === undefined ? [] : [{ peer, host }];
+  });
+  return [
+    ...exits.flatMap(({ peer, host }) => [`ip route ${host.loopback.ipv4}/32 ${peer.address.ipv4}`, `ipv6 route ${host.loopback.ipv6}/128 ${peer.address.ipv6}`]),
+    ...exits.slice(0, 1).flatMap(({ peer }) => [`ip route 0.0.0.0/0 ${peer.address.ipv4}`, `ipv6 route ::/0 ${peer.address.ipv6}`]),
+  ];
+}

@@ -1,0 +1,117 @@
+/**
+ * The kubelet stand-in of one node: watches the pods bound to it, runs a worker for each, checks their networking from time to
+ * time, and says whether the node is ready to take pods (CNI STATUS).
+ *
+ * At its start nothing runs, so every attachment that an earlier life left is garbage, and CNI GC says so to the plugins.
+ */
+import type { Pod } from '../api/core.js';
+import { kinds, resourcePath } from '../api/kinds.js';
+import { ApiError, type Datastore, type Watch } from '../datastore/datastore.js';
+import type { KubernetesClient } from '../datastore/kubernetes-client.js';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { SandboxStatus } from './control.js';
+import { ApiPodReports } from './pod-reports.js';
+import { PodWorker, type PodPlace } from './pod-worker.js';
+
+const CHECK_EVERY = 10_000;
+const STATUS_EVERY = 2_000;
+
+export class Kubelet {
+  /** By pod uid. BOUNDED by the pods bound to the node. */
+  private readonly workers = new Map<string, PodWorker>();
+  private readonly reports: ApiPodReports;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private watch: Watch | undefined;
+  private nodeCondition = '';
+  private isChecking = false;
+
+  constructor(private readonly place: PodPlace, private readonly datastore: Datastore, private readonly client: KubernetesClient, private readonly log: Logger) {
+    this.reports = new ApiPodReports(client, place.node, log);
+  }
+
+  async start(): Promise<void> {
+    await this.place.runtime.checkVersions();
+    await this.place.runtime.collectGarbage([]).catch((error: unknown) => this.log.info({ problem: messageOf(error) }, 'CNI GC is not possible yet'));
+    await this.reportNode();
+    this.watch = this.datastore.watch('pods', {
+      upsert: (_kind, pod) => void this.upsert(pod).catch((error: unknown) => this.log.error({ pod: pod.metadata.name, problem: messageOf(error) }, 'a pod could not be taken on')),
+      delete: (_kind, pod) => this.workers.get(pod.metadata.uid ?? '')?.terminate(),
+      firstListDone: () => undefined,
+      health: (_kind, problem) => {
+        if (problem !== undefined) this.log.warn({ problem }, 'the API server cannot be watched');
+      },
+    }, { fieldSelector: `spec.nodeName=${this.place.node}` });
+    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY));
+  }
+
+  async stop(): Promise<void> {
+    this.watch?.stop();
+    for (const timer of this.timers) clearInterval(timer);
+    this.reports.stop();
+    await Promise.all([...this.workers.values()].map((worker) => worker.stop()));
+  }
+
+  sandboxes(): readonly SandboxStatus[] {
+    return [...this.workers.values()].map((worker) => worker.status);
+  }
+
+  /** False when this node does not run that pod. */
+  restartPod(namespace: string, name: string): boolean {
+    for (const worker of this.workers.values()) {
+      if (worker.status.namespace !== namespace || worker.status.name !== name) continue;
+      worker.restart();
+      return true;
+    }
+    return false;
+  }
+
+  private async upsert(seen: Pod): Promise<void> {
+    const uid = seen.metadata.uid ?? '';
+    const known = this.workers.get(uid);
+    if (known !== undefined) return known.update(seen);
+    // The watch keeps only what an agent needs of a pod; images and the like are read once.
+    const pod = await this.readPod(seen);
+    const raced = this.workers.get(uid);
+    if (raced !== undefined) return raced.update(seen);
+    if (pod === undefined || pod.metadata.uid !== uid || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return;
+    const worker = new PodWorker(pod, this.place, this.reports);
+    this.workers.set(uid, worker);
+    void worker.done.then(() => this.workers.delete(uid));
+    if (pod.metadata.deletionTimestamp !== undefined) worker.terminate();
+  }
+
+  private async readPod(pod: Pod): Promise<Pod | undefined> {
+    const found = await this.datastore.get('pods', pod.metadata.name, pod.metadata.namespace).catch((error: unknown) => {
+      if (error instanceof ApiError) throw error;
+      return pod; // The server went away in between: what the watch said is enough to run it.
+    });
+    return found === undefined ? undefined : { ...found, metadata: { ...found.metadata, annotations: { ...pod.metadata.annotations, ...found.metadata.annotations } } };
+  }
+
+  private async checkAll(): Promise<void> {
+    if (this.isChecking) return;
+    this.isChecking = true;
+    for (const worker of this.workers.values()) await worker.check();
+    this.isChecking = false;
+  }
+
+  /** Node condition Ready, from CNI STATUS: what a kubelet calls "container runtime network ready". */
+  private async reportNode(): Promise<void> {
+    const problem = await this.place.runtime.status().then(() => undefined, messageOf);
+    const text = problem ?? '';
+    if (text === this.nodeCondition && this.watch !== undefined) return;
+    const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const condition = {
+      type: 'Ready', status: problem === undefined ? 'True' : 'False', reason: problem === undefined ? 'KubeletReady' : 'KubeletNotReady',
+      message: problem === undefined ? 'kubelet stand-in is posting ready status' : `container runtime network not ready: ${problem}`,
+      lastHeartbeatTime: now, lastTransitionTime: now,
+    };
+    try {
+      await this.client.request('PATCH', `${resourcePath(kinds.nodes, undefined, this.place.node)}/status`, { contentType: 'application/strategic-merge-patch+json', value: { status: { conditions: [condition] } } });
+      this.nodeCondition = text;
+    } catch (error) {
+      this.log.debug({ problem: messageOf(error) }, 'the node condition could not be reported');
+    }
+  }
+}
