@@ -1,0 +1,190 @@
+/**
+ * What must change in one family's tables: the wanted chains and hooks, the kernel's as last seen, and the difference as
+ * TableChanges. Pure but for its own bookkeeping; one TableState per family, owned by the applier.
+ *
+ * A change costs what it touches: chains are marked when a delta names them or when the kernel was seen to differ, and
+ * only marked ones are compared. A chain whose hashes already stand in the kernel in the same order is not written.
+ */
+import { chainKey, type Chain, type ChainName, type DispatchMap, type Family, type Hook, type Table } from '@tortie/policy/ruleset';
+import { renderChain, renderHook, renderMap, type RenderedChain } from '@tortie/policy/render/iptables';
+import { CLOSED_HASH, type TableChange } from './restore-script.js';
+import type { SavedHook, SavedTable } from './saved-tables.js';
+
+export class TableState {
+  /** By chainKey; dispatch maps expanded. */
+  private readonly wanted = new Map<string, RenderedChain>();
+  /** Chains that each dispatch map has become, by the map's key. */
+  private readonly mapChains = new Map<string, readonly string[]>();
+  private hooks: readonly Hook[] = [];
+  /** By chainKey: hashes of the rules in the kernel, in order; an unreadable rule is "". */
+  private readonly kernel = new Map<string, readonly string[]>();
+  private kernelHooks = new Map<Table, readonly SavedHook[]>();
+  /** Rule texts as the kernel prints them, once seen: finds a rule edited under its old comment. */
+  private readonly texts = new Map<string, readonly string[]>();
+  private readonly dirty = new Set<string>();
+  private hooksDirty = false;
+
+  constructor(readonly family: Family) {}
+
+  upsertChain(chain: Chain): void {
+    this.want(renderChain(chain, this.family));
+  }
+
+  deleteChain(name: ChainName): void {
+    this.unwant(chainKey(name));
+  }
+
+  upsertMap(map: DispatchMap): void {
+    const chains = renderMap(map, this.family);
+    const keys = chains.map(chainKey);
+    for (const old of this.mapChains.get(chainKey(map)) ?? []) if (!keys.includes(old)) this.unwant(old);
+    this.mapChains.set(chainKey(map), keys);
+    for (const chain of chains) this.want(chain);
+  }
+
+  deleteMap(name: ChainName): void {
+    for (const key of this.mapChains.get(chainKey(name)) ?? []) this.unwant(key);
+    this.mapChains.delete(chainKey(name));
+  }
+
+  setHooks(hooks: readonly Hook[]): void {
+    this.hooks = hooks;
+    this.hooksDirty = true;
+  }
+
+  /** Forgets what is wanted, for a whole new state; the kernel's side stays. */
+  reset(): void {
+    for (const key of this.wanted.keys()) this.dirty.add(key);
+    this.wanted.clear();
+    this.mapChains.clear();
+    this.setHooks([]);
+  }
+
+  /** Tables that hold or must hold something of ours. */
+  tables(): ReadonlySet<Table> {
+    const tables = new Set<Table>(this.hooks.map((hook) => hook.table));
+    for (const chain of this.wanted.values()) tables.add(chain.table);
+    return tables;
+  }
+
+  /** Takes what the kernel holds now in one table; says in words what is not as it was last written. */
+  observe(table: Table, saved: SavedTable): readonly string[] {
+    const findings: string[] = [];
+    for (const key of [...this.kernel.keys()])
+      if (tableOf(key) === table && !saved.chains.has(nameOf(key))) {
+        if (this.wanted.has(key)) findings.push(`chain ${key} is missing`);
+        this.forget(key);
+      }
+    for (const [name, rules] of saved.chains) {
+      const key = chainKey({ table, name });
+      const hashes = rules.map((rule) => rule.hash ?? '');
+      const texts = rules.map((rule) => rule.text);
+      const before = this.kernel.get(key);
+      const seen = this.texts.get(key);
+      const isEdited = seen !== undefined && isSame(hashes, before ?? []) && !isSame(texts, seen);
+      if (isEdited) findings.push(`chain ${key} has a rule edited under its old comment`);
+      else if (!isSame(hashes, before ?? [])) findings.push(`chain ${key} holds other rules`);
+      if (isEdited || !isSame(hashes, before ?? []) || before === undefined) this.dirty.add(key);
+      this.kernel.set(key, isEdited ? [] : hashes);
+      if (!isEdited) this.texts.set(key, texts);
+    }
+    this.kernelHooks.set(table, saved.hooks);
+    if (this.hookChanges(table).length > 0) {
+      findings.push(`jumps from the built-in chains of table ${table} are not as wanted`);
+      this.hooksDirty = true;
+    }
+    return findings;
+  }
+
+  /** Everything marked that really differs, hooks and deletions last. */
+  plan(): readonly TableChange[] {
+    const writes: TableChange[] = [];
+    const deletions: TableChange[] = [];
+    for (const key of this.dirty) {
+      const chain = this.wanted.get(key);
+      const present = this.kernel.get(key);
+      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present))) writes.push({ type: 'write', table: chain.table, chain });
+      if (chain === undefined && present !== undefined) deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
+    }
+    const hooks: TableChange[] = this.hooksDirty ? (['raw', 'mangle', 'filter'] as const).flatMap((table) => this.hookChanges(table)) : [];
+    return [...writes, ...hooks, ...deletions];
+  }
+
+  /** Called once plan() came out empty or all its changes were done. */
+  settle(): void {
+    this.dirty.clear();
+    this.hooksDirty = false;
+  }
+
+  /** A change is in the kernel. */
+  done(change: TableChange): void {
+    switch (change.type) {
+      case 'write': return this.note(chainKey(change.chain), change.chain.hashes);
+      case 'close': return this.note(chainKey(change), [CLOSED_HASH]);
+      case 'delete': return this.forget(chainKey(change));
+      case 'hook': {
+        const rest = (this.kernelHooks.get(change.table) ?? []).filter((hook) => hook.builtin !== change.builtin);
+        const own = this.hooks.filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
+        const now = own.map((hook, position) => ({ builtin: hook.builtin, position, hash: renderHook(hook).hash, text: renderHook(hook).body }));
+        this.kernelHooks.set(change.table, [...rest, ...now]);
+      }
+    }
+  }
+
+  isInKernel(key: string): boolean {
+    return this.kernel.has(key);
+  }
+
+  chainsInKernel(): number {
+    return this.kernel.size;
+  }
+
+  private want(chain: RenderedChain): void {
+    const key = chainKey(chain);
+    this.wanted.set(key, chain);
+    this.dirty.add(key);
+  }
+
+  private unwant(key: string): void {
+    this.wanted.delete(key);
+    this.dirty.add(key);
+  }
+
+  private note(key: string, hashes: readonly string[]): void {
+    this.kernel.set(key, hashes);
+    this.texts.delete(key);
+  }
+
+  private forget(key: string): void {
+    this.kernel.delete(key);
+    this.texts.delete(key);
+    this.dirty.add(key);
+  }
+
+  /** Ours must be the first rules of the built-in chain, each once: an ACCEPT in front of them would bypass policy. */
+  private hookChanges(table: Table): readonly TableChange[] {
+    const present = this.kernelHooks.get(table) ?? [];
+    const wanted = this.hooks.filter((hook) => hook.table === table);
+    const changes: TableChange[] = [];
+    for (const builtin of ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT'] as const) {
+      const want = wanted.filter((hook) => hook.builtin === builtin).map((hook) => renderHook(hook));
+      const have = present.filter((hook) => hook.builtin === builtin);
+      const isRight = want.length === have.length && want.every((hook, i) => have[i]?.hash === hook.hash && have[i]?.position === i);
+      if (isRight) continue;
+      const commands = [
+        ...have.map((hook) => `-D ${builtin} ${hook.text}`),
+        ...want.map((hook, i) => `-I ${builtin} ${i + 1} ${hook.body}`),
+      ];
+      changes.push({ type: 'hook', table, builtin, commands });
+    }
+    return changes;
+  }
+}
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+const tableOf = (key: string): Table => {
+  const table = key.slice(0, key.indexOf('/'));
+  if (table === 'raw' || table === 'mangle' || table === 'filter') return table;
+  throw new Error(`Cannot tell the table of chain "${key}": expected raw, mangle or filter before the slash`);
+};
+const nameOf = (key: string): string => key.slice(key.indexOf('/') + 1);
