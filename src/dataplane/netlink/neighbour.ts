@@ -1,0 +1,89 @@
+/**
+ * Neighbour (ARP and NDP) entries and the per-interface parameters of their tables (RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH,
+ * RTM_SETNEIGHTBL; linux/neighbour.h).
+ *
+ * ```
+ * struct ndmsg: family(1) pad(3) interface index(4) state(2) flags(1) type(1), attributes
+ * ```
+ */
+import { addressFromBytes, addressToBytes, formatAddress, type IpAddress } from 'node-bgp/address';
+import { AF_INET, AF_INET6 } from '../libc.js';
+import type { NetlinkBatch } from './batch.js';
+import { formatMac, parseMac } from './link.js';
+import { forEachAttribute, type NetlinkMessage } from './message.js';
+import type { NetlinkSocket } from './netlink-socket.js';
+import { NLM_F_CREATE, NLM_F_REPLACE } from './protocol.js';
+
+export const RTM_NEWNEIGH = 28;
+export const RTM_DELNEIGH = 29;
+export const RTM_GETNEIGH = 30;
+
+export interface Neighbour {
+  readonly interfaceIndex: number;
+  readonly address: IpAddress;
+  /** Empty while it is being resolved or could not be. */
+  readonly mac: string;
+  /** Never asked for again, never forgotten. */
+  readonly isPermanent: boolean;
+}
+
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NDA_IFINDEX = 8;
+const NUD_PERMANENT = 0x80;
+const NDMSG_SIZE = 12;
+
+/** Appends a permanent entry; takes the place of what is there. */
+export function writePermanentNeighbour(batch: NetlinkBatch, neighbour: Pick<Neighbour, 'interfaceIndex' | 'address' | 'mac'>): void {
+  const { address } = neighbour;
+  batch.beginMessage(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, () => `add neighbour ${formatAddress(address)}`);
+  writeHeader(batch, address.family, neighbour.interfaceIndex, NUD_PERMANENT);
+  batch.attribute(NDA_DST, addressToBytes(address));
+  batch.attribute(NDA_LLADDR, parseMac(neighbour.mac));
+  batch.endMessage();
+}
+
+/** Every entry of both families, or those of one interface. */
+export function listNeighbours(socket: NetlinkSocket, filter: { readonly interfaceIndex?: number } = {}): Neighbour[] {
+  const neighbours: Neighbour[] = [];
+  const { batch } = socket;
+  for (const family of [4, 6] as const) {
+    const before = neighbours.length;
+    batch.clear();
+    batch.beginMessage(RTM_GETNEIGH, 0, () => `list IPv${family} neighbours`);
+    writeHeader(batch, family, 0, 0);
+    if (filter.interfaceIndex !== undefined) batch.attributeU32(NDA_IFINDEX, filter.interfaceIndex);
+    batch.endMessage();
+    const keep = (message: NetlinkMessage): void => {
+      const neighbour = message.type === RTM_NEWNEIGH ? decodeNeighbour(message) : undefined;
+      if (neighbour === undefined) return;
+      if (filter.interfaceIndex === undefined || filter.interfaceIndex === neighbour.interfaceIndex) neighbours.push(neighbour);
+    };
+    socket.dump(batch, keep, () => neighbours.splice(before));
+  }
+  return neighbours;
+}
+
+/** Decodes RTM_NEWNEIGH and RTM_DELNEIGH; undefined for other families and for entries without an address. */
+export function decodeNeighbour(message: NetlinkMessage): Neighbour | undefined {
+  const { body } = message;
+  const family = body.u8(0);
+  if (family !== AF_INET && family !== AF_INET6) return undefined;
+  let address: IpAddress | undefined;
+  let mac = '';
+  forEachAttribute(body, NDMSG_SIZE, body.length, (type, start, end) => {
+    if (type === NDA_DST) address = addressFromBytes(body.slice(start, end));
+    else if (type === NDA_LLADDR) mac = formatMac(body.slice(start, end));
+  });
+  if (address === undefined) return undefined;
+  return { interfaceIndex: body.u32(4), address, mac, isPermanent: (body.u16(8) & NUD_PERMANENT) !== 0 };
+}
+
+function writeHeader(batch: NetlinkBatch, family: 4 | 6, interfaceIndex: number, state: number): void {
+  batch.u8(family === 4 ? AF_INET : AF_INET6);
+  batch.u8(0);
+  batch.u16(0);
+  batch.u32(interfaceIndex);
+  batch.u16(state);
+  batch.u16(0);
+}

@@ -1,0 +1,290 @@
+/**
+ * One netlink socket for requests: the kernel answers inside send(2), so every exchange is synchronous, costs microseconds,
+ * and needs no event loop. Batches go out with one send for many messages; only the last message of a send asks for an ack
+ * (refusals are answered without being asked for), which halves the cost, and answers are matched by sequence number.
+ *
+ * The socket belongs to the network namespace of the thread that made it (see `inNamespace`), whoever uses it later.
+ * Events are not for this socket: see monitor.ts. netlink(7), rtnetlink(7), linux/netlink.h.
+ *
+ * Not thread-safe and not re-entrant: one owner. An asynchronous transaction must end before the next one starts.
+ */
+import {
+  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_TRUNC, openSocket, receiveBytes, sendBytes, sendBytesAsync, setSocketBytes,
+  setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
+} from '../libc.js';
+import { SystemError } from '../system-error.js';
+import { NetlinkBatch } from './batch.js';
+import { decodeAnswer, decodeExtendedAck, forEachMessage, NetlinkProtocolError, type NetlinkMessage } from './message.js';
+import { NetlinkError } from './netlink-error.js';
+import {
+  NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP,
+  NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, SOL_NETLINK,
+} from './protocol.js';
+
+/** Message `index` of a batch failed. */
+export interface BatchFailure {
+  readonly index: number;
+  readonly error: NetlinkError;
+}
+
+export interface NetlinkSocketOptions {
+  /** Default 'route'. */
+  readonly family?: 'route' | 'netfilter';
+  /** Receive buffer in bytes; default 4 MiB, which holds the answers of far more than one send. */
+  readonly receiveBufferSize?: number;
+}
+
+/**
+ * BOUNDED: messages and bytes of one send. 256 refusals take at most 0.3 MB of receive buffer, and 64 KB stay under the
+ * smallest send buffer in use (net.core.wmem_default).
+ */
+const MAX_MESSAGES_PER_SEND = 256;
+const MAX_BYTES_PER_SEND = 65_536;
+
+/** The kernel makes dump datagrams of 32 KB at most, and answers to single requests fit well into this. */
+const RECEIVE_SIZE = 131_072;
+
+/** How often an interrupted dump (the table changed meanwhile) is repeated before its last result is taken as an error. */
+const MAX_DUMP_ATTEMPTS = 10;
+
+export class NetlinkSocket {
+  /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
+  readonly batch = new NetlinkBatch();
+  private readonly fd: number;
+  private readonly receiveBuffer = Buffer.allocUnsafe(RECEIVE_SIZE);
+  private sequence = 1;
+  private isClosed = false;
+
+  constructor(options: NetlinkSocketOptions = {}) {
+    this.fd = openNetlink(options.family === 'netfilter' ? NETLINK_NETFILTER : NETLINK_ROUTE);
+    try {
+      setReceiveBuffer(this.fd, options.receiveBufferSize ?? 4 * 1024 * 1024);
+      // Answers are in the queue when send returns; a receive that would wait is a lost answer, and five seconds end it.
+      setSocketBytes(this.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(BigInt64Array.of(5n, 0n).buffer));
+      setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      // Kernels before 4.20 filter no dumps by themselves; callers filter again anyway.
+      if (options.family !== 'netfilter') trySocketOption(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK);
+    } catch (error) {
+      closeFd(this.fd);
+      throw error;
+    }
+  }
+
+  /** Sends every message and waits for all answers; returns what the kernel refused, in order. Empty: all done. */
+  transact(batch: NetlinkBatch): readonly BatchFailure[] {
+    const failures: BatchFailure[] = [];
+    for (const part of parts(batch)) {
+      const sequence = this.stamp(batch, part);
+      sendBytes(this.fd, part.bytes, part.bytes.length);
+      this.collect(batch, part, sequence, failures);
+    }
+    return failures;
+  }
+
+  /** As `transact`, with send(2) on a pool thread: for requests that hold the kernel up, such as deleting interfaces. */
+  async transactAsync(batch: NetlinkBatch): Promise<readonly BatchFailure[]> {
+    const failures: BatchFailure[] = [];
+    for (const part of parts(batch)) {
+      const sequence = this.stamp(batch, part);
+      await sendBytesAsync(this.fd, part.bytes, part.bytes.length);
+      this.collect(batch, part, sequence, failures);
+    }
+    return failures;
+  }
+
+  /** `transact` that throws the first refusal. */
+  request(batch: NetlinkBatch): void {
+    const [first] = this.transact(batch);
+    if (first !== undefined) throw first.error;
+  }
+
+  /**
+   * Sends the batch's one message and hands over what the kernel answers besides the ack; throws NetlinkError on refusal.
+   * Messages are valid only during `visit`.
+   */
+  query(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void): void {
+    const part = onlyPart(batch);
+    const sequence = this.stamp(batch, part);
+    sendBytes(this.fd, part.bytes, part.bytes.length);
+    const failures: BatchFailure[] = [];
+    this.collect(batch, part, sequence, failures, visit);
+    if (failures[0] !== undefined) throw failures[0].error;
+  }
+
+  /**
+   * Sends the batch's one message as a dump request and hands over every item. A dump that the kernel marks as interrupted
+   * (NLM_F_DUMP_INTR: the table changed while it was read) is begun again; `restart` then tells the caller to forget what
+   * it got. Messages are valid only during `visit`.
+   */
+  dump(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void, restart: () => void): void {
+    const part = onlyPart(batch);
+    for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
+      const sequence = this.nextSequence(1);
+      batch.stamp(0, sequence, NLM_F_DUMP);
+      sendBytes(this.fd, part.bytes, part.bytes.length);
+      if (this.receiveDump(batch, sequence, visit)) return;
+      restart();
+    }
+    throw new NetlinkProtocolError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    closeFd(this.fd);
+  }
+
+  /** Gives the part's messages consecutive sequence numbers and the last one NLM_F_ACK; returns the first number. */
+  private stamp(batch: NetlinkBatch, part: Part): number {
+    const first = this.nextSequence(part.count);
+    for (let i = 0; i < part.count; i++) batch.stamp(part.first + i, first + i, i === part.count - 1 ? NLM_F_ACK : 0);
+    return first;
+  }
+
+  private nextSequence(count: number): number {
+    // Sequence numbers are 32 bits; start over long before they wrap inside a batch.
+    if (this.sequence + count > 0xffff_0000) this.sequence = 1;
+    const first = this.sequence;
+    this.sequence += count;
+    return first;
+  }
+
+  /** Reads answers until the last message's. Throws if the kernel's answers were lost: then their outcome is unknown. */
+  private collect(batch: NetlinkBatch, part: Part, sequence: number, failures: BatchFailure[], visit?: (message: NetlinkMessage) => void): void {
+    const last = sequence + part.count - 1;
+    let isComplete = false;
+    while (!isComplete) {
+      const datagram = this.receive(batch.subjectOf(part.first));
+      forEachMessage(datagram, (message) => {
+        const index = message.sequence - sequence;
+        if (index < 0 || index >= part.count) return; // an answer that an earlier, failed exchange left behind
+        if (message.type !== NLMSG_ERROR) {
+          visit?.(message);
+          return;
+        }
+        const answer = decodeAnswer(message);
+        if (answer.errno !== 0)
+          failures.push({ index: part.first + index, error: new NetlinkError(batch.subjectOf(part.first + index), answer) });
+        if (message.sequence === last) isComplete = true;
+      });
+    }
+  }
+
+  /** True at the dump's end, false when the kernel marked it as interrupted. */
+  private receiveDump(batch: NetlinkBatch, sequence: number, visit: (message: NetlinkMessage) => void): boolean {
+    let isInterrupted = false;
+    let isComplete = false;
+    // A socket can run one dump at a time: whatever the visitor throws, the dump is read to its end first.
+    let thrown: { readonly error: unknown } | undefined;
+    while (!isComplete) {
+      const datagram = this.receive(batch.subjectOf(0));
+      forEachMessage(datagram, (message) => {
+        if (message.sequence !== sequence || isComplete) return;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) isInterrupted = true;
+        isComplete = endsDump(batch, message);
+        if (isComplete || isInterrupted || thrown !== undefined || message.type === NLMSG_NOOP) return;
+        try {
+          visit(message);
+        } catch (error) {
+          thrown = { error };
+        }
+      });
+    }
+    if (thrown !== undefined) throw thrown.error;
+    return !isInterrupted;
+  }
+
+  /** One datagram; a view into the receive buffer. */
+  private receive(subject: string): Uint8Array {
+    let received: number | undefined;
+    try {
+      received = receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC);
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === ENOBUFS) {
+        throw new NetlinkOverflowError(`Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`);
+      }
+      throw error;
+    }
+    if (received === undefined) throw new NetlinkProtocolError(`Cannot ${subject}: the kernel gave no answer in 5 s`);
+    if (received > this.receiveBuffer.length)
+      throw new NetlinkProtocolError(`Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`);
+    return this.receiveBuffer.subarray(0, received);
+  }
+}
+
+/** Answers were lost (ENOBUFS): the kernel has applied the batch or part of it. Read back what is there. */
+export class NetlinkOverflowError extends Error {
+  override readonly name = 'NetlinkOverflowError';
+}
+
+/** A bound netlink socket of the calling thread's namespace. */
+export function openNetlink(protocol: number): number {
+  const fd = openSocket(AF_NETLINK, SOCK_RAW, protocol);
+  try {
+    // struct sockaddr_nl: family(2) pad(2) port id(4, 0: the kernel chooses) groups(4)
+    const address = new Uint8Array(12);
+    new Uint16Array(address.buffer)[0] = AF_NETLINK;
+    bindSocket(fd, address);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Beyond net.core.rmem_max where we may (CAP_NET_ADMIN), up to it otherwise. */
+export function setReceiveBuffer(fd: number, size: number): void {
+  if (!trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+}
+
+/** False if the kernel refuses the option; for options that are an improvement, not a need. */
+export function trySocketOption(fd: number, level: number, option: number, value = 1): boolean {
+  try {
+    setSocketOption(fd, level, option, value);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+function endsDump(batch: NetlinkBatch, message: NetlinkMessage): boolean {
+  if (message.type === NLMSG_OVERRUN) throw new NetlinkOverflowError(`Cannot ${batch.subjectOf(0)}: the kernel lost data`);
+  if (message.type === NLMSG_ERROR) {
+    const answer = decodeAnswer(message);
+    if (answer.errno !== 0) throw new NetlinkError(batch.subjectOf(0), answer);
+    return true;
+  }
+  if (message.type !== NLMSG_DONE) return false;
+  // NLMSG_DONE carries the dump's status; kernels before 2.6.3x leave it out.
+  const errno = message.body.length >= 4 ? -message.body.i32(0) : 0;
+  if (errno !== 0) {
+    const extended = (message.flags & NLM_F_ACK_TLVS) !== 0 ? decodeExtendedAck(message.body, 4) : {};
+    throw new NetlinkError(batch.subjectOf(0), { errno, ...extended });
+  }
+  return true;
+}
+
+interface Part {
+  readonly first: number;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Cuts a batch into sends. */
+function* parts(batch: NetlinkBatch): Generator<Part> {
+  let first = 0;
+  while (first < batch.count) {
+    const start = batch.offsetOf(first);
+    let end = first + 1;
+    while (end < batch.count && end - first < MAX_MESSAGES_PER_SEND && batch.offsetOf(end + 1) - start <= MAX_BYTES_PER_SEND) end++;
+    yield { first, count: end - first, bytes: batch.bytes.subarray(start, batch.offsetOf(end)) };
+    first = end;
+  }
+}
+
+function onlyPart(batch: NetlinkBatch): Part {
+  if (batch.count !== 1) throw new RangeError(`A query has one message, not ${batch.count}`);
+  return { first: 0, count: 1, bytes: batch.bytes };
+}
