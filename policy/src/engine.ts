@@ -1,7 +1,26 @@
-import type { RulesetDelta, Ruleset } from './ruleset.js';
-import type { PolicyEvent, ObjectKind } from './objects.js';
+/**
+ * The policy engine: objects and endpoints in as events, one node's ruleset out as deltas, and a verdict on any flow of the
+ * cluster.
+ *
+ * `apply` updates the snapshot and the address sets and marks what else depends on the change; `flush` settles the marked chains and
+ * reports what differs from the last flush. An event costs in proportion to what it changes. Pure: no I/O, no clock; the same
+ * events in any order, with any repetition, end in the same ruleset.
+ *
+ * Not here: the kernel (whoever applies deltas), the API (whoever feeds events), and waiting for the first full sync before flushing.
+ */
+import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, type Pod } from './resolve/pod.js';
+import { ActivePolicies } from './resolve/active-policies.js';
+import { AddressSets } from './resolve/address-sets.js';
+import { Cluster, type PodEntry } from './resolve/cluster.js';
+import { PolicyIndex } from './resolve/policy-index.js';
+import { SetStore } from './resolve/set-store.js';
+import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent, PolicyKind } from './objects.js';
 import type { Problem } from './problem.js';
+import { policyKeyText, type PolicyKey } from './model/policy.js';
+import type { Ruleset, RulesetDelta } from './ruleset.js';
+import { translatePolicy } from './translate/policy.js';
 import type { Explanation, Flow, Verdict } from './verdict/flow.js';
+import { Oracle } from './verdict/oracle.js';
 
 export interface EngineOptions {
   /** Interface name prefix of pods. Default "tort". */
@@ -20,20 +39,165 @@ export interface ObjectProblems {
 
 /**
  * Is a local endpoint's chain its real policy, or closed until something is known? `pod-unknown`: no pod object yet;
- * `namespace-unknown`: no namespace object; `finished`: the pod is Succeeded or Failed.
+ * `namespace-unknown`: no namespace object; `finished`: the pod is Succeeded or Failed; `host-network`: it should have no endpoint.
  */
-export type EndpointState = 'no-endpoint' | 'pod-unknown' | 'namespace-unknown' | 'finished' | 'ready';
+export type EndpointState = 'no-endpoint' | 'pod-unknown' | 'namespace-unknown' | 'finished' | 'host-network' | 'ready';
 
-export interface Engine {
+export class PolicyEngine {
+  private readonly cluster = new Cluster();
+  private readonly policies = new PolicyIndex();
+  private readonly store = new SetStore();
+  private readonly sets = new AddressSets(this.cluster, this.store);
+  private readonly active: ActivePolicies;
+  private readonly oracle = new Oracle(this.cluster, this.policies);
+  /** BOUNDED by the cluster's objects; only those with problems. */
+  private readonly found = new Map<string, ObjectProblems>();
+  private flushed = false;
+
+  constructor(options: EngineOptions = {}) {
+    this.active = new ActivePolicies(this.cluster, this.policies, this.sets, {
+      podInterfacePrefix: options.podInterfacePrefix ?? 'tort', podToHost: options.podToHost ?? 'accept',
+    });
+  }
+
   /** Takes in one event; replays and duplicates are harmless. Never throws for what users wrote. */
-  apply(event: PolicyEvent): void;
+  apply(event: PolicyEvent): void {
+    switch (event.type) {
+      case 'upsert': return this.applyObject(event.kind, event.object.metadata?.namespace ?? '', event.object.metadata?.name ?? '', event.object);
+      case 'delete': return this.applyObject(event.kind, event.namespace ?? '', event.name, undefined);
+      case 'endpoint-upsert': return this.applyEndpoint(event.endpoint.namespace, event.endpoint.name, event.endpoint);
+      case 'endpoint-delete': return this.applyEndpoint(event.namespace, event.name, undefined);
+    }
+  }
+
   /** What changed since the last flush (the first one builds everything). Empty deltas satisfy isEmptyDelta. */
-  flush(): RulesetDelta;
-  /** The whole ruleset as of the last flush. */
-  ruleset(): Ruleset;
-  verdict(flow: Flow): Verdict;
-  explain(flow: Flow): Explanation;
-  problems(): readonly ObjectProblems[];
-  problemsOf(kind: ObjectKind, namespace: string, name: string): readonly Problem[];
-  endpointState(namespace: string, name: string): EndpointState;
+  flush(): RulesetDelta {
+    this.active.settle();
+    this.sets.collect();
+    const sets = this.store.drain();
+    const { chains, maps } = this.active.drain();
+    const delta: RulesetDelta = {
+      setsCreated: sets.created, setsChanged: sets.changed, setsDeleted: sets.deleted,
+      chainsUpserted: chains.upserted, chainsDeleted: chains.deleted,
+      mapsUpserted: maps.upserted, mapsDeleted: maps.deleted,
+      ...(this.flushed ? {} : { hooks: this.active.hooks() }),
+    };
+    this.flushed = true;
+    return delta;
+  }
+
+  /** The whole ruleset as of the last flush, live: take what you need before the next event. */
+  ruleset(): Ruleset {
+    return { sets: this.store.all(), chains: this.active.allChains(), maps: this.active.allMaps(), hooks: this.active.hooks() };
+  }
+
+  /** Would this connection attempt be allowed anywhere in the cluster? Needs no endpoints and no flush. */
+  verdict(flow: Flow): Verdict {
+    return this.oracle.verdict(flow);
+  }
+
+  /** The verdict with every policy that applies, in order, and what each said. */
+  explain(flow: Flow): Explanation {
+    return this.oracle.explain(flow);
+  }
+
+  problems(): readonly ObjectProblems[] {
+    return [...this.found.values()];
+  }
+
+  problemsOf(kind: ObjectKind, namespace: string, name: string): readonly Problem[] {
+    return this.found.get(`${kind} ${namespace}/${name}`)?.problems ?? [];
+  }
+
+  endpointState(namespace: string, name: string): EndpointState {
+    const entry = this.cluster.podEntry(namespace, name);
+    if (entry?.endpoint === undefined) return 'no-endpoint';
+    if (entry.pod === undefined) return 'pod-unknown';
+    if (entry.pod.finished) return 'finished';
+    if (entry.pod.hostNetwork) return 'host-network';
+    return this.cluster.hasNamespace(namespace) ? 'ready' : 'namespace-unknown';
+  }
+
+  private applyObject(kind: ObjectKind, namespace: string, name: string, object: KubeObject | undefined): void {
+    switch (kind) {
+      case 'Pod': return this.applyPod(namespace, name, object);
+      case 'Namespace': return this.applyNamespace(name, object);
+      case 'Node': return this.cluster.setNode(name, object === undefined ? undefined : nodeAddresses(object));
+      case 'NetworkPolicy': return this.applyPolicy({ kind, namespace, name }, object);
+      default: return;
+    }
+  }
+
+  private applyPod(namespace: string, name: string, object: PodObject | undefined): void {
+    const known = this.cluster.podEntry(namespace, name);
+    const pod = object === undefined ? undefined : podOf(namespace, name, object);
+    if (pod === undefined ? known?.pod === undefined : known?.pod !== undefined && samePod(known.pod, pod)) return;
+    const entry = this.cluster.ensurePod(namespace, name);
+    this.change(entry, pod, entry.endpoint);
+    this.active.touchEndpoint(entry);
+  }
+
+  private applyEndpoint(namespace: string, name: string, given: LocalEndpoint | undefined): void {
+    const known = this.cluster.podEntry(namespace, name);
+    const before = known?.endpoint;
+    const after = given === undefined ? undefined : { ...given, addresses: canonicalAddresses(given.addresses) };
+    if (before === undefined && after === undefined) return;
+    if (before !== undefined && after !== undefined && before.interface === after.interface && sameTexts(before.addresses, after.addresses)) return;
+    const entry = known ?? this.cluster.ensurePod(namespace, name);
+    this.change(entry, entry.pod, after);
+    this.active.endpointChanged(entry, before?.interface, after?.interface);
+  }
+
+  /** Changes an entry, and the addresses of all entries that claimed or now claim one of its addresses. */
+  private change(entry: PodEntry, pod: Pod | undefined, endpoint: LocalEndpoint | undefined): void {
+    const claims = [...(entry.pod?.addresses ?? []), ...(entry.endpoint?.addresses ?? []), ...(pod?.addresses ?? []), ...(endpoint?.addresses ?? [])];
+    const affected = new Set([entry, ...this.cluster.rivals(claims)]);
+    for (const one of affected) this.sets.detach(one);
+    this.cluster.updatePod(entry, pod, endpoint);
+    for (const one of affected) {
+      one.addresses = this.cluster.effectiveAddresses(one);
+      this.sets.attach(one);
+    }
+  }
+
+  private applyNamespace(name: string, object: KubeObject | undefined): void {
+    const before = this.cluster.namespaceLabels(name);
+    const wasKnown = this.cluster.hasNamespace(name);
+    const labels = object === undefined ? undefined : labelMap(object.metadata?.labels);
+    const entries = [...this.cluster.podsOfNamespace(name)];
+    // The old labels must be in force while entries leave their sets, the new ones when they enter.
+    this.cluster.setNamespace(name, labels);
+    const after = this.cluster.namespaceLabels(name);
+    if (wasKnown === (labels !== undefined) && sameLabels(before, after)) return;
+    if (this.sets.namespaceMatters(name, before, after))
+      for (const entry of entries) {
+        this.sets.detach(entry);
+        this.sets.attach(entry);
+      }
+    for (const entry of entries) this.active.touchEndpoint(entry);
+  }
+
+  private applyPolicy(key: PolicyKey, object: KubeObject | undefined): void {
+    const keyText = policyKeyText(key);
+    const before = this.policies.get(keyText);
+    const translation = object === undefined ? undefined : translatePolicy(key.kind, key.namespace, key.name, object);
+    this.report(key.kind, key.namespace, key.name, translation?.problems ?? []);
+    const after = translation?.policy;
+    if (after !== undefined) this.policies.put(after);
+    else this.policies.delete(keyText);
+    if (before !== undefined || after !== undefined) this.active.policyChanged(keyText, after);
+  }
+
+  private report(kind: PolicyKind, namespace: string, name: string, problems: readonly Problem[]): void {
+    const key = `${kind} ${namespace}/${name}`;
+    if (problems.length > 0) this.found.set(key, { kind, namespace, name, problems });
+    else this.found.delete(key);
+  }
+}
+
+/** Every address the node's status lists, one per family first come; host names are not addresses. */
+function nodeAddresses(object: NodeObject): readonly string[] {
+  const listed = object.status?.addresses ?? [];
+  const ranked = [...listed.filter((one) => one.type === 'InternalIP'), ...listed.filter((one) => one.type !== 'InternalIP')];
+  return canonicalAddresses(ranked.map((one) => one.address));
 }

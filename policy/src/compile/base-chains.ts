@@ -1,0 +1,63 @@
+/**
+ * The chains that do not depend on policy: hooks, the order of the forward path, and the paths between pods and their own node.
+ *
+ *   raw    PREROUTING  a pod's packet must have a source that routes back to it
+ *   filter FORWARD     invalid drop, established accept, sender's chain, receiver's chain, accept
+ *   filter INPUT       pod to its own node: the same, without a receiver; then `podToHost`
+ *   filter OUTPUT      node to its own pods: what the node itself generates is always allowed
+ *
+ * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
+ */
+import type { Chain, Hook, Match, Rule } from '../ruleset.js';
+import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, PASS_CHAIN, TO_MAP } from './names.js';
+
+export interface BaseSettings {
+  readonly podInterfacePrefix: string;
+  readonly podToHost: 'accept' | 'drop' | 'return';
+}
+
+export const HOOKS: readonly Hook[] = [
+  { table: 'raw', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' },
+  { table: 'filter', builtin: 'INPUT', chain: 'TORTIE-INPUT' },
+  { table: 'filter', builtin: 'FORWARD', chain: 'TORTIE-FORWARD' },
+  { table: 'filter', builtin: 'OUTPUT', chain: 'TORTIE-OUTPUT' },
+];
+
+/** Neighbour discovery and multicast listener messages (RFC 4861, 2710, 3810): without them a pod has no IPv6, whatever its policy. */
+const NEIGHBOUR_TYPES = [130, 131, 132, 133, 135, 136, 143] as const;
+const ICMPV6 = 58;
+
+const INVALID: Rule = { matches: [{ type: 'state', states: ['invalid'] }], action: { type: 'drop' } };
+const ESTABLISHED: Rule = { matches: [{ type: 'state', states: ['related', 'established'] }], action: { type: 'accept' } };
+
+export function baseChains(settings: BaseSettings): readonly Chain[] {
+  const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
+  const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
+  const jump = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'jump', chain } });
+  const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
+  const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
+  return [
+    { table: 'raw', name: 'TORTIE-PREROUTING', rules: [{ matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' }] },
+    filter('TORTIE-FORWARD', [goto(fromPod, 'TORTIE-POD-FORWARD'), goto(toPod, 'TORTIE-POD-FORWARD')]),
+    filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, jump(fromPod, FROM_MAP), jump(toPod, TO_MAP), { matches: [], action: { type: 'accept' } }]),
+    filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT')]),
+    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery(), jump(fromPod, FROM_MAP), ...podToHost(settings.podToHost)]),
+    filter('TORTIE-OUTPUT', [
+      // Not "source is a node address": in OUTPUT without a local source only what IPVS forwards can appear.
+      { matches: [toPod, { type: 'local', side: 'source' }], action: { type: 'accept' }, note: 'node to its own pods' },
+      goto(toPod, 'TORTIE-POD-FORWARD'),
+    ]),
+    filter(ALLOW_CHAIN, [{ matches: [], action: { type: 'set-mark', value: MARK_ALLOW, mask: MARK_ALLOW } }]),
+    filter(PASS_CHAIN, [{ matches: [], action: { type: 'set-mark', value: MARK_PASS, mask: MARK_PASS } }]),
+  ];
+}
+
+function neighbourDiscovery(): readonly Rule[] {
+  return NEIGHBOUR_TYPES.map((icmpType): Rule => ({
+    family: 6, matches: [{ type: 'protocol', protocol: ICMPV6 }, { type: 'icmp', icmpType }], action: { type: 'accept' },
+  }));
+}
+
+function podToHost(setting: BaseSettings['podToHost']): readonly Rule[] {
+  return setting === 'return' ? [] : [{ matches: [], action: { type: setting }, note: 'pod to its own node' }];
+}

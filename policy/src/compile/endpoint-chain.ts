@@ -1,0 +1,55 @@
+/**
+ * One direction of one endpoint as a chain: tier after tier, policy after policy, then the default.
+ *
+ * The chain drops or returns; it never accepts, because the packet's other end may be on this node too and has a say.
+ */
+import type { Direction, Policy } from '../model/policy.js';
+import { DEFAULT_TIER } from '../model/tier.js';
+import type { TierPolicies } from '../resolve/policy-index.js';
+import type { Chain, Match, Rule } from '../ruleset.js';
+import { endpointChainName, MARK_ALLOW, MARK_PASS, policyChainName, policyNote } from './names.js';
+
+const NOT_PASSED: Match = { type: 'mark', value: 0, mask: MARK_PASS };
+const ALLOWED: Match = { type: 'mark', value: MARK_ALLOW, mask: MARK_ALLOW };
+
+/** `groups` are those of this direction; `closed` says why the endpoint is shut, when it is. */
+export function compileEndpointChain(direction: Direction, interfaceName: string, groups: readonly TierPolicies[], closed?: string): Chain {
+  const name = endpointChainName(direction, interfaceName);
+  if (closed !== undefined) return { table: 'filter', name, rules: [{ matches: [], action: { type: 'drop' }, note: closed }] };
+  const rules: Rule[] = groups.length === 0 ? [] : [{ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS } }];
+  for (const [index, group] of groups.entries()) {
+    if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
+    rules.push(...hairpin(direction, interfaceName, group), ...tierRules(direction, group));
+    if (group.tier.defaultAction === 'deny' && !group.policies.some((policy) => canPass(policy, direction))) break;
+  }
+  return { table: 'filter', name, rules };
+}
+
+function tierRules(direction: Direction, { tier, policies }: TierPolicies): readonly Rule[] {
+  const rules: Rule[] = [];
+  let mayHavePassed = false;
+  for (const policy of policies) {
+    if (policy.staged !== true && (policy[direction] ?? []).length > 0) {
+      const matches = mayHavePassed ? [NOT_PASSED] : [];
+      rules.push({ matches, action: { type: 'jump', chain: policyChainName(direction, policy.key) }, note: policyNote(policy.key) });
+      rules.push({ matches: [ALLOWED], action: { type: 'return' } });
+    }
+    mayHavePassed ||= canPass(policy, direction);
+  }
+  if (tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true))
+    rules.push({ matches: mayHavePassed ? [NOT_PASSED] : [], action: { type: 'drop' }, note: `end of tier ${tier.name}` });
+  return rules;
+}
+
+/**
+ * A pod that reaches itself through a Service: NetworkPolicy says nothing about it (a pod always reaches itself), ClusterNetworkPolicy
+ * applies to it. So the way out stands after the Admin tier and before the first NetworkPolicy.
+ */
+function hairpin(direction: Direction, interfaceName: string, group: TierPolicies): readonly Rule[] {
+  if (group.tier.name !== DEFAULT_TIER.name || !group.policies.some((policy) => policy.key.kind === 'NetworkPolicy')) return [];
+  const match: Match = { type: direction === 'egress' ? 'out-interface' : 'in-interface', name: interfaceName };
+  return [{ matches: [match], action: { type: 'return' }, note: 'to itself through a Service' }];
+}
+
+const canPass = (policy: Policy, direction: Direction): boolean =>
+  policy.staged !== true && (policy[direction] ?? []).some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);

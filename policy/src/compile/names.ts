@@ -1,0 +1,29 @@
+/**
+ * Names and marks that the compiled ruleset uses. Operators script against them: docs/policy.md lists them.
+ */
+import { policyKeyText, type Direction, type PolicyKey } from '../model/policy.js';
+import { shortId } from '../ruleset.js';
+
+/** Set by a policy that allows the packet in the direction being asked. */
+export const MARK_ALLOW = 0x00010000;
+/** Set by a policy that passes the packet on to the next tier. */
+export const MARK_PASS = 0x00020000;
+
+/** Goto targets: they set the mark and return to whoever called the policy's chain. */
+export const ALLOW_CHAIN = 'TORTIE-ALLOW';
+export const PASS_CHAIN = 'TORTIE-PASS';
+
+/** Dispatch maps. */
+export const FROM_MAP = 'TORTIE-FROM';
+export const TO_MAP = 'TORTIE-TO';
+
+/** Of an endpoint: what it sends (egress) and what it receives (ingress). 12 + 15 characters at most. */
+export const endpointChainName = (direction: Direction, interfaceName: string): string =>
+  `${direction === 'egress' ? FROM_MAP : TO_MAP}-${interfaceName}`;
+
+/** Of a policy in one direction: 10 + 18 characters. */
+export const policyChainName = (direction: Direction, key: PolicyKey): string =>
+  `TORTIE-P${direction === 'ingress' ? 'I' : 'O'}-${shortId(key.kind, key.namespace, key.name)}`;
+
+/** "NetworkPolicy shop/web" */
+export const policyNote = (key: PolicyKey): string => (key.namespace === '' ? `${key.kind} ${key.name}` : policyKeyText(key));

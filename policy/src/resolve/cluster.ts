@@ -1,0 +1,189 @@
+/**
+ * The snapshot of pods, namespaces and nodes with the indexes that keep look-ups in proportion to their answers: pods by namespace, by label
+ * and by address.
+ *
+ * A local endpoint is the authority on its pod's addresses: it has them before the pod's status does, and an address that a local endpoint
+ * holds belongs to no other pod, whatever an old status still says.
+ */
+import type { LocalEndpoint } from '../objects.js';
+import { matchesNamespace, type Selection } from '../model/selection.js';
+import { indexTerm, requiredTerms, type Labels } from '../selector/selector.js';
+import { addressOf, type Pod } from './pod.js';
+
+/** One pod name of the cluster: its object, its endpoint when it is plumbed here, and what follows from both. */
+export interface PodEntry {
+  readonly namespace: string;
+  readonly name: string;
+  pod?: Pod;
+  endpoint?: LocalEndpoint;
+  /** Addresses that count: none for pods that no policy can mean. Only the cluster writes this. */
+  addresses: readonly string[];
+}
+
+export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+/** What Calico's namespace selectors know as projectcalico.org/name. */
+export const CALICO_NAME_LABEL = '\u0001name';
+
+export class Cluster {
+  /** BOUNDED, like all maps here, by the cluster's objects. */
+  private readonly pods = new Map<string, PodEntry>();
+  private readonly podsByNamespace = new Map<string, Set<PodEntry>>();
+  private readonly podsByLabel = new Map<string, PodEntry | Set<PodEntry>>();
+  private readonly podsByAddress = new Map<string, PodEntry | Set<PodEntry>>();
+  private readonly namespaces = new Map<string, Labels>();
+  private readonly nodes = new Map<string, readonly string[]>();
+
+  podEntry(namespace: string, name: string): PodEntry | undefined {
+    return this.pods.get(`${namespace}/${name}`);
+  }
+
+  allPods(): Iterable<PodEntry> {
+    return this.pods.values();
+  }
+
+  podsOfNamespace(namespace: string): Iterable<PodEntry> {
+    return this.podsByNamespace.get(namespace) ?? [];
+  }
+
+  podsWithAddress(address: string): readonly PodEntry[] {
+    return listed(this.podsByAddress.get(address));
+  }
+
+  hasNamespace(name: string): boolean {
+    return this.namespaces.has(name);
+  }
+
+  /** Labels as selectors see them; of an unknown namespace only its name. */
+  namespaceLabels(name: string): Labels {
+    return this.namespaces.get(name) ?? namespaceLabelsOf(name, new Map());
+  }
+
+  nodeAddresses(name: string): readonly string[] | undefined {
+    return this.nodes.get(name);
+  }
+
+  allNodes(): Iterable<readonly [name: string, addresses: readonly string[]]> {
+    return this.nodes;
+  }
+
+  setNode(name: string, addresses: readonly string[] | undefined): void {
+    if (addresses === undefined) this.nodes.delete(name);
+    else this.nodes.set(name, addresses);
+  }
+
+  setNamespace(name: string, labels: ReadonlyMap<string, string> | undefined): void {
+    if (labels === undefined) this.namespaces.delete(name);
+    else this.namespaces.set(name, namespaceLabelsOf(name, labels));
+  }
+
+  /** The entry of a name, made when there is none. */
+  ensurePod(namespace: string, name: string): PodEntry {
+    const known = this.podEntry(namespace, name);
+    if (known !== undefined) return known;
+    const entry: PodEntry = { namespace, name, addresses: [] };
+    this.pods.set(`${namespace}/${name}`, entry);
+    addTo(this.podsByNamespace, namespace, entry);
+    return entry;
+  }
+
+  /** Sets object and endpoint of an entry and keeps the indexes; an entry with neither goes. Addresses are settled by `settle`. */
+  updatePod(entry: PodEntry, pod: Pod | undefined, endpoint: LocalEndpoint | undefined): void {
+    this.unindex(entry);
+    entry.pod = pod;
+    entry.endpoint = endpoint;
+    this.index(entry);
+    if (pod !== undefined || endpoint !== undefined) return;
+    this.pods.delete(`${entry.namespace}/${entry.name}`);
+    const rest = this.podsByNamespace.get(entry.namespace);
+    if (rest?.delete(entry) === true && rest.size === 0) this.podsByNamespace.delete(entry.namespace);
+  }
+
+  /** Addresses that this entry should have now. */
+  effectiveAddresses(entry: PodEntry): readonly string[] {
+    const pod = entry.pod;
+    if (pod === undefined || pod.hostNetwork || pod.finished) return [];
+    return claimedAddresses(entry).filter((address) =>
+      entry.endpoint?.addresses.includes(address) === true || !this.podsWithAddress(address).some((other) => other.endpoint?.addresses.includes(address)));
+  }
+
+  /** Entries that claim an address of this entry, itself among them: the ones whose addresses may change with it. */
+  rivals(addresses: Iterable<string>): ReadonlySet<PodEntry> {
+    const rivals = new Set<PodEntry>();
+    for (const address of addresses) for (const entry of this.podsWithAddress(address)) rivals.add(entry);
+    return rivals;
+  }
+
+  /** Pods that may match a selection, from the shortest list at hand; the caller asks the selection itself. */
+  candidates(selection: Selection): Iterable<PodEntry> {
+    const terms = requiredTerms(selection.labels);
+    const byLabel = terms?.every((term) => term.includes('\u0000')) === true ? terms.map((term) => this.podsByLabel.get(term)) : undefined;
+    const labelled = byLabel?.reduce((sum, entries) => sum + sizeOf(entries), 0) ?? Infinity;
+    const { namespace } = selection;
+    if (namespace.type === 'global') return [];
+    if (namespace.type === 'name') {
+      const own = this.podsByNamespace.get(namespace.name);
+      if (own === undefined || own.size <= labelled) return own ?? [];
+    }
+    if (byLabel !== undefined) return new Set(byLabel.flatMap((entries) => [...listed(entries)]));
+    return namespace.type === 'selector' ? this.podsOfMatchingNamespaces(selection) : this.pods.values();
+  }
+
+  private *podsOfMatchingNamespaces(selection: Selection): Iterable<PodEntry> {
+    for (const [name, entries] of this.podsByNamespace)
+      if (matchesNamespace(selection.namespace, name, this.namespaceLabels(name))) yield* entries;
+  }
+
+  private index(entry: PodEntry): void {
+    for (const [key, value] of entry.pod?.labels ?? []) addCompact(this.podsByLabel, indexTerm(key, value), entry);
+    for (const address of allAddresses(entry)) addCompact(this.podsByAddress, address, entry);
+  }
+
+  private unindex(entry: PodEntry): void {
+    for (const [key, value] of entry.pod?.labels ?? []) removeCompact(this.podsByLabel, indexTerm(key, value), entry);
+    for (const address of allAddresses(entry)) removeCompact(this.podsByAddress, address, entry);
+  }
+}
+
+/** Per family the endpoint's address, else the status's. */
+function claimedAddresses(entry: PodEntry): readonly string[] {
+  const own = entry.endpoint?.addresses ?? [];
+  const status = entry.pod?.addresses ?? [];
+  return ([4, 6] as const).map((family) => addressOf(own, family) ?? addressOf(status, family)).filter((address) => address !== undefined);
+}
+
+/** Every address that entry's object or endpoint names, each once. */
+const allAddresses = (entry: PodEntry): ReadonlySet<string> => new Set([...(entry.endpoint?.addresses ?? []), ...(entry.pod?.addresses ?? [])]);
+
+/** The name label is the API server's, whatever a replacement of all labels left out. */
+function namespaceLabelsOf(name: string, labels: ReadonlyMap<string, string>): Labels {
+  return new Map([...labels, [NAMESPACE_NAME_LABEL, name], [CALICO_NAME_LABEL, name]]);
+}
+
+function addTo<K, V>(index: Map<K, Set<V>>, key: K, value: V): void {
+  const values = index.get(key);
+  if (values === undefined) index.set(key, new Set([value]));
+  else values.add(value);
+}
+
+/** Most labels and addresses belong to one pod: such an entry stands by itself and costs no Set. */
+function addCompact<V extends object>(index: Map<string, V | Set<V>>, key: string, value: V): void {
+  const known = index.get(key);
+  if (known === undefined) index.set(key, value);
+  else if (known instanceof Set) known.add(value);
+  else if (known !== value) index.set(key, new Set([known, value]));
+}
+
+function removeCompact<V extends object>(index: Map<string, V | Set<V>>, key: string, value: V): void {
+  const known = index.get(key);
+  if (known === value) index.delete(key);
+  else if (known instanceof Set) {
+    known.delete(value);
+    const [last] = known;
+    if (known.size === 1 && last !== undefined) index.set(key, last);
+  }
+}
+
+const listed = <V extends object>(known: V | Set<V> | undefined): readonly V[] =>
+  known === undefined ? [] : known instanceof Set ? [...known] : [known];
+
+const sizeOf = (known: object | Set<object> | undefined): number => (known === undefined ? 0 : known instanceof Set ? known.size : 1);

@@ -1,0 +1,78 @@
+/**
+ * All policies, and which of them apply to an endpoint, in the order in which they are asked.
+ */
+import { comparePolicies, policyKeyText, type Direction, type Policy } from '../model/policy.js';
+import { matchesSelection, selectionIndexKey } from '../model/selection.js';
+import { BUILTIN_TIERS, compareTiers, type Tier } from '../model/tier.js';
+import type { Labels } from '../selector/selector.js';
+import { SelectorIndex } from '../selector/selector-index.js';
+
+/** Policies of one tier that apply to an endpoint, first asked first. */
+export interface TierPolicies {
+  readonly tier: Tier;
+  readonly policies: readonly Policy[];
+}
+
+export class PolicyIndex {
+  /** BOUNDED by the cluster's policies. */
+  private readonly policies = new Map<string, Policy>();
+  private readonly index = new SelectorIndex<Policy>();
+  private readonly tiers = new Map<string, Tier>(BUILTIN_TIERS.map((tier) => [tier.name, tier]));
+
+  get(keyText: string): Policy | undefined {
+    return this.policies.get(keyText);
+  }
+
+  all(): Iterable<Policy> {
+    return this.policies.values();
+  }
+
+  put(policy: Policy): void {
+    this.delete(policyKeyText(policy.key));
+    this.policies.set(policyKeyText(policy.key), policy);
+    this.index.add(selectionIndexKey(policy.subject), policy);
+  }
+
+  delete(keyText: string): void {
+    const policy = this.policies.get(keyText);
+    if (policy === undefined) return;
+    this.policies.delete(keyText);
+    this.index.remove(selectionIndexKey(policy.subject), policy);
+  }
+
+  tier(name: string): Tier | undefined {
+    return this.tiers.get(name);
+  }
+
+  /** A built-in tier keeps its place, whatever a resource of its name says about it; undefined takes the resource away. */
+  setTier(name: string, tier: Tier | undefined): void {
+    const builtin = BUILTIN_TIERS.find((one) => one.name === name);
+    const next = tier ?? builtin;
+    if (next === undefined) this.tiers.delete(name);
+    else this.tiers.set(name, next);
+  }
+
+  /** Policies that apply to an endpoint with these labels, by tier. A policy of a tier that does not exist waits for it. */
+  applying(namespace: string | undefined, labels: Labels, namespaceLabels: Labels): readonly TierPolicies[] {
+    const byTier = new Map<string, Policy[]>();
+    for (const policy of this.index.candidates(namespace, labels, namespaceLabels)) {
+      if (!matchesSelection(policy.subject, namespace, labels, namespaceLabels)) continue;
+      const known = byTier.get(policy.tier);
+      if (known === undefined) byTier.set(policy.tier, [policy]);
+      else known.push(policy);
+    }
+    const groups: TierPolicies[] = [];
+    for (const [name, policies] of byTier) {
+      const tier = this.tiers.get(name);
+      if (tier !== undefined) groups.push({ tier, policies: policies.sort(comparePolicies) });
+    }
+    return groups.sort((a, b) => compareTiers(a.tier, b.tier));
+  }
+}
+
+/** The groups of one direction: policies that have something to do with it, empty tiers left out. */
+export function inDirection(groups: readonly TierPolicies[], direction: Direction): readonly TierPolicies[] {
+  return groups
+    .map(({ tier, policies }) => ({ tier, policies: policies.filter((policy) => policy[direction] !== undefined) }))
+    .filter(({ policies }) => policies.length > 0);
+}

@@ -1,0 +1,156 @@
+/**
+ * networking.k8s.io/v1 NetworkPolicy to Policy.
+ *
+ * Defaults that decide who is isolated: no policyTypes means ingress always and egress only when there is an egress rule; an empty or
+ * missing `from`, `to` or `ports` means everything; a missing protocol means TCP. A refused part (an object need not have come through
+ * an API server that validates) matches nothing and the policy still isolates whom it selects: what is not understood never allows.
+ */
+import type { IpPrefix } from 'node-bgp/address';
+import { subtractNetworks, unionNetworks } from '../model/networks.js';
+import { DEFAULT_TIER } from '../model/tier.js';
+import { protocolNumber, TCP, unionPorts } from '../model/ports.js';
+import type { Alternative, Direction, EntityMatch, NamedPortMatch, Policy, PolicyRule } from '../model/policy.js';
+import { selectionOf, selectsNothing, type NamespaceCondition } from '../model/selection.js';
+import { invalid, type Problem } from '../problem.js';
+import type { PortRange } from '../ruleset.js';
+import { ALL } from '../selector/selector.js';
+import { parseLabelSelector } from '../selector/label-selector.js';
+import { tryParseCidr } from '../validate/cidr.js';
+import { validateNetworkPolicyPeer, validateNetworkPolicyPort, validatePolicyTypes } from '../validate/network-policy.js';
+import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
+
+/** Calico gives Kubernetes' policies this order in the default tier; all of them allow only, so among themselves it is idle. */
+const KUBERNETES_POLICY_ORDER = 1000;
+
+export interface Translation {
+  readonly policy: Policy;
+  readonly problems: readonly Problem[];
+}
+
+export function translateNetworkPolicy(namespace: string, name: string, object: unknown): Translation {
+  const problems: Problem[] = [];
+  const spec = readObject(own(object as JsonObject, 'spec'), 'spec', problems);
+  const rules = { ingress: translateRules(spec, 'ingress', namespace, problems), egress: translateRules(spec, 'egress', namespace, problems) };
+  const types = policyTypes(spec, rules.egress.length > 0, problems);
+  const policy: Policy = {
+    key: { kind: 'NetworkPolicy', namespace, name },
+    tier: DEFAULT_TIER.name, order: KUBERNETES_POLICY_ORDER, sortName: `knp.default.${name}`,
+    subject: selectionOf({ type: 'name', name: namespace }, parseLabelSelector(own(spec, 'podSelector'), 'spec.podSelector', problems)),
+    ...(types.has('ingress') ? { ingress: rules.ingress } : {}),
+    ...(types.has('egress') ? { egress: rules.egress } : {}),
+  };
+  return { policy, problems };
+}
+
+/** Unknown types are refused by name; what remains of the list counts, and an empty list is the default. */
+function policyTypes(spec: JsonObject | undefined, hasEgressRules: boolean, problems: Problem[]): ReadonlySet<Direction> {
+  const listed = readList(own(spec, 'policyTypes'), 'spec.policyTypes', problems);
+  problems.push(...validatePolicyTypes(own(spec, 'policyTypes'), 'spec.policyTypes'));
+  if (listed.length === 0) return new Set<Direction>(hasEgressRules ? ['ingress', 'egress'] : ['ingress']);
+  const types = new Set<Direction>();
+  if (listed.includes('Ingress')) types.add('ingress');
+  if (listed.includes('Egress')) types.add('egress');
+  return types;
+}
+
+function translateRules(spec: JsonObject | undefined, direction: Direction, namespace: string, problems: Problem[]): readonly PolicyRule[] {
+  const peersField = direction === 'ingress' ? 'from' : 'to';
+  return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => {
+    const field = `spec.${direction}[${index}]`;
+    const rule = readObject(value, field, problems);
+    const peers = translatePeers(readList(own(rule, peersField), `${field}.${peersField}`, problems), `${field}.${peersField}`, namespace, problems);
+    const ports = translatePorts(readList(own(rule, 'ports'), `${field}.ports`, problems), `${field}.ports`, problems);
+    const alternatives = peers.flatMap((peer) => ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined));
+    reportUnresolvableNames(direction, peers, ports, field, problems);
+    return { index, action: 'allow', alternatives };
+  });
+}
+
+/** What a rule says about ports: one protocol and some of its ports, or a name, or (undefined) nothing. */
+interface PortsMatch {
+  readonly protocol?: number;
+  readonly ports?: readonly PortRange[];
+  readonly namedPort?: NamedPortMatch;
+}
+
+/** A name is resolved on the destination pod: for egress that is the peer, so a peer that is no pod selection has no names. */
+function alternativeOf(direction: Direction, peer: EntityMatch, port: PortsMatch): Alternative | undefined {
+  if (direction === 'ingress')
+    return { protocol: port.protocol, source: peer, namedPort: port.namedPort, ...(port.ports === undefined ? {} : { destination: { ports: port.ports } }) };
+  if (port.namedPort !== undefined && peer.networks !== undefined) return undefined;
+  const destination: EntityMatch = port.namedPort !== undefined && peer.selection === undefined
+    ? { selection: selectionOf({ type: 'any' }, ALL) }
+    : { ...peer, ports: port.ports };
+  return { protocol: port.protocol, destination, namedPort: port.namedPort };
+}
+
+function reportUnresolvableNames(direction: Direction, peers: readonly EntityMatch[], ports: readonly PortsMatch[], field: string, problems: Problem[]): void {
+  if (direction === 'ingress' || !peers.some((peer) => peer.networks !== undefined)) return;
+  for (const port of ports)
+    if (port.namedPort !== undefined)
+      problems.push(invalid(`${field}.ports`, port.namedPort.name, 'a port name has no meaning for an ipBlock peer; this combination matches nothing'));
+}
+
+/** All peers of a rule as few entities: one per distinct pod selection, one for all blocks together. No peers: anybody. */
+function translatePeers(list: readonly unknown[], field: string, namespace: string, problems: Problem[]): readonly EntityMatch[] {
+  if (list.length === 0) return [{}];
+  const selections = new Map<string, EntityMatch>();
+  const blocks: IpPrefix[] = [];
+  for (const [index, value] of list.entries()) {
+    const path = `${field}[${index}]`;
+    const refused = validateNetworkPolicyPeer(value, path);
+    problems.push(...refused);
+    if (refused.length > 0) continue;
+    const peer = value as JsonObject;
+    const block = own(peer, 'ipBlock') ?? undefined;
+    if (block !== undefined) blocks.push(...translateBlock(block as JsonObject));
+    else {
+      const selection = translateSelectors(peer, path, namespace, problems);
+      if (!selectsNothing(selection)) selections.set(selection.key, { selection });
+    }
+  }
+  const networks = unionNetworks(blocks);
+  return [...selections.values(), ...(networks.length > 0 ? [{ networks }] : [])];
+}
+
+/** podSelector alone looks in the policy's namespace, namespaceSelector alone at every pod there, both together at both. */
+function translateSelectors(peer: JsonObject, path: string, namespace: string, problems: Problem[]) {
+  const pods = own(peer, 'podSelector') ?? undefined;
+  const namespaces = own(peer, 'namespaceSelector') ?? undefined;
+  const where: NamespaceCondition = namespaces === undefined
+    ? { type: 'name', name: namespace }
+    : { type: 'selector', selector: parseLabelSelector(namespaces, `${path}.namespaceSelector`, problems) };
+  return selectionOf(where, pods === undefined ? ALL : parseLabelSelector(pods, `${path}.podSelector`, problems));
+}
+
+/** Validated before; an except is a hole in its own block only, so the block is cut up before it meets its neighbours. */
+function translateBlock(block: JsonObject): readonly IpPrefix[] {
+  const cidr = tryParseCidr(String(own(block, 'cidr')));
+  if (cidr === undefined) return [];
+  const excepts = ((own(block, 'except') ?? []) as readonly string[]).map(tryParseCidr).filter((prefix) => prefix !== undefined);
+  return subtractNetworks(cidr, excepts);
+}
+
+/** All ports of a rule as few matches: per protocol one list of ranges (or all of it), and one per name. No ports: anything. */
+function translatePorts(list: readonly unknown[], field: string, problems: Problem[]): readonly PortsMatch[] {
+  if (list.length === 0) return [{}];
+  const ranges = new Map<number, PortRange[] | 'all'>();
+  const names = new Map<string, PortsMatch>();
+  for (const [index, value] of list.entries()) {
+    const refused = validateNetworkPolicyPort(value, `${field}[${index}]`);
+    problems.push(...refused);
+    if (refused.length > 0) continue;
+    const item = (value ?? undefined) as JsonObject | undefined;
+    const protocol = protocolNumber((own(item, 'protocol') ?? 'TCP') as string) ?? TCP;
+    const port = own(item, 'port') ?? undefined;
+    if (typeof port === 'string') names.set(`${protocol} ${port}`, { protocol, namedPort: { name: port, protocol } });
+    else if (port === undefined) ranges.set(protocol, 'all');
+    else {
+      const range: PortRange = { from: port as number, to: (own(item, 'endPort') ?? port) as number };
+      const known = ranges.get(protocol);
+      if (known !== 'all') ranges.set(protocol, [...(known ?? []), range]);
+    }
+  }
+  const numbers = [...ranges].map(([protocol, ports]): PortsMatch => (ports === 'all' ? { protocol } : { protocol, ports: unionPorts(ports) }));
+  return [...numbers, ...names.values()];
+}

@@ -1,0 +1,213 @@
+/**
+ * The verdict on a flow, straight from the policies: no sets, no chains, nothing compiled. What the kernel must do is what
+ * this says.
+ *
+ * Both ends are judged, each by the policies that apply to it; the flow passes when both allow it.
+ */
+import { parseAddress, type Family, type IpAddress } from 'node-bgp/address';
+import { networksContain } from '../model/networks.js';
+import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
+import type { Alternative, Direction, EntityMatch, NamedPortMatch, Policy, PolicyRule } from '../model/policy.js';
+import { matchesSelection } from '../model/selection.js';
+import type { Cluster, PodEntry } from '../resolve/cluster.js';
+import { addressOf } from '../resolve/pod.js';
+import { inDirection, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
+import type { Decision, DirectionVerdict, Explanation, Flow, FlowEnd, PolicyTrace, RuleTrace, Verdict } from './flow.js';
+
+/** One end, looked up: who it is and the address it has in the flow's family. */
+interface End {
+  readonly address?: IpAddress;
+  /** A pod that policies can mean. */
+  readonly entry?: PodEntry;
+  readonly node?: string;
+  readonly missing?: string;
+}
+
+/** A flow in numbers. */
+interface Packet {
+  readonly family: Family;
+  readonly protocol: number;
+  readonly source: End;
+  readonly destination: End;
+  readonly sourcePort?: number;
+  readonly destinationPort: number;
+  readonly icmp?: { readonly type: number; readonly code: number };
+}
+
+export class Oracle {
+  constructor(private readonly cluster: Cluster, private readonly policies: PolicyIndex) {}
+
+  verdict(flow: Flow): Verdict {
+    const packet = this.packetOf(flow);
+    const egress = this.judge(packet, 'egress');
+    const ingress = this.judge(packet, 'ingress');
+    return { allowed: egress.allowed && ingress.allowed, egress, ingress };
+  }
+
+  explain(flow: Flow): Explanation {
+    const packet = this.packetOf(flow);
+    const traces: Record<Direction, PolicyTrace[]> = { egress: [], ingress: [] };
+    const egress = this.judge(packet, 'egress', traces.egress);
+    const ingress = this.judge(packet, 'ingress', traces.ingress);
+    return { verdict: { allowed: egress.allowed && ingress.allowed, egress, ingress }, ...traces };
+  }
+
+  private packetOf(flow: Flow): Packet {
+    const protocol = typeof flow.protocol === 'number' ? flow.protocol : protocolNumber(flow.protocol);
+    if (protocol === undefined) throw new RangeError(`Cannot judge a flow of protocol "${flow.protocol}": expected TCP, UDP, SCTP, ICMP, ICMPv6 or a number`);
+    return {
+      family: flow.family, protocol, destinationPort: flow.port,
+      source: this.lookUp(flow.from, flow.family), destination: this.lookUp(flow.to, flow.family),
+      ...(flow.sourcePort === undefined ? {} : { sourcePort: flow.sourcePort }),
+      ...(flow.icmp === undefined ? {} : { icmp: flow.icmp }),
+    };
+  }
+
+  private lookUp(end: FlowEnd, family: Family): End {
+    switch (end.type) {
+      case 'pod': return this.lookUpPod(end.namespace, end.name, family);
+      case 'node': return this.lookUpNode(end.name, family);
+      case 'address': return this.lookUpAddress(end.address, family);
+    }
+  }
+
+  private lookUpPod(namespace: string, name: string, family: Family): End {
+    const entry = this.cluster.podEntry(namespace, name);
+    if (entry?.pod === undefined) return { missing: `pod ${namespace}/${name} is not known` };
+    if (entry.pod.hostNetwork) {
+      const text = addressOf(entry.pod.addresses, family);
+      return text === undefined ? this.lookUpNode(entry.pod.node, family) : { address: parseAddress(text), node: entry.pod.node };
+    }
+    const text = addressOf(entry.addresses, family);
+    if (text !== undefined) return { address: parseAddress(text), entry };
+    return { missing: `pod ${namespace}/${name} has no IPv${family} address` };
+  }
+
+  private lookUpNode(name: string, family: Family): End {
+    const addresses = this.cluster.nodeAddresses(name);
+    const text = addressOf(addresses ?? [], family);
+    if (text !== undefined) return { address: parseAddress(text), node: name };
+    return { missing: addresses === undefined ? `node ${name} is not known` : `node ${name} has no IPv${family} address` };
+  }
+
+  private lookUpAddress(text: string, family: Family): End {
+    const address = parseAddress(text);
+    if (address.family !== family) return { missing: `${text} is no IPv${family} address` };
+    const entry = this.cluster.podsWithAddress(text).find((one) => one.addresses.includes(text));
+    if (entry !== undefined) return { address, entry };
+    for (const [node, addresses] of this.cluster.allNodes()) if (addresses.includes(text)) return { address, node };
+    return { address };
+  }
+
+  /** What the policies of one end say. Pushes onto `trace`, when given, what each policy answered. */
+  private judge(packet: Packet, direction: Direction, trace?: PolicyTrace[]): DirectionVerdict {
+    const [own, peer] = direction === 'egress' ? [packet.source, packet.destination] : [packet.destination, packet.source];
+    const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
+    const missing = own.missing ?? peer.missing;
+    if (missing !== undefined) return settled(false, { type: 'unknown', why: missing });
+    const { entry } = own;
+    if (entry?.pod === undefined) return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
+    if (entry === peer.entry) return settled(true, { type: 'exempt', why: 'a pod always reaches itself' });
+    if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node) return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
+    if (!this.cluster.hasNamespace(entry.namespace)) return settled(false, { type: 'unknown', why: `namespace ${entry.namespace} is not known` });
+    const groups = inDirection(this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)), direction);
+    const decision = this.decide(packet, direction, groups, trace);
+    return settled(decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'), decision);
+  }
+
+  private decide(packet: Packet, direction: Direction, groups: readonly TierPolicies[], trace?: PolicyTrace[]): Decision {
+    let decision: Decision | undefined;
+    for (const { tier, policies } of groups) {
+      let passed = false;
+      for (const policy of policies) {
+        const reached = decision === undefined && !passed;
+        const answer = reached ? this.ask(policy, direction, packet, trace !== undefined) : undefined;
+        trace?.push({ tier: tier.name, policy: policy.key, outcome: outcomeOf(policy, answer), rules: answer?.rules ?? [] });
+        if (answer === undefined || policy.staged === true || answer.rule === undefined) continue;
+        const { action, index } = answer.rule;
+        if (action === 'pass') passed = true;
+        else decision = { type: 'rule', tier: tier.name, policy: policy.key, rule: index, action: action === 'allow' ? 'allow' : 'deny' };
+        if (trace === undefined) break;
+      }
+      const acting = policies.filter((policy) => policy.staged !== true);
+      if (decision === undefined && !passed && tier.defaultAction === 'deny' && acting.length > 0)
+        decision = { type: 'tier-default', tier: tier.name, policies: acting.map((policy) => policy.key) };
+      if (decision !== undefined && trace === undefined) break;
+    }
+    return decision ?? { type: 'default-allow' };
+  }
+
+  /** The first rule that settles or passes, and on request what every rule before it lacked. */
+  private ask(policy: Policy, direction: Direction, packet: Packet, traced: boolean): { readonly rule?: PolicyRule; readonly rules: readonly RuleTrace[] } {
+    const rules: RuleTrace[] = [];
+    for (const rule of policy[direction] ?? []) {
+      const matched = rule.alternatives.some((alternative) => this.matches(alternative, packet));
+      if (traced) rules.push({ rule: rule.index, action: rule.action, outcome: matched ? 'matched' : this.lacking(rule, direction, packet) });
+      if (matched && rule.action !== 'log') return { rule, rules };
+    }
+    return { rules };
+  }
+
+  private lacking(rule: PolicyRule, direction: Direction, packet: Packet): RuleTrace['outcome'] {
+    const peer = rule.alternatives.filter((one) => direction === 'egress'
+      ? this.entityMatches(one.destination, packet, packet.destination) : this.entityMatches(one.source, packet, packet.source));
+    if (peer.length === 0) return 'peer does not match';
+    return peer.some((one) => this.portMatches(one, packet)) ? 'other condition does not match' : 'port or protocol does not match';
+  }
+
+  private matches(alternative: Alternative, packet: Packet): boolean {
+    return (alternative.family === undefined || alternative.family === packet.family)
+      && this.portMatches(alternative, packet)
+      && this.entityMatches(alternative.source, packet, packet.source)
+      && this.entityMatches(alternative.destination, packet, packet.destination);
+  }
+
+  private portMatches(alternative: Alternative, packet: Packet): boolean {
+    if (alternative.protocol !== undefined && alternative.protocol !== packet.protocol) return false;
+    if (alternative.notProtocol !== undefined && alternative.notProtocol === packet.protocol) return false;
+    if (!numbersMatch(alternative.source, packet, packet.sourcePort) || !numbersMatch(alternative.destination, packet, packet.destinationPort)) return false;
+    if (alternative.icmp !== undefined && !icmpMatches(alternative.icmp, packet)) return false;
+    if (alternative.notIcmp !== undefined && icmpMatches(alternative.notIcmp, packet)) return false;
+    if (alternative.namedPort !== undefined && !declares(packet, alternative.namedPort)) return false;
+    return !(alternative.notNamedPorts ?? []).some((port) => declares(packet, port));
+  }
+
+  private entityMatches(entity: EntityMatch | undefined, packet: Packet, end: End): boolean {
+    if (entity === undefined || end.address === undefined) return entity === undefined;
+    if (entity.networks !== undefined && !networksContain(entity.networks, end.address)) return false;
+    if (entity.notNetworks !== undefined && networksContain(entity.notNetworks, end.address)) return false;
+    if (entity.selection !== undefined && !this.selects(entity.selection, end)) return false;
+    return entity.notSelection === undefined || !this.selects(entity.notSelection, end);
+  }
+
+  private selects(selection: NonNullable<EntityMatch['selection']>, end: End): boolean {
+    const { entry } = end;
+    return entry?.pod !== undefined && matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace));
+  }
+}
+
+/** A rule that names ports is about protocols that have them; a flow whose source port is left open meets any positive list. */
+function numbersMatch(entity: EntityMatch | undefined, packet: Packet, port: number | undefined): boolean {
+  if (entity?.ports === undefined && entity?.notPorts === undefined) return true;
+  if (!hasPorts(packet.protocol)) return false;
+  if (port === undefined) return true;
+  if (entity.ports !== undefined && !portsContain(entity.ports, port)) return false;
+  return entity.notPorts === undefined || !portsContain(entity.notPorts, port);
+}
+
+function declares(packet: Packet, wanted: NamedPortMatch): boolean {
+  if (wanted.protocol !== undefined && wanted.protocol !== packet.protocol) return false;
+  return (packet.destination.entry?.pod?.ports ?? [])
+    .some((port) => port.name === wanted.name && port.protocol === packet.protocol && port.port === packet.destinationPort);
+}
+
+function icmpMatches(wanted: { readonly type: number; readonly code?: number }, packet: Packet): boolean {
+  return packet.icmp !== undefined && packet.icmp.type === wanted.type && (wanted.code === undefined || packet.icmp.code === wanted.code);
+}
+
+function outcomeOf(policy: Policy, answer: { readonly rule?: PolicyRule } | undefined): PolicyTrace['outcome'] {
+  if (answer === undefined) return 'not reached';
+  if (policy.staged === true) return 'staged';
+  if (answer.rule === undefined) return 'no rule matched';
+  return answer.rule.action === 'pass' ? 'passed' : 'decided';
+}
