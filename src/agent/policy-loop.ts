@@ -5,9 +5,12 @@
  * application is repeated whole, with growing pauses, until it holds; whoever waits for an endpoint's policy is told of the
  * failure and fails closed. Nothing is written before `start`.
  */
-import { isEmptyDelta, type Engine, type PolicyEvent, type Ruleset, type RulesetDelta } from '@tortie/policy';
+import { isEmptyDelta, type PolicyEngine, type PolicyEvent, type Ruleset, type RulesetDelta } from '@tortie/policy';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+
+/** What the loop needs of the engine. */
+export type PolicySource = Pick<PolicyEngine, 'apply' | 'flush' | 'ruleset'>;
 
 /** The kernel side: src/dataplane/netfilter. */
 export interface Netfilter {
@@ -37,7 +40,7 @@ export class PolicyLoop {
   private waiters: Waiter[] = [];
   private lastProblem: string | undefined;
 
-  constructor(private readonly engine: Engine, private readonly netfilter: Netfilter, private readonly log: Logger, private readonly onHealth: () => void) {}
+  constructor(private readonly engine: PolicySource, private readonly netfilter: Netfilter, private readonly log: Logger, private readonly onHealth: () => void) {}
 
   take(event: PolicyEvent): void {
     this.engine.apply(event);

@@ -21,6 +21,8 @@ export class Cluster implements WatchSink<KindName> {
   private readonly ailing = new Map<KindName, string>();
   private readonly listeners: ((change: ClusterChange) => void)[] = [];
   private readonly healthListeners: (() => void)[] = [];
+  /** Callers of nextChange. BOUNDED by the CNI calls under way; emptied by every change. */
+  private awaiting: (() => void)[] = [];
   private resolveSynced: () => void = () => {};
   /** Resolves once every kind has delivered its first list. */
   readonly synced: Promise<void>;
@@ -49,6 +51,17 @@ export class Cluster implements WatchSink<KindName> {
 
   onHealth(listener: () => void): void {
     this.healthListeners.push(listener);
+  }
+
+  /** Resolves at the next change, or after so many milliseconds. */
+  nextChange(timeout: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeout);
+      this.awaiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** Kinds whose source cannot be read now, and why. */
@@ -84,5 +97,8 @@ export class Cluster implements WatchSink<KindName> {
 
   private tell(change: ClusterChange): void {
     for (const listener of this.listeners) listener(change);
+    const awaiting = this.awaiting;
+    this.awaiting = [];
+    for (const wake of awaiting) wake();
   }
 }

@@ -66,7 +66,7 @@ export class Reflector<K extends KindName> implements Watch {
     const isAbsent = error instanceof ApiError && error.status === 404;
     if (isAbsent) this.deliver([]);
     this.resourceVersion = isAbsent ? undefined : this.resourceVersion;
-    this.sink.health(this.kind, isAbsent ? `the API server does not serve ${kinds[this.kind].plural}.${kinds[this.kind].group}` : messageOf(error));
+    this.sink.health(this.kind, isAbsent ? undefined : messageOf(error));
     const pause = isAbsent ? ABSENT_KIND_PAUSE : Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.failures++, 10));
     await this.sleep(pause * (0.75 + Math.random() / 2));
   }

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { Engine, Ruleset, RulesetDelta } from '@tortie/policy';
-import { PolicyLoop, type Netfilter } from '../../src/agent/policy-loop.js';
+import type { Ruleset, RulesetDelta } from '@tortie/policy';
+import { PolicyLoop, type Netfilter, type PolicySource } from '../../src/agent/policy-loop.js';
 import { createLogger } from '../../src/log.js';
 
 /** An engine that only counts: each event is a chain of its own in the next delta. */
-function countingEngine(): Engine {
+function countingEngine(): PolicySource {
   let pending: string[] = [];
   const chains = new Map<string, { table: 'filter'; name: string; rules: [] }>();
   const empty = { setsCreated: [], setsChanged: [], setsDeleted: [], chainsDeleted: [], mapsUpserted: [], mapsDeleted: [] };
@@ -17,9 +17,6 @@ function countingEngine(): Engine {
       return { ...empty, chainsUpserted };
     },
     ruleset: (): Ruleset => ({ sets: new Map(), chains, maps: new Map(), hooks: [] }),
-    verdict: () => { throw new Error('not asked here'); },
-    explain: () => { throw new Error('not asked here'); },
-    problems: () => [], problemsOf: () => [], endpointState: () => 'ready',
   };
 }
 

@@ -1,0 +1,17 @@
+/** Which watched kinds the policy engine hears of, and under which name. */
+import type { ObjectKind, PolicyEvent } from '@tortie/policy';
+import type { KindName } from '../api/kinds.js';
+import type { ClusterChange } from '../cluster/cluster.js';
+
+export const POLICY_KINDS: ReadonlyMap<KindName, ObjectKind> = new Map([
+  ['pods', 'Pod'], ['namespaces', 'Namespace'], ['nodes', 'Node'], ['networkPolicies', 'NetworkPolicy'],
+]);
+
+/** Undefined for kinds that have nothing to do with policy. */
+export function policyEventOf(change: ClusterChange): PolicyEvent | undefined {
+  const kind = POLICY_KINDS.get(change.kind);
+  if (kind === undefined) return undefined;
+  const { metadata } = change.object;
+  if (change.type === 'upsert') return { type: 'upsert', kind, object: change.object };
+  return { type: 'delete', kind, name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) };
+}

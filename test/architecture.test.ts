@@ -1,0 +1,64 @@
+/**
+ * The rules of docs/architecture.md that a compiler does not check: who may import whom, and who may touch the world.
+ */
+import { expect } from 'chai';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+interface SourceFile {
+  readonly path: string;
+  readonly imports: readonly string[];
+}
+
+/** Every TypeScript file below a folder, with its import specifiers; relative ones resolved to paths from the root. */
+function sourcesOf(folder: string): readonly SourceFile[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.includes('node_modules') && !name.endsWith('.d.ts'))
+    .map((name) => {
+      const path = join(folder, name);
+      const text = readFileSync(join(root, path), 'utf8');
+      const specifiers = [...text.matchAll(/^(?:import|export)\b[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+      return { path, imports: specifiers.map((specifier) => (specifier.startsWith('.') ? relative(root, resolve(root, dirname(path), specifier)) : specifier)) };
+    });
+}
+
+function offenders(folder: string, isForbidden: (specifier: string, path: string) => boolean): readonly string[] {
+  return sourcesOf(folder).flatMap(({ path, imports }) => imports.filter((specifier) => isForbidden(specifier, path)).map((specifier) => `${path} imports ${specifier}`));
+}
+
+const OURS = ['node-bgp', '@tortie/ipam', '@tortie/policy'];
+const isOurs = (specifier: string, but: readonly string[] = []): boolean =>
+  OURS.some((name) => specifier === name || specifier.startsWith(`${name}/`)) && !but.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+const EFFECTS = new Set(['node:net', 'node:dgram', 'node:http', 'node:https', 'node:fs', 'node:fs/promises', 'node:child_process', 'node:worker_threads', 'koffi', 'netlink']);
+
+describe('architecture', () => {
+  it('node-bgp imports nothing of ours', () => expect(offenders('bgp/src', (specifier) => isOurs(specifier) || specifier.startsWith('src/'))).to.deep.equal([]));
+  for (const name of ['ipam', 'policy'])
+    it(`${name} imports only node-bgp/address`, () => expect(offenders(`${name}/src`, (specifier) => isOurs(specifier, ['node-bgp/address']) || specifier.startsWith('src/'))).to.deep.equal([]));
+
+  it('policy is pure', () => expect(offenders('policy/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
+  it('topology, cluster and api are pure', () => {
+    for (const folder of ['src/topology', 'src/cluster', 'src/api']) expect(offenders(folder, (specifier) => EFFECTS.has(specifier)), folder).to.deep.equal([]);
+  });
+  it('the speaker touches sockets and files in its edges alone', () => {
+    const edges = ['bgp/src/transport/', 'bgp/src/bfd/', 'bgp/src/bmp/', 'bgp/src/mrt/'];
+    expect(offenders('bgp/src', (specifier, path) => EFFECTS.has(specifier) && !edges.some((edge) => path.startsWith(edge)))).to.deep.equal([]);
+  });
+  it('production code does not know the lab', () => {
+    expect(offenders('src', (specifier, path) => specifier.startsWith('src/lab/') && !path.startsWith('src/lab/') && path !== 'src/commands/lab.ts' && !path.startsWith('src/cases/'))).to.deep.equal([]);
+  });
+  it('nothing runs a shell', () => {
+    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
+      for (const { path } of sourcesOf(folder)) {
+        const text = readFileSync(join(root, path), 'utf8');
+        expect(/shell:\s*true|\bexecSync\(|[^.\w]exec\(/.test(text), path).to.equal(false);
+      }
+  });
+  it('no file escapes the type checker', () => {
+    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
+      for (const { path } of sourcesOf(folder)) expect(/@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(readFileSync(join(root, path), 'utf8')), path).to.equal(null);
+  });
+});
