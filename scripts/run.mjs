@@ -125,7 +125,7 @@ const commands = {
   lab: (args) => [join(root, 'dist/src/cli.js'), 'lab', 'run', ...args],
   cases: (args) => [join(root, 'dist/src/cli.js'), 'cases', ...args],
   bench: (args) => [join(root, 'dist/bench/main.js'), ...args],
-  test: (args) => [join(root, 'node_modules/mocha/bin/mocha.js'), ...args],
+  test: (args) => [join(root, 'node_modules/mocha/bin/mocha.js'), ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args])],
 };
 
 const [name, ...args] = process.argv.slice(2);
