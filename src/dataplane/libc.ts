@@ -41,6 +41,8 @@ const raw = {
   setns: process_.func('int setns(int, int)') as (fd: number, type: number) => number,
   setsockopt: process_.func('int setsockopt(int, int, int, const void *, uint32_t)') as
     (fd: number, level: number, option: number, value: Uint8Array, length: number) => number,
+  getsockopt: process_.func('int getsockopt(int, int, int, void *, void *)') as
+    (fd: number, level: number, option: number, value: Uint8Array, length: Uint8Array) => number,
   getsockname: process_.func('int getsockname(int, void *, void *)') as (fd: number, address: Uint8Array, length: Uint8Array) => number,
   // koffi knows no ssize_t; intptr_t has its width and sign on every Linux.
   send: process_.func('intptr_t send(int, const void *, size_t, int)') as
@@ -80,6 +82,13 @@ export function setSocketOption(fd: number, level: number, option: number, value
 /** setsockopt(2) of a structure in the machine's byte order. */
 export function setSocketBytes(fd: number, level: number, option: number, value: Uint8Array): void {
   checked(raw.setsockopt(fd, level, option, value, value.length), `Cannot set socket option ${level}/${option}`);
+}
+
+/** getsockopt(2) into `value`, which may carry input; returns how many bytes the kernel filled. */
+export function getSocketBytes(fd: number, level: number, option: number, value: Uint8Array): number {
+  const length = Uint32Array.of(value.length);
+  checked(raw.getsockopt(fd, level, option, value, new Uint8Array(length.buffer)), `Cannot read socket option ${level}/${option}`);
+  return length[0] ?? 0;
 }
 
 /** getsockname(2): the sockaddr's bytes. */
