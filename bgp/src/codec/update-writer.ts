@@ -68,7 +68,7 @@ export class UpdateWriter {
   beginReach(family: Family, nextHop: Uint8Array, attributes: Uint8Array, start: number, end: number): boolean {
     const isClassic = family === 4 && nextHop.length === 4;
     const fixed = HEADER_LENGTH + 4 + (end - start) + (isClassic ? 7 : 9 + nextHop.length);
-    if (!this.#begin(family, fixed)) return false;
+    if (!this.#begin(family, fixed, longestPrefix(family))) return false;
     let at = this.#message + HEADER_LENGTH;
     write16(this.#out, at, 0);
     at += 4;
@@ -94,7 +94,12 @@ export class UpdateWriter {
 
   /** Begins a message that withdraws prefixes of `family`; IPv4 in the classic field. False: no room in the buffer. */
   beginWithdraw(family: Family): boolean {
-    if (!this.#begin(family, HEADER_LENGTH + 4 + (family === 4 ? 0 : 7))) return false;
+    return this.#openWithdraw(family, longestPrefix(family));
+  }
+
+  /** `prefixOctets`: room that must be left for prefixes. */
+  #openWithdraw(family: Family, prefixOctets: number): boolean {
+    if (!this.#begin(family, HEADER_LENGTH + 4 + (family === 4 ? 0 : 7), prefixOctets)) return false;
     const at = this.#message + HEADER_LENGTH;
     if (family === 4) {
       this.#carrier = 'classic-withdrawn';
@@ -152,15 +157,15 @@ export class UpdateWriter {
 
   /** The End-of-RIB marker of a family (RFC 4724 section 2) as a whole message. False: no room in the buffer. */
   endOfRib(family: Family): boolean {
-    if (!this.beginWithdraw(family)) return false;
+    if (!this.#openWithdraw(family, 0)) return false;
     this.finish();
     return true;
   }
 
-  /** `fixed`: octets besides prefixes. One prefix of the longest kind has to fit in addition. */
-  #begin(family: Family, fixed: number): boolean {
+  /** `fixed`: octets besides prefixes, `prefixOctets`: those of the prefixes that have to fit in any case. */
+  #begin(family: Family, fixed: number, prefixOctets: number): boolean {
     this.#addPath = family === 4 ? this.#parameters.addPathIpv4 : this.#parameters.addPathIpv6;
-    const least = fixed + (family === 4 ? 5 : 17) + (this.#addPath ? 4 : 0);
+    const least = fixed + (prefixOctets > 0 && this.#addPath ? prefixOctets + 4 : prefixOctets);
     const room = Math.min(this.#parameters.maxMessageLength, this.#out.length - this.#at);
     if (least > room) return false;
     this.#message = this.#at;
@@ -186,6 +191,9 @@ export class UpdateWriter {
     this.#out[this.#at++] = length;
   }
 }
+
+/** Octets of the longest entry, without a path identifier. */
+const longestPrefix = (family: Family): number => (family === 4 ? 5 : 17);
 
 /** Copies a block with NEXT_HOP put in its place, after ORIGIN and AS_PATH (RFC 4271 section 5: ascending order). */
 function writeWithNextHop(
