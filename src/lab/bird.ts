@@ -3,8 +3,10 @@
  * every node and neighbouring router, graceful restart helped, everything it hears and its way out announced.
  *
  * It accepts every prefix on purpose: what a node announces and should not would be hidden by a filter here, and the lab is
- * there to show it. Sessions are numbered by family (`node1_4`, `node1_6`) because BIRD's names have no dashes to spare.
+ * there to show it. Routers tell one another the links' own subnets, so that an answer to a link's address finds its way from
+ * either; nodes are spared those, their default route covers them. Sessions are numbered by family (`node1_4`, `node1_6`) because BIRD's names have no dashes to spare.
  */
+import { formatPrefix } from 'node-bgp/address';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
 
 /** Text of bird.conf. */
@@ -23,7 +25,7 @@ export function renderBird(rack: Rack, tor: RackTor): string {
     const host = outside.get(peer.device);
     return host === undefined ? [] : [{ peer, host }];
   });
-  return [...renderGlobals(tor), ...renderStatic(exits), ...renderTemplates(tor), ...sessions, ''].join('\n');
+  return [...renderGlobals(tor), ...renderStatic(exits), ...renderTemplates(rack, tor), ...sessions, ''].join('\n');
 }
 
 const renderGlobals = (tor: RackTor): readonly string[] => [
@@ -33,9 +35,9 @@ const renderGlobals = (tor: RackTor): readonly string[] => [
   'timeformat protocol iso long ms;',
   'timeformat route iso long ms;',
   'protocol device { scan time 5; }',
-  'protocol direct { ipv4; ipv6; interface "lo"; }',
-  'protocol kernel { ipv4 { import none; export where source != RTS_DEVICE; }; merge paths on; graceful restart; }',
-  'protocol kernel { ipv6 { import none; export where source != RTS_DEVICE; }; merge paths on; graceful restart; }',
+  'protocol direct { ipv4; ipv6; }',
+  'protocol kernel { ipv4 { import none; export where source != RTS_DEVICE; }; merge paths on; }',
+  'protocol kernel { ipv6 { import none; export where source != RTS_DEVICE; }; merge paths on; }',
 ];
 
 interface Exit {
@@ -55,18 +57,19 @@ function renderStatic(exits: readonly Exit[]): readonly string[] {
   return exits.length === 0 ? [] : [...family('ipv4', 32, '0.0.0.0/0'), ...family('ipv6', 128, '::/0')];
 }
 
-function renderTemplates(tor: RackTor): readonly string[] {
-  const channel = (family: 'ipv4' | 'ipv6'): string => `  ${family} { import all; export where source ~ [RTS_BGP, RTS_STATIC, RTS_DEVICE]; next hop self; };`;
-  const template = (name: string, extra: readonly string[]): readonly string[] => (['ipv4', 'ipv6'] as const).flatMap((family) => [
+function renderTemplates(rack: Rack, tor: RackTor): readonly string[] {
+  const template = (name: string, family: 'ipv4' | 'ipv6', exported: string): readonly string[] => [
     `template bgp ${name}_${family === 'ipv4' ? 4 : 6} {`,
     `  local as ${tor.spec.as};`,
     '  graceful restart aware;',
     '  connect delay time 1; connect retry time 5; error wait time 1, 10;',
-    ...extra,
-    channel(family),
+    `  ${family} { import all; export ${exported}; next hop self; };`,
     '}',
+  ];
+  return (['ipv4', 'ipv6'] as const).flatMap((family) => [
+    ...template('nodes', family, `where net !~ [ ${formatPrefix(rack.topology.ranges.links[family])}+ ]`),
+    ...template('routers', family, 'all'),
   ]);
-  return [...template('nodes', []), ...template('routers', [])];
 }
 
 function renderSessions(peer: LinkEnd, template: string, as: number, password: string | undefined): readonly string[] {

@@ -5,7 +5,7 @@
  * Output goes straight to a log file that the child itself has open, so a supervisor that dies takes no log line with it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface DaemonSpec {
@@ -15,6 +15,8 @@ export interface DaemonSpec {
   /** Run inside this network namespace; absent: the machine's own. */
   readonly netns?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another process's socket, without which this one cannot start. */
+  readonly after?: string;
 }
 
 export interface DaemonStatus {
@@ -29,6 +31,7 @@ const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
 /** After so long it counts as healthy and the pause starts small again. */
 const HEALTHY_AFTER = 10_000;
+const LOOK_AGAIN_AFTER = 50;
 const KILL_AFTER = 5_000;
 
 export class Daemon {
@@ -78,7 +81,11 @@ export class Daemon {
   }
 
   private spawn(): void {
-    const { argv, netns, env, name } = this.spec;
+    const { argv, netns, env, name, after } = this.spec;
+    if (after !== undefined && !existsSync(after)) {
+      this.timer = setTimeout(() => this.resume(), LOOK_AGAIN_AFTER);
+      return;
+    }
     const [program, ...args] = netns === undefined ? argv : ['ip', 'netns', 'exec', netns, ...argv];
     if (program === undefined) throw new Error(`Cannot start "${name}": its command is empty`);
     const log = openSync(join(this.logDirectory, `${name.replaceAll(' ', '-')}.log`), 'a', 0o600);
@@ -92,6 +99,11 @@ export class Daemon {
     this.child.once('exit', (code, signal) => this.ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
   }
 
+  private resume(): void {
+    this.timer = undefined;
+    this.spawn();
+  }
+
   private ended(how: string): void {
     if (this.child === undefined) return;
     this.child = undefined;
@@ -100,9 +112,8 @@ export class Daemon {
     this.onExit(this, how);
     if (performance.now() - this.startedAt > HEALTHY_AFTER) this.pause = FIRST_PAUSE;
     this.timer = setTimeout(() => {
-      this.timer = undefined;
       this.restarts += 1;
-      this.spawn();
+      this.resume();
     }, this.pause);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
   }

@@ -1,38 +1,48 @@
 /**
  * The configuration of a top-of-rack router that runs FRR: the same sessions and announcements as bird.ts, in FRR's words.
- * One integrated file; each daemon takes from it what it knows.
+ * A file per daemon: each refuses what belongs to another.
  */
+import { formatPrefix } from 'node-bgp/address';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
 
 interface Neighbor {
+  readonly isNode: boolean;
   readonly peer: LinkEnd;
   readonly as: number;
   readonly password: string | undefined;
 }
 
-/** Text of frr.conf. */
-export function renderFrr(rack: Rack, tor: RackTor): string {
+export type FrrDaemon = 'zebra' | 'staticd' | 'bgpd';
+
+/** Text of each daemon's configuration. */
+export function renderFrr(rack: Rack, tor: RackTor): Readonly<Record<FrrDaemon, string>> {
+  const head = [`! Router ${tor.name}, AS ${tor.spec.as}. Written by tortie lab.`, 'frr defaults datacenter', `hostname ${tor.name}`, 'log stdout informational'];
+  return {
+    zebra: text([...head, 'ip forwarding', 'ipv6 forwarding']),
+    staticd: text([...head, ...renderExits(rack, tor)]),
+    bgpd: text([...head, ...renderBgp(rack, tor)]),
+  };
+}
+
+const text = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
+
+function renderBgp(rack: Rack, tor: RackTor): readonly string[] {
   const neighbors = neighborsOf(rack, tor);
   const family = (name: 'ipv4' | 'ipv6'): readonly string[] => [
     ` address-family ${name} unicast`,
-    `  network ${tor.loopback[name]}/${name === 'ipv4' ? 32 : 128}`,
     '  redistribute static',
+    '  redistribute connected',
     '  maximum-paths 16',
-    ...neighbors.flatMap(({ peer }) => [
+    ...neighbors.flatMap(({ peer, isNode }) => [
       `  neighbor ${peer.address[name]} activate`,
       `  neighbor ${peer.address[name]} next-hop-self`,
+      ...(isNode ? [`  neighbor ${peer.address[name]} prefix-list not-links-${name} out`] : []),
       `  neighbor ${peer.address[name]} soft-reconfiguration inbound`,
     ]),
     ' exit-address-family',
   ];
   return [
-    `! Router ${tor.name}, AS ${tor.spec.as}. Written by tortie lab.`,
-    'frr defaults datacenter',
-    `hostname ${tor.name}`,
-    'log stdout informational',
-    'ip forwarding',
-    'ipv6 forwarding',
-    ...renderExits(rack, tor),
+    ...(['ipv4', 'ipv6'] as const).flatMap((name) => renderNotLinks(name, formatPrefix(rack.topology.ranges.links[name]))),
     `router bgp ${tor.spec.as}`,
     ` bgp router-id ${tor.loopback.ipv4}`,
     ' no bgp ebgp-requires-policy',
@@ -44,8 +54,7 @@ export function renderFrr(rack: Rack, tor: RackTor): string {
     ...family('ipv4'),
     ...family('ipv6'),
     'exit',
-    '',
-  ].join('\n');
+  ];
 }
 
 function neighborsOf(rack: Rack, tor: RackTor): readonly Neighbor[] {
@@ -54,8 +63,8 @@ function neighborsOf(rack: Rack, tor: RackTor): readonly Neighbor[] {
   return linksOf(rack, tor.name).flatMap(({ peer }): readonly Neighbor[] => {
     const node = nodes.get(peer.device);
     const other = tors.get(peer.device);
-    if (node !== undefined) return [{ peer, as: node, password: tor.spec.password }];
-    return other === undefined ? [] : [{ peer, as: other, password: undefined }];
+    if (node !== undefined) return [{ isNode: true, peer, as: node, password: tor.spec.password }];
+    return other === undefined ? [] : [{ isNode: false, peer, as: other, password: undefined }];
   });
 }
 
@@ -65,6 +74,13 @@ const renderNeighbor = ({ peer, as, password }: Neighbor): readonly string[] => 
   ` neighbor ${peer.address[family]} timers connect 5`,
   ...(password === undefined ? [] : [` neighbor ${peer.address[family]} password ${password}`]),
 ]);
+
+/** What nodes are not told; see bird.ts. */
+function renderNotLinks(family: 'ipv4' | 'ipv6', links: string): readonly string[] {
+  const keyword = family === 'ipv4' ? 'ip' : 'ipv6';
+  const bits = family === 'ipv4' ? 32 : 128;
+  return [`${keyword} prefix-list not-links-${family} deny ${links} le ${bits}`, `${keyword} prefix-list not-links-${family} permit any`];
+}
 
 /** As in bird.ts: every outside host, and everything else through the first of them. */
 function renderExits(rack: Rack, tor: RackTor): readonly string[] {

@@ -2,14 +2,14 @@
  * What runs in a router's namespace: BIRD, FRR or our own bgpd, from one description of the rack. A flavour writes its
  * files, says which processes to keep running, and how its own command line client is reached.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { renderBird } from './bird.js';
 import { run } from './command.js';
 import type { DaemonSpec } from './daemon.js';
-import { renderFrr } from './frr.js';
+import { renderFrr, type FrrDaemon } from './frr.js';
 import type { Rack, RackTor } from './rack.js';
-import type { TorKind } from './state-dir.js';
+import { LABS_ROOT, type TorKind } from './state-dir.js';
 import { renderTortieTor, renderTortieTorRoutes } from './tortie-tor.js';
 import { tortieArgv } from './tortie-argv.js';
 import { writeWrapper } from './wrapper.js';
@@ -35,18 +35,24 @@ async function prepareBird(rack: Rack, tor: RackTor, directory: string): Promise
   return [{ name: `${tor.name} bird`, netns: tor.netns, argv: ['/usr/sbin/bird', '-f', '-c', config, '-s', socket, '-P', join(directory, 'bird.pid')] }];
 }
 
-/** FRR's daemons drop to their own user unless told to stay; their sockets and configuration lie in the router's directory. */
+/**
+ * FRR's daemons insist on their own user (only bgpd can be told to skip that), so their directory is that user's and the ones
+ * above it let it pass: traversable, still not readable.
+ */
 async function prepareFrr(rack: Rack, tor: RackTor, directory: string): Promise<readonly DaemonSpec[]> {
-  const config = join(directory, 'frr.conf');
-  await writeFile(config, renderFrr(rack, tor), { mode: 0o600 });
+  const configs = Object.entries(renderFrr(rack, tor)).map(([daemon, text]) => ({ path: join(directory, `${daemon}.conf`), text }));
+  for (const { path, text } of configs) await writeFile(path, text, { mode: 0o600 });
   await writeWrapper(directory, 'vtysh', ['/usr/bin/vtysh', '--vty_socket', directory]);
-  const daemon = (name: 'zebra' | 'staticd' | 'bgpd', extra: readonly string[]): DaemonSpec => ({
+  await run(['chown', 'frr:frr', directory, ...configs.map(({ path }) => path)]);
+  for (let parent = dirname(directory); parent.startsWith(LABS_ROOT); parent = dirname(parent)) await chmod(parent, 0o711);
+  const zebra = join(directory, 'zserv.api');
+  const daemon = (name: FrrDaemon, after?: string): DaemonSpec => ({
     name: `${tor.name} ${name}`,
+    ...(after === undefined ? {} : { after }),
     netns: tor.netns,
-    argv: [`/usr/lib/frr/${name}`, '-u', 'root', '-g', 'root', '-f', config, '-i', join(directory, `${name}.pid`), '-z', join(directory, 'zserv.api'),
-      '--vty_socket', directory, '-A', '127.0.0.1', '--log', 'stdout', ...extra],
+    argv: [`/usr/lib/frr/${name}`, '-f', join(directory, `${name}.conf`), '-i', join(directory, `${name}.pid`), '-z', zebra, '--vty_socket', directory, '-A', '127.0.0.1', '--log', 'stdout'],
   });
-  return [daemon('zebra', []), daemon('staticd', []), daemon('bgpd', [])];
+  return [daemon('zebra'), daemon('staticd', zebra), daemon('bgpd', zebra)];
 }
 
 async function prepareTortie(rack: Rack, tor: RackTor, directory: string): Promise<readonly DaemonSpec[]> {

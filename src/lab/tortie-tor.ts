@@ -3,7 +3,8 @@
  * would write it. The way outside is static in the kernel (bgpd installs only what it learns) and originated here.
  */
 import { stringify } from 'yaml';
-import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
+import { bitsOf, formatPrefix, parseAddress, prefixOf, type IpPrefix } from 'node-bgp/address';
+import type { PeerConfig, PrefixMatch, SpeakerConfig } from 'node-bgp/config';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
 
 /** YAML of `tortie bgpd --config`. */
@@ -19,12 +20,19 @@ export function tortieTorConfig(rack: Rack, tor: RackTor): SpeakerConfig {
     originate: [
       { prefix: `${tor.loopback.ipv4}/32` },
       { prefix: `${tor.loopback.ipv6}/128` },
+      ...links.flatMap(({ own }) => [{ prefix: linkPrefix(own.address.ipv4, 31) }, { prefix: linkPrefix(own.address.ipv6, 127) }]),
       ...exits.flatMap(({ host }) => [{ prefix: `${host.loopback.ipv4}/32` }, { prefix: `${host.loopback.ipv6}/128` }]),
       ...(exits.length === 0 ? [] : [{ prefix: '0.0.0.0/0' }, { prefix: '::/0' }]),
     ],
+    filters: { [NOT_LINKS]: { rules: [{ match: { prefixes: (['ipv4', 'ipv6'] as const).map((family) => everyPrefixIn(rack.topology.ranges.links[family])) }, action: 'reject' }] } },
     installRoutes: true,
   };
 }
+
+/** What nodes are not told; see bird.ts. */
+const NOT_LINKS = 'not-links';
+const linkPrefix = (address: string, length: number): string => formatPrefix(prefixOf(parseAddress(address), length));
+const everyPrefixIn = (range: IpPrefix): PrefixMatch => ({ prefix: formatPrefix(range), minLength: range.length, maxLength: bitsOf(range.family) });
 
 /** Routes to put into the router's kernel before bgpd starts, as `ip -batch` lines. */
 export const renderTortieTorRoutes = (rack: Rack, tor: RackTor): readonly string[] => exitsOf(rack, tor).flatMap(({ peer, host }, index) => [
@@ -51,6 +59,7 @@ function peersAt(rack: Rack, tor: RackTor, peer: LinkEnd): readonly PeerConfig[]
     address: peer.address[family],
     remoteAs,
     families: [family],
+    ...(node === undefined ? {} : { export: [NOT_LINKS] }),
     ...(password === undefined ? {} : { password }),
   }));
 }
