@@ -98,6 +98,11 @@ export class Allocator {
     return [...this.blocks.values()].map(({ prefix, pool }) => ({ prefix, pool }));
   }
 
+  /** The same as text, for whoever advertises them. */
+  ownBlockRecords(): readonly { readonly cidr: string; readonly pool: string }[] {
+    return [...this.blocks].map(([cidr, { pool }]) => ({ cidr, pool }));
+  }
+
   /** A block the store says is ours; knowing it already is no error. */
   async addBlock(block: OwnBlock): Promise<void> {
     const cidr = formatPrefix(block.prefix);

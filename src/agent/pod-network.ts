@@ -25,8 +25,8 @@ export interface EndpointDataplane {
   plumb(endpoint: EndpointRequest): Promise<PlumbedEndpoint>;
   /** Removes the host side and with it the rest; no error when it is gone. */
   unplumb(interfaceName: string): Promise<void>;
-  /** Sentences about what is not as it should be. */
-  check(endpoint: EndpointRequest): Promise<readonly string[]>;
+  /** Sentences about what is not as it should be, and what is there. */
+  check(endpoint: EndpointRequest): Promise<EndpointCheck>;
   /** Forgets connections of addresses that change hands. */
   forgetConnections(addresses: readonly string[]): Promise<void>;
 }
@@ -46,6 +46,13 @@ export interface PlumbedEndpoint {
   readonly hostInterface: string;
   readonly hostMac: string;
   readonly podMac: string;
+  readonly mtu: number;
+}
+
+export interface EndpointCheck {
+  readonly problems: readonly string[];
+  /** Undefined when there is no such interface. */
+  readonly endpoint: PlumbedEndpoint | undefined;
 }
 
 export interface PodRequest {
@@ -124,20 +131,20 @@ export class PodNetwork {
     });
   }
 
-  /** Never fails for something unknown. */
-  remove(request: { readonly containerId: string; readonly interfaceName: string; readonly namespace: string; readonly pod: string }): Promise<void> {
-    const owner = this.ownerOf(request.containerId, request.interfaceName);
-    if (owner === undefined) return Promise.resolve();
-    return this.queue.run(podKey(owner), () => this.removeOwner(owner));
+  /** Never fails for something unknown. Returns who was detached. */
+  async remove({ containerId, interfaceName }: { readonly containerId: string; readonly interfaceName: string }): Promise<Owner | undefined> {
+    const owner = this.ownerOf(containerId, interfaceName);
+    if (owner !== undefined) await this.queue.run(podKey(owner), () => this.removeOwner(owner));
+    return owner;
   }
 
-  /** Sentences about what is wrong with an attachment that ADD made; empty when all is well. */
-  async check(request: PodRequest): Promise<readonly string[]> {
+  /** What is wrong with an attachment that ADD made; no problems when all is well. */
+  async check(request: PodRequest): Promise<EndpointCheck & { readonly addresses: readonly string[] }> {
     const addresses = this.options.allocator.addressesOfOwner(request.containerId, request.interfaceName);
-    if (addresses.length === 0) return [`Container "${request.containerId}" has no interface "${request.interfaceName}" here`];
+    if (addresses.length === 0) return { addresses, endpoint: undefined, problems: [`container "${request.containerId}" has no interface "${request.interfaceName}" here`] };
+    const { problems, endpoint } = await this.options.dataplane.check({ ...request, addresses });
     const state = this.options.endpointState(request.namespace, request.pod);
-    const problems = state === 'no-endpoint' ? [`Pod "${request.namespace}/${request.pod}" has no policy endpoint`] : [];
-    return [...problems, ...(await this.options.dataplane.check({ ...request, addresses }))];
+    return { addresses, endpoint, problems: state === 'no-endpoint' ? [`policy does not know pod "${request.namespace}/${request.pod}"`, ...problems] : problems };
   }
 
   /** Removes every attachment that is not in the list, as CNI GC asks. Returns how many. */

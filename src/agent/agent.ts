@@ -1,0 +1,203 @@
+/**
+ * `tortie agent`: puts the loops together, in the order in which a node may trust them.
+ *
+ *   journal -> watches -> (every first list complete) -> endpoints of before to the policy engine -> policy in the kernel
+ *           -> sweep of stale interfaces, own routes -> CNI calls answered, blocks claimed, bgpd told, status written
+ *
+ * Until policy is in the kernel nothing of a former run is touched: the last state stands, and CNI calls wait, then fail with
+ * "try again". Nothing here decides anything; the loops do.
+ */
+import { Allocator } from '@tortie/ipam';
+import { PolicyEngine } from '@tortie/policy';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { KindName } from '../api/kinds.js';
+import { Cluster } from '../cluster/cluster.js';
+import type { Datastore, Watch } from '../datastore/datastore.js';
+import type { Logger } from '../log.js';
+import { topologyOf } from '../topology/speaker-config.js';
+import { BgpLoop } from './bgp-loop.js';
+import { bgpStatusOf } from './bgp-status.js';
+import { IpamLoop } from './ipam-loop.js';
+import type { NodeKernel } from './kernel.js';
+import { KubernetesBlockStore } from './kubernetes-block-store.js';
+import { selectorMatches } from './node-selector.js';
+import { NodeStatusWriter, type NodeReport } from './node-status.js';
+import { PodNetwork } from './pod-network.js';
+import { POLICY_KINDS, policyEventOf } from './policy-events.js';
+import { PolicyLoop } from './policy-loop.js';
+import { RouteLoop } from './route-loop.js';
+
+export interface AgentOptions {
+  readonly node: string;
+  readonly version: string;
+  readonly datastore: Datastore;
+  readonly kernel: NodeKernel;
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** Namespace of the secrets that hold BGP passwords. */
+  readonly namespace: string;
+  readonly log: Logger;
+}
+
+const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
+/** How often to say what the start is waiting for. */
+const PATIENCE = 10_000;
+const KERNEL_RETRY = 1_000;
+
+export class Agent {
+  readonly cluster = new Cluster([...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks'])]);
+  readonly policy: PolicyLoop;
+  readonly ipam: IpamLoop;
+  readonly bgp: BgpLoop;
+  readonly routes: RouteLoop;
+  readonly pods: PodNetwork;
+  private readonly engine = new PolicyEngine();
+  private readonly status: NodeStatusWriter;
+  private watches: readonly Watch[] = [];
+  private isReady = false;
+  private isStopped = false;
+
+  private constructor(private readonly options: AgentOptions, private readonly allocator: Allocator) {
+    const { log, kernel, node } = options;
+    const onHealth = (): void => this.status.changed();
+    const onBlocks = (): void => {
+      this.routes.changed();
+      this.bgp.changed();
+      onHealth();
+    };
+    this.policy = new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
+    this.ipam = new IpamLoop({ node, cluster: this.cluster, allocator, store: new KubernetesBlockStore(options.datastore), matches: selectorMatches, log: log.child({ loop: 'ipam' }), onBlocks, onHealth });
+    this.bgp = new BgpLoop({ socketPath: join(options.runDir, 'bgpd.sock'), compute: () => this.topology(), log: log.child({ loop: 'bgp' }), onHealth });
+    this.pods = new PodNetwork({
+      allocator, dataplane: kernel.endpoints, policy: this.policy, log: log.child({ loop: 'pods' }),
+      assign: (owner, pools) => this.ipam.assign(owner, pools),
+      endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
+      pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      nextChange: (timeout) => this.cluster.nextChange(timeout),
+      onChange: () => this.routes.changed(),
+    });
+    this.routes = new RouteLoop({ kernel: kernel.routes, desired: () => ({ blocks: allocator.ownBlocks(), endpoints: this.pods.endpoints() }), log: log.child({ loop: 'routes' }), onHealth });
+    this.status = new NodeStatusWriter(node, options.version, options.datastore, () => this.report(), log.child({ loop: 'status' }));
+  }
+
+  /** Opens the journal and begins to watch; `run` does the rest. @throws JournalError */
+  static async open(options: AgentOptions): Promise<Agent> {
+    await mkdir(options.stateDir, { recursive: true, mode: 0o700 });
+    const allocator = await Allocator.open({
+      journalPath: join(options.stateDir, 'ipam.journal'),
+      now: Date.now,
+      onCompactionFailed: (error) => options.log.warn({ err: error }, 'Cannot rewrite the address journal; it goes on growing'),
+    });
+    return new Agent(options, allocator);
+  }
+
+  /** Resolves when the node serves pods, or when stopped. */
+  async run(): Promise<void> {
+    const { log, datastore, namespace } = this.options;
+    this.cluster.onChange((change) => {
+      const event = policyEventOf(change);
+      if (event !== undefined) this.policy.take(event);
+      if (BGP_KINDS.includes(change.kind) || change.kind === 'nodes') this.bgp.changed();
+      if (change.kind === 'networkPolicies') this.status.changed();
+    });
+    this.cluster.onHealth(() => this.reportApi());
+    this.watches = this.cluster.kinds.map((kind) => datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}));
+    await this.awaitSync();
+    this.pods.restore();
+    await this.writePolicy();
+    if (this.isStopped) return;
+    this.options.kernel.sweep(this.pods.interfaces());
+    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onNetfilter: () => this.policy.requestSync() });
+    this.routes.start();
+    await this.ipam.start();
+    this.bgp.start();
+    this.isReady = true;
+    this.status.changed();
+    log.info({ node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length }, 'The node serves pods');
+  }
+
+  /** Leaves the kernel as it is: packets go on without us. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    for (const watch of this.watches) watch.stop();
+    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.status]) loop.stop();
+    await this.options.kernel.close();
+    await this.allocator.close();
+  }
+
+  /** Why CNI calls cannot be served now; undefined when they can. */
+  unreadiness(): string | undefined {
+    if (this.isReady) return undefined;
+    const missing = this.cluster.missing();
+    if (missing.length > 0) return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
+    return `waiting for the kernel to take policy${this.policy.problem() === undefined ? '' : ` (${this.policy.problem()})`}`;
+  }
+
+  private async awaitSync(): Promise<void> {
+    const reminder = setInterval(() => this.options.log.warn({ missing: this.cluster.missing() }, `Not serving pods yet: ${this.unreadiness()}`), PATIENCE);
+    try {
+      await this.cluster.synced;
+    } finally {
+      clearInterval(reminder);
+    }
+  }
+
+  /** The first write may be refused (a lock, a missing module): pods wait until it holds. */
+  private async writePolicy(): Promise<void> {
+    let write = this.policy.start();
+    for (;;) {
+      try {
+        await write;
+        return;
+      } catch {
+        // The loop has logged the refusal and repeats it by itself; this only waits for the outcome.
+        if (this.isStopped) return;
+        await new Promise((resolve) => setTimeout(resolve, KERNEL_RETRY));
+        write = this.policy.settled();
+      }
+    }
+  }
+
+  private topology(): ReturnType<typeof topologyOf> {
+    const { cluster, allocator, options } = this;
+    return topologyOf({
+      nodeName: options.node,
+      nodes: cluster.all('nodes').values(),
+      bgpConfigurations: cluster.all('bgpConfigurations').values(),
+      bgpPeers: cluster.all('bgpPeers').values(),
+      bgpFilters: cluster.all('bgpFilters').values(),
+      ipPools: cluster.all('ipPools').values(),
+      blocks: allocator.ownBlockRecords(),
+      loopbackAddresses: options.kernel.loopbackAddresses(),
+      secret: (name, key) => {
+        const value = cluster.get('secrets', name, options.namespace)?.data?.[key];
+        return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
+      },
+      matches: selectorMatches,
+    });
+  }
+
+  private reportApi(): void {
+    const problems = [...this.cluster.problems()];
+    if (problems.length === 0) this.options.log.info('The API server answers');
+    else this.options.log.warn({ kinds: problems.map(([kind]) => kind), problem: problems[0]?.[1] }, 'Cannot read from the API server; the last state stands');
+    this.status.changed();
+  }
+
+  private report(): NodeReport {
+    const { problems, sessionProblem, summary } = this.bgp.status();
+    const objects = this.engine.problems().map(({ kind, namespace, name, problems: parts }) => `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${parts.map((part) => part.message).join(', ')}`);
+    const bgp = bgpStatusOf(summary);
+    return {
+      aspects: [
+        { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
+        { type: 'PolicyReady', problems: [this.policy.problem(), ...objects].filter((problem) => problem !== undefined), wellMessage: 'The kernel holds all policy' },
+        { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
+        { type: 'BGPReady', problems: [...(sessionProblem === undefined ? [] : [sessionProblem]), ...problems.map(({ resource, message }) => `${resource} ${message}`), ...bgp.problems], wellMessage: 'All sessions are established' },
+      ],
+      blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
+      ...(bgp.status === undefined ? {} : { bgp: bgp.status }),
+    };
+  }
+}

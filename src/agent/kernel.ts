@@ -1,0 +1,39 @@
+/** What the agent asks of the kernel, as interfaces: the loops are tested without one. `linux-kernel.ts` is the real one. */
+import type { IpPrefix } from 'node-bgp/address';
+import type { EndpointDataplane } from './pod-network.js';
+import type { Netfilter } from './policy-loop.js';
+
+/** The routes a node has for itself: protocol tortie (171). */
+export interface OwnRoutes {
+  /** Blackholes: what nobody in a block has must not leave by the default route and come back. */
+  readonly blocks: readonly IpPrefix[];
+  /** Host routes to local pods. */
+  readonly pods: readonly { readonly address: string; readonly hostInterface: string }[];
+}
+
+export interface RouteKernel {
+  /** Makes the kernel's routes of our protocol exactly these. Returns sentences about those it refused. */
+  level(routes: OwnRoutes): readonly string[];
+}
+
+export interface KernelEvents {
+  /** A route of ours may have changed, or an interface come or gone. */
+  readonly onRoutes: () => void;
+  /** Addresses of the node changed. */
+  readonly onAddresses: () => void;
+  /** Somebody else changed our chains or sets beyond what their own watch repairs. */
+  readonly onNetfilter: () => void;
+}
+
+export interface NodeKernel {
+  readonly netfilter: Netfilter;
+  readonly endpoints: EndpointDataplane;
+  readonly routes: RouteKernel;
+  /** Canonical addresses on `lo` that are not 127/8 or ::1. */
+  loopbackAddresses(): ReadonlySet<string>;
+  /** Removes interfaces of ours that nobody owns. */
+  sweep(keep: ReadonlySet<string>): void;
+  watch(events: KernelEvents): void;
+  close(): Promise<void>;
+}
+

@@ -1,0 +1,80 @@
+/**
+ * The node's own routes against what the kernel has: after every change of blocks or endpoints, after every kernel event that
+ * may concern them, and once in a while for what no event told.
+ */
+import { bitsOf } from 'node-bgp/address';
+import type { OwnBlock } from '@tortie/ipam';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { OwnRoutes, RouteKernel } from './kernel.js';
+
+const COALESCE = 10;
+const RETRY = 1_000;
+/** An event can be lost when the kernel's queue overflows. */
+const RESYNC = 30_000;
+
+export interface RouteLoopOptions {
+  readonly kernel: RouteKernel;
+  readonly desired: () => {
+    readonly blocks: readonly OwnBlock[];
+    readonly endpoints: readonly { readonly hostInterface: string; readonly addresses: readonly string[] }[];
+  };
+  readonly log: Logger;
+  readonly onHealth: () => void;
+}
+
+export class RouteLoop {
+  private isStarted = false;
+  private timer: NodeJS.Timeout | undefined;
+  private resync: NodeJS.Timeout | undefined;
+  private refused: readonly string[] = [];
+
+  constructor(private readonly options: RouteLoopOptions) {}
+
+  start(): void {
+    this.isStarted = true;
+    this.level();
+    this.resync = setInterval(() => this.level(), RESYNC);
+  }
+
+  stop(): void {
+    this.isStarted = false;
+    clearTimeout(this.timer);
+    clearInterval(this.resync);
+  }
+
+  changed(): void {
+    if (!this.isStarted || this.timer !== undefined) return;
+    this.timer = setTimeout(() => this.level(), COALESCE);
+  }
+
+  problems(): readonly string[] {
+    return this.refused;
+  }
+
+  private level(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (!this.isStarted) return;
+    let refused: readonly string[];
+    try {
+      refused = this.options.kernel.level(this.desired());
+    } catch (error) {
+      refused = [messageOf(error)];
+    }
+    if (refused.length > 0) this.timer = setTimeout(() => this.level(), RETRY);
+    if (refused.join() === this.refused.join()) return;
+    for (const problem of refused) this.options.log.error(problem);
+    this.refused = refused;
+    this.options.onHealth();
+  }
+
+  private desired(): OwnRoutes {
+    const { blocks, endpoints } = this.options.desired();
+    return {
+      // A block of one address is its pod's own host route; a blackhole would collide with it.
+      blocks: blocks.map(({ prefix }) => prefix).filter((prefix) => prefix.length < bitsOf(prefix.family)),
+      pods: endpoints.flatMap(({ hostInterface, addresses }) => addresses.map((address) => ({ address, hostInterface }))),
+    };
+  }
+}
