@@ -1,0 +1,53 @@
+/**
+ * What every operation of the API needs: the objects, the kinds, the time. Operations (read.ts, write.ts, remove.ts) are
+ * synchronous functions of a Cluster, so two requests never interleave and a read-modify-write needs no lock.
+ */
+import { notFound } from './api-error.js';
+import type { Json } from './json.js';
+import type { Registry } from './registry.js';
+import type { ResourceType } from './resource-type.js';
+import { keyOf, type Entry, type Store } from './store.js';
+
+export interface Cluster {
+  readonly store: Store;
+  readonly registry: Registry;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** The object or collection a request is about. */
+export interface Target {
+  readonly type: ResourceType;
+  /** Undefined: cluster-scoped, or all namespaces. */
+  readonly namespace: string | undefined;
+  readonly name: string;
+  /** "" for the object itself. */
+  readonly subresource: string;
+}
+
+export interface WriteOptions {
+  readonly dryRun: boolean;
+  /** Who writes, for managedFields. */
+  readonly fieldManager: string;
+  readonly fieldValidation: 'Strict' | 'Warn' | 'Ignore';
+  /** Server-side apply: take fields that others own. */
+  readonly force: boolean;
+  /** Collects what becomes Warning headers. */
+  readonly warnings: string[];
+}
+
+/** Options of writes the server does by itself. */
+export const internalWrite = (fieldManager: string): WriteOptions =>
+  ({ dryRun: false, fieldManager, fieldValidation: 'Ignore', force: true, warnings: [] });
+
+/** The stored object; 404 when there is none. */
+export function requireEntry(cluster: Cluster, target: Target): Entry {
+  const entry = cluster.store.get(target.type.bucket, keyOf(target.namespace, target.name));
+  if (entry === undefined) throw notFound(target.type, target.name);
+  return entry;
+}
+
+/** 404 of a namespace, which a namespaced write needs. */
+export const NAMESPACES: { readonly group: string; readonly plural: string; readonly kind: string } = { group: '', plural: 'namespaces', kind: 'Namespace' };
+
+export type RawBody = Json | undefined;

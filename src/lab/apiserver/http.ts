@@ -1,0 +1,88 @@
+/**
+ * Requests and replies over HTTP/1.1: reads bounded bodies, writes JSON, streams watches, turns every thrown ApiError into
+ * its Status and anything else thrown into a 500 that is also reported to `onError`.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { ApiError, tooLarge } from './api-error.js';
+import type { ApiReply, Requests } from './requests.js';
+
+/** BOUNDED: upstream's limit of a request's body. */
+const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+const JSON_TYPE = 'application/json';
+
+export function requestListener(requests: Requests, onError: (error: unknown) => void): RequestListener {
+  return (request, response) => {
+    response.on('error', () => response.destroy()); // the client went away; nothing to answer
+    answer(requests, request, response).catch((error: unknown) => {
+      const failure = error instanceof ApiError ? error : internal(error, onError);
+      if (response.headersSent) response.destroy();
+      else send(response, { type: 'text', code: failure.code, text: JSON.stringify(failure.toStatus()) }, failure.details?.retryAfterSeconds);
+    });
+  };
+}
+
+function internal(error: unknown, onError: (error: unknown) => void): ApiError {
+  onError(error);
+  return new ApiError(500, 'InternalError', `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+async function answer(requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://apiserver');
+  const body = await readBody(request);
+  const reply = requests.answer({
+    method: request.method ?? 'GET',
+    path: url.pathname,
+    query: url.searchParams,
+    accept: request.headers.accept ?? '*/*',
+    contentType: request.headers['content-type'] ?? '',
+    userAgent: request.headers['user-agent'] ?? 'unknown',
+    body,
+  });
+  if (reply.type === 'watch') stream(reply, response);
+  else send(response, reply);
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  if (request.method === 'GET' || request.method === 'HEAD') return '';
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function send(response: ServerResponse, reply: Exclude<ApiReply, { type: 'watch' }>, retryAfterSeconds?: number): void {
+  const bytes = reply.type === 'bytes' ? reply.bytes : Buffer.from(reply.text);
+  response.statusCode = reply.code;
+  response.setHeader('Content-Type', reply.contentType ?? JSON_TYPE);
+  response.setHeader('Content-Length', bytes.length);
+  response.setHeader('Cache-Control', 'no-cache, private');
+  if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
+  if (reply.type === 'text' && reply.warnings !== undefined && reply.warnings.length > 0)
+    response.setHeader('Warning', reply.warnings.map((warning) => `299 - ${JSON.stringify(warning)}`));
+  response.end(bytes);
+}
+
+function stream(reply: Extract<ApiReply, { type: 'watch' }>, response: ServerResponse): void {
+  let isOpen = false;
+  const early: string[] = [];
+  const stop = reply.start({
+    send: (line) => {
+      if (!isOpen) early.push(line);
+      else response.write(line);
+      return response.writableLength;
+    },
+    end: () => void (isOpen ? response.end() : early.push('')),
+  });
+  // start() threw when the revision was too old: only now is 200 the answer.
+  response.writeHead(200, { 'Content-Type': JSON_TYPE, 'Cache-Control': 'no-cache, private', 'Transfer-Encoding': 'chunked' });
+  response.flushHeaders();
+  isOpen = true;
+  if (early.length > 0) response.write(early.join(''));
+  if (early.at(-1) === '') response.end();
+  response.on('close', stop);
+}

@@ -1,0 +1,17 @@
+/** The book of all built-in schemas, read once at start. */
+import { readSchemaTables } from '../schema-table.js';
+import type { Schema } from '../schema.js';
+import { coreTable } from '../tables/core.js';
+import { groupsTable } from '../tables/groups.js';
+import { metaTable } from '../tables/meta.js';
+import { podTable } from '../tables/pod.js';
+
+export const schemaBook = readSchemaTables([metaTable, podTable, coreTable, groupsTable]);
+
+export function builtInSchema(name: string): Schema {
+  const schema = schemaBook.get(name);
+  if (schema === undefined) throw new Error(`No schema table defines "${name}"`);
+  return schema;
+}
+
+export const objectMetaSchema = builtInSchema('ObjectMeta');
