@@ -1,0 +1,54 @@
+/**
+ * What a new configuration changes, before anything is done: which peers come, go, change in place or lose their session, and
+ * why. `Speaker.configure` acts on it, `tortie bgpd --check` prints it.
+ */
+import type { SpeakerConfig } from '../config.js';
+import { resetReasons, sameSettings, settingsOf, type PeerSettings } from './peer-settings.js';
+
+export interface ConfigChanges {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Applied to the living session. */
+  readonly changed: readonly string[];
+  /** Sessions that have to end because of their own parameters. */
+  readonly reset: readonly { readonly peer: string; readonly reasons: readonly string[] }[];
+  /** Originated prefixes that come and go. */
+  readonly originated: { readonly added: number; readonly removed: number };
+  readonly listenChanged: boolean;
+}
+
+export function peerSettings(config: SpeakerConfig): ReadonlyMap<string, PeerSettings> {
+  return new Map((config.peers ?? []).map((peer) => {
+    const settings = settingsOf(config, peer);
+    return [settings.name, settings];
+  }));
+}
+
+export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges {
+  const old = before === undefined ? new Map<string, PeerSettings>() : peerSettings(before);
+  const next = peerSettings(after);
+  const kept = [...next].flatMap(([name, settings]) => {
+    const previous = old.get(name);
+    return previous === undefined ? [] : [{ peer: name, previous, settings, reasons: resetReasons(previous, settings) }];
+  });
+  const filtersChanged = JSON.stringify(before?.filters ?? {}) !== JSON.stringify(after.filters ?? {});
+  return {
+    added: [...next.keys()].filter((name) => !old.has(name)),
+    removed: [...old.keys()].filter((name) => !next.has(name)),
+    changed: kept.filter(({ previous, settings, reasons }) => reasons.length === 0 &&
+      (!sameSettings(previous, settings) || (filtersChanged && usesFilter(before, after, settings)))).map(({ peer }) => peer),
+    reset: kept.filter(({ reasons }) => reasons.length > 0).map(({ peer, reasons }) => ({ peer, reasons })),
+    originated: diffOriginated(before, after),
+    listenChanged: JSON.stringify(before?.listen ?? null) !== JSON.stringify(after.listen ?? null) || before === undefined,
+  };
+}
+
+function usesFilter(before: SpeakerConfig | undefined, after: SpeakerConfig, settings: PeerSettings): boolean {
+  return [...settings.import, ...settings.export].some((name) => JSON.stringify(before?.filters?.[name]) !== JSON.stringify(after.filters?.[name]));
+}
+
+function diffOriginated(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges['originated'] {
+  const textOf = (config: SpeakerConfig | undefined): Set<string> => new Set((config?.originate ?? []).map((route) => JSON.stringify(route)));
+  const [old, next] = [textOf(before), textOf(after)];
+  return { added: [...next].filter((text) => !old.has(text)).length, removed: [...old].filter((text) => !next.has(text)).length };
+}

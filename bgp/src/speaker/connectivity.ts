@@ -1,0 +1,25 @@
+/**
+ * Is a peer reachable by what the interfaces say? A direct eBGP neighbour whose link is gone must not be believed in until the
+ * hold time runs out: the session ends with the carrier, and its routes with it.
+ */
+import { formatAddress, parseAddress } from '../address.js';
+import { interfaceOf, interfaceTowards, type LocalInterface } from '../session/interface.js';
+import type { PeerSettings } from './peer-settings.js';
+
+/** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
+export function linkProblem(settings: PeerSettings, interfaces: readonly LocalInterface[], before: readonly LocalInterface[]): string | undefined {
+  const { localAddress, interfaceName, isSingleHop, address } = settings;
+  if (localAddress !== undefined && interfaceName === undefined && interfaceOf(interfaces, parseAddress(localAddress)) === undefined)
+    return `Local address ${localAddress} is on no interface`;
+  if (interfaceName !== undefined) return downText(interfaces, interfaceName);
+  if (!isSingleHop || interfaceTowards(interfaces, address) !== undefined) return undefined;
+  const was = interfaceTowards(before, address);
+  const isDown = was === undefined ? undefined : downText(interfaces, was.name);
+  return isDown ?? `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`;
+}
+
+function downText(interfaces: readonly LocalInterface[], name: string): string | undefined {
+  const link = interfaces.find((each) => each.name === name);
+  if (link === undefined) return `Interface ${name} does not exist`;
+  return link.isUp ? undefined : `Interface ${name} is down or has lost its carrier`;
+}

@@ -1,0 +1,368 @@
+/**
+ * The inside of a Speaker: peers, listeners, the RIB and the two sides of graceful restart, wired together.
+ *
+ * A route's way in: connection -> Session (framing, state machine) -> Peer -> `update` here -> codec -> RIB. Its way out: RibDriver.
+ * A session's way up: Peer -> `up` -> RIB, restart helper, own restart; its way down: `down`, where it is decided what stays.
+ *
+ * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
+ */
+import { bitsOf, containsAddress, formatAddress, formatIpv4, parseAddress, parsePrefix, prefixOf, type Family, type IpAddress } from '../address.js';
+import { strongest, type BgpError } from '../codec/bgp-error.js';
+import type { RouteRefreshMessage } from '../codec/message.js';
+import type { NegotiatedSession } from '../codec/negotiated.js';
+import { decodeUpdate } from '../codec/update.js';
+import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
+import type { FsmStateType } from '../fsm/state.js';
+import { Afi, CeaseCode, Safi } from '../iana.js';
+import type { ConnectedPrefix, PeerId, Rib } from '../rib/contract.js';
+import type { Clock } from '../session/clock.js';
+import { systemInterfaces, type LocalInterface } from '../session/interface.js';
+import type { RestartState } from '../session/local-open.js';
+import type { Session, SessionEnd } from '../session/session.js';
+import type { Connection, PeerKey, Transport } from '../transport/transport.js';
+import { linkProblem } from './connectivity.js';
+import type { SpeakerEvent } from './event.js';
+import { Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
+import { localRoutes } from './local-route.js';
+import { maxPrefixVerdict } from './max-prefixes.js';
+import { OwnRestart } from './own-restart.js';
+import { dynamicSettings, identifierOf, type PeerSettings } from './peer-settings.js';
+import { cease, Peer, type PeerOwner } from './peer.js';
+import { exportPolicy, importPolicy } from './policies.js';
+import { RestartHelper, familiesToKeep } from './restart-helper.js';
+import { RibDriver } from './rib-driver.js';
+import { ribPeer } from './rib-peer.js';
+
+export interface CoreOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** This process takes over from one that died while the kernel went on forwarding (RFC 4724 section 4.1). */
+  readonly isRestarting: boolean;
+  readonly keepForwarding: boolean;
+  readonly forwardingReady: () => void;
+  readonly event: (event: SpeakerEvent) => void;
+}
+
+export class Core implements PeerOwner, ListenersOwner {
+  readonly peers = new Map<string, Peer>();
+  readonly listeners: Listeners;
+  readonly helper: RestartHelper;
+  /** Present once configured. */
+  private activeDriver: RibDriver | undefined;
+  private readonly ids = new Map<Peer, PeerId>();
+  private readonly dynamicNames = new Set<string>();
+  private ownRestart: OwnRestart | undefined;
+  private interfaces: readonly LocalInterface[] = [];
+  /** Somebody tells us the interfaces; otherwise links are not tracked. */
+  private tracksInterfaces = false;
+  private readonly told = new Map<Peer, Set<string>>();
+  private currentConfig: SpeakerConfig | undefined;
+
+  constructor(private readonly options: CoreOptions) {
+    this.listeners = new Listeners(this);
+    this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => {
+      const name = this.nameOf(id);
+      if (name !== undefined) this.tell({ type: 'stale-swept', peer: name, family, reason });
+    });
+  }
+
+  get transport(): Transport { return this.options.transport; }
+  get clock(): Clock { return this.options.clock; }
+  get isRestarting(): boolean { return this.ownRestart?.isActive ?? false; }
+  get isConfigured(): boolean { return this.activeDriver !== undefined; }
+  get config(): SpeakerConfig { return this.currentConfig ?? fail(); }
+  get driver(): RibDriver { return this.activeDriver ?? fail(); }
+  get rib(): Rib { return this.driver.rib; }
+  /** It came out of a range. */
+  isDynamic(peer: Peer): boolean { return this.dynamicNames.has(peer.name); }
+  idOf(peer: Peer): PeerId | undefined { return this.ids.get(peer); }
+
+  // ---- configuration, in the order in which Speaker.configure calls it
+
+  /** Starts a RIB for this configuration; every session must be down. */
+  begin(config: SpeakerConfig): void {
+    const isFirst = this.activeDriver === undefined;
+    this.activeDriver?.stop();
+    this.helper.stop();
+    this.ids.clear();
+    this.activeDriver = new RibDriver({
+      localAs: config.localAs, routerId: identifierOf(config.routerId),
+      ...(config.clusterId === undefined ? {} : { clusterId: identifierOf(config.clusterId) }),
+      ...(config.multipath === undefined ? {} : { multipath: config.multipath }), forwarding: this.options.keepForwarding,
+    }, this.clock, { forwardingReady: this.options.forwardingReady });
+    if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
+    if (isFirst && this.options.isRestarting) this.beginRestart(config);
+  }
+
+  setConfig(config: SpeakerConfig): void {
+    this.currentConfig = config;
+  }
+
+  keys(settings: Iterable<PeerSettings>): readonly PeerKey[] {
+    const peers = [...settings].flatMap(({ address, password }) =>
+      (password === undefined ? [] : [{ address: formatAddress(address), length: bitsOf(address.family), password }]));
+    const ranges = (this.currentConfig?.dynamicPeers ?? []).flatMap(({ range, password }) =>
+      (password === undefined ? [] : [{ address: range.split('/')[0] ?? '', length: Number(range.split('/')[1]), password }]));
+    return [...peers, ...ranges];
+  }
+
+  addPeer(settings: PeerSettings): Peer {
+    const peer = new Peer(this, settings);
+    this.peers.set(settings.name, peer);
+    this.checkLink(peer, this.interfaces);
+    peer.start();
+    return peer;
+  }
+
+  removePeer(peer: Peer): void {
+    peer.close(cease(CeaseCode.peerDeconfigured), 'Removed from the configuration');
+    const id = this.ids.get(peer);
+    if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
+    this.ids.delete(peer);
+    this.told.delete(peer);
+    this.peers.delete(peer.name);
+    this.dynamicNames.delete(peer.name);
+  }
+
+  /** Settings or filters changed without a reset: the RIB redoes what depends on them. */
+  refreshPolicy(peer: Peer): void {
+    const { session } = peer;
+    const id = this.ids.get(peer);
+    if (session?.negotiated !== undefined && id !== undefined) this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
+    this.driver.schedule();
+  }
+
+  expectPeers(): void {
+    const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && blockedBy === undefined);
+    this.ownRestart?.expect(awaited.map(({ name }) => name));
+  }
+
+  originate(prefixes: readonly OriginatedPrefix[]): void {
+    this.rib.originate(localRoutes(prefixes));
+    this.driver.schedule();
+  }
+
+  setInterfaces(interfaces: readonly LocalInterface[]): void {
+    const before = this.interfaces;
+    this.tracksInterfaces = true;
+    this.interfaces = interfaces;
+    for (const peer of this.peers.values()) this.checkLink(peer, before);
+    if (!this.isConfigured) return;
+    this.rib.setConnected(connectedPrefixes(interfaces));
+    this.driver.schedule();
+  }
+
+  stop(): void {
+    this.ownRestart?.cancel();
+    this.helper.stop();
+    this.activeDriver?.stop();
+  }
+
+  // ---- ListenersOwner
+
+  accept(connection: Connection): void {
+    const peer = this.peerFor(connection) ?? this.dynamicPeerFor(connection);
+    if (peer !== undefined) peer.accept(connection);
+    else {
+      this.tell({ type: 'connection-refused', address: connection.remote.address, reason: 'No peer has this address' });
+      connection.destroy();
+    }
+  }
+
+  listening(address: string, port: number): void {
+    this.tell({ type: 'listening', address, port });
+  }
+
+  listenFailed(failure: ListenFailure): void {
+    this.tell({ type: 'listen-failed', ...failure });
+  }
+
+  // ---- PeerOwner
+
+  restartState(peer: Peer): RestartState {
+    const { isRestarting } = this;
+    // A peer that was up before has seen us forward; a machine that has just booted has forwarded for nobody.
+    return { isRestarting, isForwardingPreserved: this.options.isRestarting || peer.establishedCount > 0 };
+  }
+
+  stateChanged(peer: Peer, state: FsmStateType): void {
+    this.tell({ type: 'peer-state', peer: peer.name, state });
+  }
+
+  up(peer: Peer, session: Session, negotiated: NegotiatedSession): void {
+    this.told.delete(peer);
+    const before = this.ids.get(peer);
+    const id = this.driver.up(this.ribPeer(peer, session, negotiated), session);
+    if (before !== undefined && before !== id) this.helper.forget(before);
+    this.ids.set(peer, id);
+    this.helper.returned(id, negotiated);
+    this.ownRestart?.up(peer.name, negotiated);
+    this.tell({
+      type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
+      families: negotiated.families, holdTime: negotiated.holdTime,
+    });
+  }
+
+  down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void {
+    const id = this.ids.get(peer);
+    if (id === undefined) return;
+    const isOurs = peer.isEnding || !peer.settings.isRestartHelper;
+    const keep = familiesToKeep(negotiated, end, isOurs);
+    this.helper.forget(id);
+    this.driver.down(id, keep.length === 0 ? 'drop' : keep);
+    if (keep.length === 0) this.ids.delete(peer);
+    else this.helper.keep(id, keep, negotiated);
+    this.tell({ type: 'peer-down', peer: peer.name, direction: end.direction, reason: peer.inWords(end), keptFamilies: keep });
+    this.dropIfDynamic(peer);
+  }
+
+  attemptFailed(peer: Peer, end: SessionEnd): void {
+    this.tellOnce(peer, `attempt ${peer.inWords(end)}`, { type: 'attempt-failed', peer: peer.name, direction: end.direction, reason: peer.inWords(end) });
+    this.dropIfDynamic(peer);
+  }
+
+  refused(address: string, reason: string): void {
+    this.tell({ type: 'connection-refused', address, reason });
+  }
+
+  update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    const id = this.ids.get(peer);
+    if (id === undefined) return undefined;
+    const update = decodeUpdate(bytes, start, end, negotiated.decode);
+    if (update.severity === 'reset') return strongest(update.errors);
+    for (const { severity, reason } of update.errors)
+      if (severity !== 'reset') this.tellOnce(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
+    if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
+    else this.rib.receive(id, update);
+    return undefined;
+  }
+
+  routeRefresh(peer: Peer, { afi, safi, subtype }: RouteRefreshMessage): void {
+    const id = this.ids.get(peer);
+    const negotiated = peer.session?.negotiated;
+    const family = afi === Afi.ipv4 ? 4 : afi === Afi.ipv6 ? 6 : undefined;
+    if (id === undefined || negotiated === undefined || family === undefined || safi !== Safi.unicast || !negotiated.families.includes(family)) return;
+    if (subtype === 'request') this.rib.refresh(id, family, negotiated.enhancedRouteRefresh);
+    else if (subtype === 'begin' && negotiated.enhancedRouteRefresh) this.rib.beginRefresh(id, family);
+    else if (subtype === 'end' && negotiated.enhancedRouteRefresh) this.rib.endRefresh(id, family);
+  }
+
+  batchEnd(peer: Peer): void {
+    const id = this.ids.get(peer);
+    if (id === undefined || !this.isConfigured) return;
+    this.driver.schedule();
+    for (const family of peer.session?.negotiated?.families ?? []) {
+      const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.counts(id, family).received);
+      if (verdict.type === 'ok') continue;
+      if (verdict.type === 'warn') this.tellOnce(peer, `max-prefixes ${family} ${verdict.level}`, { type: 'peer-warning', peer: peer.name, reason: verdict.text });
+      else {
+        peer.block('max-prefixes', verdict.text, verdict.notification);
+        const { restartAfter } = peer.settings.maxPrefixes;
+        if (restartAfter !== undefined) this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes'));
+        return;
+      }
+    }
+  }
+
+  writable(peer: Peer): void {
+    const id = this.ids.get(peer);
+    if (id !== undefined) this.driver.writable(id);
+  }
+
+  // ---- inside
+
+  tell(event: SpeakerEvent): void {
+    this.options.event(event);
+  }
+
+  /** BOUNDED: at most 64 different things are told of a peer until its next session. */
+  private tellOnce(peer: Peer, key: string, event: SpeakerEvent): void {
+    const told = this.told.get(peer) ?? new Set();
+    if (told.has(key) || told.size >= 64) return;
+    this.told.set(peer, told.add(key));
+    this.tell(event);
+  }
+
+  private endOfRib(peer: Peer, id: PeerId, family: Family): void {
+    this.rib.endOfRib(id, family);
+    this.helper.finished(id, family);
+    this.tell({ type: 'end-of-rib', peer: peer.name, family });
+    this.ownRestart?.endOfRib(peer.name, family);
+  }
+
+  private beginRestart(config: SpeakerConfig): void {
+    this.rib.holdSelection(true);
+    this.ownRestart = new OwnRestart(this.clock, Math.max(1, config.gracefulRestartTime ?? 120), (reason) => {
+      this.rib.holdSelection(false);
+      this.driver.schedule();
+      this.tell({ type: 'restart-done', reason });
+    });
+  }
+
+  private ribPeer(peer: Peer, session: Session, negotiated: NegotiatedSession): ReturnType<typeof ribPeer> {
+    const { settings } = peer;
+    const interfaces = this.tracksInterfaces ? this.interfaces : systemInterfaces();
+    return ribPeer({
+      settings, negotiated, interfaces, localAddress: session.endpoints?.local.address ?? '',
+      importPolicy: importPolicy(settings, this.config), exportPolicy: exportPolicy(settings, this.config),
+    });
+  }
+
+  private checkLink(peer: Peer, before: readonly LocalInterface[]): void {
+    if (!this.tracksInterfaces) return;
+    const problem = linkProblem(peer.settings, this.interfaces, before);
+    if (problem === undefined) peer.unblock('link');
+    else peer.block('link', problem);
+  }
+
+  private peerFor(connection: Connection): Peer | undefined {
+    const [text = '', zone] = connection.remote.address.split('%');
+    const address = parseAddress(text);
+    const candidates = [...this.peers.values()].filter(({ settings }) =>
+      settings.address.family === address.family && settings.address.value === address.value && (settings.interfaceName === undefined || settings.interfaceName === zone));
+    const local = connection.local.address.split('%')[0];
+    return candidates.find(({ settings }) => settings.localAddress === local) ?? candidates.find(({ settings }) => settings.localAddress === undefined);
+  }
+
+  /** The peer of the narrowest range that holds the address, made on the spot. */
+  private dynamicPeerFor(connection: Connection): Peer | undefined {
+    const [text = '', zone] = connection.remote.address.split('%');
+    const address: IpAddress = parseAddress(text);
+    const [range] = (this.currentConfig?.dynamicPeers ?? [])
+      .filter((each) => containsAddress(parsePrefix(each.range), address) && (each.interface === undefined || each.interface === zone))
+      .sort((a, b) => Number(b.range.split('/')[1]) - Number(a.range.split('/')[1]));
+    if (range === undefined) return undefined;
+    const used = [...this.dynamicNames].filter((name) => name.startsWith(`${range.name}/`)).length;
+    if (used >= (range.limit ?? 100)) {
+      this.tell({ type: 'connection-refused', address: text, reason: `Range "${range.name}" has all its ${range.limit ?? 100} peers` });
+      return undefined;
+    }
+    const peer = this.addPeer(dynamicSettings(this.config, range, address, zone));
+    this.dynamicNames.add(peer.name);
+    return peer;
+  }
+
+  /** A peer out of a range exists as long as its session does, and as long as its stale routes do. */
+  private dropIfDynamic(peer: Peer): void {
+    if (!this.dynamicNames.has(peer.name) || peer.isEstablished) return;
+    this.clock.soon(() => {
+      const id = this.ids.get(peer);
+      if (this.peers.get(peer.name) === peer && peer.state === 'Active' && (id === undefined || !this.helper.holds(id))) this.removePeer(peer);
+    });
+  }
+
+  private nameOf(id: PeerId): string | undefined {
+    for (const [peer, own] of this.ids) if (own === id) return peer.name;
+    return undefined;
+  }
+}
+
+/** What the RIB resolves next hops through: prefixes on links that are up. */
+function connectedPrefixes(interfaces: readonly LocalInterface[]): readonly ConnectedPrefix[] {
+  return interfaces.filter(({ isUp }) => isUp).flatMap(({ name, addresses }) =>
+    addresses.map(({ address, length, peer }) => ({ prefix: prefixOf(peer ?? address, length), interfaceName: name })));
+}
+
+function fail(): never {
+  throw new Error('The speaker has no configuration yet: call configure first');
+}

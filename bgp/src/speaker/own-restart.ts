@@ -1,0 +1,76 @@
+/**
+ * Graceful restart of this very speaker (RFC 4724 section 4.1): after a crash the kernel still forwards by the old routes and the
+ * peers keep ours. Nothing is selected, advertised or taken out of the kernel until the peers have told us everything again.
+ *
+ * We wait for the End-of-RIB of each peer that can send one. Not for peers that restart themselves (R bit: two speakers would wait
+ * for each other), not for peers without the capability, and not for long for peers that do not answer: one dead neighbour must
+ * not hold up the rack. Their share of the kernel's routes is swept with the rest, which is what their death should lead to.
+ */
+import type { Family } from '../address.js';
+import type { NegotiatedSession } from '../codec/negotiated.js';
+import type { Clock } from '../session/clock.js';
+
+/** Seconds for a peer to come up at all. */
+const ANSWER_TIME = 15;
+
+export class OwnRestart {
+  /** Families still to come by peer name; undefined: the peer is not up yet. */
+  private readonly waitingFor = new Map<string, Set<Family> | undefined>();
+  private timers: { cancel(): void }[] = [];
+  private isOver = false;
+
+  /** `selectionTime`: Selection_Deferral_Timer, in seconds. */
+  constructor(private readonly clock: Clock, selectionTime: number, private readonly done: (reason: string) => void) {
+    this.timers = [
+      clock.after(Math.min(ANSWER_TIME, selectionTime) * 1000, () => this.giveUpOnSilent()),
+      clock.after(selectionTime * 1000, () => this.finish(`Not every peer had sent its End-of-RIB after ${selectionTime} s`)),
+    ];
+  }
+
+  get isActive(): boolean {
+    return !this.isOver;
+  }
+
+  /** The peers of the configuration; those that come and go later are added and removed. */
+  expect(peers: readonly string[]): void {
+    for (const name of this.waitingFor.keys()) if (!peers.includes(name)) this.waitingFor.delete(name);
+    for (const name of peers) if (!this.waitingFor.has(name)) this.waitingFor.set(name, undefined);
+    this.check();
+  }
+
+  up(peer: string, negotiated: NegotiatedSession): void {
+    const capability = negotiated.gracefulRestart;
+    if (capability === undefined || capability.restarting) this.waitingFor.delete(peer);
+    else if (this.waitingFor.has(peer)) this.waitingFor.set(peer, new Set(negotiated.families));
+    this.check();
+  }
+
+  endOfRib(peer: string, family: Family): void {
+    const families = this.waitingFor.get(peer);
+    if (families === undefined) return;
+    families.delete(family);
+    if (families.size === 0) this.waitingFor.delete(peer);
+    this.check();
+  }
+
+  /** Stops waiting without a word: the speaker itself ends. */
+  cancel(): void {
+    this.isOver = true;
+    for (const timer of this.timers) timer.cancel();
+  }
+
+  private giveUpOnSilent(): void {
+    for (const [name, families] of this.waitingFor) if (families === undefined) this.waitingFor.delete(name);
+    this.check();
+  }
+
+  private check(): void {
+    if (this.waitingFor.size === 0) this.finish('Every peer has sent its End-of-RIB');
+  }
+
+  private finish(reason: string): void {
+    if (this.isOver) return;
+    this.cancel();
+    this.done(reason);
+  }
+}

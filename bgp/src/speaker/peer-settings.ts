@@ -1,0 +1,178 @@
+/**
+ * What one session runs with: its part of a validated SpeakerConfig, with every default filled in.
+ *
+ * Settings are plain data, so two of them can be compared: `sessionKeys` has what the two OPENs, the socket or the decoder depend
+ * on, so that a change there needs a new session; everything else is applied to the living one.
+ */
+import { formatAddress, parseAddress, type Family, type IpAddress } from '../address.js';
+import type { RoleName } from '../codec/capability.js';
+import type { BfdConfig, DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
+import { canonicalPeerAddress, peerName } from '../config/validate.js';
+import type { HopLimits } from '../transport/transport.js';
+
+export interface MaxPrefixes {
+  readonly limit: number;
+  /** Paths at which a warning is given. */
+  readonly warnAt: number;
+  readonly warnOnly: boolean;
+  /** Seconds; undefined: down for good. */
+  readonly restartAfter: number | undefined;
+}
+
+export interface PeerSettings {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly address: IpAddress;
+  /** Of a link-local address. */
+  readonly interfaceName: string | undefined;
+  readonly port: number;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly passive: boolean;
+  readonly isShutdown: boolean;
+  /** Any of these. */
+  readonly remoteAs: readonly number[];
+  readonly localAs: number;
+  /** Our AS towards everybody else; differs from `localAs` where local-as is used. */
+  readonly speakerAs: number;
+  readonly routerId: number;
+  readonly hopLimits: HopLimits;
+  /** eBGP to a direct neighbour: lives and dies with its interface. */
+  readonly isSingleHop: boolean;
+  readonly password: string | undefined;
+  readonly holdTime: number;
+  readonly connectRetryTime: number;
+  readonly delayOpenTime: number;
+  readonly families: readonly Family[];
+  readonly extendedNextHop: boolean;
+  readonly addPathSend: boolean;
+  readonly addPathReceive: boolean;
+  readonly maxPrefixes: MaxPrefixes;
+  readonly allowLocalAs: number;
+  readonly asOverride: boolean;
+  readonly removePrivateAs: 'only-private' | 'all' | undefined;
+  readonly enforceFirstAs: boolean;
+  readonly role: RoleName | undefined;
+  readonly isRoleStrict: boolean;
+  readonly nextHop: 'self' | 'unchanged';
+  readonly isRouteReflectorClient: boolean;
+  readonly weight: number;
+  /** We keep its routes while it restarts. */
+  readonly isRestartHelper: boolean;
+  /** What we offer it, seconds. */
+  readonly restartTime: number;
+  readonly longLivedRestartTime: number;
+  readonly isDraining: boolean;
+  readonly bfd: BfdConfig | undefined;
+  readonly import: readonly string[];
+  readonly export: readonly string[];
+  /** RFC 8212: this external peer has no filter in that direction and so gets, or gives, nothing. */
+  readonly isImportClosed: boolean;
+  readonly isExportClosed: boolean;
+}
+
+const DEFAULT_MAX_PREFIXES = 10_000;
+const DEFAULT_WARN_AT = 75;
+const DEFAULT_RESTART_TIME = 120;
+
+/** Settings of a configured peer. The configuration must have passed `validateConfig`. */
+export function settingsOf(config: SpeakerConfig, peer: PeerConfig): PeerSettings {
+  const [address = '', interfaceName] = peer.address.split('%');
+  return {
+    ...sessionSettings(config, peer, [peer.remoteAs], parseAddress(address)),
+    name: peerName(peer), interfaceName, port: peer.port ?? 179,
+    localAddress: peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress),
+    localPort: peer.localPort, passive: peer.passive ?? false, isShutdown: peer.shutdown ?? false,
+  };
+}
+
+/** Settings of a peer that has just connected out of a range. */
+export function dynamicSettings(config: SpeakerConfig, range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined): PeerSettings {
+  const remoteAs = [range.remoteAs].flat();
+  const zone = interfaceName === undefined ? '' : `%${interfaceName}`;
+  return {
+    ...sessionSettings(config, range, remoteAs, address),
+    name: `${range.name}/${formatAddress(address)}${zone}`, interfaceName, port: 179,
+    localAddress: undefined, localPort: undefined, passive: true, isShutdown: false,
+  };
+}
+
+type OwnOfPeer = 'name' | 'interfaceName' | 'port' | 'localAddress' | 'localPort' | 'passive' | 'isShutdown';
+
+function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs: readonly number[], address: IpAddress): Omit<PeerSettings, OwnOfPeer> {
+  const localAs = session.localAs ?? config.localAs;
+  const isInternal = remoteAs.length === 1 && remoteAs[0] === localAs;
+  const closed = config.requirePolicy === true && !isInternal;
+  return {
+    description: session.description, address, remoteAs, localAs, speakerAs: config.localAs, routerId: identifierOf(config.routerId),
+    hopLimits: hopLimitsOf(session, isInternal),
+    isSingleHop: !isInternal && session.multihop === undefined && (session.ttlSecurityHops ?? 1) === 1,
+    password: session.password,
+    holdTime: session.holdTime ?? 90, connectRetryTime: session.connectRetryTime ?? 120, delayOpenTime: session.delayOpenTime ?? 0,
+    families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address.family === 6 && familiesOf(session).includes(4)),
+    addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
+    maxPrefixes: maxPrefixesOf(session),
+    allowLocalAs: session.allowLocalAs ?? 0, asOverride: session.asOverride ?? false, removePrivateAs: session.removePrivateAs,
+    enforceFirstAs: session.enforceFirstAs ?? true, role: session.role, isRoleStrict: session.roleStrict ?? false,
+    nextHop: nextHopOf(session, isInternal), isRouteReflectorClient: session.routeReflectorClient ?? false, weight: session.weight ?? 0,
+    isRestartHelper: session.gracefulRestart ?? true,
+    restartTime: config.gracefulRestartTime ?? DEFAULT_RESTART_TIME, longLivedRestartTime: config.longLivedRestartTime ?? 0,
+    isDraining: session.drain ?? config.drain ?? false, bfd: session.bfd,
+    import: session.import ?? [], export: session.export ?? [],
+    isImportClosed: closed && (session.import ?? []).length === 0, isExportClosed: closed && (session.export ?? []).length === 0,
+  };
+}
+
+/** RFC 4271 section 4.2: an unsigned 32-bit number. */
+export function identifierOf(dottedQuad: string): number {
+  return Number(parseAddress(dottedQuad).value);
+}
+
+function familiesOf(session: SessionConfig): readonly Family[] {
+  const names = session.families ?? ['ipv4', 'ipv6'];
+  return ([4, 6] as const).filter((family) => names.includes(family === 4 ? 'ipv4' : 'ipv6'));
+}
+
+/** A direct eBGP neighbour gets TTL 1, as every router does it; GTSM turns this round (RFC 5082 section 3). */
+function hopLimitsOf(session: SessionConfig, isInternal: boolean): HopLimits {
+  if (session.ttlSecurityHops !== undefined) return { ttl: 255, minTtl: 256 - session.ttlSecurityHops };
+  if (isInternal) return {};
+  return { ttl: session.multihop ?? 1 };
+}
+
+function maxPrefixesOf(session: SessionConfig): MaxPrefixes {
+  const limit = session.maxPrefixes ?? DEFAULT_MAX_PREFIXES;
+  return {
+    limit, warnAt: Math.floor((limit * (session.maxPrefixesWarnAt ?? DEFAULT_WARN_AT)) / 100),
+    warnOnly: session.maxPrefixesWarnOnly ?? false, restartAfter: session.maxPrefixesRestartAfter,
+  };
+}
+
+function nextHopOf(session: SessionConfig, isInternal: boolean): 'self' | 'unchanged' {
+  if (session.nextHopUnchanged === true) return 'unchanged';
+  return session.nextHopSelf ?? !isInternal ? 'self' : 'unchanged';
+}
+
+/** Canonical text of the peer's address, with the interface of a link-local one. */
+export function peerAddressText(settings: PeerSettings): string {
+  return settings.interfaceName === undefined ? formatAddress(settings.address) : `${formatAddress(settings.address)}%${settings.interfaceName}`;
+}
+
+/** A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. */
+const SESSION_KEYS = [
+  'address', 'interfaceName', 'port', 'localAddress', 'localPort', 'remoteAs', 'localAs', 'speakerAs', 'routerId', 'hopLimits', 'isSingleHop', 'holdTime',
+  'families', 'extendedNextHop', 'addPathSend', 'addPathReceive', 'enforceFirstAs', 'role', 'isRoleStrict', 'restartTime', 'longLivedRestartTime',
+] as const satisfies readonly (keyof PeerSettings)[];
+
+/** Names of the settings that differ and need a new session; a password that comes or goes is one. */
+export function resetReasons(before: PeerSettings, after: PeerSettings): readonly string[] {
+  const reasons: string[] = SESSION_KEYS.filter((key) => textOf(before[key]) !== textOf(after[key]));
+  if ((before.password === undefined) !== (after.password === undefined)) reasons.push('password');
+  return reasons;
+}
+
+/** Do they differ in anything at all? */
+export const sameSettings = (a: PeerSettings, b: PeerSettings): boolean => textOf(a) === textOf(b);
+
+const textOf = (value: unknown): string =>
+  JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? part.toString() : part)) ?? '';

@@ -1,0 +1,414 @@
+/**
+ * One peer: its connections, at most three at a time (ours, theirs, and the established one), and whether it may have any.
+ *
+ * In: settings, accepted connections, reasons to hold it down (`block`). Out: what `PeerOwner` is told, one established session at
+ * a time. Each connection is a Session with a machine of its own; here they are composed:
+ * - `dialler` connects, and tries again by itself with growing pauses; a passive peer has none;
+ * - `guest` is what the peer has opened;
+ * - `current` is whichever of the two got to Established; the other is closed (RFC 4271 section 6.8).
+ *
+ * A peer that restarts opens a connection while we still believe in the old one; RFC 4724 section 5 lets the new one win.
+ */
+import { formatAddress, formatIpv4 } from '../address.js';
+import type { BgpError } from '../codec/bgp-error.js';
+import type { OpenMessage, RouteRefreshMessage } from '../codec/message.js';
+import type { NegotiatedSession } from '../codec/negotiated.js';
+import { encodeHardReset } from '../codec/notification.js';
+import { checkOpen, openAs } from '../codec/open.js';
+import { resolveCollision } from '../fsm/collision.js';
+import type { Notification } from '../fsm/event.js';
+import type { FsmOptions, FsmStateType } from '../fsm/state.js';
+import { CeaseCode, ErrorCode, OpenError } from '../iana.js';
+import type { Clock } from '../session/clock.js';
+import { localOpen, type RestartState } from '../session/local-open.js';
+import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
+import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
+import { peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
+
+/** Why a peer is held down; several may hold at once. */
+export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'bfd';
+
+export interface PeerOwner {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  restartState(peer: Peer): RestartState;
+  stateChanged(peer: Peer, state: FsmStateType): void;
+  up(peer: Peer, session: Session, negotiated: NegotiatedSession): void;
+  down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void;
+  attemptFailed(peer: Peer, end: SessionEnd): void;
+  refused(address: string, reason: string): void;
+  update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined;
+  routeRefresh(peer: Peer, message: RouteRefreshMessage): void;
+  batchEnd(peer: Peer): void;
+  writable(peer: Peer): void;
+}
+
+export interface LastError {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly text: string;
+}
+
+/** How long a KEEPALIVE is held back for the connection that will win the collision. */
+const COLLISION_PATIENCE = 1000;
+const FIRST_REFUSAL = 1000;
+const LONGEST_REFUSAL = 60_000;
+const SEND_HOLD_TIME = 480;
+const NO_DATA = new Uint8Array(0);
+export const cease = (subcode: number, data: Uint8Array = NO_DATA): Notification => ({ code: ErrorCode.cease, subcode, data });
+
+export class Peer implements SessionOwner {
+  /** In words, both ways. */
+  lastError: Partial<Record<SessionEnd['direction'], LastError>> = {};
+  /** Times Established was reached. */
+  establishedCount = 0;
+  /** Milliseconds since 1970 of the last change from or to Established. */
+  changedAt: number;
+  private dialler: Session | undefined;
+  private guest: Session | undefined;
+  private current: Session | undefined;
+  private readonly blocks = new Map<BlockReason, string>();
+  private heldKeepalive: { readonly session: Session; readonly timer: { cancel(): void } } | undefined;
+  private refuseUntil = 0;
+  private protocolFailures = 0;
+  private shownState: FsmStateType = 'Idle';
+  private isStarted = false;
+  /** All sessions are being ended: none is to start because another ends. */
+  private isStopping = false;
+  private delayedStart: { cancel(): void } | undefined;
+
+  constructor(private readonly owner: PeerOwner, private currentSettings: PeerSettings) {
+    this.changedAt = owner.clock.wallTime();
+  }
+
+  get settings(): PeerSettings { return this.currentSettings; }
+  get name(): string { return this.currentSettings.name; }
+  get session(): Session | undefined { return this.current; }
+  get isEstablished(): boolean { return this.current !== undefined; }
+  get transport(): Transport { return this.owner.transport; }
+  get clock(): Clock { return this.owner.clock; }
+  /** The furthest of its connections. */
+  get state(): FsmStateType { return this.shownState; }
+  /** Sessions end now because we want it so. */
+  get isEnding(): boolean { return this.isStopping; }
+  /** Why it is held down, undefined if it is not. */
+  get blockedBy(): { readonly reason: BlockReason; readonly text: string } | undefined {
+    for (const [reason, text] of this.blocks) return { reason, text };
+    return undefined;
+  }
+
+  // ---- calls of the speaker
+
+  start(): void {
+    this.isStarted = true;
+    if (this.currentSettings.isShutdown) this.blocks.set('shutdown', 'Shut down by configuration');
+    this.startDialler();
+  }
+
+  /** Ends everything with this peer, for good; without a notification the peer takes it for a crash and keeps our routes. */
+  close(notification: Notification | undefined, text: string): void {
+    this.isStarted = false;
+    this.stopAll(notification, text);
+  }
+
+  /** Ends the sessions and starts afresh: `clear`, or settings that need a new session. */
+  reset(notification: Notification, text: string): void {
+    this.stopAll(notification, text);
+    this.refuseUntil = 0;
+    this.startDialler();
+  }
+
+  /** Holds the peer down. Without a notification nothing is sent: the link is gone. */
+  block(reason: BlockReason, text: string, notification?: Notification): void {
+    const isNew = !this.blocks.has(reason);
+    this.blocks.set(reason, text);
+    if (isNew) this.stopAll(notification, text);
+  }
+
+  unblock(reason: BlockReason): void {
+    if (!this.blocks.delete(reason) || this.blocks.size > 0) return;
+    this.refuseUntil = 0;
+    this.startDialler();
+  }
+
+  /** New settings; answers why the session was reset, or nothing if it lived on. */
+  apply(settings: PeerSettings): readonly string[] {
+    const before = this.currentSettings;
+    this.currentSettings = settings;
+    if (settings.isShutdown !== before.isShutdown) {
+      if (settings.isShutdown) this.block('shutdown', 'Shut down by configuration', cease(CeaseCode.administrativeShutdown));
+      else this.unblock('shutdown');
+    }
+    const reasons = resetReasons(before, settings);
+    if (reasons.length > 0) this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${reasons.join(', ')}`);
+    else {
+      if (settings.password !== undefined && settings.password !== before.password) this.exchangePassword(settings.password);
+      if (settings.passive !== before.passive) this.startDialler();
+    }
+    return reasons;
+  }
+
+  /** Something has changed for the better (a link came up, the peer was heard of): do not wait for the next attempt. */
+  hurry(): void {
+    if (this.current === undefined && this.blocks.size === 0) this.dialler?.hurry();
+  }
+
+  /** Takes a connection of this peer, or closes it. */
+  accept(connection: Connection): void {
+    const reason = this.refusal();
+    if (reason !== undefined) {
+      connection.destroy();
+      this.owner.refused(connection.remote.address, reason);
+      return;
+    }
+    try {
+      connection.setHopLimits(this.currentSettings.hopLimits);
+    } catch (error) {
+      connection.destroy();
+      this.owner.refused(connection.remote.address, error instanceof Error ? error.message : String(error));
+      return;
+    }
+    // The peer has one connection to us at most: what it opened before is dead, it only did not tell.
+    this.guest?.lose('The peer opened another connection');
+    this.guest = new Session(this, this.sessionParameters(true), 'incoming');
+    this.guest.accept(connection);
+  }
+
+  // ---- SessionOwner
+
+  target(): ConnectTarget {
+    const { address, port, localAddress, localPort, interfaceName, hopLimits, password } = this.currentSettings;
+    return { remote: { address: formatAddress(address), port }, localAddress, localPort, interface: interfaceName, password, ...hopLimits };
+  }
+
+  localOpen(): OpenMessage {
+    return localOpen(this.currentSettings, this.owner.restartState(this));
+  }
+
+  checkOpen(open: OpenMessage): BgpError | undefined {
+    const { localAs, routerId, remoteAs, role, isRoleStrict } = this.currentSettings;
+    const as = openAs(open);
+    const expected = remoteAs.includes(as) ? as : (remoteAs[0] ?? 0);
+    return checkOpen(open, { localAs, localIdentifier: routerId, remoteAs: expected, role, requireRole: isRoleStrict });
+  }
+
+  opened(session: Session, open: OpenMessage): boolean {
+    if (this.current !== undefined && this.current !== session) {
+      // RFC 4724 section 5: a peer that can restart has restarted. Otherwise section 6.8: the established one stays.
+      if (this.current.negotiated?.gracefulRestart !== undefined) this.replaceCurrent(this.current);
+      else session.dump();
+      return session.state !== 'Idle';
+    }
+    const other = this.otherThan(session);
+    if (other?.state !== 'OpenConfirm') return true;
+    const loser = this.survivor(open) === session.direction ? other : session;
+    loser.dump();
+    this.quieten(loser);
+    return loser !== session;
+  }
+
+  /**
+   * Both ends may see two connections at once and must keep the same one. The rule of 6.8 needs the OPENs of both; until the
+   * other's has come, a connection that is going to lose is not established, or each end might kill what the other keeps.
+   */
+  mayEstablish(session: Session): boolean {
+    const other = this.otherThan(session);
+    if (other?.state !== 'OpenSent' || session.peerOpen === undefined || this.survivor(session.peerOpen) === session.direction) return true;
+    this.heldKeepalive?.timer.cancel();
+    this.heldKeepalive = { session, timer: this.clock.after(COLLISION_PATIENCE, () => this.releaseKeepalive()) };
+    return false;
+  }
+
+  up(session: Session, negotiated: NegotiatedSession): void {
+    this.current = session;
+    this.establishedCount++;
+    this.changedAt = this.clock.wallTime();
+    if (session === this.guest) this.guest = undefined;
+    this.otherThan(session)?.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
+    this.guest = undefined;
+    this.owner.up(this, session, negotiated);
+  }
+
+  ended(session: Session, end: SessionEnd): void {
+    const { negotiated } = session;
+    const wasCurrent = session === this.current;
+    if (session === this.guest) this.guest = undefined;
+    if (this.heldKeepalive !== undefined) this.releaseKeepalive();
+    this.count(end, wasCurrent);
+    if (wasCurrent) {
+      this.current = undefined;
+      this.changedAt = this.clock.wallTime();
+      this.remember(end);
+      if (negotiated !== undefined) this.owner.down(this, end, negotiated);
+    } else if (!isCollision(end)) {
+      this.remember(end);
+      this.owner.attemptFailed(this, end);
+    }
+    this.showState();
+    if (session !== this.dialler || isCollision(end)) this.startDialler();
+  }
+
+  stateChanged(): void {
+    this.showState();
+  }
+
+  update(session: Session, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+    return session.negotiated === undefined ? undefined : this.owner.update(this, session.negotiated, bytes, start, end);
+  }
+
+  routeRefresh(_session: Session, message: RouteRefreshMessage): void {
+    this.owner.routeRefresh(this, message);
+  }
+
+  batchEnd(): void {
+    this.owner.batchEnd(this);
+  }
+
+  writable(): void {
+    this.owner.writable(this);
+  }
+
+  // ---- inside
+
+  private replaceCurrent(current: Session): void {
+    current.lose('The peer opened a new session while this one stood: it has restarted');
+    this.quieten(current);
+  }
+
+  /** A dialler that has made room for a guest must not dial again by itself; `ended` of the guest starts it. */
+  private quieten(session: Session): void {
+    if (session === this.dialler && this.guest !== undefined) session.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
+  }
+
+  private startDialler(): void {
+    this.delayedStart?.cancel();
+    this.delayedStart = undefined;
+    if (!this.isStarted || this.isStopping || this.blocks.size > 0 || this.current !== undefined) return;
+    if (this.currentSettings.passive) {
+      this.dialler?.stop(cease(CeaseCode.otherConfigurationChange), 'The peer is passive now');
+      this.dialler = undefined;
+      this.showState();
+      return;
+    }
+    // A new machine, so that new settings take hold. One that waits or is busy is left alone.
+    if (this.dialler !== undefined && this.dialler.state !== 'Idle') return;
+    if (this.guest !== undefined) return;
+    this.dialler?.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
+    this.dialler = new Session(this, this.sessionParameters(false), 'outgoing');
+    const wait = this.refuseUntil - this.clock.now();
+    if (wait <= 0) this.dialler.start();
+    else {
+      const { dialler } = this;
+      this.delayedStart = this.clock.after(wait, () => { if (this.dialler === dialler && dialler.state === 'Idle' && this.current === undefined) dialler.start(); });
+    }
+  }
+
+  private sessionParameters(isGuest: boolean): ConstructorParameters<typeof Session>[1] {
+    const { localAs, enforceFirstAs, delayOpenTime, connectRetryTime, holdTime } = this.currentSettings;
+    const fsm: FsmOptions = {
+      passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime,
+      // RFC 9687 section 4: the larger of eight minutes and twice the hold time.
+      sendHoldTime: Math.max(SEND_HOLD_TIME, 2 * holdTime),
+    };
+    return { localAs, enforceFirstAs, maxAsPathLength: 0, extendedMessage: true, fsm };
+  }
+
+  private stopAll(notification: Notification | undefined, text: string): void {
+    this.isStopping = true;
+    for (const session of new Set([this.current, this.guest, this.dialler])) {
+      if (session === undefined) continue;
+      if (notification === undefined) session.lose(text);
+      session.stop(hardened(notification ?? cease(CeaseCode.administrativeReset), session), text);
+    }
+    this.isStopping = false;
+    this.delayedStart?.cancel();
+    this.guest = undefined;
+    this.dialler = undefined;
+    this.showState();
+  }
+
+  private refusal(): string | undefined {
+    const block = this.blockedBy;
+    if (!this.isStarted) return `Peer ${this.name} is being removed`;
+    if (block !== undefined) return `Peer ${this.name} is held down: ${block.text}`;
+    if (this.clock.now() < this.refuseUntil) return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
+    if (this.current !== undefined && this.current.negotiated?.gracefulRestart === undefined) return `Peer ${this.name} already has a session`;
+    return undefined;
+  }
+
+  private otherThan(session: Session): Session | undefined {
+    return session === this.dialler ? this.guest : this.dialler;
+  }
+
+  private survivor(open: OpenMessage): Session['direction'] {
+    const { routerId, localAs } = this.currentSettings;
+    return resolveCollision({ identifier: routerId, as: localAs }, { identifier: open.identifier, as: openAs(open) }) === 'ours' ? 'outgoing' : 'incoming';
+  }
+
+  private releaseKeepalive(): void {
+    const held = this.heldKeepalive;
+    this.heldKeepalive = undefined;
+    held?.timer.cancel();
+    held?.session.confirm();
+  }
+
+  /** A peer that breaks the protocol again and again is met less and less often; one that lived for a while starts afresh. */
+  private count(end: SessionEnd, wasCurrent: boolean): void {
+    const lived = wasCurrent && this.clock.wallTime() - this.changedAt > LONGEST_REFUSAL;
+    if (lived) this.protocolFailures = 0;
+    const code = end.notification?.code;
+    if (code === undefined || code === ErrorCode.cease || code === ErrorCode.holdTimerExpired || code === ErrorCode.sendHoldTimerExpired) return;
+    this.refuseUntil = this.clock.now() + Math.min(LONGEST_REFUSAL, FIRST_REFUSAL * 2 ** this.protocolFailures++);
+  }
+
+  private remember(end: SessionEnd): void {
+    this.lastError[end.direction] = { at: this.clock.wallTime(), text: this.inWords(end) };
+  }
+
+  /** What the codes alone do not say: both views of the commonest mistakes. */
+  inWords(end: SessionEnd): string {
+    const { notification, direction } = end;
+    const where = peerAddressText(this.currentSettings);
+    if (notification?.code !== ErrorCode.open) return end.text;
+    if (direction === 'received' && notification.subcode === OpenError.badPeerAs)
+      return `${end.text}: peer ${where} does not expect our AS ${this.currentSettings.localAs}; compare its configuration`;
+    if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
+      return `${end.text}: peer ${where} refuses our router id ${formatIpv4(this.currentSettings.routerId)}; is it the same on both ends?`;
+    if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)
+      return `${end.text}: peer ${where} has the same router id ${formatIpv4(this.currentSettings.routerId)} as we; each needs its own`;
+    return end.text;
+  }
+
+  private exchangePassword(password: string): void {
+    this.current?.setPassword(password);
+    // An attempt under way has the old key.
+    if (this.current === undefined) this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: password');
+  }
+
+  private showState(): void {
+    const states = [this.current, this.guest, this.dialler].map((session) => session?.state ?? 'Idle');
+    const waiting: FsmStateType = this.isStarted && this.blocks.size === 0 && this.currentSettings.passive ? 'Active' : 'Idle';
+    const state = [...states, waiting].reduce((best, each) => (RANK[each] > RANK[best] ? each : best));
+    if (state === this.shownState) return;
+    this.shownState = state;
+    this.owner.stateChanged(this, state);
+  }
+}
+
+const RANK: Readonly<Record<FsmStateType, number>> = { Idle: 0, Active: 1, Connect: 2, OpenSent: 3, OpenConfirm: 4, Established: 5 };
+const COLLISION_TEXT = 'Closed in favour of the other connection with this peer';
+
+/**
+ * RFC 8538 section 3: where a NOTIFICATION no longer means the end of all routes, an end for good has to be a Hard Reset, or the
+ * peer would go on sending packets for as long as it would wait for a restart.
+ */
+function hardened(notification: Notification, session: Session): Notification {
+  const { code, subcode } = notification;
+  const isForGood = code === ErrorCode.cease && FOR_GOOD.has(subcode);
+  return isForGood && session.negotiated?.notificationRestart === true ? encodeHardReset({ type: 'notification', ...notification }) : notification;
+}
+
+const FOR_GOOD: ReadonlySet<number> = new Set([CeaseCode.maximumPrefixes, CeaseCode.administrativeShutdown, CeaseCode.peerDeconfigured]);
+
+const isCollision = (end: SessionEnd): boolean =>
+  end.notification?.code === ErrorCode.cease && end.notification.subcode === CeaseCode.connectionCollision;

@@ -1,0 +1,100 @@
+/**
+ * Turns the RIB's crank: input goes in as it comes, and once per turn of the event loop, after everything readable has been read,
+ * the RIB works and its output is written to those peers whose sockets take it.
+ *
+ * Bounds: a peer that does not read holds back its own output only. At most OUTPUT_MARK bytes wait in its socket's queue; the rest
+ * stays in the RIB as "changed since" marks, not as bytes.
+ */
+import type { Family } from '../address.js';
+import type { ForwardingSink, PeerId, Rib, RibEvents, RibOptions, RibPeer } from '../rib/contract.js';
+import { createRib } from '../rib/index.js';
+import type { Clock } from '../session/clock.js';
+import type { Session } from '../session/session.js';
+
+/** Octets queued in a socket above which no more is encoded for it. */
+const OUTPUT_MARK = 512 * 1024;
+/** Octets taken from the RIB at a time. */
+const OUTPUT_SLICE = 256 * 1024;
+
+interface Attached {
+  readonly session: Session;
+  /** The socket has said "enough"; `writable` clears it. */
+  isBlocked: boolean;
+}
+
+export class RibDriver {
+  readonly rib: Rib;
+  private readonly attached = new Map<PeerId, Attached>();
+  private readonly ready = new Set<PeerId>();
+  private isScheduled = false;
+  private isStopped = false;
+
+  constructor(options: RibOptions, private readonly clock: Clock, events: Pick<RibEvents, 'forwardingReady' | 'bestChanged'>) {
+    this.rib = createRib(options, {
+      ...events,
+      wanted: () => this.schedule(),
+      outputReady: (id) => { this.ready.add(id); this.schedule(); },
+    });
+  }
+
+  up(peer: RibPeer, session: Session): PeerId {
+    const id = this.rib.peerUp(peer);
+    this.attached.set(id, { session, isBlocked: false });
+    this.schedule();
+    return id;
+  }
+
+  down(id: PeerId, keep: 'drop' | readonly Family[]): void {
+    this.attached.delete(id);
+    this.ready.delete(id);
+    this.rib.peerDown(id, keep);
+    this.schedule();
+  }
+
+  writable(id: PeerId): void {
+    const attached = this.attached.get(id);
+    if (attached === undefined) return;
+    attached.isBlocked = false;
+    this.pump(id);
+  }
+
+  /** After any input. */
+  schedule(): void {
+    if (this.isScheduled || this.isStopped) return;
+    this.isScheduled = true;
+    this.clock.soon(() => this.work());
+  }
+
+  takeForwarding(sink: ForwardingSink, limit?: number): boolean {
+    return this.rib.takeForwarding(sink, limit);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.attached.clear();
+    this.ready.clear();
+  }
+
+  private work(): void {
+    this.isScheduled = false;
+    if (this.isStopped) return;
+    if (this.rib.run()) this.schedule();
+    for (const id of [...this.ready]) this.pump(id);
+  }
+
+  private pump(id: PeerId): void {
+    const attached = this.attached.get(id);
+    if (attached === undefined) {
+      this.ready.delete(id);
+      return;
+    }
+    while (!attached.isBlocked && this.ready.has(id)) {
+      if (attached.session.queuedBytes > OUTPUT_MARK) attached.isBlocked = true;
+      else {
+        const buffers = this.rib.takeOutput(id, OUTPUT_SLICE);
+        if (buffers.length === 0) this.ready.delete(id);
+        else if (!attached.session.writeUpdates(buffers)) attached.isBlocked = true;
+      }
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * A BGP speaker as a library: state what it should be, hear what happens, ask what it knows.
+ *
+ *     const speaker = new Speaker();
+ *     speaker.subscribe((event) => console.log(event));
+ *     await speaker.configure({ localAs: 64512, routerId: '10.0.0.1', listen: [{ address: '127.0.0.1', port: 1790 }], peers: [...] });
+ *     speaker.originate([{ prefix: '10.65.0.0/26' }]);
+ *     ...
+ *     await speaker.stop();
+ *
+ * `configure` takes the whole and applies the difference: a session is reset only if its own parameters force it. It runs without
+ * root on a high port. Routes learned are read by queries, or taken as a stream of forwarding changes (`takeForwarding`).
+ */
+import type { SpeakerConfig, OriginatedPrefix } from '../config.js';
+import { formatProblem, validateConfig, type Problem } from '../config/validate.js';
+import { Afi, CeaseCode, Safi } from '../iana.js';
+import { encodeShutdownText } from '../codec/notification.js';
+import type { ForwardingSink, Rib } from '../rib/contract.js';
+import { systemClock, type Clock } from '../session/clock.js';
+import type { LocalInterface } from '../session/interface.js';
+import { tcpTransport } from '../transport/tcp-transport.js';
+import type { Transport } from '../transport/transport.js';
+import { diffConfig, peerSettings, type ConfigChanges } from './config-diff.js';
+import { Core } from './core.js';
+import type { SpeakerEvent, SpeakerEventListener } from './event.js';
+import { History, type HistoryEntry } from './history.js';
+import type { ListenFailure } from './listeners.js';
+import { peerAddressText } from './peer-settings.js';
+import { cease, type Peer } from './peer.js';
+import { peerDetail, peerSummary, type PeerDetail, type SpeakerSummary } from './view.js';
+
+export interface SpeakerOptions {
+  /** Default: TCP. */
+  readonly transport?: Transport;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  /**
+   * This process follows one that died while the kernel went on forwarding: peers are told so, and nothing is selected before
+   * they have sent all their routes again (RFC 4724 section 4.1).
+   */
+  readonly isRestarting?: boolean;
+  /** Called when `takeForwarding` has something; without it no forwarding table is kept. */
+  readonly onForwarding?: () => void;
+}
+
+export interface Configured extends ConfigChanges {
+  readonly listenFailures: readonly ListenFailure[];
+}
+
+/** A configuration that cannot be used; `problems` has every reason. Nothing was changed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+
+  constructor(readonly problems: readonly Problem[]) {
+    super(`Cannot use the configuration: ${problems.map(formatProblem).join('; ')}`);
+  }
+}
+
+export class Speaker {
+  private readonly core: Core;
+  private readonly clock: Clock;
+  private readonly listeners = new Set<SpeakerEventListener>();
+  private readonly log = new History();
+  private readonly startedAt: number;
+  private current: SpeakerConfig | undefined;
+  /** `configure` calls run one after the other. */
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: SpeakerOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+    this.startedAt = this.clock.wallTime();
+    this.core = new Core({
+      transport: options.transport ?? tcpTransport, clock: this.clock, isRestarting: options.isRestarting ?? false,
+      keepForwarding: options.onForwarding !== undefined, forwardingReady: options.onForwarding ?? (() => undefined),
+      event: (event) => this.publish(event),
+    });
+  }
+
+  // ---- desired state
+
+  /** Makes the whole configuration true. Rejects with ConfigError before anything is changed. */
+  configure(config: unknown): Promise<Configured> {
+    const validated = validateConfig(config);
+    if (validated.type === 'invalid') return Promise.reject(new ConfigError(validated.problems));
+    const run = this.turn.then(() => this.apply(validated.config));
+    this.turn = run.catch(() => undefined);
+    return run;
+  }
+
+  /** What `configure` would do. Throws ConfigError. */
+  plan(config: unknown): ConfigChanges {
+    const validated = validateConfig(config);
+    if (validated.type === 'invalid') throw new ConfigError(validated.problems);
+    return diffConfig(this.current, validated.config);
+  }
+
+  /** All prefixes of our own; takes the place of `originate` of the configuration. */
+  originate(prefixes: readonly OriginatedPrefix[]): void {
+    const config = this.requireConfig();
+    const validated = validateConfig({ ...config, originate: prefixes });
+    if (validated.type === 'invalid') throw new ConfigError(validated.problems);
+    this.current = validated.config;
+    this.core.setConfig(validated.config);
+    this.core.originate(prefixes);
+  }
+
+  /** All interfaces: from now on direct neighbours live and die with their links, and next hops resolve through these. */
+  setInterfaces(interfaces: readonly LocalInterface[]): void {
+    this.core.setInterfaces(interfaces);
+  }
+
+  /** Ends every session with Cease / Administrative Shutdown, or in silence if the peers are to keep our routes over a restart. */
+  async stop(options: { readonly text?: string; readonly graceful?: boolean } = {}): Promise<void> {
+    await this.turn;
+    const notification = cease(CeaseCode.administrativeShutdown, options.text === undefined ? undefined : encodeShutdownText(options.text));
+    for (const peer of this.core.peers.values()) peer.close(options.graceful === true ? undefined : notification, options.text ?? 'The speaker was stopped');
+    this.core.stop();
+    await this.core.listeners.stop();
+  }
+
+  /** Resets a session (Cease / Administrative Reset), or with `soft` only asks for and sends all routes again. False: no such peer. */
+  clear(name: string, options: { readonly soft?: boolean } = {}): boolean {
+    const peer = this.find(name);
+    if (peer === undefined) return false;
+    if (options.soft === true) this.refresh(peer);
+    else if (peer.blockedBy?.reason === 'max-prefixes') peer.unblock('max-prefixes');
+    else peer.reset(cease(CeaseCode.administrativeReset), 'Cleared by the operator');
+    return true;
+  }
+
+  // ---- events
+
+  /** Calls back for every event; the answer ends it. */
+  subscribe(listener: SpeakerEventListener): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** The last events, oldest first. */
+  history(peer?: string): readonly HistoryEntry[] {
+    return this.log.entries(peer);
+  }
+
+  // ---- forwarding
+
+  /** Up to `limit` forwarding changes into the sink; false when there are no more. */
+  takeForwarding(sink: ForwardingSink, limit?: number): boolean {
+    return this.core.isConfigured && this.core.driver.takeForwarding(sink, limit);
+  }
+
+  /** Hands out every forwarding entry again. */
+  replayForwarding(): void {
+    if (this.core.isConfigured) this.core.rib.replayForwarding();
+  }
+
+  // ---- queries
+
+  get config(): SpeakerConfig | undefined { return this.current; }
+  /** Routes are held back until the peers have sent theirs (RFC 4724 section 4.1). */
+  get isRestarting(): boolean { return this.core.isRestarting; }
+  /** The tables themselves: queries only. Undefined before the first `configure`. */
+  get rib(): Rib | undefined { return this.core.isConfigured ? this.core.rib : undefined; }
+
+  summary(): SpeakerSummary {
+    const config = this.requireConfig();
+    const now = this.clock.wallTime();
+    const { rib, listeners, peers } = this.core;
+    return {
+      localAs: config.localAs, routerId: config.routerId, startedAt: new Date(this.startedAt).toISOString(),
+      seconds: Math.round((now - this.startedAt) / 1000), isRestarting: this.isRestarting, isDraining: config.drain ?? false,
+      listen: [...listeners.endpoints, ...listeners.failures.map(({ address, port, reason }) => ({ address, port, problem: reason }))],
+      tables: { ipv4: rib.totals(4), ipv6: rib.totals(6) },
+      peers: [...peers.values()].map((peer) => peerSummary(peer, rib, this.core.idOf(peer), now)),
+    };
+  }
+
+  /** By name or address. */
+  neighbor(name: string): PeerDetail | undefined {
+    const peer = this.find(name);
+    if (peer === undefined) return undefined;
+    const id = this.core.idOf(peer);
+    return peerDetail(peer, this.core.rib, id, id === undefined ? [] : this.core.helper.view(id), this.clock.wallTime());
+  }
+
+  get neighborNames(): readonly string[] {
+    return [...this.core.peers.keys()];
+  }
+
+  // ---- inside
+
+  private async apply(config: SpeakerConfig): Promise<Configured> {
+    const changes = diffConfig(this.current, config);
+    const before = this.current;
+    const settings = peerSettings(config);
+    const needsNewRib = before === undefined || ribOptionsText(before) !== ribOptionsText(config);
+    if (needsNewRib) for (const peer of [...this.core.peers.values()]) this.core.removePeer(peer);
+    this.current = config;
+    this.core.setConfig(config);
+    if (needsNewRib) this.core.begin(config);
+    for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.isDynamic(peer)) this.core.removePeer(peer);
+    this.core.originate(config.originate ?? []);
+    await this.core.listeners.configure(config.listen, this.core.keys(settings.values()));
+    const changed = new Set(changes.changed);
+    for (const [name, each] of settings) {
+      const peer = this.core.peers.get(name);
+      if (peer === undefined) this.core.addPeer(each);
+      else {
+        peer.apply(each);
+        if (changed.has(name)) this.core.refreshPolicy(peer);
+      }
+    }
+    this.core.expectPeers();
+    return { ...changes, listenFailures: this.core.listeners.failures };
+  }
+
+  private refresh(peer: Peer): void {
+    const { session } = peer;
+    const id = this.core.idOf(peer);
+    if (session?.negotiated === undefined || id === undefined) return;
+    for (const family of session.negotiated.families) {
+      if (session.negotiated.routeRefresh)
+        session.sendRouteRefresh({ type: 'route-refresh', afi: family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast, subtype: 'request' });
+      this.core.rib.refresh(id, family, session.negotiated.enhancedRouteRefresh);
+    }
+    this.core.driver.schedule();
+  }
+
+  private find(name: string): Peer | undefined {
+    const { peers } = this.core;
+    return peers.get(name) ?? [...peers.values()].find((peer) => peerAddressText(peer.settings) === name);
+  }
+
+  private publish(event: SpeakerEvent): void {
+    this.log.add(this.clock.wallTime(), event);
+    for (const listener of this.listeners) listener(event);
+  }
+
+  private requireConfig(): SpeakerConfig {
+    if (this.current === undefined) throw new Error('The speaker has no configuration yet: call configure first');
+    return this.current;
+  }
+}
+
+/** What a RIB is built on; a change takes a new one, and so new sessions. */
+function ribOptionsText(config: SpeakerConfig): string {
+  return JSON.stringify([config.localAs, config.routerId, config.clusterId, config.multipath]);
+}
