@@ -37,12 +37,15 @@ export function chooseByEvidence(nft: Evidence, legacy: Evidence): BackendChoice
   return { backend, reason: `others have ${Math.max(nft.chains, legacy.chains)} chains there and ${Math.min(nft.chains, legacy.chains)} in the other` };
 }
 
-/** Decides for one family. `socket` is a netfilter socket of the namespace, if this process can speak netlink. */
-export async function detectBackend(family: Family, within: Within, socket: NetlinkSocket | undefined): Promise<BackendChoice | undefined> {
+/** Decides for one family. `socket` is a netfilter socket of the namespace, if this process can speak netlink; `fallback` what the other family uses. */
+export async function detectBackend(
+  family: Family, within: Within, socket: NetlinkSocket | undefined, fallback: BackendChoice | undefined,
+): Promise<BackendChoice | undefined> {
   const nft = await nftEvidence(family, within, socket);
   const legacy = await legacyEvidence(family, within);
   const chosen = chooseByEvidence(nft, legacy);
   if (chosen !== undefined) return chosen;
+  if (fallback !== undefined) return { backend: fallback.backend, reason: 'it is what the other family uses' };
   const backend = await defaultBackend(family);
   return backend === undefined ? undefined : { backend, reason: 'it is what this machine\'s iptables writes to' };
 }

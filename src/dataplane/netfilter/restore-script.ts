@@ -57,6 +57,9 @@ export function subjectOf(change: TableChange): string {
   return change.type === 'hook' ? `hook ${change.table}/${change.builtin}` : `${change.table}/${nameOf(change)}`;
 }
 
+/** Is it a subject that subjectOf makes? */
+export const isTableSubject = (subject: string): boolean => /^(hook )?(raw|mangle|filter)\//.test(subject);
+
 const nameOf = (change: Exclude<TableChange, { type: 'hook' }>): string => (change.type === 'write' ? change.chain.name : change.name);
 
 function bodyOf(change: TableChange): readonly string[] {

@@ -101,7 +101,7 @@ export class SetState {
   /** Takes one set's members in the kernel; marks the difference. Returns what differs, in words. */
   compare(name: string, present: ReadonlyMap<string, SetMember>): readonly string[] {
     const set = this.wanted.get(name);
-    if (set === undefined) return [];
+    if (set === undefined || this.pending.get(name)?.make === 'replace') return [];
     const pending: Pending = { add: new Set(), remove: new Set() };
     for (const key of set.members) if (!present.has(key)) pending.add.add(key);
     for (const key of present.keys()) if (!set.members.has(key)) pending.remove.add(key);
@@ -152,8 +152,17 @@ export class SetState {
     return [...this.malformed.values()];
   }
 
+  /** "set NAME" of everything that waits. */
+  unsettled(): ReadonlySet<string> {
+    return new Set([...this.pending.keys(), ...this.doomed].map((name) => `set ${name}`));
+  }
+
   get isClean(): boolean {
     return this.pending.size === 0 && this.doomed.size === 0 && this.malformed.size === 0;
+  }
+
+  has(name: string): boolean {
+    return this.wanted.has(name);
   }
 
   get names(): readonly string[] {

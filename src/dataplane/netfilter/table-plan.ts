@@ -23,6 +23,8 @@ export class TableState {
   private readonly texts = new Map<string, readonly string[]>();
   private readonly dirty = new Set<string>();
   private hooksDirty = false;
+  /** When a change last went in, by Date.now(). */
+  writtenAt = 0;
 
   constructor(readonly family: Family) {}
 
@@ -83,8 +85,9 @@ export class TableState {
       const seen = this.texts.get(key);
       const isEdited = seen !== undefined && isSame(hashes, before ?? []) && !isSame(texts, seen);
       if (isEdited) findings.push(`chain ${key} has a rule edited under its old comment`);
-      else if (!isSame(hashes, before ?? [])) findings.push(`chain ${key} holds other rules`);
-      if (isEdited || !isSame(hashes, before ?? []) || before === undefined) this.dirty.add(key);
+      else if (before === undefined) findings.push(`chain ${key} is not ours`);
+      else if (!isSame(hashes, before)) findings.push(`chain ${key} holds other rules`);
+      this.dirty.add(key);
       this.kernel.set(key, isEdited ? [] : hashes);
       if (!isEdited) this.texts.set(key, texts);
     }
@@ -96,7 +99,7 @@ export class TableState {
     return findings;
   }
 
-  /** Everything marked that really differs, hooks and deletions last. */
+  /** Everything marked that really differs; what does not is unmarked. */
   plan(): readonly TableChange[] {
     const writes: TableChange[] = [];
     const deletions: TableChange[] = [];
@@ -104,20 +107,31 @@ export class TableState {
       const chain = this.wanted.get(key);
       const present = this.kernel.get(key);
       if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present))) writes.push({ type: 'write', table: chain.table, chain });
-      if (chain === undefined && present !== undefined) deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
+      else if (chain === undefined && present !== undefined) deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
+      else this.dirty.delete(key);
     }
-    const hooks: TableChange[] = this.hooksDirty ? (['raw', 'mangle', 'filter'] as const).flatMap((table) => this.hookChanges(table)) : [];
+    const hooks = this.hooksDirty ? TABLES.flatMap((table) => this.hookChanges(table)) : [];
+    this.hooksDirty = hooks.length > 0;
     return [...writes, ...hooks, ...deletions];
   }
 
-  /** Called once plan() came out empty or all its changes were done. */
-  settle(): void {
-    this.dirty.clear();
-    this.hooksDirty = false;
+  /** A change was refused: it goes to the end, so that a run that gives up early does not meet the same changes first again. */
+  refuse(change: TableChange): void {
+    if (change.type === 'hook') return;
+    const key = chainKey(change.type === 'write' ? change.chain : change);
+    if (this.dirty.delete(key)) this.dirty.add(key);
+  }
+
+  /** Tables with chains that were written but not read back since. */
+  unverified(): ReadonlySet<Table> {
+    const tables = new Set<Table>();
+    for (const key of this.kernel.keys()) if (!this.texts.has(key)) tables.add(tableOf(key));
+    return tables;
   }
 
   /** A change is in the kernel. */
   done(change: TableChange): void {
+    this.writtenAt = Date.now();
     switch (change.type) {
       case 'write': return this.note(chainKey(change.chain), change.chain.hashes);
       case 'close': return this.note(chainKey(change), [CLOSED_HASH]);
@@ -181,6 +195,7 @@ export class TableState {
   }
 }
 
+const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
 const isSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
 const tableOf = (key: string): Table => {
   const table = key.slice(0, key.indexOf('/'));

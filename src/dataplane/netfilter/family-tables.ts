@@ -1,0 +1,162 @@
+/**
+ * One address family's tables: its wanted and observed state (table-plan.ts) together with the program that writes them.
+ */
+import type { Family, Table } from '@tortie/policy/ruleset';
+import { chainKey } from '@tortie/policy/ruleset';
+import { messageOf } from '../../errors.js';
+import { NetlinkSocket } from '../netlink/netlink-socket.js';
+import { SystemError } from '../system-error.js';
+import type { Backoff } from './backoff.js';
+import { detectBackend, hasIpv6, legacyTables, type BackendChoice } from './backend.js';
+import { ChildError, type Within } from './child.js';
+import { findIptables, type IptablesProgram } from './iptables-program.js';
+import { isTableSubject, subjectOf, type TableChange } from './restore-script.js';
+import { parseSavedTables, type SavedTable } from './saved-tables.js';
+import type { Backend, Observation } from './status.js';
+import { TableState } from './table-plan.js';
+import { writeTables } from './table-writer.js';
+
+/** The machine lacks what the applier needs. */
+export class NetfilterSetupError extends Error {
+  override readonly name = 'NetfilterSetupError';
+}
+
+const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
+/** BOUNDED: pids of our own children, remembered to recognise their events; older ones' events have long arrived. */
+const OWN_PIDS = 256;
+
+export class FamilyTables {
+  readonly state: TableState;
+  private readonly ownPids: number[] = [];
+
+  constructor(readonly family: Family, readonly choice: BackendChoice, private readonly program: IptablesProgram, private readonly within: Within) {
+    this.state = new TableState(family);
+  }
+
+  /** Was this process one of ours? */
+  isOwn(pid: number): boolean {
+    return this.ownPids.includes(pid);
+  }
+
+  /** Reads one table; throws ChildError. */
+  async read(table: Table): Promise<SavedTable> {
+    if (this.choice.backend === 'legacy' && !legacyTables(this.family, this.within).includes(table)) return EMPTY_TABLE;
+    return parseSavedTables(await this.program.save(table)).get(table) ?? EMPTY_TABLE;
+  }
+
+  /** Our chains per table, for start(). */
+  async count(): Promise<Observation['tables']> {
+    const tables: Observation['tables'][number][] = [];
+    for (const table of TABLES) {
+      const { chains } = await this.read(table);
+      if (chains.size > 0) tables.push({ family: this.family, table, chains: chains.size });
+    }
+    return tables;
+  }
+
+  /** Writes what differs and is not held back; notes what was refused. */
+  async write(backoff: Backoff, now: number): Promise<{ readonly restores: number; readonly chainsWritten: number }> {
+    const planned = this.state.plan();
+    backoff.keepOnly(this.family, isTableSubject, new Set(planned.map(subjectOf)));
+    const changes = planned.filter((change) => !backoff.isHeld(this.family, subjectOf(change), contentOf(change), now));
+    if (planned.length === 0) backoff.succeeded(this.family, 'iptables');
+    if (changes.length === 0) return { restores: 0, chainsWritten: 0 };
+    let restores = 0;
+    const outcome = await writeTables(changes, {
+      program: this.program,
+      isInKernel: (change) => change.type === 'write' && this.state.isInKernel(chainKey(change.chain)),
+      onStart: (pid) => {
+        restores++;
+        this.ownPids.push(pid);
+        if (this.ownPids.length > OWN_PIDS) this.ownPids.shift();
+      },
+    });
+    for (const change of outcome.done) {
+      this.state.done(change);
+      if (change.type !== 'close') backoff.succeeded(this.family, subjectOf(change));
+    }
+    for (const { change, message } of outcome.refused) {
+      this.state.refuse(change);
+      backoff.failed(this.family, subjectOf(change), contentOf(change), message, Date.now());
+    }
+    if (outcome.broken === undefined) backoff.succeeded(this.family, 'iptables');
+    else backoff.failed(this.family, 'iptables', '', outcome.broken, Date.now());
+    return { restores, chainsWritten: outcome.done.filter((change) => change.type === 'write').length };
+  }
+}
+
+const EMPTY_TABLE: SavedTable = { chains: new Map(), hooks: [] };
+
+/** What a change would write, short: a refused change with other content is another change. */
+function contentOf(change: TableChange): string {
+  switch (change.type) {
+    case 'write': return `${change.chain.hashes.length} ${change.chain.hashes[change.chain.hashes.length - 1] ?? ''}`;
+    case 'hook': return change.commands.join('\n');
+    case 'close':
+    case 'delete': return '';
+  }
+}
+
+/** Undefined when the kernel has no IPv6 at all: then there is nothing to filter. `fallback` decides where nothing else does. */
+export async function openFamily(family: Family, wanted: 'auto' | Backend, within: Within, fallback: BackendChoice | undefined): Promise<FamilyTables | undefined> {
+  if (family === 6 && !hasIpv6(within)) return undefined;
+  const choice = wanted === 'auto' ? await choose(family, within, fallback) : { backend: wanted, reason: 'it is configured' };
+  const program = choice === undefined ? undefined : await findIptables(choice.backend, family, within);
+  const name = family === 4 ? 'iptables' : 'ip6tables';
+  if (choice === undefined || program === undefined) {
+    const which = choice === undefined ? '' : ` for the ${choice.backend} backend`;
+    throw new NetfilterSetupError(`Cannot write IPv${family} policy: ${name}-save and ${name}-restore${which} were not found; install iptables`);
+  }
+  try {
+    await program.save('filter');
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    throw new NetfilterSetupError(`Cannot write IPv${family} policy: ${error.message}`);
+  }
+  return new FamilyTables(family, choice, program, within);
+}
+
+/** IPv6 without evidence of its own follows IPv4: nobody looks for the two in different places. */
+async function choose(family: Family, within: Within, fallback: BackendChoice | undefined): Promise<BackendChoice | undefined> {
+  const socket = openNetfilterSocket(within);
+  try {
+    return await detectBackend(family, within, socket, fallback);
+  } catch (error) {
+    throw new NetfilterSetupError(`Cannot find out which iptables backend IPv${family} uses: ${messageOf(error)}`, { cause: error });
+  } finally {
+    socket?.close();
+  }
+}
+
+function openNetfilterSocket(within: Within): NetlinkSocket | undefined {
+  try {
+    return within(() => new NetlinkSocket({ family: 'netfilter' }));
+  } catch (error) {
+    if (error instanceof SystemError) return undefined; // asked by a child instead
+    throw error;
+  }
+}
+
+/**
+ * Removes our chains and jumps from the backend that is not in use. Returns why it could not, or undefined. Looking creates
+ * nothing: legacy tables are read only where they exist, and iptables-nft-save makes none.
+ */
+export async function sweepOtherBackend(family: Family, used: Backend, within: Within): Promise<string | undefined> {
+  const other: Backend = used === 'nft' ? 'legacy' : 'nft';
+  const existing = other === 'legacy' ? legacyTables(family, within) : TABLES;
+  const tables = TABLES.filter((table) => existing.includes(table));
+  try {
+    const program = tables.length === 0 ? undefined : await findIptables(other, family, within);
+    if (program === undefined) return undefined;
+    const state = new TableState(family);
+    for (const table of tables) state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
+    state.setHooks([]);
+    const changes = state.plan();
+    if (changes.length === 0) return undefined;
+    const { refused, broken } = await writeTables(changes, { program, isInKernel: () => true, onStart: () => undefined });
+    return broken ?? refused[0]?.message;
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    return `Cannot sweep the ${other} backend: ${error.message}`;
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Looks whether somebody else has changed what is ours. It only looks and marks; the applier's next pass writes.
+ *
+ * - nft backend: kernel events name the table at once (rule-events.ts); then the table is read and compared.
+ * - legacy backend: no events exist; a cheap comparison of the table's bytes every interval (legacy-tables.ts) tells when
+ *   to read it.
+ * - sets: no events either; every interval all headers (existence, type, number of members), and the members of a few sets
+ *   in turn, so that an exchange of one member for another is found as well.
+ *
+ * Reading a table back also records the kernel's own spelling of our rules, by which a rule edited under its old comment shows.
+ */
+import type { Family, Table } from '@tortie/policy/ruleset';
+import { SystemError } from '../system-error.js';
+import { ChildError, type Within } from './child.js';
+import type { FamilyTables } from './family-tables.js';
+import { LegacyTables } from './legacy-tables.js';
+import { watchRules, type RuleEvents } from './rule-events.js';
+import type { SetState } from './set-state.js';
+import type { SetTransport } from './set-transport.js';
+
+export interface PatrolOptions {
+  readonly families: readonly FamilyTables[];
+  readonly transport: SetTransport;
+  readonly sets: SetState;
+  readonly within: Within;
+  /** Milliseconds; 0: no timer. */
+  readonly interval: number;
+  /** Something may have changed: run a pass, which calls look(). */
+  readonly onAlarm: () => void;
+}
+
+interface LookFailure {
+  readonly family: Family;
+  readonly subject: string;
+  /** Undefined: it works (again). */
+  readonly message: string | undefined;
+}
+
+/** Members read per look beyond suspicion; at 0.3 us each this stays under 2 ms. */
+const MEMBERS_PER_ROUND = 5_000;
+/** Looking may take a twentieth of the time at most. */
+const COST_FACTOR = 20;
+/** After a write, wait so long without another one before reading back. */
+const QUIET_BEFORE_READBACK = 1_500;
+
+export class Patrol {
+  private timer: NodeJS.Timeout | undefined;
+  private events: RuleEvents | undefined;
+  private readonly legacy = new Map<Family, LegacyTables>();
+  /** Tables to read in the next look. */
+  private readonly suspects = new Map<Family, Set<Table>>();
+  private isRoundDue = false;
+  private failures: LookFailure[] = [];
+  private nextSet = 0;
+  private isStopped = false;
+  private lastDuration = 0;
+
+  constructor(private readonly options: PatrolOptions) {}
+
+  /** Subscribes to events and starts the timer; once. Called after the first sync: before it, nothing is ours to defend. */
+  start(): void {
+    if (this.timer !== undefined || this.isStopped) return;
+    const { families, within } = this.options;
+    if (families.some(({ choice }) => choice.backend === 'nft') && this.events === undefined)
+      this.events = within(() => watchRules((pid) => families.some((family) => family.isOwn(pid)), (touched) => this.suspect(touched)));
+    this.scheduleRound();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    this.events?.close();
+    for (const tables of this.legacy.values()) tables.close();
+  }
+
+  /** Reads everything, for a whole sync. */
+  async lookAtAll(): Promise<ReadonlyMap<Family, readonly string[]>> {
+    for (const { family } of this.options.families) this.suspects.set(family, new Set(['raw', 'mangle', 'filter']));
+    const findings = await this.lookAtTables();
+    const headers = await this.options.transport.headers();
+    this.options.sets.observe(headers);
+    const present = new Set(headers.map((header) => header.name));
+    for (const name of this.options.sets.names) if (present.has(name)) await this.compare(name);
+    return findings;
+  }
+
+  /** Looks where something is suspected, and at everything cheap when a round is due. Returns what was found, by family. */
+  async look(): Promise<ReadonlyMap<Family, readonly string[]>> {
+    if (!this.isRoundDue) return this.lookAtTables();
+    const start = Date.now();
+    this.isRoundDue = false;
+    try {
+      this.askLegacy();
+      this.askReadBack();
+      const findings = await this.lookAtTables();
+      for (const [family, texts] of await this.lookAtSets()) findings.set(family, [...(findings.get(family) ?? []), ...texts]);
+      return findings;
+    } finally {
+      this.lastDuration = Date.now() - start;
+      this.scheduleRound();
+    }
+  }
+
+  /** Is what the kernel holds in this family still unknown, because it could not be read? */
+  isBlind(family: Family): boolean {
+    return this.suspects.has(family);
+  }
+
+  takeFailures(): readonly LookFailure[] {
+    const failures = this.failures;
+    this.failures = [];
+    return failures;
+  }
+
+  private suspect(touched: readonly { readonly family: Family; readonly table: Table }[] | 'all'): void {
+    for (const { family, state } of this.options.families) {
+      const tables = touched === 'all' ? state.tables() : touched.filter((one) => one.family === family).map((one) => one.table);
+      for (const table of tables) this.mark(family, table);
+    }
+    if (this.suspects.size > 0) this.options.onAlarm();
+  }
+
+  private mark(family: Family, table: Table): void {
+    const tables = this.suspects.get(family) ?? new Set<Table>();
+    this.suspects.set(family, tables.add(table));
+  }
+
+  private scheduleRound(): void {
+    const { interval, onAlarm } = this.options;
+    if (interval === 0 || this.isStopped) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.isRoundDue = true;
+      onAlarm();
+    }, Math.max(interval, this.lastDuration * COST_FACTOR));
+    this.timer.unref();
+  }
+
+  private openLegacy(family: Family): LegacyTables | undefined {
+    const open = this.legacy.get(family);
+    if (open !== undefined) return open;
+    const subject = 'watch of legacy tables';
+    try {
+      const tables = this.options.within(() => new LegacyTables(family));
+      this.legacy.set(family, tables);
+      this.failures.push({ family, subject, message: undefined });
+      return tables;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.failures.push({ family, subject, message: `Cannot watch legacy tables for changes: ${error.message}` });
+      return undefined;
+    }
+  }
+
+  private askLegacy(): void {
+    for (const { family, choice, state } of this.options.families) {
+      if (choice.backend !== 'legacy') continue;
+      const tables = this.openLegacy(family);
+      for (const table of state.tables()) if (tables?.hasChanged(table) !== false) this.mark(family, table);
+    }
+  }
+
+  /** What was written under the nft backend is read back once writing has come to rest. */
+  private askReadBack(): void {
+    for (const { family, state } of this.options.families) {
+      const tables = state.unverified();
+      if (tables.size === 0) continue;
+      if (state.writtenAt + QUIET_BEFORE_READBACK < Date.now()) for (const table of tables) this.mark(family, table);
+    }
+  }
+
+  private async lookAtTables(): Promise<Map<Family, readonly string[]>> {
+    const findings = new Map<Family, readonly string[]>();
+    for (const family of this.options.families) {
+      const tables = this.suspects.get(family.family);
+      if (tables === undefined) continue;
+      this.suspects.delete(family.family);
+      const texts: string[] = [];
+      for (const table of tables) texts.push(...await this.lookAtTable(family, table));
+      findings.set(family.family, texts);
+    }
+    return findings;
+  }
+
+  private async lookAtTable(family: FamilyTables, table: Table): Promise<readonly string[]> {
+    const subject = `read ${table}`;
+    try {
+      const findings = family.state.observe(table, await family.read(table));
+      this.failures.push({ family: family.family, subject, message: undefined });
+      return findings;
+    } catch (error) {
+      if (!(error instanceof ChildError)) throw error;
+      this.mark(family.family, table);
+      this.failures.push({ family: family.family, subject, message: error.message });
+      return [];
+    }
+  }
+
+  private async lookAtSets(): Promise<ReadonlyMap<Family, readonly string[]>> {
+    const { transport, sets } = this.options;
+    const headers = await transport.headers();
+    const { findings, suspects } = sets.observe(headers);
+    const texts = [...findings];
+    const sizes = new Map(headers.map((header) => [header.name, header.elements]));
+    const inTurn = transport.type === 'netlink' ? this.setsInTurn(sizes) : [];
+    for (const name of new Set([...suspects, ...inTurn])) texts.push(...await this.compare(name));
+    const byFamily = new Map<Family, string[]>([[4, []], [6, []]]);
+    for (const text of texts) byFamily.get(text.startsWith('set tortie6-') ? 6 : 4)?.push(text);
+    return byFamily;
+  }
+
+  private async compare(name: string): Promise<readonly string[]> {
+    const present = await this.options.transport.members(name);
+    return present === undefined ? [] : this.options.sets.compare(name, present);
+  }
+
+  private setsInTurn(sizes: ReadonlyMap<string, number>): readonly string[] {
+    const names = this.options.sets.names;
+    const chosen: string[] = [];
+    let members = 0;
+    for (let i = 0; i < names.length && members < MEMBERS_PER_ROUND; i++) {
+      const name = names[this.nextSet++ % names.length];
+      const size = name === undefined ? undefined : sizes.get(name);
+      if (name === undefined || size === undefined) continue;
+      chosen.push(name);
+      members += size;
+    }
+    return chosen;
+  }
+}
