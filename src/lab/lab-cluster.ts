@@ -10,42 +10,65 @@ import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { messageOf, UserError } from '../errors.js';
 import { createCrds, createObject, removeObjects } from './api-objects.js';
 import type { Daemon, DaemonSpec } from './daemon.js';
-import { nodeKubeconfig, type NodeKubeconfig } from './node-kubeconfig.js';
+import { Forwarder, type Target } from './forwarder.js';
+import { nodeKubeconfig } from './node-kubeconfig.js';
 import { podObjects, rackObjects } from './rack-objects.js';
 import type { Rack } from './rack.js';
 import { writePrivate, type LabPaths, type LabRecord } from './state-dir.js';
 import { packageFile } from './tortie-argv.js';
 
 const READY_WITHIN = 30_000;
+/** In the node's namespace, so the same on every node. */
+const MANAGEMENT_PORT = 6443;
 export const API_SERVER_PROCESS = 'apiserver';
 
 export class LabCluster {
   readonly datastore: Datastore;
 
-  private constructor(readonly client: KubernetesClient, private readonly kubeconfig: string, private readonly kubeconfigText: string) {
+  private constructor(readonly client: KubernetesClient, private readonly kubeconfig: string, private readonly directory: string, private readonly target: Target, private readonly forwarders: Forwarder[]) {
     this.datastore = new KubernetesDatastore(client);
   }
 
   /** Starts the embedded server, or finds the real one, and waits until it answers. */
   static async open(record: LabRecord, paths: LabPaths, run: (spec: DaemonSpec) => Daemon): Promise<LabCluster> {
-    if (record.kubeconfig === undefined) {
-      run({ name: API_SERVER_PROCESS, argv: [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--directory', paths.apiServer, '--kubeconfig', paths.kubeconfig] });
-      await waitForFile(paths.kubeconfig);
-    } else {
-      await writePrivate(paths.kubeconfig, nodeIndependent(await readFile(record.kubeconfig, 'utf8'), record.kubeconfig));
-    }
+    return record.kubeconfig === undefined ? LabCluster.embedded(paths, run) : LabCluster.real(record.kubeconfig, paths);
+  }
+
+  private static async embedded(paths: LabPaths, run: (spec: DaemonSpec) => Daemon): Promise<LabCluster> {
+    const target: Target = { type: 'unix', path: join(paths.root, 'apiserver.sock') };
+    run({ name: API_SERVER_PROCESS, argv: [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen-unix', target.path] });
+    const front = new Forwarder(undefined, 0, target);
+    const kubeconfig = kubeconfigOf(await front.open());
+    await writePrivate(paths.kubeconfig, kubeconfig);
     const client = KubernetesClient.load(paths.kubeconfig);
     await waitUntilServing(client);
-    return new LabCluster(client, paths.kubeconfig, await readFile(paths.kubeconfig, 'utf8'));
+    return new LabCluster(client, kubeconfig, paths.root, target, [front]);
+  }
+
+  private static async real(file: string, paths: LabPaths): Promise<LabCluster> {
+    const text = await readFile(file, 'utf8');
+    const { server, original } = nodeKubeconfig(text, dirname(file), MANAGEMENT_PORT);
+    await writePrivate(paths.kubeconfig, original);
+    const client = KubernetesClient.load(paths.kubeconfig);
+    await waitUntilServing(client);
+    return new LabCluster(client, original, paths.root, { type: 'tcp', ...server }, []);
   }
 
   get url(): string {
     return this.client.url;
   }
 
-  /** For a node that reaches the server at 127.0.0.1:`port` of its own namespace. */
-  kubeconfigFor(port: number): NodeKubeconfig {
-    return nodeKubeconfig(this.kubeconfigText, dirname(this.kubeconfig), port);
+  /** Opens the management link of a node; returns the node's kubeconfig. */
+  async connectNode(netns: string): Promise<string> {
+    const forwarder = new Forwarder(netns, MANAGEMENT_PORT, this.target);
+    this.forwarders.push(forwarder);
+    await forwarder.open();
+    return nodeKubeconfig(this.kubeconfig, this.directory, MANAGEMENT_PORT).text;
+  }
+
+  /** The API server goes away or comes back, for the nodes and everybody who uses the lab's kubeconfig. */
+  async setReachable(isReachable: boolean): Promise<void> {
+    await Promise.all(this.forwarders.map((forwarder) => (isReachable ? forwarder.open() : forwarder.sever())));
   }
 
   async createRack(rack: Rack): Promise<void> {
@@ -56,6 +79,10 @@ export class LabCluster {
   async createPods(rack: Rack): Promise<void> {
     for (const object of podObjects(rack)) await createObject(this.client, object);
   }
+
+  async close(): Promise<void> {
+    await this.setReachable(false);
+  }
 }
 
 /** Removes the lab's objects from a real API server: what `down` does there. */
@@ -63,13 +90,14 @@ export async function clearRealServer(record: LabRecord, nodes: readonly string[
   if (record.kubeconfig !== undefined) await removeObjects(KubernetesClient.load(record.kubeconfig), record.name, nodes);
 }
 
-async function waitForFile(path: string): Promise<void> {
-  const deadline = Date.now() + READY_WITHIN;
-  while (!(await readFile(path, 'utf8').then((text) => text !== '', () => false))) {
-    if (Date.now() > deadline) throw new UserError(`Cannot start the API server: it wrote no ${path} within ${READY_WITHIN / 1000} s; see logs/${API_SERVER_PROCESS}.log beside it`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+/** The client library takes plain HTTP only when told not to check certificates; on the machine's own loopback there are none. */
+const kubeconfigOf = (port: number): string => `apiVersion: v1
+kind: Config
+current-context: lab
+contexts: [{ name: lab, context: { cluster: lab, user: lab } }]
+clusters: [{ name: lab, cluster: { server: "http://127.0.0.1:${port}", insecure-skip-tls-verify: true } }]
+users: [{ name: lab, user: {} }]
+`;
 
 async function waitUntilServing(client: KubernetesClient): Promise<void> {
   const deadline = Date.now() + READY_WITHIN;
@@ -79,10 +107,4 @@ async function waitUntilServing(client: KubernetesClient): Promise<void> {
     if (Date.now() > deadline) throw new UserError(`Cannot use the API server at ${client.url}: ${problem}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** The kubeconfig with its file names made absolute, because the lab keeps its own copy elsewhere. */
-function nodeIndependent(text: string, file: string): string {
-  const directory = dirname(file);
-  return text.replace(/^(\s*(?:certificate-authority|client-certificate|client-key|tokenFile):\s*)(?!\/)(\S.*)$/gm, (_line, key: string, path: string) => `${key}${join(directory, path)}`);
 }

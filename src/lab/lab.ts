@@ -12,7 +12,7 @@ import type { Logger } from '../log.js';
 import type { LabStatus, LinkRequest, LinkStatus, ProcessRequest, Progress } from './control.js';
 import type { ControlTarget } from './control-server.js';
 import { Daemon, type DaemonSpec } from './daemon.js';
-import { LabCluster } from './lab-cluster.js';
+import { API_SERVER_PROCESS, LabCluster } from './lab-cluster.js';
 import { LabNode } from './lab-node.js';
 import { buildNetwork, setLink } from './network.js';
 import { buildRack, type Link, type Rack } from './rack.js';
@@ -126,6 +126,7 @@ export class Lab implements ControlTarget {
   }
 
   async process({ name, action }: ProcessRequest): Promise<void> {
+    if (name === API_SERVER_PROCESS) return this.apiServer(action);
     const daemon = this.daemons.get(name);
     if (daemon === undefined) throw new UserError(`Cannot ${action} "${name}": expected one of ${[...this.daemons.keys()].join(', ')}`);
     switch (action) {
@@ -137,6 +138,12 @@ export class Lab implements ControlTarget {
       case 'start':
         return daemon.start();
     }
+  }
+
+  /** Its state is in memory, so it is not ended: it becomes unreachable, which is all that anybody can see of it. */
+  private async apiServer(action: ProcessRequest['action']): Promise<void> {
+    if (action === 'kill') throw new UserError('Cannot kill the API server: it keeps the cluster in memory; expected "stop", which makes it unreachable, and "start"');
+    await this.requireCluster().setReachable(action === 'start');
   }
 
   async link({ device, tor, state }: LinkRequest): Promise<void> {
@@ -170,6 +177,7 @@ export class Lab implements ControlTarget {
   async close(): Promise<void> {
     this.scheduler?.stop();
     await Promise.all([...this.nodes.values()].map((node) => node.stop()));
+    await this.cluster?.close();
     await Promise.all([...this.daemons.values()].map((daemon) => daemon.stop()));
   }
 

@@ -12,7 +12,10 @@ export interface ServerAddress {
 }
 
 export interface NodeKubeconfig {
+  /** For the node. */
   readonly text: string;
+  /** As it was, but for file names that are absolute now: it may be kept elsewhere. */
+  readonly original: string;
   /** Where the forwarder connects to. */
   readonly server: ServerAddress;
 }
@@ -43,15 +46,17 @@ export function nodeKubeconfig(source: string, directory: string, port: number):
   const tlsName = isTls && host !== '127.0.0.1' && cluster['tls-server-name'] === undefined ? { 'tls-server-name': host } : {};
   url.hostname = '127.0.0.1';
   url.port = String(port);
-  const text = stringify({
+  const write = (written: Readonly<Record<string, unknown>>): string => stringify({
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': 'lab',
     contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }],
-    clusters: [{ name: 'lab', cluster: { ...absolute(cluster, directory), ...tlsName, server: url.href.replace(/\/$/, '') } }],
+    clusters: [{ name: 'lab', cluster: written }],
     users: [{ name: 'lab', user: absolute(user ?? {}, directory) }],
   });
-  return { text, server: { host, port: Number(new URL(server).port) || (isTls ? 443 : 80) } };
+  const there = absolute(cluster, directory);
+  const text = write({ ...there, ...tlsName, server: url.href.replace(/\/$/, '') });
+  return { text, original: write(there), server: { host, port: Number(new URL(server).port) || (isTls ? 443 : 80) } };
 }
 
 const absolute = (entry: Readonly<Record<string, unknown>>, directory: string): Readonly<Record<string, unknown>> =>

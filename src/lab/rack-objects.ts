@@ -15,8 +15,8 @@ import type { PodSpec, Topology } from './topology.js';
 
 /** On everything the lab creates, with the lab's name; by it `down` finds it again in a real API server. */
 export const LAB_LABEL = 'tortie.dev/lab';
-/** Where Tortie's own secrets lie, as in an installed cluster. */
-export const SYSTEM_NAMESPACE = 'kube-system';
+/** Where the agents look for secrets. */
+export const SYSTEM_NAMESPACE = 'tortie-system';
 
 /** An object and where it goes. */
 export type RackObject = { readonly [K in KindName]: { readonly kind: K; readonly object: ObjectOf[K] } }[KindName];
@@ -24,7 +24,7 @@ export type RackObject = { readonly [K in KindName]: { readonly kind: K; readonl
 /** In the order of their creation. */
 export function rackObjects(rack: Rack): readonly RackObject[] {
   return [
-    ...namespacesOf(rack.topology).map((name): RackObject => ({ kind: 'namespaces', object: namespace(rack, name) })),
+    ...[SYSTEM_NAMESPACE, ...namespacesOf(rack.topology)].map((name): RackObject => ({ kind: 'namespaces', object: namespace(rack, name) })),
     ...rack.topology.pools.map((pool): RackObject => ({ kind: 'ipPools', object: { metadata: meta(rack, pool.name), spec: { cidr: pool.cidr, blockSize: pool.blockSize } } satisfies IPPool })),
     ...rack.tors.flatMap((tor): readonly RackObject[] => (tor.spec.password === undefined ? [] : [{ kind: 'secrets', object: secret(rack, tor.name, tor.spec.password) }])),
     { kind: 'bgpConfigurations', object: { metadata: meta(rack, 'default'), spec: { asNumber: clusterAs(rack), nodeToNodeMeshEnabled: true } } satisfies BGPConfiguration },

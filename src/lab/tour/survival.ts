@@ -1,0 +1,142 @@
+/**
+ * The chapters on failure: a cut link, a killed agent, a killed bgpd. Flows run all the while, one packet every 10 ms, and what
+ * is counted is what came back.
+ */
+import { linksOf } from '../rack.js';
+import { devicesOfRoute, kernelRoutes, packetsThrough, routerCommands } from '../router-view.js';
+import { describeStream, startStream, type Stream, type StreamResult, type StreamSpec } from '../stream.js';
+import { ipOf, podName, type LabView } from './lab-view.js';
+import { ClaimFailed, eventually, type Narrator } from './narrator.js';
+
+/** Where the demonstration's pods echo datagrams (RFC 862). */
+const ECHO_PORT = 7;
+const BEFORE = 700;
+const AFTER = 1_500;
+/** A cut that is noticed by carrier and routed around; BGP's hold timer would be 90 s. */
+const LONGEST_GAP_ON_CUT = 1_000;
+const RECOVERED_WITHIN = 30_000;
+
+/** Flows into and out of the node that will suffer: between pods and from outside, both families, single and spread. */
+async function flowsTo(view: LabView, node: string): Promise<readonly StreamSpec[]> {
+  const target = await view.pod((pod) => pod.node === node);
+  const peer = await view.pod((pod) => pod.node !== node);
+  const [outside] = view.rack.outside;
+  return ([4, 6] as const).flatMap((family): readonly StreamSpec[] => {
+    const to = { to: ipOf(target, family), port: ECHO_PORT, protocol: 'udp' as const };
+    const back = { to: ipOf(peer, family), port: ECHO_PORT, protocol: 'udp' as const };
+    return [
+      { ...to, label: `${podName(peer)} -> ${podName(target)}, IPv${family}, spread over all paths`, netns: peer.netns, isFresh: true },
+      { ...back, label: `${podName(target)} -> ${podName(peer)}, IPv${family}, one flow`, netns: target.netns, isFresh: false },
+      ...(outside === undefined ? [] : [{ ...to, label: `${outside.name} -> ${podName(target)}, IPv${family}, spread over all paths`, netns: outside.netns, isFresh: true }]),
+    ];
+  });
+}
+
+/** Runs the flows around `event`; settles with what they counted. */
+async function during(specs: readonly StreamSpec[], event: () => Promise<void>): Promise<readonly StreamResult[]> {
+  const streams: Stream[] = [];
+  try {
+    for (const spec of specs) streams.push(await startStream(spec));
+    await pause(BEFORE);
+    await event();
+    await pause(AFTER);
+  } catch (error) {
+    await Promise.all(streams.map((stream) => stream.stop()));
+    throw error;
+  }
+  return Promise.all(streams.map((stream) => stream.stop()));
+}
+
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+function showResults(narrator: Narrator, results: readonly StreamResult[]): void {
+  for (const result of results) narrator.note(`  ${describeStream(result)}`);
+}
+
+function checkNothingLost(results: readonly StreamResult[]): string {
+  const hurt = results.filter((result) => result.lost > 0 || result.error !== '' || result.received === 0);
+  if (hurt.length > 0) throw new ClaimFailed(hurt.map(describeStream).join('; '));
+  return `${results.reduce((sum, result) => sum + result.sent, 0)} packets in ${results.length} flows, none lost`;
+}
+
+export async function tellLinkCut(view: LabView, narrator: Narrator): Promise<void> {
+  const [node] = view.rack.nodes;
+  const links = node === undefined ? [] : linksOf(view.rack, node.name);
+  const [cut, ...others] = links;
+  if (node === undefined || cut === undefined || others.length === 0) return narrator.note('No node has two links: the link cut is left out.');
+  const tor = cut.peer.device;
+  narrator.heading(`The link ${node.name} - ${tor} is cut under traffic`);
+  const counted = async (): Promise<number> => (await Promise.all(others.map(({ own }) => packetsThrough(own.netns, own.interface)))).reduce((sum, packets) => sum + packets, 0);
+  let packets = 0;
+  const results = await during(await flowsTo(view, node.name), async () => {
+    narrator.show(`tortie lab link down ${node.name} ${tor}`, '');
+    await view.link({ device: node.name, tor, state: 'down' });
+    packets = -(await counted());
+  });
+  packets += await counted();
+  showResults(narrator, results);
+  const survivors = others.map(({ peer }) => peer.device).join(' and ');
+  await narrator.claim(`traffic goes on over ${survivors}; no flow pauses for ${LONGEST_GAP_ON_CUT} ms`, async () => {
+    const slow = results.filter((result) => result.longestGapMs >= LONGEST_GAP_ON_CUT || result.received === 0);
+    if (slow.length > 0) throw new ClaimFailed(slow.map(describeStream).join('; '));
+    if (packets === 0) throw new ClaimFailed(`no packet crossed ${others.map(({ own }) => own.interface).join(', ')}`);
+    const worst = Math.max(...results.map((result) => result.longestGapMs));
+    return `the longest pause of any flow was ${worst} ms; ${results.reduce((sum, result) => sum + result.lost, 0)} of ${results.reduce((sum, result) => sum + result.sent, 0)} packets were lost; ${packets} packets crossed ${others.map(({ own }) => own.interface).join(', ')} since`;
+  });
+  narrator.show(`tortie lab exec ${node.name} -- route -n`, await view.output(node.name, 'route', '-n'));
+  await view.link({ device: node.name, tor, state: 'up' });
+  await narrator.claim(`with the link back, ${node.name} uses ${links.length} paths again`, () => eventually(RECOVERED_WITHIN, () => checkPaths(view, node.name)));
+}
+
+/** Every route that bgpd learned for a pool leaves by all links of the node. */
+async function checkPaths(view: LabView, node: string): Promise<string> {
+  const links = linksOf(view.rack, node).map(({ own }) => own.interface);
+  const netns = linksOf(view.rack, node)[0]?.own.netns ?? '';
+  const routes = [...(await kernelRoutes(netns, 4)), ...(await kernelRoutes(netns, 6))].filter((route) => route.type !== 'blackhole' && (route.nexthops !== undefined || route.gateway !== undefined));
+  const remote = routes.filter((route) => view.rack.topology.pools.some((pool) => route.dst.split('/')[1] === String(pool.blockSize)));
+  const short = remote.filter((route) => devicesOfRoute(route).length < links.length);
+  if (short.length > 0 || remote.length === 0) throw new ClaimFailed(remote.length === 0 ? `${node} has no route to a remote block` : `${node} routes ${short.map((route) => `${route.dst} by ${devicesOfRoute(route).join()}`).join(', ')}`);
+  return `${remote.length} remote blocks leave by ${links.join(' and ')}`;
+}
+
+export async function tellAgentKill(view: LabView, narrator: Narrator): Promise<void> {
+  const [node] = view.rack.nodes;
+  if (node === undefined) return;
+  narrator.heading(`The agent of ${node.name} is killed with -9 under traffic`);
+  const results = await killUnderTraffic(view, narrator, node.name, 'agent');
+  await narrator.claim('no packet is lost while the agent is dead and starts again', async () => checkNothingLost(results));
+}
+
+export async function tellBgpdKill(view: LabView, narrator: Narrator): Promise<void> {
+  const [node] = view.rack.nodes;
+  if (node === undefined) return;
+  narrator.heading(`bgpd of ${node.name} is killed with -9 under traffic (graceful restart)`);
+  const results = await killUnderTraffic(view, narrator, node.name, 'bgpd');
+  await narrator.claim('no packet is lost while bgpd is dead and its sessions come back', async () => checkNothingLost(results));
+}
+
+/** Kills, waits until the new process is there and the routers have their sessions again, and only then ends the flows. */
+async function killUnderTraffic(view: LabView, narrator: Narrator, node: string, which: 'agent' | 'bgpd'): Promise<readonly StreamResult[]> {
+  const name = `${node} ${which}`;
+  const before = (await view.status()).processes.find((process) => process.name === name)?.pid;
+  const results = await during(await flowsTo(view, node), async () => {
+    narrator.show(`tortie lab kill ${name}`, '');
+    await view.process({ name, action: 'kill' });
+    await narrator.claim(`a new ${which} runs and ${node} has its sessions`, () => eventually(RECOVERED_WITHIN, async () => {
+      const now = (await view.status()).processes.find((process) => process.name === name)?.pid;
+      if (now === undefined || now === before) throw new ClaimFailed(`${name} has not been started again`);
+      await checkSessions(view, node);
+      return `process ${before} is now ${now}`;
+    }));
+  });
+  showResults(narrator, results);
+  return results;
+}
+
+async function checkSessions(view: LabView, node: string): Promise<void> {
+  const commands = routerCommands(view.record.tor);
+  for (const { own, peer } of linksOf(view.rack, node)) {
+    const up = new Set(commands.parseSessions(await view.output(peer.device, ...commands.machine)).filter((session) => session.isEstablished).map((session) => session.neighbor));
+    for (const address of [own.address.ipv4, own.address.ipv6]) if (!up.has(address)) throw new ClaimFailed(`${peer.device} has no established session with ${address}`);
+  }
+}
