@@ -37,15 +37,16 @@ export class NamespaceError extends Error {
  */
 export function inNamespace<T>(namespace: Namespace, task: () => T): T {
   warmThreadPool();
-  const home = homeFd();
+  const back = currentFd();
   const fd = typeof namespace === 'number' ? namespace : openNamespace(namespace);
   try {
     setNetworkNamespace(fd);
+    current = fd;
     let result: T;
     try {
       result = task();
     } finally {
-      comeBack(home);
+      comeBack(back);
     }
     if (isThenable(result)) throw new TypeError('A task inside a network namespace must be synchronous, but it returned a promise');
     return result;
@@ -114,17 +115,19 @@ function warmThreadPool(): void {
   stat('/', () => undefined);
 }
 
-let home: number | undefined;
+/** The namespace that this thread is in; windows nest. Each worker thread has its own copy of this module and so of this. */
+let current: number | undefined;
 
-/** This thread's own namespace, opened once; each worker thread has its own copy of this module and so of this. */
-function homeFd(): number {
-  home ??= openSync('/proc/thread-self/ns/net', constants.O_RDONLY);
-  return home;
+/** Opened once, while the thread is at home. */
+function currentFd(): number {
+  current ??= openSync('/proc/thread-self/ns/net', constants.O_RDONLY);
+  return current;
 }
 
 function comeBack(fd: number): void {
   try {
     setNetworkNamespace(fd);
+    current = fd;
   } catch (error) {
     writeSync(2, `Cannot come back from a network namespace: ${String(error)}; the process ends so that it does nothing in the wrong one\n`);
     process.abort();

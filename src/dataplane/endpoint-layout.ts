@@ -1,0 +1,147 @@
+/**
+ * What one pod's connection consists of, on either side of its veth, as netlink messages and as a comparison with what is
+ * there (node-view.md, "What an operator sees on a node"). Pure but for the sysctl files, which netlink does not reach.
+ *
+ * The pod sends everything to a gateway that exists nowhere: 169.254.1.1 and fe80::ecee:eeff:feee:eeee resolve, by permanent
+ * neighbour entries, to the MAC address that every host side has. The node answers with one /32 or /128 route per pod.
+ */
+import { bitsOf, compareAddresses, formatAddress, formatPrefix, hostPrefix, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import { GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC } from './endpoint-name.js';
+import type { NetlinkBatch } from './netlink/batch.js';
+import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
+import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
+import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
+import { PROTOCOL_TORTIE, type Route, type RouteRequest, writeRouteChange } from './netlink/route.js';
+import { SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
+
+/** Route protocol "boot": set up by whoever configured the machine, as `ip route` writes it. */
+const PROTOCOL_BOOT = 3;
+
+const DEFAULT_IPV4: IpPrefix = { family: 4, value: 0n, length: 0 };
+const DEFAULT_IPV6: IpPrefix = { family: 6, value: 0n, length: 0 };
+
+/** Host-side settings that travel with IFF_UP. IPv6 makes no address of its own: the gateway's is the only one. */
+export const HOST_LINK_SETTINGS: LinkSettings = {
+  isUp: true,
+  ipv4Conf: new Map([[IPV4_CONF.proxyArp, 1], [IPV4_CONF.forwarding, 1], [IPV4_CONF.routeLocalnet, 1]]),
+};
+
+/** Host-side parameters without a netlink form, by family. */
+export function hostSysctls(name: string): readonly { readonly path: SysctlPath; readonly value: number }[] {
+  const ipv6 = (key: string): SysctlPath => ['net', 'ipv6', 'conf', name, key];
+  return [
+    // At its default of 0.8 s, proxy ARP would delay a pod's first packet by half a second.
+    { path: ['net', 'ipv4', 'neigh', name, 'proxy_delay'], value: 0 },
+    { path: ipv6('disable_ipv6'), value: 0 },
+    { path: ipv6('forwarding'), value: 1 },
+    { path: ipv6('accept_ra'), value: 0 },
+    { path: ipv6('proxy_ndp'), value: 1 },
+    { path: ipv6('accept_dad'), value: 0 },
+  ];
+}
+
+/** Parameters that node-view.md promises and netlink sets: for CHECK. */
+export function hostIpv4Conf(name: string): readonly { readonly path: SysctlPath; readonly value: number }[] {
+  const ipv4 = (key: string): SysctlPath => ['net', 'ipv4', 'conf', name, key];
+  return [
+    { path: ipv4('proxy_arp'), value: 1 },
+    { path: ipv4('forwarding'), value: 1 },
+    { path: ipv4('route_localnet'), value: 1 },
+  ];
+}
+
+/** Sets the host side's parameters. A kernel without IPv6 has none of its own, which matters only to IPv6 pods. */
+export function writeHostSysctls(name: string, addresses: readonly IpAddress[]): void {
+  const needsIpv6 = addresses.some((address) => address.family === 6);
+  for (const { path, value } of hostSysctls(name)) {
+    try {
+      writeSysctl(path, value);
+    } catch (error) {
+      const isDispensable = error instanceof SysctlError && error.isMissing && path[1] === 'ipv6' && !needsIpv6;
+      if (!isDispensable) throw error;
+    }
+  }
+}
+
+/** The host side once it exists and its parameters are set: up, with the gateway's address and the pod's routes. */
+export function writeHostSide(batch: NetlinkBatch, index: number, addresses: readonly IpAddress[]): void {
+  const hasIpv6 = addresses.some((address) => address.family === 6);
+  writeLinkSettings(batch, { index }, { ...HOST_LINK_SETTINGS, ...(hasIpv6 ? { ipv6AddressGeneration: 'none' } : {}) });
+  if (hasIpv6) writeInterfaceAddress(batch, { interfaceIndex: index, address: GATEWAY_IPV6, prefixLength: 64 });
+  for (const address of addresses) writeRouteChange(batch, { type: 'replace', route: podRoute(address, index) });
+}
+
+/** `10.65.0.7 dev tort3f... scope link proto tortie`. */
+export function podRoute(address: IpAddress, hostIndex: number): RouteRequest {
+  return { prefix: hostPrefix(address), protocol: PROTOCOL_TORTIE, nextHops: [{ interfaceIndex: hostIndex }] };
+}
+
+/** The pod's routes, as CNI's result shows them too. */
+export function podSideRoutes(addresses: readonly IpAddress[]): readonly { readonly prefix: IpPrefix; readonly via?: IpAddress }[] {
+  return addresses.flatMap((address) => (address.family === 4
+    ? [{ prefix: hostPrefix(GATEWAY_IPV4) }, { prefix: DEFAULT_IPV4, via: GATEWAY_IPV4 }]
+    : [{ prefix: DEFAULT_IPV6, via: GATEWAY_IPV6 }]));
+}
+
+const gatewayOf = (address: IpAddress): IpAddress => (address.family === 4 ? GATEWAY_IPV4 : GATEWAY_IPV6);
+
+/** The pod side: up, its addresses, the gateway's neighbour entries, its routes. In the pod's namespace. */
+export function writePodSide(batch: NetlinkBatch, index: number, addresses: readonly IpAddress[]): void {
+  writeLinkSettings(batch, { index }, { isUp: true });
+  for (const address of addresses) {
+    writeInterfaceAddress(batch, { interfaceIndex: index, address });
+    writePermanentNeighbour(batch, { interfaceIndex: index, address: gatewayOf(address), mac: GATEWAY_MAC });
+  }
+  for (const { prefix, via } of podSideRoutes(addresses)) {
+    const route = { prefix, protocol: PROTOCOL_BOOT, nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }) }] };
+    writeRouteChange(batch, { type: 'replace', route });
+  }
+}
+
+export interface ObservedPodSide {
+  readonly link: Link;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly neighbours: readonly Neighbour[];
+  readonly routes: readonly Route[];
+}
+
+/** What the pod side lacks, as sentences; empty when it is as `writePodSide` makes it. */
+export function podSideProblems(observed: ObservedPodSide, addresses: readonly IpAddress[]): readonly string[] {
+  const { link } = observed;
+  const problems: string[] = [];
+  if (!link.isUp) problems.push(`Interface "${link.name}" of the pod is down`);
+  for (const address of addresses) {
+    const found = observed.addresses.find((item) => compareAddresses(item.address, address) === 0);
+    if (found === undefined || found.prefixLength !== bitsOf(address.family))
+      problems.push(`Interface "${link.name}" of the pod lacks address ${formatPrefix(hostPrefix(address))}`);
+    const gateway = gatewayOf(address);
+    const hasGateway = observed.neighbours.some((item) => item.isPermanent && item.mac === GATEWAY_MAC && compareAddresses(item.address, gateway) === 0);
+    if (!hasGateway) problems.push(`Interface "${link.name}" of the pod lacks the permanent neighbour entry of ${formatAddress(gateway)}`);
+  }
+  for (const { prefix, via } of podSideRoutes(addresses)) {
+    const hasRoute = observed.routes.some((route) => samePrefix(route.prefix, prefix)
+      && route.nextHops.some((hop) => hop.interfaceIndex === link.index && sameAddress(hop.via, via)));
+    if (!hasRoute) problems.push(`The pod lacks the route ${formatPrefix(prefix)} ${via === undefined ? '' : `via ${formatAddress(via)} `}dev ${link.name}`);
+  }
+  return problems;
+}
+
+/** What the host side lacks, as sentences. */
+export function hostSideProblems(link: Link, routes: readonly Route[], addresses: readonly IpAddress[]): readonly string[] {
+  const problems: string[] = [];
+  if (!link.isUp) problems.push(`Interface "${link.name}" is down`);
+  if (link.mac !== GATEWAY_MAC) problems.push(`Interface "${link.name}" has MAC address ${link.mac}, expected ${GATEWAY_MAC}`);
+  for (const address of addresses) {
+    const prefix = hostPrefix(address);
+    const hasRoute = routes.some((route) => route.protocol === PROTOCOL_TORTIE && samePrefix(route.prefix, prefix)
+      && route.nextHops.length === 1 && route.nextHops[0]?.interfaceIndex === link.index);
+    if (!hasRoute) problems.push(`The route ${formatPrefix(prefix)} dev ${link.name} is missing`);
+  }
+  return problems;
+}
+
+const samePrefix = (a: IpPrefix, b: IpPrefix): boolean => a.family === b.family && a.value === b.value && a.length === b.length;
+
+function sameAddress(a: IpAddress | undefined, b: IpAddress | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : compareAddresses(a, b) === 0;
+}

@@ -1,0 +1,63 @@
+/**
+ * Kernel parameters under /proc/sys, of the calling thread's network namespace (enter one with `inNamespace`).
+ *
+ * Names are paths in segments, because interface names may contain dots: ['net', 'ipv4', 'conf', 'eth0.1', 'forwarding'].
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+
+export type SysctlPath = readonly string[];
+
+/** A parameter could not be read or written; the message names it as sysctl(8) does. */
+export class SysctlError extends Error {
+  override readonly name = 'SysctlError';
+
+  constructor(message: string, /** True when this kernel has no such parameter. */ readonly isMissing: boolean, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+export function readSysctl(path: SysctlPath): string {
+  try {
+    return readFileSync(fileOf(path), 'utf8').trim();
+  } catch (error) {
+    throw failure('read', path, error);
+  }
+}
+
+export function writeSysctl(path: SysctlPath, value: string | number): void {
+  try {
+    writeFileSync(fileOf(path), String(value));
+  } catch (error) {
+    throw failure(`set to ${value}`, path, error);
+  }
+}
+
+/** Writes only if the value differs, so that a read-only /proc/sys with the right value is no error. */
+export function ensureSysctl(path: SysctlPath, value: string | number): void {
+  if (readSysctl(path) !== String(value)) writeSysctl(path, value);
+}
+
+/** "net.ipv4.ip_forward"; dots within a segment become slashes, as sysctl(8) writes them. */
+export const formatSysctl = (path: SysctlPath): string => path.map((segment) => segment.replaceAll('.', '/')).join('.');
+
+/**
+ * Makes this machine a router in the families that it serves; called when the agent starts. IPv6 forwarding turns the
+ * acceptance of router advertisements off unless accept_ra is 2, which is left to the operator.
+ */
+export function enableForwarding(families: { readonly ipv4: boolean; readonly ipv6: boolean }): void {
+  if (families.ipv4) ensureSysctl(['net', 'ipv4', 'ip_forward'], 1);
+  if (families.ipv6) ensureSysctl(['net', 'ipv6', 'conf', 'all', 'forwarding'], 1);
+}
+
+function fileOf(path: SysctlPath): string {
+  for (const segment of path)
+    if (segment === '' || segment === '.' || segment === '..' || segment.includes('/')) throw new RangeError(`"${segment}" is no segment of a sysctl name`);
+  return `/proc/sys/${path.join('/')}`;
+}
+
+function failure(action: string, path: SysctlPath, error: unknown): SysctlError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  const isMissing = code === 'ENOENT';
+  const why = isMissing ? 'this kernel has no such parameter' : code === 'EROFS' ? '/proc/sys is read-only' : code;
+  return new SysctlError(`Cannot ${action === 'read' ? 'read' : 'set'} ${formatSysctl(path)}${action === 'read' ? '' : action.slice(3)}: ${why}`, isMissing, { cause: error });
+}
