@@ -185,32 +185,61 @@ export interface PrefixMatch {
   readonly not?: boolean;
 }
 
+/** Inclusive bounds; an absent one is none. */
+export interface NumberRange {
+  readonly min?: number;
+  readonly max?: number;
+}
+
 export interface FilterMatch {
+  /** A prefix with `not` matches whatever is not in it. */
   readonly prefixes?: readonly PrefixMatch[];
   /** Tags of an originated prefix. */
   readonly tags?: readonly string[];
+  /** Where the route was learned. */
   readonly source?: readonly ('local' | 'ebgp' | 'ibgp')[];
+  /** "64512:100", "64512:1:2", "target:64512:100", well-known names; `*` for any number. */
   readonly communities?: readonly string[];
   readonly families?: readonly FamilyName[];
   /** The session the route comes from (import) or goes to (export). */
   readonly peerTypes?: readonly ('ebgp' | 'ibgp')[];
+  /** Name or address of that session's peer, `*` for any text, or a CIDR that holds its address. */
+  readonly peers?: readonly string[];
+  readonly peerAs?: readonly number[];
   /** Interface of the next hop; `*` is a wildcard. */
   readonly interfaces?: readonly string[];
   /** The AS_PATH starts with these. */
   readonly asPathPrefix?: readonly number[];
+  /** Regular expressions on the path as text, `_` for a boundary: "^65001_", "_65010$", "^$". */
+  readonly asPath?: readonly string[];
+  /** In hops, a set counting one. */
+  readonly asPathLength?: NumberRange;
+  /** Address or CIDR of NEXT_HOP. */
+  readonly nextHops?: readonly string[];
+  /** Absent MULTI_EXIT_DISC is 0, absent LOCAL_PREF 100. */
+  readonly med?: NumberRange;
+  readonly localPreference?: NumberRange;
+  readonly origins?: readonly ('igp' | 'egp' | 'incomplete')[];
   /** Kernel metric set before. */
   readonly kernelMetric?: number;
 }
 
 export interface FilterSet {
   readonly localPreference?: number;
-  readonly med?: number;
+  readonly med?: number | 'remove';
+  readonly origin?: 'igp' | 'egp' | 'incomplete';
+  /** For routes of its own family. */
   readonly nextHop?: string;
+  /** Instead of all the route has. */
+  readonly setCommunities?: readonly string[];
   readonly addCommunities?: readonly string[];
+  /** Patterns as in `match`. */
   readonly removeCommunities?: readonly string[];
   /** Our own AS so many times. */
   readonly prepend?: number;
   /** These AS numbers, the first outermost. */
   readonly prependAs?: readonly number[];
+  /** Import only: compared before LOCAL_PREF, never sent. */
+  readonly weight?: number;
   readonly kernelMetric?: number;
 }

@@ -3,12 +3,15 @@
  * well-known ones. Parsing is for configuration and returns undefined for text that is no community.
  */
 import { formatIpv4, tryParseAddress } from '../address.js';
-import { WellKnownCommunity, nameOf } from '../iana.js';
+import { WellKnownCommunity } from '../iana.js';
 import type { LargeCommunity } from './attribute.js';
 
-/** Names as routers write them, "no-export". */
-const WELL_KNOWN_TEXT: ReadonlyMap<string, number> = new Map(
-  Object.entries(WellKnownCommunity).map(([name, value]) => [kebab(name), value]));
+/** Names as routers write them, "no-export"; RFC 9494 abbreviates its two. */
+const WELL_KNOWN_TEXT: ReadonlyMap<string, number> = new Map(Object.entries(WellKnownCommunity).map(([name, value]) => {
+  if (value === WellKnownCommunity.longLivedStale) return ['llgr-stale', value];
+  return value === WellKnownCommunity.noLongLived ? ['no-llgr', value] : [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value];
+}));
+const WELL_KNOWN_NAME: ReadonlyMap<number, string> = new Map([...WELL_KNOWN_TEXT].map(([name, value]) => [value, name]));
 
 export type Community =
   | { readonly type: 'standard'; readonly value: number }
@@ -62,10 +65,7 @@ function packExtended(type: number, subtype: number, administrator: bigint, loca
   return (BigInt(type * 256 + subtype) << 48n) | (administrator << localBits) | BigInt(local);
 }
 
-export function formatCommunity(value: number): string {
-  const known = nameOf(WellKnownCommunity, value);
-  return known === undefined ? `${value >>> 16}:${value & 0xffff}` : kebab(known);
-}
+export const formatCommunity = (value: number): string => WELL_KNOWN_NAME.get(value) ?? `${value >>> 16}:${value & 0xffff}`;
 
 export const formatLargeCommunity = ({ global, local1, local2 }: LargeCommunity): string => `${global}:${local1}:${local2}`;
 
@@ -90,8 +90,4 @@ function parseNumbers(text: string, count: number, max: number): number[] | unde
   if (parts.length !== count || !parts.every((part) => /^(0|[1-9][0-9]{0,9})$/.test(part))) return undefined;
   const numbers = parts.map(Number);
   return numbers.every((number) => number <= max) ? numbers : undefined;
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

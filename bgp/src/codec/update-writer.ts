@@ -122,6 +122,15 @@ export class UpdateWriter {
     return true;
   }
 
+  /** Adds an IPv6 prefix, its address as four unsigned 32-bit words from `words[from]` on. False: no room. */
+  addIpv6(words: Uint32Array, from: number, length: number, pathId: number): boolean {
+    const octets = (length + 7) >>> 3;
+    if (this.#at + (this.#addPath ? 5 : 1) + octets > this.#limit) return false;
+    this.#putLead(length, pathId);
+    for (let i = 0; i < octets; i++) this.#out[this.#at++] = (words[from + (i >>> 2)] ?? 0) >>> (24 - 8 * (i & 3));
+    return true;
+  }
+
   /** Adds a prefix of any family whose first octets stand in `bytes` at `start`. False: no room. */
   addOctets(bytes: Uint8Array, start: number, length: number, pathId: number): boolean {
     const octets = (length + 7) >>> 3;

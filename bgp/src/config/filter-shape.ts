@@ -1,5 +1,9 @@
 /** The shape of a FilterConfig, and of what it shares with the rest of the configuration. */
-import { address, boolean, integer, list, object, oneOf, pattern, prefix, text, type Field } from './schema.js';
+import { tryParseAddress, tryParsePrefix } from '../address.js';
+import { parseCommunity } from '../codec/community.js';
+import { parseAsPathPattern } from '../filter/as-path-pattern.js';
+import { parseCommunityPattern } from '../filter/community-pattern.js';
+import { address, boolean, either, integer, list, object, oneOf, pattern, prefix, text, type Field } from './schema.js';
 
 /** RFC 6793, less 0 and AS_TRANS (RFC 7607, RFC 6793 section 9). */
 export const asNumber: Field = {
@@ -10,20 +14,30 @@ export const asNumber: Field = {
   },
 };
 
-/** Standard "64512:100", large "64512:1:2", or a well-known name. */
-export const community = pattern(
-  /^(\d{1,5}:\d{1,5}|\d{1,10}:\d{1,10}:\d{1,10}|no-export|no-advertise|no-export-subconfed|no-peer|graceful-shutdown|blackhole|accept-own|llgr-stale|no-llgr)$/,
-  'a community such as "64512:100", "64512:1:2" or "no-export"');
+/** Standard "64512:100", large "64512:1:2", extended "target:64512:100", or a well-known name. */
+export const community = text({ description: 'a community of any kind' }, (value) =>
+  parseCommunity(value) === undefined ? 'a community such as "64512:100", "64512:1:2", "target:64512:100" or "no-export"' : undefined);
 
 export const family = oneOf('ipv4', 'ipv6');
 
 /** As `community`, where `*` stands for any number. */
-const communityPattern = pattern(/^([a-z-]+|(\d+|\*)(:(\d+|\*)){1,2}|(rt|ro|0x[0-9a-f]+):[^\s]+)$/, 'a community such as "64512:100", "64512:*" or "no-export"');
+const communityPattern = text({ description: 'a community of any kind, * for any number' }, (value) =>
+  parseCommunityPattern(value) === undefined ? 'a community such as "64512:100", "64512:*", "64512:1:*", "target:64512:*" or "no-export"' : undefined);
+
+const asPathPattern = text({ description: 'a regular expression on the AS path, _ for a boundary' }, (value) => {
+  const parsed = parseAsPathPattern(value);
+  return parsed.type === 'ok' ? undefined : `a regular expression with ${parsed.expected}`;
+});
+
+const nextHop = text({ description: 'an address or CIDR' }, (value) =>
+  tryParseAddress(value) === undefined && tryParsePrefix(value) === undefined ? 'an address, or CIDR notation' : undefined);
 
 const prefixMatch = object({ prefix }, { minLength: integer(0, 128), maxLength: integer(0, 128), not: boolean });
 
 const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
 const u32 = integer(0, 0xffffffff);
+const range = object({}, { min: u32, max: u32 });
+const origin = oneOf('igp', 'egp', 'incomplete');
 
 const match = object({}, {
   prefixes: list(prefixMatch, { max: 100_000 }),
@@ -35,12 +49,15 @@ const match = object({}, {
   interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
   asPathPrefix: list(asNumber, { max: 64 }),
   kernelMetric: u32,
+  peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }), peerAs: list(asNumber, { max: 1024 }),
+  asPath: list(asPathPattern, { max: 256 }), asPathLength: range, nextHops: list(nextHop, { max: 1024 }),
+  med: range, localPreference: range, origins: list(origin, { max: 3 }),
 });
 
 const set = object({}, {
-  localPreference: u32, med: u32, nextHop: address,
-  addCommunities: list(community, { max: 64 }), removeCommunities: list(communityPattern, { max: 64 }),
-  prepend: integer(1, 32), prependAs: list(asNumber, { max: 32 }), kernelMetric: u32,
+  localPreference: u32, med: either((value) => value === 'remove', oneOf('remove'), u32), origin, nextHop: address,
+  setCommunities: list(community, { max: 64 }), addCommunities: list(community, { max: 64 }), removeCommunities: list(communityPattern, { max: 64 }),
+  prepend: integer(1, 32), prependAs: list(asNumber, { max: 32 }), weight: integer(0, 65535), kernelMetric: u32,
 });
 
 const rule = object({ action: oneOf('accept', 'reject', 'next') }, {

@@ -1,0 +1,160 @@
+/**
+ * Filters of one session and direction as the RIB's RoutePolicy (rib/policy.ts).
+ *
+ * The filters a session names become one list of rules. Conditions about the session are settled when it is compiled, so two peers
+ * that no rule tells apart have policies of equal keys and share an update group. For an attribute set the list is then *specialised*:
+ * a small decision tree that asks about the prefix only what is left to ask, grown while it is used. All prefixes that
+ * take the same way through it get the very same verdict object, so what it costs to apply a verdict is paid once per way.
+ */
+import { createHash } from 'node:crypto';
+import type { Family } from '../address.js';
+import type { FilterConfig, FilterRule } from '../config.js';
+import type { PolicyRoute, PolicyVerdict, RoutePolicy } from '../rib/policy.js';
+import { compileSet, type Action } from './action.js';
+import { compileMatch, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
+import { wordsOf } from './prefix-set.js';
+
+/** One rule with the names by which people know it. */
+export interface CompiledRule {
+  readonly filter: string;
+  /** Index in the filter; undefined for the filter's default. */
+  readonly index: number | undefined;
+  readonly name: string | undefined;
+  readonly match: CompiledMatch;
+  readonly set: Action | undefined;
+  readonly action: FilterRule['action'];
+}
+
+/** A policy for one attribute set. */
+export interface SpecializedPolicy {
+  /**
+   * The verdict for a prefix, its address in unsigned 32-bit `words` from `at` on. Allocates nothing once the way has been
+   * taken before, and answers with the same object for the same way.
+   */
+  decide(words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict;
+}
+
+export interface CompiledPolicy extends RoutePolicy {
+  readonly rules: readonly CompiledRule[];
+  /** `route` may lack the prefix; its getters must go on working as long as the result is used. */
+  specialize(route: PolicyRoute): SpecializedPolicy;
+}
+
+const REJECT: PolicyVerdict = { type: 'reject' };
+const ACCEPT: PolicyVerdict = { type: 'accept' };
+
+/** Compiles the filters of these names, run in this order. The configuration has been validated. */
+export function compilePolicy(filters: Readonly<Record<string, FilterConfig>>, names: readonly string[], session: FilterSession): CompiledPolicy {
+  const sources: unknown[] = [];
+  const rules: CompiledRule[] = [];
+  const add = (filter: string, index: number | undefined, rule: FilterRule): void => {
+    const match = compileMatch(rule.match ?? {}, session);
+    if (match.isImpossible) return;
+    sources.push([folded(rule), rule.set?.prepend === undefined ? 0 : session.localAs]);
+    rules.push({ filter, index, name: rule.name, match, set: rule.set === undefined ? undefined : compileSet(rule.set, session), action: rule.action });
+  };
+  for (const filter of names) {
+    const config = Object.hasOwn(filters, filter) ? filters[filter] : undefined;
+    if (config === undefined) throw new Error(`Cannot compile filters: there is none of the name "${filter}"`);
+    for (const [index, rule] of config.rules.entries()) add(filter, index, rule);
+    if (config.default !== undefined && config.default !== 'next') add(filter, undefined, { action: config.default });
+  }
+  return new Policy(rules, createHash('sha256').update(JSON.stringify(sources)).digest('base64'));
+}
+
+/** A rule without what the session has settled and what changes nothing. */
+function folded({ match, set, action }: FilterRule): unknown {
+  return { match: { ...match, peerTypes: undefined, peers: undefined, peerAs: undefined }, set, action };
+}
+
+/** Undecided at a rule that looks at the prefix; the ways on are made when first taken. */
+interface Branch {
+  readonly type: 'branch';
+  readonly at: number;
+  readonly state: RouteState;
+  onMatch: TreeNode | undefined;
+  onMiss: TreeNode | undefined;
+}
+
+type TreeNode = Branch | { readonly type: 'leaf'; readonly verdict: PolicyVerdict };
+
+const REJECT_LEAF: TreeNode = { type: 'leaf', verdict: REJECT };
+const ACCEPT_LEAF: TreeNode = { type: 'leaf', verdict: ACCEPT };
+
+class Policy implements CompiledPolicy {
+  readonly key: string;
+  readonly rules: readonly CompiledRule[];
+  readonly dependsOnPrefix: boolean;
+  /** What a rule says about the receiving peer is in the key already. */
+  readonly dependsOnPeer = false;
+
+  constructor(rules: readonly CompiledRule[], key: string) {
+    this.rules = rules;
+    this.key = key;
+    this.dependsOnPrefix = rules.some(({ match }) => match.prefix.length > 0);
+  }
+
+  judge(route: PolicyRoute): PolicyVerdict {
+    const { prefix } = route;
+    const words = prefix === undefined ? new Uint32Array(4) : Uint32Array.from(wordsOf(prefix));
+    return this.specialize(route).decide(words, 0, prefix?.length ?? 0, route.tags);
+  }
+
+  specialize(route: PolicyRoute): SpecializedPolicy {
+    const state: RouteState = { route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined };
+    const root = this.#grow(0, state);
+    if (root.type === 'leaf') return { decide: () => root.verdict };
+    return { decide: (words, at, length, tags) => this.#walk(root, route.family, words, at, length, tags) };
+  }
+
+  #walk(root: TreeNode, family: Family, words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict {
+    let node = root;
+    while (node.type === 'branch') {
+      const rule = this.rules[node.at];
+      const isMatch = rule !== undefined && prefixHolds(rule, family, words, at, length, tags);
+      node = isMatch ? (node.onMatch ??= this.#enter(node.at, node.state)) : (node.onMiss ??= this.#grow(node.at + 1, node.state));
+    }
+    return node.verdict;
+  }
+
+  /** The tree from a rule on: up to the first that has to see the prefix, or to the end. */
+  #grow(from: number, state: RouteState): TreeNode {
+    for (let at = from; at < this.rules.length; at++) {
+      const rule = this.rules[at];
+      if (rule === undefined || !attributesHold(rule, state)) continue;
+      if (rule.match.prefix.length > 0) return { type: 'branch', at, state, onMatch: undefined, onMiss: undefined };
+      return this.#enter(at, state);
+    }
+    return leafOf(state);
+  }
+
+  /** The tree behind a rule that matches. */
+  #enter(at: number, state: RouteState): TreeNode {
+    const rule = this.rules[at];
+    if (rule === undefined || rule.action === 'reject') return REJECT_LEAF;
+    const after = rule.set === undefined ? state : rule.set(state);
+    return rule.action === 'accept' ? leafOf(after) : this.#grow(at + 1, after);
+  }
+}
+
+export const attributesHold = ({ match }: CompiledRule, state: RouteState): boolean => {
+  for (const condition of match.attributes) if (!condition.holds(state)) return false;
+  return true;
+};
+
+export function prefixHolds({ match }: CompiledRule, family: Family, words: Uint32Array, at: number, length: number, tags: readonly string[]): boolean {
+  for (const condition of match.prefix) if (!condition.holds(family, words, at, length, tags)) return false;
+  return true;
+}
+
+function leafOf({ attributes, nextHop, weight, metric }: RouteState): TreeNode {
+  if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined) return ACCEPT_LEAF;
+  return {
+    type: 'leaf',
+    verdict: {
+      type: 'accept',
+      ...(attributes === undefined ? {} : { attributes }), ...(nextHop === undefined ? {} : { nextHop }),
+      ...(weight === undefined ? {} : { weight }), ...(metric === undefined ? {} : { metric }),
+    },
+  };
+}
