@@ -11,6 +11,7 @@
  */
 import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
+import type { DecodedUpdate } from '../codec/update.js';
 import type { RoutePolicy } from './policy.js';
 
 /** A session incarnation in the RIB. Small integers, reused once everything of the old owner is gone. */
@@ -86,18 +87,6 @@ export interface RibPeer {
   /** Absent: accept everything unchanged. */
   readonly importPolicy?: RoutePolicy;
   readonly exportPolicy?: RoutePolicy;
-}
-
-/** NLRI of one family of one UPDATE: `bytes` is the validated wire form, with path identifiers when `addPath`. */
-export interface NlriBlock {
-  readonly family: Family;
-  readonly addPath: boolean;
-  readonly bytes: Uint8Array;
-}
-
-/** Announced NLRI with the next hop it came with: 4, 16 or 32 octets. */
-export interface AnnouncedNlri extends NlriBlock {
-  readonly nextHop: Uint8Array;
 }
 
 /** One prefix of our own. */
@@ -190,10 +179,10 @@ export type Unusable =
 /** The comparators of the decision, in this order; `multipath` is where equal-cost paths stop being compared. */
 export type DecisionStep =
   | 'only-path'
+  | 'local-origin'
   | 'long-lived-stale'
   | 'weight'
   | 'local-preference'
-  | 'local-origin'
   | 'as-path-length'
   | 'origin'
   | 'med'
@@ -276,13 +265,16 @@ export interface Rib {
 
   // ---- paths in
   /**
-   * One UPDATE: `attributes` is the codec's normalised block (see codec/update.ts); its bytes are copied. Announced with
-   * `attributes` undefined never happens; an UPDATE to treat as withdraw comes with all its NLRI in `withdrawn`.
+   * One UPDATE as the codec decoded it; everything needed is copied. Its `errors` are the session's to answer; its lists already
+   * follow them, so a `withdraw` or `discard` goes in like any other, a `reset` does not go in at all. End-of-RIB is `endOfRib`.
    */
-  receive(id: PeerId, attributes: Uint8Array, announced: readonly AnnouncedNlri[], withdrawn: readonly NlriBlock[]): void;
+  receive(id: PeerId, update: DecodedUpdate): void;
   /** End-of-RIB received: what is still stale goes (RFC 4724 4.2). */
   endOfRib(id: PeerId, family: Family): void;
-  /** All stale paths of the peer go: the restart timer ran out. Frees the PeerId when the session is down. */
+  /**
+   * All stale paths of the peer go: the restart timer ran out. When the session is down and this was the last family it keeps, the
+   * PeerId is no longer valid afterwards.
+   */
   sweepStale(id: PeerId, family: Family): void;
   /** RFC 9494 4.3: stale paths stay, marked LLGR_STALE and least preferred; those with NO_LLGR go. */
   keepLongLived(id: PeerId, family: Family): void;
@@ -299,8 +291,11 @@ export interface Rib {
   holdSelection(held: boolean): void;
 
   // ---- work and output
-  /** Works until all is done or the budget is spent; true when more is waiting. Default budget 8 ms. */
-  run(budget?: number): boolean;
+  /**
+   * Works until all is done or the budget is spent; true when more is waiting. The budget is in steps of a fraction of a
+   * microsecond each (a prefix looked at by one consumer); the default is a few milliseconds.
+   */
+  run(steps?: number): boolean;
   /** The peer asked ROUTE-REFRESH (RFC 2918): all of Adj-RIB-Out goes again, between BoRR and EoRR when `demarcated` (RFC 7313). */
   refresh(id: PeerId, family: Family, demarcated: boolean): void;
   /**

@@ -1,3 +1,4 @@
 /** The RIB: Adj-RIB-In, decision, Loc-RIB, Adj-RIB-Out and the forwarding table (RFC 4271 section 3.2). */
 export * from './contract.js';
 export * from './policy.js';
+export { createRib } from './rib.js';

@@ -1,0 +1,197 @@
+/**
+ * Paths in: from decoded UPDATEs to Adj-RIB-In and on to the Loc-RIB's choice (RFC 4271 section 9.1).
+ *
+ * For each prefix: find or make its number, find or make the peer's path, exchange the attribute set, choose the best path again, and if
+ * that changed, note the prefix in the change log. All per-UPDATE work (next hop, interning, import policy) is done once before. Every
+ * way a path changes or goes, from whatever cause, ends in the few methods here.
+ */
+import type { Family } from '../address.js';
+import type { DecodedUpdate, NlriBlock, ReachBlock } from '../codec/update.js';
+import type { AttributeSets, SetId } from './attribute-sets.js';
+import type { Decision } from './decision.js';
+import type { FamilyTable } from './family-table.js';
+import type { Import } from './import.js';
+import type { NextHops } from './next-hops.js';
+import { PathFlag, type PathId } from './path-table.js';
+import type { FamilyState, PeerEntry } from './peers.js';
+import type { PrefixId } from './prefix-table.js';
+
+export class AdjRibIn {
+  readonly #sets: AttributeSets;
+  readonly #nextHops: NextHops;
+  readonly #import: Import;
+  readonly #decision: Decision;
+  readonly #tables: Readonly<Record<Family, FamilyTable>>;
+  /** Somebody wants to know of changes behind the best path: ADD-PATH, multipath forwarding. */
+  tracksAll = false;
+  /** Called with each prefix whose best path changed. */
+  bestChanged: ((table: FamilyTable, prefix: PrefixId) => void) | undefined;
+  readonly #key = new Uint32Array(4);
+
+  constructor(sets: AttributeSets, nextHops: NextHops, importer: Import, decision: Decision, tables: Readonly<Record<Family, FamilyTable>>) {
+    this.#sets = sets;
+    this.#nextHops = nextHops;
+    this.#import = importer;
+    this.#decision = decision;
+    this.#tables = tables;
+  }
+
+  receive(entry: PeerEntry, update: DecodedUpdate): void {
+    for (const block of update.withdrawn) this.#withdrawBlock(entry, block);
+    for (const block of update.reach) this.#announceBlock(entry, update, block);
+  }
+
+  #announceBlock(entry: PeerEntry, update: DecodedUpdate, block: ReachBlock): void {
+    const table = this.#tables[block.family];
+    const hop = this.#nextHops.intern(block.bytes, block.nextHopStart, block.nextHopLength, entry.scope);
+    const raw = this.#sets.intern(update.attributes, 0, update.attributesLength, hop, entry.owner, entry.extras);
+    // Held over the loop, so that replacing the last path of the set does not end it.
+    this.#sets.hold(raw);
+    const { bytes, end, addPath } = block;
+    const key = this.#key;
+    for (let at = block.start; at < end; ) {
+      const identifier = addPath ? read32(bytes, at) : 0;
+      if (addPath) at += 4;
+      const length = bytes[at] as number;
+      at = readPrefix(bytes, at + 1, length, key, table.prefixes.width);
+      this.put(entry, table, table.intern(key, 0, length), identifier, raw);
+    }
+    this.#sets.release(raw);
+  }
+
+  #withdrawBlock(entry: PeerEntry, block: NlriBlock): void {
+    const table = this.#tables[block.family];
+    const { bytes, end, addPath } = block;
+    const key = this.#key;
+    for (let at = block.start; at < end; ) {
+      const identifier = addPath ? read32(bytes, at) : 0;
+      if (addPath) at += 4;
+      const length = bytes[at] as number;
+      at = readPrefix(bytes, at + 1, length, key, table.prefixes.width);
+      const prefix = table.prefixes.find(key, 0, length);
+      if (prefix < 0) continue;
+      const path = table.findPath(prefix, entry.id, identifier);
+      if (path !== 0) this.remove(entry, table, path);
+    }
+  }
+
+  /** The peer announces a prefix with a set (that the caller holds). */
+  put(entry: PeerEntry, table: FamilyTable, prefix: PrefixId, identifier: number, raw: SetId): void {
+    const { paths } = table;
+    const state = entry.family[table.family];
+    let path = state.received === 0 ? 0 : table.findPath(prefix, entry.id, identifier);
+    if (path === 0) {
+      path = table.addPath(prefix, entry.id, identifier);
+      if (state.received++ === 0 || path < state.firstPath) state.firstPath = path;
+      this.#sets.hold(raw);
+      paths.raw[path] = raw;
+    } else {
+      this.#refreshed(state, table, path);
+      const old = paths.raw[path] as SetId;
+      if (old === raw) return;
+      this.#sets.hold(raw);
+      paths.raw[path] = raw;
+      this.#release(old, paths.set[path] as SetId, table, path, state);
+    }
+    this.#admit(entry, table, prefix, path, raw, state);
+  }
+
+  /** Import has to be asked again for a path whose set has not changed: policy has. */
+  reimport(entry: PeerEntry, table: FamilyTable, path: PathId): void {
+    const { paths } = table;
+    const raw = paths.raw[path] as SetId;
+    const state = entry.family[table.family];
+    this.#sets.hold(raw);
+    this.#release(raw, paths.set[path] as SetId, table, path, state);
+    this.#sets.hold(raw);
+    this.#admit(entry, table, paths.prefix[path] as PrefixId, path, raw, state);
+    this.#sets.release(raw);
+  }
+
+  remove(entry: PeerEntry, table: FamilyTable, path: PathId): void {
+    const { paths } = table;
+    const prefix = paths.prefix[path] as PrefixId;
+    const state = entry.family[table.family];
+    this.#refreshed(state, table, path);
+    state.received--;
+    const raw = paths.raw[path] as SetId;
+    const set = paths.set[path] as SetId;
+    table.removePath(path);
+    this.#touch(table, prefix, path);
+    this.#release(raw, set, table, path, state);
+  }
+
+  /** Chooses again: a next hop of one of its paths changed. */
+  reconsider(table: FamilyTable, prefix: PrefixId): void {
+    const old = table.best[prefix] as PathId;
+    const now = this.#decision.best(table, prefix);
+    if (old !== now) this.#choose(table, prefix, now);
+    else if (now !== 0) table.log.append(prefix);
+  }
+
+  #admit(entry: PeerEntry, table: FamilyTable, prefix: PrefixId, path: PathId, raw: SetId, state: FamilyState): void {
+    const set = this.#import.setFor(raw, entry, table, prefix);
+    if (set !== 0) {
+      if (set !== raw) this.#sets.hold(set);
+      state.accepted++;
+    }
+    table.paths.set[path] = set;
+    this.#touch(table, prefix, path);
+  }
+
+  /** Lets go of a path's two sets. */
+  #release(raw: SetId, set: SetId, table: FamilyTable, path: PathId, state: FamilyState): void {
+    table.paths.set[path] = 0;
+    if (set !== 0) {
+      state.accepted--;
+      if (set !== raw) this.#sets.release(set);
+    }
+    this.#sets.release(raw);
+  }
+
+  #refreshed(state: FamilyState, table: FamilyTable, path: PathId): void {
+    const flags = table.paths.flags[path] as number;
+    if ((flags & PathFlag.stale) === 0) return;
+    table.paths.flags[path] = flags & ~PathFlag.stale;
+    state.stale--;
+  }
+
+  /** A path of the prefix came, went or changed. */
+  #touch(table: FamilyTable, prefix: PrefixId, path: PathId): void {
+    const { prefixes } = table;
+    if (this.#nextHops.watches(table.family)) this.#nextHops.routeChanged(table.family, prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number);
+    const old = table.best[prefix] as PathId;
+    const now = this.#decision.best(table, prefix);
+    // The best path itself was touched: other attributes, even if it is still the best.
+    if (now !== old || now === path) this.#choose(table, prefix, now);
+    else if (now === 0) {
+      // Neither before nor after a usable path: nobody was told, but an empty prefix must be forgotten.
+      if (table.head[prefix] === 0 && !table.log.has(prefix)) table.log.append(prefix);
+    } else if (this.tracksAll) table.log.append(prefix);
+  }
+
+  #choose(table: FamilyTable, prefix: PrefixId, path: PathId): void {
+    table.setBest(prefix, path);
+    table.log.append(prefix);
+    this.bestChanged?.(table, prefix);
+  }
+}
+
+const read32 = (bytes: Uint8Array, at: number): number =>
+  (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+
+/** Reads the address of an NLRI entry into words, with bits past its length cleared; returns the offset after it. */
+function readPrefix(bytes: Uint8Array, at: number, length: number, key: Uint32Array, width: 1 | 4): number {
+  const octets = (length + 7) >>> 3;
+  if (width === 1) {
+    let word = 0;
+    for (let i = 0, shift = 24; i < octets; i++, shift -= 8) word |= (bytes[at + i] as number) << shift;
+    key[0] = length === 0 ? 0 : word & (-1 << (32 - length));
+    return at + octets;
+  }
+  key[0] = key[1] = key[2] = key[3] = 0;
+  for (let i = 0; i < octets; i++) key[i >>> 2] = (key[i >>> 2] as number) | ((bytes[at + i] as number) << (24 - 8 * (i & 3)));
+  const rest = length & 31;
+  if (rest !== 0) key[length >>> 5] = (key[length >>> 5] as number) & (-1 << (32 - rest));
+  return at + octets;
+}

@@ -1,0 +1,213 @@
+/**
+ * Answers for people: what paths there are, which is best and why, who is told what and why not. Reads everything, changes nothing.
+ *
+ * Lists come in slices, each made when asked for. Between slices the RIB may move on; a slice shows the state of its own moment.
+ */
+import type { Family, IpAddress, IpPrefix } from '../address.js';
+import { formatAddress } from '../address.js';
+import { parseAttributes } from '../codec/parse.js';
+import type { SetId } from './attribute-sets.js';
+import type { Candidate, ForwardingEntry, NotAdvertised, PeerId, PeerVerdict, RouteView, Unusable, Why } from './contract.js';
+import type { Decision } from './decision.js';
+import type { FamilyTable } from './family-table.js';
+import type { Forwarding } from './forwarding.js';
+import type { Import } from './import.js';
+import { PathFlag, type PathId } from './path-table.js';
+import { LOCAL_PEER, type PeerEntry } from './peers.js';
+import type { RouteTables } from './policy-route.js';
+import { wordsOf, type PrefixId } from './prefix-table.js';
+import type { UpdateGroups } from './update-groups.js';
+
+export interface QueryContext {
+  readonly tables: RouteTables;
+  readonly decision: Decision;
+  readonly families: Readonly<Record<Family, FamilyTable>>;
+  readonly groups: Readonly<Record<Family, UpdateGroups>>;
+  readonly forwarding: Readonly<Record<Family, Forwarding>> | undefined;
+  readonly importer: Import;
+}
+
+/** Routes per slice, and rows looked at for one. */
+const SLICE = 1000;
+const ROWS = 65_536;
+
+const UNUSABLE_TEXT: Readonly<Record<Unusable, string>> = {
+  'rejected-by-policy': 'Import policy rejects it',
+  'as-loop': 'Our own AS is in its AS_PATH more often than allowed',
+  'originator-loop': 'Its ORIGINATOR_ID is ours',
+  'cluster-loop': 'Our cluster is in its CLUSTER_LIST',
+  'otc-leak': 'Its Only-To-Customer attribute shows a route leak (RFC 9234)',
+  'next-hop-unreachable': 'Its next hop cannot be reached',
+  'next-hop-is-ours': 'Its next hop is our own address',
+};
+
+const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
+  'no-best-path': 'No usable path exists',
+  'learned-from-this-peer': 'The best path was learned from this peer',
+  'ibgp-to-ibgp': 'A path from an iBGP peer does not go to another (RFC 4271 section 9.2), and neither is a route reflector client',
+  'no-advertise': 'Community NO_ADVERTISE',
+  'no-export': 'Community NO_EXPORT or NO_EXPORT_SUBCONFED, and the peer is in another AS',
+  'rejected-by-policy': 'Export policy rejects it',
+  'otc-leak': 'Only-To-Customer forbids it towards this role (RFC 9234)',
+  'family-not-negotiated': 'The session does not carry this address family',
+  'no-next-hop': 'The session has no address of ours that could be the next hop',
+  'summary-only': 'An aggregate stands for it',
+  'long-lived-stale': 'It is long-lived stale, and the peer does not support that (RFC 9494)',
+  'too-big': 'Its attributes do not fit into a message to this peer',
+};
+
+export class Queries {
+  readonly #context: QueryContext;
+
+  constructor(context: QueryContext) {
+    this.#context = context;
+  }
+
+  paths(prefix: IpPrefix): readonly RouteView[] {
+    return this.#candidates(prefix);
+  }
+
+  lookup(address: IpAddress): RouteView | undefined {
+    const table = this.#context.families[address.family];
+    const id = table.prefixes.longestMatch(wordsOf(address), 0, address.family === 4 ? 32 : 128, 0, (prefix) => table.best[prefix] !== 0);
+    return id < 0 ? undefined : this.#view(table, table.best[id] as PathId, true);
+  }
+
+  why(prefix: IpPrefix): Why {
+    const table = this.#context.families[prefix.family];
+    const id = table.prefixes.findPrefix(prefix);
+    const peers = [...this.#context.tables.peers.all()].filter(({ state }) => state === 'up').map((entry) => this.#verdict(entry, table, id));
+    return { prefix, candidates: this.#candidates(prefix), forwarding: this.#forwardingOf(table, id), peers };
+  }
+
+  *best(family: Family): IterableIterator<readonly RouteView[]> {
+    const table = this.#context.families[family];
+    for (let from = 0; from < table.prefixes.end; ) {
+      const slice: RouteView[] = [];
+      const until = Math.min(table.prefixes.end, from + ROWS);
+      for (; from < until && slice.length < SLICE; from++) {
+        const path = table.prefixes.isLive(from) ? (table.best[from] as PathId) : 0;
+        if (path !== 0) slice.push(this.#view(table, path, true));
+      }
+      yield slice;
+    }
+  }
+
+  *received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]> {
+    const table = this.#context.families[family];
+    const { paths } = table;
+    for (let from: PathId = 1; from < paths.end; ) {
+      const slice: RouteView[] = [];
+      const until = Math.min(paths.end, from + ROWS);
+      for (; from < until && slice.length < SLICE; from++) {
+        if (paths.peer[from] !== id || ((paths.flags[from] as number) & PathFlag.live) === 0) continue;
+        if (when === 'before-policy') slice.push(this.#view(table, from, false));
+        else if (paths.set[from] !== 0) slice.push(this.#view(table, from, true));
+      }
+      yield slice;
+    }
+  }
+
+  *advertised(entry: PeerEntry, family: Family): IterableIterator<readonly RouteView[]> {
+    const table = this.#context.families[family];
+    const { sets } = this.#context.tables;
+    for (let from = 0; from < table.prefixes.end; ) {
+      const group = entry.family[family].member?.group;
+      if (group === undefined) return;
+      const slice: RouteView[] = [];
+      const until = Math.min(table.prefixes.end, from + ROWS);
+      for (; from < until && slice.length < SLICE; from++)
+        for (const set of group.out.sets(from)) if (sets.peer[set] !== entry.id) slice.push(this.#advertisedView(table, from, set, entry));
+      yield slice;
+    }
+  }
+
+  #candidates(prefix: IpPrefix): readonly Candidate[] {
+    const { decision, families } = this.#context;
+    const table = families[prefix.family];
+    const id = table.prefixes.findPrefix(prefix);
+    if (id < 0) return [];
+    const ranking = decision.ranking(table, id);
+    const ranked = ranking.map(({ path, step, reason }): Candidate => ({ ...this.#view(table, path, true), decidedBy: step, reason }));
+    const seen = new Set(ranking.map(({ path }) => path));
+    const out: Candidate[] = [];
+    for (let path = table.head[id] as PathId; path !== 0; path = table.paths.next[path] as PathId) {
+      if (seen.has(path)) continue;
+      const view = this.#view(table, path, false);
+      const decidedBy = view.unusable ?? 'next-hop-unreachable';
+      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view) });
+    }
+    return [...ranked, ...out];
+  }
+
+  #unusableReason(unusable: Unusable, { nextHop }: RouteView): string {
+    const text = UNUSABLE_TEXT[unusable];
+    return unusable === 'next-hop-unreachable' && nextHop !== undefined ? `Its next hop ${formatAddress(nextHop)} cannot be reached` : text;
+  }
+
+  /** `isImported`: attributes after import policy, where the path is let in. */
+  #view(table: FamilyTable, path: PathId, isImported: boolean): RouteView {
+    const { tables, decision, importer } = this.#context;
+    const { paths } = table;
+    const prefix = paths.prefix[path] as PrefixId;
+    const raw = paths.raw[path] as SetId;
+    const set = isImported && paths.set[path] !== 0 ? (paths.set[path] as SetId) : raw;
+    const entry = tables.peers.get(paths.peer[path] as PeerId);
+    const identifier = paths.identifier[path] as number;
+    const isUsable = decision.isUsable(table, path);
+    const unusable = isUsable ? undefined : (importer.rejection(raw, entry, table, prefix) ?? 'next-hop-unreachable');
+    return {
+      prefix: table.prefixes.prefixOf(prefix),
+      source: entry.id === LOCAL_PEER ? { type: 'local' } : { type: entry.options.role, peer: entry.options.name, address: entry.options.address },
+      attributes: parseAttributes(tables.sets.view(set)),
+      nextHop: tables.nextHops.address(tables.sets.nextHop[set] as number),
+      ...(identifier === 0 ? {} : { pathId: identifier }),
+      isBest: table.best[prefix] === path,
+      isMultipath: isUsable && decision.multipath(table, prefix).includes(path),
+      isStale: ((paths.flags[path] as number) & PathFlag.stale) !== 0,
+      ...(unusable === undefined ? {} : { unusable }),
+      weight: tables.sets.weight[set] as number,
+      ...(entry.id === LOCAL_PEER ? { tags: table.tags.get(prefix) ?? [] } : {}),
+    };
+  }
+
+  #advertisedView(table: FamilyTable, prefix: PrefixId, set: SetId, to: PeerEntry): RouteView {
+    const { sets, peers } = this.#context.tables;
+    const group = to.family[table.family].member?.group;
+    const source = peers.get(sets.peer[set] as PeerId);
+    return {
+      prefix: table.prefixes.prefixOf(prefix),
+      source: source.id === LOCAL_PEER ? { type: 'local' } : { type: source.options.role, peer: source.options.name, address: source.options.address },
+      attributes: group?.export.attributesOf(set) ?? parseAttributes(sets.view(set)),
+      nextHop: group?.export.nextHopAddress(set),
+      isBest: true,
+      isMultipath: false,
+      isStale: false,
+      weight: 0,
+    };
+  }
+
+  #verdict(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): PeerVerdict {
+    const { sets } = this.#context.tables;
+    const peer = entry.options.name;
+    const refuse = (code: NotAdvertised): PeerVerdict => ({ peer, advertised: false, code, reason: NOT_ADVERTISED_TEXT[code] });
+    const group = entry.family[table.family].member?.group;
+    if (group === undefined) return refuse('family-not-negotiated');
+    const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
+    if (best === 0) return refuse('no-best-path');
+    const told = group.out.sets(prefix).find((set) => sets.peer[set] !== entry.id);
+    if (told !== undefined)
+      return { peer, advertised: true, reason: 'The best path passes export', attributes: group.export.attributesOf(told), nextHop: group.export.nextHopAddress(told) };
+    if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');
+    const set = table.paths.set[best] as SetId;
+    const refusal = group.export.refusal(set, prefix);
+    if (refusal !== undefined) return refuse(refusal);
+    const selected = group.export.select(set, prefix);
+    sets.discard(selected);
+    return selected === 0 ? refuse('rejected-by-policy') : refuse('too-big');
+  }
+
+  #forwardingOf(table: FamilyTable, prefix: PrefixId): ForwardingEntry | undefined {
+    return prefix < 0 ? undefined : this.#context.forwarding?.[table.family].entryOf(prefix);
+  }
+}

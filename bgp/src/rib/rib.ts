@@ -1,0 +1,472 @@
+/**
+ * The RIB itself: puts its parts together and schedules their work (see contract.ts for what it promises).
+ *
+ * A path's way in: `receive` -> adj-rib-in.ts (number the prefix, intern the attributes, import policy, choose the best) -> change log.
+ * Its way out: `run` lets every update group follow the log (update-group.ts), which writes messages into a queue that the group's
+ * members read by `takeOutput`; and `takeForwarding` follows the same log for the kernel. Long work (a lost peer, a sweep, a next hop that
+ * changed) is a job in slices.
+ */
+import type { Family, IpAddress, IpPrefix } from '../address.js';
+import { encodeAttributes, parseAttributes } from '../codec/parse.js';
+import type { DecodedUpdate } from '../codec/update.js';
+import { WellKnownCommunity } from '../iana.js';
+import { AdjRibIn } from './adj-rib-in.js';
+import { PathNames } from './adj-rib-out.js';
+import { AttributeSets, SetFlag, type SetId } from './attribute-sets.js';
+import type {
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RouteView, Why,
+} from './contract.js';
+import { Decision } from './decision.js';
+import { ExportBatch } from './export-batch.js';
+import { FamilyTable } from './family-table.js';
+import { Forwarding } from './forwarding.js';
+import { Import } from './import.js';
+import { Jobs } from './jobs.js';
+import { LocalRoutes } from './local-routes.js';
+import { NextHops } from './next-hops.js';
+import { PathFlag, type PathId } from './path-table.js';
+import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
+import type { RouteTables } from './policy-route.js';
+import { Queries } from './queries.js';
+import { UpdateGroups } from './update-groups.js';
+
+const FAMILIES: readonly Family[] = [4, 6];
+const STEPS = 32_768;
+const SLICE = 2_048;
+const OUTPUT_LIMIT = 4 * 1024 * 1024;
+const OUTPUT_TAKE = 256 * 1024;
+const FORWARDING_TAKE = 1024;
+
+export function createRib(options: RibOptions, events: RibEvents): Rib {
+  return new RoutingInformationBase(options, events);
+}
+
+class RoutingInformationBase implements Rib {
+  readonly #events: RibEvents;
+  readonly #peers: Peers;
+  readonly #sets: AttributeSets;
+  readonly #nextHops: NextHops;
+  readonly #tables: Readonly<Record<Family, FamilyTable>> = { 4: new FamilyTable(4), 6: new FamilyTable(6) };
+  readonly #import: Import;
+  readonly #decision: Decision;
+  readonly #input: AdjRibIn;
+  readonly #groups: Readonly<Record<Family, UpdateGroups>>;
+  readonly #forwarding: Readonly<Record<Family, Forwarding>> | undefined;
+  readonly #local: LocalRoutes;
+  readonly #jobs = new Jobs();
+  readonly #names = new PathNames();
+  readonly #queries: Queries;
+  readonly #outputLimit: number;
+  /** Attribute sets in use per peer: a PeerId is free only when none is left. */
+  readonly #setsOf = new Map<PeerId, number>();
+  #isHeld = false;
+  #isWanted = false;
+  #isForwardingTold = false;
+
+  constructor(options: RibOptions, events: RibEvents) {
+    this.#events = events;
+    const { localAs, routerId, clusterId = routerId } = options;
+    this.#outputLimit = options.outputLimit ?? OUTPUT_LIMIT;
+    this.#peers = new Peers({ localAs, routerId, clusterId });
+    this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
+    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => this.#carriers(family, key, minimum));
+    this.#import = new Import(this.#sets, this.#nextHops, this.#peers);
+    const { ebgp = 16, ibgp = 16, relaxAsPath = true } = options.multipath ?? {};
+    const decisionOptions = { alwaysCompareMed: options.alwaysCompareMed === true, relaxAsPath, maximumEbgp: ebgp, maximumIbgp: ibgp };
+    this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions);
+    this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
+    this.#input.tracksAll = options.forwarding === true;
+    const { bestChanged } = events;
+    if (bestChanged !== undefined) this.#input.bestChanged = (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
+    const tables = { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers };
+    const batch = new ExportBatch();
+    this.#groups = { 4: this.#groupsOf(4, tables, batch), 6: this.#groupsOf(6, tables, batch) };
+    this.#forwarding = options.forwarding === true ? { 4: this.#forwardingOf(4), 6: this.#forwardingOf(6) } : undefined;
+    for (const family of FAMILIES) {
+      const [groups, forwarding] = [this.#groups[family], this.#forwarding?.[family]];
+      this.#tables[family].mayForget = (prefix) => !groups.remember(prefix) && forwarding?.remembers(prefix) !== true;
+    }
+    this.#local = new LocalRoutes(this.#tables, this.#input, this.#sets, this.#peers.get(LOCAL_PEER));
+    this.#queries = new Queries({
+      tables, decision: this.#decision, families: this.#tables, groups: this.#groups, forwarding: this.#forwarding, importer: this.#import,
+    });
+  }
+
+  // ---- sessions
+
+  peerUp(options: RibPeer): PeerId {
+    const known = this.#peers.named(options.name)?.options;
+    const entry = this.#peers.up(options);
+    if (known !== undefined && importDiffers(known, options)) this.#redoImport(entry);
+    for (const family of FAMILIES) {
+      const session = sessionOf(options, family);
+      if (session !== undefined) entry.family[family].member = this.#groups[family].join(entry, session);
+      else if (entry.family[family].received > 0) this.#drop(entry, family);
+    }
+    this.#noteAddPath();
+    this.#want();
+    return entry.id;
+  }
+
+  peerChanged(id: PeerId, options: RibPeer): void {
+    const entry = this.#up(id);
+    const before = entry.options;
+    this.#peers.change(entry, options);
+    if (importDiffers(before, options)) this.#redoImport(entry);
+    for (const family of FAMILIES) {
+      const { member } = entry.family[family];
+      const session = sessionOf(options, family);
+      if (member !== undefined && session !== undefined) this.#groups[family].regroup(member, entry, session);
+    }
+    this.#noteAddPath();
+    this.#want();
+  }
+
+  peerDown(id: PeerId, how: 'drop' | readonly Family[]): void {
+    const entry = this.#up(id);
+    const kept = how === 'drop' ? [] : how;
+    entry.state = kept.length > 0 ? 'stale' : 'gone';
+    for (const family of FAMILIES) {
+      const state = entry.family[family];
+      if (state.member !== undefined) this.#groups[family].leave(state.member);
+      state.member = undefined;
+      if (kept.includes(family)) {
+        // What a sweep has not come to yet is now kept like the rest.
+        this.#jobs.cancel(state);
+        entry.kept.add(family);
+        this.#markStale(entry, family);
+      } else if (state.received > 0) this.#drop(entry, family);
+    }
+    this.#noteAddPath();
+    this.#freeIfDone(entry);
+    this.#want();
+  }
+
+  peerId(name: string): PeerId | undefined {
+    return this.#peers.named(name)?.id;
+  }
+
+  // ---- paths in
+
+  receive(id: PeerId, update: DecodedUpdate): void {
+    this.#input.receive(this.#up(id), update);
+    this.#want();
+  }
+
+  endOfRib(id: PeerId, family: Family): void {
+    this.sweepStale(id, family);
+  }
+
+  sweepStale(id: PeerId, family: Family): void {
+    const entry = this.#peers.get(id);
+    entry.kept.delete(family);
+    if (entry.state === 'stale' && entry.kept.size === 0) entry.state = 'gone';
+    if (entry.family[family].stale > 0) this.#sweep(entry, family);
+    else this.#freeIfDone(entry);
+  }
+
+  keepLongLived(id: PeerId, family: Family): void {
+    const entry = this.#peers.get(id);
+    const table = this.#tables[family];
+    this.#walkPaths(entry, family, (path) => {
+      if (((table.paths.flags[path] as number) & PathFlag.stale) === 0) return;
+      const raw = table.paths.raw[path] as SetId;
+      const flags = this.#sets.flags[raw] as number;
+      if ((flags & SetFlag.noLongLived) !== 0) this.#input.remove(entry, table, path);
+      else if ((flags & SetFlag.longLivedStale) === 0) this.#depreference(entry, table, path, raw);
+    });
+  }
+
+  beginRefresh(id: PeerId, family: Family): void {
+    this.#markStale(this.#up(id), family);
+  }
+
+  endRefresh(id: PeerId, family: Family): void {
+    this.sweepStale(id, family);
+  }
+
+  // ---- whole desired sets
+
+  originate(routes: readonly LocalRoute[]): void {
+    this.#local.set(routes);
+    this.#want();
+  }
+
+  setConnected(connected: readonly ConnectedPrefix[]): void {
+    this.#nextHops.setConnected(connected);
+    this.#want();
+  }
+
+  holdSelection(held: boolean): void {
+    this.#isHeld = held;
+    if (!held) this.#want();
+  }
+
+  // ---- work and output
+
+  run(steps = STEPS): boolean {
+    this.#isWanted = false;
+    for (let left = steps; left > 0; ) {
+      const before = left;
+      if (!this.#nextHops.isSettled) left -= this.#settle();
+      left -= this.#jobs.step(Math.min(left, SLICE));
+      if (!this.#isHeld) for (const family of FAMILIES) if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
+      if (left === before) break;
+    }
+    for (const family of FAMILIES) this.#tables[family].trimLog();
+    this.#tell();
+    return this.#hasWork();
+  }
+
+  refresh(id: PeerId, family: Family, demarcated: boolean): void {
+    const entry = this.#up(id);
+    const { member } = entry.family[family];
+    const session = sessionOf(entry.options, family);
+    if (member === undefined || session === undefined) return;
+    this.#groups[family].refresh(member, entry, session, demarcated);
+    this.#want();
+  }
+
+  takeOutput(id: PeerId, limit = OUTPUT_TAKE): readonly Uint8Array[] {
+    const out: Uint8Array[] = [];
+    let octets = 0;
+    for (const family of FAMILIES) {
+      const { member } = this.#peers.get(id).family[family];
+      if (member === undefined || octets >= limit) continue;
+      const wasBlocked = member.group.queue.pending(member.reader) >= this.#outputLimit;
+      octets += member.group.queue.take(member.reader, limit - octets, out);
+      member.isTold = member.group.queue.pending(member.reader) > 0;
+      if (wasBlocked && !member.group.isCurrent) this.#want();
+    }
+    return out;
+  }
+
+  outputPending(id: PeerId): number {
+    let octets = 0;
+    for (const family of FAMILIES) {
+      const { member } = this.#peers.get(id).family[family];
+      if (member !== undefined) octets += member.group.queue.pending(member.reader);
+    }
+    return octets;
+  }
+
+  takeForwarding(sink: ForwardingSink, limit = FORWARDING_TAKE): boolean {
+    if (this.#forwarding === undefined || this.#isHeld) return false;
+    let left = limit;
+    for (const family of FAMILIES) if (left > 0) left -= this.#forwarding[family].take(sink, left);
+    this.#isForwardingTold = FAMILIES.some((family) => this.#forwarding?.[family].hasWork === true);
+    for (const family of FAMILIES) this.#tables[family].trimLog();
+    return this.#isForwardingTold;
+  }
+
+  replayForwarding(): void {
+    for (const family of FAMILIES) this.#forwarding?.[family].replay();
+    this.#want();
+  }
+
+  // ---- queries
+
+  counts(id: PeerId, family: Family): PeerCounts {
+    const { received, accepted, stale, member } = this.#peers.get(id).family[family];
+    const advertised = member === undefined ? 0 : member.group.out.count - member.group.out.countFrom(id);
+    return { received, accepted, stale, advertised };
+  }
+
+  totals(family: Family): { readonly prefixes: number; readonly paths: number } {
+    return { prefixes: this.#tables[family].bestCount, paths: this.#tables[family].paths.size };
+  }
+
+  paths(prefix: IpPrefix): readonly RouteView[] {
+    return this.#queries.paths(prefix);
+  }
+
+  lookup(address: IpAddress): RouteView | undefined {
+    return this.#queries.lookup(address);
+  }
+
+  why(prefix: IpPrefix): Why {
+    return this.#queries.why(prefix);
+  }
+
+  best(family: Family): IterableIterator<readonly RouteView[]> {
+    return this.#queries.best(family);
+  }
+
+  received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]> {
+    return this.#queries.received(id, family, when);
+  }
+
+  advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
+    return this.#queries.advertised(this.#peers.get(id), family);
+  }
+
+  // ---- private
+
+  #up(id: PeerId): PeerEntry {
+    const entry = this.#peers.get(id);
+    if (entry.state !== 'up') throw new Error(`Peer "${entry.options.name}" is not up`);
+    return entry;
+  }
+
+  #want(): void {
+    if (this.#isWanted) return;
+    this.#isWanted = true;
+    this.#events.wanted();
+  }
+
+  #groupsOf(family: Family, tables: RouteTables, batch: ExportBatch): UpdateGroups {
+    return new UpdateGroups({
+      table: this.#tables[family], sets: this.#sets, batch, tables, decision: this.#decision, names: this.#names, outputLimit: this.#outputLimit,
+      isHeld: () => this.#isHeld,
+    });
+  }
+
+  #forwardingOf(family: Family): Forwarding {
+    return new Forwarding(this.#tables[family], this.#sets, this.#nextHops, this.#decision);
+  }
+
+  #noteAddPath(): void {
+    this.#input.tracksAll = this.#forwarding !== undefined || this.#groups[4].hasAddPath || this.#groups[6].hasAddPath;
+  }
+
+  #hasWork(): boolean {
+    if (this.#jobs.size > 0 || !this.#nextHops.isSettled) return true;
+    return !this.#isHeld && (this.#groups[4].hasWork() || this.#groups[6].hasWork());
+  }
+
+  #tell(): void {
+    for (const family of FAMILIES)
+      for (const group of this.#groups[family].all())
+        for (const member of group.members.values()) {
+          if (member.isTold || group.queue.pending(member.reader) === 0) continue;
+          member.isTold = true;
+          this.#events.outputReady(member.peer);
+        }
+    if (this.#forwarding === undefined || this.#isForwardingTold || this.#isHeld) return;
+    if (!this.#forwarding[4].hasWork && !this.#forwarding[6].hasWork) return;
+    this.#isForwardingTold = true;
+    this.#events.forwardingReady?.();
+  }
+
+  /** Next hops of the best connected-next-hop routes to an address: what a recursive next hop resolves through. */
+  #carriers(family: Family, key: Uint32Array, minimum: number): readonly number[] | undefined {
+    const table = this.#tables[family];
+    let chosen: readonly PathId[] = [];
+    table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
+      chosen = this.#decision.carriers(table, prefix);
+      return chosen.length > 0;
+    });
+    const learned = chosen.filter((path) => table.paths.peer[path] !== LOCAL_PEER);
+    return learned.length === 0 ? undefined : learned.map((path) => this.#sets.nextHop[table.paths.set[path] as SetId] as number);
+  }
+
+  /** Resolves next hops again and lets the prefixes that use a changed one be decided again. */
+  #settle(): number {
+    const changed = this.#nextHops.settle();
+    if (changed.size === 0) return 1;
+    for (const family of FAMILIES) {
+      const table = this.#tables[family];
+      const { paths } = table;
+      this.#jobs.add({
+        table, at: 1,
+        visit: (path) => {
+          if (changed.has(this.#sets.nextHop[paths.set[path] as SetId] as number)) this.#input.reconsider(table, paths.prefix[path] as number);
+        },
+      });
+    }
+    return changed.size;
+  }
+
+  #walkPaths(entry: PeerEntry, family: Family, visit: (path: PathId) => void, isDone?: () => boolean, subject?: object): void {
+    const table = this.#tables[family];
+    entry.jobs++;
+    this.#jobs.add({
+      subject, table, at: Math.min(entry.family[family].firstPath, table.paths.end),
+      visit: (path) => {
+        if (table.paths.peer[path] === entry.id) visit(path);
+      },
+      isDone,
+      finished: () => {
+        entry.jobs--;
+        this.#freeIfDone(entry);
+      },
+    });
+    this.#want();
+  }
+
+  /** All paths of a peer go. Marked at once, so that a session that is back already cannot lose its new ones. */
+  #drop(entry: PeerEntry, family: Family): void {
+    this.#markStale(entry, family);
+    this.#sweep(entry, family);
+  }
+
+  #sweep(entry: PeerEntry, family: Family): void {
+    const table = this.#tables[family];
+    const state = entry.family[family];
+    const visit = (path: PathId): void => {
+      if (((table.paths.flags[path] as number) & PathFlag.stale) !== 0) this.#input.remove(entry, table, path);
+    };
+    this.#walkPaths(entry, family, visit, () => state.stale === 0, state);
+  }
+
+  #markStale(entry: PeerEntry, family: Family): void {
+    const { paths } = this.#tables[family];
+    const state = entry.family[family];
+    // One sequential pass: two milliseconds for a million paths.
+    for (let path = state.firstPath; path < paths.end && state.stale < state.received; path++) {
+      const flags = paths.flags[path] as number;
+      if (paths.peer[path] !== entry.id || (flags & PathFlag.live) === 0 || (flags & PathFlag.stale) !== 0) continue;
+      paths.flags[path] = flags | PathFlag.stale;
+      state.stale++;
+    }
+  }
+
+  /** RFC 9494 section 4.2: the same path with LLGR_STALE. */
+  #depreference(entry: PeerEntry, table: FamilyTable, path: PathId, raw: SetId): void {
+    const attributes = parseAttributes(this.#sets.view(raw));
+    const block = encodeAttributes({ ...attributes, communities: [...(attributes.communities ?? []), WellKnownCommunity.longLivedStale] });
+    const set = this.#sets.intern(block, 0, block.length, this.#sets.nextHop[raw] as number, entry.owner, entry.extras);
+    this.#sets.hold(set);
+    this.#input.put(entry, table, table.paths.prefix[path] as number, table.paths.identifier[path] as number, set);
+    this.#sets.release(set);
+    table.paths.flags[path] = (table.paths.flags[path] as number) | PathFlag.stale;
+    entry.family[table.family].stale++;
+  }
+
+  #redoImport(entry: PeerEntry): void {
+    this.#import.forgetPeer(entry.id);
+    for (const family of FAMILIES)
+      if (entry.family[family].received > 0) this.#walkPaths(entry, family, (path) => this.#input.reimport(entry, this.#tables[family], path));
+  }
+
+  #setMade(set: SetId): void {
+    const peer = this.#sets.peer[set] as PeerId;
+    this.#nextHops.hold(this.#sets.nextHop[set] as number);
+    this.#setsOf.set(peer, (this.#setsOf.get(peer) ?? 0) + 1);
+  }
+
+  #setGone(set: SetId): void {
+    const peer = this.#sets.peer[set] as PeerId;
+    this.#import.forget(set);
+    this.#nextHops.release(this.#sets.nextHop[set] as number);
+    const left = (this.#setsOf.get(peer) ?? 0) - 1;
+    if (left > 0) this.#setsOf.set(peer, left);
+    else {
+      this.#setsOf.delete(peer);
+      if (peer !== LOCAL_PEER) this.#freeIfDone(this.#peers.get(peer));
+    }
+  }
+
+  /** Nothing of a peer without a session is left: its id may be used again. */
+  #freeIfDone(entry: PeerEntry): void {
+    const isEmpty = entry.family[4].received === 0 && entry.family[6].received === 0;
+    if (entry.state !== 'gone' || entry.jobs > 0 || !isEmpty || this.#setsOf.has(entry.id)) return;
+    this.#names.forgetPeer(entry.id);
+    this.#peers.free(entry);
+  }
+}
+
+const sessionOf = (options: RibPeer, family: Family): FamilySession | undefined => options.families.find((session) => session.family === family);
+
+const importDiffers = (a: RibPeer, b: RibPeer): boolean =>
+  a.importPolicy?.key !== b.importPolicy?.key || a.allowLocalAs !== b.allowLocalAs || a.localRole !== b.localRole || a.weight !== b.weight;
