@@ -106,9 +106,6 @@ export function socketInNamespace(namespace: Namespace, family: number): number 
   return inNamespace(namespace, () => openSocket(family, SOCK_STREAM, 0));
 }
 
-/** The namespace of the window that is open now; windows nest, and each leads back to the one around it. */
-let innermost: number | undefined;
-
 let isPoolWarm = false;
 
 /** uv_queue_work makes all of the pool's threads, and waits until they run, inside the first call. */
