@@ -3,7 +3,7 @@ import { tryParseAddress, tryParsePrefix } from '../address.js';
 import { parseCommunity } from '../codec/community.js';
 import { parseAsPathPattern } from '../filter/as-path-pattern.js';
 import { parseCommunityPattern } from '../filter/community-pattern.js';
-import { address, boolean, either, integer, list, object, oneOf, pattern, prefix, text, type Field } from './schema.js';
+import { address, boolean, either, integer, isObject, list, object, oneOf, pattern, prefix, text, type Field } from './schema.js';
 
 /** RFC 6793, less 0 and AS_TRANS (RFC 7607, RFC 6793 section 9). */
 export const asNumber: Field = {
@@ -36,7 +36,15 @@ const prefixMatch = object({ prefix }, { minLength: integer(0, 128), maxLength: 
 
 const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
 const u32 = integer(0, 0xffffffff);
-const range = object({}, { min: u32, max: u32 });
+const bounds = object({}, { min: u32, max: u32 });
+const range: Field = {
+  schema: bounds.schema,
+  check: (value, path, problems) => {
+    bounds.check(value, path, problems);
+    const { min, max } = (isObject(value) ? value : {}) as { readonly min?: unknown; readonly max?: unknown };
+    if (typeof min === 'number' && typeof max === 'number' && min > max) problems.push({ path, value, expected: 'min <= max' });
+  },
+};
 const origin = oneOf('igp', 'egp', 'incomplete');
 
 const match = object({}, {
