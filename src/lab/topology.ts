@@ -82,6 +82,8 @@ const DEFAULT_RANGES: AddressRanges = {
 /** Enough for a row of racks on one machine; BOUNDED so that derived /31s stay inside their ranges. */
 const MAX_TORS = 16;
 const MAX_NODES = 200;
+/** /31s in the /24 that a router numbers its links from (rack.ts). */
+const MAX_LINKS_PER_TOR = 128;
 
 /** Parses and checks; throws FileProblems, which lists everything that is wrong. */
 export const parseTopology = (file: string, source: string): Topology => readYaml(file, source, readTopology, checkWhole);
@@ -197,6 +199,10 @@ function checkReferences(topology: Topology, report: Report): void {
     if (a === b) report(`torLinks[${i}]`, JSON.stringify(a), 'expected two different routers');
     const isRepeated = topology.torLinks.slice(0, i).some((other) => other.includes(a) && other.includes(b));
     if (isRepeated) report(`torLinks[${i}]`, JSON.stringify([a, b]), 'expected each pair of routers once');
+  });
+  topology.tors.forEach(({ name }, i) => {
+    const links = [...cabled.map(([, names]) => names), ...topology.torLinks.map(([owner]) => [owner])].filter((names) => names.includes(name)).length;
+    if (links > MAX_LINKS_PER_TOR) report(`tors[${i}]`, String(links), `expected at most ${MAX_LINKS_PER_TOR} links at one router`);
   });
   const nodes = new Set(topology.nodes.map((node) => node.name));
   topology.pods.forEach((pod, i) => {
