@@ -18,6 +18,7 @@ import type { Logger } from '../log.js';
 import { topologyOf } from '../topology/speaker-config.js';
 import { BgpLoop } from './bgp-loop.js';
 import { bgpStatusOf } from './bgp-status.js';
+import { failuresFor } from './enforcement.js';
 import { IpamLoop } from './ipam-loop.js';
 import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
@@ -72,6 +73,7 @@ export class Agent {
     this.pods = new PodNetwork({
       allocator, dataplane: kernel.endpoints, policy: this.policy, log: log.child({ loop: 'pods' }),
       assign: (owner, pools) => this.ipam.assign(owner, pools),
+      concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
       nextChange: (timeout) => this.cluster.nextChange(timeout),
@@ -107,8 +109,8 @@ export class Agent {
     this.pods.restore();
     await this.writePolicy();
     if (this.isStopped) return;
-    this.options.kernel.sweep(this.pods.interfaces());
-    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onNetfilter: () => this.policy.requestSync() });
+    this.options.kernel.sweep(this.pods.owners());
+    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onNetfilter: () => this.status.changed() });
     this.routes.start();
     await this.ipam.start();
     this.bgp.start();
@@ -131,7 +133,8 @@ export class Agent {
     if (this.isReady) return undefined;
     const missing = this.cluster.missing();
     if (missing.length > 0) return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
-    return `waiting for the kernel to take policy${this.policy.problem() === undefined ? '' : ` (${this.policy.problem()})`}`;
+    const [problem] = this.policy.problems();
+    return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
   }
 
   private async awaitSync(): Promise<void> {
@@ -192,7 +195,7 @@ export class Agent {
     return {
       aspects: [
         { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
-        { type: 'PolicyReady', problems: [this.policy.problem(), ...objects].filter((problem) => problem !== undefined), wellMessage: 'The kernel holds all policy' },
+        { type: 'PolicyReady', problems: [...this.policy.problems(), ...objects], wellMessage: 'The kernel holds all policy' },
         { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
         { type: 'BGPReady', problems: [...(sessionProblem === undefined ? [] : [sessionProblem]), ...problems.map(({ resource, message }) => `${resource} ${message}`), ...bgp.problems], wellMessage: 'All sessions are established' },
       ],

@@ -1,4 +1,5 @@
 /** What the agent asks of the kernel, as interfaces: the loops are tested without one. `linux-kernel.ts` is the real one. */
+import type { Owner } from '@tortie/ipam';
 import type { IpPrefix } from 'node-bgp/address';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -21,7 +22,7 @@ export interface KernelEvents {
   readonly onRoutes: () => void;
   /** Addresses of the node changed. */
   readonly onAddresses: () => void;
-  /** Somebody else changed our chains or sets beyond what their own watch repairs. */
+  /** The kernel refuses something of ours, or does so no longer. */
   readonly onNetfilter: () => void;
 }
 
@@ -31,8 +32,8 @@ export interface NodeKernel {
   readonly routes: RouteKernel;
   /** Canonical addresses on `lo` that are not 127/8 or ::1. */
   loopbackAddresses(): ReadonlySet<string>;
-  /** Removes interfaces of ours that nobody owns. */
-  sweep(keep: ReadonlySet<string>): void;
+  /** Removes interfaces of ours that none of these owns. */
+  sweep(owners: readonly Owner[]): void;
   watch(events: KernelEvents): void;
   close(): Promise<void>;
 }

@@ -16,6 +16,7 @@ import type { Family } from 'node-bgp/address';
 import type { Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
 import { KeyedQueue } from './keyed-queue.js';
+import type { NetfilterFailure } from './policy-loop.js';
 
 /** The kernel side of one endpoint: src/dataplane/endpoint.ts. */
 export interface EndpointDataplane {
@@ -23,8 +24,8 @@ export interface EndpointDataplane {
   interfaceName(namespace: string, pod: string): string;
   /** Makes veth, addresses, routes, neighbours; doing it again changes nothing. */
   plumb(endpoint: EndpointRequest): Promise<PlumbedEndpoint>;
-  /** Removes the host side and with it the rest; no error when it is gone. */
-  unplumb(interfaceName: string): Promise<void>;
+  /** Removes the owner's host side and with it the rest; no error when it is gone, or somebody else's by now. */
+  unplumb(owner: Owner): Promise<void>;
   /** Sentences about what is not as it should be, and what is there. */
   check(endpoint: EndpointRequest): Promise<EndpointCheck>;
   /** Forgets connections of addresses that change hands. */
@@ -32,6 +33,7 @@ export interface EndpointDataplane {
 }
 
 export interface EndpointRequest {
+  readonly containerId: string;
   readonly namespace: string;
   readonly pod: string;
   /** Path of the pod's network namespace. */
@@ -68,7 +70,9 @@ export interface PodNetworkOptions {
   readonly allocator: Allocator;
   readonly assign: (owner: Owner, pools: ReadonlyMap<Family, readonly string[]>) => Promise<readonly string[]>;
   readonly dataplane: EndpointDataplane;
-  readonly policy: { take(event: PolicyEvent): void; settled(): Promise<void> };
+  readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
+  /** Those refusals of the kernel that concern one endpoint. */
+  readonly concerning: (hostInterface: string, failures: readonly NetfilterFailure[]) => readonly NetfilterFailure[];
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
   readonly pod: (namespace: string, name: string) => Pod | undefined;
   /** Resolves at the next change of the cluster copy or after so many milliseconds. */
@@ -99,9 +103,9 @@ export class PodNetwork {
     for (const { owner, addresses } of this.options.allocator.owners()) this.announce(owner.namespace, owner.pod, addresses);
   }
 
-  /** Host interfaces that belong to somebody, for the sweep of the others. */
-  interfaces(): ReadonlySet<string> {
-    return new Set(this.options.allocator.owners().map(({ owner }) => this.options.dataplane.interfaceName(owner.namespace, owner.pod)));
+  /** Everybody who lives here, for the sweep of the others. */
+  owners(): readonly Owner[] {
+    return this.options.allocator.owners().map(({ owner }) => owner);
   }
 
   /** Addresses of every local endpoint with its host interface. */
@@ -164,7 +168,7 @@ export class PodNetwork {
   private async removeOwner(owner: Owner): Promise<void> {
     const { allocator, dataplane, policy } = this.options;
     if (this.ownerOf(owner.containerId, owner.interfaceName) === undefined) return;
-    await dataplane.unplumb(dataplane.interfaceName(owner.namespace, owner.pod));
+    await dataplane.unplumb(owner);
     policy.take({ type: 'endpoint-delete', namespace: owner.namespace, name: owner.pod });
     await allocator.release(owner.containerId, owner.interfaceName);
     this.options.onChange();
@@ -206,7 +210,9 @@ export class PodNetwork {
       const error = new TryAgainError(`Cannot attach pod "${namespace}/${pod}": the kernel has not taken its policy within ${POLICY_WAIT / 1000} s`);
       setTimeout(() => reject(error), POLICY_WAIT).unref();
     });
-    await Promise.race([this.options.policy.settled(), late]);
+    const refused = await Promise.race([this.options.policy.settled(), late]);
+    const [failure] = this.options.concerning(this.options.dataplane.interfaceName(namespace, pod), refused);
+    if (failure !== undefined) throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": the kernel does not take its policy: ${failure.message}`);
     const state = this.options.endpointState(namespace, pod);
     if (state === 'pod-unknown' || state === 'namespace-unknown') throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": its policy is not known yet (${state})`);
   }

@@ -1,9 +1,9 @@
 /**
  * Policy: events into the engine, deltas into the kernel, one application at a time.
  *
- * Events that arrive in one turn of the event loop, or while the kernel is being written, go out together. A refused
- * application is repeated whole, with growing pauses, until it holds; whoever waits for an endpoint's policy is told of the
- * failure and fails closed. Nothing is written before `start`.
+ * Events that arrive in one turn of the event loop, or while the kernel is being written, go out together. What the kernel
+ * refuses, the applier repeats by itself; whoever waits for an endpoint's policy is told of what stands against it and fails
+ * closed. An applier that breaks is given the whole again, with growing pauses. Nothing is written before `start`.
  */
 import { isEmptyDelta, type PolicyEngine, type PolicyEvent, type Ruleset, type RulesetDelta } from '@tortie/policy';
 import { messageOf } from '../errors.js';
@@ -12,19 +12,28 @@ import type { Logger } from '../log.js';
 /** What the loop needs of the engine. */
 export type PolicySource = Pick<PolicyEngine, 'apply' | 'flush' | 'ruleset'>;
 
-/** The kernel side: src/dataplane/netfilter. */
+/** Something of ours that the kernel does not take; the applier goes on trying. */
+export interface NetfilterFailure {
+  /** "filter/TORTIE-FORWARD", "set tortie4-abc", ... */
+  readonly subject: string;
+  readonly message: string;
+}
+
+/** The kernel side: src/dataplane/netfilter. Repairs and repeats by itself. */
 export interface Netfilter {
   /** Makes the kernel hold exactly this, as far as it is ours. */
-  sync(ruleset: Ruleset): Promise<void>;
+  sync(ruleset: Ruleset): Promise<{ readonly failures: readonly NetfilterFailure[] }>;
   /** Applies what changed since the last sync or apply. */
-  apply(delta: RulesetDelta): Promise<void>;
+  apply(delta: RulesetDelta): Promise<{ readonly failures: readonly NetfilterFailure[] }>;
+  /** What the kernel does not take at this moment. */
+  failures(): readonly NetfilterFailure[];
 }
 
 const SHORTEST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
 
 interface Waiter {
-  readonly resolve: () => void;
+  readonly resolve: (failures: readonly NetfilterFailure[]) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -34,11 +43,11 @@ export class PolicyLoop {
   private isScheduled = false;
   private isDirty = false;
   private needsSync = true;
-  private failures = 0;
+  private attempts = 0;
   private retry: NodeJS.Timeout | undefined;
   /** Wait for events taken in so far. BOUNDED by the CNI calls under way. */
   private waiters: Waiter[] = [];
-  private lastProblem: string | undefined;
+  private breakdown: string | undefined;
 
   constructor(private readonly engine: PolicySource, private readonly netfilter: Netfilter, private readonly log: Logger, private readonly onHealth: () => void) {}
 
@@ -49,7 +58,7 @@ export class PolicyLoop {
   }
 
   /** The first write: call once the engine has heard of everything. Resolves when the kernel holds it. */
-  start(): Promise<void> {
+  start(): Promise<readonly NetfilterFailure[]> {
     this.isStarted = true;
     return this.settled();
   }
@@ -60,23 +69,17 @@ export class PolicyLoop {
     for (const waiter of this.takeWaiters()) waiter.reject(new Error('The agent is stopping'));
   }
 
-  /** Resolves when the kernel holds everything taken in before this call; rejects when it refused. */
-  settled(): Promise<void> {
+  /** Resolves when everything taken in before this call has been written, with what the kernel refused; rejects when the applier broke. */
+  settled(): Promise<readonly NetfilterFailure[]> {
     return new Promise((resolve, reject) => {
       this.waiters.push({ resolve, reject });
       this.schedule();
     });
   }
 
-  /** Why the kernel does not hold what it should; undefined when it does. */
-  problem(): string | undefined {
-    return this.lastProblem;
-  }
-
-  /** Somebody else changed what is ours beyond repair by parts. */
-  requestSync(): void {
-    this.needsSync = true;
-    this.schedule();
+  /** Why the kernel does not hold what it should, in sentences. */
+  problems(): readonly string[] {
+    return this.breakdown === undefined ? this.netfilter.failures().map((failure) => failure.message) : [this.breakdown];
   }
 
   private schedule(): void {
@@ -95,34 +98,36 @@ export class PolicyLoop {
     clearTimeout(this.retry);
     const waiters = this.takeWaiters();
     try {
-      await this.write();
-      this.failures = 0;
+      const failures = await this.write();
+      this.attempts = 0;
       this.report(undefined);
-      for (const waiter of waiters) waiter.resolve();
+      for (const waiter of waiters) waiter.resolve(failures);
     } catch (error) {
       this.needsSync = true;
       this.report(messageOf(error));
       for (const waiter of waiters) waiter.reject(error instanceof Error ? error : new Error(String(error)));
-      this.retry = setTimeout(() => this.schedule(), Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.failures++, 10)));
+      this.retry = setTimeout(() => this.schedule(), Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.attempts++, 10)));
     } finally {
       this.isRunning = false;
     }
     if (this.waiters.length > 0 || this.isDirty) this.schedule();
   }
 
-  private async write(): Promise<void> {
+  private async write(): Promise<readonly NetfilterFailure[]> {
     const delta = this.engine.flush();
     if (this.needsSync) {
-      await this.netfilter.sync(this.engine.ruleset());
+      const { failures } = await this.netfilter.sync(this.engine.ruleset());
       this.needsSync = false;
-    } else if (!isEmptyDelta(delta)) await this.netfilter.apply(delta);
+      return failures;
+    }
+    return isEmptyDelta(delta) ? this.netfilter.failures() : (await this.netfilter.apply(delta)).failures;
   }
 
-  private report(problem: string | undefined): void {
-    if (problem === this.lastProblem) return;
-    if (problem !== undefined) this.log.error({ problem }, 'The kernel refused policy; trying again');
-    else if (this.lastProblem !== undefined) this.log.info('The kernel holds all policy again');
-    this.lastProblem = problem;
+  private report(breakdown: string | undefined): void {
+    if (breakdown === this.breakdown) return;
+    if (breakdown !== undefined) this.log.error({ problem: breakdown }, 'Cannot write policy into the kernel; trying again');
+    else this.log.info('The kernel holds all policy again');
+    this.breakdown = breakdown;
     this.onHealth();
   }
 

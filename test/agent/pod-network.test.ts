@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Allocator } from '@tortie/ipam';
 import { parsePrefix } from 'node-bgp/address';
 import { PodNetwork, TryAgainError, type EndpointDataplane, type PodRequest } from '../../src/agent/pod-network.js';
+import type { NetfilterFailure } from '../../src/agent/policy-loop.js';
 import type { Pod } from '../../src/api/core.js';
 import { createLogger } from '../../src/log.js';
 
@@ -17,6 +18,7 @@ describe('agent/pod-network', () => {
   let trace: string[];
   let faults: Set<string>;
   let pods: Map<string, Pod>;
+  let failures: readonly NetfilterFailure[];
   let network: PodNetwork;
 
   const act = async (what: string): Promise<void> => {
@@ -30,7 +32,7 @@ describe('agent/pod-network', () => {
       await act(`plumb ${pod} ${netns}`);
       return endpoint(`tort-shop-${pod}`);
     },
-    unplumb: (name) => act(`unplumb ${name}`),
+    unplumb: ({ namespace, pod }) => act(`unplumb tort-${namespace}-${pod}`),
     check: async ({ pod }) => ({ problems: faults.has('check') ? ['route is missing'] : [], endpoint: endpoint(`tort-shop-${pod}`) }),
     forgetConnections: (addresses) => act(`forget ${addresses.join()}`),
   };
@@ -41,11 +43,13 @@ describe('agent/pod-network', () => {
     await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/29'), pool: 'v4' });
     trace = [];
     faults = new Set();
+    failures = [];
     pods = new Map([['shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }]]);
     network = new PodNetwork({
       allocator, dataplane, log: createLogger('test', { level: 'silent' }),
       assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
-      policy: { take: (event) => void trace.push(event.type), settled: () => act('settled') },
+      policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
+      concerning: (_, all) => all,
       endpointState: () => 'ready',
       pod: (namespace, name) => pods.get(`${namespace}/${name}`),
       nextChange: (timeout) => new Promise((resolve) => setTimeout(resolve, Math.min(timeout, 10))),
@@ -76,6 +80,14 @@ describe('agent/pod-network', () => {
       expect(allocator.owners()).to.deep.equal([]);
       expect(trace.slice(-2)).to.deep.equal(['unplumb tort-shop-web', 'endpoint-delete']);
     });
+
+  it('fails closed, with the kernel\'s words, when its policy is not taken', async () => {
+    failures = [{ subject: 'filter/TORTIE-TO-tort-shop-web', message: 'No chain/target/match by that name' }];
+    const error = await network.add(request('c1')).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(TryAgainError);
+    expect(String(error)).to.include('the kernel does not take its policy: No chain/target/match by that name');
+    expect(allocator.owners()).to.deep.equal([]);
+  });
 
   it('keeps the address when the undoing fails too, until DEL', async () => {
     faults = new Set(['plumb', 'unplumb']);
@@ -144,6 +156,6 @@ describe('agent/pod-network', () => {
     trace = [];
     network.restore();
     expect(trace).to.deep.equal(['endpoint-upsert']);
-    expect([...network.interfaces()]).to.deep.equal(['tort-shop-web']);
+    expect(network.owners().map(({ pod }) => pod)).to.deep.equal(['web']);
   });
 });

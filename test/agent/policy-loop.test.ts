@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Ruleset, RulesetDelta } from '@tortie/policy';
-import { PolicyLoop, type Netfilter, type PolicySource } from '../../src/agent/policy-loop.js';
+import { PolicyLoop, type NetfilterFailure, type PolicySource } from '../../src/agent/policy-loop.js';
 import { createLogger } from '../../src/log.js';
 
 /** An engine that only counts: each event is a chain of its own in the next delta. */
@@ -23,7 +23,18 @@ function countingEngine(): PolicySource {
 describe('agent/policy-loop', () => {
   const event = (name: string) => ({ type: 'delete' as const, kind: 'Pod' as const, name });
 
-  function start(netfilter: Netfilter): { loop: PolicyLoop } {
+  interface Kernel {
+    readonly sync: (ruleset: Ruleset) => Promise<void>;
+    readonly apply: (delta: RulesetDelta) => Promise<void>;
+    readonly failures?: readonly NetfilterFailure[];
+  }
+
+  function start({ sync, apply, failures = [] }: Kernel): { loop: PolicyLoop } {
+    const netfilter = {
+      sync: async (ruleset: Ruleset) => sync(ruleset).then(() => ({ failures })),
+      apply: async (delta: RulesetDelta) => apply(delta).then(() => ({ failures })),
+      failures: () => failures,
+    };
     return { loop: new PolicyLoop(countingEngine(), netfilter, createLogger('test', { level: 'silent' }), () => {}) };
   }
 
@@ -85,7 +96,16 @@ describe('agent/policy-loop', () => {
     loop.stop();
   });
 
-  it('tells waiters of a refusal, then repeats the whole until it holds', async () => {
+  it('hands waiters what the kernel refused', async () => {
+    const failures = [{ subject: 'filter/TORTIE-PI-x', message: 'Unknown protocol' }];
+    const { loop } = start({ sync: async () => {}, apply: async () => {}, failures });
+    expect(await loop.start()).to.deep.equal(failures);
+    expect(await loop.settled()).to.deep.equal(failures);
+    expect(loop.problems()).to.deep.equal(['Unknown protocol']);
+    loop.stop();
+  });
+
+  it('tells waiters of a breakdown, then repeats the whole until it holds', async () => {
     let refusals = 2;
     let syncs = 0;
     const { loop } = start({
@@ -96,9 +116,9 @@ describe('agent/policy-loop', () => {
       apply: async () => {},
     });
     expect(String(await loop.start().catch((error: unknown) => error))).to.include('line 7 failed');
-    expect(loop.problem()).to.equal('iptables-restore: line 7 failed');
-    for (let i = 0; i < 200 && loop.problem() !== undefined; i++) await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(loop.problem()).to.equal(undefined);
+    expect(loop.problems()).to.deep.equal(['iptables-restore: line 7 failed']);
+    for (let i = 0; i < 200 && loop.problems().length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(loop.problems()).to.deep.equal([]);
     expect(syncs).to.equal(3);
     loop.stop();
   });

@@ -1,0 +1,131 @@
+/**
+ * The real kernel behind the agent's loops: netlink for interfaces and routes, netfilter for policy, in the network namespace the
+ * process runs in.
+ */
+import type { Owner } from '@tortie/ipam';
+import { formatAddress, hostPrefix, parseAddress } from 'node-bgp/address';
+import { hostInterfaceName, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
+import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
+import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
+import type { Backend } from '../dataplane/netfilter/status.js';
+import { flushConnections } from '../dataplane/netlink/conntrack.js';
+import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
+import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
+import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
+import { PROTOCOL_TORTIE } from '../dataplane/netlink/route.js';
+import { OwnRouteTable } from '../dataplane/own-routes.js';
+import { enableForwarding } from '../dataplane/sysctl.js';
+import type { Logger } from '../log.js';
+import type { KernelEvents, NodeKernel } from './kernel.js';
+import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
+
+const LOOPBACK_INDEX = 1;
+const HOST_SCOPE = 254;
+
+export interface LinuxKernelOptions {
+  readonly iptables: 'auto' | Backend;
+  readonly log: Logger;
+}
+
+/** Opens sockets and finds programs; changes nothing but the forwarding switches. @throws NetfilterSetupError, SystemError */
+export async function openLinuxKernel({ iptables, log }: LinuxKernelOptions): Promise<NodeKernel> {
+  enableForwarding({ ipv4: true, ipv6: true });
+  let onNetfilter = (): void => {};
+  const netfilter = await createNetfilter({
+    families: [4, 6],
+    backend: iptables,
+    onDrift: ({ family, findings }) => log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
+    onFailures: (failures) => {
+      for (const { family, subject, message } of failures) log.error({ family, subject }, message);
+      onNetfilter();
+    },
+  });
+  for (const [family, { backend, reason }] of netfilter.status().backends) log.info({ family, backend, reason }, 'Writing policy with iptables');
+  return new LinuxKernel(netfilter, log, (listener) => (onNetfilter = listener));
+}
+
+class LinuxKernel implements NodeKernel {
+  private readonly socket = new NetlinkSocket();
+  private readonly conntrack = new NetlinkSocket({ family: 'netfilter' });
+  private readonly plumbing: EndpointPlumbing;
+  private readonly ownRoutes = new OwnRouteTable(this.socket);
+  private kernelWatch: KernelWatch | undefined;
+  readonly endpoints: EndpointDataplane;
+  readonly netfilter: NodeKernel['netfilter'];
+  readonly routes: NodeKernel['routes'];
+
+  constructor(private readonly tables: Netfilter, private readonly log: Logger, private readonly onNetfilter: (listener: () => void) => void) {
+    this.plumbing = new EndpointPlumbing((error) => log.warn({ err: error }, 'Cannot delete interfaces of removed pods; trying again'));
+    this.endpoints = {
+      interfaceName: (namespace, pod) => hostInterfaceName(namespace, pod),
+      plumb: async (request) => describe(this.plumbing.add(specOf(request))),
+      unplumb: async (owner) => void this.plumbing.remove({ ...ownerOf(owner), hostInterface: hostInterfaceName(owner.namespace, owner.pod) }),
+      check: async (request) => this.check(request),
+      forgetConnections: async (addresses) => void flushConnections(this.conntrack, addresses.map(parseAddress)),
+    };
+    this.netfilter = {
+      sync: (ruleset) => tables.sync(ruleset),
+      apply: (delta) => tables.apply(delta),
+      failures: () => tables.status().failures,
+    };
+    this.routes = {
+      level: ({ blocks, pods }) => this.ownRoutes.level([
+        ...blocks.map((prefix) => ({ type: 'blackhole' as const, prefix })),
+        ...pods.map(({ address, hostInterface }) => ({ type: 'pod' as const, prefix: hostPrefix(parseAddress(address)), hostInterface })),
+      ]),
+    };
+  }
+
+  loopbackAddresses(): ReadonlySet<string> {
+    const addresses = listInterfaceAddresses(this.socket, { interfaceIndex: LOOPBACK_INDEX });
+    return new Set(addresses.filter(({ address, scope }) => scope !== HOST_SCOPE && formatAddress(address) !== '::1').map(({ address }) => formatAddress(address)));
+  }
+
+  sweep(owners: readonly Owner[]): void {
+    const kept = new Set(owners.map((owner) => ownerKey(ownerOf(owner))));
+    for (const { hostInterface, owner } of this.plumbing.list()) {
+      if (kept.has(owner)) continue;
+      const slash = owner.lastIndexOf('/');
+      this.plumbing.remove({ hostInterface, containerId: owner.slice(0, slash), podInterface: owner.slice(slash + 1) });
+      this.log.info({ interface: hostInterface, owner }, 'Removed an interface that nobody owns any more');
+    }
+  }
+
+  watch({ onRoutes, onAddresses, onNetfilter }: KernelEvents): void {
+    this.onNetfilter(onNetfilter);
+    const onEvent = (event: KernelEvent): void => {
+      if (event.type === 'resync' || (event.type === 'route' && event.route.protocol === PROTOCOL_TORTIE) || event.type === 'link') onRoutes();
+      if (event.type === 'resync' || (event.type === 'address' && event.address.interfaceIndex === LOOPBACK_INDEX)) onAddresses();
+    };
+    this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent);
+  }
+
+  async close(): Promise<void> {
+    this.kernelWatch?.close();
+    await this.tables.stop();
+    await this.plumbing.close();
+    this.socket.close();
+    this.conntrack.close();
+  }
+
+  private check(request: EndpointRequest): { problems: readonly string[]; endpoint: PlumbedEndpoint | undefined } {
+    const spec = specOf(request);
+    const problems = this.plumbing.check(spec);
+    // With nothing wrong, `add` finds exactly this connection and leaves it alone.
+    return problems.length > 0 ? { problems, endpoint: undefined } : { problems, endpoint: describe(this.plumbing.add(spec)) };
+  }
+}
+
+const ownerOf = (owner: Owner): EndpointOwner => ({ containerId: owner.containerId, podInterface: owner.interfaceName });
+
+function specOf({ containerId, interfaceName, namespace, pod, netns, addresses, mtu }: EndpointRequest): EndpointSpec {
+  return {
+    containerId, podInterface: interfaceName, netns,
+    hostInterface: hostInterfaceName(namespace, pod),
+    addresses: addresses.map(parseAddress),
+    label: `${namespace}/${pod}`,
+    ...(mtu === undefined ? {} : { mtu }),
+  };
+}
+
+const describe = ({ host, pod }: Endpoint): PlumbedEndpoint => ({ hostInterface: host.name, hostMac: host.mac, podMac: pod.mac, mtu: pod.mtu });
