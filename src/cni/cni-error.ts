@@ -1,6 +1,7 @@
 /**
  * CNI errors: the specification's codes (SPEC.md, section "Error"), and the JSON object that a plugin prints for one.
- * Codes from 100 on are the plugin's own; Tortie uses none, so that every runtime knows what to do.
+ * Codes from 100 on are the plugin's own: 100 says that CHECK found something missing, 999 (as in the specification's own
+ * library) that Tortie itself is at fault.
  */
 import type { CniVersion } from './version.js';
 
@@ -17,6 +18,8 @@ export const CNI_ERROR_CODES = {
   notAvailable: 50,
   /** STATUS: cannot serve ADD, and running containers may have limited connectivity. */
   limitedConnectivity: 51,
+  checkFailed: 100,
+  internal: 999,
 } as const;
 
 export type CniErrorReason = keyof typeof CNI_ERROR_CODES;

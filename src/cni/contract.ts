@@ -2,8 +2,8 @@
  * What the CNI server asks of the agent: one method per command, with a request that has been decoded and validated.
  *
  * Calls run concurrently, also for the same container; the implementation serializes what it must. A handler throws CniError
- * for what the runtime should hear with a code of its own; anything else thrown is reported as an I/O failure (code 5), with
- * its message, and handed to the server's `onFault`.
+ * for what the runtime should hear; anything else thrown is our own fault: it is reported with its message and code 999, and
+ * handed to the server's `onFault`.
  */
 import type { CniResult } from './result.js';
 import type { CniVersion } from './version.js';

@@ -1,0 +1,148 @@
+/*
+ * /opt/cni/bin/tortie: the CNI plugin. It carries one call to the node's agent and its answer back, and knows as little as
+ * possible: the agent decodes, validates, works and words the answer (src/cni/exchange.ts). C because an interpreter's start
+ * alone would cost ten times a pod's whole set-up.
+ *
+ * In:   environment CNI_*, the network configuration on standard input (at most 1 MiB); its key "socket" names the agent's
+ *       unix socket (default /run/tortie/agent.sock), because several nodes may share a machine.
+ * Out:  the answer on standard output; exit 0 for HTTP 200, else 1 with a CNI error object. VERSION needs no agent.
+ * Wait: at most 120 s for the agent, whose own waits are shorter. Nothing is retried: the runtime does that.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MAX_INPUT (1024 * 1024)
+#define MAX_ANSWER (4 * 1024 * 1024)
+#define WAIT_SECONDS 120
+#define DEFAULT_SOCKET "/run/tortie/agent.sock"
+
+extern char **environ;
+static char version[16] = "1.1.0";
+
+static void print_escaped(const char *text) {
+  for (; *text; text++) {
+    unsigned char c = *text;
+    if (c == '"' || c == '\\') printf("\\%c", c);
+    else if (c < 0x20) printf("\\u%04x", c);
+    else putchar(c);
+  }
+}
+
+/* Codes of the CNI specification: 4 environment, 5 I/O, 6 decoding, 11 try again later, 50 not available. */
+static int fail(int code, const char *what, const char *subject, const char *why) {
+  printf("{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":\"", version, code);
+  print_escaped(what);
+  if (subject) printf(" \\\""), print_escaped(subject), printf("\\\"");
+  printf(": "), print_escaped(why), puts("\"}");
+  return 1;
+}
+
+/* Copies the text value of a key of the outermost object; 0 if it has none, -1 if it does not fit. Escapes are kept as they are. */
+static int find_text(const char *json, const char *key, char *out, size_t size) {
+  int depth = 0, is_key = 0, is_wanted = 0;
+  for (const char *p = json; *p; p++) {
+    if (*p == '{' || *p == '[') is_key = ++depth == 1 && *p == '{';
+    else if (*p == '}' || *p == ']') depth--;
+    else if (*p == ',' && depth == 1) is_key = 1, is_wanted = 0;
+    else if (*p == ':' && depth == 1) is_key = 0;
+    else if (*p == '"') {
+      const char *start = ++p;
+      while (*p && *p != '"') p += *p == '\\' && p[1] ? 2 : 1;
+      if (!*p) return 0;
+      size_t length = p - start;
+      if (depth == 1 && is_key) is_wanted = length == strlen(key) && !memcmp(start, key, length);
+      else if (depth == 1 && is_wanted) {
+        if (length >= size) return -1;
+        memcpy(out, start, length), out[length] = 0;
+        return 1;
+      }
+    }
+  }
+  return 0;
+}
+
+/* Reads until the end or the limit; the number of bytes, or -1. The buffer gets a closing NUL. */
+static ssize_t read_all(int fd, char *buffer, size_t limit) {
+  size_t got = 0;
+  while (got < limit) {
+    ssize_t n = read(fd, buffer + got, limit - got);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    if (n == 0) break;
+    got += n;
+  }
+  buffer[got] = 0;
+  return got;
+}
+
+static int write_all(int fd, const char *bytes, size_t length) {
+  for (size_t done = 0; done < length;) {
+    ssize_t n = send(fd, bytes + done, length - done, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return -1;
+    done += n;
+  }
+  return 0;
+}
+
+static int send_call(int fd, const char *input, size_t length) {
+  size_t size = 1;
+  for (char **e = environ; *e; e++) if (!strncmp(*e, "CNI_", 4)) size += strlen(*e) + 1;
+  char *request = malloc(256 + size + length);
+  if (!request) return -1;
+  char *p = request + sprintf(request, "POST /v1/cni HTTP/1.1\r\nHost: tortie\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", size + length);
+  for (char **e = environ; *e; e++) if (!strncmp(*e, "CNI_", 4)) p = stpcpy(p, *e) + 1;
+  *p++ = 0;
+  memcpy(p, input, length);
+  return write_all(fd, request, p + length - request);
+}
+
+int main(void) {
+  const char *command = getenv("CNI_COMMAND");
+  char *input = malloc(MAX_INPUT + 2), *answer = malloc(MAX_ANSWER + 1), path[sizeof ((struct sockaddr_un *) 0)->sun_path] = DEFAULT_SOCKET;
+  if (!input || !answer) return fail(5, "Cannot run the CNI plugin", NULL, strerror(ENOMEM));
+  if (!command) {
+    fputs("tortie: the CNI plugin of Tortie, versions 0.3.0 to 1.1.0; a container runtime runs it, see https://cni.dev\n", stderr);
+    return fail(4, "Cannot use the environment", NULL, "CNI_COMMAND is missing: expected one of ADD, DEL, CHECK, STATUS, GC, VERSION");
+  }
+  ssize_t length = read_all(0, input, MAX_INPUT + 1);
+  if (length < 0) return fail(5, "Cannot read the network configuration", NULL, strerror(errno));
+  if (length > MAX_INPUT) return fail(6, "Cannot read the network configuration", NULL, "it has more than 1048576 bytes");
+  char asked[sizeof version];
+  if (find_text(input, "cniVersion", asked, sizeof asked) == 1 && strspn(asked, "0123456789.") == strlen(asked)) strcpy(version, asked);
+  if (!strcmp(command, "VERSION")) {
+    printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n", version);
+    return 0;
+  }
+  if (find_text(input, "socket", path, sizeof path) < 0) return fail(7, "Cannot use the network configuration", "socket", "expected a path of at most 107 bytes");
+
+  int is_status = !strcmp(command, "STATUS");
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  struct timeval wait = { .tv_sec = WAIT_SECONDS };
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail(5, "Cannot open a socket", NULL, strerror(errno));
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+  if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
+    char why[256];
+    snprintf(why, sizeof why, "%s; is \"tortie agent\" running on this node, with that socket?", strerror(errno));
+    return fail(is_status ? 50 : errno == EACCES || errno == EPERM ? 5 : 11, "Cannot reach the Tortie agent at", path, why);
+  }
+  /* A refusal may come before all is sent: what the agent says counts more than that it stopped listening. */
+  if (send_call(fd, input, length) < 0 && errno != EPIPE && errno != ECONNRESET) return fail(11, "Cannot send the call to the Tortie agent at", path, strerror(errno));
+  ssize_t got = read_all(fd, answer, MAX_ANSWER);
+  if (got < 0) return fail(11, "Cannot hear the Tortie agent at", path, errno == EAGAIN ? "it gave no answer in 120 s" : strerror(errno));
+  int status = 0;
+  char *body = strstr(answer, "\r\n\r\n"), *header = strcasestr(answer, "\r\ncontent-length:");
+  if (sscanf(answer, "HTTP/1.1 %d", &status) != 1 || !body || !header || header > body || answer + got - (body + 4) != strtol(header + 17, NULL, 10))
+    return fail(11, "Cannot hear the Tortie agent at", path, got == 0 ? "it ended the connection without an answer; it may have been restarted" : "its answer is cut short");
+  if (status != 200 && status != 422) return fail(5, "Cannot use the answer at", path, "whoever has that socket is not the Tortie agent");
+  return fputs(body + 4, stdout) < 0 || fflush(stdout) ? 1 : status == 200 ? 0 : 1;
+}
