@@ -6,8 +6,8 @@
  * Exit codes: 0 done; 1 the answer is no, or the work failed; 2 the command line is wrong.
  */
 import { Command, CommanderError } from 'commander';
-import { readFileSync } from 'node:fs';
 import { UserError } from './errors.js';
+import { VERSION } from './version.js';
 
 interface Area {
   readonly name: string;
@@ -26,7 +26,7 @@ const areas: readonly Area[] = [
 async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('tortie')
     .description('A BGP-routed underlay network for Kubernetes')
-    .version(version(), '-V, --version')
+    .version(VERSION, '-V, --version')
     .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(add --help for usage)');
@@ -40,11 +40,6 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
-}
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;

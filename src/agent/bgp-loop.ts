@@ -5,6 +5,7 @@
  * its own copy on disk, so an agent that is down costs nothing; a bgpd that restarts is noticed by the poll and told again.
  */
 import type { SpeakerConfig } from 'node-bgp/config';
+import type { SpeakerSummary } from 'node-bgp/speaker/view';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Topology, TopologyProblem } from '../topology/speaker-config.js';
@@ -35,7 +36,7 @@ export class BgpLoop {
   private problems: readonly TopologyProblem[] = [];
   private reported = '';
   private sessionProblem: string | undefined;
-  private lastStatus: unknown;
+  private lastSummary: SpeakerSummary | undefined;
 
   constructor(private readonly options: BgpLoopOptions) {}
 
@@ -57,8 +58,8 @@ export class BgpLoop {
   }
 
   /** Resources that could not be used, and why bgpd does not hold the state it should. */
-  status(): { readonly problems: readonly TopologyProblem[]; readonly sessionProblem: string | undefined; readonly summary: unknown } {
-    return { problems: this.problems, sessionProblem: this.sessionProblem, summary: this.lastStatus };
+  status(): { readonly problems: readonly TopologyProblem[]; readonly sessionProblem: string | undefined; readonly summary: SpeakerSummary | undefined } {
+    return { problems: this.problems, sessionProblem: this.sessionProblem, summary: this.lastSummary };
   }
 
   private wake(delay: number): void {
@@ -106,8 +107,9 @@ export class BgpLoop {
   /** A bgpd that answers with another state than the one it accepted has been restarted on an older file. */
   private async readStatus(): Promise<void> {
     try {
-      const { body } = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/summary', undefined, 3_000);
-      this.lastStatus = body;
+      const { status, body } = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/summary', undefined, 3_000);
+      if (status !== 200) throw new Error(`bgpd answered a question for its summary with ${status}`);
+      this.lastSummary = body as SpeakerSummary;
       const held = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/config', undefined, 3_000);
       if (this.accepted !== undefined && !holdsPrefixes(held.body, this.accepted)) {
         this.accepted = undefined;
@@ -115,7 +117,7 @@ export class BgpLoop {
       }
       this.options.onHealth();
     } catch (error) {
-      this.lastStatus = undefined;
+      this.lastSummary = undefined;
       this.accepted = undefined;
       this.setProblem(messageOf(error));
       this.changed();

@@ -10,7 +10,7 @@ interface AgentFlags {
   readonly namespace: string;
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
-  readonly iptables: 'auto' | 'legacy' | 'nft';
+  readonly iptables: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
