@@ -106,7 +106,8 @@ function checkList(schema: Schema, value: readonly Json[], path: string, options
     problems.push({ type: 'FieldValueTooMany', field: path, message: `Too many: ${value.length}: must have at most ${schema.maxItems} items` });
   if (schema.minItems !== undefined && value.length < schema.minItems)
     problems.push(invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
-  checkUnique(schema, value, path, problems);
+  // A dual-stack Node has two addresses of type InternalIP: built-in lists are maps for merging, not for validation.
+  if (options.requiredFields) checkUnique(schema, value, path, problems);
   const items = schema.items;
   if (items !== undefined) value.forEach((item, index) => check(items, item, `${path}[${index}]`, options, problems));
 }
