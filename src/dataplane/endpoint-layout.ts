@@ -63,12 +63,19 @@ export function writeHostSysctls(name: string, addresses: readonly IpAddress[]):
   }
 }
 
-/** The host side once it exists and its parameters are set: up, with the gateway's address and the pod's routes. */
+/**
+ * The host side once it exists and its parameters are set: up, with the gateway's address and the pod's routes. An older route
+ * of ours to the address goes first (ESRCH if there is none); one of somebody else's makes the addition fail (EEXIST).
+ */
 export function writeHostSide(batch: NetlinkBatch, index: number, addresses: readonly IpAddress[]): void {
   const hasIpv6 = addresses.some((address) => address.family === 6);
   writeLinkSettings(batch, { index }, { ...HOST_LINK_SETTINGS, ...(hasIpv6 ? { ipv6AddressGeneration: 'none' } : {}) });
   if (hasIpv6) writeInterfaceAddress(batch, { interfaceIndex: index, address: GATEWAY_IPV6, prefixLength: 64 });
-  for (const address of addresses) writeRouteChange(batch, { type: 'replace', route: podRoute(address, index) });
+  for (const address of addresses) {
+    const route = podRoute(address, index);
+    writeRouteChange(batch, { type: 'delete', route: { ...route, nextHops: [] } });
+    writeRouteChange(batch, { type: 'add', route });
+  }
 }
 
 /** `10.65.0.7 dev tort3f... scope link proto tortie`. */
@@ -94,7 +101,7 @@ export function writePodSide(batch: NetlinkBatch, index: number, addresses: read
   }
   for (const { prefix, via } of podSideRoutes(addresses)) {
     const route = { prefix, protocol: PROTOCOL_BOOT, nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }) }] };
-    writeRouteChange(batch, { type: 'replace', route });
+    writeRouteChange(batch, { type: 'add', route });
   }
 }
 

@@ -183,7 +183,7 @@ export class EndpointPlumbing {
       pod.socket.request(pod.socket.batch);
       this.socket.batch.clear();
       writeHostSide(this.socket.batch, host.index, spec.addresses);
-      this.socket.request(this.socket.batch);
+      tolerate(this.socket, 'ESRCH');
       return endpointOf(spec, host, expectLink(pod.socket, spec.podInterface));
     } catch (error) {
       this.abandon(spec.hostInterface);

@@ -1,68 +1,89 @@
 /**
- * The node's own routes (protocol `tortie`, 171): a host route to each local pod, a blackhole for each own block.
+ * The routes that this node has for itself, protocol `tortie` (171): one per local pod address, and a blackhole per own
+ * block, so that a packet to an address nobody has does not leave by the default route and come back.
  *
- * Desired -> observed -> difference -> applied, every time from what the kernel says. Routes of other protocols are never changed:
- * where one stands in the way, ours is refused and the refusal says so.
+ * Level-triggered: the caller states the whole set; observe, diff, apply. Only routes of our protocol in the main table are
+ * ever removed. A route of somebody else with the same prefix and metric stays and becomes a sentence in the answer.
+ * Learned routes (protocol 172) are the BGP daemon's.
  */
-import { formatPrefix, type IpPrefix } from 'node-bgp/address';
-import { podRoute } from './endpoint-layout.js';
+import { bitsOf, formatAddress, formatPrefix, type IpPrefix } from 'node-bgp/address';
 import { listLinks } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
-import { applyRouteChanges, listRoutes, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteRequest } from './netlink/route.js';
+import { applyRouteChanges, IPV6_DEFAULT_METRIC, listRoutes, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteFailure, type RouteRequest } from './netlink/route.js';
 
 export type OwnRoute =
-  | { readonly type: 'blackhole'; readonly prefix: IpPrefix }
-  | { readonly type: 'pod'; readonly prefix: IpPrefix; readonly hostInterface: string };
+  | { readonly type: 'pod'; readonly prefix: IpPrefix; readonly hostInterface: string }
+  /** Never for a block of one address: that would be its pod's own route. */
+  | { readonly type: 'blackhole'; readonly prefix: IpPrefix };
 
 export class OwnRouteTable {
+  /** @param socket of family 'route', in the node's namespace; also used by others, between calls. */
   constructor(private readonly socket: NetlinkSocket) {}
 
   /**
-   * Makes our routes exactly these. A pod whose interface is not there has no route: whoever makes the interface makes it too.
-   * Returns a sentence for each route that the kernel refused.
+   * Makes the kernel's routes of our protocol exactly these; returns a sentence for each that it refused. A pod whose
+   * interface does not exist has no route, and that is no refusal: it is being connected or disconnected.
    */
-  level(desired: readonly OwnRoute[]): readonly string[] {
-    const indexOf = new Map(listLinks(this.socket, { kind: 'veth' }).filter((link) => link.isUp).map((link) => [link.name, link.index]));
-    const wanted = new Map<string, RouteRequest>();
-    for (const route of desired) {
-      const request = route.type === 'blackhole' ? blackholeRoute(route.prefix) : podRouteOf(route, indexOf);
-      if (request !== undefined) wanted.set(formatPrefix(route.prefix), request);
-    }
-    const changes = changesBetween(listRoutes(this.socket, { protocol: PROTOCOL_TORTIE }), wanted);
-    return applyRouteChanges(this.socket, changes).filter(({ change, error }) => !isGoneAlready(change, error.code)).map(({ change, error }) =>
-      `Cannot ${change.type} route ${formatPrefix(change.route.prefix)}: ${error.code === 'EEXIST' ? 'a route that is not ours stands there' : error.message}`);
+  level(routes: readonly OwnRoute[]): readonly string[] {
+    const changes = diffRoutes(this.resolve(routes), listRoutes(this.socket, { protocol: PROTOCOL_TORTIE }));
+    // ENODEV, ESRCH: interface and route went between the look and the deed.
+    const refused = applyRouteChanges(this.socket, changes).filter(({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH');
+    return refused.length === 0 ? [] : this.explain(refused);
+  }
+
+  /** Interface names to indexes. */
+  private resolve(routes: readonly OwnRoute[]): readonly RouteRequest[] {
+    const indexes = new Map(listLinks(this.socket, { kind: 'veth' }).map((link) => [link.name, link.index]));
+    return routes.flatMap((route): RouteRequest[] => {
+      const base = { prefix: route.prefix, protocol: PROTOCOL_TORTIE };
+      if (route.type === 'blackhole') return route.prefix.length === bitsOf(route.prefix.family) ? [] : [{ ...base, type: 'blackhole', nextHops: [] }];
+      const interfaceIndex = indexes.get(route.hostInterface);
+      return interfaceIndex === undefined ? [] : [{ ...base, type: 'unicast', nextHops: [{ interfaceIndex }] }];
+    });
+  }
+
+  /** Who is in the way, where somebody is. */
+  private explain(refused: readonly RouteFailure[]): readonly string[] {
+    const isTaken = refused.some(({ error }) => error.code === 'EEXIST');
+    const present = new Map(isTaken ? listRoutes(this.socket).map((route) => [keyOf(route), route]) : []);
+    return refused.map(({ error, change }) => {
+      const other = error.code === 'EEXIST' ? present.get(keyOf(change.route)) : undefined;
+      return other === undefined ? error.message : `${error.message}; somebody has the route "${describe(other)}"`;
+    });
   }
 }
 
-/** Ours that nobody wants, or that lead elsewhere, go first: the new one takes the same place. */
-export function changesBetween(observed: readonly Route[], wanted: ReadonlyMap<string, RouteRequest>): readonly RouteChange[] {
-  const deletions: RouteChange[] = [];
-  const right = new Set<string>();
+/**
+ * Changes that turn the observed routes into the desired ones. A route that changes is deleted and added, not replaced:
+ * the kernel replaces the first route of that prefix, which might be somebody else's.
+ */
+export function diffRoutes(desired: readonly RouteRequest[], observed: readonly Route[]): readonly RouteChange[] {
+  const missing = new Map(desired.map((route) => [keyOf(route), route]));
+  const changes: RouteChange[] = [];
   for (const route of observed) {
-    const key = formatPrefix(route.prefix);
-    const request = wanted.get(key);
-    if (request !== undefined && !right.has(key) && isSame(route, request)) right.add(key);
-    else deletions.push({ type: 'delete', route });
+    const key = keyOf(route);
+    const wanted = missing.get(key);
+    if (wanted !== undefined && isAsWanted(route, wanted)) missing.delete(key);
+    else changes.push({ type: 'delete', route });
   }
-  const additions = [...wanted].filter(([key]) => !right.has(key)).map(([, route]): RouteChange => ({ type: 'add', route }));
-  return [...deletions, ...additions];
+  for (const route of missing.values()) changes.push({ type: 'add', route });
+  return changes;
 }
 
-const blackholeRoute = (prefix: IpPrefix): RouteRequest => ({ prefix, protocol: PROTOCOL_TORTIE, type: 'blackhole', nextHops: [] });
-
-function podRouteOf({ prefix, hostInterface }: { readonly prefix: IpPrefix; readonly hostInterface: string }, indexOf: ReadonlyMap<string, number>): RouteRequest | undefined {
-  const index = indexOf.get(hostInterface);
-  return index === undefined ? undefined : podRoute(prefix, index);
+/** What makes two routes the same place in a table. */
+function keyOf(route: RouteRequest): string {
+  const metric = route.metric ?? (route.prefix.family === 6 ? IPV6_DEFAULT_METRIC : 0);
+  return `${formatPrefix(route.prefix)} ${metric}`;
 }
 
-/** IPv6 shows a blackhole with the loopback as its next hop. */
-function isSame(route: Route, request: RouteRequest): boolean {
-  const type = request.type ?? 'unicast';
-  if (route.type !== type) return false;
-  if (type === 'blackhole') return true;
-  return route.nextHops.length === 1 && route.nextHops[0]?.interfaceIndex === request.nextHops[0]?.interfaceIndex && route.nextHops[0]?.via === undefined;
+function isAsWanted(route: Route, wanted: RouteRequest): boolean {
+  const [hop] = route.nextHops;
+  const [wantedHop] = wanted.nextHops;
+  return route.type === (wanted.type ?? 'unicast') && route.nextHops.length === wanted.nextHops.length
+    && hop?.via === undefined && hop?.interfaceIndex === wantedHop?.interfaceIndex;
 }
 
-/** A link that goes takes its routes along. */
-const isGoneAlready = (change: RouteChange, code: string): boolean =>
-  (change.type === 'delete' && code === 'ESRCH') || (change.type !== 'delete' && (code === 'ENODEV' || code === 'ENETDOWN'));
+function describe(route: Route): string {
+  const hops = route.nextHops.map((hop) => `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`);
+  return `${route.type === 'unicast' ? '' : `${route.type} `}${formatPrefix(route.prefix)}${hops.join(' nexthop')} proto ${route.protocol}`;
+}

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseAddress } from 'node-bgp/address';
+import { formatAddress, parseAddress } from 'node-bgp/address';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
 import { EndpointError, EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoint-plumbing.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
@@ -192,6 +192,18 @@ describe('endpoint plumbing', () => {
     namespaces.remove(spec.netns);
     await until('the kernel to dismantle the namespace', () => !ip(node, '-br', 'link').includes(spec.hostInterface));
     expect(plumbing.remove(spec)).to.equal(false);
+  });
+
+  it('takes an address over from a stale route of ours, never from a foreign one', () => {
+    const [stale, foreign] = [specOf(), specOf()];
+    const [ours = '', theirs = ''] = [stale, foreign].map((spec) => String(spec.addresses[0] && formatAddress(spec.addresses[0])));
+    ip(node, 'route', 'add', 'blackhole', ours, 'proto', '171');
+    ip(node, 'route', 'add', 'blackhole', theirs, 'proto', 'static');
+    add(stale);
+    expect(check(stale)).to.deep.equal([]);
+    expect(() => add(foreign)).to.throw(EndpointError, `Cannot add route ${theirs}/32: file already exists`);
+    expect(ip(node, 'route', 'show', theirs)).to.match(/^blackhole .* proto static/);
+    expect(ip(node, '-br', 'link')).not.to.include(foreign.hostInterface);
   });
 
   it('leaves nothing behind when the kernel refuses a step', () => {

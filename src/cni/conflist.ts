@@ -1,0 +1,122 @@
+/**
+ * The network configuration list that makes a runtime call Tortie, and its installation together with the plugin: what the
+ * agent does to a node at start. `10-tortie.conflist` sorts before other networks' files; runtimes take the first.
+ *
+ * Every file appears whole or not at all (written aside, fsynced, renamed), the plugin before the list that names it, and
+ * what is already as wanted is left alone: runtimes reload at every change.
+ */
+import { execFile } from 'node:child_process';
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
+
+export const CONFLIST_NAME = '10-tortie.conflist';
+export const PLUGIN_NAME = 'tortie';
+
+/** A plugin to call after Tortie, as it stands in a conflist: `{ type: 'portmap', capabilities: { portMappings: true } }`. */
+export type ChainedPlugin = Readonly<Record<string, unknown>> & { readonly type: string };
+
+export interface ConflistOptions {
+  /** The agent's unix socket. */
+  readonly socketPath: string;
+  /** The network's name; default "tortie". */
+  readonly name?: string;
+  readonly mtu?: number;
+  readonly chained?: readonly ChainedPlugin[];
+  /** Default: the newest; see `commonVersion` for chains. */
+  readonly cniVersion?: CniVersion;
+}
+
+export interface InstallOptions {
+  /** Where the runtime looks for networks: /etc/cni/net.d. */
+  readonly configDirectory: string;
+  /** Where it looks for plugins: /opt/cni/bin. */
+  readonly pluginDirectory: string;
+  /** The compiled client (dist/cni/tortie). */
+  readonly clientFile: string;
+  readonly conflist: ConflistOptions;
+}
+
+/** The conflist as text. Host ports come from chaining `portmap`, rate limits from `bandwidth`. */
+export function renderConflist(options: ConflistOptions): string {
+  const { socketPath, mtu, chained = [] } = options;
+  const list = {
+    cniVersion: options.cniVersion ?? LATEST_CNI_VERSION,
+    name: options.name ?? 'tortie',
+    plugins: [{ type: PLUGIN_NAME, socket: socketPath, ...(mtu === undefined ? {} : { mtu }) }, ...chained],
+  };
+  return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+/**
+ * The newest version that we and every chained plugin speak, by asking them (VERSION). Throws an Error that names the
+ * plugin that is missing or too old: with it in the chain, no pod would start.
+ */
+export async function commonVersion(pluginDirectory: string, chained: readonly ChainedPlugin[]): Promise<CniVersion> {
+  let versions: readonly CniVersion[] = CNI_VERSIONS;
+  for (const { type } of chained) {
+    const supported = await askVersions(join(pluginDirectory, type), type);
+    versions = versions.filter((version) => supported.includes(version));
+    if (versions.length === 0) throw new Error(`Cannot chain CNI plugin "${type}": it speaks ${supported.join(', ')}, expected one of ${CNI_VERSIONS.join(', ')}`);
+  }
+  return versions[versions.length - 1] ?? LATEST_CNI_VERSION;
+}
+
+/** Puts the plugin and then the conflist in place; returns the files that were changed. */
+export function installCni(options: InstallOptions): readonly string[] {
+  const changed: string[] = [];
+  const { configDirectory, pluginDirectory, clientFile } = options;
+  const plugin = join(pluginDirectory, PLUGIN_NAME);
+  if (replaceFile(plugin, readFileSync(clientFile), 0o755)) changed.push(plugin);
+  const conflist = join(configDirectory, CONFLIST_NAME);
+  if (replaceFile(conflist, Buffer.from(renderConflist(options.conflist), 'utf8'), 0o600)) changed.push(conflist);
+  return changed;
+}
+
+/** Takes the conflist away, so that runtimes call Tortie no more; the plugin stays for the DELs that are still to come. */
+export function uninstallConflist(configDirectory: string): void {
+  rmSync(join(configDirectory, CONFLIST_NAME), { force: true });
+}
+
+/** False if the file is already as wanted. */
+function replaceFile(path: string, content: Uint8Array, mode: number): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() === true && (found.mode & 0o777) === mode && found.size === content.length && readFileSync(path).equals(content)) return false;
+  mkdirSync(dirname(path), { recursive: true });
+  // A leading dot: runtimes skip what does not end in .conf, .conflist or .json.
+  const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  try {
+    writeFileSync(draft, content, { flush: true });
+    chmodSync(draft, mode);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+  syncDirectory(dirname(path));
+  return true;
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function askVersions(file: string, type: string): Promise<readonly CniVersion[]> {
+  let stdout: string;
+  try {
+    const asked = promisify(execFile)(file, [], { env: { CNI_COMMAND: 'VERSION' }, timeout: 10_000, maxBuffer: 65_536 });
+    asked.child.stdin?.end(JSON.stringify({ cniVersion: '1.0.0' }));
+    ({ stdout } = await asked);
+  } catch (error) {
+    throw new Error(`Cannot chain CNI plugin "${type}": "${file}" does not run: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  const answer: unknown = JSON.parse(stdout);
+  const versions = typeof answer === 'object' && answer !== null && 'supportedVersions' in answer ? answer.supportedVersions : undefined;
+  return Array.isArray(versions) ? versions.filter((version): version is CniVersion => typeof version === 'string' && isCniVersion(version)) : [];
+}
