@@ -91,7 +91,7 @@ export class Core implements PeerOwner, ListenersOwner {
       ...(config.multipath === undefined ? {} : { multipath: config.multipath }), forwarding: this.options.keepForwarding,
     }, this.clock, { forwardingReady: this.options.forwardingReady });
     if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
-    if (isFirst && this.options.isRestarting) this.beginRestart(config);
+    if (isFirst && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
   }
 
   setConfig(config: SpeakerConfig): void {
@@ -292,7 +292,7 @@ export class Core implements PeerOwner, ListenersOwner {
 
   private beginRestart(config: SpeakerConfig): void {
     this.rib.holdSelection(true);
-    this.ownRestart = new OwnRestart(this.clock, Math.max(1, config.gracefulRestartTime ?? 120), (reason) => {
+    this.ownRestart = new OwnRestart(this.clock, config.gracefulRestartTime ?? 120, (reason) => {
       this.rib.holdSelection(false);
       this.driver.schedule();
       this.tell({ type: 'restart-done', reason });
@@ -304,7 +304,7 @@ export class Core implements PeerOwner, ListenersOwner {
     const interfaces = this.tracksInterfaces ? this.interfaces : systemInterfaces();
     return ribPeer({
       settings, negotiated, interfaces, localAddress: session.endpoints?.local.address ?? '',
-      importPolicy: importPolicy(settings, this.config), exportPolicy: exportPolicy(settings, this.config),
+      importPolicy: importPolicy(settings, this.config, negotiated.peerAs), exportPolicy: exportPolicy(settings, this.config, negotiated.peerAs),
     });
   }
 

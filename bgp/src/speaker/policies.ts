@@ -3,20 +3,25 @@
  * peer has no filter, nothing in and nothing out.
  */
 import type { SpeakerConfig } from '../config.js';
+import { compilePolicy } from '../filter/policy.js';
 import type { RoutePolicy } from '../rib/policy.js';
 import type { PeerSettings } from './peer-settings.js';
 
 /** RFC 8212 section 2. */
 const REJECT_ALL: RoutePolicy = { key: 'rfc8212', dependsOnPrefix: false, dependsOnPeer: false, judge: () => ({ type: 'reject' }) };
 
-export function importPolicy(settings: PeerSettings, config: SpeakerConfig): RoutePolicy | undefined {
-  return settings.isImportClosed ? REJECT_ALL : compile(settings.import, config);
+/** `remoteAs`: the one that the peer opened with. */
+export function importPolicy(settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
+  return settings.isImportClosed ? REJECT_ALL : compile('import', settings, config, remoteAs);
 }
 
-export function exportPolicy(settings: PeerSettings, config: SpeakerConfig): RoutePolicy | undefined {
-  return settings.isExportClosed ? REJECT_ALL : compile(settings.export, config);
+export function exportPolicy(settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
+  return settings.isExportClosed ? REJECT_ALL : compile('export', settings, config, remoteAs);
 }
 
-function compile(_names: readonly string[], _config: SpeakerConfig): RoutePolicy | undefined {
-  return undefined;
+function compile(direction: 'import' | 'export', settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
+  const names = settings[direction];
+  if (names.length === 0) return undefined;
+  const { name, address, localAs } = settings;
+  return compilePolicy(config.filters ?? {}, names, { direction, peerType: remoteAs === localAs ? 'ibgp' : 'ebgp', name, address, remoteAs, localAs });
 }

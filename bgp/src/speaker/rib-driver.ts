@@ -28,6 +28,7 @@ export class RibDriver {
   private readonly ready = new Set<PeerId>();
   private isScheduled = false;
   private isStopped = false;
+  private idleWaiters: (() => void)[] = [];
 
   constructor(options: RibOptions, private readonly clock: Clock, events: Pick<RibEvents, 'forwardingReady' | 'bestChanged'>) {
     this.rib = createRib(options, {
@@ -73,6 +74,7 @@ export class RibDriver {
     this.isStopped = true;
     this.attached.clear();
     this.ready.clear();
+    for (const resume of this.idleWaiters.splice(0)) resume();
   }
 
   private work(): void {
@@ -80,6 +82,13 @@ export class RibDriver {
     if (this.isStopped) return;
     if (this.rib.run()) this.schedule();
     for (const id of [...this.ready]) this.pump(id);
+    if (!this.isScheduled) for (const resume of this.idleWaiters.splice(0)) resume();
+  }
+
+  /** Resolves when all that has come in so far has been worked off. */
+  whenIdle(): Promise<void> {
+    this.schedule();
+    return this.isStopped ? Promise.resolve() : new Promise((resolve) => this.idleWaiters.push(resolve));
   }
 
   private pump(id: PeerId): void {

@@ -143,6 +143,11 @@ export class Speaker {
 
   // ---- forwarding
 
+  /** Resolves when selection, advertising and forwarding have caught up with everything received so far. */
+  whenSettled(): Promise<void> {
+    return this.core.isConfigured ? this.core.driver.whenIdle() : Promise.resolve();
+  }
+
   /** Up to `limit` forwarding changes into the sink; false when there are no more. */
   takeForwarding(sink: ForwardingSink, limit?: number): boolean {
     return this.core.isConfigured && this.core.driver.takeForwarding(sink, limit);

@@ -1,0 +1,243 @@
+/**
+ * The daemon's HTTP API on a unix socket: one row per question. Whoever can open the socket (mode 0600) may ask everything.
+ *
+ * Answers are JSON. A bad request is 400 {error}, something unknown 404 {error}, a bad configuration 422 {problems}. Bodies are bounded.
+ * Route lists are written in slices between turns of the event loop: a full table must not cost a keepalive.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
+import type { RouteView } from 'node-bgp/rib/contract';
+import { ConfigError } from 'node-bgp/speaker/speaker';
+import { formatProblem } from 'node-bgp/config/validate';
+import { UserError, messageOf } from '../errors.js';
+import type { Daemon } from './daemon.js';
+import { renderMetrics } from './metrics.js';
+import { routeJson, whyJson } from './route-view.js';
+
+/** BOUNDED: a configuration with a million prefixes fits. */
+const MAX_BODY_BYTES = 128 * 1024 * 1024;
+
+class RequestError extends Error {
+  override readonly name = 'RequestError';
+  constructor(readonly status: 400 | 404 | 409 | 413 | 503, message: string) { super(message); }
+}
+
+interface Request {
+  readonly daemon: Daemon;
+  readonly query: URLSearchParams;
+  /** What stands behind the row's path. */
+  readonly rest: string;
+  readonly body: () => Promise<unknown>;
+  readonly response: ServerResponse;
+}
+
+type Answer = (request: Request) => unknown;
+
+const ROWS: readonly { readonly method: string; readonly path: string; readonly answer: Answer }[] = [
+  { method: 'PUT', path: '/v1/config', answer: async ({ daemon, body }) => {
+    const { listenFailures, ...changes } = await daemon.configure(await body());
+    return { changes, listenFailures };
+  } },
+  { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
+  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(await body()) }) },
+  { method: 'GET', path: '/v1/summary', answer: ({ daemon }) =>
+    (daemon.speaker.config === undefined ? { isConfigured: false, peers: [] } : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus }) },
+  { method: 'GET', path: '/v1/neighbors', answer: neighbors },
+  { method: 'GET', path: '/v1/routes', answer: routes },
+  { method: 'GET', path: '/v1/why', answer: why },
+  { method: 'GET', path: '/v1/history', answer: ({ daemon, query }) =>
+    ({ events: daemon.speaker.history(query.get('peer') ?? undefined).map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) }) },
+  { method: 'GET', path: '/v1/status', answer: status },
+  { method: 'POST', path: '/v1/clear', answer: clear },
+  { method: 'POST', path: '/v1/resync', answer: ({ daemon }) => ({ changed: daemon.resync() }) },
+  { method: 'GET', path: '/metrics', answer: ({ daemon, response }) => {
+    response.setHeader('content-type', 'text/plain; version=0.0.4');
+    response.end(renderMetrics(daemon));
+    return undefined;
+  } },
+];
+
+/** Listens on the socket, mode 0600. Fails if another daemon answers there; a socket that nobody listens on is replaced. */
+export async function serveApi(daemon: Daemon, socketPath: string): Promise<Server> {
+  if (await isAnswered(socketPath)) throw new UserError(`Cannot listen on "${socketPath}": another bgpd answers there`);
+  const server = createServer((request, response) => void handle(daemon, request, response));
+  // Socket files of former processes; the mask keeps the file closed to others from its first moment.
+  const mask = process.umask(0o177);
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    rmSync(socketPath, { force: true });
+    server.listen(socketPath);
+    await once(server, 'listening');
+    chmodSync(socketPath, 0o600);
+  } catch (error) {
+    throw new UserError(`Cannot listen on "${socketPath}": ${messageOf(error)}`);
+  } finally {
+    process.umask(mask);
+  }
+  return server;
+}
+
+async function isAnswered(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false; // ENOENT, ECONNREFUSED: nobody
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function handle(daemon: Daemon, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const url = new URL(incoming.url ?? '/', 'http://bgpd');
+    const row = ROWS.find(({ method, path }) => method === incoming.method && (url.pathname === path || url.pathname.startsWith(`${path}/`)));
+    if (row === undefined) throw new RequestError(404, `There is no ${incoming.method ?? ''} ${url.pathname}`);
+    const rest = decodeURIComponent(url.pathname.slice(row.path.length + 1));
+    const result = await row.answer({ daemon, query: url.searchParams, rest, body: () => readJson(incoming), response });
+    if (result !== undefined) send(response, 200, result);
+  } catch (error) {
+    if (response.headersSent) response.destroy();
+    else if (error instanceof ConfigError) send(response, 422, { problems: error.problems, error: error.problems.map(formatProblem).join('\n') });
+    else if (error instanceof RequestError) send(response, error.status, { error: error.message });
+    else send(response, 500, { error: messageOf(error) });
+  }
+}
+
+function send(response: ServerResponse, statusCode: number, body: unknown): void {
+  const text = `${JSON.stringify(body, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
+  response.writeHead(statusCode, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+async function readJson(incoming: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new RequestError(413, `The body is longer than ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (error) {
+    throw new RequestError(400, `The body is not JSON: ${messageOf(error)}`);
+  }
+}
+
+/** A copy without secrets. */
+export function redacted(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (key, part: unknown) => (key === 'password' ? '[redacted]' : part)));
+}
+
+// ---- answers -----------------------------------------------------------------------------------------------------
+
+function neighbors({ daemon, rest }: Request): unknown {
+  const { speaker } = daemon;
+  if (speaker.config === undefined) return { neighbors: [] };
+  if (rest === '') return { neighbors: speaker.neighborNames.map((name) => speaker.neighbor(name)) };
+  return speaker.neighbor(rest) ?? notFound(`There is no peer "${rest}"`);
+}
+
+function status({ daemon }: Request): unknown {
+  const { speaker } = daemon;
+  const peers = speaker.config === undefined ? [] : speaker.summary().peers;
+  return {
+    pid: process.pid, isConfigured: speaker.config !== undefined, isRestarting: speaker.isRestarting, kernel: daemon.fibStatus,
+    peers: peers.length, established: peers.filter((peer) => peer.isEstablished).length, memory: process.memoryUsage().rss,
+  };
+}
+
+async function clear({ daemon, body }: Request): Promise<unknown> {
+  const { peer, soft } = (await body()) as { readonly peer?: unknown; readonly soft?: unknown };
+  if (typeof peer !== 'string') throw new RequestError(400, 'Cannot clear: expected {"peer": NAME, "soft": BOOLEAN}');
+  if (!daemon.speaker.clear(peer, { soft: soft === true })) notFound(`There is no peer "${peer}"`);
+  return { cleared: peer };
+}
+
+function why({ daemon, query }: Request): unknown {
+  const rib = ribOf(daemon);
+  const text = query.get('prefix') ?? '';
+  const address = tryParseAddress(text);
+  const prefix = address === undefined ? tryParsePrefix(text) : rib.lookup(address)?.prefix ?? hostPrefix(address);
+  if (prefix === undefined) throw new RequestError(400, `Cannot explain "${text}": expected an address or a prefix`);
+  return whyJson(rib.why(prefix));
+}
+
+async function routes(request: Request): Promise<undefined> {
+  const { daemon, query, response } = request;
+  const slices = routeSlices(daemon, query);
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.write('{"routes":[');
+  let separator = '';
+  for (const slice of slices) {
+    const text = slice.map((route) => JSON.stringify(routeJson(route))).join(',');
+    if (text === '') continue;
+    if (!response.write(separator + text)) await once(response, 'drain');
+    separator = ',';
+    await new Promise((resolve) => setImmediate(resolve));
+    if (response.destroyed) return undefined;
+  }
+  response.end(']}\n');
+  return undefined;
+}
+
+function* routeSlices(daemon: Daemon, query: URLSearchParams): Iterable<readonly RouteView[]> {
+  const rib = ribOf(daemon);
+  const [received, advertised, text] = [query.get('received'), query.get('advertised'), query.get('prefix')];
+  if (received !== null && advertised !== null) throw new RequestError(400, 'Cannot list routes: give "received" or "advertised", not both');
+  const wanted = text === null ? undefined : wantedPrefix(daemon, text);
+  const matches = (slice: readonly RouteView[]): readonly RouteView[] => (wanted === undefined ? slice
+    : slice.filter(({ prefix }) => prefix.family === wanted.family && prefix.value === wanted.value && prefix.length === wanted.length));
+  const peer = received ?? advertised;
+  if (peer === null && wanted !== undefined) {
+    yield rib.paths(wanted);
+    return;
+  }
+  const when = query.get('policy') === 'before' ? 'before-policy' : 'after-policy';
+  for (const family of familiesOf(query)) {
+    if (peer === null) for (const slice of rib.best(family)) yield slice;
+    else {
+      const id = rib.peerId(peerNameOf(daemon, peer));
+      if (id === undefined) continue;
+      for (const slice of received === null ? rib.advertised(id, family) : rib.received(id, family, when)) yield matches(slice);
+    }
+  }
+}
+
+function wantedPrefix(daemon: Daemon, text: string): IpPrefix {
+  const address = tryParseAddress(text);
+  if (address !== undefined) return ribOf(daemon).lookup(address)?.prefix ?? hostPrefix(address);
+  return tryParsePrefix(text) === undefined ? badPrefix(text) : parsePrefix(text);
+}
+
+function familiesOf(query: URLSearchParams): readonly Family[] {
+  const text = query.get('family');
+  if (text === null) return [4, 6];
+  if (text === 'ipv4' || text === '4') return [4];
+  if (text === 'ipv6' || text === '6') return [6];
+  throw new RequestError(400, `Cannot list routes of family "${text}": expected ipv4 or ipv6`);
+}
+
+function peerNameOf(daemon: Daemon, peer: string): string {
+  return daemon.speaker.neighbor(peer)?.name ?? notFound(`There is no peer "${peer}"`);
+}
+
+function ribOf(daemon: Daemon): NonNullable<Daemon['speaker']['rib']> {
+  const { rib } = daemon.speaker;
+  if (rib === undefined) throw new RequestError(503, 'There is no configuration yet');
+  return rib;
+}
+
+function notFound(message: string): never {
+  throw new RequestError(404, message);
+}
+
+function badPrefix(text: string): never {
+  throw new RequestError(400, `Cannot look up "${text}": expected an address or a prefix`);
+}

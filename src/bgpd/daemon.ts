@@ -1,0 +1,192 @@
+/**
+ * The routing daemon: a Speaker, the kernel's interfaces feeding it, and the kernel's table fed by it.
+ *
+ * In: configurations (from a file, from the API, from the last run). Out: routes in the kernel, log lines, answers to the API.
+ * The kernel side exists only when the configuration wants `installRoutes`; without it the daemon needs no privileges on a high port.
+ *
+ * Order of a start after a crash: our old routes are read, the speaker tells its peers that it has restarted, nothing is written
+ * until they have sent all, then what nobody confirmed is swept. See fib-writer.ts and node-bgp's own-restart.ts.
+ */
+import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
+import type { SpeakerConfig } from 'node-bgp/config';
+import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/session/interface';
+import type { SpeakerEvent } from 'node-bgp/speaker/event';
+import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
+import { NetlinkSocket } from '../dataplane/netlink/index.js';
+import type { Logger } from '../log.js';
+import { FibWriter, type FibStatus } from './fib-writer.js';
+import { InterfaceWatch } from './interface-watch.js';
+import type { KernelRouteContext } from './kernel-route.js';
+import { SavedState } from './saved-state.js';
+
+export interface DaemonOptions {
+  readonly stateDir: string;
+  readonly log: Logger;
+}
+
+const DEFAULT_METRIC = 20;
+
+export class Daemon {
+  readonly speaker: Speaker;
+  private readonly state: SavedState;
+  private readonly log: Logger;
+  private socket: NetlinkSocket | undefined;
+  private interfaces: InterfaceWatch | undefined;
+  private fib: FibWriter | undefined;
+  private context: KernelRouteContext | undefined;
+  private isSettling = false;
+
+  constructor(options: DaemonOptions) {
+    this.state = new SavedState(options.stateDir);
+    this.log = options.log;
+    const wasKilled = this.state.wasKilled();
+    if (wasKilled) this.log.info('the last bgpd of this boot was killed: restarting gracefully');
+    this.speaker = new Speaker({ isRestarting: wasKilled, onForwarding: () => this.fib?.wake() });
+    this.speaker.subscribe((event) => this.heard(event));
+  }
+
+  get savedConfig(): { readonly text: string; readonly path: string } | undefined {
+    return this.state.readConfig();
+  }
+
+  /** Interfaces are watched where the system lets us: without them sessions work, but nothing notices a lost carrier. */
+  start(): void {
+    this.state.markRunning();
+    try {
+      this.socket = new NetlinkSocket();
+      this.interfaces = new InterfaceWatch({
+        socket: this.socket, onChange: (interfaces) => this.interfacesChanged(interfaces), onLoss: () => this.fib?.loss(),
+      });
+      this.interfaces.start();
+    } catch (error) {
+      this.log.warn({ err: error }, 'cannot watch interfaces; links are not tracked');
+      this.interfaces = undefined;
+    }
+  }
+
+  /** Makes a configuration true and keeps it for the next start. Rejects with ConfigError. */
+  async configure(config: unknown): Promise<Configured> {
+    const changes = await this.speaker.configure(config);
+    const applied = this.speaker.config;
+    if (applied !== undefined) {
+      this.state.writeConfig(applied);
+      this.followConfig(applied);
+    }
+    for (const { peer, reasons } of changes.reset) this.log.info({ peer, reasons }, `session with ${peer} was reset: ${reasons.join(', ')} changed`);
+    this.log.info({ added: changes.added, removed: changes.removed, changed: changes.changed, originated: changes.originated }, 'configuration applied');
+    return changes;
+  }
+
+  get fibStatus(): FibStatus | undefined {
+    return this.fib?.status();
+  }
+
+  /** Puts right what the kernel has lost; answers how many routes differed. */
+  resync(): number {
+    return this.fib?.resync() ?? 0;
+  }
+
+  /** Ends for good: peers are told, routes leave the kernel; or, gracefully, peers and kernel keep everything for the next process. */
+  async stop(graceful: boolean, text: string): Promise<void> {
+    await this.speaker.stop({ text, graceful });
+    this.interfaces?.stop();
+    if (graceful) this.fib?.stop();
+    else {
+      this.fib?.removeAll();
+      this.fib?.stop();
+      this.state.markStopped();
+    }
+    this.socket?.close();
+  }
+
+  private followConfig(config: SpeakerConfig): void {
+    this.interfaces?.setWanted(wantedInterfaces(config));
+    this.updateContext(config, this.interfaces?.current ?? []);
+    const { socket } = this;
+    if (config.installRoutes === true && this.fib === undefined && socket !== undefined) this.startFib(socket);
+    else if (config.installRoutes !== true && this.fib !== undefined) {
+      this.fib.removeAll();
+      this.fib.stop();
+      this.fib = undefined;
+    }
+  }
+
+  private startFib(socket: NetlinkSocket): void {
+    const fib = new FibWriter({
+      socket, context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
+      take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
+      onProblem: ({ prefix, reason }) => {
+        if (reason === undefined) this.log.info({ prefix }, `the kernel takes the route to ${prefix} again`);
+        else this.log.error({ prefix, reason }, `the kernel refuses the route to ${prefix}: ${reason}`);
+      },
+    });
+    const left = fib.start();
+    this.fib = fib;
+    this.log.info({ left }, 'routes go to the kernel');
+    this.speaker.replayForwarding();
+    fib.wake();
+    if (!this.speaker.isRestarting) void this.settle('nothing to wait for');
+  }
+
+  /** All is selected: whatever of the former process is left in the kernel now is stale. */
+  private async settle(reason: string): Promise<void> {
+    if (this.isSettling) return;
+    this.isSettling = true;
+    await this.speaker.whenSettled();
+    this.isSettling = false;
+    const swept = this.fib?.sweep() ?? 0;
+    if (swept > 0) this.log.info({ swept, reason }, 'swept stale routes from the kernel');
+  }
+
+  private interfacesChanged(interfaces: readonly LocalInterface[]): void {
+    const { config } = this.speaker;
+    if (config !== undefined) this.updateContext(config, interfaces);
+    this.speaker.setInterfaces(interfaces);
+  }
+
+  /** A node's own packets carry its own address (the router id's), not that of the link they happen to leave by. */
+  private updateContext(config: SpeakerConfig, interfaces: readonly LocalInterface[]): void {
+    const own = parseAddress(config.routerId);
+    const link = interfaceOf(interfaces, own);
+    const ipv6 = globalAddress(link, 6);
+    const preferredSource: Partial<Record<Family, IpAddress>> = link === undefined ? {} : { 4: own, ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
+    const before = this.context?.preferredSource;
+    this.context = { metric: config.kernelMetric ?? DEFAULT_METRIC, preferredSource, indexOf: (name) => this.interfaces?.indexOf(name) };
+    if (before !== undefined && textOf(before) !== textOf(preferredSource)) {
+      this.speaker.replayForwarding();
+      this.fib?.wake();
+    }
+  }
+
+  private heard(event: SpeakerEvent): void {
+    logEvent(this.log, event);
+    if (event.type === 'restart-done') void this.settle(event.reason);
+  }
+}
+
+const textOf = (sources: KernelRouteContext['preferredSource']): string =>
+  [sources[4], sources[6]].map((address) => (address === undefined ? '' : formatAddress(address))).join(' ');
+
+function wantedInterfaces(config: SpeakerConfig): ReadonlySet<string> {
+  const peers = (config.peers ?? []).map(({ address }) => address.split('%')[1]);
+  const ranges = (config.dynamicPeers ?? []).map((range) => range.interface);
+  return new Set([...peers, ...ranges].filter((name) => name !== undefined));
+}
+
+function logEvent(log: Logger, event: SpeakerEvent): void {
+  const { type, ...fields } = event;
+  switch (event.type) {
+    case 'peer-state': return log.debug(fields, `peer ${event.peer} is ${event.state}`);
+    case 'peer-up': return log.info(fields, `peer ${event.peer} is up`);
+    case 'peer-down': return log.warn(fields, `peer ${event.peer} is down: ${event.reason}`);
+    case 'attempt-failed': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
+    case 'connection-refused': return log.warn(fields, `connection from ${event.address} refused: ${event.reason}`);
+    case 'peer-warning': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
+    case 'update-error': return log.warn(fields, `peer ${event.peer}: ${event.reason} (${event.severity})`);
+    case 'listen-failed': return log.error(fields, event.reason);
+    case 'listening': return log.info(fields, `listening on ${event.address} port ${event.port}`);
+    case 'stale-swept': return log.info(fields, `stale IPv${event.family} routes of ${event.peer} are gone: ${event.reason}`);
+    case 'restart-done': return log.info(fields, `restart is over: ${event.reason}`);
+    case 'end-of-rib': return log.debug(fields, type);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * A forwarding entry of the RIB as a kernel route, and whether a route that the kernel holds is that one. Pure.
+ */
+import { type Family, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import type { ForwardingEntry, ForwardingHop } from 'node-bgp/rib/contract';
+import { PROTOCOL_TORTIE_BGP, type NextHop, type Route, type RouteRequest } from '../dataplane/netlink/index.js';
+
+export interface KernelRouteContext {
+  /** Metric of routes whose policy asked for none. */
+  readonly metric: number;
+  /** Source address of what this machine itself sends, per family; the kernel's choice where there is none. */
+  readonly preferredSource: Readonly<Partial<Record<Family, IpAddress>>>;
+  readonly indexOf: (interfaceName: string) => number | undefined;
+}
+
+/** Undefined when an interface is unknown by now: its removal is about to arrive. */
+export function kernelRoute(prefix: IpPrefix, entry: ForwardingEntry, context: KernelRouteContext): RouteRequest | undefined {
+  const nextHops: NextHop[] = [];
+  const isMultipath = entry.hops.length > 1;
+  for (const hop of entry.hops) {
+    const nextHop = kernelNextHop(hop, isMultipath, context);
+    if (nextHop === undefined) return undefined;
+    nextHops.push(nextHop);
+  }
+  const preferredSource = context.preferredSource[prefix.family];
+  return {
+    prefix, protocol: PROTOCOL_TORTIE_BGP, metric: entry.metric ?? context.metric, nextHops,
+    ...(preferredSource === undefined ? {} : { preferredSource }),
+  };
+}
+
+function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: KernelRouteContext): NextHop | undefined {
+  const interfaceIndex = hop.interfaceName === undefined ? undefined : context.indexOf(hop.interfaceName);
+  if (hop.interfaceName !== undefined && interfaceIndex === undefined) return undefined;
+  return {
+    ...(hop.address === undefined ? {} : { via: hop.address }),
+    ...(interfaceIndex === undefined ? {} : { interfaceIndex }),
+    ...(isMultipath ? { weight: Math.min(256, Math.max(1, hop.weight)) } : {}),
+  };
+}
+
+/** Would writing `wanted` change nothing? The order of next hops does not count; the kernel keeps its own. */
+export function isSameRoute(held: Route, wanted: RouteRequest): boolean {
+  return held.type === 'unicast' && held.metric === (wanted.metric ?? 0) && held.nextHops.length === wanted.nextHops.length &&
+    sameAddress(held.preferredSource, wanted.preferredSource) && hopsText(held.nextHops) === hopsText(wanted.nextHops);
+}
+
+const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean => a?.family === b?.family && a?.value === b?.value;
+
+const hopsText = (hops: readonly NextHop[]): string =>
+  hops.map(({ via, interfaceIndex, weight }) => `${via?.family ?? ''} ${via?.value ?? ''} ${interfaceIndex ?? ''} ${weight ?? 1}`).sort().join(',');

@@ -1,0 +1,87 @@
+/** Routes of the RIB as JSON for people and scripts: the contract of `/v1/routes` and `/v1/why`. */
+import { formatAddress, formatIpv4, formatPrefix } from 'node-bgp/address';
+import { formatAsPath } from 'node-bgp/codec/as-path';
+import type { PathAttributes } from 'node-bgp/codec/attribute';
+import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'node-bgp/codec/community';
+import type { ForwardingEntry, RouteView, Why } from 'node-bgp/rib/contract';
+
+export interface AttributesJson {
+  readonly origin: string;
+  /** "65001 64512 {64513 64514}"; empty for our own. */
+  readonly asPath: string;
+  readonly med?: number;
+  readonly localPreference?: number;
+  readonly communities?: readonly string[];
+  readonly largeCommunities?: readonly string[];
+  readonly extendedCommunities?: readonly string[];
+  readonly originatorId?: string;
+  readonly clusterList?: readonly string[];
+  readonly atomicAggregate?: true;
+  readonly otc?: number;
+}
+
+export interface RouteJson extends AttributesJson {
+  readonly prefix: string;
+  readonly source: 'local' | 'ebgp' | 'ibgp' | 'rr-client';
+  /** Name of the peer that it came from. */
+  readonly peer?: string;
+  readonly nextHop?: string;
+  readonly pathId?: number;
+  readonly isBest: boolean;
+  readonly isMultipath: boolean;
+  readonly isStale: boolean;
+  /** Why it cannot be chosen. */
+  readonly unusable?: string;
+  readonly weight: number;
+  readonly tags?: readonly string[];
+}
+
+export interface WhyJson {
+  readonly prefix: string;
+  readonly candidates: readonly (RouteJson & { readonly decidedBy: string; readonly reason: string })[];
+  readonly forwarding?: readonly { readonly nextHop?: string; readonly interface?: string; readonly weight: number }[];
+  readonly peers: readonly { readonly peer: string; readonly advertised: boolean; readonly reason: string; readonly nextHop?: string; readonly asPath?: string }[];
+}
+
+export function attributesJson(attributes: PathAttributes): AttributesJson {
+  const { origin, asPath, med, localPreference, communities, largeCommunities, extendedCommunities, originatorId, clusterList, atomicAggregate, otc } = attributes;
+  return {
+    origin, asPath: formatAsPath(asPath),
+    ...(med === undefined ? {} : { med }), ...(localPreference === undefined ? {} : { localPreference }),
+    ...(communities === undefined ? {} : { communities: communities.map(formatCommunity) }),
+    ...(largeCommunities === undefined ? {} : { largeCommunities: largeCommunities.map(formatLargeCommunity) }),
+    ...(extendedCommunities === undefined ? {} : { extendedCommunities: extendedCommunities.map(formatExtendedCommunity) }),
+    ...(originatorId === undefined ? {} : { originatorId: formatIpv4(originatorId) }),
+    ...(clusterList === undefined ? {} : { clusterList: clusterList.map(formatIpv4) }),
+    ...(atomicAggregate === undefined ? {} : { atomicAggregate }), ...(otc === undefined ? {} : { otc }),
+  };
+}
+
+export function routeJson(route: RouteView): RouteJson {
+  const { source, nextHop, pathId, unusable, tags } = route;
+  return {
+    prefix: formatPrefix(route.prefix), source: source.type, ...(source.type === 'local' ? {} : { peer: source.peer }),
+    ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }), ...(pathId === undefined ? {} : { pathId }),
+    isBest: route.isBest, isMultipath: route.isMultipath, isStale: route.isStale, ...(unusable === undefined ? {} : { unusable }),
+    weight: route.weight, ...(tags === undefined || tags.length === 0 ? {} : { tags }),
+    ...attributesJson(route.attributes),
+  };
+}
+
+export function whyJson(why: Why): WhyJson {
+  return {
+    prefix: formatPrefix(why.prefix),
+    candidates: why.candidates.map((candidate) => ({ ...routeJson(candidate), decidedBy: candidate.decidedBy, reason: candidate.reason })),
+    ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
+    peers: why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
+      peer, advertised, reason, ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
+      ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
+    })),
+  };
+}
+
+function hopsJson(entry: ForwardingEntry): WhyJson['forwarding'] {
+  return entry.hops.map(({ address, interfaceName, weight }) => ({
+    ...(address === undefined ? {} : { nextHop: formatAddress(address) }), ...(interfaceName === undefined ? {} : { interface: interfaceName }), weight,
+  }));
+}
