@@ -73,7 +73,7 @@ export function writeHostSide(batch: NetlinkBatch, index: number, addresses: rea
   if (hasIpv6) writeInterfaceAddress(batch, { interfaceIndex: index, address: GATEWAY_IPV6, prefixLength: 64 });
   for (const address of addresses) {
     const route = podRoute(address, index);
-    writeRouteChange(batch, { type: 'delete', route: { ...route, nextHops: [] } });
+    writeRouteChange(batch, { type: 'delete', route: { ...route, type: 'other', nextHops: [] } });
     writeRouteChange(batch, { type: 'add', route });
   }
 }

@@ -45,6 +45,7 @@ export interface NextHop {
   readonly isLinkDown?: boolean;
 }
 
+/** `other`: a type that this list does not know; in a deletion, whichever type the route has. */
 export type RouteType = 'unicast' | 'local' | 'broadcast' | 'anycast' | 'multicast' | 'blackhole' | 'unreachable' | 'prohibit' | 'throw' | 'nat' | 'other';
 
 export interface Route {
@@ -67,7 +68,8 @@ export interface Route {
 export interface RouteChange {
   /**
    * `add` fails with EEXIST if any route of this table, prefix and metric exists, whoever made it. `replace` takes its place,
-   * *whoever made it*: look first. `delete` removes only a route of the same type, protocol, metric and next hops.
+   * *whoever made it*: look first. `delete` removes only a route of the same type, protocol and metric, and of the same next
+   * hops unless it names none.
    */
   readonly type: 'add' | 'replace' | 'delete';
   readonly route: RouteRequest;
