@@ -70,7 +70,7 @@ export function scanAttributes(
   bytes: Uint8Array, start: number, end: number, parameters: DecodeParameters, errors: BgpError[],
 ): AttributeScan {
   begin();
-  let lastCode = 0;
+  let lastCode = -1;
   let isSorted = true;
   for (let at = start; at < end; ) {
     const flags = bytes[at] ?? 0;

@@ -40,7 +40,7 @@ export function rewriteAttributes(
 }
 
 function rewriteBlock(bytes: Uint8Array, start: number, end: number, rewrite: AttributeRewrite, out: Uint8Array, at: number): number {
-  let last = 0;
+  let last = -1;
   for (let i = start; i < end; ) {
     const code = bytes[i + 1] ?? 0;
     const isLong = ((bytes[i] ?? 0) & AttributeFlag.extendedLength) !== 0;
