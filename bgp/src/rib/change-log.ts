@@ -11,7 +11,7 @@ import { grown, type PrefixId } from './prefix-table.js';
 
 const CHUNK_BITS = 12;
 const CHUNK = 1 << CHUNK_BITS;
-/** A log of fewer entries than this is never too long. */
+/** A log of fewer entries than this is not too long, unless the owner says otherwise. */
 const PATIENCE = 1 << 16;
 
 export interface LogReader {
@@ -31,6 +31,11 @@ export class ChangeLog {
   /** Per prefix: low 32 bits of one more than its last position, 0 when it is not in the log. */
   #last = new Uint32Array(1024);
   #spare: Uint32Array | undefined;
+  readonly #patience: number;
+
+  constructor(patience = PATIENCE) {
+    this.#patience = patience;
+  }
 
   get end(): number {
     return this.#end;
@@ -91,7 +96,7 @@ export class ChangeLog {
 
   /** Is a reader at this position further behind than walking the table of so many prefixes would cost? */
   isLong(position: number, tableSize: number): boolean {
-    return this.#end - position > Math.max(PATIENCE, tableSize);
+    return this.#end - position > Math.max(this.#patience, tableSize);
   }
 
   /** Drops what every reader has read; tells each prefix that is in the log no more. */

@@ -151,6 +151,8 @@ export interface RibOptions {
   readonly resolveThroughDefault?: boolean;
   /** Keep a forwarding table for `takeForwarding`; default false. */
   readonly forwarding?: boolean;
+  /** Changes a reader of the log may be behind, or the table's size if that is more, before it walks the table instead; default 65,536. */
+  readonly patience?: number;
   /** Encoded octets that may wait for one peer before it is set apart as slow; default 4 MiB. */
   readonly outputLimit?: number;
 }

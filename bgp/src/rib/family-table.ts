@@ -15,7 +15,7 @@ export class FamilyTable {
   readonly family: Family;
   readonly prefixes: PrefixTable;
   readonly paths = new PathTable();
-  readonly log = new ChangeLog();
+  readonly log: ChangeLog;
   /** First path of the chain; 0: none. */
   head: Uint32Array;
   /** Best path; 0: none. */
@@ -29,8 +29,9 @@ export class FamilyTable {
   /** Set while some reader walks the table instead of following the log. */
   mayForget: (prefix: PrefixId) => boolean = () => true;
 
-  constructor(family: Family) {
+  constructor(family: Family, patience?: number) {
     this.family = family;
+    this.log = new ChangeLog(patience);
     this.prefixes = new PrefixTable(family);
     this.head = new Uint32Array(this.prefixes.capacity);
     this.best = new Uint32Array(this.prefixes.capacity);

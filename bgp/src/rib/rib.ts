@@ -46,7 +46,7 @@ class RoutingInformationBase implements Rib {
   readonly #peers: Peers;
   readonly #sets: AttributeSets;
   readonly #nextHops: NextHops;
-  readonly #tables: Readonly<Record<Family, FamilyTable>> = { 4: new FamilyTable(4), 6: new FamilyTable(6) };
+  readonly #tables: Readonly<Record<Family, FamilyTable>>;
   readonly #import: Import;
   readonly #decision: Decision;
   readonly #input: AdjRibIn;
@@ -67,6 +67,7 @@ class RoutingInformationBase implements Rib {
     this.#events = events;
     const { localAs, routerId, clusterId = routerId } = options;
     this.#outputLimit = options.outputLimit ?? OUTPUT_LIMIT;
+    this.#tables = { 4: new FamilyTable(4, options.patience), 6: new FamilyTable(6, options.patience) };
     this.#peers = new Peers({ localAs, routerId, clusterId });
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
     this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => this.#carriers(family, key, minimum));
@@ -353,11 +354,13 @@ class RoutingInformationBase implements Rib {
     const table = this.#tables[family];
     let chosen: readonly PathId[] = [];
     table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
-      chosen = this.#decision.carriers(table, prefix);
-      return chosen.length > 0;
+      // A prefix of our own is forwarded by whoever originates it here: nothing lies beyond it.
+      const best = table.best[prefix] as PathId;
+      const isOwn = best !== 0 && table.paths.peer[best] === LOCAL_PEER;
+      chosen = isOwn ? [] : this.#decision.carriers(table, prefix);
+      return isOwn || chosen.length > 0;
     });
-    const learned = chosen.filter((path) => table.paths.peer[path] !== LOCAL_PEER);
-    return learned.length === 0 ? undefined : learned.map((path) => this.#sets.nextHop[table.paths.set[path] as SetId] as number);
+    return chosen.length === 0 ? undefined : chosen.map((path) => this.#sets.nextHop[table.paths.set[path] as SetId] as number);
   }
 
   /** Resolves next hops again and lets the prefixes that use a changed one be decided again. */

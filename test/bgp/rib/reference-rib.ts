@@ -1,0 +1,244 @@
+/**
+ * A RIB that is obviously correct and nothing else: objects in Maps, everything computed from scratch out of what peers last said.
+ * The real one has to end in the same state whatever happened on the way.
+ */
+import { addressToBytes, containsAddress, formatPrefix, type Family, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import type { AsPathSegment, PathAttributes } from 'node-bgp/codec/attribute';
+import type { ConnectedPrefix, LocalRoute, RibPeer } from 'node-bgp/rib/index';
+import type { PolicyRoute, RoutePolicy } from 'node-bgp/rib/policy';
+
+export interface ReferenceRoute {
+  readonly prefix: IpPrefix;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  readonly nextHop: IpAddress;
+}
+
+/** A path of the Loc-RIB's table: from a peer, or our own. */
+interface Path {
+  readonly prefix: IpPrefix;
+  readonly peer: RibPeer | undefined;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  readonly nextHop: IpAddress | undefined;
+  readonly weight: number;
+  readonly tags: readonly string[];
+}
+
+export interface ReferenceState {
+  readonly localAs: number;
+  readonly routerId: number;
+  readonly peers: readonly RibPeer[];
+  /** Also of peers that are down and kept. */
+  readonly received: ReadonlyMap<RibPeer, readonly ReferenceRoute[]>;
+  readonly local: readonly LocalRoute[];
+  readonly connected: readonly ConnectedPrefix[] | undefined;
+}
+
+const NO_EXPORT = 0xffffff01;
+const NO_ADVERTISE = 0xffffff02;
+const GRACEFUL_SHUTDOWN = 0xffff0000;
+
+const same = (a: IpPrefix, b: IpPrefix): boolean => formatPrefix(a) === formatPrefix(b);
+const flat = (path: readonly AsPathSegment[]): number[] => path.flatMap(({ members }) => members);
+const lengthOf = (path: readonly AsPathSegment[]): number => path.reduce((sum, { type, members }) => sum + (type === 'set' ? 1 : members.length), 0);
+const isExternal = (path: Path): boolean => path.peer?.role === 'ebgp';
+
+function asPolicyRoute(path: Path, to: RibPeer | undefined): PolicyRoute {
+  const peerOf = (peer: RibPeer) => ({ name: peer.name, address: peer.address, remoteAs: peer.remoteAs, interfaceName: peer.interfaceName });
+  return {
+    family: path.prefix.family, prefix: path.prefix, tags: path.tags, source: path.peer === undefined ? 'local' : isExternal(path) ? 'ebgp' : 'ibgp',
+    attributes: path.attributes, nextHop: path.nextHop, from: path.peer && peerOf(path.peer), to: to && peerOf(to),
+  };
+}
+
+function judged(path: Path, policy: RoutePolicy | undefined, to: RibPeer | undefined): Path | undefined {
+  const verdict = policy?.judge(asPolicyRoute(path, to));
+  if (verdict === undefined) return path;
+  if (verdict.type === 'reject') return undefined;
+  return { ...path, attributes: verdict.attributes ?? path.attributes, nextHop: verdict.nextHop ?? path.nextHop, weight: verdict.weight ?? path.weight };
+}
+
+export class ReferenceRib {
+  readonly #state: ReferenceState;
+  readonly #paths: readonly Path[];
+
+  constructor(state: ReferenceState) {
+    this.#state = state;
+    const learned = [...state.received].flatMap(([peer, routes]) => routes.map((route) => this.#imported(peer, route)));
+    const own = state.local.map(({ prefix, tags = [], attributes }): Path => ({
+      prefix, peer: undefined, pathId: 0, attributes: { origin: 'igp', asPath: [], ...attributes }, nextHop: undefined, weight: 0, tags,
+    }));
+    this.#paths = [...learned.filter((path) => path !== undefined), ...own];
+  }
+
+  prefixes(family: Family): IpPrefix[] {
+    const seen = new Map(this.#paths.filter(({ prefix }) => prefix.family === family).map(({ prefix }) => [formatPrefix(prefix), prefix]));
+    return [...seen.values()];
+  }
+
+  best(prefix: IpPrefix): Path | undefined {
+    return this.ranked(prefix)[0];
+  }
+
+  /** Next hops to forward to, as text; undefined: none. */
+  forwarding(prefix: IpPrefix): string | undefined {
+    const best = this.best(prefix);
+    if (best === undefined || best.peer === undefined) return undefined;
+    const equal = this.#survivors(this.#usable(prefix), EQUAL.map((cost) => (path: Path) => cost(path, this)));
+    const ways = new Set(equal.flatMap((path) => this.#resolve(path.nextHop, path.peer) ?? []));
+    return [...ways].sort().join(' ');
+  }
+
+  /** What a peer has been told in the end: per prefix (and path, with ADD-PATH) the attributes and next hop. */
+  advertised(to: RibPeer, family: Family): ReadonlyMap<string, string> {
+    const told = new Map<string, string>();
+    const session = to.families.find((each) => each.family === family);
+    if (session === undefined) return told;
+    for (const prefix of this.prefixes(family)) {
+      const paths = session.addPathSend === true ? this.ranked(prefix) : this.ranked(prefix).slice(0, 1);
+      for (const path of paths) {
+        const sent = this.#exported(path, to);
+        const key = session.addPathSend === true ? `${formatPrefix(prefix)} of ${path.peer?.name ?? 'us'} ${path.pathId}` : formatPrefix(prefix);
+        if (sent !== undefined) told.set(key, sent);
+      }
+    }
+    return told;
+  }
+
+  ranked(prefix: IpPrefix): Path[] {
+    const costs = ALL.map((cost) => (path: Path) => cost(path, this));
+    const rest = [...this.#usable(prefix)];
+    const order: Path[] = [];
+    while (rest.length > 0) {
+      const [first] = this.#survivors(rest, costs);
+      if (first === undefined) throw new Error('A decision must leave one path');
+      order.push(first);
+      rest.splice(rest.indexOf(first), 1);
+    }
+    return order;
+  }
+
+  metric(path: Path): number {
+    return this.#carriers(path.nextHop, path.peer) === undefined ? 0 : 1;
+  }
+
+  #imported(peer: RibPeer, route: ReferenceRoute): Path | undefined {
+    const { localAs, routerId } = this.#state;
+    const own = flat(route.attributes.asPath).filter((as) => as === localAs || as === peer.localAs).length;
+    if (own > (peer.allowLocalAs ?? 0)) return undefined;
+    if (peer.role !== 'ebgp' && (route.attributes.originatorId === routerId || route.attributes.clusterList?.includes(routerId) === true)) return undefined;
+    const isOurs = this.#state.peers.some(({ families }) => families.some(({ nextHopSelf }) => nextHopSelf !== undefined && Buffer.compare(nextHopSelf, addressToBytes(route.nextHop)) === 0));
+    if (isOurs) return undefined;
+    return judged({ ...route, peer, weight: peer.weight ?? 0, tags: [] }, peer.importPolicy, undefined);
+  }
+
+  #usable(prefix: IpPrefix): Path[] {
+    return this.#paths.filter((path) => same(path.prefix, prefix) && (path.peer === undefined || this.#resolve(path.nextHop, path.peer) !== undefined));
+  }
+
+  #connected(address: IpAddress): ConnectedPrefix | undefined {
+    const { connected } = this.#state;
+    if (connected === undefined) return { prefix: { ...address, length: address.family === 4 ? 32 : 128 }, interfaceName: '' };
+    return connected.filter(({ prefix }) => containsAddress(prefix, address)).sort((a, b) => b.prefix.length - a.prefix.length)[0];
+  }
+
+  /** Paths a next hop resolves through; undefined: it is on a link or cannot be reached. */
+  #carriers(address: IpAddress | undefined, peer: RibPeer | undefined): Path[] | undefined {
+    if (address === undefined || peer === undefined || (peer.role === 'ebgp' && peer.singleHop)) return undefined;
+    const least = Math.max((this.#connected(address)?.prefix.length ?? -1) + 1, 1);
+    const candidates = this.prefixes(address.family).filter((prefix) => prefix.length >= least && containsAddress(prefix, address));
+    for (const prefix of candidates.sort((a, b) => b.length - a.length)) {
+      const paths = this.#paths.filter((path) => same(path.prefix, prefix));
+      if (paths.some((path) => path.peer === undefined)) return undefined;
+      const direct = paths.filter((path) => path.nextHop !== undefined && this.#connected(path.nextHop) !== undefined);
+      const costs = EQUAL.filter((cost) => cost !== metricOf).map((cost) => (path: Path) => cost(path, this));
+      if (direct.length > 0) return this.#survivors(direct, costs);
+    }
+    return undefined;
+  }
+
+  #resolve(address: IpAddress | undefined, peer: RibPeer | undefined): string[] | undefined {
+    if (address === undefined) return undefined;
+    const way = (hop: IpAddress): string => `${hop.value}%${this.#connected(hop)?.interfaceName ?? ''}`;
+    const carriers = this.#carriers(address, peer);
+    if (carriers !== undefined) return carriers.flatMap(({ nextHop }) => (nextHop === undefined ? [] : [way(nextHop)]));
+    return this.#connected(address) === undefined ? undefined : [way(address)];
+  }
+
+  #survivors(paths: readonly Path[], costs: readonly ((path: Path) => number | [group: number, cost: number])[]): Path[] {
+    let left = [...paths];
+    for (const cost of costs) {
+      const before = left;
+      left = before.filter((path) => {
+        const mine = cost(path);
+        return before.every((other) => {
+          const theirs = cost(other);
+          if (typeof mine === 'number' || typeof theirs === 'number') return mine <= theirs;
+          return mine[0] !== theirs[0] || mine[1] <= theirs[1];
+        });
+      });
+    }
+    return left;
+  }
+
+  #exported(path: Path, to: RibPeer): string | undefined {
+    const { localAs, routerId } = this.#state;
+    if (path.peer === to) return undefined;
+    const { communities = [] } = path.attributes;
+    if (communities.includes(NO_ADVERTISE) || (to.role === 'ebgp' && communities.includes(NO_EXPORT))) return undefined;
+    if (to.role === 'ibgp' && path.peer?.role === 'ibgp') return undefined;
+    const sent = judged(path, to.exportPolicy, to);
+    if (sent === undefined) return undefined;
+    const session = to.families.find(({ family }) => family === path.prefix.family);
+    const isSelf = (to.role === 'ebgp' && to.nextHop === undefined) || to.nextHop?.type === 'self' || sent.nextHop === undefined;
+    const nextHop = isSelf ? session?.nextHopSelf : addressToBytes(sent.nextHop);
+    if (nextHop === undefined) return undefined;
+    const { localPreference, med, originatorId, clusterList, asPath, ...rest } = sent.attributes;
+    const changed: PathAttributes =
+      to.role === 'ebgp'
+        ? { ...rest, asPath: prepended(localAs, asPath), ...(path.peer === undefined && med !== undefined ? { med } : {}) }
+        : {
+            ...rest, asPath, ...(med === undefined ? {} : { med }), localPreference: preferenceOf(sent),
+            ...(path.peer === undefined || isExternal(path)
+              ? {}
+              : { originatorId: originatorId ?? path.peer.routerId, clusterList: [routerId, ...(clusterList ?? [])] }),
+          };
+    return describe(changed, nextHop);
+  }
+}
+
+/** Text that is equal when attributes and next hop are. */
+export function describe(attributes: PathAttributes, nextHop: Uint8Array): string {
+  const fields = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${JSON.stringify(fields)} via ${Buffer.from(nextHop).toString('hex')}`;
+}
+
+function prepended(as: number, path: readonly AsPathSegment[]): readonly AsPathSegment[] {
+  const [first, ...rest] = path;
+  return first?.type === 'sequence' ? [{ type: 'sequence', members: [as, ...first.members] }, ...rest] : [{ type: 'sequence', members: [as] }, ...path];
+}
+
+const preferenceOf = (path: Path): number =>
+  isExternal(path) && path.attributes.communities?.includes(GRACEFUL_SHUTDOWN) === true ? 0 : (path.attributes.localPreference ?? 100);
+
+const metricOf = (path: Path, rib: ReferenceRib): number => rib.metric(path);
+type Cost = (path: Path, rib: ReferenceRib) => number | [group: number, cost: number];
+const EQUAL: readonly Cost[] = [
+  (path) => (path.peer === undefined ? 0 : 1),
+  (path) => -path.weight,
+  (path) => -preferenceOf(path),
+  (path) => lengthOf(path.attributes.asPath),
+  (path) => ['igp', 'egp', 'incomplete'].indexOf(path.attributes.origin),
+  (path) => [path.attributes.asPath[0]?.type === 'sequence' ? (path.attributes.asPath[0].members[0] ?? 0) : 0, path.attributes.med ?? 0],
+  (path) => (isExternal(path) ? 0 : 1),
+  metricOf,
+];
+const ALL: readonly Cost[] = [
+  ...EQUAL,
+  (path) => path.attributes.originatorId ?? path.peer?.routerId ?? 0,
+  (path) => path.attributes.clusterList?.length ?? 0,
+  (path) => Number(path.peer?.address.value ?? 0n),
+  (path) => path.pathId,
+];
+
