@@ -23,7 +23,7 @@ describe('lab/topology', () => {
     expect(topology.tors.map(({ name, as }) => [name, as])).to.deep.equal([['tor1', 65001], ['tor2', 65002]]);
     expect(topology.nodes.map(({ name, as, tors }) => [name, as, tors])).to.deep.equal(['node1', 'node2', 'node3'].map((name) => [name, 64512, ['tor1', 'tor2']]));
     expect(topology.outside.map(({ name, tors }) => [name, tors])).to.deep.equal([['outside', ['tor1', 'tor2']]]);
-    expect(topology.pools.map(({ cidr, blockSize }) => [cidr, blockSize])).to.deep.equal([['10.65.0.0/16', 26], ['fd00:65::/48', 122]]);
+    expect(topology.pools.map(({ cidr, blockSize }) => [cidr, blockSize])).to.deep.equal([['10.65.0.0/16', 26], ['fd00:65::/112', 122]]);
   });
 
   it('reports every value of the wrong form at once, with its line', () => {

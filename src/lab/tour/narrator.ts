@@ -29,6 +29,7 @@ export class Narrator {
 
   /** A command as somebody would type it, and its output. */
   show(command: string, output: string): void {
+    if (output.trim() === '') return this.write(`\n  $ ${command}\n\n`);
     this.write(`\n  $ ${command}\n${output.trimEnd().split('\n').map((line) => `  ${line}`.trimEnd()).join('\n')}\n\n`);
   }
 

@@ -3,6 +3,7 @@
  * is counted is what came back.
  */
 import { linksOf } from '../rack.js';
+import { probe } from '../reachability.js';
 import { devicesOfRoute, kernelRoutes, packetsThrough, routerCommands } from '../router-view.js';
 import { describeStream, startStream, type Stream, type StreamResult, type StreamSpec } from '../stream.js';
 import { ipOf, podName, type LabView } from './lab-view.js';
@@ -103,7 +104,9 @@ export async function tellAgentKill(view: LabView, narrator: Narrator): Promise<
   const [node] = view.rack.nodes;
   if (node === undefined) return;
   narrator.heading(`The agent of ${node.name} is killed with -9 under traffic`);
-  const results = await killUnderTraffic(view, narrator, node.name, 'agent');
+  const results = await killUnderTraffic(view, narrator, `${node.name} agent`, async () => {
+    await narrator.claim(`a pod created now gets its network from the new agent and answers`, () => checkNewPod(view, node.name));
+  });
   await narrator.claim('no packet is lost while the agent is dead and starts again', async () => checkNothingLost(results));
 }
 
@@ -111,32 +114,56 @@ export async function tellBgpdKill(view: LabView, narrator: Narrator): Promise<v
   const [node] = view.rack.nodes;
   if (node === undefined) return;
   narrator.heading(`bgpd of ${node.name} is killed with -9 under traffic (graceful restart)`);
-  const results = await killUnderTraffic(view, narrator, node.name, 'bgpd');
+  const results = await killUnderTraffic(view, narrator, `${node.name} bgpd`, async () => {
+    await narrator.claim(`the routers have their sessions with ${node.name} again`, () => eventually(RECOVERED_WITHIN, () => checkSessions(view, node.name)));
+  });
   await narrator.claim('no packet is lost while bgpd is dead and its sessions come back', async () => checkNothingLost(results));
 }
 
-/** Kills, waits until the new process is there and the routers have their sessions again, and only then ends the flows. */
-async function killUnderTraffic(view: LabView, narrator: Narrator, node: string, which: 'agent' | 'bgpd'): Promise<readonly StreamResult[]> {
-  const name = `${node} ${which}`;
-  const before = (await view.status()).processes.find((process) => process.name === name)?.pid;
+/** Kills a process, waits for the next and for what `recovered` checks, and only then ends the flows. */
+async function killUnderTraffic(view: LabView, narrator: Narrator, name: string, recovered: () => Promise<void>): Promise<readonly StreamResult[]> {
+  const pidOf = async (): Promise<number | undefined> => (await view.status()).processes.find((process) => process.name === name)?.pid;
+  const before = await pidOf();
+  const [node = ''] = name.split(' ');
   const results = await during(await flowsTo(view, node), async () => {
     narrator.show(`tortie lab kill ${name}`, '');
     await view.process({ name, action: 'kill' });
-    await narrator.claim(`a new ${which} runs and ${node} has its sessions`, () => eventually(RECOVERED_WITHIN, async () => {
-      const now = (await view.status()).processes.find((process) => process.name === name)?.pid;
+    await eventually(RECOVERED_WITHIN, async () => {
+      const now = await pidOf();
       if (now === undefined || now === before) throw new ClaimFailed(`${name} has not been started again`);
-      await checkSessions(view, node);
-      return `process ${before} is now ${now}`;
-    }));
+      narrator.note(`  Process ${before} is gone, ${now} has taken its place.`);
+    });
+    await recovered();
   });
   showResults(narrator, results);
   return results;
 }
 
-async function checkSessions(view: LabView, node: string): Promise<void> {
+async function checkNewPod(view: LabView, node: string): Promise<string> {
+  const name = 'newcomer';
+  const manifest = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { nodeName: node, terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'tortie.dev/prober', ports: [{ containerPort: 80 }] }] } };
+  await view.kubectl(['apply', '-f', '-'], JSON.stringify(manifest));
+  try {
+    return await eventually(RECOVERED_WITHIN, async () => {
+      const endpoints = await view.endpoints();
+      const target = endpoints.find((endpoint) => endpoint.name === `default/${name}`);
+      if (target === undefined) throw new ClaimFailed(`pod ${name} does not run yet`);
+      const matrix = await probe([target, ...endpoints.filter((endpoint) => endpoint.type !== 'pod')], { port: { port: 80, transport: 'TCP' }, families: [4, 6] });
+      const silent = matrix.cells.filter((cell) => cell.to === target.name && cell.verdict !== 'allow');
+      if (silent.length > 0) throw new ClaimFailed(`${silent.map((cell) => `${cell.from} IPv${cell.family}`).join(', ')} get no answer from ${target.name}`);
+      return `${target.name} has ${target.ips.join(' and ')} and answered ${matrix.cells.filter((cell) => cell.to === target.name).length} connections`;
+    });
+  } finally {
+    await view.kubectl(['delete', 'pod', '-n', 'default', name, '--wait=false']);
+  }
+}
+
+async function checkSessions(view: LabView, node: string): Promise<string> {
   const commands = routerCommands(view.record.tor);
-  for (const { own, peer } of linksOf(view.rack, node)) {
+  const links = linksOf(view.rack, node);
+  for (const { own, peer } of links) {
     const up = new Set(commands.parseSessions(await view.output(peer.device, ...commands.machine)).filter((session) => session.isEstablished).map((session) => session.neighbor));
     for (const address of [own.address.ipv4, own.address.ipv6]) if (!up.has(address)) throw new ClaimFailed(`${peer.device} has no established session with ${address}`);
   }
+  return `${links.map(({ peer }) => peer.device).join(' and ')} say Established, IPv4 and IPv6`;
 }
