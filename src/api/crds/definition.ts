@@ -1,0 +1,64 @@
+/** A CustomResourceDefinition from a few words: names, scope, schema, columns. */
+import { object, required, text, type SchemaNode } from './schema-builders.js';
+
+export interface PrinterColumn {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  readonly jsonPath: string;
+  readonly description?: string;
+  /** 0 always shows, 1 with -o wide. */
+  readonly priority?: number;
+}
+
+export interface KindDefinition {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly shortNames?: readonly string[];
+  readonly scope: 'Cluster' | 'Namespaced';
+  readonly description: string;
+  readonly spec?: SchemaNode;
+  readonly isSpecOptional?: boolean;
+  readonly status?: SchemaNode;
+  /** Keywords at the schema's root, such as rules about metadata.name. */
+  readonly root?: SchemaNode;
+  readonly columns?: readonly PrinterColumn[];
+  readonly selectableFields?: readonly string[];
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export const ageColumn: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+
+/** Every definition of ours carries it, so that an uninstall finds them. */
+const LABELS = { 'app.kubernetes.io/part-of': 'tortie' };
+
+export function customResourceDefinition(row: KindDefinition): Readonly<Record<string, unknown>> {
+  const { group, kind, plural } = row;
+  const metadata: SchemaNode = { type: 'object' };
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}`, labels: LABELS, ...(row.annotations === undefined ? {} : { annotations: row.annotations }) },
+    spec: {
+      group,
+      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), ...(row.shortNames === undefined ? {} : { shortNames: row.shortNames }) },
+      scope: row.scope,
+      versions: [{
+        name: row.version,
+        served: true,
+        storage: true,
+        ...(row.columns === undefined ? {} : { additionalPrinterColumns: row.columns }),
+        ...(row.selectableFields === undefined ? {} : { selectableFields: row.selectableFields.map((jsonPath) => ({ jsonPath })) }),
+        schema: {
+          openAPIV3Schema: object({
+            apiVersion: text, kind: text, metadata,
+            ...(row.spec === undefined ? {} : { spec: row.isSpecOptional === true ? row.spec : required(row.spec) }),
+            ...(row.status === undefined ? {} : { status: row.status }),
+          }, { description: row.description, ...row.root }),
+        },
+        ...(row.status === undefined ? {} : { subresources: { status: {} } }),
+      }],
+    },
+  };
+}

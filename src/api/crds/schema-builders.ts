@@ -1,0 +1,92 @@
+/**
+ * Words to write a CRD's schema with: `object({cidr: required(cidr), blockSize: integer(0, 128)})`. What they make is plain
+ * OpenAPI v3 as apiextensions.k8s.io/v1 wants it: every node has a type, rules carry their sentence.
+ */
+export interface SchemaNode {
+  readonly [keyword: string]: unknown;
+}
+
+const REQUIRED = Symbol('required');
+
+interface RequiredNode extends SchemaNode {
+  readonly [REQUIRED]?: true;
+}
+
+/** Marks a property as required in its object. */
+export const required = (node: SchemaNode): RequiredNode => ({ ...node, [REQUIRED]: true });
+
+export function object(properties: Readonly<Record<string, RequiredNode>>, extra: SchemaNode = {}): SchemaNode {
+  const names = Object.entries(properties).filter(([, node]) => node[REQUIRED] === true).map(([name]) => name);
+  return {
+    type: 'object',
+    ...extra,
+    ...(names.length === 0 ? {} : { required: names.sort() }),
+    properties: Object.fromEntries(Object.entries(properties).map(([name, node]) => [name, plain(node)])),
+  };
+}
+
+const plain = (node: SchemaNode): SchemaNode => Object.fromEntries(Object.entries(node));
+
+export const list = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => ({ type: 'array', ...extra, items: plain(items) });
+
+/** A list without duplicates, merged as a set. */
+export const set = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => list(items, { 'x-kubernetes-list-type': 'set', ...extra });
+
+/** A list that one writer owns whole. */
+export const atomicList = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => list(items, { 'x-kubernetes-list-type': 'atomic', ...extra });
+
+export const mapOf = (values: SchemaNode): SchemaNode => ({ type: 'object', additionalProperties: plain(values) });
+
+export const text: SchemaNode = { type: 'string' };
+export const bool: SchemaNode = { type: 'boolean' };
+export const number: SchemaNode = { type: 'number' };
+
+export const textUpTo = (maxLength: number): SchemaNode => ({ type: 'string', maxLength });
+
+export const pattern = (source: string, extra: SchemaNode = {}): SchemaNode => ({ type: 'string', pattern: source, ...extra });
+
+export const oneOf = (...values: readonly string[]): SchemaNode => ({ type: 'string', enum: values });
+
+export const integer = (minimum: number, maximum: number, format?: 'int32' | 'int64'): SchemaNode =>
+  ({ type: 'integer', ...(format === undefined ? {} : { format }), minimum, maximum });
+
+export const cidr: SchemaNode = { type: 'string', format: 'cidr' };
+
+/** Go's duration: 90s, 1m30s. */
+export const duration: SchemaNode = pattern('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$');
+
+export const selector: SchemaNode = textUpTo(1024);
+
+/** AS number, RFC 6793; 0 is not one (RFC 7607). */
+export const asNumber: SchemaNode = integer(1, 4_294_967_295, 'int64');
+
+export const described = (description: string, node: SchemaNode): SchemaNode => ({ ...node, description });
+
+export const withDefault = (value: unknown, node: SchemaNode): SchemaNode => ({ ...node, default: value });
+
+export const intOrString: SchemaNode = { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] };
+
+export interface Rule {
+  readonly rule: string;
+  readonly message: string;
+  readonly reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired';
+}
+
+/** CEL rules; a real API server checks them, and so does the lab's. */
+export const withRules = (node: SchemaNode, ...rules: readonly Rule[]): SchemaNode => ({ ...node, 'x-kubernetes-validations': rules });
+
+/** metav1.LabelSelector. */
+export const labelSelector: SchemaNode = object({
+  matchExpressions: atomicList(object({ key: required(text), operator: required(text), values: atomicList(text) })),
+  matchLabels: mapOf(text),
+}, { 'x-kubernetes-map-type': 'atomic' });
+
+/** A list of metav1.Condition, one per type. */
+export const conditions: SchemaNode = list(object({
+  lastTransitionTime: required({ type: 'string', format: 'date-time' }),
+  message: required(textUpTo(32_768)),
+  observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
+  reason: required(pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', { minLength: 1, maxLength: 1024 })),
+  status: required(oneOf('True', 'False', 'Unknown')),
+  type: required(pattern('^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$', { maxLength: 316 })),
+}), { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });
