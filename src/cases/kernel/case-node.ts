@@ -1,0 +1,119 @@
+/**
+ * One node of a case: a namespace with the production policy engine, netfilter applier and endpoint plumbing in it. Only what feeds them,
+ * an API server and a kubelet on a real node, is the case's cluster state here.
+ */
+import { parseAddress, type IpAddress } from 'node-bgp/address';
+import { PolicyEngine } from '@tortie/policy/engine';
+import type { PolicyEvent } from '@tortie/policy/objects';
+import { isEmptyDelta, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
+import { hostInterfaceName } from '../../dataplane/endpoint-name.js';
+import { EndpointPlumbing, type EndpointSpec } from '../../dataplane/endpoint-plumbing.js';
+import type { Within } from '../../dataplane/netfilter/child.js';
+import { createNetfilter, type Netfilter } from '../../dataplane/netfilter/netfilter.js';
+import type { ApplyResult, Backend } from '../../dataplane/netfilter/status.js';
+import { flushConnections } from '../../dataplane/netlink/conntrack.js';
+import { NetlinkSocket } from '../../dataplane/netlink/netlink-socket.js';
+import { inNamespace } from '../../dataplane/netns.js';
+import type { CasePod } from '../case-file.js';
+import { namespacePath } from './namespaces.js';
+import { changeBetween, snapshot } from './ruleset-change.js';
+
+/** A pod with a network. */
+export interface PlumbedPod {
+  readonly pod: CasePod;
+  readonly namespace: string;
+  readonly addresses: readonly IpAddress[];
+  readonly spec: EndpointSpec;
+}
+
+export class CaseNode {
+  private engine = new PolicyEngine();
+  /** What the kernel holds from the case before; undefined once this case's is there. */
+  private previous: Ruleset | undefined;
+  private isSynced = false;
+  readonly pods = new Map<string, PlumbedPod>();
+
+  private constructor(
+    readonly namespace: string,
+    private readonly within: Within,
+    private readonly netfilter: Netfilter,
+    private readonly plumbing: EndpointPlumbing,
+    private readonly conntrack: NetlinkSocket,
+  ) {}
+
+  static async create(namespace: string, backend: 'auto' | Backend): Promise<CaseNode> {
+    const within: Within = (work) => inNamespace(namespacePath(namespace), work);
+    // Cases are about verdicts: nobody else touches these namespaces, so nobody patrols them.
+    const netfilter = await createNetfilter({ families: [4, 6], backend, within, patrolInterval: 0 });
+    const plumbing = within(() => new EndpointPlumbing((error) => { throw error; }));
+    const conntrack = within(() => new NetlinkSocket({ family: 'netfilter' }));
+    return new CaseNode(namespace, within, netfilter, plumbing, conntrack);
+  }
+
+  /** A new case: a new engine, which takes over the pods that are plumbed. */
+  begin(): void {
+    this.engine.flush();
+    this.previous ??= snapshot(this.engine.ruleset());
+    this.engine = new PolicyEngine();
+    for (const plumbed of this.pods.values()) this.feed([upsertOf(plumbed)]);
+  }
+
+  feed(events: readonly PolicyEvent[]): void {
+    for (const event of events) this.engine.apply(event);
+  }
+
+  /** Connects a pod, as CNI ADD does. */
+  connect(pod: CasePod, namespace: string): PlumbedPod {
+    const spec: EndpointSpec = {
+      containerId: `${pod.namespace}.${pod.name}`,
+      podInterface: 'eth0',
+      hostInterface: hostInterfaceName(pod.namespace, pod.name),
+      netns: namespacePath(namespace),
+      addresses: pod.ips.map(parseAddress),
+      label: `${pod.namespace}/${pod.name}`,
+    };
+    this.within(() => this.plumbing.add(spec));
+    const plumbed: PlumbedPod = { pod, namespace, addresses: spec.addresses, spec };
+    this.pods.set(`${pod.namespace}/${pod.name}`, plumbed);
+    this.feed([upsertOf(plumbed)]);
+    return plumbed;
+  }
+
+  /** Disconnects it, as CNI DEL does; nothing of it is left when this resolves. */
+  async disconnect(plumbed: PlumbedPod): Promise<void> {
+    const { namespace, name } = plumbed.pod;
+    this.within(() => this.plumbing.remove(plumbed.spec));
+    flushConnections(this.conntrack, plumbed.addresses);
+    this.pods.delete(`${namespace}/${name}`);
+    this.feed([{ type: 'endpoint-delete', namespace, name }]);
+    await this.plumbing.drain();
+  }
+
+  /** Brings the kernel to what the engine says now. Returns what was refused. */
+  async settle(): Promise<readonly string[]> {
+    const delta = this.engine.flush();
+    const result = await this.write(delta);
+    return result.failures.map((failure) => `${this.namespace}: IPv${failure.family} ${failure.message}`);
+  }
+
+  async close(): Promise<void> {
+    await this.netfilter.stop();
+    await this.plumbing.close();
+    this.conntrack.close();
+  }
+
+  private write(delta: RulesetDelta): Promise<ApplyResult> {
+    const { previous } = this;
+    this.previous = undefined;
+    if (!this.isSynced) {
+      this.isSynced = true;
+      return this.netfilter.sync(this.engine.ruleset());
+    }
+    if (previous !== undefined) return this.netfilter.apply(changeBetween(previous, this.engine.ruleset()));
+    return isEmptyDelta(delta) ? Promise.resolve({ failures: this.netfilter.status().failures }) : this.netfilter.apply(delta);
+  }
+}
+
+const upsertOf = ({ pod, spec }: PlumbedPod): PolicyEvent => ({
+  type: 'endpoint-upsert', endpoint: { namespace: pod.namespace, name: pod.name, interface: spec.hostInterface, addresses: pod.ips },
+});
