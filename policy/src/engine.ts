@@ -8,10 +8,11 @@
  *
  * Not here: the kernel (whoever applies deltas), the API (whoever feeds events), and waiting for the first full sync before flushing.
  */
+import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, type Pod } from './resolve/pod.js';
 import { ActivePolicies } from './resolve/active-policies.js';
 import { AddressSets } from './resolve/address-sets.js';
-import { Cluster, type PodEntry } from './resolve/cluster.js';
+import { Cluster, type Node, type PodEntry } from './resolve/cluster.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
 import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent, PolicyKind } from './objects.js';
@@ -122,8 +123,10 @@ export class PolicyEngine {
     switch (kind) {
       case 'Pod': return this.applyPod(namespace, name, object);
       case 'Namespace': return this.applyNamespace(name, object);
-      case 'Node': return this.cluster.setNode(name, object === undefined ? undefined : nodeAddresses(object));
+      case 'Node': return this.applyNode(name, object);
       case 'NetworkPolicy': return this.applyPolicy({ kind, namespace, name }, object);
+      case 'ClusterNetworkPolicy': case 'AdminNetworkPolicy': case 'BaselineAdminNetworkPolicy':
+        return this.applyPolicy({ kind, namespace: '', name }, object);
       default: return;
     }
   }
@@ -177,6 +180,13 @@ export class PolicyEngine {
     for (const entry of entries) this.active.touchEndpoint(entry);
   }
 
+  private applyNode(name: string, object: KubeObject | undefined): void {
+    const before = this.cluster.node(name);
+    const after = object === undefined ? undefined : nodeOf(name, object);
+    this.cluster.setNode(name, after);
+    this.sets.nodeChanged(before, after);
+  }
+
   private applyPolicy(key: PolicyKey, object: KubeObject | undefined): void {
     const keyText = policyKeyText(key);
     const before = this.policies.get(keyText);
@@ -195,9 +205,14 @@ export class PolicyEngine {
   }
 }
 
-/** Every address the node's status lists, one per family first come; host names are not addresses. */
-function nodeAddresses(object: NodeObject): readonly string[] {
+/** Every address that the node's status lists, internal ones first; host names are not addresses. */
+function nodeOf(name: string, object: NodeObject): Node {
   const listed = object.status?.addresses ?? [];
   const ranked = [...listed.filter((one) => one.type === 'InternalIP'), ...listed.filter((one) => one.type !== 'InternalIP')];
-  return canonicalAddresses(ranked.map((one) => one.address));
+  const addresses = new Set<string>();
+  for (const { address } of ranked) {
+    const parsed = address === undefined ? undefined : tryParseAddress(address);
+    if (parsed !== undefined) addresses.add(formatAddress(parsed));
+  }
+  return { name, labels: labelMap(object.metadata?.labels), addresses: [...addresses] };
 }

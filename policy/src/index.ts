@@ -7,3 +7,4 @@ export * from './render/iptables.js';
 export * from './render/ipset.js';
 export * from './validate/network-policy.js';
 export * from './validate/label-selector.js';
+export * from './validate/cluster-policy.js';

@@ -4,7 +4,8 @@ import { isEmptyDelta, PolicyEngine, type FlowEnd, type PolicyEvent } from '@tor
 import { passes, programFor, rackOf, Replica, rulesetText } from './node.js';
 import { endpointsOf, referenceVerdict, type Endpoint, type Probe } from './reference.js';
 import { eventsOf, type World } from './world.js';
-import { anyWorld } from './worlds.js';
+import { tieredVerdict } from './reference-tiers.js';
+import { anyWorld, tieredWorld } from './worlds.js';
 
 const PROBES: readonly Probe[] = [
   { protocol: 'TCP', port: 80 }, { protocol: 'TCP', port: 81 }, { protocol: 'TCP', port: 8080 }, { protocol: 'UDP', port: 80 }, { protocol: 'SCTP', port: 80 },
@@ -17,13 +18,20 @@ const flowEnd = (end: Endpoint): FlowEnd =>
 
 describe('policy/properties', () => {
   it('engine verdict = reference = compiled rules = iptables text, on random worlds', () =>
-    fc.assert(fc.property(anyWorld, checkWorld), { numRuns: 250 }));
+    fc.assert(fc.property(anyWorld, (world) => checkWorld(world, referenceVerdict)), { numRuns: 120 }));
+
+  it('and with cluster tiers', () => fc.assert(fc.property(tieredWorld, (world) => checkWorld(world, tieredVerdict)), { numRuns: 120 }));
+
+  it('the two references agree where there are only NetworkPolicies', () => fc.assert(fc.property(anyWorld, (world) => {
+    const ends = endpointsOf(world, 4);
+    for (const probe of PROBES) for (const from of ends) for (const to of ends) expect(tieredVerdict(world, from, to, probe)).to.equal(referenceVerdict(world, from, to, probe));
+  }), { numRuns: 50 }));
 
   it('any order and repetition of events ends in the same ruleset, and the deltas add up to it', () =>
-    fc.assert(fc.property(anyWorld, anyWorld, fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 300 }));
+    fc.assert(fc.property(fc.oneof(anyWorld, tieredWorld), fc.oneof(anyWorld, tieredWorld), fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 200 }));
 });
 
-function checkWorld(world: World): void {
+function checkWorld(world: World, reference: typeof referenceVerdict): void {
   const rack = rackOf(world);
   for (const family of [4, 6] as const) {
     const neutral = new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, 'neutral')]));
@@ -33,7 +41,7 @@ function checkWorld(world: World): void {
       for (const from of ends)
         for (const to of ends) {
           if (from === to || (from.type !== 'pod' && to.type !== 'pod')) continue;
-          const want = referenceVerdict(world, from, to, probe);
+          const want = reference(world, from, to, probe);
           const about = `${from.ip} -> ${to.ip} ${probe.protocol} ${probe.port}`;
           const flow = { from: flowEnd(from), to: flowEnd(to), family, ...probe };
           for (const { engine } of rack.slice(0, 1)) {

@@ -30,6 +30,7 @@ export interface WorldNamespace {
 export interface WorldNode {
   readonly name: string;
   readonly ips: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface WorldPolicy {
@@ -65,7 +66,7 @@ export const upsert = (kind: ObjectKind, object: KubeObject): PolicyEvent => ({ 
 export const namespaceEvent = (namespace: WorldNamespace): PolicyEvent => upsert('Namespace', { metadata: namespace });
 
 export const nodeEvent = (node: WorldNode): PolicyEvent =>
-  upsert('Node', { metadata: { name: node.name }, status: { addresses: node.ips.map((address) => ({ type: 'InternalIP', address })) } } as KubeObject);
+  upsert('Node', { metadata: { name: node.name, labels: node.labels }, status: { addresses: node.ips.map((address) => ({ type: 'InternalIP', address })) } } as KubeObject);
 
 export const interfaceOf = (namespace: string, name: string): string =>
   `tort${createHash('sha1').update(`${namespace}.${name}`).digest('hex').slice(0, 11)}`;
@@ -108,3 +109,7 @@ export function smallWorld(change: Partial<World> = {}): World {
 /** A networking.k8s.io/v1 NetworkPolicy of the world's. */
 export const networkPolicy = (namespace: string, name: string, spec: unknown): WorldPolicy =>
   ({ kind: 'NetworkPolicy', object: { metadata: { namespace, name }, spec } as WorldPolicy['object'] });
+
+/** A cluster-scoped policy of the policy.networking.k8s.io group. */
+export const clusterPolicy = (kind: 'ClusterNetworkPolicy' | 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy', name: string, spec: unknown): WorldPolicy =>
+  ({ kind, object: { metadata: { name }, spec } as WorldPolicy['object'] });

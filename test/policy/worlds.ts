@@ -2,7 +2,7 @@
  * Random worlds for property tests: few labels, few values and few ports, so that selectors, ports and blocks meet often.
  */
 import fc from 'fast-check';
-import { networkPolicy, type World, type WorldNamespace, type WorldPod, type WorldPolicy } from './world.js';
+import { clusterPolicy, networkPolicy, type World, type WorldNamespace, type WorldPod, type WorldPolicy } from './world.js';
 
 /** `constructor` and `__proto__` are keys like any other. */
 const KEYS = ['app', 'constructor'] as const;
@@ -82,10 +82,63 @@ export function distinct(policies: readonly WorldPolicy[]): readonly WorldPolicy
 }
 
 export const worldWith = (policies: fc.Arbitrary<readonly WorldPolicy[]>): fc.Arbitrary<World> => fc.record({
-  nodes: fc.constant([{ name: 'n1', ips: ['172.18.0.1', 'fc00::1'] }, { name: 'n2', ips: ['172.18.0.2', 'fc00::2'] }]),
+  nodes: fc.constant([{ name: 'n1', ips: ['172.18.0.1', 'fc00::1'], labels: { app: 'a' } }, { name: 'n2', ips: ['172.18.0.2', 'fc00::2'], labels: {} }]),
   namespaces, pods,
   externals: fc.constant([{ name: 'out', ips: ['192.0.2.9', '2001:db8::9'] }, { name: 'near', ips: ['192.0.2.65', 'fd00:65::ffff:1'] }]),
   policies,
 });
 
 export const anyWorld: fc.Arbitrary<World> = worldWith(fc.array(anyNetworkPolicy, { maxLength: 5 }).map(distinct));
+
+const networks = fc.subarray(['0.0.0.0/0', '::/0', '10.65.0.0/24', '10.65.1.0/24', '172.18.0.0/16', 'fd00:65::/32', '192.0.2.0/24'], { minLength: 1, maxLength: 3 });
+
+const selecting = fc.oneof(fc.record({ namespaces: namespaceSelector }), fc.record({ pods: fc.record({ namespaceSelector, podSelector: labelSelector }) }));
+
+const clusterPeer = (direction: 'ingress' | 'egress') => (direction === 'ingress' ? selecting
+  : fc.oneof({ weight: 3, arbitrary: selecting }, fc.record({ networks }), fc.record({ nodes: labelSelector })));
+
+const destination = fc.oneof(fc.record({ number: fc.constantFrom(80, 81) }), fc.constant({ range: { start: 80, end: 90 } }));
+
+const protocol = fc.oneof(
+  fc.record({ destinationNamedPort: fc.constantFrom('http', 'dns') }),
+  ...(['tcp', 'udp', 'sctp'] as const).map((one) => fc.record({ [one]: fc.oneof(fc.constant({}), fc.record({ destinationPort: destination })) })),
+);
+
+const adminPort = fc.oneof(
+  fc.record({ namedPort: fc.constantFrom('http', 'dns') }),
+  fc.record({ portNumber: fc.record({ protocol: fc.constantFrom('TCP', 'UDP'), port: fc.constantFrom(80, 81) }) }),
+  fc.record({ portRange: fc.record({ protocol: fc.constantFrom('TCP', 'UDP'), start: fc.constantFrom(70, 80), end: fc.constantFrom(81, 90) }) }),
+);
+
+/** Rules of a direction; a nameless peer never meets a port name, as the kinds' validation demands. */
+function clusterRules(direction: 'ingress' | 'egress', actions: readonly string[], portsField: string, port: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
+  const rule = fc.record({
+    action: fc.constantFrom(...actions), [direction === 'ingress' ? 'from' : 'to']: fc.array(clusterPeer(direction), { minLength: 1, maxLength: 2 }),
+    [portsField]: fc.option(fc.array(port, { minLength: 1, maxLength: 2 }), { nil: undefined }),
+  });
+  return fc.array(rule.filter((one) => !/nodes|networks/.test(JSON.stringify(one)) || !/amedPort/.test(JSON.stringify(one))), { maxLength: 3 });
+}
+
+function clusterSpec(actions: readonly string[], portsField: string, port: fc.Arbitrary<unknown>) {
+  return fc.record({ subject: selecting, ingress: clusterRules('ingress', actions, portsField, port), egress: clusterRules('egress', actions, portsField, port) });
+}
+
+/** Priorities are unique, because equal ones have no defined meaning. */
+const clusterPolicies: fc.Arbitrary<readonly WorldPolicy[]> = fc.record({
+  cluster: fc.array(fc.tuple(fc.constantFrom('Admin', 'Baseline'), clusterSpec(['Accept', 'Deny', 'Pass'], 'protocols', protocol)), { maxLength: 3 }),
+  admin: fc.array(clusterSpec(['Allow', 'Deny', 'Pass'], 'ports', adminPort), { maxLength: 2 }),
+  baseline: fc.option(clusterSpec(['Allow', 'Deny'], 'ports', adminPort), { nil: undefined }),
+  reversed: fc.boolean(),
+}).map(({ cluster, admin, baseline, reversed }) => {
+  const priority = (index: number): number => (reversed ? 900 - index : index);
+  return [
+    ...cluster.map(([tier, one], index) => clusterPolicy('ClusterNetworkPolicy', `c${index}`, { ...one, tier, priority: priority(2 * index) })),
+    ...admin.map((one, index) => clusterPolicy('AdminNetworkPolicy', `a${index}`, { ...one, priority: priority(2 * index + 1) })),
+    ...(baseline === undefined ? [] : [clusterPolicy('BaselineAdminNetworkPolicy', 'default', baseline)]),
+  ];
+});
+
+/** Cluster tiers above and below a few NetworkPolicies. */
+export const tieredWorld: fc.Arbitrary<World> = worldWith(
+  fc.tuple(clusterPolicies, fc.array(anyNetworkPolicy, { maxLength: 2 })).map(([cluster, own]) => distinct([...cluster, ...own])),
+);

@@ -82,6 +82,7 @@ function addressMatches(alternative: Alternative, family: Family | undefined, se
     // A named port's set holds the selection's addresses with the port: asking for the address again is idle.
     if (entity.selection !== undefined && !(side === 'destination' && alternative.namedPort !== undefined))
       matches.push({ type: 'set', side, set: sets({ type: 'pods', selection: entity.selection }) });
+    if (entity.nodes !== undefined) matches.push({ type: 'set', side, set: sets({ type: 'nodes', selector: entity.nodes }) });
     if (entity.notSelection !== undefined && !selectsNothing(entity.notSelection))
       matches.push({ type: 'set', side, set: sets({ type: 'pods', selection: entity.notSelection }), not: true });
   }

@@ -9,6 +9,7 @@ import type { Family } from 'node-bgp/address';
 import type { PolicyKind } from '../objects.js';
 import type { PortRange } from '../ruleset.js';
 import type { Networks } from './networks.js';
+import type { Selector } from '../selector/selector.js';
 import type { Selection } from './selection.js';
 
 export interface PolicyKey {
@@ -30,6 +31,8 @@ export interface EntityMatch {
   readonly notSelection?: Selection;
   readonly networks?: Networks;
   readonly notNetworks?: Networks;
+  /** Addresses of the nodes with these labels; hostNetwork pods share them. */
+  readonly nodes?: Selector;
   readonly ports?: readonly PortRange[];
   readonly notPorts?: readonly PortRange[];
 }

@@ -8,10 +8,10 @@ import { formatPrefix, type Family } from 'node-bgp/address';
 import { networksKey, networksOf, type Networks } from '../model/networks.js';
 import { hasPorts, protocolName } from '../model/ports.js';
 import { matchesNamespace, matchesSelection, selectionIndexKey, type Selection } from '../model/selection.js';
-import type { Labels } from '../selector/selector.js';
+import { matchesSelector, selectorText, type Labels, type Selector } from '../selector/selector.js';
 import { SelectorIndex } from '../selector/selector-index.js';
-import { shortId } from '../ruleset.js';
-import type { Cluster, PodEntry } from './cluster.js';
+import { shortId, type SetType } from '../ruleset.js';
+import type { Cluster, Node, PodEntry } from './cluster.js';
 import type { SetStore } from './set-store.js';
 
 /** A set that a rule needs. Equal needs are one set. */
@@ -22,6 +22,8 @@ export type SetNeed =
   | { readonly type: 'pod-ports'; readonly selection: Selection; readonly port: string; readonly protocol?: number }
   /** The same for the endpoints of this node: an ingress rule is only ever asked about one of them. */
   | { readonly type: 'local-ports'; readonly port: string; readonly protocol?: number }
+  /** Addresses of the nodes with these labels. */
+  | { readonly type: 'nodes'; readonly selector: Selector }
   | { readonly type: 'networks'; readonly networks: Networks };
 
 interface ActiveSet {
@@ -42,6 +44,7 @@ export class AddressSets {
   private readonly index = new SelectorIndex<ActiveSelection>();
   private readonly selectionsOf = new Map<PodEntry, readonly ActiveSelection[]>();
   private readonly localPorts = new Map<string, ActiveSet>();
+  private readonly nodeSets = new Map<string, { readonly set: ActiveSet; readonly selector: Selector }>();
   private readonly localEntries = new Set<PodEntry>();
   private readonly unused = new Set<ActiveSet>();
 
@@ -104,11 +107,23 @@ export class AddressSets {
     return false;
   }
 
+  nodeChanged(before: Node | undefined, after: Node | undefined): void {
+    for (const { set, selector } of this.nodeSets.values()) {
+      if (before !== undefined && matchesSelector(selector, before.labels)) for (const address of before.addresses) this.store.remove(set.id, familyOf(address), address);
+      if (after !== undefined && matchesSelector(selector, after.labels)) for (const address of after.addresses) this.store.add(set.id, familyOf(address), address);
+    }
+  }
+
   private create(set: ActiveSet): void {
     const { id, need } = set;
     this.active.set(id, set);
-    this.store.create(id, need.type === 'pods' ? 'address' : need.type === 'networks' ? 'network' : 'address-port', needKey(need));
+    this.store.create(id, SET_TYPES[need.type], needKey(need));
     switch (need.type) {
+      case 'nodes':
+        this.nodeSets.set(id, { set, selector: need.selector });
+        for (const node of this.cluster.allNodes())
+          if (matchesSelector(need.selector, node.labels)) for (const address of node.addresses) this.store.add(id, familyOf(address), address);
+        return;
       case 'networks':
         for (const family of [4, 6] as const) for (const member of networkMembers(need.networks, family)) this.store.add(id, family, member);
         return;
@@ -129,6 +144,7 @@ export class AddressSets {
     this.active.delete(id);
     this.store.destroy(id);
     if (need.type === 'local-ports') this.localPorts.delete(id);
+    if (need.type === 'nodes') this.nodeSets.delete(id);
     if (need.type !== 'pods' && need.type !== 'pod-ports') return;
     const active = this.selections.get(need.selection.key);
     if (active === undefined) return;
@@ -168,6 +184,10 @@ export class AddressSets {
   }
 }
 
+const SET_TYPES: Readonly<Record<SetNeed['type'], SetType>> = {
+  pods: 'address', nodes: 'address', networks: 'network', 'pod-ports': 'address-port', 'local-ports': 'address-port',
+};
+
 const familyOf = (address: string): Family => (address.includes(':') ? 6 : 4);
 
 /** Identity of a need, and what people read beside the set. */
@@ -176,6 +196,7 @@ function needKey(need: SetNeed): string {
     case 'pods': return need.selection.key;
     case 'pod-ports': return `port ${portKey(need)} of ${need.selection.key}`;
     case 'local-ports': return `port ${portKey(need)} of local endpoints`;
+    case 'nodes': return `nodes ${selectorText(need.selector)}`;
     case 'networks': return `networks ${networksKey(need.networks)}`;
   }
 }
@@ -186,7 +207,7 @@ const portKey = (need: { readonly port: string; readonly protocol?: number }): s
 /** What one pod puts into a set under one of its addresses. */
 function podMembers(need: SetNeed, entry: PodEntry, address: string): readonly string[] {
   if (need.type === 'pods') return [address];
-  if (need.type === 'networks') return [];
+  if (need.type === 'networks' || need.type === 'nodes') return [];
   return (entry.pod?.ports ?? [])
     .filter((port) => port.name === need.port && hasPorts(port.protocol) && (need.protocol === undefined || need.protocol === port.protocol))
     .map((port) => `${address},${protocolName(port.protocol)}:${port.port}`);

@@ -20,6 +20,13 @@ export interface PodEntry {
   addresses: readonly string[];
 }
 
+export interface Node {
+  readonly name: string;
+  readonly labels: Labels;
+  /** Every address of status.addresses in canonical text, internal ones first. */
+  readonly addresses: readonly string[];
+}
+
 export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 /** What Calico's namespace selectors know as projectcalico.org/name. */
 export const CALICO_NAME_LABEL = '\u0001name';
@@ -31,7 +38,7 @@ export class Cluster {
   private readonly podsByLabel = new Map<string, PodEntry | Set<PodEntry>>();
   private readonly podsByAddress = new Map<string, PodEntry | Set<PodEntry>>();
   private readonly namespaces = new Map<string, Labels>();
-  private readonly nodes = new Map<string, readonly string[]>();
+  private readonly nodes = new Map<string, Node>();
 
   podEntry(namespace: string, name: string): PodEntry | undefined {
     return this.pods.get(`${namespace}/${name}`);
@@ -58,17 +65,17 @@ export class Cluster {
     return this.namespaces.get(name) ?? namespaceLabelsOf(name, new Map());
   }
 
-  nodeAddresses(name: string): readonly string[] | undefined {
+  node(name: string): Node | undefined {
     return this.nodes.get(name);
   }
 
-  allNodes(): Iterable<readonly [name: string, addresses: readonly string[]]> {
-    return this.nodes;
+  allNodes(): Iterable<Node> {
+    return this.nodes.values();
   }
 
-  setNode(name: string, addresses: readonly string[] | undefined): void {
-    if (addresses === undefined) this.nodes.delete(name);
-    else this.nodes.set(name, addresses);
+  setNode(name: string, node: Node | undefined): void {
+    if (node === undefined) this.nodes.delete(name);
+    else this.nodes.set(name, node);
   }
 
   setNamespace(name: string, labels: ReadonlyMap<string, string> | undefined): void {

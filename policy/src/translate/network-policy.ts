@@ -9,7 +9,7 @@ import type { IpPrefix } from 'node-bgp/address';
 import { subtractNetworks, unionNetworks } from '../model/networks.js';
 import { DEFAULT_TIER } from '../model/tier.js';
 import { protocolNumber, TCP, unionPorts } from '../model/ports.js';
-import type { Alternative, Direction, EntityMatch, NamedPortMatch, Policy, PolicyRule } from '../model/policy.js';
+import type { Direction, EntityMatch, Policy, PolicyRule } from '../model/policy.js';
 import { selectionOf, selectsNothing, type NamespaceCondition } from '../model/selection.js';
 import { invalid, type Problem } from '../problem.js';
 import type { PortRange } from '../ruleset.js';
@@ -18,14 +18,12 @@ import { parseLabelSelector } from '../selector/label-selector.js';
 import { tryParseCidr } from '../validate/cidr.js';
 import { validateNetworkPolicyPeer, validateNetworkPolicyPort, validatePolicyTypes } from '../validate/network-policy.js';
 import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
+import { alternativesOf, hasNamelessPeer, type PortsMatch } from './alternatives.js';
+import type { Translation } from './translation.js';
 
 /** Calico gives Kubernetes' policies this order in the default tier; all of them allow only, so among themselves it is idle. */
 const KUBERNETES_POLICY_ORDER = 1000;
 
-export interface Translation {
-  readonly policy: Policy;
-  readonly problems: readonly Problem[];
-}
 
 export function translateNetworkPolicy(namespace: string, name: string, object: unknown): Translation {
   const problems: Problem[] = [];
@@ -60,32 +58,13 @@ function translateRules(spec: JsonObject | undefined, direction: Direction, name
     const rule = readObject(value, field, problems);
     const peers = translatePeers(readList(own(rule, peersField), `${field}.${peersField}`, problems), `${field}.${peersField}`, namespace, problems);
     const ports = translatePorts(readList(own(rule, 'ports'), `${field}.ports`, problems), `${field}.ports`, problems);
-    const alternatives = peers.flatMap((peer) => ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined));
     reportUnresolvableNames(direction, peers, ports, field, problems);
-    return { index, action: 'allow', alternatives };
+    return { index, action: 'allow', alternatives: alternativesOf(direction, peers, ports) };
   });
 }
 
-/** What a rule says about ports: one protocol and some of its ports, or a name, or (undefined) nothing. */
-interface PortsMatch {
-  readonly protocol?: number;
-  readonly ports?: readonly PortRange[];
-  readonly namedPort?: NamedPortMatch;
-}
-
-/** A name is resolved on the destination pod: for egress that is the peer, so a peer that is no pod selection has no names. */
-function alternativeOf(direction: Direction, peer: EntityMatch, port: PortsMatch): Alternative | undefined {
-  if (direction === 'ingress')
-    return { protocol: port.protocol, source: peer, namedPort: port.namedPort, ...(port.ports === undefined ? {} : { destination: { ports: port.ports } }) };
-  if (port.namedPort !== undefined && peer.networks !== undefined) return undefined;
-  const destination: EntityMatch = port.namedPort !== undefined && peer.selection === undefined
-    ? { selection: selectionOf({ type: 'any' }, ALL) }
-    : { ...peer, ports: port.ports };
-  return { protocol: port.protocol, destination, namedPort: port.namedPort };
-}
-
 function reportUnresolvableNames(direction: Direction, peers: readonly EntityMatch[], ports: readonly PortsMatch[], field: string, problems: Problem[]): void {
-  if (direction === 'ingress' || !peers.some((peer) => peer.networks !== undefined)) return;
+  if (direction === 'ingress' || !hasNamelessPeer(peers)) return;
   for (const port of ports)
     if (port.namedPort !== undefined)
       problems.push(invalid(`${field}.ports`, port.namedPort.name, 'a port name has no meaning for an ipBlock peer; this combination matches nothing'));

@@ -4,13 +4,14 @@
  *
  * Both ends are judged, each by the policies that apply to it; the flow passes when both allow it.
  */
-import { parseAddress, type Family, type IpAddress } from 'node-bgp/address';
+import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
 import { networksContain } from '../model/networks.js';
 import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
 import type { Alternative, Direction, EntityMatch, NamedPortMatch, Policy, PolicyRule } from '../model/policy.js';
 import { matchesSelection } from '../model/selection.js';
 import type { Cluster, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
+import { matchesSelector, type Selector } from '../selector/selector.js';
 import { inDirection, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
 import type { Decision, DirectionVerdict, Explanation, Flow, FlowEnd, PolicyTrace, RuleTrace, Verdict } from './flow.js';
 
@@ -84,10 +85,10 @@ export class Oracle {
   }
 
   private lookUpNode(name: string, family: Family): End {
-    const addresses = this.cluster.nodeAddresses(name);
-    const text = addressOf(addresses ?? [], family);
+    const node = this.cluster.node(name);
+    const text = addressOf(node?.addresses ?? [], family);
     if (text !== undefined) return { address: parseAddress(text), node: name };
-    return { missing: addresses === undefined ? `node ${name} is not known` : `node ${name} has no IPv${family} address` };
+    return { missing: node === undefined ? `node ${name} is not known` : `node ${name} has no IPv${family} address` };
   }
 
   private lookUpAddress(text: string, family: Family): End {
@@ -95,7 +96,7 @@ export class Oracle {
     if (address.family !== family) return { missing: `${text} is no IPv${family} address` };
     const entry = this.cluster.podsWithAddress(text).find((one) => one.addresses.includes(text));
     if (entry !== undefined) return { address, entry };
-    for (const [node, addresses] of this.cluster.allNodes()) if (addresses.includes(text)) return { address, node };
+    for (const node of this.cluster.allNodes()) if (node.addresses.includes(text)) return { address, node: node.name };
     return { address };
   }
 
@@ -176,8 +177,15 @@ export class Oracle {
     if (entity === undefined || end.address === undefined) return entity === undefined;
     if (entity.networks !== undefined && !networksContain(entity.networks, end.address)) return false;
     if (entity.notNetworks !== undefined && networksContain(entity.notNetworks, end.address)) return false;
+    if (entity.nodes !== undefined && !this.isNode(entity.nodes, end.address)) return false;
     if (entity.selection !== undefined && !this.selects(entity.selection, end)) return false;
     return entity.notSelection === undefined || !this.selects(entity.notSelection, end);
+  }
+
+  private isNode(selector: Selector, address: IpAddress): boolean {
+    const text = formatAddress(address);
+    for (const node of this.cluster.allNodes()) if (node.addresses.includes(text) && matchesSelector(selector, node.labels)) return true;
+    return false;
   }
 
   private selects(selection: NonNullable<EntityMatch['selection']>, end: End): boolean {

@@ -1,0 +1,35 @@
+/**
+ * Peers times ports of one rule: what the Kubernetes policy APIs have in common.
+ *
+ * A port name is resolved on the destination pod: for ingress that is the pod the policy protects, for egress each peer pod. A peer
+ * that is no pod selection (a block, a node) has no names, so such a combination matches nothing.
+ */
+import type { Alternative, Direction, EntityMatch, NamedPortMatch } from '../model/policy.js';
+import { selectionOf } from '../model/selection.js';
+import type { PortRange } from '../ruleset.js';
+import { ALL } from '../selector/selector.js';
+
+/** What a rule says about ports: one protocol and some of its ports, or a name, or nothing. */
+export interface PortsMatch {
+  readonly protocol?: number;
+  readonly ports?: readonly PortRange[];
+  readonly namedPort?: NamedPortMatch;
+}
+
+/** `[{}]` for either list means anything. */
+export function alternativesOf(direction: Direction, peers: readonly EntityMatch[], ports: readonly PortsMatch[]): readonly Alternative[] {
+  return peers.flatMap((peer) => ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined));
+}
+
+/** Has a peer to which port names mean nothing? */
+export const hasNamelessPeer = (peers: readonly EntityMatch[]): boolean => peers.some((peer) => peer.networks !== undefined || peer.nodes !== undefined);
+
+function alternativeOf(direction: Direction, peer: EntityMatch, port: PortsMatch): Alternative | undefined {
+  const { protocol, namedPort } = port;
+  const shared = { ...(protocol === undefined ? {} : { protocol }), ...(namedPort === undefined ? {} : { namedPort }) };
+  const numbers = port.ports === undefined ? {} : { ports: port.ports };
+  if (direction === 'ingress') return { ...shared, source: peer, ...(port.ports === undefined ? {} : { destination: numbers }) };
+  if (namedPort === undefined) return { ...shared, destination: { ...peer, ...numbers } };
+  if (hasNamelessPeer([peer])) return undefined;
+  return { ...shared, destination: peer.selection === undefined ? { ...peer, selection: selectionOf({ type: 'any' }, ALL) } : peer };
+}
