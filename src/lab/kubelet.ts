@@ -2,7 +2,8 @@
  * The kubelet stand-in of one node: watches the pods bound to it, runs a worker for each, checks their networking from time to
  * time, and says whether the node is ready to take pods (CNI STATUS).
  *
- * At its start nothing runs, so every attachment that an earlier life left is garbage, and CNI GC says so to the plugins.
+ * Like a kubelet it takes no pods before the network is ready for the first time. Nothing runs then, so every attachment
+ * that an earlier life left is garbage, and CNI GC says so to the plugins.
  */
 import type { Pod } from '../api/core.js';
 import { kinds, resourcePath } from '../api/kinds.js';
@@ -10,12 +11,14 @@ import { ApiError, type Datastore, type Watch } from '../datastore/datastore.js'
 import type { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { logHealth } from './watch-health.js';
 import type { SandboxStatus } from './control.js';
 import { ApiPodReports } from './pod-reports.js';
 import { PodWorker, type PodPlace } from './pod-worker.js';
 
 const CHECK_EVERY = 10_000;
 const STATUS_EVERY = 2_000;
+const LOOK_AGAIN_AFTER = 100;
 
 export class Kubelet {
   /** By pod uid. BOUNDED by the pods bound to the node. */
@@ -23,29 +26,51 @@ export class Kubelet {
   private readonly reports: ApiPodReports;
   private readonly timers: NodeJS.Timeout[] = [];
   private watch: Watch | undefined;
-  private nodeCondition = '';
+  private ready: Promise<void> = Promise.resolve();
+  /** Why the node takes no pods, as last found. */
+  private nodeProblem: string | undefined;
+  /** What the API server was told last. */
+  private reported: string | undefined;
   private isChecking = false;
+  private isStopped = false;
 
   constructor(private readonly place: PodPlace, private readonly datastore: Datastore, private readonly client: KubernetesClient, private readonly log: Logger) {
     this.reports = new ApiPodReports(client, place.node, log);
   }
 
-  async start(): Promise<void> {
+  /** Settles when the node takes pods, or after `within` milliseconds with the reason why it does not yet. */
+  async start(within: number): Promise<string | undefined> {
     await this.place.runtime.checkVersions();
-    await this.place.runtime.collectGarbage([]).catch((error: unknown) => this.log.info({ problem: messageOf(error) }, 'CNI GC is not possible yet'));
+    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY));
     await this.reportNode();
-    this.watch = this.datastore.watch('pods', {
+    this.ready = this.takePodsOnceReady();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => (timer = setTimeout(() => resolve(this.nodeProblem ?? 'CNI GC does not succeed'), within)));
+    const problem = await Promise.race([this.ready.then(() => undefined), late]);
+    clearTimeout(timer);
+    return problem;
+  }
+
+  private async takePodsOnceReady(): Promise<void> {
+    while (!this.isStopped) {
+      const problem = await this.place.runtime.status().then(() => this.place.runtime.collectGarbage([])).then(() => undefined, messageOf);
+      if (problem === undefined) break;
+      this.nodeProblem = problem;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_AFTER));
+    }
+    if (this.isStopped) return;
+    await this.reportNode();
+    this.watch = this.datastore.watch<'pods'>('pods', {
       upsert: (_kind, pod) => void this.upsert(pod).catch((error: unknown) => this.log.error({ pod: pod.metadata.name, problem: messageOf(error) }, 'a pod could not be taken on')),
       delete: (_kind, pod) => this.workers.get(pod.metadata.uid ?? '')?.terminate(),
       firstListDone: () => undefined,
-      health: (_kind, problem) => {
-        if (problem !== undefined) this.log.warn({ problem }, 'the API server cannot be watched');
-      },
+      health: logHealth(this.log),
     }, { fieldSelector: `spec.nodeName=${this.place.node}` });
-    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY));
   }
 
   async stop(): Promise<void> {
+    this.isStopped = true;
+    await this.ready;
     this.watch?.stop();
     for (const timer of this.timers) clearInterval(timer);
     this.reports.stop();
@@ -99,8 +124,8 @@ export class Kubelet {
   /** Node condition Ready, from CNI STATUS: what a kubelet calls "container runtime network ready". */
   private async reportNode(): Promise<void> {
     const problem = await this.place.runtime.status().then(() => undefined, messageOf);
-    const text = problem ?? '';
-    if (text === this.nodeCondition && this.watch !== undefined) return;
+    this.nodeProblem = problem;
+    if (this.reported === (problem ?? '')) return;
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const condition = {
       type: 'Ready', status: problem === undefined ? 'True' : 'False', reason: problem === undefined ? 'KubeletReady' : 'KubeletNotReady',
@@ -109,7 +134,7 @@ export class Kubelet {
     };
     try {
       await this.client.request('PATCH', `${resourcePath(kinds.nodes, undefined, this.place.node)}/status`, { contentType: 'application/strategic-merge-patch+json', value: { status: { conditions: [condition] } } });
-      this.nodeCondition = text;
+      this.reported = problem ?? '';
     } catch (error) {
       this.log.debug({ problem: messageOf(error) }, 'the node condition could not be reported');
     }

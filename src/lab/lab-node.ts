@@ -19,6 +19,7 @@ import { writeWrapper } from './wrapper.js';
 
 /** No CNI call of ours takes near so long; a plugin that hangs must not hang its pod for ever. */
 const PLUGIN_TIMEOUT = 60_000;
+const READY_WITHIN = 20_000;
 
 export class LabNode {
   private readonly kubelet: Kubelet;
@@ -45,8 +46,9 @@ export class LabNode {
     ];
   }
 
-  start(): Promise<void> {
-    return this.kubelet.start();
+  /** Settles when the node takes pods, or after a while with the reason why it does not yet. */
+  start(): Promise<string | undefined> {
+    return this.kubelet.start(READY_WITHIN);
   }
 
   stop(): Promise<void> {

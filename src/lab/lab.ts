@@ -79,7 +79,8 @@ export class Lab implements ControlTarget {
     const node = new LabNode(this.rack, device, this.paths.node(name), cluster, this.log);
     this.nodes.set(name, node);
     for (const spec of await node.prepare()) this.run(spec);
-    await node.start();
+    const problem = await node.start();
+    if (problem !== undefined) this.step(`${name} takes no pods yet: ${problem}`);
   }
 
   private run(spec: DaemonSpec): Daemon {

@@ -8,6 +8,7 @@ import { ApiError, type Datastore, type Watch } from '../datastore/datastore.js'
 import type { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { logHealth } from './watch-health.js';
 
 const RETRY_AFTER = 1_000;
 
@@ -32,9 +33,7 @@ export class Scheduler {
   constructor(private readonly datastore: Datastore, private readonly client: KubernetesClient, private readonly log: Logger) {}
 
   start(): void {
-    const health = (_kind: string, problem: string | undefined): void => {
-      if (problem !== undefined) this.log.warn({ problem }, 'the API server cannot be watched');
-    };
+    const health = logHealth(this.log);
     this.watches.push(
       this.datastore.watch<'nodes'>('nodes', { upsert: (_kind, node) => this.setNode(node), delete: (_kind, node) => void this.nodes.delete(node.metadata.name), firstListDone: () => undefined, health }),
       this.datastore.watch<'pods'>('pods', { upsert: (_kind, pod) => this.setPod(pod), delete: (_kind, pod) => this.forget(keyOf(pod)), firstListDone: () => undefined, health }),

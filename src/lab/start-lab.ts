@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { messageOf, UserError } from '../errors.js';
 import { callLab, LabNotRunning, streamLab, type Progress } from './control.js';
 import { clearRealServer } from './lab-cluster.js';
+import { LAB_LABEL } from './rack-objects.js';
 import { createLab, labPaths, readLab, type LabRecord, type TorKind } from './state-dir.js';
 import { LAB_ID_VARIABLE, sweepLab, type SweepReport } from './sweep.js';
 import { parseTopology } from './topology.js';
@@ -92,8 +93,11 @@ async function readProgress(name: string, onStep: (text: string) => void): Promi
 export async function stopLab(name: string): Promise<SweepReport> {
   const record = await readLab(name);
   await callLab(name, 'POST', '/v1/stop').then(() => waitUntilStopped(name)).catch(() => undefined); // A supervisor that is gone or stuck is swept like the rest.
-  if (record !== undefined) await clearRealServer(record, parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name));
-  return sweepLab(name);
+  const leftover = record === undefined ? undefined : await clearRealServer(record, parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name)).then(() => undefined, messageOf);
+  const report = await sweepLab(name);
+  if (leftover !== undefined)
+    throw new UserError(`Lab "${name}" is gone from this machine, but its objects in the API server of ${record?.kubeconfig} could not be removed: ${leftover}; they carry the label ${LAB_LABEL}=${name}`);
+  return report;
 }
 
 async function waitUntilStopped(name: string): Promise<void> {
