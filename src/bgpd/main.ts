@@ -2,7 +2,7 @@
  * The process of `tortie bgpd`: options, signals, exit codes.
  *
  * SIGHUP reads the file again. SIGTERM and SIGINT end the daemon as users of other routing daemons expect: peers get a Cease, routes
- * leave the kernel; with `--graceful-stop` both stay for the process that follows (docs/decisions/bgpd-stop.md).
+ * leave the kernel; with `--graceful-stop` both stay for the process that follows (docs/decisions/0010-bgpd-stop-and-restart.md).
  */
 import { join } from 'node:path';
 import { speakerSchema } from 'node-bgp/config/validate';

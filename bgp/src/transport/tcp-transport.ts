@@ -13,8 +13,9 @@ import { noAnswer, TransportError, type Connection, type ConnectionEvents, type 
 const BACKLOG = 1024;
 /** Above this `write` asks its caller to wait. */
 const WRITE_HIGH_WATER_MARK = 256 * 1024;
-/** How long `end` waits for a peer that does not read. */
+/** How long `end` waits for a peer that does not read, and, once all is in the kernel, for the peer's own end. */
 const LINGER = 2000;
+const LAST_READS = 250;
 
 export const tcpTransport: Transport = { connect, listen };
 
@@ -227,8 +228,12 @@ class TcpConnection implements Connection {
   end(): void {
     this.events = undefined;
     this.socket.resume(); // or the peer's bytes would keep the FIN from being seen
-    this.socket.end();
-    const timer = setTimeout(() => this.socket.destroy(), LINGER);
+    let timer = setTimeout(() => this.socket.destroy(), LINGER);
+    // Not at once: closing while bytes of the peer are unread makes the kernel send a reset, which may overtake our last words.
+    this.socket.end(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.socket.destroy(), LAST_READS);
+    });
     this.socket.once('close', () => clearTimeout(timer));
   }
 

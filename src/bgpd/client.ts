@@ -1,0 +1,35 @@
+/** Questions to a running bgpd, for the CLI. */
+import { join } from 'node:path';
+import { UserError, messageOf } from '../errors.js';
+import { requestOverUnixSocket } from '../unix-http.js';
+
+export class BgpdClient {
+  private readonly socketPath: string;
+
+  constructor(runDir: string) {
+    this.socketPath = join(runDir, 'bgpd.sock');
+  }
+
+  get<T>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
+    const parameters = new URLSearchParams(Object.entries(query).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]])));
+    const text = parameters.toString();
+    return this.ask<T>('GET', text === '' ? path : `${path}?${text}`);
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.ask<T>('POST', path, body);
+  }
+
+  /** Throws UserError with the daemon's own sentence. */
+  private async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let answer;
+    try {
+      answer = await requestOverUnixSocket(this.socketPath, method, path, body, 60_000);
+    } catch (error) {
+      throw new UserError(`${messageOf(error)} (another place: --run-dir or TORTIE_RUN_DIR)`);
+    }
+    if (answer.status === 200) return answer.body as T;
+    const { error } = (answer.body ?? {}) as { readonly error?: string };
+    throw new UserError(error ?? `bgpd answers with status ${answer.status}`);
+  }
+}

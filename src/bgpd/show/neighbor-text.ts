@@ -1,0 +1,52 @@
+/** `tortie bgp neighbor`: everything about one session, in the order of `show bgp neighbors`. */
+import type { PeerDetail } from 'node-bgp/speaker/view';
+import { formatUptime } from './text-table.js';
+
+export function formatNeighbor(peer: PeerDetail): string {
+  return [
+    `BGP neighbor is ${peer.address}${peer.name === peer.address ? '' : ` (${peer.name})`}, remote AS ${peer.remoteAs}, local AS ${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
+    ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
+    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${peer.establishedCount} times`,
+    ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
+    ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
+    ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),
+    ...timerLines(peer),
+    ...capabilityLines(peer),
+    ...messageLines(peer),
+    ...Object.entries(peer.families).map(([family, counts]) =>
+      `  ${family}: ${counts.received} received, ${counts.accepted} accepted, ${counts.stale} stale, ${counts.advertised} advertised; limit ${peer.maxPrefixes}`),
+    ...peer.stale.map(({ family, phase, remaining }) => `  IPv${family} routes kept over a restart (${phase}), ${remaining} s left`),
+    ...(peer.importFilters.length === 0 ? [] : [`  Import filters: ${peer.importFilters.join(', ')}`]),
+    ...(peer.exportFilters.length === 0 ? [] : [`  Export filters: ${peer.exportFilters.join(', ')}`]),
+    ...errorLines(peer),
+  ].join('\n');
+}
+
+function timerLines(peer: PeerDetail): readonly string[] {
+  const timers = Object.entries(peer.timers).map(([name, seconds]) => `${name} ${seconds} s`);
+  return timers.length === 0 ? [] : [`  Timers: ${timers.join(', ')}`];
+}
+
+function capabilityLines(peer: PeerDetail): readonly string[] {
+  const on = Object.entries(peer.capabilities).filter(([, value]) => value !== false && value !== 0);
+  return on.length === 0 ? [] : [`  Capabilities: ${on.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ')}`];
+}
+
+function messageLines({ received, sent, queuedBytes }: PeerDetail): readonly string[] {
+  if (received === undefined || sent === undefined) return [];
+  const row = (title: string, a: number, b: number): string => `    ${title.padEnd(14)}${String(b).padStart(10)}${String(a).padStart(10)}`;
+  return [
+    `  Messages:${'Sent'.padStart(19)}${'Rcvd'.padStart(10)}`,
+    row('Opens', received.open, sent.open), row('Notifications', received.notification, sent.notification), row('Updates', received.update, sent.update),
+    row('Keepalives', received.keepalive, sent.keepalive), row('Route Refresh', received.routeRefresh, sent.routeRefresh), row('Octets', received.bytes, sent.bytes),
+    ...(queuedBytes > 0 ? [`    ${queuedBytes} octets wait for the peer to read`] : []),
+  ];
+}
+
+function errorLines({ errors }: PeerDetail): readonly string[] {
+  const words = { sent: 'Last error sent', received: 'Last error received', local: 'Last local error' } as const;
+  return (['sent', 'received', 'local'] as const).flatMap((direction) => {
+    const error = errors[direction];
+    return error === undefined ? [] : [`  ${words[direction]} (${error.at}): ${error.text}`];
+  });
+}

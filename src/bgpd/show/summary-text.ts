@@ -1,0 +1,55 @@
+/** `tortie bgp summary`: what readers of `show bgp summary` look for, both families in one table. */
+import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
+import type { FibStatus } from '../fib-writer.js';
+import { formatTable, formatUptime, type Column } from './text-table.js';
+
+export type SummaryAnswer = { readonly isConfigured: false } | (SpeakerSummary & { readonly isConfigured: true; readonly kernel?: FibStatus });
+
+const count = (family: 'ipv4' | 'ipv6', which: 'accepted' | 'received' | 'advertised') => (peer: PeerSummary): string => {
+  const counts = peer.families[family];
+  return counts === undefined || !peer.isEstablished && counts.stale === 0 ? '-' : String(counts[which]);
+};
+
+const COLUMNS: readonly Column<PeerSummary>[] = [
+  { title: 'Neighbor', text: (peer) => peer.name },
+  { title: 'AS', text: (peer) => String(peer.remoteAs), align: 'right' },
+  { title: 'MsgRcvd', text: (peer) => String(peer.messagesReceived), align: 'right' },
+  { title: 'MsgSent', text: (peer) => String(peer.messagesSent), align: 'right' },
+  { title: 'OutQ', text: (peer) => String(peer.queuedBytes), align: 'right' },
+  { title: 'Up/Down', text: (peer) => formatUptime(peer.seconds), align: 'right' },
+  { title: 'State', text: (peer) => (peer.heldDown !== undefined && !peer.isEstablished ? 'Idle (held)' : peer.state) },
+  { title: 'v4 Acc/Rcvd', text: (peer) => pair(count('ipv4', 'accepted')(peer), count('ipv4', 'received')(peer)), align: 'right' },
+  { title: 'v4 Sent', text: count('ipv4', 'advertised'), align: 'right' },
+  { title: 'v6 Acc/Rcvd', text: (peer) => pair(count('ipv6', 'accepted')(peer), count('ipv6', 'received')(peer)), align: 'right' },
+  { title: 'v6 Sent', text: count('ipv6', 'advertised'), align: 'right' },
+  { title: 'Info', text: infoOf },
+];
+
+const pair = (a: string, b: string): string => (a === '-' && b === '-' ? '-' : `${a}/${b}`);
+
+function infoOf(peer: PeerSummary): string {
+  if (peer.isEstablished) return peer.description ?? '';
+  const stale = (peer.families.ipv4?.stale ?? 0) + (peer.families.ipv6?.stale ?? 0);
+  return [...(stale > 0 ? [`${stale} stale routes kept`] : []), peer.heldDown ?? peer.lastError ?? ''].filter((text) => text !== '').join('; ');
+}
+
+export function formatSummary(answer: SummaryAnswer): string {
+  if (!answer.isConfigured) return 'bgpd has no configuration yet';
+  const { tables, peers, kernel, listen } = answer;
+  const established = peers.filter((peer) => peer.isEstablished).length;
+  const notes = [
+    ...(answer.isRestarting ? ['restarting: routes are held back until every peer has sent its End-of-RIB'] : []),
+    ...(answer.isDraining ? ['draining: everything is announced with GRACEFUL_SHUTDOWN'] : []),
+    ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+    ...(kernel !== undefined && kernel.refused > 0 ? [`the kernel refuses ${kernel.refused} routes (see the log)`] : []),
+  ];
+  return [
+    `BGP router identifier ${answer.routerId}, local AS number ${answer.localAs}, up ${formatUptime(answer.seconds)}`,
+    `RIB: IPv4 ${tables.ipv4.prefixes} prefixes, ${tables.ipv4.paths} paths; IPv6 ${tables.ipv6.prefixes} prefixes, ${tables.ipv6.paths} paths${kernel === undefined ? '' : `; kernel: ${kernel.routes} routes`}`,
+    ...notes.map((note) => `! ${note}`),
+    '',
+    formatTable(COLUMNS, peers),
+    '',
+    `Total number of neighbors ${peers.length}, established ${established}`,
+  ].join('\n');
+}
