@@ -119,7 +119,10 @@ function apply(world: RibWorld, event: Event): void {
     }
     case 'refresh': {
       const peer = world.peers.get(event.peer);
-      if (peer !== undefined) for (const family of [4, 6] as const) world.rib.refresh(peer.id, family, event.demarcated);
+      if (peer === undefined) return;
+      // Everything is to come again, so nothing of before may be needed.
+      peer.heard.clear();
+      for (const family of [4, 6] as const) world.rib.refresh(peer.id, family, event.demarcated);
       return;
     }
     case 'links':

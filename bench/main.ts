@@ -1,0 +1,20 @@
+/**
+ * `npm run bench -- <area> [options]`: measurements beside the programs people use today. Each area is loaded only when asked for.
+ */
+interface Area {
+  readonly about: string;
+  readonly load: () => Promise<{ readonly run: (args: readonly string[]) => Promise<number> }>;
+}
+
+/** One row per area; `run` gets the remaining arguments and answers with the exit code. */
+const AREAS: Readonly<Record<string, Area>> = {
+  bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const area = Object.hasOwn(AREAS, name) ? AREAS[name] : undefined;
+if (area === undefined) {
+  const lines = Object.entries(AREAS).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}`);
+  process.stderr.write(`Cannot measure "${name}": expected npm run bench -- <area>, where area is one of\n${lines.join('\n')}\n`);
+  process.exitCode = 2;
+} else process.exitCode = await (await area.load()).run(args);
