@@ -1,0 +1,62 @@
+/**
+ * What the rest of the speaker says to BFD and hears from it. Plain data: it crosses a thread boundary.
+ */
+import type { BfdState } from './packet.js';
+
+/** One session somebody wants. Two wishes for the same peer, local address and kind are one session. */
+export interface BfdSessionConfig {
+  /** The peer's address; a link-local one names its interface: "fe80::1%eth0". */
+  readonly peer: string;
+  /** Source address of our packets; default: as the kernel routes. */
+  readonly localAddress?: string;
+  /** RFC 5883: over any number of hops, on port 4784 and with any TTL. Default: single hop, where only TTL 255 is heard (RFC 5881). */
+  readonly multihop?: boolean;
+  /** Milliseconds between packets that we want to send, and want to receive at most. */
+  readonly transmitInterval: number;
+  readonly receiveInterval: number;
+  /** So many missing packets in a row are a failure. */
+  readonly multiplier: number;
+}
+
+/** Names a session: the same for equal peer, local address and kind. */
+export const bfdKey = ({ peer, localAddress = '', multihop = false }: BfdSessionConfig): string => `${peer} ${localAddress} ${multihop ? 'multihop' : 'single-hop'}`;
+
+export type BfdEvent =
+  | {
+      readonly type: 'state-changed';
+      readonly key: string;
+      readonly peer: string;
+      readonly from: BfdState;
+      readonly to: BfdState;
+      /** Why, in words: ours, or the peer's when it is the peer that went down. */
+      readonly reason: string;
+      /**
+       * Did the path fail? Only then should those who asked for the session act (RFC 5882 section 3.2): a peer that says AdminDown
+       * has merely switched BFD off, and a session that was never up has proven nothing.
+       */
+      readonly isFailure: boolean;
+    }
+  /** Something that keeps BFD from working: a port that is taken, a missing privilege. Sessions stay as they are. */
+  | { readonly type: 'problem'; readonly reason: string };
+
+export interface BfdStatus {
+  readonly key: string;
+  readonly config: BfdSessionConfig;
+  readonly state: BfdState;
+  readonly remoteState: BfdState;
+  readonly diagnostic: string;
+  readonly remoteDiagnostic: string;
+  readonly localDiscriminator: number;
+  readonly remoteDiscriminator: number;
+  /** Milliseconds since 1970 of the last change of state. */
+  readonly since: number;
+  /** Times the session went from Up to Down. */
+  readonly failures: number;
+  readonly packetsIn: number;
+  readonly packetsOut: number;
+  /** Milliseconds; as negotiated. */
+  readonly transmitInterval: number | undefined;
+  readonly detectionTime: number | undefined;
+  /** The last packet that could not be sent, in words. */
+  readonly sendError: string | undefined;
+}

@@ -1,0 +1,249 @@
+/**
+ * All BFD sessions of a speaker: which packet is whose, when each is due, and what to do when one stays silent. Owns the timers;
+ * packets come and go through `BfdPorts`.
+ *
+ * Detection must not be fooled by our own slowness: after a stall of this thread the timer fires before packets that have been
+ * waiting in the socket are read. So an expired timer first lets the socket be read, and only then is silence believed.
+ */
+import { parseAddress, formatAddress } from '../address.js';
+import type { Clock } from '../session/clock.js';
+import { bfdKey, type BfdEvent, type BfdSessionConfig, type BfdStatus } from './contract.js';
+import { BfdDiagnostic, decodeBfdPacket, describeDiagnostic, encodeBfdPacket, type BfdState } from './packet.js';
+import {
+  detectionTime, newBfdSession, stepBfd, transmitDelay, transmitInterval, type BfdParameters, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
+} from './session.js';
+
+export interface BfdPorts {
+  readonly clock: Clock;
+  /** Sends a packet of this session; an answer says why it could not be. */
+  readonly send: (config: BfdSessionConfig, packet: Uint8Array) => string | undefined;
+  /** The session is gone for good: let go of its socket. */
+  readonly release: (config: BfdSessionConfig) => void;
+  readonly emit: (event: BfdEvent) => void;
+}
+
+interface Entry {
+  config: BfdSessionConfig;
+  /** Canonical text of the peer's address, and its interface if it is link-local. */
+  readonly address: string;
+  readonly zone: string | undefined;
+  session: BfdSession;
+  /** Removed from the configuration, still telling the peer so. */
+  isLeaving: boolean;
+  transmitTimer: { cancel(): void } | undefined;
+  detectionTimer: { cancel(): void } | undefined;
+  /** When silence becomes a failure; undefined: not watched. */
+  silentAt: number | undefined;
+  since: number;
+  failures: number;
+  packetsIn: number;
+  packetsOut: number;
+  sendError: string | undefined;
+}
+
+/** Longest time to go on telling a peer that we are leaving. */
+const LONGEST_FAREWELL = 2_000;
+
+export class BfdEngine {
+  readonly #ports: BfdPorts;
+  /** BOUNDED by the configuration. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #byDiscriminator = new Map<number, Entry>();
+  /** Packets nobody wanted. */
+  #discarded = 0;
+
+  constructor(ports: BfdPorts) {
+    this.#ports = ports;
+  }
+
+  get discarded(): number {
+    return this.#discarded;
+  }
+
+  /** Makes the sessions exactly these; keys are unique. Sessions that leave say AdminDown for their detection time. */
+  configure(sessions: readonly BfdSessionConfig[]): void {
+    const wanted = new Map(sessions.map((config) => [bfdKey(config), config]));
+    for (const [key, entry] of this.#entries) if (!wanted.has(key) && !entry.isLeaving) this.#leave(key, entry);
+    for (const [key, config] of wanted) {
+      const entry = this.#entries.get(key);
+      if (entry === undefined) this.#join(key, config);
+      else this.#change(entry, config);
+    }
+  }
+
+  /** A packet from the network; `from` may carry a zone, "fe80::1%eth0". */
+  receive(bytes: Uint8Array, from: string, multihop: boolean): void {
+    const decoded = decodeBfdPacket(bytes);
+    const entry = decoded.type === 'ok' ? this.#find(decoded.packet.yourDiscriminator, from, multihop) : undefined;
+    if (decoded.type === 'discard' || entry === undefined) {
+      this.#discarded++;
+      return;
+    }
+    entry.packetsIn++;
+    this.#step(entry, { type: 'packet', packet: decoded.packet });
+  }
+
+  status(): BfdStatus[] {
+    return [...this.#entries].map(([key, entry]) => {
+      const { session, config, since, failures, packetsIn, packetsOut, sendError } = entry;
+      const interval = transmitInterval(session);
+      const detection = detectionTime(session);
+      return {
+        key, config, state: session.state, remoteState: session.remoteState,
+        diagnostic: describeDiagnostic(session.diagnostic), remoteDiagnostic: describeDiagnostic(session.remoteDiagnostic),
+        localDiscriminator: session.localDiscriminator, remoteDiscriminator: session.remoteDiscriminator, since, failures, packetsIn, packetsOut,
+        transmitInterval: interval === undefined ? undefined : interval / 1000, detectionTime: detection === undefined ? undefined : detection / 1000, sendError,
+      };
+    });
+  }
+
+  /** Milliseconds that a farewell to all peers takes. */
+  get farewellTime(): number {
+    return Math.max(0, ...[...this.#entries.values()].map(farewellOf));
+  }
+
+  /** Stops every timer; nothing is sent any more. */
+  close(): void {
+    for (const [key, entry] of this.#entries) this.#remove(key, entry);
+  }
+
+  #join(key: string, config: BfdSessionConfig): void {
+    const session = newBfdSession(this.#newDiscriminator(), parametersOf(config));
+    const [plain = '', zone] = config.peer.split('%');
+    const entry: Entry = {
+      config, address: formatAddress(parseAddress(plain)), zone, session, isLeaving: false, transmitTimer: undefined, detectionTimer: undefined, silentAt: undefined,
+      since: this.#ports.clock.wallTime(), failures: 0, packetsIn: 0, packetsOut: 0, sendError: undefined,
+    };
+    this.#entries.set(key, entry);
+    this.#byDiscriminator.set(session.localDiscriminator, entry);
+    this.#step(entry, { type: 'transmit-timer' });
+  }
+
+  #change(entry: Entry, config: BfdSessionConfig): void {
+    entry.config = config;
+    if (entry.isLeaving) {
+      entry.isLeaving = false;
+      this.#step(entry, { type: 'enable' });
+    }
+    this.#step(entry, { type: 'configure', wanted: parametersOf(config) });
+  }
+
+  /** RFC 5880 section 6.8.16: AdminDown for a detection time, so that the peer does not take it for a failure. */
+  #leave(key: string, entry: Entry): void {
+    entry.isLeaving = true;
+    const patience = farewellOf(entry);
+    this.#step(entry, { type: 'admin-down' });
+    this.#ports.clock.after(patience, () => {
+      if (entry.isLeaving && this.#entries.get(key) === entry) this.#remove(key, entry);
+    });
+  }
+
+  #remove(key: string, entry: Entry): void {
+    entry.transmitTimer?.cancel();
+    entry.detectionTimer?.cancel();
+    entry.transmitTimer = entry.detectionTimer = undefined;
+    this.#entries.delete(key);
+    this.#byDiscriminator.delete(entry.session.localDiscriminator);
+    this.#ports.release(entry.config);
+  }
+
+  /** RFC 5880 section 6.8.6; the address is checked beside the discriminator, which a stranger could guess. */
+  #find(discriminator: number, from: string, multihop: boolean): Entry | undefined {
+    const [plain = '', zone] = from.split('%');
+    const address = formatAddress(parseAddress(plain));
+    // A zone counts where the configuration has one: link-local addresses say nothing without it.
+    const fits = (entry: Entry): boolean =>
+      entry.address === address && (entry.zone === undefined || entry.zone === zone) && (entry.config.multihop ?? false) === multihop;
+    if (discriminator !== 0) {
+      const entry = this.#byDiscriminator.get(discriminator);
+      return entry !== undefined && fits(entry) ? entry : undefined;
+    }
+    for (const entry of this.#entries.values()) if (fits(entry)) return entry;
+    return undefined;
+  }
+
+  #newDiscriminator(): number {
+    for (;;) {
+      const discriminator = 1 + Math.floor(this.#ports.clock.random() * 0xfffffffe);
+      if (!this.#byDiscriminator.has(discriminator)) return discriminator;
+    }
+  }
+
+  #step(entry: Entry, event: BfdSessionEvent): void {
+    const [session, actions] = stepBfd(entry.session, event);
+    entry.session = session;
+    for (const action of actions) this.#perform(entry, action);
+  }
+
+  #perform(entry: Entry, action: BfdSessionAction): void {
+    switch (action.type) {
+      case 'send': return this.#send(entry, encodeBfdPacket(action.packet));
+      case 'schedule-transmit': return this.#scheduleTransmit(entry);
+      case 'schedule-detection': return this.#watch(entry);
+      case 'state-changed': return this.#changed(entry, action.from, action.to);
+    }
+  }
+
+  #send(entry: Entry, packet: Uint8Array): void {
+    entry.sendError = this.#ports.send(entry.config, packet);
+    if (entry.sendError === undefined) entry.packetsOut++;
+  }
+
+  #scheduleTransmit(entry: Entry): void {
+    const { clock } = this.#ports;
+    entry.transmitTimer?.cancel();
+    const delay = transmitDelay(entry.session, clock.random());
+    entry.transmitTimer = delay === undefined ? undefined : clock.after(delay / 1000, () => this.#step(entry, { type: 'transmit-timer' }));
+  }
+
+  #watch(entry: Entry): void {
+    const time = detectionTime(entry.session);
+    if (time === undefined) return;
+    entry.silentAt = this.#ports.clock.now() + time / 1000;
+    entry.detectionTimer ??= this.#watchTimer(entry);
+  }
+
+  /** One timer runs until the deadline that held when it was set, then looks whether the deadline has moved on. */
+  #watchTimer(entry: Entry): { cancel(): void } {
+    const { clock } = this.#ports;
+    return clock.after(Math.max(1, Math.ceil((entry.silentAt ?? 0) - clock.now())), () => {
+      if (this.#isSilent(entry)) clock.afterPoll(() => this.#judge(entry));
+      else this.#judge(entry);
+    });
+  }
+
+  #isSilent(entry: Entry): boolean {
+    return entry.silentAt !== undefined && this.#ports.clock.now() >= entry.silentAt;
+  }
+
+  #judge(entry: Entry): void {
+    // Closed or removed meanwhile.
+    if (entry.detectionTimer === undefined) return;
+    entry.detectionTimer = undefined;
+    if (!this.#isSilent(entry)) {
+      if (entry.silentAt !== undefined) entry.detectionTimer = this.#watchTimer(entry);
+      return;
+    }
+    entry.silentAt = undefined;
+    this.#step(entry, { type: 'detection-timer' });
+  }
+
+  #changed(entry: Entry, from: BfdState, to: BfdState): void {
+    const { session } = entry;
+    entry.since = this.#ports.clock.wallTime();
+    const isTheirs = session.diagnostic === BfdDiagnostic.neighborSignaledDown;
+    const isFailure = from === 'up' && to === 'down' && !(isTheirs && session.remoteState === 'admin-down');
+    if (isFailure) entry.failures++;
+    const reason = isTheirs ? `the peer says ${session.remoteState}: ${describeDiagnostic(session.remoteDiagnostic)}` : describeDiagnostic(session.diagnostic);
+    this.#ports.emit({ type: 'state-changed', key: bfdKey(entry.config), peer: entry.config.peer, from, to, reason, isFailure });
+  }
+}
+
+const parametersOf = ({ transmitInterval: tx, receiveInterval, multiplier }: BfdSessionConfig): BfdParameters =>
+  ({ desiredMinTx: tx * 1000, requiredMinRx: receiveInterval * 1000, detectMultiplier: multiplier });
+
+/** The peer's detection time, as far as we know it. */
+function farewellOf({ session }: Entry): number {
+  if (session.state !== 'up' && session.state !== 'init') return 0;
+  return Math.min((session.wanted.detectMultiplier * Math.max(session.desiredMinTx, session.remoteMinRx)) / 1000, LONGEST_FAREWELL);
+}
