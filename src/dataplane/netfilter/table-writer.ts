@@ -68,7 +68,8 @@ async function writeGroup(run: Run, group: readonly TableChange[]): Promise<void
       run.done.push(...closed, ...group);
       return;
     case 'refused': {
-      if (group.length === 1) return setAside(run, group, script, outcome.lines, outcome.text);
+      const [only] = group;
+      if (group.length === 1 && only !== undefined) return setAside(run, only, await blameLine(run, only, script, outcome.lines), outcome.text);
       const blamed = blamedChanges(group, script, outcome.lines);
       const [first, second] = blamed.length > 0 ? [group.filter((one) => !blamed.includes(one)), blamed] : halves(group);
       await writeGroup(run, first);
@@ -102,12 +103,38 @@ async function closeRefused(run: Run): Promise<void> {
   run.done.push(...closed);
 }
 
-function setAside(run: Run, [change]: readonly TableChange[], script: RestoreScript, lines: readonly number[], text: string): void {
-  if (change === undefined) return;
-  const line = lines.find((one) => script.changeAt.get(one) === change);
-  const rule = line === undefined ? '' : ` at "${script.lineAt(line)}"`;
+function setAside(run: Run, change: TableChange, line: string | undefined, text: string): void {
+  const rule = line === undefined ? '' : ` at "${line}"`;
   const verb = change.type === 'delete' ? 'delete' : 'write';
-  run.refused.push({ change, message: `Cannot ${verb} ${subjectOf(change)}${rule}: ${text}` });
+  // The legacy program passes on no reason of the kernel's.
+  const reason = /^line \d+ failed$/.test(text) ? 'the kernel refused it (its log may say why)' : text;
+  run.refused.push({ change, message: `Cannot ${verb} ${subjectOf(change)}${rule}: ${reason}` });
+}
+
+/** The rule that was refused: the blamed line, or where nobody is blamed the first one that the kernel refuses in a chain of its own. */
+async function blameLine(run: Run, change: TableChange, script: RestoreScript, lines: readonly number[]): Promise<string | undefined> {
+  const blamed = lines.find((line) => script.changeAt.get(line) === change);
+  if (blamed !== undefined) return script.lineAt(blamed);
+  if (change.type !== 'write') return undefined;
+  let accepted = 0;
+  let refused = change.chain.lines.length;
+  while (refused - accepted > 1) {
+    const middle = (accepted + refused) >> 1;
+    if (await tryRules(run, change, middle)) accepted = middle;
+    else refused = middle;
+  }
+  await run.program.restore(buildRestoreScript([{ type: 'delete', table: change.table, name: TRIAL_CHAIN }]).text, run.onStart);
+  return change.chain.lines[refused - 1];
+}
+
+/** A chain that nobody jumps to; should we die now, the next start finds it as nobody's and removes it. */
+const TRIAL_CHAIN = 'TORTIE-TRIAL';
+
+async function tryRules(run: Run, change: TableChange & { readonly type: 'write' }, count: number): Promise<boolean> {
+  const lines = change.chain.lines.slice(0, count).map((line) => line.replace(`-A ${change.chain.name} `, `-A ${TRIAL_CHAIN} `));
+  const trial: TableChange = { ...change, chain: { ...change.chain, name: TRIAL_CHAIN, lines } };
+  const outcome = await run.program.restore(buildRestoreScript([trial]).text, run.onStart);
+  return outcome.type === 'done';
 }
 
 const blamedChanges = (group: readonly TableChange[], script: RestoreScript, lines: readonly number[]): readonly TableChange[] => {
