@@ -21,7 +21,8 @@ export function object(properties: Readonly<Record<string, RequiredNode>>, extra
     type: 'object',
     ...extra,
     ...(names.length === 0 ? {} : { required: names.sort() }),
-    properties: Object.fromEntries(Object.entries(properties).map(([name, node]) => [name, plain(node)])),
+    // An empty map would vanish in the API server and show as a change at every apply.
+    ...(Object.keys(properties).length === 0 ? {} : { properties: Object.fromEntries(Object.entries(properties).map(([name, node]) => [name, plain(node)])) }),
   };
 }
 

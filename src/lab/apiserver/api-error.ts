@@ -95,23 +95,21 @@ export function invalid(subject: Subject, name: string, problems: readonly Probl
   });
 }
 
-/** 409 of server-side apply: somebody else owns these fields. */
+/** 409 of server-side apply: somebody else owns these fields (k8s.io/apimachinery/pkg/util/managedfields/internal/conflict.go). */
 export function applyConflict(problems: readonly Problem[]): ApiError {
-  const plural = problems.length === 1 ? '' : 's';
-  const lines = problems.length === 1 ? ` ${problems[0]?.message}: ${problems[0]?.field}` : `s${problems.map((problem) => `\n- ${problem.message}: ${problem.field}`).join('')}`;
-  const message = problems.length === 1
-    ? `Apply failed with 1 conflict:${lines.slice(0)}`
-    : `Apply failed with ${problems.length} conflict${plural}: ${groupByManager(problems)}`;
-  return new ApiError(409, 'Conflict', message, {
+  const [first] = problems;
+  const sentence = problems.length === 1 && first !== undefined
+    ? `Apply failed with 1 conflict: ${first.message}: ${first.field}`
+    : `Apply failed with ${problems.length} conflicts: ${listByManager(problems)}`;
+  return new ApiError(409, 'Conflict', sentence, {
     causes: problems.map((problem) => ({ reason: problem.type, message: problem.message, field: problem.field })),
   });
 }
 
-function groupByManager(problems: readonly Problem[]): string {
-  const byMessage = new Map<string, string[]>();
-  for (const problem of problems) byMessage.set(problem.message, [...(byMessage.get(problem.message) ?? []), problem.field]);
-  const groups = [...byMessage].map(([message, fields]) => `${message}:\n- ${fields.join('\n- ')}`);
-  return groups.join('\n');
+function listByManager(problems: readonly Problem[]): string {
+  const byManager = new Map<string, string[]>();
+  for (const { message, field } of problems) byManager.set(message, [...(byManager.get(message) ?? []), field]);
+  return [...byManager].map(([message, fields]) => `${message.replace(/^conflict /, 'conflicts ')}:\n- ${fields.join('\n- ')}`).join('\n');
 }
 
 // --- the sentences of field problems (k8s.io/apimachinery/pkg/util/validation/field) ---

@@ -7,8 +7,10 @@
  */
 import type { Json, JsonObject } from './json.js';
 import type { Registry } from './registry.js';
+import { PATCH_TYPES } from './patch.js';
 import { apiVersionOf, type ResourceType } from './resource-type.js';
-import { isPreserving, type Schema } from './schema.js';
+import type { Schema } from './schema.js';
+import { canonicalSchema } from './kinds/schemas.js';
 
 export interface OpenApiDialect {
   readonly refPrefix: '#/definitions/' | '#/components/schemas/';
@@ -70,10 +72,15 @@ const patchOperation = (type: ResourceType, parameter: (name: string) => JsonObj
   description: `partially update the specified ${type.kind}`,
   operationId: `patch${type.namespaced ? 'Namespaced' : ''}${type.kind}${type.group}${type.version}`,
   parameters: QUERY_PARAMETERS.map(parameter),
+  // From the media types kubectl concludes whether it may send a strategic merge patch.
+  requestBody: { content: Object.fromEntries(patchTypesOf(type).map((media) => [media, { schema: {} }])) },
   responses: { 200: { description: 'OK' } },
   'x-kubernetes-action': 'patch',
   'x-kubernetes-group-version-kind': kindOf(type),
 });
+
+const patchTypesOf = (type: ResourceType): readonly string[] =>
+  PATCH_TYPES.filter((media) => type.manner === 'typed' || media !== 'application/strategic-merge-patch+json');
 
 function defineKind(type: ResourceType, definitions: Definitions, dialect: OpenApiDialect): void {
   const name = type.schema.definition ?? `${apiVersionOf(type)}.${type.kind}`;
@@ -89,12 +96,13 @@ function define(name: string, schema: Schema, definitions: Definitions, dialect:
 function render(schema: Schema, definitions: Definitions, dialect: OpenApiDialect): JsonObject {
   const { definition } = schema;
   if (definition === undefined) return body(schema, definitions, dialect);
-  if (!definitions.has(definition)) define(definition, schema, definitions, dialect);
+  const whole = canonicalSchema(definition) ?? schema;
+  if (!definitions.has(definition)) define(definition, whole, definitions, dialect);
   const reference = { $ref: `${dialect.refPrefix}${definition}` };
-  if (!dialect.hasUnions) return schema.description === undefined ? reference : { description: schema.description, ...reference };
   const beside: Record<string, Json> = {};
-  if (schema.description !== undefined) beside['description'] = schema.description;
+  if (schema.description !== undefined && schema.description !== whole.description) beside['description'] = schema.description;
   if (schema.default !== undefined) beside['default'] = schema.default;
+  if (!dialect.hasUnions) return { ...beside, ...reference };
   return Object.keys(beside).length === 0 ? reference : { ...beside, allOf: [reference] };
 }
 
@@ -105,8 +113,6 @@ function body(schema: Schema, definitions: Definitions, dialect: OpenApiDialect)
     if (value !== undefined) result[keyword] = value as Json;
   }
   if (schema['x-kubernetes-int-or-string'] === true) Object.assign(result, intOrString(schema, dialect));
-  // Swagger 2 has no "anything" for a member that may be of any type; upstream says object without properties.
-  else if (schema.type === undefined && isPreserving(schema) && !dialect.hasUnions) result['type'] = 'object';
   if (schema.required !== undefined && schema.required.length > 0) result['required'] = schema.required;
   if (schema.properties !== undefined)
     result['properties'] = Object.fromEntries(Object.entries(schema.properties).map(([name, child]) => [name, render(child, definitions, dialect)]));

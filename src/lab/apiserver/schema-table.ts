@@ -34,6 +34,8 @@ const SCALARS: Readonly<Record<string, Schema>> = {
   any: { 'x-kubernetes-preserve-unknown-fields': true },
 };
 
+export const scalarSchemas: readonly Schema[] = Object.values(SCALARS).filter((schema) => schema.definition !== undefined);
+
 /** Definitions by short name. All tables of a server are read into one book, so that they may name each other. */
 export type SchemaBook = ReadonlyMap<string, Schema>;
 

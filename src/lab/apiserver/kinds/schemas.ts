@@ -1,5 +1,5 @@
 /** The book of all built-in schemas, read once at start. */
-import { readSchemaTables } from '../schema-table.js';
+import { readSchemaTables, scalarSchemas } from '../schema-table.js';
 import type { Schema } from '../schema.js';
 import { coreTable } from '../tables/core.js';
 import { groupsTable } from '../tables/groups.js';
@@ -15,3 +15,8 @@ export function builtInSchema(name: string): Schema {
 }
 
 export const objectMetaSchema = builtInSchema('ObjectMeta');
+
+const byDefinition = new Map([...schemaBook.values(), ...scalarSchemas].map((schema) => [schema.definition, schema]));
+
+/** A definition as its table has it, without what a field that uses it adds (a default, a description). */
+export const canonicalSchema = (definition: string): Schema | undefined => byDefinition.get(definition);
