@@ -3,6 +3,7 @@
  * established at once (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation).
  */
 import { forbiddenField, invalidValue, required, type Problem } from '../api-error.js';
+import { compileRule } from '../cel-rules.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../json.js';
 import { parseJsonPath } from '../json-path.js';
 import type { ApiObject, ResourceType } from '../resource-type.js';
@@ -95,6 +96,7 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
       found.push(invalidValue(`${path}.pattern`, pattern, `must be a valid regular expression, but isn't: ${(error as Error).message}`));
     }
   }
+  listAt(schema, 'x-kubernetes-validations').forEach((rule, index) => found.push(...ruleProblems(rule, `${path}.x-kubernetes-validations[${index}]`)));
   for (const [name, child] of Object.entries(objectAt(schema, 'properties'))) {
     if (isRoot && (name === 'metadata' || name === 'apiVersion' || name === 'kind')) continue;
     if (isObject(child)) found.push(...structuralProblems(child, `${path}.properties[${name}]`));
@@ -104,6 +106,19 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
   const values = schema['additionalProperties'];
   if (isObject(values)) found.push(...structuralProblems(values, `${path}.additionalProperties`));
   return found;
+}
+
+function ruleProblems(rule: Json, path: string): Problem[] {
+  return (['rule', 'messageExpression'] as const).flatMap((key) => {
+    const expression = textAt(rule, key);
+    if (expression === undefined) return key === 'rule' ? [required(`${path}.rule`)] : [];
+    try {
+      compileRule(expression);
+      return [];
+    } catch (error) {
+      return [invalidValue(`${path}.${key}`, expression, `compilation failed: ${(error as Error).message}`)];
+    }
+  });
 }
 
 export const customResourceDefinitions: ResourceType = builtIn({

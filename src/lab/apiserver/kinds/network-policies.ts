@@ -2,6 +2,8 @@
  * networking.k8s.io/v1 NetworkPolicy: policyTypes defaulting (pkg/apis/networking/v1/defaults.go) and upstream's
  * validation, which is shared with the policy engine.
  */
+import { validateNetworkPolicy } from '@tortie/policy';
+import type { Problem } from '../api-error.js';
 import { listAt, objectAt, put, type Json } from '../json.js';
 import type { ApiObject, ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
@@ -12,6 +14,13 @@ function withPolicyTypes(policy: ApiObject): ApiObject {
   if (listAt(policy, 'spec', 'policyTypes').length > 0) return policy;
   const types: Json[] = listAt(policy, 'spec', 'egress').length > 0 ? ['Ingress', 'Egress'] : ['Ingress'];
   return put(policy, ['spec', 'policyTypes'], types);
+}
+
+/** Problems of the spec; metadata is every kind's business. */
+function specProblems(policy: ApiObject): readonly Problem[] {
+  return validateNetworkPolicy(policy)
+    .filter((problem) => !problem.field.startsWith('metadata'))
+    .map(({ reason, field, message }) => ({ type: reason, field, message: message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message }));
 }
 
 const selectorCell = (policy: ApiObject): string => {
@@ -36,5 +45,5 @@ export const networkPolicies: ResourceType = builtIn({
   shortNames: ['netpol'],
   namespaced: true,
   columns: [column('Pod-Selector', selectorCell)],
-  strategy: { prepareCreate: withPolicyTypes, prepareUpdate: withPolicyTypes },
+  strategy: { prepareCreate: withPolicyTypes, prepareUpdate: withPolicyTypes, validate: specProblems },
 });
