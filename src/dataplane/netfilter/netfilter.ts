@@ -119,7 +119,7 @@ export class Netfilter {
     return {
       backends: new Map(this.families.map((family) => [family.family, family.choice])),
       isSynced: this.isSynced,
-      isClean: failures.length === 0 && this.incoming.length === 0 && this.running === undefined && this.sets.isClean,
+      isClean: failures.length === 0 && this.incoming.length === 0 && this.sets.isClean && this.families.every(({ state }) => state.isClean),
       failures,
       setTransport: this.childReason === undefined ? { type: 'netlink' } : { type: 'child', reason: this.childReason },
       counters: { ...this.counters } satisfies NetfilterCounters,

@@ -141,8 +141,14 @@ export class TableState {
         const own = this.hooks.filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
         const now = own.map((hook, position) => ({ builtin: hook.builtin, position, hash: renderHook(hook).hash, text: renderHook(hook).body }));
         this.kernelHooks.set(change.table, [...rest, ...now]);
+        this.hooksDirty = TABLES.some((table) => this.hookChanges(table).length > 0);
       }
     }
+  }
+
+  /** Nothing is marked. */
+  get isClean(): boolean {
+    return this.dirty.size === 0 && !this.hooksDirty;
   }
 
   isInKernel(key: string): boolean {
@@ -167,12 +173,14 @@ export class TableState {
   private note(key: string, hashes: readonly string[]): void {
     this.kernel.set(key, hashes);
     this.texts.delete(key);
+    if (isSame(hashes, this.wanted.get(key)?.hashes ?? [])) this.dirty.delete(key);
   }
 
   private forget(key: string): void {
     this.kernel.delete(key);
     this.texts.delete(key);
-    this.dirty.add(key);
+    if (this.wanted.has(key)) this.dirty.add(key);
+    else this.dirty.delete(key);
   }
 
   /** Ours must be the first rules of the built-in chain, each once: an ACCEPT in front of them would bypass policy. */
