@@ -44,11 +44,20 @@ export async function runCases(path: string, options: RunOptions): Promise<boole
 async function runOnKernel(cases: readonly (Case | BrokenCase)[], options: RunOptions, take: (outcome: CaseOutcome) => void): Promise<void> {
   const { KernelRun } = await import('./kernel/kernel-run.js');
   const backend = options.backend === 'legacy' || options.backend === 'nft' ? options.backend : 'auto';
+  let isInterrupted = false;
+  const onSignal = (): void => void (isInterrupted = true);
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
   const run = await KernelRun.start({ backend });
   try {
-    for (const one of cases) take(await run.run(one));
+    for (const one of cases) {
+      if (isInterrupted) throw new UserError('Interrupted: the remaining cases did not run');
+      take(await run.run(one));
+    }
   } finally {
     await run.stop();
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
   }
 }
 

@@ -5,6 +5,7 @@
 import { parseAddress, type IpAddress } from 'node-bgp/address';
 import { PolicyEngine } from '@tortie/policy/engine';
 import type { PolicyEvent } from '@tortie/policy/objects';
+import type { Flow, Verdict } from '@tortie/policy/verdict/flow';
 import { isEmptyDelta, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
 import { hostInterfaceName } from '../../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type EndpointSpec } from '../../dataplane/endpoint-plumbing.js';
@@ -94,6 +95,11 @@ export class CaseNode {
     const delta = this.engine.flush();
     const result = await this.write(delta);
     return result.failures.map((failure) => `${this.namespace}: IPv${failure.family} ${failure.message}`);
+  }
+
+  /** The engine's own opinion of a flow. */
+  verdict(flow: Flow): Verdict {
+    return this.engine.verdict(flow);
   }
 
   async close(): Promise<void> {

@@ -10,10 +10,11 @@ import type { Backend } from '../../dataplane/netfilter/status.js';
 import { UserError } from '../../errors.js';
 import { isBroken, type BrokenCase, type Case, type CaseExternal, type CaseNode as WorldNode, type CasePod, type Cell, type Protocol } from '../case-file.js';
 import { ActionError, ClusterState, isFinished, isOnHost } from '../cluster-state.js';
-import { judge } from './judge.js';
+import { flowOf, formatVerdict } from '../engine-run.js';
 import type { CaseOutcome, WrongCell } from '../outcome.js';
 import { CaseNode, type PlumbedPod } from './case-node.js';
 import { Fabric, type Host } from './fabric.js';
+import { judge } from './judge.js';
 import { NamespacePool, sweepNamespaces } from './namespaces.js';
 import { ProberSession, type Probe } from './prober-session.js';
 
@@ -181,7 +182,8 @@ export class KernelRun {
     const results = await this.prober.run([...probes.values()].map((one) => one.probe));
     return [...probes].flatMap(([id, { cell, name }]) => {
       const got = judge(cell.allow, name, results.get(id));
-      return got === undefined ? [] : [{ cell, got }];
+      const verdict = got === undefined ? undefined : this.nodes[0]?.node.verdict(flowOf(state, cell));
+      return got === undefined ? [] : [{ cell, got, ...(verdict === undefined ? {} : { because: `engine: ${formatVerdict(verdict)}` }) }];
     });
   }
 
