@@ -25,6 +25,8 @@ export interface Speaker {
 }
 
 const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+/** For profiles of our own process: BENCH_NODE_ARGS="--cpu-prof --cpu-prof-dir=/tmp/prof". */
+const nodeArguments = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter((text) => text !== '');
 const each = <T>(count: number, make: (k: number) => T): T[] => Array.from({ length: count }, (_, k) => make(k));
 const neighbours = (topology: Topology): readonly { readonly address: string; readonly as: number; readonly isReceiver: boolean }[] => [
   ...each(topology.senders, (k) => ({ address: senderAddress(topology.family, k), as: SENDER_AS + k, isReceiver: false })),
@@ -44,7 +46,7 @@ function launchTortie(topology: Topology, directory: string): Launch {
   };
   return {
     files: { [join(directory, 'tortie.json')]: JSON.stringify(config) },
-    commands: [[process.execPath, cli, 'bgpd', '--config', join(directory, 'tortie.json'), '--run-dir', directory, '--state-dir', directory, '--log-level', 'warn']],
+    commands: [[process.execPath, ...nodeArguments, cli, 'bgpd', '--config', join(directory, 'tortie.json'), '--run-dir', directory, '--state-dir', directory, '--log-level', 'warn']],
   };
 }
 

@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../address.js';
 import type { FilterConfig, FilterRule } from '../config.js';
-import type { PolicyRoute, PolicyVerdict, RoutePolicy } from '../rib/policy.js';
+import type { PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from '../rib/policy.js';
 import { compileSet, type Action } from './action.js';
 import { compileMatch, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
 import { wordsOf } from './prefix-set.js';
@@ -23,15 +23,6 @@ export interface CompiledRule {
   readonly match: CompiledMatch;
   readonly set: Action | undefined;
   readonly action: FilterRule['action'];
-}
-
-/** A policy for one attribute set. */
-export interface SpecializedPolicy {
-  /**
-   * The verdict for a prefix, its address in unsigned 32-bit `words` from `at` on. Allocates nothing once the way has been
-   * taken before, and answers with the same object for the same way.
-   */
-  decide(words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict;
 }
 
 export interface CompiledPolicy extends RoutePolicy {
@@ -87,14 +78,17 @@ class Policy implements CompiledPolicy {
   readonly dependsOnPrefix: boolean;
   /** What a rule says about the receiving peer is in the key already. */
   readonly dependsOnPeer = false;
+  readonly constant: PolicyVerdict | undefined;
 
   constructor(rules: readonly CompiledRule[], key: string) {
     this.rules = rules;
     this.key = key;
     this.dependsOnPrefix = rules.some(({ match }) => match.prefix.length > 0);
+    this.constant = constantOf(rules);
   }
 
   judge(route: PolicyRoute): PolicyVerdict {
+    if (!this.dependsOnPrefix) return verdictOf(this.#grow(0, { route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined }));
     const { prefix } = route;
     const words = prefix === undefined ? new Uint32Array(4) : Uint32Array.from(wordsOf(prefix));
     return this.specialize(route).decide(words, 0, prefix?.length ?? 0, route.tags);
@@ -135,6 +129,20 @@ class Policy implements CompiledPolicy {
     const after = rule.set === undefined ? state : rule.set(state);
     return rule.action === 'accept' ? leafOf(after) : this.#grow(at + 1, after);
   }
+}
+
+/** Without conditions on prefixes every tree is a leaf. */
+function verdictOf(root: TreeNode): PolicyVerdict {
+  if (root.type === 'branch') throw new Error('A policy that does not depend on the prefix has asked for it');
+  return root.verdict;
+}
+
+/** Where the first rule already decides about everything. */
+function constantOf([first]: readonly CompiledRule[]): PolicyVerdict | undefined {
+  if (first === undefined) return ACCEPT;
+  if (first.match.prefix.length > 0 || first.match.attributes.length > 0 || first.action === 'next') return undefined;
+  if (first.action === 'reject') return REJECT;
+  return first.set === undefined ? ACCEPT : undefined;
 }
 
 export const attributesHold = ({ match }: CompiledRule, state: RouteState): boolean => {

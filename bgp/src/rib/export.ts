@@ -15,8 +15,8 @@ import { adjustPath } from './export-path.js';
 import type { FamilyTable } from './family-table.js';
 import { isLinkLocal } from './next-hops.js';
 import { LOCAL_PEER, nextHopOctets, type PeerEntry } from './peers.js';
-import type { PolicyPeer } from './policy.js';
-import { policyPeer, routeOf, type RouteTables } from './policy-route.js';
+import type { PolicyVerdict } from './policy.js';
+import { policyPeer, PolicyReader, type RouteTables } from './policy-route.js';
 import type { PrefixId } from './prefix-table.js';
 import { WellKnownCommunity } from '../iana.js';
 
@@ -44,7 +44,7 @@ const defaultNextHop = (peer: RibPeer): NonNullable<RibPeer['nextHop']> => ({ ty
 
 export class Export {
   readonly #family: Family;
-  readonly #to: PolicyPeer;
+  readonly #policy: PolicyReader | undefined;
   readonly #options: RibPeer;
   readonly #session: FamilySession;
   readonly #tables: RouteTables;
@@ -55,24 +55,27 @@ export class Export {
   #cache = new Uint32Array(0);
   #askedOf = new Uint32Array(0);
   #madeAt = new Uint32Array(0);
+  /** The last verdict that changes something, on which set, and what came of it, with the generations of both sets. */
+  readonly #last = { verdict: undefined as PolicyVerdict | undefined, set: 0, setAt: 0, made: 0, madeAt: 0 };
 
   constructor(entry: PeerEntry, session: FamilySession, table: FamilyTable, tables: RouteTables) {
     this.#family = table.family;
-    this.#to = policyPeer(entry.options);
     this.#session = session;
     this.#table = table;
     this.#tables = tables;
     this.#clusterId = entry.owner.clusterId;
     this.#globalAs = entry.owner.globalAs;
     this.#options = entry.options;
+    const { exportPolicy } = entry.options;
+    this.#policy = exportPolicy === undefined || isNeutral(exportPolicy.constant) ? undefined : new PolicyReader(exportPolicy, tables, table, policyPeer(entry.options));
   }
 
   /** The set to advertise for a path with this set, 0 for none. The caller takes a reference or discards it. */
   select(set: SetId, prefix: PrefixId): SetId {
-    if (this.refusal(set, prefix) !== undefined) return 0;
-    const policy = this.#options.exportPolicy;
-    if (policy === undefined) return set;
-    return policy.dependsOnPrefix ? this.#judge(set, prefix) : this.#cached(set);
+    const reader = this.#policy;
+    if (reader?.policy.constant?.type === 'reject' || this.refusal(set, prefix) !== undefined) return 0;
+    if (reader === undefined) return set;
+    return reader.policy.dependsOnPrefix ? this.#judge(reader, set, prefix) : this.#cached(reader, set);
   }
 
   /** Why the rules, without policy, keep a set from the group. */
@@ -172,7 +175,7 @@ export class Export {
     return { ...attributes, asPath, communities: [...(attributes.communities ?? []), WellKnownCommunity.gracefulShutdown] };
   }
 
-  #cached(set: SetId): SetId {
+  #cached(reader: PolicyReader, set: SetId): SetId {
     const { sets } = this.#tables;
     if (set >= this.#cache.length) this.#growCache(sets.capacity);
     const known = this.#cache[set] as number;
@@ -180,7 +183,7 @@ export class Export {
       if (known === CACHED_NO) return 0;
       if (this.#madeAt[set] === sets.generation[known - 2]) return known - 2;
     }
-    const made = this.#judge(set, undefined);
+    const made = this.#judge(reader, set, undefined);
     this.#cache[set] = made === 0 ? CACHED_NO : made + 2;
     this.#askedOf[set] = sets.generation[set] as number;
     this.#madeAt[set] = made === 0 ? 0 : (sets.generation[made] as number);
@@ -195,20 +198,26 @@ export class Export {
     [this.#cache, this.#askedOf, this.#madeAt] = [cache, askedOf, madeAt];
   }
 
-  #judge(set: SetId, prefix: PrefixId | undefined): SetId {
-    const { sets, nextHops, peers } = this.#tables;
-    const policy = this.#options.exportPolicy;
-    if (policy === undefined) return set;
-    const route = routeOf(set, this.#tables, this.#table, prefix, this.#to);
-    const verdict = policy.judge(route);
+  #judge(reader: PolicyReader, set: SetId, prefix: PrefixId | undefined): SetId {
+    const verdict = reader.verdict(set, prefix);
     if (verdict.type === 'reject') return 0;
     const { attributes, nextHop } = verdict;
     if (attributes === undefined && nextHop === undefined) return set;
+    const { sets, nextHops, peers } = this.#tables;
+    const last = this.#last;
+    if (last.verdict === verdict && last.set === set && last.setAt === sets.generation[set] && last.madeAt === sets.generation[last.made]) return last.made;
     const block = attributes === undefined ? sets.view(set) : encodeAttributes(attributes);
-    const choseMed = attributes !== undefined && attributes.med !== undefined && attributes.med !== route.attributes.med;
+    const medBefore = ((sets.flags[set] as number) & SetFlag.hasMed) === 0 ? undefined : sets.med[set];
+    const choseMed = attributes?.med !== undefined && attributes.med !== medBefore;
     const chosen = (nextHop === undefined ? 0 : SetFlag.choseNextHop) | (choseMed ? SetFlag.choseMed : 0);
     const { owner, scope } = peers.get(sets.peer[set] as number);
     const hop = nextHop === undefined ? (sets.nextHop[set] as number) : nextHops.internAddress(nextHop, { ...scope, direct: false });
-    return sets.intern(block, 0, block.length, hop, owner, { weight: 0, metric: NO_METRIC, chosen });
+    const made = sets.intern(block, 0, block.length, hop, owner, { weight: 0, metric: NO_METRIC, chosen });
+    Object.assign(last, { verdict, set, setAt: sets.generation[set], made, madeAt: sets.generation[made] });
+    return made;
   }
 }
+
+/** Lets everything through as it is. */
+const isNeutral = (verdict: PolicyVerdict | undefined): boolean =>
+  verdict?.type === 'accept' && verdict.attributes === undefined && verdict.nextHop === undefined;

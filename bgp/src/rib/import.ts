@@ -3,6 +3,7 @@
  * section 8, RFC 9234 section 5). The answer holds for every prefix with this set and is remembered in the set, unless the
  * policy looks at prefixes.
  */
+import type { IpAddress } from '../address.js';
 import { parseAttributes, encodeAttributes } from '../codec/parse.js';
 import type { FamilyTable } from './family-table.js';
 import { NO_METRIC, SetFlag, type AttributeSets, type SetId } from './attribute-sets.js';
@@ -10,7 +11,8 @@ import type { LocalRole, PeerId, Unusable } from './contract.js';
 import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type PeerEntry, type Peers } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
-import { routeOf } from './policy-route.js';
+import type { PolicyVerdict } from './policy.js';
+import { PolicyReader } from './policy-route.js';
 
 /** Values of the `imported` column that are not a set. 0: not asked yet. */
 const REJECTED = 0xffffffff;
@@ -25,6 +27,9 @@ export class Import {
   readonly #sets: AttributeSets;
   readonly #nextHops: NextHops;
   readonly #peers: Peers;
+  readonly #isOwn = (address: IpAddress): boolean => this.#peers.isOwnAddress(address);
+  /** The last verdict that changes something, on which set, and what came of it, with the generations of both sets. */
+  readonly #last = { verdict: undefined as PolicyVerdict | undefined, set: 0, setAt: 0, made: 0, madeAt: 0 };
 
   constructor(sets: AttributeSets, nextHops: NextHops, peers: Peers) {
     this.#sets = sets;
@@ -69,7 +74,7 @@ export class Import {
     if (entry.id === LOCAL_PEER) return raw;
     if (this.#loop(raw, entry) !== undefined) return REJECTED;
     const { importPolicy } = entry.options;
-    if (importPolicy?.dependsOnPrefix === true) return PER_PREFIX;
+    if (importPolicy?.dependsOnPrefix === true && importPolicy.constant === undefined) return PER_PREFIX;
     const set = this.#judge(raw, entry, table, undefined);
     return set === 0 ? REJECTED : set;
   }
@@ -79,21 +84,34 @@ export class Import {
     const stamped = this.#stamp(raw, entry);
     const policy = entry.options.importPolicy;
     if (policy === undefined) return stamped;
-    const route = routeOf(stamped, { sets, nextHops: this.#nextHops, peers: this.#peers }, table, prefix, undefined);
-    const verdict = policy.judge(route);
-    if (verdict.type === 'reject') {
-      sets.discard(stamped);
-      return 0;
-    }
+    const verdict = policy.constant ?? this.#reader(entry, table).verdict(stamped, prefix);
+    if (verdict.type === 'accept') return this.#apply(verdict, stamped, entry);
+    sets.discard(stamped);
+    return 0;
+  }
+
+  /** The set that a verdict makes of another, which goes if nobody else holds it. */
+  #apply(verdict: Extract<PolicyVerdict, { type: 'accept' }>, from: SetId, entry: PeerEntry): SetId {
     const { attributes, nextHop, weight, metric } = verdict;
-    const block = attributes === undefined ? undefined : encodeAttributes(attributes);
-    if (block === undefined && nextHop === undefined && weight === undefined && metric === undefined) return stamped;
-    const hop = nextHop === undefined ? (sets.nextHop[stamped] as number) : this.#nextHops.internAddress(nextHop, entry.scope);
-    const bytes = block ?? sets.view(stamped);
-    const extras = { weight: weight ?? (sets.weight[stamped] as number), metric: metric ?? NO_METRIC, chosen: 0 };
-    const set = sets.intern(bytes, 0, bytes.length, hop, entry.owner, extras);
-    if (set !== stamped) sets.discard(stamped);
-    return set;
+    if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined) return from;
+    const sets = this.#sets;
+    const last = this.#last;
+    if (last.verdict === verdict && last.set === from && last.setAt === sets.generation[from] && last.madeAt === sets.generation[last.made]) return last.made;
+    const bytes = attributes === undefined ? sets.view(from) : encodeAttributes(attributes);
+    const hop = nextHop === undefined ? (sets.nextHop[from] as number) : this.#nextHops.internAddress(nextHop, entry.scope);
+    const extras = { weight: weight ?? (sets.weight[from] as number), metric: metric ?? NO_METRIC, chosen: 0 };
+    const made = sets.intern(bytes, 0, bytes.length, hop, entry.owner, extras);
+    Object.assign(last, { verdict, set: from, setAt: sets.generation[from], made, madeAt: sets.generation[made] });
+    if (made !== from) sets.discard(from);
+    return made;
+  }
+
+  #reader(entry: PeerEntry, table: FamilyTable): PolicyReader {
+    const state = entry.family[table.family];
+    const policy = entry.options.importPolicy;
+    if (policy === undefined) throw new Error('A peer without import policy has none to read');
+    if (state.importReader?.policy !== policy) state.importReader = new PolicyReader(policy, { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers }, table, undefined);
+    return state.importReader;
   }
 
   #loop(raw: SetId, entry: PeerEntry): Unusable | undefined {
@@ -104,9 +122,8 @@ export class Import {
     if (role !== 'ebgp' && (flags & SetFlag.ownOriginator) !== 0) return 'originator-loop';
     if (role !== 'ebgp' && (flags & SetFlag.ownCluster) !== 0) return 'cluster-loop';
     if ((flags & SetFlag.onlyToCustomer) !== 0 && this.#isLeak(raw, entry)) return 'otc-leak';
-    const address = this.#nextHops.address(sets.nextHop[raw] as number);
     // RFC 4271 section 5.1.3: never install a route whose next hop is ourselves.
-    return address !== undefined && this.#peers.isOwnAddress(address) ? 'next-hop-is-ours' : undefined;
+    return this.#nextHops.isOurs(sets.nextHop[raw] as number, this.#peers.ownVersion, this.#isOwn) ? 'next-hop-is-ours' : undefined;
   }
 
   #isLeak(raw: SetId, { options }: PeerEntry): boolean {

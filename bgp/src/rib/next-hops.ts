@@ -40,6 +40,8 @@ interface NextHop {
   connectedLength: number;
   hops: readonly ForwardingHop[];
   watched: boolean;
+  isOurs: boolean;
+  oursAsOf: number;
 }
 
 const NO_HOPS: readonly ForwardingHop[] = [];
@@ -55,6 +57,8 @@ export class NextHops {
   #connected: ReadonlyMap<Family, ConnectedTable> | undefined;
   readonly #watch: Readonly<Record<Family, WatchTable>> = { 4: new WatchTable(4), 6: new WatchTable(6) };
   #dirty = new Set<NextHopId>();
+  /** The last answer: UPDATEs of one peer mostly have the same next hop. */
+  readonly #last = { bytes: new Uint8Array(32), length: 0, scope: NO_SCOPE, id: 0 };
   readonly #minimum: number;
   readonly #lookup: RouteLookup;
 
@@ -67,6 +71,17 @@ export class NextHops {
 
   /** Number of a next hop of 4, 16 or 32 octets (then the link-local one counts where the interface is known). */
   intern(bytes: Uint8Array, start: number, length: number, scope: NextHopScope): NextHopId {
+    const last = this.#last;
+    if (last.id !== 0 && last.scope === scope && last.length === length && sameOctets(last.bytes, bytes, start, length)) return last.id;
+    const id = this.#internOctets(bytes, start, length, scope);
+    last.bytes.set(bytes.subarray(start, start + length));
+    last.length = length;
+    last.scope = scope;
+    last.id = id;
+    return id;
+  }
+
+  #internOctets(bytes: Uint8Array, start: number, length: number, scope: NextHopScope): NextHopId {
     const from = length === 32 && scope.interfaceName !== undefined ? start + 16 : start;
     const address = addressFromBytes(bytes.subarray(from, from + (length === 4 ? 4 : 16)));
     return this.internAddress(address, scope);
@@ -84,7 +99,7 @@ export class NextHops {
     }
     const hop: NextHop = {
       key, address, words: wordsOf(address), scope: local ? { direct: true, interfaceName: scope.interfaceName } : { ...NO_SCOPE, direct: scope.direct },
-      references: 0, connected: undefined, connectedLength: -1, hops: NO_HOPS, watched: false,
+      references: 0, connected: undefined, connectedLength: -1, hops: NO_HOPS, watched: false, isOurs: false, oursAsOf: -1,
     };
     this.#list[id] = hop;
     this.#byKey.set(key, id);
@@ -105,9 +120,21 @@ export class NextHops {
     this.#unwatch(id, hop);
     this.#byKey.delete(hop.key);
     this.#dirty.delete(id);
+    if (this.#last.id === id) this.#last.id = 0;
     this.#list[id] = undefined;
     this.reachable[id] = 0;
     this.#free.push(id);
+  }
+
+  /** Is it an address that `isOwn` knows? Asked once per next hop and `version` of what is known. */
+  isOurs(id: NextHopId, version: number, isOwn: (address: IpAddress) => boolean): boolean {
+    const hop = this.#list[id];
+    if (hop === undefined) return false;
+    if (hop.oursAsOf !== version) {
+      hop.isOurs = isOwn(hop.address);
+      hop.oursAsOf = version;
+    }
+    return hop.isOurs;
   }
 
   address(id: NextHopId): IpAddress | undefined {
@@ -298,6 +325,11 @@ class ConnectedTable {
     const id = this.#prefixes.longestMatch(words, 0, words.length * 32, 0, () => true);
     return id < 0 ? undefined : this.#entries[id];
   }
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array, start: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;
+  return true;
 }
 
 /** fe80::/10 (RFC 4291 section 2.5.6). */

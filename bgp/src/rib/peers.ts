@@ -10,6 +10,7 @@ import { NO_METRIC, type SetExtras, type SetOwner } from './attribute-sets.js';
 import type { PeerId, PeerRole, RibPeer } from './contract.js';
 import { comparePeers, type DecisionPeers } from './decision.js';
 import type { NextHopScope } from './next-hops.js';
+import type { PolicyReader } from './policy-route.js';
 import type { GroupMember } from './update-group.js';
 
 /** Per peer and family. */
@@ -19,6 +20,8 @@ export interface FamilyState {
   stale: number;
   /** No path of the peer has a smaller number: where a walk over its paths starts. */
   firstPath: number;
+  /** Import policy at work. */
+  importReader: PolicyReader | undefined;
   /** Its place in an update group while the session is up and has the family. */
   member: GroupMember | undefined;
 }
@@ -48,7 +51,7 @@ export interface RouterIdentity {
 
 export const LOCAL_PEER: PeerId = 0;
 
-const noPaths = (): FamilyState => ({ received: 0, accepted: 0, stale: 0, firstPath: 0xffffffff, member: undefined });
+const noPaths = (): FamilyState => ({ received: 0, accepted: 0, stale: 0, firstPath: 0xffffffff, importReader: undefined, member: undefined });
 
 export class Peers implements DecisionPeers {
   readonly #entries: (PeerEntry | undefined)[] = [];
@@ -58,6 +61,8 @@ export class Peers implements DecisionPeers {
   #ranks: Uint32Array | undefined;
   /** Our own addresses on sessions, as text of family and value: never a valid next hop from a peer. */
   readonly #own = new Map<string, number>();
+  /** Changes whenever `isOwnAddress` may answer otherwise. */
+  ownVersion = 0;
 
   constructor(identity: RouterIdentity) {
     this.#identity = identity;
@@ -160,6 +165,7 @@ export class Peers implements DecisionPeers {
   }
 
   #countOwn(options: RibPeer, by: 1 | -1): void {
+    this.ownVersion++;
     for (const { nextHopSelf } of options.families) {
       if (nextHopSelf === undefined) continue;
       const key = keyOfBytes(nextHopSelf.subarray(0, nextHopSelf.length === 32 ? 16 : nextHopSelf.length));

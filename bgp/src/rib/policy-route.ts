@@ -1,5 +1,5 @@
 /** A set, and where asked for a prefix, as a policy sees it: parsed only as far as the policy looks. */
-import type { IpAddress } from '../address.js';
+import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import { parseAttributes } from '../codec/parse.js';
 import type { AttributeSets, SetId } from './attribute-sets.js';
@@ -7,7 +7,7 @@ import type { RibPeer } from './contract.js';
 import type { FamilyTable } from './family-table.js';
 import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
-import type { PolicyPeer, PolicyRoute } from './policy.js';
+import type { PolicyPeer, PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from './policy.js';
 import type { PrefixId } from './prefix-table.js';
 
 export interface RouteTables {
@@ -18,27 +18,100 @@ export interface RouteTables {
 
 const NO_TAGS: readonly string[] = [];
 
-export function routeOf(set: SetId, tables: RouteTables, table: FamilyTable, prefix: PrefixId | undefined, to: PolicyPeer | undefined): PolicyRoute {
-  const { sets, nextHops, peers } = tables;
-  const peer = sets.peer[set] as number;
-  let attributes: PathAttributes | undefined;
-  let nextHop: IpAddress | undefined;
-  return {
-    family: table.family,
-    prefix: prefix === undefined ? undefined : table.prefixes.prefixOf(prefix),
-    tags: (peer === LOCAL_PEER && prefix !== undefined ? table.tags.get(prefix) : undefined) ?? NO_TAGS,
-    source: peer === LOCAL_PEER ? 'local' : peers.isExternal(peer) ? 'ebgp' : 'ibgp',
-    get attributes() {
-      return (attributes ??= parseAttributes(sets.view(set)));
-    },
-    get nextHop() {
-      return (nextHop ??= nextHops.address(sets.nextHop[set] as number));
-    },
-    from: peer === LOCAL_PEER ? undefined : policyPeer(peers.get(peer).options),
-    to,
-  };
+/** A class for its lazy getters: one is made for every attribute set that meets a policy. */
+class RibRoute implements PolicyRoute {
+  readonly #set: SetId;
+  readonly #tables: RouteTables;
+  readonly #table: FamilyTable;
+  readonly #prefix: PrefixId | undefined;
+  readonly to: PolicyPeer | undefined;
+  #attributes: PathAttributes | undefined;
+
+  constructor(set: SetId, tables: RouteTables, table: FamilyTable, prefix: PrefixId | undefined, to: PolicyPeer | undefined) {
+    this.#set = set;
+    this.#tables = tables;
+    this.#table = table;
+    this.#prefix = prefix;
+    this.to = to;
+  }
+
+  get family(): Family {
+    return this.#table.family;
+  }
+
+  get prefix(): IpPrefix | undefined {
+    return this.#prefix === undefined ? undefined : this.#table.prefixes.prefixOf(this.#prefix);
+  }
+
+  get tags(): readonly string[] {
+    return this.#prefix === undefined ? NO_TAGS : tagsOf(this.#table, this.#prefix, this.#peer);
+  }
+
+  get source(): PolicyRoute['source'] {
+    if (this.#peer === LOCAL_PEER) return 'local';
+    return this.#tables.peers.isExternal(this.#peer) ? 'ebgp' : 'ibgp';
+  }
+
+  get attributes(): PathAttributes {
+    return (this.#attributes ??= parseAttributes(this.#tables.sets.view(this.#set)));
+  }
+
+  get nextHop(): IpAddress | undefined {
+    return this.#tables.nextHops.address(this.#tables.sets.nextHop[this.#set] as number);
+  }
+
+  get from(): PolicyPeer | undefined {
+    return this.#peer === LOCAL_PEER ? undefined : policyPeer(this.#tables.peers.get(this.#peer).options);
+  }
+
+  get #peer(): number {
+    return this.#tables.sets.peer[this.#set] as number;
+  }
+}
+
+function tagsOf(table: FamilyTable, prefix: PrefixId, peer: number): readonly string[] {
+  return (peer === LOCAL_PEER ? table.tags.get(prefix) : undefined) ?? NO_TAGS;
 }
 
 export function policyPeer({ name, address, remoteAs, interfaceName }: RibPeer): PolicyPeer {
   return { name, address, remoteAs, interfaceName };
+}
+
+/**
+ * Asks one policy about one route after the other. Prefixes of the same set mostly follow each other, so the policy specialised for
+ * the last set is kept.
+ */
+export class PolicyReader {
+  readonly policy: RoutePolicy;
+  readonly #tables: RouteTables;
+  readonly #table: FamilyTable;
+  readonly #to: PolicyPeer | undefined;
+  #set: SetId = 0;
+  #generation = 0;
+  #specialized: SpecializedPolicy | undefined;
+
+  constructor(policy: RoutePolicy, tables: RouteTables, table: FamilyTable, to: PolicyPeer | undefined) {
+    this.policy = policy;
+    this.#tables = tables;
+    this.#table = table;
+    this.#to = to;
+  }
+
+  /** The verdict on a set, for a prefix if the policy looks at prefixes. */
+  verdict(set: SetId, prefix: PrefixId | undefined): PolicyVerdict {
+    if (prefix === undefined || this.policy.specialize === undefined) return this.policy.judge(this.#route(set, prefix));
+    const { sets } = this.#tables;
+    if (this.#specialized === undefined || this.#set !== set || this.#generation !== sets.generation[set]) {
+      this.#specialized = this.policy.specialize(this.#route(set, undefined));
+      this.#set = set;
+      this.#generation = sets.generation[set] as number;
+    }
+    const { prefixes } = this.#table;
+    const tags = tagsOf(this.#table, prefix, sets.peer[set] as number);
+    return this.#specialized.decide(prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number, tags);
+  }
+
+  #route(set: SetId, prefix: PrefixId | undefined): PolicyRoute {
+    return new RibRoute(set, this.#tables, this.#table, prefix, this.#to);
+  }
 }

@@ -49,5 +49,14 @@ export interface RoutePolicy {
   readonly dependsOnPrefix: boolean;
   /** Does it look at name, address, AS or interface of the receiving peer? Then that peer gets an update group of its own. */
   readonly dependsOnPeer: boolean;
+  /** The verdict, if it is the same for every route: then nobody needs to ask. */
+  readonly constant?: PolicyVerdict;
   judge(route: PolicyRoute): PolicyVerdict;
+  /** The policy for all prefixes of one attribute set; `route` comes without prefix and stays good as long as the set lives. */
+  specialize?(route: PolicyRoute): SpecializedPolicy;
+}
+
+export interface SpecializedPolicy {
+  /** Address in unsigned 32-bit `words` from `at` on. The same object for the same verdict, as far as possible. */
+  decide(words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict;
 }
