@@ -14,7 +14,9 @@ import type { ApiObject } from './resource-type.js';
 export class Entry {
   #text: string | undefined;
 
-  constructor(readonly key: string, readonly object: ApiObject, readonly revision: number) {}
+  constructor(readonly key: string, readonly object: ApiObject, readonly revision: number, text?: string) {
+    this.#text = text;
+  }
 
   /** The object as JSON. */
   get text(): string {
@@ -147,7 +149,9 @@ export class Store {
 
   #nextEntry(key: string, object: JsonObject): Entry {
     this.#revision += 1;
-    return new Entry(key, put(object, ['metadata', 'resourceVersion'], String(this.#revision)), this.#revision);
+    // Objects made by JSON.parse share their shapes: a third of the memory of those that requests are put together from.
+    const text = JSON.stringify(put(object, ['metadata', 'resourceVersion'], String(this.#revision)));
+    return new Entry(key, JSON.parse(text) as ApiObject, this.#revision, text);
   }
 
   #publish(name: string, bucket: Bucket, event: StoreEvent): void {
