@@ -61,7 +61,7 @@ export interface SessionConfig {
   readonly password?: string;
   /** Seconds, 0 or at least 3; default 90. */
   readonly holdTime?: number;
-  /** Longest pause between two attempts to connect, in seconds; default 120. The first ones follow within a second. */
+  /** Longest pause between two attempts to connect, in seconds; default 30. The first ones follow within a second. */
   readonly connectRetryTime?: number;
   /** Wait so long for the peer's OPEN before sending ours (RFC 4271 8.1.1); default 0. */
   readonly delayOpenTime?: number;

@@ -1,5 +1,6 @@
 /** `tortie bgp ...`: questions to a running bgpd, and `clear`. */
 import { Option, type Command } from 'commander';
+import { comparePrefixes, parsePrefix } from 'node-bgp/address';
 import type { PeerDetail } from 'node-bgp/speaker/view';
 import { BgpdClient } from '../bgpd/client.js';
 import type { RouteJson, WhyJson } from '../bgpd/route-view.js';
@@ -64,7 +65,15 @@ async function neighborsOf(client: BgpdClient, peer: string | undefined): Promis
 async function routesOf(client: BgpdClient, prefix: string | undefined, flags: RouteFlags): Promise<readonly RouteJson[]> {
   if (flags.received !== undefined && flags.advertised !== undefined) throw new UserError('Cannot show routes: give --received or --advertised, not both', 2);
   const { received, advertised, family } = flags;
-  return (await client.get<{ readonly routes: readonly RouteJson[] }>('/v1/routes', { prefix, received, advertised, family, policy: flags.beforePolicy === true ? 'before' : undefined })).routes;
+  const policy = flags.beforePolicy === true ? 'before' : undefined;
+  const { routes } = await client.get<{ readonly routes: readonly RouteJson[] }>('/v1/routes', { prefix, received, advertised, family, policy });
+  return sortByPrefix(routes);
+}
+
+/** The daemon's tables are hashed; people read them in order. Paths of one prefix stay in theirs, best first. */
+function sortByPrefix(routes: readonly RouteJson[]): readonly RouteJson[] {
+  const keyed = routes.map((route) => ({ route, prefix: parsePrefix(route.prefix) }));
+  return keyed.sort((a, b) => comparePrefixes(a.prefix, b.prefix)).map(({ route }) => route);
 }
 
 async function present<T>(flags: ShowFlags, ask: (client: BgpdClient) => Promise<T>, format: (answer: T) => string): Promise<void> {

@@ -90,6 +90,7 @@ export class Session {
   private negotiatedSession: NegotiatedSession | undefined;
   private end: Omit<SessionEnd, 'wasEstablished'> | undefined;
   private lastHeardAt = 0;
+  private isKeepaliveHeld = false;
 
   constructor(private readonly owner: SessionOwner, private readonly parameters: SessionParameters, readonly direction: 'outgoing' | 'incoming') {
     this.machine = initialState(parameters.fsm);
@@ -146,7 +147,9 @@ export class Session {
 
   /** The owner had held back the KEEPALIVE that establishes; now it may. */
   confirm(): void {
-    if (this.state === 'OpenConfirm') this.feed({ type: 'KeepaliveMessage' });
+    const { isKeepaliveHeld } = this;
+    this.isKeepaliveHeld = false;
+    if (isKeepaliveHeld && this.state === 'OpenConfirm') this.feed({ type: 'KeepaliveMessage' });
   }
 
   /** Writes UPDATEs, whole messages in each buffer. False: wait for `writable`. */
@@ -249,6 +252,7 @@ export class Session {
 
   private attach(connection: Connection): void {
     this.connection = connection;
+    this.isKeepaliveHeld = false;
     this.receivedOpen = undefined;
     this.negotiatedSession = undefined;
     const isCurrent = (): boolean => this.connection === connection;
@@ -291,6 +295,8 @@ export class Session {
   }
 
   private message(type: number, bytes: Uint8Array, start: number, end: number): void {
+    // Routes on a connection whose KEEPALIVE is held: the peer has settled for this one, so do we.
+    if (type === MessageType.update || type === MessageType.routeRefresh) this.confirm();
     if (type === MessageType.update) return this.updateMessage(bytes, start, end);
     const decoded = decodeControlMessage(type, bytes, start, end);
     if (decoded.type === 'error') return this.protocolError(decoded.error.code === ErrorCode.open ? 'OpenMessageError' : 'HeaderError', decoded.error);
@@ -301,7 +307,10 @@ export class Session {
         return this.openMessage(message);
       case 'keepalive':
         this.received.keepalive++;
-        if (this.state === 'OpenConfirm' && !this.owner.mayEstablish(this)) return;
+        if (this.state === 'OpenConfirm' && !this.owner.mayEstablish(this)) {
+          this.isKeepaliveHeld = true;
+          return;
+        }
         return this.feed({ type: 'KeepaliveMessage' });
       case 'notification':
         this.received.notification++;

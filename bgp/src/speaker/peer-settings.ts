@@ -108,7 +108,7 @@ function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs
     hopLimits: hopLimitsOf(session, isInternal),
     isSingleHop: !isInternal && session.multihop === undefined && (session.ttlSecurityHops ?? 1) === 1,
     password: session.password,
-    holdTime: session.holdTime ?? 90, connectRetryTime: session.connectRetryTime ?? 120, delayOpenTime: session.delayOpenTime ?? 0,
+    holdTime: session.holdTime ?? 90, connectRetryTime: session.connectRetryTime ?? 30, delayOpenTime: session.delayOpenTime ?? 0,
     families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address.family === 6 && familiesOf(session).includes(4)),
     addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),

@@ -51,6 +51,8 @@ export interface LastError {
 
 /** How long a KEEPALIVE is held back for the connection that will win the collision. */
 const COLLISION_PATIENCE = 1000;
+/** A second connection within this time of the first is a collision, not a restart. */
+const COLLISION_WINDOW = 5000;
 const FIRST_REFUSAL = 1000;
 const LONGEST_REFUSAL = 60_000;
 const SEND_HOLD_TIME = 480;
@@ -194,9 +196,8 @@ export class Peer implements SessionOwner {
 
   opened(session: Session, open: OpenMessage): boolean {
     if (this.current !== undefined && this.current !== session) {
-      // RFC 4724 section 5: a peer that can restart has restarted. Otherwise section 6.8: the established one stays.
-      if (this.current.negotiated?.gracefulRestart !== undefined) this.replaceCurrent(this.current);
-      else session.dump();
+      // Only a peer that can restart gets this far (see `refusal`): it has restarted (RFC 4724 section 5).
+      this.replaceCurrent(this.current);
       return session.state !== 'Idle';
     }
     const other = this.otherThan(session);
@@ -332,7 +333,10 @@ export class Peer implements SessionOwner {
     if (!this.isStarted) return `Peer ${this.name} is being removed`;
     if (block !== undefined) return `Peer ${this.name} is held down: ${block.text}`;
     if (this.clock.now() < this.refuseUntil) return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
-    if (this.current !== undefined && this.current.negotiated?.gracefulRestart === undefined) return `Peer ${this.name} already has a session`;
+    // Section 6.8: the established connection stays. RFC 4724 section 5 prefers the new one of a peer that can restart; but one that
+    // comes in just after the first was still sent before the peer knew of that, and our OPEN on it would upset the peer's choice.
+    const isNew = this.clock.wallTime() - this.changedAt < COLLISION_WINDOW;
+    if (this.current !== undefined && (isNew || this.current.negotiated?.gracefulRestart === undefined)) return `Peer ${this.name} already has a session`;
     return undefined;
   }
 

@@ -124,9 +124,20 @@ function totalOf({ open, update, notification, keepalive, routeRefresh }: Messag
   return open + update + notification + keepalive + routeRefresh;
 }
 
-function lastErrorOf(peer: Peer): { readonly lastError?: string } {
-  const [latest] = Object.values(peer.lastError).sort((a, b) => b.at - a.at);
-  return latest === undefined ? {} : { lastError: latest.text };
+/** Long enough to cover the longest pause between two attempts. */
+const SPOKEN_COUNTS_FOR = 150_000;
+
+/**
+ * What was said over the wire explains more than what TCP did afterwards: a peer that has refused us and then closes the next
+ * connections should still be shown with its reason.
+ */
+function lastErrorOf({ lastError }: Peer): { readonly lastError?: string } {
+  const byTime = (errors: readonly (LastError | undefined)[]): LastError | undefined =>
+    errors.filter((error) => error !== undefined).sort((a, b) => b.at - a.at)[0];
+  const spoken = byTime([lastError.sent, lastError.received]);
+  const latest = byTime([spoken, lastError.local]);
+  if (latest === undefined) return {};
+  return { lastError: spoken !== undefined && latest.at - spoken.at < SPOKEN_COUNTS_FOR ? spoken.text : latest.text };
 }
 
 const errorView = ({ at, text }: LastError): ErrorView => ({ at: new Date(at).toISOString(), text });
