@@ -27,6 +27,9 @@ interface WatchEvent {
   readonly object: KubeObject & { readonly code?: number; readonly message?: string; readonly reason?: string };
 }
 
+/** The sink threw: our own fault, never the server's. It ends the process, which starts again from what it can trust. */
+class SinkFault extends Error {}
+
 /** The server no longer has the history since our resourceVersion. */
 class GoneError extends Error {}
 
@@ -40,7 +43,7 @@ export class Reflector<K extends KindName> implements Watch {
 
   constructor(private readonly client: KubernetesClient, private readonly kind: K, private readonly sink: WatchSink<K>, private readonly options: WatchOptions) {}
 
-  /** Runs until stopped; never rejects. */
+  /** Runs until stopped. Rejects only when the sink threw. */
   async run(): Promise<void> {
     while (!this.abort.signal.aborted) {
       try {
@@ -48,6 +51,7 @@ export class Reflector<K extends KindName> implements Watch {
         await this.watch();
         this.failures = 0;
       } catch (error) {
+        if (error instanceof SinkFault) throw error.cause;
         if (this.abort.signal.aborted) return;
         await this.recover(error);
       }
@@ -98,12 +102,12 @@ export class Reflector<K extends KindName> implements Watch {
       if (before !== undefined && before.metadata.uid !== item.metadata.uid) this.remove(key, before);
       if (before?.metadata.resourceVersion === item.metadata.resourceVersion && before?.metadata.uid === item.metadata.uid) continue;
       this.known.set(key, item);
-      this.sink.upsert(this.kind, item);
+      this.tell(() => this.sink.upsert(this.kind, item));
     }
     for (const [key, object] of this.known) if (!seen.has(key)) this.remove(key, object);
     if (this.isSynced) return;
     this.isSynced = true;
-    this.sink.firstListDone(this.kind);
+    this.tell(() => this.sink.firstListDone(this.kind));
   }
 
   private async watch(): Promise<void> {
@@ -139,12 +143,20 @@ export class Reflector<K extends KindName> implements Watch {
     }
     if (before !== undefined && before.metadata.uid !== object.metadata.uid) this.remove(key, before);
     this.known.set(key, object);
-    this.sink.upsert(this.kind, object);
+    this.tell(() => this.sink.upsert(this.kind, object));
   }
 
   private remove(key: string, object: ObjectOf[K]): void {
     this.known.delete(key);
-    this.sink.delete(this.kind, object);
+    this.tell(() => this.sink.delete(this.kind, object));
+  }
+
+  private tell(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      throw new SinkFault('the sink threw', { cause: error });
+    }
   }
 
   private path(): string {
