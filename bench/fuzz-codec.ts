@@ -4,7 +4,8 @@
  * Stops at the first broken promise with the input in hexadecimal; put that into test/fixtures/bgp/corpus before fixing it.
  */
 import { parseArgs } from 'node:util';
-import { fuzz, readCorpus, TARGETS } from '../test/bgp/codec/fuzzer.js';
+import { TARGETS } from '../test/bgp/codec/fuzz-targets.js';
+import { fuzz, readCorpus } from '../test/bgp/codec/fuzzer.js';
 
 const { values } = parseArgs({
   options: { inputs: { type: 'string', default: '10000000' }, seed: { type: 'string', default: '1' }, target: { type: 'string' } },

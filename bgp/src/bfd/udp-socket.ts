@@ -56,7 +56,7 @@ function loadLibc(): Libc {
     setsockopt: libc.func('int setsockopt(int, int, int, const uint8_t *, uint32_t)') as Libc['setsockopt'],
     attachFilter: libc.func('int setsockopt(int, int, int, const tortie_sock_fprog *, uint32_t)') as Libc['attachFilter'],
     bind: libc.func('int bind(int, const uint8_t *, uint32_t)') as Libc['bind'],
-    sendto: libc.func('ssize_t sendto(int, const uint8_t *, size_t, int, const uint8_t *, uint32_t)') as Libc['sendto'],
+    sendto: libc.func('intptr_t sendto(int, const uint8_t *, size_t, int, const uint8_t *, uint32_t)') as Libc['sendto'],
     close: libc.func('int close(int)') as Libc['close'],
     ifNameToIndex: libc.func('unsigned int if_nametoindex(const char *)') as Libc['ifNameToIndex'],
     setpriority: libc.func('int setpriority(int, uint32_t, int)') as Libc['setpriority'],
