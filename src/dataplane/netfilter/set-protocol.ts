@@ -27,7 +27,7 @@ const enum Attribute {
 }
 /** Inside Data: of a member, or of a set's creation and header. */
 const enum Field {
-  Ip = 1, Cidr = 3, Port = 4, Protocol = 7, LineNumber = 9, HashSize = 18, MaxElements = 19, Elements = 25, References = 26,
+  Ip = 1, Cidr = 3, Port = 4, Protocol = 7, LineNumber = 9, HashSize = 18, MaxElements = 19, Elements = 24, References = 25,
 }
 const enum Address { V4 = 1, V6 = 2 }
 
