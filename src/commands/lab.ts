@@ -68,7 +68,8 @@ export function registerLabCommand(program: Command): void {
     });
   lab.command('list').description('names of the labs on this machine')
     .action(async () => void process.stdout.write((await (await import('../lab/state-dir.js')).listLabs()).map((name) => `${name}\n`).join('')));
-  named(lab.command('supervise', { hidden: true })).action(async ({ name }: NameOption) => (await import('../lab/supervise.js')).supervise(name));
+  named(lab.command('supervise', { hidden: true })).option('--held', 'end with standard input')
+    .action(async ({ name, held }: NameOption & { held?: boolean }) => (await import('../lab/supervise.js')).supervise(name, held === true));
 }
 
 async function post(lab: string, path: string, body: unknown): Promise<void> {

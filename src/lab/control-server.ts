@@ -12,8 +12,6 @@ export interface ControlTarget {
   process(request: ProcessRequest): Promise<void>;
   link(request: LinkRequest): Promise<void>;
   restartPod(namespace: string, name: string): Promise<void>;
-  /** Whoever held the lab went away. */
-  abandon(): void;
   /** Called at once; the answer is sent before the process ends. */
   stop(): void;
 }
@@ -40,10 +38,6 @@ async function answer(target: ControlTarget, request: IncomingMessage, response:
     case 'GET /v1/progress':
       await target.progress((progress) => void response.write(`${JSON.stringify(progress)}\n`));
       response.end();
-      return;
-    case 'GET /v1/hold':
-      response.flushHeaders();
-      response.once('close', () => target.abandon());
       return;
     case 'POST /v1/stop':
       send(response, 200, {});

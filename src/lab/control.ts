@@ -3,7 +3,6 @@
  *
  *   GET  /v1/status            LabStatus
  *   GET  /v1/progress          one line of JSON per step of the start, ending with {"type":"ready"} or {"type":"failed"}
- *   GET  /v1/hold              stays open; when the caller goes away, so does the lab (`tortie lab run`)
  *   POST /v1/stop              ends every process of the lab, then the supervisor
  *   POST /v1/process           {name, action: kill|stop|start}
  *   POST /v1/link              {node, tor, state: up|down}

@@ -1,6 +1,8 @@
 /**
  * The configuration of a top-of-rack router that runs FRR: the same sessions and announcements as bird.ts, in FRR's words.
- * A file per daemon: each refuses what belongs to another.
+ * A file per daemon: each refuses what belongs to another. FRR helps graceful restart by default; `bgp graceful-restart` is not
+ * set, since with it FRR claims to be restarting itself (R bit) for its first two minutes, and nobody waits for a
+ * restarting speaker's End-of-RIB.
  */
 import { formatPrefix } from 'node-bgp/address';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
@@ -48,7 +50,6 @@ function renderBgp(rack: Rack, tor: RackTor): readonly string[] {
     ' no bgp ebgp-requires-policy',
     ' no bgp default ipv4-unicast',
     ' bgp bestpath as-path multipath-relax',
-    ' bgp graceful-restart',
     ' timers bgp 30 90',
     ...neighbors.flatMap(renderNeighbor),
     ...family('ipv4'),

@@ -28,6 +28,7 @@ export class Lab implements ControlTarget {
   private readonly nodes = new Map<string, LabNode>();
   private readonly steps: Progress[] = [];
   private readonly watchers = new Set<(progress: Progress) => void>();
+  private built: Promise<void> = Promise.resolve();
   isAbandoned = false;
   private phase: LabStatus['phase'] = 'starting';
   private cluster: LabCluster | undefined;
@@ -40,17 +41,16 @@ export class Lab implements ControlTarget {
     this.paths = labPaths(record.name);
   }
 
-  /** Settles when everything runs; rejects with the reason when something does not. */
-  async start(): Promise<void> {
-    try {
-      await this.build();
-      this.phase = 'ready';
+  /** Builds everything; how that went is told to whoever follows the progress. */
+  start(): void {
+    this.built = this.build().then(() => {
+      if (this.phase === 'starting') this.phase = 'ready';
       this.say({ type: 'ready' });
-    } catch (error) {
-      this.phase = 'failed';
+    }).catch((error: unknown) => {
+      this.log.error({ problem: messageOf(error) }, 'the lab could not be started');
+      if (this.phase !== 'stopping') this.phase = 'failed';
       this.say({ type: 'failed', message: messageOf(error) });
-      throw error;
-    }
+    });
   }
 
   private async build(): Promise<void> {
@@ -84,13 +84,16 @@ export class Lab implements ControlTarget {
   }
 
   private run(spec: DaemonSpec): Daemon {
+    if (this.phase === 'stopping') throw new UserError('the lab was told to end');
     const daemon = new Daemon(spec, this.paths.logs, (ended, how) => this.log.warn({ process: ended.spec.name, how }, 'a process ended and is started again'));
     this.daemons.set(spec.name, daemon);
     daemon.start();
     return daemon;
   }
 
+  /** @throws when the lab is to end: nothing may be started any more */
   private step(text: string): void {
+    if (this.phase === 'stopping') throw new UserError('the lab was told to end');
     this.log.info(text);
     this.say({ type: 'step', text });
   }
@@ -176,8 +179,13 @@ export class Lab implements ControlTarget {
 
   /** Ends every process in the reverse order of the start; namespaces and files are the sweeper's. */
   async close(): Promise<void> {
+    this.phase = 'stopping';
     this.scheduler?.stop();
-    await Promise.all([...this.nodes.values()].map((node) => node.stop()));
+    // Twice: the first wakes a start that waits for its nodes, which then ends; the second is for nodes that it still made.
+    for (const settled of [this.built, undefined]) {
+      await Promise.all([...this.nodes.values()].map((node) => node.stop()));
+      await settled;
+    }
     await this.cluster?.close();
     await Promise.all([...this.daemons.values()].map((daemon) => daemon.stop()));
   }

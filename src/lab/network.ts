@@ -85,7 +85,7 @@ function renderAddresses(rack: Rack, device: Device): readonly string[] {
   return [
     'link set dev lo up',
     `address add ${device.loopback.ipv4}/32 dev lo`,
-    `address add ${device.loopback.ipv6}/128 dev lo`,
+    `address add ${device.loopback.ipv6}/128 dev lo nodad`,
     ...ends.flatMap((end) => [
       `address add ${end.address.ipv4}/${LINK_PREFIX_LENGTH.ipv4} dev ${end.interface}`,
       `address add ${end.address.ipv6}/${LINK_PREFIX_LENGTH.ipv6} dev ${end.interface} nodad`,

@@ -13,9 +13,9 @@ export interface RouterSession {
 }
 
 export interface RouterCommands {
-  /** For people: sessions, and routes below a prefix. */
+  /** For people: sessions, and routes below some prefixes, one command each or one for all. */
   readonly sessions: readonly string[];
-  readonly routes: (prefix: string) => readonly string[];
+  readonly routes: (prefixes: readonly string[]) => readonly (readonly string[])[];
   readonly parseSessions: (output: string) => readonly RouterSession[];
   /** What `parseSessions` reads. */
   readonly machine: readonly string[];
@@ -26,21 +26,21 @@ export function routerCommands(kind: TorKind): RouterCommands {
     case 'bird':
       return {
         sessions: ['birdc', 'show', 'protocols'],
-        routes: (prefix) => ['birdc', 'show', 'route', 'where', 'net', '~', `[ ${prefix}+ ]`],
+        routes: (prefixes) => prefixes.map((prefix) => ['birdc', 'show', 'route', 'where', 'net', '~', `[ ${prefix}+ ]`]),
         machine: ['birdc', 'show', 'protocols', 'all'],
         parseSessions: parseBird,
       };
     case 'frr':
       return {
         sessions: ['vtysh', '-c', 'show bgp summary'],
-        routes: (prefix) => ['vtysh', '-c', `show ${prefix.includes(':') ? 'ipv6' : 'ip'} route ${prefix} longer-prefixes`],
+        routes: (prefixes) => prefixes.map((prefix) => ['vtysh', '-c', `show ${prefix.includes(':') ? 'ipv6' : 'ip'} route ${prefix} longer-prefixes`]),
         machine: ['vtysh', '-c', 'show bgp summary json'],
         parseSessions: parseFrr,
       };
     case 'tortie':
       return {
         sessions: ['tortie', 'bgp', 'summary'],
-        routes: () => ['tortie', 'bgp', 'routes'],
+        routes: () => [['tortie', 'bgp', 'routes']],
         machine: ['tortie', 'bgp', 'summary', '-o', 'json'],
         parseSessions: parseTortie,
       };

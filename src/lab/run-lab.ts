@@ -3,7 +3,7 @@
  * included, checks every claim, takes the lab down and says how it went.
  */
 import { UserError } from '../errors.js';
-import { holdLab, startLab, stopLab, type StartOptions } from './start-lab.js';
+import { startLab, stopLab, type StartOptions } from './start-lab.js';
 import type { LabRecord } from './state-dir.js';
 import { LabView } from './tour/lab-view.js';
 import { Narrator } from './tour/narrator.js';
@@ -16,12 +16,10 @@ const write = (text: string): void => void process.stdout.write(text);
 export async function runLab(options: StartOptions, isOnce: boolean): Promise<void> {
   const started = Date.now();
   write(`Building lab "${options.name}"\n`);
-  const record = await startLab(options, (text) => write(`  ${text}\n`));
+  const { record, ended } = await startLab(options, (text) => write(`  ${text}\n`), true);
   let isLost = false;
-  const lost = new Promise<void>((resolve) => holdLab(record.name, () => {
-    isLost = true;
-    resolve();
-  }));
+  let isEnding = false;
+  const lost = ended.then(() => void (isLost = !isEnding));
   const interrupted = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
@@ -33,6 +31,7 @@ export async function runLab(options: StartOptions, isOnce: boolean): Promise<vo
       await Promise.race([interrupted, lost]);
     }
   } finally {
+    isEnding = true;
     write(`\nTaking lab "${record.name}" down\n`);
     await stopLab(record.name);
   }

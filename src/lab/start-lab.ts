@@ -24,20 +24,35 @@ export interface StartOptions {
 const SOCKET_WITHIN = 20_000;
 const STOP_WITHIN = 30_000;
 
-/** Settles when the lab is ready. When it cannot be started nothing of it is left but the reason. */
-export async function startLab(options: StartOptions, onStep: (text: string) => void): Promise<LabRecord> {
+/** A lab that was started and is ready. */
+export interface StartedLab {
+  readonly record: LabRecord;
+  /** Settles when its supervisor has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Settles when the lab is ready. When it cannot be started nothing of it is left but the reason.
+ *
+ * @param isHeld the lab lives only as long as this process: the supervisor reads from a pipe of ours, which ends with us
+ * even when we are killed, from the first moment on
+ */
+export async function startLab(options: StartOptions, onStep: (text: string) => void, isHeld = false): Promise<StartedLab> {
   const record = await recordOf(options);
   const paths = await createLab(record);
   try {
     const log = openSync(paths.supervisorLog, 'a', 0o600);
-    const [program = process.execPath, ...args] = tortieArgv('lab', 'supervise', '--name', record.name);
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env: { ...process.env, [LAB_ID_VARIABLE]: record.id } });
+    const [program = process.execPath, ...args] = tortieArgv('lab', 'supervise', '--name', record.name, ...(isHeld ? ['--held'] : []));
+    const child = spawn(program, args, { detached: true, stdio: [isHeld ? 'pipe' : 'ignore', log, log], env: { ...process.env, [LAB_ID_VARIABLE]: record.id } });
     closeSync(log);
     child.unref();
-    let ended: string | undefined;
-    child.once('exit', (code, signal) => (ended = signal ?? `exit code ${code}`));
-    await followStart(record.name, onStep, () => ended);
-    return record;
+    let how: string | undefined;
+    const ended = new Promise<void>((resolve) => child.once('exit', (code, signal) => {
+      how = signal ?? `exit code ${code}`;
+      resolve();
+    }));
+    await followStart(record.name, onStep, () => how);
+    return { record, ended };
   } catch (error) {
     const log = await readFile(paths.supervisorLog, 'utf8').catch(() => '');
     await stopLab(record.name);
@@ -108,15 +123,3 @@ async function waitUntilStopped(name: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 }
-
-/** Keeps the lab alive as long as the returned function is not called and this process lives. */
-export function holdLab(name: string, onLost: () => void): () => void {
-  const abort = new AbortController();
-  streamLab(name, 'GET', '/v1/hold', () => undefined, undefined, abort.signal).then(onLost, () => {
-    if (!abort.signal.aborted) onLost();
-  });
-  return () => abort.abort();
-}
-
-/** Directory of one lab's files, for messages. */
-export const labDirectory = (name: string): string => labPaths(name).root;

@@ -13,7 +13,8 @@ import { labPaths, requireLab } from './state-dir.js';
 import { sweepLab } from './sweep.js';
 import { parseTopology } from './topology.js';
 
-export async function supervise(name: string): Promise<void> {
+/** @param isHeld standard input ends with whoever holds the lab */
+export async function supervise(name: string, isHeld: boolean): Promise<void> {
   const record = await requireLab(name);
   const log = createLogger('lab', { format: 'text' });
   let finish: () => void = () => undefined;
@@ -25,8 +26,9 @@ export async function supervise(name: string): Promise<void> {
     process.exit(1);
   });
   const lab = new Lab(record, log, finish);
+  if (isHeld) process.stdin.once('close', () => lab.abandon()).resume();
   const server = await serveControl(labPaths(name).socket, lab);
-  lab.start().catch((error: unknown) => log.error({ problem: messageOf(error) }, 'the lab could not be started'));
+  lab.start();
   await asked;
   log.info('stopping');
   await lab.close();

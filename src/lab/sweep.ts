@@ -15,6 +15,7 @@ import { isErrno, LABS_ROOT, readLab, removeLab } from './state-dir.js';
 export const LAB_ID_VARIABLE = 'TORTIE_LAB_ID';
 
 const KILL_AFTER = 5_000;
+const GIVE_UP_AFTER = 10_000;
 const NETNS_ROOT = '/run/netns';
 
 export interface SweepReport {
@@ -52,12 +53,13 @@ async function removeEmpty(directory: string): Promise<void> {
   });
 }
 
-/** SIGTERM, then SIGKILL to whatever `find` still finds; returns how many there were. */
+/** SIGTERM, then SIGKILL to whatever `find` still finds; returns how many there were. Gives up on what survives that. */
 async function endProcesses(find: () => readonly number[]): Promise<number> {
   const first = new Set(find());
   for (const pid of first) signal(pid, 'SIGTERM');
   const deadline = Date.now() + KILL_AFTER;
   for (let left: readonly number[] = [...first]; left.length > 0; left = find()) {
+    if (Date.now() > deadline + GIVE_UP_AFTER) throw new Error(`Cannot end the processes ${left.join(', ')}: they are still there after SIGKILL`);
     if (Date.now() > deadline) for (const pid of left) signal(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

@@ -22,7 +22,7 @@ export async function tellSessions(view: LabView, narrator: Narrator): Promise<v
       if (missing.length > 0) throw new ClaimFailed(`${tor.name} has no established session with ${missing.join(', ')}`);
       return `${tor.name} says Established to ${expected.join(', ')}`;
     }));
-    narrator.show(`tortie lab exec ${tor.name} -- ${commands.sessions.join(' ')}`, await view.output(tor.name, ...commands.sessions));
+    narrator.show(`tortie lab exec ${tor.name} -- ${commands.sessions.map(quote).join(' ')}`, await view.output(tor.name, ...commands.sessions));
   }
   const [node] = view.rack.nodes;
   if (node !== undefined) narrator.show(`tortie lab exec ${node.name} -- tortie bgp summary`, await view.output(node.name, 'tortie', 'bgp', 'summary'));
@@ -82,13 +82,16 @@ export async function tellRouterTable(view: LabView, narrator: Narrator): Promis
   const commands = routerCommands(view.record.tor);
   const { pods } = await view.status();
   for (const tor of view.rack.tors) {
-    for (const pool of view.rack.topology.pools) narrator.show(`tortie lab exec ${tor.name} -- ${commands.routes(pool.cidr).join(' ')}`, await view.output(tor.name, ...commands.routes(pool.cidr)));
+    for (const argv of commands.routes(view.rack.topology.pools.map((pool) => pool.cidr))) narrator.show(`tortie lab exec ${tor.name} -- ${argv.map(quote).join(' ')}`, await view.output(tor.name, ...argv));
     await narrator.claim(`${tor.name} forwards to each pod over the link to its node`, () => eventually(CONVERGED_WITHIN, async () => {
       for (const pod of pods) for (const family of FAMILIES) await checkNextHop(view, tor.name, pod, family);
       return `asked the kernel of ${tor.name} for the way to ${pods.length} pods, IPv4 and IPv6`;
     }));
   }
 }
+
+/** As a shell wants it. */
+const quote = (word: string): string => (/^[\w:./=~-]+$/.test(word) ? word : `'${word}'`);
 
 async function checkNextHop(view: LabView, tor: string, pod: SandboxStatus, family: 4 | 6): Promise<void> {
   const ip = ipOf(pod, family);
@@ -102,6 +105,8 @@ export async function tellReachability(view: LabView, narrator: Narrator): Promi
   let matrix = await view.matrix();
   await narrator.claim('every pod, node and outside host gets an answer from every pod, IPv4 and IPv6', () => eventually(CONVERGED_WITHIN, async () => {
     matrix = await view.matrix();
+    const waiting = view.rack.topology.pods.filter((pod) => !matrix.to.some((endpoint) => endpoint.name === `${pod.namespace}/${pod.name}`));
+    if (waiting.length > 0) throw new ClaimFailed(`${waiting.map((pod) => `${pod.namespace}/${pod.name}`).join(', ')} do not run yet`);
     return checkAllAnswer(matrix);
   }));
   narrator.show('tortie lab probe', renderMatrix(matrix));
