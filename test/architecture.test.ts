@@ -41,7 +41,9 @@ describe('architecture', () => {
 
   it('policy is pure', () => expect(offenders('policy/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
   it('topology, cluster and api are pure', () => {
-    for (const folder of ['src/topology', 'src/cluster', 'src/api']) expect(offenders(folder, (specifier) => EFFECTS.has(specifier)), folder).to.deep.equal([]);
+    // The writer of manifests/crds is an entry point of its own.
+    const isEntry = (path: string): boolean => path.endsWith('/write-manifests.ts');
+    for (const folder of ['src/topology', 'src/cluster', 'src/api']) expect(offenders(folder, (specifier, path) => EFFECTS.has(specifier) && !isEntry(path)), folder).to.deep.equal([]);
   });
   it('the speaker touches sockets and files in its edges alone', () => {
     const edges = ['bgp/src/transport/', 'bgp/src/bfd/', 'bgp/src/bmp/', 'bgp/src/mrt/'];
