@@ -25,6 +25,9 @@ function sourcesOf(folder: string): readonly SourceFile[] {
     });
 }
 
+/** Text without what only people read; the checker's own directives stay. */
+const codeOf = (path: string): string => readFileSync(join(root, path), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/(?! @ts-).*$/gm, '');
+
 function offenders(folder: string, isForbidden: (specifier: string, path: string) => boolean): readonly string[] {
   return sourcesOf(folder).flatMap(({ path, imports }) => imports.filter((specifier) => isForbidden(specifier, path)).map((specifier) => `${path} imports ${specifier}`));
 }
@@ -61,6 +64,6 @@ describe('architecture', () => {
   });
   it('no file escapes the type checker', () => {
     for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
-      for (const { path } of sourcesOf(folder)) expect(/@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(readFileSync(join(root, path), 'utf8')), path).to.equal(null);
+      for (const { path } of sourcesOf(folder)) expect(/@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(codeOf(path)), path).to.equal(null);
   });
 });
