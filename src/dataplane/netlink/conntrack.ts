@@ -82,7 +82,7 @@ function matchEntry(message: NetlinkMessage, wanted: ReadonlySet<bigint>): Entry
     if (type === CTA_TUPLE_ORIG || type === CTA_TUPLE_REPLY) isWanted ||= tupleHasAny(body, start, end, wanted);
   });
   // The receive buffer is overwritten by the dump's next part: keep a copy.
-  return isWanted && tuple !== undefined ? { tuple: tuple.slice(), id, zone } : undefined;
+  return isWanted && tuple !== undefined ? { tuple: Uint8Array.from(tuple), id, zone } : undefined;
 }
 
 function tupleHasAny(body: Octets, start: number, end: number, wanted: ReadonlySet<bigint>): boolean {
