@@ -93,7 +93,7 @@ export class CniServer {
     let call: CniCall | undefined;
     let answer: CniAnswer;
     try {
-      if (this.calls.size > (this.options.maxCalls ?? 1_000)) throw new CniError('tryAgainLater', `Cannot serve the call: ${this.calls.size - 1} are under way`);
+      if (this.calls.size >= (this.options.maxCalls ?? 1_000)) throw new CniError('tryAgainLater', `Cannot serve the call: ${this.calls.size} are under way`);
       call = decodeCall(await readBody(request));
       answer = await answerCall(call, this.options.handlers, gone.signal, this.options.onFault);
     } catch (error) {

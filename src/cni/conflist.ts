@@ -58,7 +58,9 @@ export async function commonVersion(pluginDirectory: string, chained: readonly C
   for (const { type } of chained) {
     const supported = await askVersions(join(pluginDirectory, type), type);
     versions = versions.filter((version) => supported.includes(version));
-    if (versions.length === 0) throw new Error(`Cannot chain CNI plugin "${type}": it speaks ${supported.join(', ')}, expected one of ${CNI_VERSIONS.join(', ')}`);
+    if (versions.length > 0) continue;
+    const spoken = supported.length === 0 ? 'no version that Tortie knows' : supported.join(', ');
+    throw new Error(`Cannot chain CNI plugin "${type}": it speaks ${spoken}, expected one of ${CNI_VERSIONS.join(', ')}`);
   }
   return versions[versions.length - 1] ?? LATEST_CNI_VERSION;
 }
@@ -111,7 +113,8 @@ async function askVersions(file: string, type: string): Promise<readonly CniVers
   let stdout: string;
   try {
     const asked = promisify(execFile)(file, [], { env: { CNI_COMMAND: 'VERSION' }, timeout: 10_000, maxBuffer: 65_536 });
-    asked.child.stdin?.end(JSON.stringify({ cniVersion: '1.0.0' }));
+    // A plugin that does not read its input closes it; what it prints decides.
+    asked.child.stdin?.on('error', () => undefined).end(JSON.stringify({ cniVersion: '1.0.0' }));
     ({ stdout } = await asked);
   } catch (error) {
     throw new Error(`Cannot chain CNI plugin "${type}": "${file}" does not run: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
