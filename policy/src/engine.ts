@@ -9,17 +9,19 @@
  * Not here: the kernel (whoever applies deltas), the API (whoever feeds events), and waiting for the first full sync before flushing.
  */
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
-import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, type Pod } from './resolve/pod.js';
+import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, withAccountLabels, type Pod } from './resolve/pod.js';
+import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
 import { ActivePolicies } from './resolve/active-policies.js';
 import { AddressSets } from './resolve/address-sets.js';
 import { Cluster, type Node, type PodEntry } from './resolve/cluster.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
-import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent, PolicyKind } from './objects.js';
+import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent } from './objects.js';
 import type { Problem } from './problem.js';
 import { policyKeyText, type PolicyKey } from './model/policy.js';
 import type { Ruleset, RulesetDelta } from './ruleset.js';
 import { translatePolicy } from './translate/policy.js';
+import { translateTier } from './translate/tier.js';
 import type { Explanation, Flow, Verdict } from './verdict/flow.js';
 import { Oracle } from './verdict/oracle.js';
 
@@ -53,6 +55,7 @@ export class PolicyEngine {
   private readonly oracle = new Oracle(this.cluster, this.policies);
   /** BOUNDED by the cluster's objects; only those with problems. */
   private readonly found = new Map<string, ObjectProblems>();
+  private readonly sliceOwners = new Map<string, { readonly service: string; readonly endpoints: readonly ServiceEndpoint[] }>();
   private flushed = false;
 
   constructor(options: EngineOptions = {}) {
@@ -124,16 +127,23 @@ export class PolicyEngine {
       case 'Pod': return this.applyPod(namespace, name, object);
       case 'Namespace': return this.applyNamespace(name, object);
       case 'Node': return this.applyNode(name, object);
-      case 'NetworkPolicy': return this.applyPolicy({ kind, namespace, name }, object);
-      case 'ClusterNetworkPolicy': case 'AdminNetworkPolicy': case 'BaselineAdminNetworkPolicy':
+      case 'ServiceAccount': return this.applyServiceAccount(namespace, name, object);
+      case 'EndpointSlice': return this.applyEndpointSlice(namespace, name, object);
+      case 'Service': return;
+      case 'Tier': return this.applyTier(name, object);
+      case 'NetworkSet': return this.applyNetworkSet(kind, namespace, name, object);
+      case 'GlobalNetworkSet': return this.applyNetworkSet(kind, undefined, name, object);
+      case 'HostEndpoint': return this.applyHostEndpoint(name, object);
+      case 'NetworkPolicy': case 'CalicoNetworkPolicy': case 'StagedNetworkPolicy': case 'StagedKubernetesNetworkPolicy':
+        return this.applyPolicy({ kind, namespace, name }, object);
+      case 'ClusterNetworkPolicy': case 'AdminNetworkPolicy': case 'BaselineAdminNetworkPolicy': case 'GlobalNetworkPolicy': case 'StagedGlobalNetworkPolicy':
         return this.applyPolicy({ kind, namespace: '', name }, object);
-      default: return;
     }
   }
 
   private applyPod(namespace: string, name: string, object: PodObject | undefined): void {
     const known = this.cluster.podEntry(namespace, name);
-    const pod = object === undefined ? undefined : podOf(namespace, name, object);
+    const pod = object === undefined ? undefined : podOf(namespace, name, object, (account) => this.cluster.serviceAccountLabels(namespace, account));
     if (pod === undefined ? known?.pod === undefined : known?.pod !== undefined && samePod(known.pod, pod)) return;
     const entry = this.cluster.ensurePod(namespace, name);
     this.change(entry, pod, entry.endpoint);
@@ -177,7 +187,64 @@ export class PolicyEngine {
         this.sets.detach(entry);
         this.sets.attach(entry);
       }
+    this.sets.networkSetsOfNamespaceChanged(name, before, after);
     for (const entry of entries) this.active.touchEndpoint(entry);
+  }
+
+  private applyServiceAccount(namespace: string, name: string, object: KubeObject | undefined): void {
+    const labels = labelMap(object?.metadata?.labels);
+    if (sameLabels(labels, this.cluster.serviceAccountLabels(namespace, name))) return;
+    this.cluster.setServiceAccount(namespace, name, labels);
+    for (const entry of this.cluster.podsOfNamespace(namespace)) {
+      if (entry.pod?.serviceAccount !== name) continue;
+      this.change(entry, { ...entry.pod, labels: withAccountLabels(entry.pod.labels, labels) }, entry.endpoint);
+      this.active.touchEndpoint(entry);
+    }
+  }
+
+  /** A slice says by a label whose it is. The label may change, so the old owner is remembered. */
+  private applyEndpointSlice(namespace: string, name: string, object: KubeObject | undefined): void {
+    const key = `${namespace}/${name}`;
+    const before = this.sliceOwners.get(key);
+    const service = object?.metadata?.labels?.['kubernetes.io/service-name'];
+    const endpoints = object === undefined || service === undefined ? undefined : serviceEndpointsOf(object);
+    if (before !== undefined && before.service !== service) this.changeSlice(namespace, before.service, name, before.endpoints, undefined);
+    if (service !== undefined) this.changeSlice(namespace, service, name, before?.service === service ? before.endpoints : [], endpoints);
+    if (service !== undefined && endpoints !== undefined) this.sliceOwners.set(key, { service, endpoints });
+    else this.sliceOwners.delete(key);
+  }
+
+  private changeSlice(namespace: string, service: string, slice: string, before: readonly ServiceEndpoint[], after: readonly ServiceEndpoint[] | undefined): void {
+    this.cluster.setServiceSlice(namespace, service, slice, after);
+    this.sets.serviceSliceChanged(namespace, service, before, after ?? []);
+  }
+
+  private applyTier(name: string, object: KubeObject | undefined): void {
+    const problems: Problem[] = [];
+    const tier = object === undefined ? undefined : translateTier(name, object, problems);
+    this.report('Tier', '', name, problems);
+    this.policies.setTier(name, tier);
+    this.active.touchAllEndpoints();
+  }
+
+  private applyNetworkSet(kind: ObjectKind, namespace: string | undefined, name: string, object: KubeObject | undefined): void {
+    const problems: Problem[] = [];
+    const [before, had] = [this.cluster.networkSet(namespace, name), this.cluster.hasNetworkSets()];
+    const after = object === undefined ? undefined : networkSetOf(namespace, name, object, problems);
+    this.report(kind, namespace ?? '', name, problems);
+    this.cluster.setNetworkSet(namespace, name, after);
+    this.sets.networkSetChanged(before, after);
+    if (had !== this.cluster.hasNetworkSets()) this.active.touchAllPolicies();
+  }
+
+  private applyHostEndpoint(name: string, object: KubeObject | undefined): void {
+    const problems: Problem[] = [];
+    const before = this.cluster.host(name);
+    const host = object === undefined ? undefined : hostEndpointOf(name, object, problems);
+    this.report('HostEndpoint', '', name, problems);
+    if (before !== undefined) this.sets.detach(before);
+    const after = this.cluster.setHost(name, host);
+    if (after !== undefined) this.sets.attach(after);
   }
 
   private applyNode(name: string, object: KubeObject | undefined): void {
@@ -198,7 +265,7 @@ export class PolicyEngine {
     if (before !== undefined || after !== undefined) this.active.policyChanged(keyText, after);
   }
 
-  private report(kind: PolicyKind, namespace: string, name: string, problems: readonly Problem[]): void {
+  private report(kind: ObjectKind, namespace: string, name: string, problems: readonly Problem[]): void {
     const key = `${kind} ${namespace}/${name}`;
     if (problems.length > 0) this.found.set(key, { kind, namespace, name, problems });
     else this.found.delete(key);

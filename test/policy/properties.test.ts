@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { isEmptyDelta, PolicyEngine, type FlowEnd, type PolicyEvent } from '@tortie/policy';
 import { passes, programFor, rackOf, Replica, rulesetText } from './node.js';
 import { endpointsOf, referenceVerdict, type Endpoint, type Probe } from './reference.js';
-import { eventsOf, type World } from './world.js';
+import { eventsOf, type World, type WorldPolicy } from './world.js';
 import { tieredVerdict } from './reference-tiers.js';
+import { calicoWorld, SELECTORS } from './calico-worlds.js';
+import { CalicoReference } from './reference-calico.js';
 import { anyWorld, tieredWorld } from './worlds.js';
 
 const PROBES: readonly Probe[] = [
@@ -22,13 +24,23 @@ describe('policy/properties', () => {
 
   it('and with cluster tiers', () => fc.assert(fc.property(tieredWorld, (world) => checkWorld(world, tieredVerdict)), { numRuns: 120 }));
 
+  it("and with Calico's policies, tiers and network sets", () => fc.assert(fc.property(calicoWorld, (world) => {
+    const reference = new CalicoReference(world, SELECTORS);
+    checkWorld(world, (_world, from, to, probe) => reference.verdict(from, to, probe));
+  }), { numRuns: 150 }));
+
+  it('staged policies change no verdict', () => fc.assert(fc.property(calicoWorld, (world) => {
+    const staged = world.policies.filter((policy) => policy.kind !== 'NetworkPolicy').map((policy): WorldPolicy => ({ ...policy, kind: policy.kind === 'GlobalNetworkPolicy' ? 'StagedGlobalNetworkPolicy' : 'StagedNetworkPolicy' }));
+    checkWorld({ ...world, policies: [...world.policies.filter((policy) => policy.kind === 'NetworkPolicy'), ...staged] }, referenceVerdict);
+  }), { numRuns: 50 }));
+
   it('the two references agree where there are only NetworkPolicies', () => fc.assert(fc.property(anyWorld, (world) => {
     const ends = endpointsOf(world, 4);
     for (const probe of PROBES) for (const from of ends) for (const to of ends) expect(tieredVerdict(world, from, to, probe)).to.equal(referenceVerdict(world, from, to, probe));
   }), { numRuns: 50 }));
 
   it('any order and repetition of events ends in the same ruleset, and the deltas add up to it', () =>
-    fc.assert(fc.property(fc.oneof(anyWorld, tieredWorld), fc.oneof(anyWorld, tieredWorld), fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 200 }));
+    fc.assert(fc.property(fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 200 }));
 });
 
 function checkWorld(world: World, reference: typeof referenceVerdict): void {

@@ -20,6 +20,27 @@ export interface WorldPod {
   readonly ports: readonly WorldPort[];
   readonly hostNetwork?: boolean;
   readonly phase?: string;
+  readonly serviceAccount?: string;
+}
+
+/** A NetworkSet, or a GlobalNetworkSet without a namespace. */
+export interface WorldNetworkSet {
+  readonly namespace?: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly nets: readonly string[];
+}
+
+export interface WorldTier {
+  readonly name: string;
+  readonly order?: number;
+  readonly defaultAction?: string;
+}
+
+export interface WorldServiceAccount {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface WorldNamespace {
@@ -44,6 +65,9 @@ export interface World {
   readonly pods: readonly WorldPod[];
   readonly externals: readonly WorldNode[];
   readonly policies: readonly WorldPolicy[];
+  readonly networkSets?: readonly WorldNetworkSet[];
+  readonly tiers?: readonly WorldTier[];
+  readonly serviceAccounts?: readonly WorldServiceAccount[];
 }
 
 export function podObject(pod: WorldPod): KubeObject {
@@ -53,7 +77,7 @@ export function podObject(pod: WorldPod): KubeObject {
   return {
     metadata: { namespace: pod.namespace, name: pod.name, labels: pod.labels },
     spec: {
-      nodeName: pod.node, hostNetwork: pod.hostNetwork,
+      nodeName: pod.node, hostNetwork: pod.hostNetwork, serviceAccountName: pod.serviceAccount,
       containers: [container(pod.ports.filter((port) => port.sidecar !== true))],
       initContainers: [container(pod.ports.filter((port) => port.sidecar === true), 'Always')],
     },
@@ -84,6 +108,9 @@ export function eventsOf(world: World, node?: string): readonly PolicyEvent[] {
   return [
     ...world.nodes.map(nodeEvent),
     ...world.namespaces.map(namespaceEvent),
+    ...(world.tiers ?? []).map(({ name, ...spec }) => upsert('Tier', { metadata: { name }, spec } as KubeObject)),
+    ...(world.serviceAccounts ?? []).map((metadata) => upsert('ServiceAccount', { metadata })),
+    ...(world.networkSets ?? []).map(({ nets, ...metadata }) => upsert(metadata.namespace === undefined ? 'GlobalNetworkSet' : 'NetworkSet', { metadata, spec: { nets } } as KubeObject)),
     ...world.pods.map((pod) => upsert('Pod', podObject(pod))),
     ...world.policies.map((policy) => upsert(policy.kind, policy.object)),
     ...world.pods.filter((pod) => pod.node === node && isPlumbed(pod)).map(endpointEvent),
@@ -113,3 +140,7 @@ export const networkPolicy = (namespace: string, name: string, spec: unknown): W
 /** A cluster-scoped policy of the policy.networking.k8s.io group. */
 export const clusterPolicy = (kind: 'ClusterNetworkPolicy' | 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy', name: string, spec: unknown): WorldPolicy =>
   ({ kind, object: { metadata: { name }, spec } as WorldPolicy['object'] });
+
+/** A projectcalico.org/v3 policy; namespace "" for global ones. */
+export const calicoPolicy = (kind: ObjectKind, namespace: string, name: string, spec: unknown): WorldPolicy =>
+  ({ kind, object: { metadata: namespace === '' ? { name } : { namespace, name }, spec } as WorldPolicy['object'] });

@@ -29,10 +29,10 @@ function tierRules(direction: Direction, { tier, policies }: TierPolicies): read
   const rules: Rule[] = [];
   let mayHavePassed = false;
   for (const policy of policies) {
-    if (policy.staged !== true && (policy[direction] ?? []).length > 0) {
+    if (hasChain(policy, direction)) {
       const matches = mayHavePassed ? [NOT_PASSED] : [];
       rules.push({ matches, action: { type: 'jump', chain: policyChainName(direction, policy.key) }, note: policyNote(policy.key) });
-      rules.push({ matches: [ALLOWED], action: { type: 'return' } });
+      if (policy.staged !== true) rules.push({ matches: [ALLOWED], action: { type: 'return' } });
     }
     mayHavePassed ||= canPass(policy, direction);
   }
@@ -50,6 +50,10 @@ function hairpin(direction: Direction, interfaceName: string, group: TierPolicie
   const match: Match = { type: direction === 'egress' ? 'out-interface' : 'in-interface', name: interfaceName };
   return [{ matches: [match], action: { type: 'return' }, note: 'to itself through a Service' }];
 }
+
+/** An enforced policy without rules needs no chain: the tier's end speaks for it. A staged one says so in its chain. */
+export const hasChain = (policy: Policy, direction: Direction): boolean =>
+  policy[direction] !== undefined && (policy.staged === true || (policy[direction] ?? []).length > 0);
 
 const canPass = (policy: Policy, direction: Direction): boolean =>
   policy.staged !== true && (policy[direction] ?? []).some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);

@@ -33,19 +33,31 @@ export interface EntityMatch {
   readonly notNetworks?: Networks;
   /** Addresses of the nodes with these labels; hostNetwork pods share them. */
   readonly nodes?: Selector;
+  /** Endpoints of a Service: by address and port where `withPorts`, else by address. */
+  readonly service?: ServiceMatch;
   readonly ports?: readonly PortRange[];
   readonly notPorts?: readonly PortRange[];
+  readonly namedPort?: NamedPortMatch;
+  /** None of these may match. */
+  readonly notNamedPorts?: readonly NamedPortMatch[];
 }
 
-/** The destination pod declares a port of this name with the packet's protocol and number. */
+export interface ServiceMatch {
+  readonly namespace: string;
+  readonly name: string;
+  readonly withPorts: boolean;
+}
+
+/** The endpoint at this end declares a port of this name with the packet's protocol and number. */
 export interface NamedPortMatch {
   readonly name: string;
-  /** undefined: whatever protocol the pod declares it under. */
+  /** undefined: whatever protocol the endpoint declares it under. */
   readonly protocol?: number;
 }
 
 export interface IcmpMatch {
-  readonly type: number;
+  /** undefined: any message of the protocol. */
+  readonly type?: number;
   readonly code?: number;
 }
 
@@ -56,9 +68,6 @@ export interface Alternative {
   readonly notProtocol?: number;
   readonly source?: EntityMatch;
   readonly destination?: EntityMatch;
-  readonly namedPort?: NamedPortMatch;
-  /** None of these may match. */
-  readonly notNamedPorts?: readonly NamedPortMatch[];
   readonly icmp?: IcmpMatch;
   readonly notIcmp?: IcmpMatch;
 }
@@ -84,6 +93,12 @@ export interface Policy {
   readonly egress?: readonly PolicyRule[];
   /** Counts and logs, never acts. */
   readonly staged?: boolean;
+  /** On host endpoints: also judges what the host forwards. */
+  readonly applyOnForward?: boolean;
+  /** On host endpoints: judges before any DNAT. */
+  readonly preDnat?: boolean;
+  /** On host endpoints: judges before connection tracking, and what it allows is not tracked. */
+  readonly doNotTrack?: boolean;
 }
 
 /** Stable text of an identity; names hold no blanks, but what users write elsewhere might, so parts are length-prefixed by shortId. */

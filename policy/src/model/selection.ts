@@ -3,7 +3,7 @@
  *
  * Equal selections have equal `key`, and whatever is built from a selection (an address set, an index entry) is shared by key.
  */
-import { matchesSelector, requiredTerms, selectorText, type Labels, type Selector } from '../selector/selector.js';
+import { ALL, matchesSelector, requiredTerms, selectorText, type Labels, type Selector } from '../selector/selector.js';
 import type { IndexKey } from '../selector/selector-index.js';
 
 export type NamespaceCondition =
@@ -11,7 +11,8 @@ export type NamespaceCondition =
   | { readonly type: 'selector'; readonly selector: Selector }
   /** Cluster-scoped objects only: Calico's global(). */
   | { readonly type: 'global' }
-  | { readonly type: 'any' };
+  | { readonly type: 'any' }
+  | { readonly type: 'everywhere' };
 
 /** `pods` for the Kubernetes APIs; `endpoints` also finds network sets and host endpoints, as Calico's selectors do. */
 export type SelectionScope = 'pods' | 'endpoints';
@@ -28,6 +29,9 @@ export function selectionOf(namespace: NamespaceCondition, labels: Selector, sco
   return { key: `${scope} ${selectorText(labels)} ${namespaceText(condition)}`, scope, namespace: condition, labels };
 }
 
+/** Every pod of the cluster. */
+export const EVERY_POD: Selection = selectionOf({ type: 'any' }, ALL);
+
 export function matchesNamespace(condition: NamespaceCondition, namespace: string | undefined, namespaceLabels: Labels): boolean {
   switch (condition.type) {
     // A selector over namespaces, even an empty one, means objects that are in a namespace.
@@ -35,6 +39,7 @@ export function matchesNamespace(condition: NamespaceCondition, namespace: strin
     case 'name': return condition.name === namespace;
     case 'selector': return namespace !== undefined && matchesSelector(condition.selector, namespaceLabels);
     case 'global': return namespace === undefined;
+    case 'everywhere': return true;
   }
 }
 
@@ -63,5 +68,6 @@ function namespaceText(condition: NamespaceCondition): string {
     case 'name': return `in namespace ${condition.name}`;
     case 'selector': return `in namespaces ${selectorText(condition.selector)}`;
     case 'global': return 'outside namespaces';
+    case 'everywhere': return 'everywhere';
   }
 }

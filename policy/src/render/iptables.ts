@@ -91,6 +91,7 @@ function renderMatch(match: Match, family: Family, protocol: number | undefined)
     case 'icmp': return renderIcmp(match.icmpType, match.code, not, family);
     case 'state': return `-m conntrack --ctstate ${match.states.map((state) => state.toUpperCase()).join(',')}`;
     case 'mark': return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
+    case 'limit': return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
     case 'reverse-path-fails': return '-m rpfilter --invert';
     case 'local': return `-m addrtype ${not}--${side(match.side)}-type LOCAL`;
   }

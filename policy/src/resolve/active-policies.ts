@@ -5,7 +5,7 @@
  * A policy that selects no endpoint of this node costs nothing here: it has no chain, and the sets its rules would need are not kept.
  */
 import { baseChains, HOOKS, type BaseSettings } from '../compile/base-chains.js';
-import { compileEndpointChain } from '../compile/endpoint-chain.js';
+import { compileEndpointChain, hasChain } from '../compile/endpoint-chain.js';
 import { endpointChainName, FROM_MAP, policyChainName, TO_MAP } from '../compile/names.js';
 import { compilePolicyChain } from '../compile/policy-chain.js';
 import { DIRECTIONS, policyKeyText, type Direction, type Policy } from '../model/policy.js';
@@ -15,6 +15,7 @@ import type { AddressSets } from './address-sets.js';
 import { NamedStore, sameChain, sameMap, type NamedDelta } from './chain-store.js';
 import type { Cluster, PodEntry } from './cluster.js';
 import { inDirection, type PolicyIndex } from './policy-index.js';
+import type { SetNeed } from './set-need.js';
 
 /** A policy that endpoints of this node use. */
 interface ActivePolicy {
@@ -23,6 +24,7 @@ interface ActivePolicy {
   readonly endpoints: Set<PodEntry>;
   /** Sets that its chains name, each held once per mention. */
   sets: readonly string[];
+  isStale: boolean;
 }
 
 export class ActivePolicies {
@@ -75,6 +77,14 @@ export class ActivePolicies {
     for (const entry of this.endpoints.values()) {
       if (entry.pod === undefined || this.dirtyEndpoints.has(entry)) continue;
       if (matchesSelection(subject, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))) this.dirtyEndpoints.add(entry);
+    }
+  }
+
+  /** What policies compile to has changed for a reason outside them. */
+  touchAllPolicies(): void {
+    for (const [keyText, active] of this.active) {
+      active.isStale = true;
+      this.dirtyPolicies.add(keyText);
     }
   }
 
@@ -133,7 +143,7 @@ export class ActivePolicies {
       if (active.endpoints.size === 0) this.dirtyPolicies.add(keyText);
     }
     for (const keyText of next) {
-      const active = this.active.get(keyText) ?? { endpoints: new Set<PodEntry>(), sets: [] };
+      const active = this.active.get(keyText) ?? { endpoints: new Set<PodEntry>(), sets: [], isStale: false };
       if (active.endpoints.size === 0) this.dirtyPolicies.add(keyText);
       active.endpoints.add(entry);
       this.active.set(keyText, active);
@@ -150,7 +160,8 @@ export class ActivePolicies {
     const active = this.active.get(keyText);
     if (active === undefined) return;
     const policy = active.endpoints.size === 0 ? undefined : this.policies.get(keyText);
-    if (policy === active.policy && policy !== undefined) return;
+    if (policy === active.policy && policy !== undefined && !active.isStale) return;
+    active.isStale = false;
     const held: string[] = [];
     for (const direction of DIRECTIONS) this.settlePolicyChain(active.policy, policy, direction, held);
     for (const id of active.sets) this.sets.release(id);
@@ -161,13 +172,14 @@ export class ActivePolicies {
 
   /** A direction without rules has no chain: the endpoint's chain goes straight to the tier's end. */
   private settlePolicyChain(before: Policy | undefined, after: Policy | undefined, direction: Direction, held: string[]): void {
-    if (after !== undefined && (after[direction] ?? []).length > 0)
-      this.chains.put(compilePolicyChain(after, direction, (need) => {
-        const id = this.sets.acquire(need);
-        held.push(id);
-        return id;
-      }));
-    else if (before !== undefined && (before[direction] ?? []).length > 0)
+    const idOf = (need: SetNeed): string => {
+      const id = this.sets.acquire(need);
+      held.push(id);
+      return id;
+    };
+    if (after !== undefined && hasChain(after, direction))
+      this.chains.put(compilePolicyChain(after, direction, { idOf, hasNetworkSets: this.cluster.hasNetworkSets() }));
+    else if (before !== undefined && hasChain(before, direction))
       this.chains.delete({ table: 'filter', name: policyChainName(direction, before.key) });
   }
 

@@ -1,30 +1,19 @@
 /**
- * The address sets that compiled rules ask for, kept up to date pod by pod.
+ * The address sets that compiled rules ask for, kept up to date object by object.
  *
- * Only sets that some rule of this node names exist. A pod that changes leaves the sets it was in and enters those it belongs to now;
+ * Only sets that some rule of this node names exist. An endpoint that changes leaves the sets it was in and enters those it belongs to now;
  * which those are is found through an index of the selections in use, so the cost follows the change and not the cluster.
  */
-import { formatPrefix, type Family } from 'node-bgp/address';
-import { networksKey, networksOf, type Networks } from '../model/networks.js';
-import { hasPorts, protocolName } from '../model/ports.js';
+import type { Family } from 'node-bgp/address';
+import { unionNetworks } from '../model/networks.js';
 import { matchesNamespace, matchesSelection, selectionIndexKey, type Selection } from '../model/selection.js';
-import { matchesSelector, selectorText, type Labels, type Selector } from '../selector/selector.js';
+import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
 import { SelectorIndex } from '../selector/selector-index.js';
-import { shortId, type SetType } from '../ruleset.js';
-import type { Cluster, Node, PodEntry } from './cluster.js';
+import { shortId } from '../ruleset.js';
+import type { NetworkSet, ServiceEndpoint } from './calico-objects.js';
+import { entryLabels, isLocal, type Cluster, type Entry, type Node } from './cluster.js';
+import { entryMembers, familyOf, needKey, networkMembers, serviceMembers, SET_TYPES, type SetNeed } from './set-need.js';
 import type { SetStore } from './set-store.js';
-
-/** A set that a rule needs. Equal needs are one set. */
-export type SetNeed =
-  /** Addresses of the pods that a selection means. */
-  | { readonly type: 'pods'; readonly selection: Selection }
-  /** Address, protocol and number of a named port of those pods. */
-  | { readonly type: 'pod-ports'; readonly selection: Selection; readonly port: string; readonly protocol?: number }
-  /** The same for the endpoints of this node: an ingress rule is only ever asked about one of them. */
-  | { readonly type: 'local-ports'; readonly port: string; readonly protocol?: number }
-  /** Addresses of the nodes with these labels. */
-  | { readonly type: 'nodes'; readonly selector: Selector }
-  | { readonly type: 'networks'; readonly networks: Networks };
 
 interface ActiveSet {
   readonly id: string;
@@ -34,18 +23,29 @@ interface ActiveSet {
 
 interface ActiveSelection {
   readonly selection: Selection;
-  readonly entries: Set<PodEntry>;
+  readonly entries: Set<Entry>;
   readonly sets: Map<string, ActiveSet>;
 }
+
+/** The networks of all network sets that a selection means, as members now in the store. */
+interface SelectedNetworks {
+  readonly set: ActiveSet;
+  readonly selection: Selection;
+  members: ReadonlyMap<Family, readonly string[]>;
+}
+
+const NO_LABELS: Labels = new Map();
 
 export class AddressSets {
   private readonly active = new Map<string, ActiveSet>();
   private readonly selections = new Map<string, ActiveSelection>();
   private readonly index = new SelectorIndex<ActiveSelection>();
-  private readonly selectionsOf = new Map<PodEntry, readonly ActiveSelection[]>();
+  private readonly selectionsOf = new Map<Entry, readonly ActiveSelection[]>();
   private readonly localPorts = new Map<string, ActiveSet>();
+  private readonly localEntries = new Set<Entry>();
   private readonly nodeSets = new Map<string, { readonly set: ActiveSet; readonly selector: Selector }>();
-  private readonly localEntries = new Set<PodEntry>();
+  private readonly selectedNetworks = new Map<string, SelectedNetworks>();
+  private readonly serviceSets = new Map<string, Set<ActiveSet>>();
   private readonly unused = new Set<ActiveSet>();
 
   constructor(private readonly cluster: Cluster, private readonly store: SetStore) {}
@@ -75,7 +75,7 @@ export class AddressSets {
   }
 
   /** Takes an entry out of every set; the caller changes it and then calls `attach`. */
-  detach(entry: PodEntry): void {
+  detach(entry: Entry): void {
     for (const active of this.selectionsOf.get(entry) ?? []) {
       active.entries.delete(entry);
       for (const set of active.sets.values()) this.removeMembers(set, entry);
@@ -84,18 +84,16 @@ export class AddressSets {
     if (this.localEntries.delete(entry)) for (const set of this.localPorts.values()) this.removeMembers(set, entry);
   }
 
-  attach(entry: PodEntry): void {
-    if (entry.addresses.length === 0 || entry.pod === undefined) return;
-    const namespaceLabels = this.cluster.namespaceLabels(entry.namespace);
-    const found: ActiveSelection[] = [];
-    for (const active of this.index.candidates(entry.namespace, entry.pod.labels, namespaceLabels))
-      if (matchesSelection(active.selection, entry.namespace, entry.pod.labels, namespaceLabels)) found.push(active);
+  attach(entry: Entry): void {
+    const labels = entryLabels(entry);
+    if (entry.addresses.length === 0 || labels === undefined) return;
+    const found = this.matching(entry, labels);
     for (const active of found) {
       active.entries.add(entry);
       for (const set of active.sets.values()) this.addMembers(set, entry);
     }
     if (found.length > 0) this.selectionsOf.set(entry, found);
-    if (entry.endpoint === undefined) return;
+    if (!isLocal(entry)) return;
     this.localEntries.add(entry);
     for (const set of this.localPorts.values()) this.addMembers(set, entry);
   }
@@ -114,19 +112,44 @@ export class AddressSets {
     }
   }
 
+  /** A network set came, went or changed, or the labels of its namespace did: what its networks are part of is made anew. */
+  networkSetChanged(before: NetworkSet | undefined, after: NetworkSet | undefined): void {
+    for (const selected of this.selectedNetworks.values())
+      if ([before, after].some((set) => set !== undefined && this.meansNetworkSet(selected.selection, set))) this.refreshNetworks(selected);
+  }
+
+  /** As networkSetChanged, for all network sets of a namespace whose labels changed. */
+  networkSetsOfNamespaceChanged(name: string, before: Labels, after: Labels): void {
+    for (const selected of this.selectedNetworks.values())
+      if (matchesNamespace(selected.selection.namespace, name, before) !== matchesNamespace(selected.selection.namespace, name, after)) this.refreshNetworks(selected);
+  }
+
+  serviceSliceChanged(namespace: string, service: string, before: readonly ServiceEndpoint[], after: readonly ServiceEndpoint[]): void {
+    for (const { id, need } of this.serviceSets.get(`${namespace}/${service}`) ?? []) {
+      if (need.type !== 'service') continue;
+      for (const [family, member] of serviceMembers(need.withPorts, before)) this.store.remove(id, family, member);
+      for (const [family, member] of serviceMembers(need.withPorts, after)) this.store.add(id, family, member);
+    }
+  }
+
   private create(set: ActiveSet): void {
     const { id, need } = set;
     this.active.set(id, set);
-    this.store.create(id, SET_TYPES[need.type], needKey(need));
+    this.store.create(id, SET_TYPES[need.type](need), needKey(need));
     switch (need.type) {
       case 'nodes':
         this.nodeSets.set(id, { set, selector: need.selector });
-        for (const node of this.cluster.allNodes())
-          if (matchesSelector(need.selector, node.labels)) for (const address of node.addresses) this.store.add(id, familyOf(address), address);
+        for (const node of this.cluster.allNodes()) this.addNode(set, need.selector, node);
         return;
       case 'networks':
         for (const family of [4, 6] as const) for (const member of networkMembers(need.networks, family)) this.store.add(id, family, member);
         return;
+      case 'service': return this.createService(set, need.namespace, need.name, need.withPorts);
+      case 'selected-networks': {
+        const selected: SelectedNetworks = { set, selection: need.selection, members: new Map() };
+        this.selectedNetworks.set(id, selected);
+        return this.refreshNetworks(selected);
+      }
       case 'local-ports':
         this.localPorts.set(id, set);
         for (const entry of this.localEntries) this.addMembers(set, entry);
@@ -139,12 +162,24 @@ export class AddressSets {
     }
   }
 
+  private createService(set: ActiveSet, namespace: string, name: string, withPorts: boolean): void {
+    const key = `${namespace}/${name}`;
+    this.serviceSets.set(key, new Set([...(this.serviceSets.get(key) ?? []), set]));
+    for (const [family, member] of serviceMembers(withPorts, this.cluster.serviceEndpoints(namespace, name))) this.store.add(set.id, family, member);
+  }
+
   private destroy(set: ActiveSet): void {
     const { id, need } = set;
     this.active.delete(id);
     this.store.destroy(id);
-    if (need.type === 'local-ports') this.localPorts.delete(id);
-    if (need.type === 'nodes') this.nodeSets.delete(id);
+    this.localPorts.delete(id);
+    this.nodeSets.delete(id);
+    this.selectedNetworks.delete(id);
+    if (need.type === 'service') {
+      const key = `${need.namespace}/${need.name}`;
+      const rest = this.serviceSets.get(key);
+      if (rest?.delete(set) === true && rest.size === 0) this.serviceSets.delete(key);
+    }
     if (need.type !== 'pods' && need.type !== 'pod-ports') return;
     const active = this.selections.get(need.selection.key);
     if (active === undefined) return;
@@ -157,8 +192,8 @@ export class AddressSets {
     this.selections.set(selection.key, active);
     this.index.add(selectionIndexKey(selection), active);
     for (const entry of this.cluster.candidates(selection)) {
-      if (entry.pod === undefined || entry.addresses.length === 0) continue;
-      if (!matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))) continue;
+      const labels = entryLabels(entry);
+      if (labels === undefined || entry.addresses.length === 0 || !this.means(selection, entry, labels)) continue;
       active.entries.add(entry);
       this.selectionsOf.set(entry, [...(this.selectionsOf.get(entry) ?? []), active]);
     }
@@ -175,47 +210,44 @@ export class AddressSets {
     }
   }
 
-  private addMembers(set: ActiveSet, entry: PodEntry): void {
-    for (const address of entry.addresses) for (const member of podMembers(set.need, entry, address)) this.store.add(set.id, familyOf(address), member);
+  private matching(entry: Entry, labels: Labels): readonly ActiveSelection[] {
+    const candidates = this.index.candidates(entry.namespace, labels, this.namespaceLabels(entry.namespace));
+    return [...candidates].filter((active) => this.means(active.selection, entry, labels));
   }
 
-  private removeMembers(set: ActiveSet, entry: PodEntry): void {
-    for (const address of entry.addresses) for (const member of podMembers(set.need, entry, address)) this.store.remove(set.id, familyOf(address), member);
+  private means(selection: Selection, entry: Entry, labels: Labels): boolean {
+    if (selection.scope === 'pods' && entry.namespace === undefined) return false;
+    return matchesSelection(selection, entry.namespace, labels, this.namespaceLabels(entry.namespace));
   }
-}
 
-const SET_TYPES: Readonly<Record<SetNeed['type'], SetType>> = {
-  pods: 'address', nodes: 'address', networks: 'network', 'pod-ports': 'address-port', 'local-ports': 'address-port',
-};
-
-const familyOf = (address: string): Family => (address.includes(':') ? 6 : 4);
-
-/** Identity of a need, and what people read beside the set. */
-function needKey(need: SetNeed): string {
-  switch (need.type) {
-    case 'pods': return need.selection.key;
-    case 'pod-ports': return `port ${portKey(need)} of ${need.selection.key}`;
-    case 'local-ports': return `port ${portKey(need)} of local endpoints`;
-    case 'nodes': return `nodes ${selectorText(need.selector)}`;
-    case 'networks': return `networks ${networksKey(need.networks)}`;
+  private meansNetworkSet(selection: Selection, set: NetworkSet): boolean {
+    return matchesSelection(selection, set.namespace, set.labels, this.namespaceLabels(set.namespace));
   }
-}
 
-const portKey = (need: { readonly port: string; readonly protocol?: number }): string =>
-  `${JSON.stringify(need.port)}/${need.protocol === undefined ? 'any' : protocolName(need.protocol)}`;
+  private namespaceLabels(namespace: string | undefined): Labels {
+    return namespace === undefined ? NO_LABELS : this.cluster.namespaceLabels(namespace);
+  }
 
-/** What one pod puts into a set under one of its addresses. */
-function podMembers(need: SetNeed, entry: PodEntry, address: string): readonly string[] {
-  if (need.type === 'pods') return [address];
-  if (need.type === 'networks' || need.type === 'nodes') return [];
-  return (entry.pod?.ports ?? [])
-    .filter((port) => port.name === need.port && hasPorts(port.protocol) && (need.protocol === undefined || need.protocol === port.protocol))
-    .map((port) => `${address},${protocolName(port.protocol)}:${port.port}`);
-}
+  /** Networks of several sets may overlap, which sets of the kernel do not take: members are their union. */
+  private refreshNetworks(selected: SelectedNetworks): void {
+    const matching = [...this.cluster.allNetworkSets()].filter((set) => this.meansNetworkSet(selected.selection, set));
+    const networks = unionNetworks(matching.flatMap((set) => set.networks));
+    const before = selected.members;
+    const after = new Map(([4, 6] as const).map((family) => [family, networkMembers(networks, family)]));
+    for (const [family, members] of after) for (const member of members) this.store.add(selected.set.id, family, member);
+    for (const [family, members] of before) for (const member of members) this.store.remove(selected.set.id, family, member);
+    selected.members = after;
+  }
 
-/** ipset's hash:net takes no /0: the whole family is two halves. */
-function networkMembers(networks: Networks, family: Family): readonly string[] {
-  const own = networksOf(networks, family);
-  if (own.some((prefix) => prefix.length === 0)) return family === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
-  return own.map(formatPrefix);
+  private addNode(set: ActiveSet, selector: Selector, node: Node): void {
+    if (matchesSelector(selector, node.labels)) for (const address of node.addresses) this.store.add(set.id, familyOf(address), address);
+  }
+
+  private addMembers(set: ActiveSet, entry: Entry): void {
+    for (const address of entry.addresses) for (const member of entryMembers(set.need, entry, address)) this.store.add(set.id, familyOf(address), member);
+  }
+
+  private removeMembers(set: ActiveSet, entry: Entry): void {
+    for (const address of entry.addresses) for (const member of entryMembers(set.need, entry, address)) this.store.remove(set.id, familyOf(address), member);
+  }
 }

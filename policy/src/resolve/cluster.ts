@@ -8,7 +8,8 @@
 import type { LocalEndpoint } from '../objects.js';
 import { matchesNamespace, type Selection } from '../model/selection.js';
 import { indexTerm, requiredTerms, type Labels } from '../selector/selector.js';
-import { addressOf, type Pod } from './pod.js';
+import type { HostEndpoint, NetworkSet, ServiceEndpoint } from './calico-objects.js';
+import { addressOf, type NamedPort, type Pod } from './pod.js';
 
 /** One pod name of the cluster: its object, its endpoint when it is plumbed here, and what follows from both. */
 export interface PodEntry {
@@ -19,6 +20,20 @@ export interface PodEntry {
   /** Addresses that count: none for pods that no policy can mean. Only the cluster writes this. */
   addresses: readonly string[];
 }
+
+/** A HostEndpoint as a member of selections. */
+export interface HostEntry {
+  readonly namespace?: undefined;
+  readonly host: HostEndpoint;
+  readonly addresses: readonly string[];
+}
+
+/** Whatever a selection can mean by its address. */
+export type Entry = PodEntry | HostEntry;
+
+export const entryLabels = (entry: Entry): Labels | undefined => ('host' in entry ? entry.host.labels : entry.pod?.labels);
+export const entryPorts = (entry: Entry): readonly NamedPort[] => ('host' in entry ? entry.host.ports : entry.pod?.ports ?? []);
+export const isLocal = (entry: Entry): boolean => !('host' in entry) && entry.endpoint !== undefined;
 
 export interface Node {
   readonly name: string;
@@ -31,6 +46,8 @@ export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 /** What Calico's namespace selectors know as projectcalico.org/name. */
 export const CALICO_NAME_LABEL = '\u0001name';
 
+const NO_LABELS: Labels = new Map();
+
 export class Cluster {
   /** BOUNDED, like all maps here, by the cluster's objects. */
   private readonly pods = new Map<string, PodEntry>();
@@ -39,6 +56,11 @@ export class Cluster {
   private readonly podsByAddress = new Map<string, PodEntry | Set<PodEntry>>();
   private readonly namespaces = new Map<string, Labels>();
   private readonly nodes = new Map<string, Node>();
+  private readonly hosts = new Map<string, HostEntry>();
+  private readonly networkSets = new Map<string, NetworkSet>();
+  private readonly serviceAccounts = new Map<string, Labels>();
+  /** Endpoints by Service, by slice. */
+  private readonly services = new Map<string, Map<string, readonly ServiceEndpoint[]>>();
 
   podEntry(namespace: string, name: string): PodEntry | undefined {
     return this.pods.get(`${namespace}/${name}`);
@@ -76,6 +98,62 @@ export class Cluster {
   setNode(name: string, node: Node | undefined): void {
     if (node === undefined) this.nodes.delete(name);
     else this.nodes.set(name, node);
+  }
+
+  host(name: string): HostEntry | undefined {
+    return this.hosts.get(name);
+  }
+
+  allHosts(): Iterable<HostEntry> {
+    return this.hosts.values();
+  }
+
+  setHost(name: string, host: HostEndpoint | undefined): HostEntry | undefined {
+    const entry: HostEntry | undefined = host === undefined ? undefined : { host, addresses: host.addresses };
+    if (entry === undefined) this.hosts.delete(name);
+    else this.hosts.set(name, entry);
+    return entry;
+  }
+
+  networkSet(namespace: string | undefined, name: string): NetworkSet | undefined {
+    return this.networkSets.get(`${namespace ?? ''}/${name}`);
+  }
+
+  allNetworkSets(): Iterable<NetworkSet> {
+    return this.networkSets.values();
+  }
+
+  hasNetworkSets(): boolean {
+    return this.networkSets.size > 0;
+  }
+
+  setNetworkSet(namespace: string | undefined, name: string, set: NetworkSet | undefined): void {
+    const key = `${namespace ?? ''}/${name}`;
+    if (set === undefined) this.networkSets.delete(key);
+    else this.networkSets.set(key, set);
+  }
+
+  serviceAccountLabels(namespace: string, name: string): Labels {
+    return this.serviceAccounts.get(`${namespace}/${name}`) ?? NO_LABELS;
+  }
+
+  setServiceAccount(namespace: string, name: string, labels: Labels | undefined): void {
+    if (labels === undefined || labels.size === 0) this.serviceAccounts.delete(`${namespace}/${name}`);
+    else this.serviceAccounts.set(`${namespace}/${name}`, labels);
+  }
+
+  serviceEndpoints(namespace: string, name: string): readonly ServiceEndpoint[] {
+    return [...(this.services.get(`${namespace}/${name}`)?.values() ?? [])].flat();
+  }
+
+  /** Endpoints of one slice of a Service; undefined takes the slice away. */
+  setServiceSlice(namespace: string, service: string, slice: string, endpoints: readonly ServiceEndpoint[] | undefined): void {
+    const key = `${namespace}/${service}`;
+    const slices = this.services.get(key) ?? new Map<string, readonly ServiceEndpoint[]>();
+    if (endpoints === undefined) slices.delete(slice);
+    else slices.set(slice, endpoints);
+    if (slices.size === 0) this.services.delete(key);
+    else this.services.set(key, slices);
   }
 
   setNamespace(name: string, labels: ReadonlyMap<string, string> | undefined): void {
@@ -120,8 +198,14 @@ export class Cluster {
     return rivals;
   }
 
-  /** Pods that may match a selection, from the shortest list at hand; the caller asks the selection itself. */
-  candidates(selection: Selection): Iterable<PodEntry> {
+  /** What may match a selection; the caller asks the selection itself. */
+  *candidates(selection: Selection): Iterable<Entry> {
+    yield* this.candidatePods(selection);
+    if (selection.scope === 'endpoints') yield* this.hosts.values();
+  }
+
+  /** From the shortest list at hand. */
+  private candidatePods(selection: Selection): Iterable<PodEntry> {
     const terms = requiredTerms(selection.labels);
     const byLabel = terms?.every((term) => term.includes('\u0000')) === true ? terms.map((term) => this.podsByLabel.get(term)) : undefined;
     const labelled = byLabel?.reduce((sum, entries) => sum + sizeOf(entries), 0) ?? Infinity;

@@ -36,13 +36,16 @@ export const NAMESPACE_LABEL = '\u0001namespace';
 export const ORCHESTRATOR_LABEL = '\u0001orchestrator';
 export const SERVICE_ACCOUNT_LABEL = '\u0001serviceaccount';
 
-export function podOf(namespace: string, name: string, object: PodObject): Pod {
+/** Labels of the pod's service account stand in the pod's label map under this prefix. */
+export const SERVICE_ACCOUNT_PREFIX = '\u0002';
+
+export function podOf(namespace: string, name: string, object: PodObject, accountLabels: (account: string) => Labels): Pod {
   const spec = object.spec;
   const phase = object.status?.phase;
   const serviceAccount = spec?.serviceAccountName ?? 'default';
   return {
     namespace, name, serviceAccount,
-    labels: podLabels(object.metadata?.labels, namespace, serviceAccount),
+    labels: withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount)),
     addresses: podAddresses(object),
     ports: namedPorts(spec?.containers, spec?.initContainers),
     node: spec?.nodeName ?? '',
@@ -97,11 +100,19 @@ export function canonicalAddresses(texts: Iterable<string | undefined>): readonl
   return addresses.sort();
 }
 
-function podLabels(labels: Readonly<Record<string, string>> | null | undefined, namespace: string, serviceAccount: string): Labels {
+function podLabels(labels: Readonly<Record<string, string>> | null | undefined, namespace: string, serviceAccount: string): Map<string, string> {
   const map = labelMap(labels);
   map.set(NAMESPACE_LABEL, namespace);
   map.set(ORCHESTRATOR_LABEL, 'k8s');
   map.set(SERVICE_ACCOUNT_LABEL, serviceAccount);
+  return map;
+}
+
+/** The same labels with the service account's as they are now. */
+export function withAccountLabels(labels: Labels, account: Labels): Labels {
+  if (account.size === 0 && ![...labels.keys()].some((key) => key.startsWith(SERVICE_ACCOUNT_PREFIX))) return labels;
+  const map = new Map([...labels].filter(([key]) => !key.startsWith(SERVICE_ACCOUNT_PREFIX)));
+  for (const [key, value] of account) map.set(SERVICE_ACCOUNT_PREFIX + key, value);
   return map;
 }
 

@@ -44,12 +44,11 @@ export class PolicyIndex {
     return this.tiers.get(name);
   }
 
-  /** A built-in tier keeps its place, whatever a resource of its name says about it; undefined takes the resource away. */
+  /** undefined takes the tier away. A built-in tier keeps its place, whatever a resource of its name says about it. */
   setTier(name: string, tier: Tier | undefined): void {
-    const builtin = BUILTIN_TIERS.find((one) => one.name === name);
-    const next = tier ?? builtin;
-    if (next === undefined) this.tiers.delete(name);
-    else this.tiers.set(name, next);
+    if (BUILTIN_TIERS.some((one) => one.name === name)) return;
+    if (tier === undefined) this.tiers.delete(name);
+    else this.tiers.set(name, tier);
   }
 
   /** Policies that apply to an endpoint with these labels, by tier. A policy of a tier that does not exist waits for it. */

@@ -5,9 +5,7 @@
  * that is no pod selection (a block, a node) has no names, so such a combination matches nothing.
  */
 import type { Alternative, Direction, EntityMatch, NamedPortMatch } from '../model/policy.js';
-import { selectionOf } from '../model/selection.js';
 import type { PortRange } from '../ruleset.js';
-import { ALL } from '../selector/selector.js';
 
 /** What a rule says about ports: one protocol and some of its ports, or a name, or nothing. */
 export interface PortsMatch {
@@ -25,11 +23,10 @@ export function alternativesOf(direction: Direction, peers: readonly EntityMatch
 export const hasNamelessPeer = (peers: readonly EntityMatch[]): boolean => peers.some((peer) => peer.networks !== undefined || peer.nodes !== undefined);
 
 function alternativeOf(direction: Direction, peer: EntityMatch, port: PortsMatch): Alternative | undefined {
-  const { protocol, namedPort } = port;
-  const shared = { ...(protocol === undefined ? {} : { protocol }), ...(namedPort === undefined ? {} : { namedPort }) };
-  const numbers = port.ports === undefined ? {} : { ports: port.ports };
-  if (direction === 'ingress') return { ...shared, source: peer, ...(port.ports === undefined ? {} : { destination: numbers }) };
-  if (namedPort === undefined) return { ...shared, destination: { ...peer, ...numbers } };
-  if (hasNamelessPeer([peer])) return undefined;
-  return { ...shared, destination: peer.selection === undefined ? { ...peer, selection: selectionOf({ type: 'any' }, ALL) } : peer };
+  const { protocol, namedPort, ports } = port;
+  const shared = protocol === undefined ? {} : { protocol };
+  const wanted: EntityMatch = { ...(ports === undefined ? {} : { ports }), ...(namedPort === undefined ? {} : { namedPort }) };
+  if (direction === 'ingress') return { ...shared, source: peer, destination: wanted };
+  if (namedPort !== undefined && hasNamelessPeer([peer])) return undefined;
+  return { ...shared, destination: { ...peer, ...wanted } };
 }

@@ -7,11 +7,11 @@
 import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
 import { networksContain } from '../model/networks.js';
 import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
-import type { Alternative, Direction, EntityMatch, NamedPortMatch, Policy, PolicyRule } from '../model/policy.js';
-import { matchesSelection } from '../model/selection.js';
-import type { Cluster, PodEntry } from '../resolve/cluster.js';
+import type { Alternative, Direction, EntityMatch, IcmpMatch, NamedPortMatch, Policy, PolicyRule, ServiceMatch } from '../model/policy.js';
+import { matchesSelection, type Selection } from '../model/selection.js';
+import type { Cluster, HostEntry, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
-import { matchesSelector, type Selector } from '../selector/selector.js';
+import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
 import { inDirection, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
 import type { Decision, DirectionVerdict, Explanation, Flow, FlowEnd, PolicyTrace, RuleTrace, Verdict } from './flow.js';
 
@@ -21,8 +21,12 @@ interface End {
   /** A pod that policies can mean. */
   readonly entry?: PodEntry;
   readonly node?: string;
+  /** A HostEndpoint that lists the address. */
+  readonly host?: HostEntry;
   readonly missing?: string;
 }
+
+const NO_LABELS: Labels = new Map();
 
 /** A flow in numbers. */
 interface Packet {
@@ -65,6 +69,14 @@ export class Oracle {
   }
 
   private lookUp(end: FlowEnd, family: Family): End {
+    const found = this.lookUpEnd(end, family);
+    if (found.address === undefined || found.entry !== undefined) return found;
+    const text = formatAddress(found.address);
+    for (const host of this.cluster.allHosts()) if (host.addresses.includes(text)) return { ...found, host };
+    return found;
+  }
+
+  private lookUpEnd(end: FlowEnd, family: Family): End {
     switch (end.type) {
       case 'pod': return this.lookUpPod(end.namespace, end.name, family);
       case 'node': return this.lookUpNode(end.name, family);
@@ -166,20 +178,27 @@ export class Oracle {
   private portMatches(alternative: Alternative, packet: Packet): boolean {
     if (alternative.protocol !== undefined && alternative.protocol !== packet.protocol) return false;
     if (alternative.notProtocol !== undefined && alternative.notProtocol === packet.protocol) return false;
-    if (!numbersMatch(alternative.source, packet, packet.sourcePort) || !numbersMatch(alternative.destination, packet, packet.destinationPort)) return false;
+    if (!portsMatch(alternative.source, packet, packet.source, packet.sourcePort)) return false;
+    if (!portsMatch(alternative.destination, packet, packet.destination, packet.destinationPort)) return false;
     if (alternative.icmp !== undefined && !icmpMatches(alternative.icmp, packet)) return false;
     if (alternative.notIcmp !== undefined && icmpMatches(alternative.notIcmp, packet)) return false;
-    if (alternative.namedPort !== undefined && !declares(packet, alternative.namedPort)) return false;
-    return !(alternative.notNamedPorts ?? []).some((port) => declares(packet, port));
+    return true;
   }
 
   private entityMatches(entity: EntityMatch | undefined, packet: Packet, end: End): boolean {
     if (entity === undefined || end.address === undefined) return entity === undefined;
     if (entity.networks !== undefined && !networksContain(entity.networks, end.address)) return false;
     if (entity.notNetworks !== undefined && networksContain(entity.notNetworks, end.address)) return false;
+    if (entity.service !== undefined && !this.serves(entity.service, packet, end.address)) return false;
     if (entity.nodes !== undefined && !this.isNode(entity.nodes, end.address)) return false;
     if (entity.selection !== undefined && !this.selects(entity.selection, end)) return false;
     return entity.notSelection === undefined || !this.selects(entity.notSelection, end);
+  }
+
+  private serves(service: ServiceMatch, packet: Packet, address: IpAddress): boolean {
+    const text = formatAddress(address);
+    return this.cluster.serviceEndpoints(service.namespace, service.name).some((endpoint) => endpoint.address === text
+      && (!service.withPorts || endpoint.ports.some((port) => port.protocol === packet.protocol && port.port === packet.destinationPort)));
   }
 
   private isNode(selector: Selector, address: IpAddress): boolean {
@@ -188,28 +207,36 @@ export class Oracle {
     return false;
   }
 
-  private selects(selection: NonNullable<EntityMatch['selection']>, end: End): boolean {
-    const { entry } = end;
-    return entry?.pod !== undefined && matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace));
+  private selects(selection: Selection, end: End): boolean {
+    const { entry, host, address } = end;
+    if (entry?.pod !== undefined && matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))) return true;
+    if (selection.scope === 'pods') return false;
+    if (host !== undefined && matchesSelection(selection, undefined, host.host.labels, NO_LABELS)) return true;
+    for (const set of this.cluster.allNetworkSets()) {
+      const namespaceLabels = set.namespace === undefined ? NO_LABELS : this.cluster.namespaceLabels(set.namespace);
+      if (address !== undefined && networksContain(set.networks, address) && matchesSelection(selection, set.namespace, set.labels, namespaceLabels)) return true;
+    }
+    return false;
   }
 }
 
 /** A rule that names ports is about protocols that have them; a flow whose source port is left open meets any positive list. */
-function numbersMatch(entity: EntityMatch | undefined, packet: Packet, port: number | undefined): boolean {
+function portsMatch(entity: EntityMatch | undefined, packet: Packet, end: End, port: number | undefined): boolean {
+  if (entity?.namedPort !== undefined && !declares(end, packet, port, entity.namedPort)) return false;
+  if (entity?.notNamedPorts?.some((name) => declares(end, packet, port, name)) === true) return false;
   if (entity?.ports === undefined && entity?.notPorts === undefined) return true;
-  if (!hasPorts(packet.protocol)) return false;
-  if (port === undefined) return true;
-  if (entity.ports !== undefined && !portsContain(entity.ports, port)) return false;
-  return entity.notPorts === undefined || !portsContain(entity.notPorts, port);
+  if (entity.ports !== undefined && (!hasPorts(packet.protocol) || (port !== undefined && !portsContain(entity.ports, port)))) return false;
+  return entity.notPorts === undefined || !hasPorts(packet.protocol) || port === undefined || !portsContain(entity.notPorts, port);
 }
 
-function declares(packet: Packet, wanted: NamedPortMatch): boolean {
+function declares(end: End, packet: Packet, port: number | undefined, wanted: NamedPortMatch): boolean {
   if (wanted.protocol !== undefined && wanted.protocol !== packet.protocol) return false;
-  return (packet.destination.entry?.pod?.ports ?? [])
-    .some((port) => port.name === wanted.name && port.protocol === packet.protocol && port.port === packet.destinationPort);
+  const ports = end.entry?.pod?.ports ?? end.host?.host.ports ?? [];
+  return ports.some((one) => one.name === wanted.name && one.protocol === packet.protocol && one.port === port);
 }
 
-function icmpMatches(wanted: { readonly type: number; readonly code?: number }, packet: Packet): boolean {
+function icmpMatches(wanted: IcmpMatch, packet: Packet): boolean {
+  if (wanted.type === undefined) return true;
   return packet.icmp !== undefined && packet.icmp.type === wanted.type && (wanted.code === undefined || packet.icmp.code === wanted.code);
 }
 
