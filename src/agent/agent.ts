@@ -12,7 +12,7 @@ import { PolicyEngine } from '@tortie/policy';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds.js';
-import { Cluster } from '../cluster/cluster.js';
+import { Cluster, type ClusterChange } from '../cluster/cluster.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { topologyOf } from '../topology/speaker-config.js';
@@ -24,6 +24,7 @@ import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { selectorMatches } from './node-selector.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
+import { ObjectProblemLog } from './object-problems.js';
 import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
@@ -54,6 +55,7 @@ export class Agent {
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
   private readonly engine = new PolicyEngine();
+  private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
   private watches: readonly Watch[] = [];
   private isReady = false;
@@ -62,6 +64,7 @@ export class Agent {
   private constructor(private readonly options: AgentOptions, private readonly allocator: Allocator) {
     const { log, kernel, node } = options;
     const onHealth = (): void => this.status.changed();
+    this.problems = new ObjectProblemLog(log.child({ loop: 'policy' }));
     const onBlocks = (): void => {
       this.routes.changed();
       this.bgp.changed();
@@ -98,10 +101,8 @@ export class Agent {
   async run(): Promise<void> {
     const { log, datastore, namespace } = this.options;
     this.cluster.onChange((change) => {
-      const event = policyEventOf(change);
-      if (event !== undefined) this.policy.take(event);
+      this.takePolicy(change);
       if (BGP_KINDS.includes(change.kind) || change.kind === 'nodes') this.bgp.changed();
-      if (change.kind === 'networkPolicies') this.status.changed();
     });
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) => datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}));
@@ -135,6 +136,15 @@ export class Agent {
     if (missing.length > 0) return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
     const [problem] = this.policy.problems();
     return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
+  }
+
+  private takePolicy(change: ClusterChange): void {
+    const event = policyEventOf(change);
+    if (event === undefined) return;
+    this.policy.take(event);
+    if (event.type !== 'upsert' && event.type !== 'delete') return;
+    const { namespace = '', name } = change.object.metadata;
+    if (this.problems.update(event.kind, namespace, name, this.engine.problemsOf(event.kind, namespace, name))) this.status.changed();
   }
 
   private async awaitSync(): Promise<void> {
@@ -190,12 +200,11 @@ export class Agent {
 
   private report(): NodeReport {
     const { problems, sessionProblem, summary } = this.bgp.status();
-    const objects = this.engine.problems().map(({ kind, namespace, name, problems: parts }) => `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${parts.map((part) => part.message).join(', ')}`);
     const bgp = bgpStatusOf(summary);
     return {
       aspects: [
         { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
-        { type: 'PolicyReady', problems: [...this.policy.problems(), ...objects], wellMessage: 'The kernel holds all policy' },
+        { type: 'PolicyReady', problems: [...this.policy.problems(), ...this.problems.sentences()], wellMessage: 'The kernel holds all policy' },
         { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
         { type: 'BGPReady', problems: [...(sessionProblem === undefined ? [] : [sessionProblem]), ...problems.map(({ resource, message }) => `${resource} ${message}`), ...bgp.problems], wellMessage: 'All sessions are established' },
       ],

@@ -1,9 +1,9 @@
 /** The process of `tortie agent`: options, kernel, signals, and the CNI server around an Agent. */
-import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CniServer } from '../cni/cni-server.js';
+import { installCni } from '../cni/conflist.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { messageOf, UserError } from '../errors.js';
@@ -32,6 +32,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
 export async function runAgent(flags: AgentFlags): Promise<void> {
   const log = createLogger('agent', { ...(flags.logFormat && { format: flags.logFormat }), ...(flags.logLevel && { level: flags.logLevel }) });
+  if ((flags.cniBinDir === undefined) !== (flags.cniConfDir === undefined)) throw new UserError('Cannot install the CNI plugin: expected --cni-bin-dir and --cni-conf-dir together', 2);
   const iptables = BACKENDS.find((backend) => backend === flags.iptables);
   if (iptables === undefined) throw new UserError(`Cannot use --iptables "${flags.iptables}": expected ${BACKENDS.join(', ')}`, 2);
   const node = flags.node ?? process.env['NODE_NAME'] ?? hostname();
@@ -45,12 +46,16 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     socketPath: join(flags.runDir, 'agent.sock'),
     handlers: cniHandlers({ pods: agent.pods, unreadiness: () => agent.unreadiness(), addressProblems: () => agent.ipam.problems(), log: log.child({ loop: 'cni' }) }),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),
-    onAnswer: (call, answer, duration) => log.debug({ call, answer, duration }, 'Answered a CNI call'),
+    onAnswer: ({ environment }, { isDone, error }, duration) => {
+      const call = { command: environment.get('CNI_COMMAND'), container: environment.get('CNI_CONTAINERID'), milliseconds: Math.round(duration * 1000) / 1000 };
+      if (isDone) log.debug(call, 'Answered a CNI call');
+      else log.warn({ ...call, problem: error?.message }, 'Refused a CNI call');
+    },
   });
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   log.info({ node, api: client.url }, 'Started');
   const stopped = untilSignal(log);
-  const running = agent.run().then(() => installCni(flags, log));
+  const running = agent.run().then(() => install(flags, log));
   await Promise.race([stopped, running.then(() => stopped)]);
   await server.close();
   await agent.stop();
@@ -74,20 +79,9 @@ function untilSignal(log: Logger): Promise<void> {
   });
 }
 
-/** The plugin first, then the list that names it: kubelet takes the list as the sign that the node can serve pods. */
-async function installCni({ cniBinDir, cniConfDir, runDir }: AgentFlags, log: Logger): Promise<void> {
-  if (cniBinDir !== undefined) {
-    await mkdir(cniBinDir, { recursive: true });
-    await copyFile(join(root, 'dist/cni/tortie'), join(cniBinDir, '.tortie.new'));
-    await rename(join(cniBinDir, '.tortie.new'), join(cniBinDir, 'tortie'));
-  }
-  if (cniConfDir === undefined) return;
-  const list = { cniVersion: '1.1.0', name: 'tortie', plugins: [{ type: 'tortie', socket: join(runDir, 'agent.sock') }] };
-  await mkdir(cniConfDir, { recursive: true });
-  const path = join(cniConfDir, '10-tortie.conflist');
-  const text = `${JSON.stringify(list, null, 2)}\n`;
-  if ((await readFile(path, 'utf8').catch(() => '')) === text) return;
-  await writeFile(`${path}.new`, text, { mode: 0o644 });
-  await rename(`${path}.new`, path);
-  log.info({ path }, 'Wrote the CNI configuration');
+/** Last of all: runtimes take the conflist as the sign that the node can serve pods. */
+function install({ cniBinDir, cniConfDir, runDir }: AgentFlags, log: Logger): void {
+  if (cniBinDir === undefined || cniConfDir === undefined) return;
+  const changed = installCni({ configDirectory: cniConfDir, pluginDirectory: cniBinDir, clientFile: join(root, 'dist/cni/tortie'), conflist: { socketPath: join(runDir, 'agent.sock') } });
+  if (changed.length > 0) log.info({ changed }, 'Installed the CNI plugin');
 }

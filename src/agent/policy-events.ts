@@ -4,7 +4,12 @@ import type { KindName } from '../api/kinds.js';
 import type { ClusterChange } from '../cluster/cluster.js';
 
 export const POLICY_KINDS: ReadonlyMap<KindName, ObjectKind> = new Map([
-  ['pods', 'Pod'], ['namespaces', 'Namespace'], ['nodes', 'Node'], ['networkPolicies', 'NetworkPolicy'],
+  ['pods', 'Pod'], ['namespaces', 'Namespace'], ['nodes', 'Node'], ['serviceAccounts', 'ServiceAccount'], ['endpointSlices', 'EndpointSlice'],
+  ['networkPolicies', 'NetworkPolicy'],
+  ['clusterNetworkPolicies', 'ClusterNetworkPolicy'], ['adminNetworkPolicies', 'AdminNetworkPolicy'], ['baselineAdminNetworkPolicies', 'BaselineAdminNetworkPolicy'],
+  ['calicoNetworkPolicies', 'CalicoNetworkPolicy'], ['globalNetworkPolicies', 'GlobalNetworkPolicy'],
+  ['stagedNetworkPolicies', 'StagedNetworkPolicy'], ['stagedGlobalNetworkPolicies', 'StagedGlobalNetworkPolicy'], ['stagedKubernetesNetworkPolicies', 'StagedKubernetesNetworkPolicy'],
+  ['tiers', 'Tier'], ['networkSets', 'NetworkSet'], ['globalNetworkSets', 'GlobalNetworkSet'], ['hostEndpoints', 'HostEndpoint'],
 ]);
 
 /** Undefined for kinds that have nothing to do with policy. */
