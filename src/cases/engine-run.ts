@@ -16,8 +16,8 @@ export function runOnEngine(one: Case | BrokenCase): CaseOutcome {
     try {
       cells = runSteps(one, wrong);
     } catch (error) {
-      if (!(error instanceof ActionError)) throw error;
-      problems.push(error.message);
+      // Whatever the engine throws is a failure of this case, told with its place; the others still run.
+      problems.push(error instanceof ActionError ? error.message : error instanceof Error ? error.stack ?? error.message : String(error));
     }
   }
   return { id: one.id, title: one.title, mode: 'engine', cells, wrong, problems, duration: performance.now() - start };

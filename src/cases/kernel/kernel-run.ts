@@ -22,6 +22,18 @@ export interface KernelRunOptions {
   readonly backend: 'auto' | Backend;
 }
 
+/** What every case needs, whatever its world. */
+interface Rack {
+  readonly pool: NamespacePool;
+  readonly fabric: Fabric;
+  readonly prober: ProberSession;
+}
+
+async function openRack(): Promise<Rack> {
+  const pool = new NamespacePool();
+  return { pool, fabric: new Fabric(await pool.take()), prober: ProberSession.start() };
+}
+
 interface RunningNode {
   readonly spec: WorldNode;
   readonly host: Host;
@@ -41,19 +53,13 @@ export class KernelRun {
   /** "namespace protocol" to the ports served there. */
   private readonly served = new Map<string, Set<number>>();
 
-  private constructor(
-    private readonly options: KernelRunOptions,
-    private readonly pool: NamespacePool,
-    private readonly fabric: Fabric,
-    private readonly prober: ProberSession,
-  ) {}
+  private constructor(private readonly options: KernelRunOptions, private rack: Rack) {}
 
   /** Throws UserError when the machine cannot do this. */
   static async start(options: KernelRunOptions): Promise<KernelRun> {
     if (process.getuid?.() !== 0) throw new UserError('Cannot run cases on the kernel: network namespaces need root');
     await sweepNamespaces();
-    const pool = new NamespacePool();
-    return new KernelRun(options, pool, new Fabric(await pool.take()), ProberSession.start());
+    return new KernelRun(options, await openRack());
   }
 
   async run(one: Case | BrokenCase): Promise<CaseOutcome> {
@@ -65,18 +71,31 @@ export class KernelRun {
       try {
         cells = await this.runSteps(one, wrong, problems);
       } catch (error) {
-        if (!(error instanceof ActionError)) throw error;
-        problems.push(error.message);
+        if (error instanceof ActionError) problems.push(error.message);
+        else {
+          // The machine or we ourselves: this case has failed, and what it left half made must not spoil the next one.
+          problems.push(error instanceof Error ? error.stack ?? error.message : String(error));
+          await this.rebuild();
+        }
       }
     }
     return { id: one.id, title: one.title, mode: 'kernel', cells, wrong, problems, duration: performance.now() - start };
   }
 
   async stop(): Promise<void> {
-    await this.prober.close();
+    await this.rack.prober.close();
     for (const node of [...this.nodes.map((one) => one.node), ...this.spareNodes]) await node.close();
-    this.fabric.close();
-    await this.pool.removeAll();
+    this.rack.fabric.close();
+    await this.rack.pool.removeAll();
+  }
+
+  private async rebuild(): Promise<void> {
+    await this.stop();
+    this.nodes = [];
+    this.externals = [];
+    this.spareNodes.length = 0;
+    this.served.clear();
+    this.rack = await openRack();
   }
 
   private async runSteps(one: Case, wrong: WrongCell[], problems: string[]): Promise<number> {
@@ -113,8 +132,8 @@ export class KernelRun {
 
   private async addNode(spec: WorldNode): Promise<void> {
     const spare = this.spareNodes.pop();
-    const namespace = spare?.namespace ?? await this.pool.take();
-    const host = this.fabric.attach(namespace, spec.ips.map(parseAddress), true);
+    const namespace = spare?.namespace ?? await this.rack.pool.take();
+    const host = this.rack.fabric.attach(namespace, spec.ips.map(parseAddress), true);
     this.nodes.push({ spec, host, node: spare ?? await CaseNode.create(namespace, this.options.backend) });
   }
 
@@ -126,19 +145,19 @@ export class KernelRun {
   }
 
   private async addExternal(spec: CaseExternal): Promise<void> {
-    this.externals.push({ spec, host: this.fabric.attach(await this.pool.take(), spec.ips.map(parseAddress), false) });
+    this.externals.push({ spec, host: this.rack.fabric.attach(await this.rack.pool.take(), spec.ips.map(parseAddress), false) });
   }
 
   private async removeExternal(running: RunningExternal): Promise<void> {
     await this.vacate(running.host);
     this.externals = this.externals.filter((one) => one !== running);
-    this.pool.giveBack(running.host.namespace);
+    this.rack.pool.giveBack(running.host.namespace);
   }
 
   private async vacate(host: Host): Promise<void> {
     await this.silence(host.namespace);
-    this.fabric.detach(host);
-    this.fabric.route(host, host.addresses, 'delete');
+    this.rack.fabric.detach(host);
+    this.rack.fabric.route(host, host.addresses, 'delete');
   }
 
   /** Pods and policies in the kernel as in the cluster. */
@@ -156,15 +175,15 @@ export class KernelRun {
   }
 
   private async addPod(running: RunningNode, pod: CasePod): Promise<void> {
-    const { addresses } = running.node.connect(pod, await this.pool.take());
-    this.fabric.route(running.host, addresses, 'replace');
+    const { addresses } = running.node.connect(pod, await this.rack.pool.take());
+    this.rack.fabric.route(running.host, addresses, 'replace');
   }
 
   private async removePod(running: RunningNode, plumbed: PlumbedPod): Promise<void> {
     await this.silence(plumbed.namespace);
-    this.fabric.route(running.host, plumbed.addresses, 'delete');
+    this.rack.fabric.route(running.host, plumbed.addresses, 'delete');
     await running.node.disconnect(plumbed);
-    this.pool.giveBack(plumbed.namespace);
+    this.rack.pool.giveBack(plumbed.namespace);
   }
 
   private async probe(state: ClusterState, cells: readonly Cell[]): Promise<readonly { readonly cell: Cell; readonly got: string; readonly because?: string }[]> {
@@ -179,7 +198,7 @@ export class KernelRun {
       const probe: Probe = { id: String(index), namespace: from.namespace, protocol: cell.protocol, source, destination, port: cell.port, allow: cell.allow };
       probes.set(probe.id, { cell, probe, name: to.name });
     }
-    const results = await this.prober.run([...probes.values()].map((one) => one.probe));
+    const results = await this.rack.prober.run([...probes.values()].map((one) => one.probe));
     return [...probes].flatMap(([id, { cell, name }]) => {
       const got = judge(cell.allow, name, results.get(id));
       const verdict = got === undefined ? undefined : this.nodes[0]?.node.verdict(flowOf(state, cell));
@@ -210,7 +229,7 @@ export class KernelRun {
     const have = this.served.get(key) ?? new Set<number>();
     const missing = [...new Set(cells.filter((cell) => cell.protocol === protocol).map((cell) => cell.port))].filter((port) => !have.has(port));
     if (missing.length === 0) return;
-    await this.prober.serve(namespace, name, protocol, missing);
+    await this.rack.prober.serve(namespace, name, protocol, missing);
     for (const port of missing) have.add(port);
     this.served.set(key, have);
   }
@@ -218,7 +237,7 @@ export class KernelRun {
   private async silence(namespace: string): Promise<void> {
     const keys = [...this.served.keys()].filter((key) => key.startsWith(`${namespace} `));
     for (const key of keys) this.served.delete(key);
-    await this.prober.stop(namespace);
+    await this.rack.prober.stop(namespace);
   }
 }
 
