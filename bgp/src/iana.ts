@@ -172,3 +172,48 @@ export function nameOf(table: Readonly<Record<string, number>>, value: number): 
   for (const key in table) if (table[key] === value) return key;
   return undefined;
 }
+
+/** MRT Types and Subtypes, RFC 6396; ADD-PATH subtypes RFC 8050. */
+export const MrtType = { tableDumpV2: 13, bgp4mp: 16, bgp4mpEt: 17 } as const;
+export const TableDumpSubtype = {
+  peerIndexTable: 1, ribIpv4Unicast: 2, ribIpv6Unicast: 4, ribIpv4UnicastAddPath: 8, ribIpv6UnicastAddPath: 10,
+} as const;
+export const Bgp4mpSubtype = {
+  stateChange: 0, message: 1, messageAs4: 4, stateChangeAs4: 5, messageAddPath: 8, messageAs4AddPath: 9,
+} as const;
+
+/** BMP Message Types, RFC 7854 section 4.1. */
+export const BmpMessageType = {
+  routeMonitoring: 0, statisticsReport: 1, peerDown: 2, peerUp: 3, initiation: 4, termination: 5,
+} as const;
+
+/** BMP Peer Types (RFC 7854 section 4.2, RFC 9069 section 4.1) and Peer Flags. */
+export const BmpPeerType = { global: 0, locRib: 3 } as const;
+export const BmpPeerFlag = {
+  ipv6: 0x80, // V
+  postPolicy: 0x40, // L
+  twoOctetAs: 0x20, // A
+  adjRibOut: 0x10, // O, RFC 8671
+  filtered: 0x80, // F, for Loc-RIB peers (RFC 9069)
+} as const;
+
+/** BMP Peer Down reasons, RFC 7854 section 4.9 and RFC 9069 section 5.3. */
+export const BmpDownReason = {
+  localNotification: 1, localNoNotification: 2, remoteNotification: 3, remoteNoData: 4, deconfigured: 5, locRibClosed: 6,
+} as const;
+
+/** BMP Initiation, Peer Up and Termination information types. */
+export const BmpInformation = { string: 0, sysDescr: 1, sysName: 2, vrfName: 3 } as const;
+export const BmpTermination = { string: 0, reason: 1 } as const;
+
+/** BMP Statistics Types (RFC 7854 section 4.8, RFC 8671 section 6.2). */
+export const BmpStatistic = {
+  rejectedPrefixes: 0, // 32-bit counter
+  duplicateWithdraws: 2,
+  adjRibIn: 7, // 64-bit gauge
+  locRib: 8,
+  adjRibInByFamily: 9, // AFI, SAFI, 64-bit gauge
+  locRibByFamily: 10,
+  treatAsWithdraw: 11,
+  adjRibOutPostPolicyByFamily: 17,
+} as const;

@@ -1,0 +1,59 @@
+/** Routes as whole UPDATE messages, for tables that are told anew: runs of equal attributes share a message. */
+import { addressToBytes, type Family, type IpAddress, type IpPrefix } from '../address.js';
+import type { EncodeParameters } from '../codec/negotiated.js';
+import { equalOctets } from '../codec/octets.js';
+import { encodeAttributes } from '../codec/parse.js';
+import { UpdateWriter } from '../codec/update-writer.js';
+import { MAX_MESSAGE_LENGTH } from '../iana.js';
+import type { RouteView } from '../rib/contract.js';
+
+/** Most of RouteView that a message is made of. */
+export type StreamedRoute = Pick<RouteView, 'prefix' | 'attributes' | 'nextHop' | 'pathId'>;
+
+/** How a table's UPDATEs are written: four-octet AS numbers, and path identifiers where the session has them. */
+export function tableParameters(addPathIpv4: boolean, addPathIpv6: boolean): EncodeParameters {
+  return { as4: true, addPathIpv4, addPathIpv6, extendedNextHop: true, maxMessageLength: MAX_MESSAGE_LENGTH };
+}
+
+/** Messages that announce these routes, all of one family. A route too big for a message is left out. */
+export function* announcements(routes: Iterable<StreamedRoute>, parameters: EncodeParameters): Generator<Uint8Array, void, undefined> {
+  const writer = new UpdateWriter(parameters);
+  const out = new Uint8Array(parameters.maxMessageLength);
+  let block: Uint8Array | undefined;
+  let hop: Uint8Array | undefined;
+  for (const route of routes) {
+    const nextBlock = encodeAttributes(route.attributes);
+    const nextHop = nextHopOctets(route.nextHop, route.prefix.family);
+    if (block !== undefined && hop !== undefined) {
+      if (equalOctets(block, nextBlock) && equalOctets(hop, nextHop) && writer.addPrefix(route.prefix, route.pathId ?? 0)) continue;
+      yield out.slice(0, writer.finish());
+    }
+    writer.into(out, 0);
+    const fits = writer.beginReach(route.prefix.family, nextHop, nextBlock, 0, nextBlock.length) && writer.addPrefix(route.prefix, route.pathId ?? 0);
+    block = fits ? nextBlock : undefined;
+    hop = fits ? nextHop : undefined;
+  }
+  if (block !== undefined) yield out.slice(0, writer.finish());
+}
+
+/** One message that withdraws one prefix. */
+export function withdrawal(prefix: IpPrefix, parameters: EncodeParameters): Uint8Array {
+  const writer = new UpdateWriter(parameters);
+  const out = new Uint8Array(64);
+  writer.into(out, 0);
+  writer.beginWithdraw(prefix.family);
+  writer.addPrefix(prefix, 0);
+  return out.slice(0, writer.finish());
+}
+
+export function endOfRib(family: Family, parameters: EncodeParameters): Uint8Array {
+  const writer = new UpdateWriter(parameters);
+  const out = new Uint8Array(64);
+  writer.into(out, 0);
+  writer.endOfRib(family);
+  return out.slice(0, writer.at);
+}
+
+/** Our own routes have none: all zeros, as routers show them. */
+const nextHopOctets = (nextHop: IpAddress | undefined, family: Family): Uint8Array =>
+  nextHop === undefined ? new Uint8Array(family === 4 ? 4 : 16) : addressToBytes(nextHop);
