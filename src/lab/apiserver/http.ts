@@ -43,8 +43,8 @@ async function answer(requests: Requests, request: IncomingMessage, response: Se
   else send(response, reply);
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  if (request.method === 'GET' || request.method === 'HEAD') return '';
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  if (request.method === 'GET' || request.method === 'HEAD') return Buffer.alloc(0);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -52,7 +52,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
     if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function send(response: ServerResponse, reply: Exclude<ApiReply, { type: 'watch' }>, retryAfterSeconds?: number): void {

@@ -74,11 +74,12 @@ export function parseJson(text: string): Json {
 }
 
 /** kubectl sends JSON under a YAML content type; people with curl send YAML. */
-function parseAppliedObject(text: string): JsonObject {
+const parseAppliedObject = (text: string): JsonObject => requireObject(text.trimStart().startsWith('{') ? parseJson(text) : parseYamlBody(text));
+
+export function parseYamlBody(text: string): Json {
   try {
-    return requireObject(text.trimStart().startsWith('{') ? (JSON.parse(text) as Json) : (parseYaml(text) as Json));
+    return parseYaml(text) as Json;
   } catch (error) {
-    if (error instanceof ApiError) throw error;
     throw badRequest(`error decoding YAML: ${(error as Error).message}`);
   }
 }

@@ -8,7 +8,8 @@ import { aggregatedDiscovery, coreVersions, groupDocument, groupList, resourceLi
 import { textAt, type Json, type JsonObject } from './json.js';
 import { openApiV3, openApiV3Index } from './openapi.js';
 import { OpenApiCache } from './openapi-cache.js';
-import { parseJson, patchObject } from './patch.js';
+import { parseJson, parseYamlBody, patchObject } from './patch.js';
+import { decodeProtobuf, PROTOBUF } from './protobuf.js';
 import { listObjects, parseSelection } from './read.js';
 import { deletedStatus, deleteObject, parseDeleteOptions } from './remove.js';
 import { chooseRepresentation, type Representation } from './representation.js';
@@ -27,7 +28,7 @@ export interface ApiRequest {
   readonly accept: string;
   readonly contentType: string;
   readonly userAgent: string;
-  readonly body: string;
+  readonly body: Buffer;
 }
 
 export type ApiReply =
@@ -137,7 +138,7 @@ export class Requests {
       case 'PATCH': {
         if (isVerb) throw methodNotAllowed(request.method);
         const options = writeOptions(request);
-        const result = patchObject(cluster, target, mediaType(request.contentType), request.body, options);
+        const result = patchObject(cluster, target, mediaType(request.contentType), request.body.toString('utf8'), options);
         return written(target, representation, result.entry, result.isCreated ? 201 : 200, options);
       }
       case 'DELETE': {
@@ -171,12 +172,15 @@ const written = (target: Target, representation: Representation, entry: Entry, c
 
 const mediaType = (contentType: string): string => contentType.split(';')[0]?.trim() ?? '';
 
-/** The JSON body; undefined when there is none. kubectl create sends YAML never, curl users sometimes. */
+/** The body as JSON; undefined when there is none. */
 function readBody(request: ApiRequest): Json | undefined {
-  if (request.body === '') return undefined;
-  const type = mediaType(request.contentType);
-  if (type !== '' && type !== 'application/json' && type !== '*/*') throw unsupportedMediaType(['application/json']);
-  return parseJson(request.body);
+  if (request.body.length === 0) return undefined;
+  switch (mediaType(request.contentType)) {
+    case '': case 'application/json': case '*/*': return parseJson(request.body.toString('utf8'));
+    case 'application/yaml': return parseYamlBody(request.body.toString('utf8'));
+    case PROTOBUF: return decodeProtobuf(request.body);
+    default: throw unsupportedMediaType(['application/json', 'application/yaml', PROTOBUF]);
+  }
 }
 
 function writeOptions(request: ApiRequest): WriteOptions {

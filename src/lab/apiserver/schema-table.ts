@@ -2,7 +2,8 @@
  * A compact notation for the schemas of built-in kinds, and its reader.
  *
  *     @ io.k8s.api.core.v1            # package: prefix of the definitions' names
- *     ContainerPort  what it is       # a definition: a word at the margin, then a description
+ *     ContainerPort  what it is       # a definition: a word at the margin, then a description; `(atomic)` between them
+ *                                     # when one writer owns its values whole
  *       containerPort int32!          # a field: name, type, `!` when required, then flags
  *       protocol string =TCP {TCP|UDP|SCTP}   # =default (JSON or a word), {allowed|values}
  *       ports []ContainerPort merge=containerPort keys=containerPort,protocol
@@ -43,7 +44,7 @@ export type SchemaBook = ReadonlyMap<string, Schema>;
 export function readSchemaTables(tables: readonly string[]): SchemaBook {
   const book = new Map<string, GrowingSchema>();
   const lines = tables.flatMap((table) => [...parseLines(table)]);
-  for (const line of lines) if (line.type === 'definition') declare(book, line.name, line.definition, line.description);
+  for (const line of lines) if (line.type === 'definition') declare(book, line.name, line.schema);
   let current: GrowingSchema | undefined;
   for (const line of lines) {
     if (line.type === 'definition') current = book.get(line.name);
@@ -53,7 +54,7 @@ export function readSchemaTables(tables: readonly string[]): SchemaBook {
 }
 
 type TableLine =
-  | { readonly type: 'definition'; readonly name: string; readonly definition: string; readonly description: string }
+  | { readonly type: 'definition'; readonly name: string; readonly schema: Schema }
   | { readonly type: 'field'; readonly text: string };
 
 function* parseLines(table: string): Generator<TableLine> {
@@ -63,15 +64,16 @@ function* parseLines(table: string): Generator<TableLine> {
     if (line.startsWith('@')) packageName = line.slice(1).trim();
     else if (line.startsWith(' ')) yield { type: 'field', text: line.trim() };
     else {
-      const [name = '', ...description] = line.trim().split(/\s+/);
-      yield { type: 'definition', name, definition: `${packageName}.${name}`, description: description.join(' ') };
+      const [, name = '', atomic, description = ''] = /^(\S+)(?:\s+(\(atomic\)))?\s*(.*)$/.exec(line) ?? [];
+      const schema: Schema = { type: 'object', definition: `${packageName}.${name}`, ...(description === '' ? {} : { description }), ...(atomic === undefined ? {} : { 'x-kubernetes-map-type': 'atomic' }) };
+      yield { type: 'definition', name, schema };
     }
   }
 }
 
-function declare(book: Map<string, GrowingSchema>, name: string, definition: string, description: string): void {
+function declare(book: Map<string, GrowingSchema>, name: string, schema: Schema): void {
   if (book.has(name)) throw new Error(`Schema table defines "${name}" twice`);
-  book.set(name, { type: 'object', definition, ...(description === '' ? {} : { description }), properties: {}, required: [] });
+  book.set(name, { ...schema, properties: {}, required: [] });
 }
 
 /** Adds in place: fields read earlier may hold copies of `owner` that share its `properties` and `required`. */
@@ -112,7 +114,10 @@ function withFlag(schema: Schema, flag: string): Schema {
         : { ...schema, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': value, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [value] };
     case 'keys': return { ...schema, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': value.split(',') };
     case 'set': return { ...schema, 'x-kubernetes-list-type': 'set' };
-    case 'atomic': return schema.type === 'array' ? { ...schema, 'x-kubernetes-list-type': 'atomic' } : { ...schema, 'x-kubernetes-map-type': 'atomic' };
+    case 'atomic': {
+      const { 'x-kubernetes-list-map-keys': _keys, ...rest } = schema;
+      return schema.type === 'array' ? { ...rest, 'x-kubernetes-list-type': 'atomic' } : { ...schema, 'x-kubernetes-map-type': 'atomic' };
+    }
     case 'retainKeys': {
       const strategy = schema['x-kubernetes-patch-strategy'];
       return { ...schema, 'x-kubernetes-patch-strategy': strategy === undefined ? 'retainKeys' : `${strategy},retainKeys` };

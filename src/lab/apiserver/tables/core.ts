@@ -1,9 +1,9 @@
 /** Schema tables of the core group but for the Pod. The notation is in schema-table.ts. */
 export const coreTable = `
 @ io.k8s.api.core.v1
-LocalObjectReference
+LocalObjectReference (atomic)
   name string
-ObjectReference
+ObjectReference (atomic)
   apiVersion string
   fieldPath string
   kind string
@@ -138,12 +138,12 @@ EndpointSubset
   addresses []EndpointAddress atomic
   notReadyAddresses []EndpointAddress atomic
   ports []EndpointPort atomic
-EndpointAddress
+EndpointAddress (atomic)
   hostname string
   ip string!
   nodeName string
   targetRef ObjectReference
-EndpointPort
+EndpointPort (atomic)
   appProtocol string
   name string
   port int32!

@@ -162,11 +162,11 @@ ClusterRoleBinding
   metadata ObjectMeta
   roleRef RoleRef!
   subjects []Subject atomic
-RoleRef
+RoleRef (atomic)
   apiGroup string!
   kind string!
   name string!
-Subject
+Subject (atomic)
   apiGroup string
   kind string!
   name string!
@@ -174,7 +174,7 @@ Subject
 @ io.k8s.api.policy.v1
 Eviction
   apiVersion string
-  deleteOptions any
+  deleteOptions DeleteOptions
   kind string
   metadata ObjectMeta
 @ io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1

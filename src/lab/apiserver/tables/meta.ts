@@ -25,20 +25,31 @@ ManagedFieldsEntry
   operation string
   subresource string
   time time
-OwnerReference
+OwnerReference (atomic)
   apiVersion string!
   blockOwnerDeletion bool
   controller bool
   kind string!
   name string!
   uid string!
-LabelSelector  A label query over a set of resources.
+LabelSelector (atomic)  A label query over a set of resources.
   matchExpressions []LabelSelectorRequirement atomic
   matchLabels map string
 LabelSelectorRequirement
   key string!
   operator string!
   values []string atomic
+DeleteOptions
+  apiVersion string
+  dryRun []string atomic
+  gracePeriodSeconds int64
+  kind string
+  orphanDependents bool
+  preconditions Preconditions
+  propagationPolicy string
+Preconditions
+  resourceVersion string
+  uid string
 Condition
   lastTransitionTime time!
   message string!

@@ -81,7 +81,6 @@ Container  A single application container of a pod.
   startupProbe Probe
   stdin bool
   stdinOnce bool
-  targetContainerName string
   terminationMessagePath string =/dev/termination-log
   terminationMessagePolicy string =File
   tty bool
@@ -113,18 +112,18 @@ EnvFromSource
 OptionalReference
   name string
   optional bool
-ConfigMapKeySelector
+ConfigMapKeySelector (atomic)
   key string!
   name string
   optional bool
-SecretKeySelector
+SecretKeySelector (atomic)
   key string!
   name string
   optional bool
-ObjectFieldSelector
+ObjectFieldSelector (atomic)
   apiVersion string =v1
   fieldPath string!
-ResourceFieldSelector
+ResourceFieldSelector (atomic)
   containerName string
   divisor quantity
   resource string!
@@ -138,7 +137,6 @@ ResourceClaim
 Lifecycle
   postStart LifecycleHandler
   preStop LifecycleHandler
-  stopSignal string
 LifecycleHandler
   exec ExecAction
   httpGet HTTPGetAction
@@ -259,9 +257,9 @@ NodeAffinity
 PreferredSchedulingTerm
   preference NodeSelectorTerm!
   weight int32!
-NodeSelector
+NodeSelector (atomic)
   nodeSelectorTerms []NodeSelectorTerm! atomic
-NodeSelectorTerm
+NodeSelectorTerm (atomic)
   matchExpressions []NodeSelectorRequirement atomic
   matchFields []NodeSelectorRequirement atomic
 NodeSelectorRequirement
@@ -282,6 +280,24 @@ PodAffinityTerm
   namespaces []string atomic
   topologyKey string!
 Volume
+  awsElasticBlockStore any
+  azureDisk any
+  azureFile any
+  cephfs any
+  cinder any
+  fc any
+  flexVolume any
+  flocker any
+  gcePersistentDisk any
+  gitRepo any
+  glusterfs any
+  photonPersistentDisk any
+  portworxVolume any
+  quobyte any
+  rbd any
+  scaleIO any
+  storageos any
+  vsphereVolume any
   configMap ConfigMapVolumeSource
   csi CSIVolumeSource
   downwardAPI DownwardAPIVolumeSource
@@ -357,7 +373,7 @@ PodStatus  What is known about the pod's state; reported by its node.
   containerStatuses []ContainerStatus atomic
   ephemeralContainerStatuses []ContainerStatus atomic
   hostIP string
-  hostIPs []HostIP atomic
+  hostIPs []HostIP merge=ip atomic
   initContainerStatuses []ContainerStatus atomic
   message string
   nominatedNodeName string
@@ -368,6 +384,7 @@ PodStatus  What is known about the pod's state; reported by its node.
   qosClass string
   reason string
   resize string
+  resourceClaimStatuses any
   startTime time
 PodIP
   ip string!
@@ -383,6 +400,7 @@ PodCondition
   type string!
 ContainerStatus
   allocatedResources map quantity
+  allocatedResourcesStatus any
   containerID string
   image string!
   imageID string!
@@ -394,7 +412,7 @@ ContainerStatus
   started bool
   state ContainerState
   user any
-  volumeMounts []VolumeMount atomic
+  volumeMounts []VolumeMount merge=mountPath
 ContainerState
   running ContainerStateRunning
   terminated ContainerStateTerminated
