@@ -14,6 +14,7 @@ import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint 
 import { ActivePolicies } from './resolve/active-policies.js';
 import { AddressSets } from './resolve/address-sets.js';
 import { Cluster, type Node, type PodEntry } from './resolve/cluster.js';
+import { OpenEndpoints } from './resolve/open-endpoints.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
 import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent } from './objects.js';
@@ -59,7 +60,7 @@ export class PolicyEngine {
   private flushed = false;
 
   constructor(options: EngineOptions = {}) {
-    this.active = new ActivePolicies(this.cluster, this.policies, this.sets, {
+    this.active = new ActivePolicies(this.cluster, this.policies, this.sets, new OpenEndpoints(this.store), {
       podInterfacePrefix: options.podInterfacePrefix ?? 'tort', podToHost: options.podToHost ?? 'accept',
     });
   }

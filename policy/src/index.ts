@@ -8,3 +8,4 @@ export * from './render/ipset.js';
 export * from './validate/network-policy.js';
 export * from './validate/label-selector.js';
 export * from './validate/cluster-policy.js';
+export * from './render/nftables.js';

@@ -5,7 +5,7 @@
 import { expect } from 'chai';
 import type { FlowEnd } from '@tortie/policy';
 import type { Family } from 'node-bgp/address';
-import { passes, programFor, rackOf } from './node.js';
+import { passes, programFor, rackOf, READINGS } from './node.js';
 import { familyOf, referenceVerdict, type Endpoint, type Probe } from './reference.js';
 import type { World } from './world.js';
 
@@ -55,7 +55,7 @@ export function expectCells(world: World, cells: readonly Cell[], options: { rea
       const probe = probeOf(text);
       if (options.reference !== false) expect(referenceVerdict(world, from, to, probe), `reference: ${about}`).to.equal(allowed);
       expect(first.engine.verdict({ from: flowEndOf(from), to: flowEndOf(to), family, ...probe }).allowed, `engine: ${about}`).to.equal(allowed);
-      for (const reading of ['neutral', 'iptables'] as const) {
+      for (const reading of READINGS) {
         const programs = new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, reading)]));
         expect(passes(programs, family, from, to, probe), `${reading}: ${about}`).to.equal(allowed);
       }

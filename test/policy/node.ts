@@ -1,9 +1,10 @@
 /**
  * A cluster of engines, one per node, and the way a packet takes through them: the test's stand-in for a rack.
  */
-import { PolicyEngine, renderIptables, type AddressSet, type Chain, type DispatchMap, type Ruleset, type RulesetDelta, chainKey } from '@tortie/policy';
+import { PolicyEngine, renderIptables, renderNftables, type AddressSet, type Chain, type DispatchMap, type Ruleset, type RulesetDelta, chainKey } from '@tortie/policy';
 import type { Family } from 'node-bgp/address';
 import { parseIptables, programOf, run, type Packet, type Program } from './interpreter.js';
+import { NftTable } from './nft-interpreter.js';
 import type { Endpoint, Probe } from './reference.js';
 import { eventsOf, interfaceOf, type World } from './world.js';
 
@@ -14,7 +15,8 @@ export interface RackNode {
   readonly engine: PolicyEngine;
 }
 
-export type Reading = 'neutral' | 'iptables';
+export type Reading = 'neutral' | 'iptables' | 'nftables';
+export const READINGS: readonly Reading[] = ['neutral', 'iptables', 'nftables'];
 
 /** One engine per node, fed and flushed. */
 export function rackOf(world: World): readonly RackNode[] {
@@ -28,7 +30,15 @@ export function rackOf(world: World): readonly RackNode[] {
 
 export function programFor(engine: PolicyEngine, family: Family, reading: Reading): Program {
   const ruleset = engine.ruleset();
-  return reading === 'neutral' ? programOf(ruleset, family) : parseIptables(renderIptables(ruleset, family), ruleset.sets);
+  switch (reading) {
+    case 'neutral': return programOf(ruleset, family);
+    case 'iptables': return parseIptables(renderIptables(ruleset, family), ruleset.sets);
+    case 'nftables': {
+      const table = new NftTable();
+      table.run(renderNftables(ruleset));
+      return table.program(family);
+    }
+  }
 }
 
 /** Does a new connection get from one end to the other through the compiled rules of the nodes on its way? */

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { isEmptyDelta, PolicyEngine, type FlowEnd, type PolicyEvent } from '@tortie/policy';
-import { passes, programFor, rackOf, Replica, rulesetText } from './node.js';
+import { isEmptyDelta, PolicyEngine, renderNftables, renderNftDelta, type FlowEnd, type PolicyEvent } from '@tortie/policy';
+import { NftTable } from './nft-interpreter.js';
+import { passes, programFor, rackOf, READINGS, Replica, rulesetText } from './node.js';
 import { endpointsOf, referenceVerdict, type Endpoint, type Probe } from './reference.js';
 import { eventsOf, type World, type WorldPolicy } from './world.js';
 import { tieredVerdict } from './reference-tiers.js';
@@ -19,15 +20,15 @@ const flowEnd = (end: Endpoint): FlowEnd =>
     : end.type === 'node' && end.node !== undefined ? { type: 'node', name: end.node } : { type: 'address', address: end.ip };
 
 describe('policy/properties', () => {
-  it('engine verdict = reference = compiled rules = iptables text, on random worlds', () =>
-    fc.assert(fc.property(anyWorld, (world) => checkWorld(world, referenceVerdict)), { numRuns: 120 }));
+  it('engine verdict = reference = compiled rules = iptables and nft text, on random worlds', () =>
+    fc.assert(fc.property(anyWorld, (world) => checkWorld(world, referenceVerdict)), { numRuns: 80 }));
 
-  it('and with cluster tiers', () => fc.assert(fc.property(tieredWorld, (world) => checkWorld(world, tieredVerdict)), { numRuns: 120 }));
+  it('and with cluster tiers', () => fc.assert(fc.property(tieredWorld, (world) => checkWorld(world, tieredVerdict)), { numRuns: 80 }));
 
   it("and with Calico's policies, tiers and network sets", () => fc.assert(fc.property(calicoWorld, (world) => {
     const reference = new CalicoReference(world, SELECTORS);
     checkWorld(world, (_world, from, to, probe) => reference.verdict(from, to, probe));
-  }), { numRuns: 150 }));
+  }), { numRuns: 100 }));
 
   it('staged policies change no verdict', () => fc.assert(fc.property(calicoWorld, (world) => {
     const staged = world.policies.filter((policy) => policy.kind !== 'NetworkPolicy').map((policy): WorldPolicy => ({ ...policy, kind: policy.kind === 'GlobalNetworkPolicy' ? 'StagedGlobalNetworkPolicy' : 'StagedNetworkPolicy' }));
@@ -40,14 +41,13 @@ describe('policy/properties', () => {
   }), { numRuns: 50 }));
 
   it('any order and repetition of events ends in the same ruleset, and the deltas add up to it', () =>
-    fc.assert(fc.property(fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 200 }));
+    fc.assert(fc.property(fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.oneof(anyWorld, tieredWorld, calicoWorld), fc.infiniteStream(fc.nat()), checkHistory), { numRuns: 150 }));
 });
 
 function checkWorld(world: World, reference: typeof referenceVerdict): void {
   const rack = rackOf(world);
   for (const family of [4, 6] as const) {
-    const neutral = new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, 'neutral')]));
-    const iptables = new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, 'iptables')]));
+    const readings = READINGS.map((reading) => [reading, new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, reading)]))] as const);
     const ends = endpointsOf(world, family);
     for (const probe of PROBES)
       for (const from of ends)
@@ -61,8 +61,7 @@ function checkWorld(world: World, reference: typeof referenceVerdict): void {
             expect(engine.explain(flow).verdict, `explained ${about}`).to.deep.equal(engine.verdict(flow));
             expect(engine.verdict({ ...flow, from: { type: 'address', address: from.ip }, to: { type: 'address', address: to.ip } }).allowed, `by address ${about}`).to.equal(want);
           }
-          expect(passes(neutral, family, from, to, probe), `compiled ${about}`).to.equal(want);
-          expect(passes(iptables, family, from, to, probe), `iptables ${about}`).to.equal(want);
+          for (const [reading, programs] of readings) expect(passes(programs, family, from, to, probe), `${reading} ${about}`).to.equal(want);
         }
   }
 }
@@ -99,7 +98,12 @@ function checkHistory(earlier: World, later: World, choices: fc.Stream<number>):
 
   const engine = new PolicyEngine();
   const replica = new Replica();
-  const flush = (): void => replica.apply(engine.flush());
+  const nft = new NftTable();
+  const flush = (): void => {
+    const delta = engine.flush();
+    replica.apply(delta);
+    nft.run(renderNftDelta(delta));
+  };
   const play = (events: readonly PolicyEvent[]): void => {
     for (const event of shuffled(events, random)) {
       engine.apply(event);
@@ -112,6 +116,9 @@ function checkHistory(earlier: World, later: World, choices: fc.Stream<number>):
   flush();
   expect(rulesetText(engine.ruleset())).to.equal(rulesetText(direct.ruleset()));
   expect(rulesetText(replica.ruleset())).to.equal(rulesetText(engine.ruleset()));
+  const fresh = new NftTable();
+  fresh.run(renderNftables(direct.ruleset()));
+  expect(nft.text()).to.equal(fresh.text());
   for (const event of eventsOf(later, 'n1')) engine.apply(event);
   expect(isEmptyDelta(engine.flush()), 'replaying every event changes nothing').to.equal(true);
 }

@@ -9,7 +9,7 @@
  * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
  */
 import type { Chain, Hook, Match, Rule } from '../ruleset.js';
-import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, PASS_CHAIN, TO_MAP } from './names.js';
+import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, OPEN_SETS, PASS_CHAIN, TO_MAP } from './names.js';
 
 export interface BaseSettings {
   readonly podInterfacePrefix: string;
@@ -33,15 +33,17 @@ const ESTABLISHED: Rule = { matches: [{ type: 'state', states: ['related', 'esta
 export function baseChains(settings: BaseSettings): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
-  const jump = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'jump', chain } });
+  // Nobody's policy holds an open endpoint, so its packets need no look at which interface they are of.
+  const sent: Rule = { matches: [fromPod, { type: 'set', side: 'source', set: OPEN_SETS.egress, not: true }], action: { type: 'jump', chain: FROM_MAP } };
+  const received: Rule = { matches: [toPod, { type: 'set', side: 'destination', set: OPEN_SETS.ingress, not: true }], action: { type: 'jump', chain: TO_MAP } };
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
   return [
     { table: 'raw', name: 'TORTIE-PREROUTING', rules: [{ matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' }] },
     filter('TORTIE-FORWARD', [goto(fromPod, 'TORTIE-POD-FORWARD'), goto(toPod, 'TORTIE-POD-FORWARD')]),
-    filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, jump(fromPod, FROM_MAP), jump(toPod, TO_MAP), { matches: [], action: { type: 'accept' } }]),
+    filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, sent, received, { matches: [], action: { type: 'accept' } }]),
     filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT')]),
-    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery(), jump(fromPod, FROM_MAP), ...podToHost(settings.podToHost)]),
+    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery(), sent, ...podToHost(settings.podToHost)]),
     filter('TORTIE-OUTPUT', [
       // Not "source is a node address": in OUTPUT without a local source only what IPVS forwards can appear.
       { matches: [toPod, { type: 'local', side: 'source' }], action: { type: 'accept' }, note: 'node to its own pods' },

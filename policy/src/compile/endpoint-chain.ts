@@ -20,12 +20,13 @@ export function compileEndpointChain(direction: Direction, interfaceName: string
   for (const [index, group] of groups.entries()) {
     if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
     rules.push(...hairpin(direction, interfaceName, group), ...tierRules(direction, group));
-    if (group.tier.defaultAction === 'deny' && !group.policies.some((policy) => canPass(policy, direction))) break;
+    if (deniesAtEnd(group) && !group.policies.some((policy) => canPass(policy, direction))) break;
   }
   return { table: 'filter', name, rules };
 }
 
-function tierRules(direction: Direction, { tier, policies }: TierPolicies): readonly Rule[] {
+function tierRules(direction: Direction, group: TierPolicies): readonly Rule[] {
+  const { tier, policies } = group;
   const rules: Rule[] = [];
   let mayHavePassed = false;
   for (const policy of policies) {
@@ -36,10 +37,13 @@ function tierRules(direction: Direction, { tier, policies }: TierPolicies): read
     }
     mayHavePassed ||= canPass(policy, direction);
   }
-  if (tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true))
+  if (deniesAtEnd(group))
     rules.push({ matches: mayHavePassed ? [NOT_PASSED] : [], action: { type: 'drop' }, note: `end of tier ${tier.name}` });
   return rules;
 }
+
+/** Staged policies alone put nobody under the tier's default. */
+const deniesAtEnd = ({ tier, policies }: TierPolicies): boolean => tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true);
 
 /**
  * A pod that reaches itself through a Service: NetworkPolicy says nothing about it (a pod always reaches itself), ClusterNetworkPolicy

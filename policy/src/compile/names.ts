@@ -17,6 +17,9 @@ export const PASS_CHAIN = 'TORTIE-PASS';
 export const FROM_MAP = 'TORTIE-FROM';
 export const TO_MAP = 'TORTIE-TO';
 
+/** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
+export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-egress', ingress: 'open-ingress' };
+
 /** Of an endpoint: what it sends (egress) and what it receives (ingress). 12 + 15 characters at most. */
 export const endpointChainName = (direction: Direction, interfaceName: string): string =>
   `${direction === 'egress' ? FROM_MAP : TO_MAP}-${interfaceName}`;

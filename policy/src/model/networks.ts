@@ -5,6 +5,7 @@
  * from a neighbour's block too: the most particular entry of a set wins, whoever put it there) nor overlapping intervals.
  */
 import { bitsOf, comparePrefixes, containsAddress, containsPrefix, formatPrefix, prefixesOverlap, type Family, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import { Interner } from './interner.js';
 
 /** Disjoint prefixes of both families in address order, no two of which could be one: equal sets have equal lists. */
 export type Networks = readonly IpPrefix[];
@@ -18,8 +19,11 @@ export function unionNetworks(prefixes: readonly IpPrefix[]): Networks {
     kept.push(prefix);
     mergeTail(kept);
   }
-  return kept;
+  return inUse.intern(networksKey(kept), kept);
 }
+
+/** The same block stands in many policies. */
+const inUse = new Interner<Networks>();
 
 /** `cidr` without `excepts`. Excepts that do not lie in it change nothing. */
 export function subtractNetworks(cidr: IpPrefix, excepts: readonly IpPrefix[]): Networks {

@@ -3,6 +3,7 @@
  *
  * Equal selections have equal `key`, and whatever is built from a selection (an address set, an index entry) is shared by key.
  */
+import { Interner } from './interner.js';
 import { ALL, matchesSelector, requiredTerms, selectorText, type Labels, type Selector } from '../selector/selector.js';
 import type { IndexKey } from '../selector/selector-index.js';
 
@@ -26,8 +27,12 @@ export interface Selection {
 
 export function selectionOf(namespace: NamespaceCondition, labels: Selector, scope: SelectionScope = 'pods'): Selection {
   const condition: NamespaceCondition = namespace.type === 'selector' && namespace.selector.type === 'all' ? { type: 'any' } : namespace;
-  return { key: `${scope} ${selectorText(labels)} ${namespaceText(condition)}`, scope, namespace: condition, labels };
+  const key = `${scope} ${selectorText(labels)} ${namespaceText(condition)}`;
+  return inUse.intern(key, { key, scope, namespace: condition, labels });
 }
+
+/** Policies say the same thing many times. */
+const inUse = new Interner<Selection>();
 
 /** Every pod of the cluster. */
 export const EVERY_POD: Selection = selectionOf({ type: 'any' }, ALL);

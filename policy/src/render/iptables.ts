@@ -5,11 +5,11 @@
  * Every rule carries the comment `tortie:<hash>`. The hash covers the rule and all rules before it in its chain, so reading the comments back
  * from iptables-save tells whether a chain is exactly as we wrote it: a rule missing, foreign, edited or moved shows.
  */
-import { createHash } from 'node:crypto';
 import {
   setName, type Action, type Chain, type DispatchMap, type Family, type Hook, type Match, type PortRange, type Rule, type Ruleset, type Table,
 } from '../ruleset.js';
 import { dispatchChains } from './dispatch-tree.js';
+import { ruleHash } from './rule-hash.js';
 
 /** One chain of one family: `lines` are whole commands ("-A TORTIE-FORWARD ..."), `hashes` what their comments carry. */
 export interface RenderedChain {
@@ -28,7 +28,7 @@ export function renderChain(chain: Chain, family: Family): RenderedChain {
   for (const rule of chain.rules) {
     if (rule.family !== undefined && rule.family !== family) continue;
     const body = renderRule(rule, family);
-    hash = nextHash(hash, body);
+    hash = ruleHash(hash, body);
     hashes.push(hash);
     lines.push(`-A ${chain.name} ${comment(`${COMMENT_PREFIX}${hash}`)} ${body}`);
   }
@@ -43,7 +43,7 @@ export function renderMap(map: DispatchMap, family: Family): readonly RenderedCh
 /** The jump from a built-in chain, as one line without "-A": the caller decides between -I and -A. */
 export function renderHook(hook: Hook): { readonly hash: string; readonly body: string } {
   const target = `-j ${hook.chain}`;
-  const hash = nextHash(`${hook.table} ${hook.builtin}`, target);
+  const hash = ruleHash(`${hook.table} ${hook.builtin}`, target);
   return { hash, body: `${comment(`${COMMENT_PREFIX}${hash}`)} ${target}` };
 }
 
@@ -132,7 +132,3 @@ const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 
 const printable = (text: string): string => text.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 200);
 
 const comment = (text: string): string => `-m comment --comment ${/[^A-Za-z0-9._:/=,+-]/.test(text) ? `"${text}"` : text}`;
-
-function nextHash(previous: string, body: string): string {
-  return createHash('sha256').update(previous).update('\n').update(body).digest('base64url').slice(0, 16).replace(/[-_]/g, 'x');
-}

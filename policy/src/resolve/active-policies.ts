@@ -1,5 +1,5 @@
 /**
- * The chains of this node: one per local endpoint and direction, one per direction of every policy that some local endpoint
+ * The chains of this node: one per local endpoint and direction that some policy holds, one per direction of every policy that some local endpoint
  * needs, and the dispatch maps. Marked dirty by events, settled at flush.
  *
  * A policy that selects no endpoint of this node costs nothing here: it has no chain, and the sets its rules would need are not kept.
@@ -14,7 +14,8 @@ import type { Chain, DispatchMap, Hook } from '../ruleset.js';
 import type { AddressSets } from './address-sets.js';
 import { NamedStore, sameChain, sameMap, type NamedDelta } from './chain-store.js';
 import type { Cluster, PodEntry } from './cluster.js';
-import { inDirection, type PolicyIndex } from './policy-index.js';
+import type { OpenEndpoints } from './open-endpoints.js';
+import { inDirection, type PolicyIndex, type TierPolicies } from './policy-index.js';
 import type { SetNeed } from './set-need.js';
 
 /** A policy that endpoints of this node use. */
@@ -36,12 +37,15 @@ export class ActivePolicies {
   private readonly policiesOf = new Map<PodEntry, readonly string[]>();
   private readonly dirtyEndpoints = new Set<PodEntry>();
   private readonly dirtyPolicies = new Set<string>();
+  /** Interfaces that have a chain, by direction; the others are open. */
+  private readonly guarded: Readonly<Record<Direction, Set<string>>> = { ingress: new Set(), egress: new Set() };
   private dispatchIsDirty = true;
 
   constructor(
     private readonly cluster: Cluster,
     private readonly policies: PolicyIndex,
     private readonly sets: AddressSets,
+    private readonly open: OpenEndpoints,
     settings: BaseSettings,
   ) {
     for (const chain of baseChains(settings)) this.chains.put(chain);
@@ -60,12 +64,11 @@ export class ActivePolicies {
   endpointChanged(entry: PodEntry, before: string | undefined, after: string | undefined): void {
     if (before !== undefined && before !== after && this.endpoints.get(before) === entry) {
       this.endpoints.delete(before);
-      for (const direction of DIRECTIONS) this.chains.delete({ table: 'filter', name: endpointChainName(direction, before) });
+      for (const direction of DIRECTIONS) this.unguard(direction, before);
     }
     if (after !== undefined) this.endpoints.set(after, entry);
     else this.forget(entry);
     this.dirtyEndpoints.add(entry);
-    this.dispatchIsDirty = true;
   }
 
   /** `after` is the policy as it is now, undefined when it is gone. Endpoints that used it and those that will are dirty. */
@@ -125,12 +128,28 @@ export class ActivePolicies {
   private settleEndpoint(entry: PodEntry): void {
     const interfaceName = entry.endpoint?.interface;
     // Two entries may name one interface while a pod is replaced: it belongs to the last.
-    if (interfaceName === undefined || this.endpoints.get(interfaceName) !== entry) return this.use(entry, []);
+    if (interfaceName === undefined || this.endpoints.get(interfaceName) !== entry) return this.forget(entry);
     const closed = this.closedBecause(entry);
     const groups = closed !== undefined || entry.pod === undefined ? []
       : this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace));
     this.use(entry, groups.flatMap(({ policies }) => policies.map((policy) => policyKeyText(policy.key))));
-    for (const direction of DIRECTIONS) this.chains.put(compileEndpointChain(direction, interfaceName, inDirection(groups, direction), closed));
+    for (const direction of DIRECTIONS) this.settleDirection(entry, interfaceName, direction, inDirection(groups, direction), closed);
+  }
+
+  private settleDirection(entry: PodEntry, interfaceName: string, direction: Direction, groups: readonly TierPolicies[], closed: string | undefined): void {
+    const isOpen = closed === undefined && groups.length === 0;
+    this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
+    if (isOpen) return this.unguard(direction, interfaceName);
+    this.chains.put(compileEndpointChain(direction, interfaceName, groups, closed));
+    if (this.guarded[direction].has(interfaceName)) return;
+    this.guarded[direction].add(interfaceName);
+    this.dispatchIsDirty = true;
+  }
+
+  private unguard(direction: Direction, interfaceName: string): void {
+    if (!this.guarded[direction].delete(interfaceName)) return;
+    this.chains.delete({ table: 'filter', name: endpointChainName(direction, interfaceName) });
+    this.dispatchIsDirty = true;
   }
 
   /** Records which policies an endpoint uses; those that gained their first or lost their last endpoint are dirty. */
@@ -154,6 +173,7 @@ export class ActivePolicies {
 
   private forget(entry: PodEntry): void {
     this.use(entry, []);
+    for (const direction of DIRECTIONS) this.open.put(entry, direction, [], false);
   }
 
   private settlePolicy(keyText: string): void {
@@ -185,7 +205,7 @@ export class ActivePolicies {
 
   private settleDispatch(): void {
     for (const direction of DIRECTIONS) {
-      const entries = new Map([...this.endpoints.keys()].sort().map((name) => [name, endpointChainName(direction, name)]));
+      const entries = new Map([...this.guarded[direction]].sort().map((name) => [name, endpointChainName(direction, name)]));
       const [name, key] = direction === 'egress' ? ([FROM_MAP, 'in-interface'] as const) : ([TO_MAP, 'out-interface'] as const);
       this.maps.put({ table: 'filter', name, key, entries, otherwise: 'drop' });
     }

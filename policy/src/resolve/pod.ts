@@ -6,6 +6,7 @@
  */
 import { formatAddress, tryParseAddress, type Family } from 'node-bgp/address';
 import type { ContainerObject, PodObject } from '../objects.js';
+import { Interner } from '../model/interner.js';
 import { protocolNumber, TCP } from '../model/ports.js';
 import type { Labels } from '../selector/selector.js';
 
@@ -45,14 +46,21 @@ export function podOf(namespace: string, name: string, object: PodObject, accoun
   const serviceAccount = spec?.serviceAccountName ?? 'default';
   return {
     namespace, name, serviceAccount,
-    labels: withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount)),
+    labels: internLabels(withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount))),
     addresses: podAddresses(object),
-    ports: namedPorts(spec?.containers, spec?.initContainers),
+    ports: internPorts(namedPorts(spec?.containers, spec?.initContainers)),
     node: spec?.nodeName ?? '',
     hostNetwork: spec?.hostNetwork === true,
     finished: phase === 'Succeeded' || phase === 'Failed',
   };
 }
+
+/** Pods of one ReplicaSet have the same labels and ports, thousands of times over. */
+const labelsInUse = new Interner<Labels>();
+const portsInUse = new Interner<readonly NamedPort[]>();
+
+const internLabels = (labels: Labels): Labels => labelsInUse.intern(JSON.stringify([...labels]), labels);
+const internPorts = (ports: readonly NamedPort[]): readonly NamedPort[] => portsInUse.intern(JSON.stringify(ports), ports);
 
 /** The address of one family. */
 export const addressOf = (addresses: readonly string[], family: Family): string | undefined =>

@@ -1,0 +1,187 @@
+/**
+ * The ruleset in nft's words: one table of our own for both families, sets, verdict maps, and base chains where the hooks are.
+ *
+ * Everything is one transaction: a delta rendered here takes effect as a whole or not at all. Rules that look at addresses are written once
+ * per family; rules that do not, once. Chains of iptables tables other than filter carry the table in their name, since nft has one table.
+ *
+ * An accept here ends our chains at this hook; other tables still see the packet (a host with iptables rules that drop by default must allow
+ * pods there too).
+ */
+import {
+  deltaOf, setName, type Action, type Chain, type ChainName, type DispatchMap, type Family, type Hook, type Match, type PortRange, type Rule, type Ruleset,
+  type RulesetDelta, type SetType, type Table,
+} from '../ruleset.js';
+import { ruleHash } from './rule-hash.js';
+
+export const NFT_TABLE = 'inet tortie';
+
+/** One chain with its rules' text, without the chain's name before them. */
+export interface NftChain {
+  readonly name: string;
+  readonly rules: readonly string[];
+  /** What the rules' comments carry after "tortie:". */
+  readonly hashes: readonly string[];
+}
+
+/** Chains of `raw` and `mangle` are told from those of `filter`. */
+export const nftChainName = (chain: ChainName): string => (chain.table === 'filter' ? chain.name : `${chain.table}-${chain.name}`);
+
+/** The base chain that stands for a hook. */
+export const nftHookName = (hook: Pick<Hook, 'table' | 'builtin'>): string => `${hook.table}-${hook.builtin}`;
+
+export function renderNftChain(chain: Chain): NftChain {
+  const rules: string[] = [];
+  const hashes: string[] = [];
+  let hash = `nft ${nftChainName(chain)}`;
+  for (const rule of chain.rules)
+    for (const family of rule.family !== undefined ? [rule.family] : needsFamily(rule) ? ([4, 6] as const) : [undefined]) {
+      const body = renderRule(rule, family, chain.table);
+      hash = ruleHash(hash, body);
+      hashes.push(hash);
+      rules.push(`${body} comment "${comment(hash, rule.note)}"`);
+    }
+  return { name: nftChainName(chain), rules, hashes };
+}
+
+/** A dispatch map is a chain with one lookup; the entries stand in a verdict map beside it. */
+export function renderNftMapChain(map: DispatchMap): NftChain {
+  const lookup = `${map.key === 'in-interface' ? 'iifname' : 'oifname'} vmap @${nftMapName(map)}`;
+  const bodies = map.otherwise === 'drop' ? [lookup, 'counter drop'] : [lookup];
+  const hashes: string[] = [];
+  let hash = `nft ${nftChainName(map)}`;
+  const rules = bodies.map((body) => {
+    hash = ruleHash(hash, body);
+    hashes.push(hash);
+    return `${body} comment "${comment(hash, undefined)}"`;
+  });
+  return { name: nftChainName(map), rules, hashes };
+}
+
+export const nftMapName = (map: ChainName): string => `${nftChainName(map)}-map`;
+
+export const nftMapElements = (map: DispatchMap): readonly string[] => [...map.entries].map(([name, chain]) => `"${name}" : goto ${chain}`);
+
+/** "type ipv4_addr . inet_proto . inet_service;" and, for networks, "flags interval;" */
+export function nftSetType(type: SetType, family: Family): string {
+  const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
+  switch (type) {
+    case 'address': return `type ${address};`;
+    case 'network': return `type ${address}; flags interval;`;
+    case 'address-port': return `type ${address} . inet_proto . inet_service;`;
+  }
+}
+
+/** "10.65.0.7,tcp:80" as nft writes it: "10.65.0.7 . tcp . 80". */
+export const nftMember = (member: string): string => member.replace(/^([^,]+),([^:]+):(\d+)$/, '$1 . $2 . $3');
+
+/** The whole ruleset as one nft script. It replaces the table, so running it again changes nothing. */
+export function renderNftables(ruleset: Ruleset): string {
+  return [`add table ${NFT_TABLE}`, `delete table ${NFT_TABLE}`, `add table ${NFT_TABLE}`, renderNftDelta(deltaOf(ruleset))].join('\n');
+}
+
+/** A delta as one nft script, one transaction. The table must exist. */
+export function renderNftDelta(delta: RulesetDelta): string {
+  const { chainsUpserted, mapsUpserted, chainsDeleted, mapsDeleted } = delta;
+  const chains = [...chainsUpserted.map(renderNftChain), ...mapsUpserted.map(renderNftMapChain)];
+  const hooks = delta.hooks ?? [];
+  const lines = [
+    ...delta.setsCreated.map((set) => `add set ${NFT_TABLE} ${set.name} { ${nftSetType(set.type, set.family)} }`),
+    ...delta.setsCreated.flatMap((set) => elements('add', set.name, [...set.members.keys()].sort())),
+    ...delta.setsChanged.flatMap((change) => elements('add', change.name, change.added)),
+    ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ifname : verdict; }`),
+    ...hooks.map((hook) => `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ${priority(hook)}; policy accept; }`),
+    ...chains.map((chain) => `add chain ${NFT_TABLE} ${chain.name}`),
+    ...mapsUpserted.map((map) => `flush map ${NFT_TABLE} ${nftMapName(map)}`),
+    ...chains.map((chain) => `flush chain ${NFT_TABLE} ${chain.name}`),
+    ...hooks.map((hook) => `flush chain ${NFT_TABLE} ${nftHookName(hook)}`),
+    ...mapsUpserted.flatMap((map) => elements('add', nftMapName(map), nftMapElements(map))),
+    ...chains.flatMap((chain) => chain.rules.map((rule) => `add rule ${NFT_TABLE} ${chain.name} ${rule}`)),
+    ...hooks.map((hook) => `add rule ${NFT_TABLE} ${nftHookName(hook)} jump ${nftChainName({ table: hook.table, name: hook.chain })}`),
+    // What goes is emptied first: chains and maps may name one another.
+    ...[...chainsDeleted, ...mapsDeleted].map((chain) => `flush chain ${NFT_TABLE} ${nftChainName(chain)}`),
+    ...mapsDeleted.map((map) => `delete map ${NFT_TABLE} ${nftMapName(map)}`),
+    ...[...chainsDeleted, ...mapsDeleted].map((chain) => `delete chain ${NFT_TABLE} ${nftChainName(chain)}`),
+    ...delta.setsChanged.flatMap((change) => elements('delete', change.name, change.removed)),
+    ...delta.setsDeleted.map((name) => `delete set ${NFT_TABLE} ${name}`),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Many elements a line: nft parses lines one by one. */
+function elements(verb: 'add' | 'delete', set: string, members: readonly string[]): readonly string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < members.length; at += 256)
+    lines.push(`${verb} element ${NFT_TABLE} ${set} { ${members.slice(at, at + 256).map(nftMember).join(', ')} }`);
+  return lines;
+}
+
+/** iptables' own places in netfilter, a little before them, so that a drop of ours comes first. */
+function priority(hook: Hook): string {
+  switch (hook.table) {
+    case 'raw': return 'raw - 5';
+    case 'mangle': return 'mangle - 5';
+    case 'filter': return 'filter - 5';
+  }
+}
+
+const needsFamily = (rule: Rule): boolean => rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
+
+function renderRule(rule: Rule, family: Family | undefined, table: Table): string {
+  const words: string[] = [];
+  const seesAddresses = rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
+  if (family !== undefined && !seesAddresses) words.push(`meta nfproto ipv${family}`);
+  for (const match of rule.matches) words.push(renderMatch(match, family ?? 4));
+  // Rules that say something to people are the ones they count packets on.
+  if (rule.note !== undefined || rule.action.type === 'drop') words.push('counter');
+  words.push(renderAction(rule.action, table));
+  return words.join(' ');
+}
+
+function renderMatch(match: Match, family: Family): string {
+  const not = 'not' in match && match.not === true ? '!= ' : '';
+  const address = (side: 'source' | 'destination'): string => `${family === 4 ? 'ip' : 'ip6'} ${side === 'source' ? 'saddr' : 'daddr'}`;
+  const port = (side: 'source' | 'destination'): string => `th ${side === 'source' ? 'sport' : 'dport'}`;
+  switch (match.type) {
+    case 'in-interface': return `iifname ${not}"${match.name.replace(/\+$/, '*')}"`;
+    case 'out-interface': return `oifname ${not}"${match.name.replace(/\+$/, '*')}"`;
+    case 'protocol': return `meta l4proto ${not}${match.protocol}`;
+    case 'set': return `${address(match.side)} ${not}@${setName(family, match.set)}`;
+    case 'set-port': return `${address(match.side)} . meta l4proto . ${port(match.side)} ${not}@${setName(family, match.set)}`;
+    case 'network': return `${address(match.side)} ${not}${match.prefix}`;
+    case 'ports': return `${port(match.side)} ${not}${ports(match.ports)}`;
+    case 'icmp': return renderIcmp(match.icmpType, match.code, match.not === true, family);
+    case 'state': return `ct state ${match.states.join(',')}`;
+    case 'mark': return `meta mark & ${hex(match.mask)} ${match.not === true ? '!=' : '=='} ${hex(match.value)}`;
+    case 'limit': return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
+    case 'reverse-path-fails': return 'fib saddr . iif oif 0';
+    case 'local': return `fib ${match.side === 'source' ? 'saddr' : 'daddr'} type ${not}local`;
+  }
+}
+
+/** Type and code are one comparison, so that its negation is one too. */
+function renderIcmp(type: number, code: number | undefined, not: boolean, family: Family): string {
+  const protocol = family === 4 ? 'icmp' : 'icmpv6';
+  if (code === undefined) return `${protocol} type ${not ? '!= ' : ''}${type}`;
+  return not ? `@th,0,16 != ${hex(type * 256 + code)}` : `${protocol} type ${type} ${protocol} code ${code}`;
+}
+
+function ports(ranges: readonly PortRange[]): string {
+  const text = ranges.map((range) => (range.from === range.to ? `${range.from}` : `${range.from}-${range.to}`));
+  return text.length === 1 ? `${text[0]}` : `{ ${text.join(', ')} }`;
+}
+
+function renderAction(action: Action, table: Table): string {
+  switch (action.type) {
+    case 'accept': case 'drop': case 'return': return action.type;
+    case 'no-track': return 'notrack';
+    case 'jump': case 'goto': return `${action.type} ${nftChainName({ table, name: action.chain })}`;
+    case 'set-mark': return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
+    case 'log': return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
+  }
+}
+
+const hex = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
+
+/** nft's comments end at 128 bytes. */
+const comment = (hash: string, note: string | undefined): string => `tortie:${hash}${note === undefined ? '' : ` ${printable(note)}`}`.slice(0, 120);
+const printable = (text: string): string => text.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_');
