@@ -9,6 +9,7 @@ interface Area {
 /** One row per area; `run` gets the remaining arguments and answers with the exit code. */
 const AREAS: Readonly<Record<string, Area>> = {
   bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
+  cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
 };
 
 const [name = '', ...args] = process.argv.slice(2);

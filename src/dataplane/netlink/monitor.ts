@@ -71,7 +71,7 @@ export function watchKernel(topics: KernelTopics, onEvent: (event: KernelEvent) 
     closeFd(fd);
     throw error;
   }
-  const buffer = Buffer.allocUnsafe(RECEIVE_SIZE);
+  const buffer = new Uint8Array(RECEIVE_SIZE);
   let isClosed = false;
   const poll = pollReadable(fd, () => {
     for (let i = 0; i < MAX_DATAGRAMS_PER_TURN && !isClosed; i++) {

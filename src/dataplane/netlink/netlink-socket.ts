@@ -51,7 +51,7 @@ export class NetlinkSocket {
   /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
   readonly batch = new NetlinkBatch();
   private readonly fd: number;
-  private readonly receiveBuffer = Buffer.allocUnsafe(RECEIVE_SIZE);
+  private readonly receiveBuffer = new Uint8Array(RECEIVE_SIZE);
   private sequence = 1;
   private isClosed = false;
 

@@ -1,0 +1,56 @@
+/**
+ * What is measured: Tortie with both families, Tortie with IPv4 alone, and the plugins ptp and host-local that ship with every
+ * runtime, which connect a pod to the node in the same way (a veth and routes, no bridge), without policy.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CNI_BIN } from '../../src/lab/tortie-argv.js';
+import { type NodeAgent, startNodeAgent } from './node-agent.js';
+
+/** Where Debian's containernetworking-plugins are; other distributions have them in /opt/cni/bin. */
+const REFERENCE_PLUGINS = '/usr/lib/cni';
+
+export interface Contender {
+  readonly program: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** The network configuration for standard input, but for prevResult. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Ends its processes. */
+  readonly stop: () => Promise<void>;
+}
+
+export interface Place {
+  /** Path of the node's namespace. */
+  readonly netns: string;
+  /** For its files; removed afterwards by the caller. */
+  readonly directory: string;
+  readonly pods: readonly string[];
+}
+
+export const CONTENDERS: Readonly<Record<string, (place: Place) => Promise<Contender>>> = {
+  tortie: (place) => tortie(place, [{ name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 }, { name: 'ipv6', cidr: 'fd00:65::/112', blockSize: 120 }]),
+  'tortie-ipv4': (place) => tortie(place, [{ name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 }]),
+  ptp: async (place) => ptp(place),
+};
+
+async function tortie(place: Place, pools: Parameters<typeof startNodeAgent>[1]): Promise<Contender> {
+  const agent: NodeAgent = await startNodeAgent(place, pools);
+  return {
+    program: join(CNI_BIN, 'tortie'),
+    environment: { CNI_PATH: CNI_BIN },
+    config: { cniVersion: '1.0.0', name: 'tortie', type: 'tortie', socket: agent.socketPath },
+    stop: () => agent.stop(),
+  };
+}
+
+function ptp({ directory }: Place): Contender {
+  const dataDir = join(directory, 'host-local');
+  mkdirSync(dataDir, { recursive: true });
+  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.66.0.0/16' }]], routes: [{ dst: '0.0.0.0/0' }] };
+  return {
+    program: join(REFERENCE_PLUGINS, 'ptp'),
+    environment: { CNI_PATH: REFERENCE_PLUGINS },
+    config: { cniVersion: '1.0.0', name: 'reference', type: 'ptp', ipMasq: false, mtu: 1500, ipam },
+    stop: async () => undefined,
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * npm run bench -- cni [--pods 100] [--runs 5] [--contenders tortie,tortie-ipv4,ptp] [-o json]
+ *
+ * Time of CNI ADD and DEL from exec to exit, as a runtime sees it: one after another (median of all calls) and all at once
+ * (first exec to last exit, median of the runs). All contenders take turns in one run of the whole. `tortie` is the real
+ * agent with both families, its address journal fsynced and a NetworkPolicy enforced before ADD answers; `ptp` with
+ * `host-local` is IPv4 alone, without policy; `tortie-ipv4` is for who wants like with like.
+ *
+ * With `-o json` the last line is one object; `ratios.<contender>.<phase>` is its time divided by ptp's.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { CONTENDERS, type Contender } from './contenders.js';
+import { type Job, Launcher, type Manner } from './launcher.js';
+import { POD_NAMESPACE } from './node-agent.js';
+import { settle, World } from './world.js';
+
+const REFERENCE = 'ptp';
+/** Pods that are connected one after another in each run. */
+const ONE_BY_ONE = 20;
+
+const PHASES = ['add_one', 'del_one', 'add_all', 'del_all'] as const;
+type Phase = (typeof PHASES)[number];
+
+/** At most this share of the reference's time. */
+const AIMS: Readonly<Partial<Record<Phase, number>>> = { add_one: 0.5, del_one: 0.3, add_all: 0.4 };
+
+type Samples = Map<Phase, number[]>;
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      pods: { type: 'string', default: '100' }, runs: { type: 'string', default: '5' },
+      contenders: { type: 'string', default: Object.keys(CONTENDERS).join(',') }, output: { type: 'string', short: 'o', default: 'text' },
+    },
+  });
+  const [pods, runs, names] = [Number(values.pods), Number(values.runs), values.contenders.split(',')];
+  const problem = problemOf(pods, runs, names);
+  if (problem !== undefined) {
+    process.stderr.write(`${problem}\n`);
+    return 2;
+  }
+  const medians = await measure(names, pods, runs);
+  process.stdout.write(format(medians, pods));
+  if (values.output === 'json') process.stdout.write(`${JSON.stringify({ pods, runs, medians: Object.fromEntries(medians), ratios: ratiosOf(medians), aims: AIMS })}\n`);
+  return 0;
+}
+
+function problemOf(pods: number, runs: number, names: readonly string[]): string | undefined {
+  if (!Number.isInteger(pods) || pods < 1 || pods > 200) return `Cannot measure "${pods}" pods: expected a whole number from 1 to 200`;
+  if (!Number.isInteger(runs) || runs < 1) return `Cannot measure "${runs}" runs: expected a whole number from 1 on`;
+  const stranger = names.find((name) => !Object.hasOwn(CONTENDERS, name));
+  if (stranger !== undefined) return `Cannot measure "${stranger}": expected some of ${Object.keys(CONTENDERS).join(', ')}`;
+  if (names.includes(REFERENCE) && !existsSync('/usr/lib/cni/ptp')) return 'Cannot compare with ptp: /usr/lib/cni/ptp is missing; install containernetworking-plugins';
+  return process.getuid?.() === 0 ? undefined : 'Cannot measure without root: the run needs network namespaces of its own';
+}
+
+async function measure(names: readonly string[], podCount: number, runs: number): Promise<ReadonlyMap<string, Readonly<Record<Phase, number>>>> {
+  const directory = mkdtempSync(join(tmpdir(), 'tortie-bench-cni-'));
+  const world = new World();
+  const running = new Map<string, { readonly contender: Contender; readonly netns: string; readonly samples: Samples }>();
+  try {
+    const launcher = new Launcher(join(directory, 'jobs'));
+    const pods = world.pods(podCount);
+    for (const name of names) {
+      const netns = world.node(name);
+      const contender = await CONTENDERS[name]?.({ netns, directory: join(directory, name), pods: pods.map((pod) => basename(pod)) });
+      if (contender !== undefined) running.set(name, { contender, netns, samples: new Map() });
+    }
+    // The first round warms caches, compilers and connections up, and is not counted.
+    for (let round = 0; round <= runs; round++)
+      for (const [name, { contender, netns, samples }] of running) {
+        const counted = round === 0 ? new Map<Phase, number[]>() : samples;
+        await measureRound(launcher, contender, netns, pods, `r${round}`, counted);
+        process.stderr.write(`  ${name} ${round === 0 ? 'warm-up' : `${round}/${runs}`}: ${PHASES.map((phase) => `${phase} ${median(counted.get(phase) ?? []).toFixed(1)}`).join(', ')}\n`);
+      }
+    return new Map(Array.from(running, ([name, { samples }]) => [name, mediansOf(samples)]));
+  } finally {
+    for (const { contender } of running.values()) await contender.stop();
+    world.remove();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+async function measureRound(launcher: Launcher, contender: Contender, netns: string, pods: readonly string[], tag: string, samples: Samples): Promise<void> {
+  const record = (phase: Phase, values: readonly number[]): void => void samples.set(phase, [...(samples.get(phase) ?? []), ...values]);
+  for (const [manner, chosen] of [['one', pods.slice(0, ONE_BY_ONE)], ['all', pods]] as const satisfies readonly (readonly [Manner, readonly string[]])[]) {
+    const jobs = chosen.map((pod) => jobOf(contender, 'ADD', pod, `${tag}-${manner}`));
+    const added = launcher.run(netns, manner, jobs);
+    const results = jobs.map((_, index): unknown => JSON.parse(launcher.output(index)));
+    const deleted = launcher.run(netns, manner, chosen.map((pod, index) => jobOf(contender, 'DEL', pod, `${tag}-${manner}`, results[index])));
+    record(`add_${manner}`, manner === 'one' ? added.times : [added.wall]);
+    record(`del_${manner}`, manner === 'one' ? deleted.times : [deleted.wall]);
+    await settle(netns);
+  }
+}
+
+function jobOf(contender: Contender, command: 'ADD' | 'DEL', netns: string, tag: string, prevResult?: unknown): Job {
+  const pod = basename(netns);
+  return {
+    program: contender.program,
+    environment: {
+      ...contender.environment, CNI_COMMAND: command, CNI_CONTAINERID: `${tag}-${pod}`, CNI_IFNAME: 'eth0', CNI_NETNS: netns,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${POD_NAMESPACE};K8S_POD_NAME=${pod}`,
+    },
+    stdin: JSON.stringify({ ...contender.config, ...(prevResult === undefined ? {} : { prevResult }) }),
+  };
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? NaN;
+
+function mediansOf(samples: Samples): Readonly<Record<Phase, number>> {
+  const of = (phase: Phase): number => median(samples.get(phase) ?? []);
+  return { add_one: of('add_one'), del_one: of('del_one'), add_all: of('add_all'), del_all: of('del_all') };
+}
+
+type Medians = ReadonlyMap<string, Readonly<Record<Phase, number>>>;
+
+function ratiosOf(medians: Medians): Readonly<Record<string, Readonly<Record<string, number>>>> {
+  const reference = medians.get(REFERENCE);
+  if (reference === undefined) return {};
+  const others = [...medians].filter(([name]) => name !== REFERENCE);
+  return Object.fromEntries(others.map(([name, times]) => [name, Object.fromEntries(PHASES.map((phase) => [phase, times[phase] / reference[phase]]))]));
+}
+
+function format(medians: Medians, pods: number): string {
+  const ratios = ratiosOf(medians);
+  const heads: Readonly<Record<Phase, string>> = { add_one: 'ADD', del_one: 'DEL', add_all: `${pods} ADD at once`, del_all: `${pods} DEL at once` };
+  const rows = Array.from(medians, ([name, times]) => [name, ...PHASES.map((phase) => {
+    const ratio = ratios[name]?.[phase];
+    return `${times[phase].toFixed(2)}${ratio === undefined ? '' : ` (${ratio.toFixed(2)})`}`;
+  })]);
+  const aims = ['aim', ...PHASES.map((phase) => (AIMS[phase] === undefined ? '' : `<= ${AIMS[phase]}`))];
+  const table = [['ms, median', ...PHASES.map((phase) => heads[phase])], ...rows, ...(Object.keys(ratios).length === 0 ? [] : [aims])];
+  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
+  return table.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd()).map((line) => `${line}\n`).join('');
+}
