@@ -10,7 +10,7 @@ const OTHERS = /^(?:chain |rule )?filter\/TORTIE-(?:P[IO]|FROM|TO)-|^set /;
 
 export function failuresFor(ruleset: Ruleset, hostInterface: string, failures: readonly NetfilterFailure[]): readonly NetfilterFailure[] {
   if (failures.length === 0) return failures;
-  const own = reachableFrom(ruleset, [endpointChainName('egress', hostInterface), endpointChainName('ingress', hostInterface)]);
+  const own = reachableFrom(ruleset, ['TORTIE-POD-FORWARD', endpointChainName('egress', hostInterface), endpointChainName('ingress', hostInterface)]);
   return failures.filter(({ subject }) => !OTHERS.test(subject) || own.some((name) => subject.includes(name)));
 }
 

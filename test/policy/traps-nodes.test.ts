@@ -134,8 +134,10 @@ describe('policy/traps: time', () => {
     expect(outcome({ in: own, out: 'eth0' })).to.equal('drop');
     engine.apply(namespaceEvent({ name: 'x', labels: {} }));
     expect(engine.endpointState('x', 'a')).to.equal('ready');
-    expect([outcome({ in: own, out: 'eth0' }), outcome({ in: 'eth0', out: own })]).to.deep.equal(['accept', 'accept']);
-    expect([outcome({ in: 'tort00000000000', out: 'eth0' }), outcome({ in: 'eth0', out: 'tort00000000000' })]).to.deep.equal(['drop', 'drop']);
+    const address = pod.ips[0] ?? '';
+    expect([outcome({ in: own, out: 'eth0', source: address }), outcome({ in: 'eth0', out: own, destination: address })]).to.deep.equal(['accept', 'accept']);
+    expect(outcome({ in: own, out: 'eth0', source: '10.65.9.9' }), 'an address that is not its own').to.equal('drop');
+    expect([outcome({ in: 'tort00000000000', out: 'eth0', source: '10.65.9.9' }), outcome({ in: 'eth0', out: 'tort00000000000', destination: '10.65.9.9' })]).to.deep.equal(['drop', 'drop']);
     expect(outcome({ in: 'eth0', out: 'eth1' }), 'packets of others are not ours').to.equal('continue');
   });
 
@@ -230,12 +232,14 @@ describe('policy/traps: time', () => {
   });
 
   it('53: an edit of podSelector or policyTypes releases what it released', () => {
-    const engine = engineOf(smallWorld({ policies: [networkPolicy('x', 'p', { policyTypes: ['Ingress', 'Egress'] })] }));
+    const world = smallWorld({ policies: [networkPolicy('x', 'p', { policyTypes: ['Ingress', 'Egress'] })] });
+    const engine = engineOf(world);
     const edit = (spec: unknown): readonly boolean[] => {
       engine.apply(upsert('NetworkPolicy', networkPolicy('x', 'p', spec).object));
       engine.flush();
       const program = programOf(engine.ruleset(), 4);
-      return [packet({ in: interfaceOf('x', 'a'), out: 'eth0' }), packet({ in: 'eth0', out: interfaceOf('x', 'a') })].map((one) => run(program, one) === 'accept');
+      const address = podOf(world, 'x/a').ips[0] ?? '';
+      return [packet({ in: interfaceOf('x', 'a'), out: 'eth0', source: address }), packet({ in: 'eth0', out: interfaceOf('x', 'a'), destination: address })].map((one) => run(program, one) === 'accept');
     };
     expect(edit({ policyTypes: ['Ingress', 'Egress'] })).to.deep.equal([false, false]);
     expect(edit({ policyTypes: ['Ingress'] })).to.deep.equal([true, false]);
