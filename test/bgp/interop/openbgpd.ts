@@ -1,0 +1,88 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { end } from './namespace.js';
+import type { Feature, Site, Vendor } from './vendor.js';
+
+export class Openbgpd implements Vendor {
+  readonly name = 'openbgpd';
+  /** The portable version writes no routes into Linux. */
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['refresh', 'gtsm', 'communities', 'large-communities', 'add-path']);
+  private site: Site | undefined;
+  private child: ChildProcess | undefined;
+
+  async start(site: Site): Promise<void> {
+    this.site = site;
+    mkdirSync('/run/openbgpd', { recursive: true, mode: 0o755 });
+    writeFileSync(join(site.directory, 'openbgpd.conf'), config(site), { mode: 0o600 });
+    await this.run();
+  }
+
+  async kill(): Promise<void> {
+    if (this.child !== undefined) await end(this.child, 'SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    await this.run();
+  }
+
+  routeText(prefix: string): Promise<string> {
+    return this.bgpctl('show', 'rib', 'detail', prefix);
+  }
+
+  async refresh(): Promise<void> {
+    await this.bgpctl('neighbor', this.own.ipv4.dut, 'refresh');
+  }
+
+  community(high: number, low: number): string {
+    return `${high}:${low}`;
+  }
+
+  status(): Promise<string> {
+    return this.bgpctl('show', 'neighbor');
+  }
+
+  private bgpctl(...words: readonly string[]): Promise<string> {
+    return this.own.namespace.ask('bgpctl', '-s', join(this.own.directory, 'openbgpd.sock'), ...words);
+  }
+
+  private get own(): Site {
+    if (this.site === undefined) throw new Error('OpenBGPD was not started');
+    return this.site;
+  }
+
+  private async run(): Promise<void> {
+    const { namespace, directory } = this.own;
+    this.child = namespace.daemon(join(directory, 'openbgpd.log'), ['/usr/sbin/bgpd', '-d', '-f', join(directory, 'openbgpd.conf')]);
+    await Promise.resolve();
+  }
+}
+
+const config = (site: Site): string => `
+AS ${site.as}
+router-id 10.255.0.${site.index}
+fib-update no
+socket "${join(site.directory, 'openbgpd.sock')}"
+listen on ${site.ipv4.local}
+listen on ${site.ipv6.local}
+network ${site.prefix4} set { community ${site.as}:1 large-community ${site.as}:1:2 }
+network ${site.prefix6}
+neighbor ${site.ipv4.dut} {
+  remote-as ${site.dutAs}
+  tcp md5sig password "${site.password}"
+  announce IPv4 unicast
+  announce IPv6 unicast
+  local-address ${site.ipv4.local}
+  local-address ${site.ipv6.local}
+  announce add-path recv yes
+  announce add-path send all
+}
+neighbor ${site.ipv6.dut} {
+  remote-as ${site.dutAs}
+  ttl-security yes
+  announce IPv4 none
+  announce IPv6 unicast
+}
+allow from any
+allow to any
+`;
