@@ -6,17 +6,15 @@
 import { ApiError, applyConflict, badRequest, type Problem } from './api-error.js';
 import type { Cluster, Target, WriteOptions } from './cluster.js';
 import { decodeResource } from './decode-resource.js';
-import { difference, emptySet, isSameSet, union, withoutTrees, parseFieldsV1, type FieldSet } from './field-set.js';
+import { difference, emptySet, isSameSet, union, type FieldSet } from './field-set.js';
 import { listAt, put, textAt, type JsonObject } from './json.js';
-import { appliedFields, comparison, conflictsOf, identityOf, parseManagers, withManagers, withReset, yieldFields, type Manager } from './managed-fields.js';
+import { appliedFields, comparison, conflictsOf, identityOf, ownedThrough, parseManagers, withManagers, withReset, yieldFields, type Manager } from './managed-fields.js';
 import { formatTime } from './object-meta.js';
 import type { PatchResult } from './patch.js';
 import { apiVersionOf, type ApiObject } from './resource-type.js';
 import { keyOf, type Entry } from './store.js';
 import { mergeFields, removeFields, withParents } from './typed-fields.js';
 import { insert, replace } from './write.js';
-
-const STATUS = parseFieldsV1({ 'f:status': {} });
 
 export function applyObject(cluster: Cluster, target: Target, body: JsonObject, options: WriteOptions): PatchResult {
   if (options.fieldManager === '') throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
@@ -32,14 +30,14 @@ export function applyObject(cluster: Cluster, target: Target, body: JsonObject, 
 
 function createApplied(cluster: Cluster, target: Target, applied: ApiObject, options: WriteOptions): Entry {
   if (target.subresource !== '') throw new ApiError(404, 'NotFound', `${target.type.plural} "${target.name}" not found`);
-  const me = applier(target, options, visible(target, appliedFields(target.type, applied)), formatTime(cluster.now()));
+  const me = applier(target, options, ownedThrough(target.type, target.subresource, appliedFields(target.type, applied)), formatTime(cluster.now()));
   return insert(cluster, target, applied, options, (object) => withManagers(object, [me]));
 }
 
 function updateApplied(cluster: Cluster, target: Target, current: Entry, applied: ApiObject, options: WriteOptions): Entry {
   const { type } = target;
   const live = current.object;
-  const fields = visible(target, appliedFields(type, applied));
+  const fields = ownedThrough(type, target.subresource, appliedFields(type, applied));
   const managers = withReset(parseManagers(live));
   const wanted = identityOf(applier(target, options, emptySet, ''));
   const before = managers.find((manager) => identityOf(manager) === wanted);
@@ -64,12 +62,6 @@ const applier = (target: Target, options: WriteOptions, fields: FieldSet, time: 
 function scoped(target: Target, applied: ApiObject): ApiObject {
   if (target.subresource === 'status') return applied['status'] === undefined ? {} : { status: applied['status'] };
   return target.type.hasStatus ? put(applied, ['status'], undefined) : applied;
-}
-
-function visible(target: Target, fields: FieldSet): FieldSet {
-  if (!target.type.hasStatus) return fields;
-  const withoutStatus = withoutTrees(fields, STATUS);
-  return target.subresource === 'status' ? difference(fields, withoutStatus) : withoutStatus;
 }
 
 function refuseConflicts(others: readonly Manager[], changed: FieldSet): void {

@@ -9,12 +9,16 @@ import type { ApiReply, Requests } from './requests.js';
 /** BOUNDED: upstream's limit of a request's body. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
+/** BOUNDED: a client that sends on and on is cut off. */
+const MAX_DRAINED_BYTES = 64 * 1024 * 1024;
+
 const JSON_TYPE = 'application/json';
 
 export function requestListener(requests: Requests, onError: (error: unknown) => void): RequestListener {
   return (request, response) => {
     response.on('error', () => response.destroy()); // the client went away; nothing to answer
     answer(requests, request, response).catch((error: unknown) => {
+      if (request.destroyed && !request.complete) return; // cut off in the middle of the body: nobody waits for an answer
       const failure = error instanceof ApiError ? error : internal(error, onError);
       if (response.headersSent) response.destroy();
       else send(response, { type: 'text', code: failure.code, text: JSON.stringify(failure.toStatus()) }, failure.details?.retryAfterSeconds);
@@ -43,16 +47,20 @@ async function answer(requests: Requests, request: IncomingMessage, response: Se
   else send(response, reply);
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (request.method === 'GET' || request.method === 'HEAD') return Buffer.alloc(0);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** The whole body. One that is too large is read to its end all the same, so that the client gets to read the answer. */
+function readBody(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+      else chunks.length = 0;
+      if (size > MAX_DRAINED_BYTES) request.destroy();
+    });
+    request.on('error', reject);
+    request.on('end', () => (size <= MAX_BODY_BYTES ? resolve(Buffer.concat(chunks)) : reject(tooLarge(MAX_BODY_BYTES))));
+  });
 }
 
 function send(response: ServerResponse, reply: Exclude<ApiReply, { type: 'watch' }>, retryAfterSeconds?: number): void {
@@ -69,20 +77,25 @@ function send(response: ServerResponse, reply: Exclude<ApiReply, { type: 'watch'
 
 function stream(reply: Extract<ApiReply, { type: 'watch' }>, response: ServerResponse): void {
   let isOpen = false;
+  let isOver = false;
   const early: string[] = [];
   const stop = reply.start({
     send: (line) => {
-      if (!isOpen) early.push(line);
-      else response.write(line);
+      if (isOpen) response.write(line);
+      else early.push(line);
       return response.writableLength;
     },
-    end: () => void (isOpen ? response.end() : early.push('')),
+    end: () => {
+      isOver = true;
+      if (isOpen) response.end();
+    },
+    abort: () => response.destroy(),
   });
   // start() threw when the revision was too old: only now is 200 the answer.
   response.writeHead(200, { 'Content-Type': JSON_TYPE, 'Cache-Control': 'no-cache, private', 'Transfer-Encoding': 'chunked' });
   response.flushHeaders();
   isOpen = true;
   if (early.length > 0) response.write(early.join(''));
-  if (early.at(-1) === '') response.end();
+  if (isOver) response.end();
   response.on('close', stop);
 }

@@ -47,12 +47,21 @@ export function parseLabelSelector(text: string): LabelMatcher {
 }
 
 function requirement(next: () => string, peek: () => string | undefined, values: () => string[]): Requirement {
-  const first = next();
-  if (first === '!') return { key: next(), operator: 'absent', values: [] };
+  const key = (): string => {
+    const token = next();
+    if (/^[=!<>(),]/.test(token)) throw badRequest(`unable to parse requirement: expected a label key, found "${token}"`);
+    return token;
+  };
+  if (peek() === '!') {
+    next();
+    return { key: key(), operator: 'absent', values: [] };
+  }
+  const first = key();
   const operator = peek();
   const one = (): string[] => {
     next();
     const value = peek();
+    if (value !== undefined && /^[=!<>()]/.test(value)) throw badRequest(`unable to parse requirement: expected a label value, found "${value}"`);
     return value === undefined || value === ',' ? [''] : [next()];
   };
   switch (operator) {

@@ -40,6 +40,15 @@ const UNOWNED = parseFieldsV1({
 const MAX_UPDATE_MANAGERS = 10;
 const ANCIENT = 'ancient-changes';
 
+const STATUS = parseFieldsV1({ 'f:status': {} });
+
+/** What a write can own: through /status only the status, through the object everything but it. */
+export function ownedThrough(type: ResourceType, subresource: string, fields: FieldSet): FieldSet {
+  if (!type.hasStatus) return fields;
+  const withoutStatus = withoutTrees(fields, STATUS);
+  return subresource === 'status' ? difference(fields, withoutStatus) : withoutStatus;
+}
+
 /** The object with managedFields brought up to date for a create (`old` undefined) or an update. */
 export function recordUpdate(type: ResourceType, old: ApiObject | undefined, object: ApiObject, by: Writer): ApiObject {
   const sent = parseManagers(object);
@@ -47,7 +56,7 @@ export function recordUpdate(type: ResourceType, old: ApiObject | undefined, obj
   const managers = sent.length > 0 ? sent : old === undefined ? [] : withReset(parseManagers(old));
   const change = comparison(type, old ?? skeletonOf(object), object);
   const mine = identityOf({ name: by.manager, operation: 'Update', apiVersion: apiVersionOf(type), subresource: by.subresource });
-  const changed = union(change.added, change.modified);
+  const changed = ownedThrough(type, by.subresource, union(change.added, change.modified));
   const before = managers.find((manager) => identityOf(manager) === mine);
   const fields = union(difference(before?.fields ?? emptySet, change.removed), changed);
   const others = yieldFields(managers.filter((manager) => manager !== before), changed, change.removed);

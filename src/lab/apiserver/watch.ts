@@ -18,6 +18,8 @@ export interface WatchSink {
   /** Sends a line; returns the bytes that wait to be read by the client. */
   readonly send: (line: string) => number;
   readonly end: () => void;
+  /** Ends at once and forgets what waits. */
+  readonly abort: () => void;
 }
 
 export interface WatchOptions {
@@ -63,15 +65,16 @@ export function startWatch(cluster: Cluster, target: Target, options: WatchOptio
   let isFirst = true;
   let isEnded = false;
   const stops: (() => void)[] = [];
-  const end = (): void => {
+  const finish = (leave: () => void): void => {
     if (isEnded) return;
     isEnded = true;
     for (const stop of stops) stop();
-    sink.end();
+    leave();
   };
+  const end = (): void => finish(sink.end);
   const send = (kind: string, object: string): void => {
     if (isEnded) return;
-    if (sink.send(`{"type":"${kind}","object":${object}}\n`) > MAX_BUFFERED_BYTES) end();
+    if (sink.send(`{"type":"${kind}","object":${object}}\n`) > MAX_BUFFERED_BYTES) finish(sink.abort);
   };
   const deliver = (event: StoreEvent): void => {
     const seen = visibleEvent(target, options.selection, event);

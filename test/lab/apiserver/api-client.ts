@@ -32,18 +32,21 @@ export class ApiClient {
   close = (): Promise<void> => this.server.close();
 
   send(method: string, path: string, body?: Json, headers: Readonly<Record<string, string>> = {}): Promise<Reply> {
+    const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
+    // Node frames no body of a DELETE by itself.
+    const framed = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...headers };
     return new Promise((resolve, reject) => {
-      const outgoing = request(`${this.url}${path}`, { method, headers: { 'content-type': 'application/json', ...headers } }, (reply) => {
+      const outgoing = request(`${this.url}${path}`, { method, headers: framed }, (reply) => {
         const chunks: Buffer[] = [];
         reply.on('data', (chunk: Buffer) => chunks.push(chunk));
         reply.on('error', reject);
         reply.on('end', () => {
-          const text = Buffer.concat(chunks).toString();
-          resolve({ code: reply.statusCode ?? 0, headers: reply.headers, body: text.startsWith('{') ? (JSON.parse(text) as JsonObject) : { text } });
+          const answer = Buffer.concat(chunks).toString();
+          resolve({ code: reply.statusCode ?? 0, headers: reply.headers, body: answer.startsWith('{') ? (JSON.parse(answer) as JsonObject) : { text: answer } });
         });
       });
       outgoing.on('error', reject);
-      outgoing.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body));
+      outgoing.end(text);
     });
   }
 

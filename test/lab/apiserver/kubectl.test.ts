@@ -88,7 +88,7 @@ const steps: readonly Step[] = [
   { name: 'edit without a change', args: 'edit pod web' },
   { name: 'dry run on the server', args: 'apply --dry-run=server -f -', input: POD.replace('name: web', 'name: ghost'), expect: /pod\/ghost created \(server dry run\)/ },
   { name: 'and nothing was stored', args: 'get pod ghost', fails: true, expect: /not found/ },
-  { name: 'diff shows what apply would do', args: 'diff -f -', input: POD.replace('busybox:1', 'busybox:9'), fails: true, expect: /\+\s+- image: busybox:9/ },
+  { name: 'diff shows what apply would do', args: 'diff -f -', input: POD.replace('busybox:1', 'busybox:9'), fails: true, expect: /\+\s+image: busybox:9/ },
   { name: 'an unknown field is refused', args: 'apply -f -', input: POD.replace('image:', 'imagee: x\n    image:'), fails: true, expect: /unknown field/ },
   { name: 'a wrong type is refused', args: 'create --validate=false -f -', input: POD.replace('containerPort: 80', 'containerPort: eighty').replace('name: web', 'name: wrong'), fails: true, expect: /cannot unmarshal string into field spec\.containers\[0\]\.ports\[0\]\.containerPort/ },
   { name: 'a bad object is refused with all its faults', args: 'create --validate=false -f -', input: 'apiVersion: v1\nkind: Pod\nmetadata: {name: Bad}\nspec: {containers: [{name: A}]}', fails: true, expect: /metadata\.name: Invalid value: "Bad"[\s\S]*spec\.containers\[0\]\.name[\s\S]*spec\.containers\[0\]\.image: Required value/ },

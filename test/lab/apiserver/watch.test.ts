@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { connect } from 'node:net';
 import { at, listAt, objectAt, textAt } from '../../../src/lab/apiserver/json.js';
 import { ApiClient, configMap, eventually, pod, revisionOf, type Watch } from './api-client.js';
 
@@ -118,5 +119,33 @@ describe('apiserver: watch', () => {
     expect(listAt(first?.object, 'columnDefinitions').map((column) => textAt(column, 'name'))).to.include.members(['Name', 'Ready', 'Status']);
     expect(at(second?.object, 'columnDefinitions')).to.equal(null);
     expect(listAt(listAt(second?.object, 'rows')[0], 'cells').slice(0, 3)).to.deep.equal(['b', '0/1', 'Pending']);
+  });
+
+  it('cuts off a watcher that does not read', async function () {
+    this.timeout(30_000);
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    let isClosed = false;
+    socket.on('close', () => { isClosed = true; }).on('error', () => undefined);
+    socket.write(`GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await eventually('the watch to start', () => socket.bytesRead > 0);
+    socket.pause();
+    await api.post(MAPS, configMap('big', { blob: 'x'.repeat(2_500_000) }));
+    for (let turn = 0; turn < 30; turn += 1) await api.merge(`${MAPS}/big`, { data: { turn: String(turn) } });
+    socket.resume();
+    await eventually('the end of the watch', () => isClosed);
+  });
+
+  it('survives clients that leave in the middle of a request or a watch', async () => {
+    const { hostname, port } = new URL(api.url);
+    for (const text of [`POST ${MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{`, `GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`]) {
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => undefined);
+      await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      socket.resetAndDestroy();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await api.post(MAPS, configMap('after'))).code).to.equal(201);
   });
 });
