@@ -38,6 +38,7 @@ const raw = {
   bind: process_.func('int bind(int, const void *, uint32_t)') as (fd: number, address: Uint8Array, length: number) => number,
   listen: process_.func('int listen(int, int)') as (fd: number, backlog: number) => number,
   close: process_.func('int close(int)') as (fd: number) => number,
+  unshare: process_.func('int unshare(int)') as (flags: number) => number,
   setns: process_.func('int setns(int, int)') as (fd: number, type: number) => number,
   setsockopt: process_.func('int setsockopt(int, int, int, const void *, uint32_t)') as
     (fd: number, level: number, option: number, value: Uint8Array, length: number) => number,
@@ -72,6 +73,11 @@ export function closeFd(fd: number): void {
 /** setns(2) of the calling thread alone. Use `inNamespace` of netns.ts, which finds the way back. */
 export function setNetworkNamespace(fd: number): void {
   checked(raw.setns(fd, CLONE_NEWNET), 'Cannot enter the network namespace');
+}
+
+/** unshare(2): the calling thread alone moves into a new namespace. Use `inScratchNamespace` of netns.ts. */
+export function unshareNetworkNamespace(): void {
+  checked(raw.unshare(CLONE_NEWNET), 'Cannot make a network namespace');
 }
 
 /** setsockopt(2) of an int. */

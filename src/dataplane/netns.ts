@@ -10,13 +10,13 @@
  * - If the way back fails, the process would go on working in a pod's namespace: it aborts.
  *
  * /proc/sys/net and /proc/net show the namespace of the calling thread, so sysctls of a pod are written in a window too.
- * Does not create namespaces. setns(2), network_namespaces(7).
+ * Named namespaces are made by `ip netns` and by runtimes, not here. setns(2), network_namespaces(7).
  */
 import { closeSync, constants, fstatSync, openSync, stat, statfsSync, writeSync } from 'node:fs';
 import { encodeSockaddr, socketFamily } from 'node-bgp/transport/sockaddr';
 import {
   AF_INET6, bindSocket, closeFd, IPPROTO_IPV6, IPV6_V6ONLY, listenSocket, openSocket, setNetworkNamespace, setSocketOption, SO_REUSEADDR,
-  SOCK_STREAM, SOL_SOCKET,
+  SOCK_STREAM, SOL_SOCKET, unshareNetworkNamespace,
 } from './libc.js';
 
 /** A namespace by the path that it is mounted or linked at (/run/netns/x, /proc/1/ns/net), or by an open descriptor of it. */
@@ -52,6 +52,27 @@ export function inNamespace<T>(namespace: Namespace, task: () => T): T {
     return result;
   } finally {
     if (typeof namespace === 'string') closeSync(fd);
+  }
+}
+
+/**
+ * As `inNamespace`, in a new namespace without a name or a path: empty, its loopback down, gone with the last socket that was
+ * made in it. For trying things out on a kernel.
+ */
+export function inScratchNamespace<T>(task: () => T): T {
+  warmThreadPool();
+  const back = currentFd();
+  unshareNetworkNamespace();
+  let fd: number | undefined;
+  try {
+    fd = openSync('/proc/thread-self/ns/net', constants.O_RDONLY);
+  } finally {
+    comeBack(back);
+  }
+  try {
+    return inNamespace(fd, task);
+  } finally {
+    closeSync(fd);
   }
 }
 
