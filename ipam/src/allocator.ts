@@ -56,6 +56,7 @@ interface BlockState extends OwnBlock {
   readonly resting: Map<number, number>;
   /** BOUNDED by the size of the block. */
   readonly assigned: Set<number>;
+  wasSeen: boolean;
 }
 
 const DEFAULT_COOL_DOWN = 30_000;
@@ -101,6 +102,15 @@ export class Allocator {
   /** The same as text, for whoever advertises them. */
   ownBlockRecords(): readonly { readonly cidr: string; readonly pool: string }[] {
     return [...this.blocks].map(([cidr, { pool }]) => ({ cidr, pool }));
+  }
+
+  /** Free addresses of blocks that came since the last call: who had them before us, nobody here knows. */
+  *unseenAddresses(): Generator<string> {
+    for (const block of this.blocks.values()) {
+      if (block.wasSeen) continue;
+      block.wasSeen = true;
+      for (let offset = 0; offset < block.size; offset++) if (!block.assigned.has(offset)) yield formatAddress(addressAt(block.prefix, offset));
+    }
   }
 
   /** A block the store says is ours; knowing it already is no error. */
@@ -273,7 +283,7 @@ export class Allocator {
   private insertBlock(block: OwnBlock): void {
     const cidr = formatPrefix(block.prefix);
     if (this.blocks.has(cidr)) return;
-    const state: BlockState = { ...block, size: Number(sizeOf(block.prefix)), nextOffset: 0, free: [], resting: new Map(), assigned: new Set() };
+    const state: BlockState = { ...block, size: Number(sizeOf(block.prefix)), nextOffset: 0, free: [], resting: new Map(), assigned: new Set(), wasSeen: false };
     this.blocks.set(cidr, state);
     // A block may come back (an API server restored from backup) while its addresses are still in use.
     for (const address of this.ownerByAddress.keys()) {

@@ -18,6 +18,7 @@ import type { Logger } from '../log.js';
 import { topologyOf } from '../topology/speaker-config.js';
 import { BgpLoop } from './bgp-loop.js';
 import { bgpStatusOf } from './bgp-status.js';
+import { ConnectionCleaner } from './connection-cleaner.js';
 import { failuresFor } from './enforcement.js';
 import { IpamLoop } from './ipam-loop.js';
 import type { NodeKernel } from './kernel.js';
@@ -55,6 +56,7 @@ export class Agent {
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
   private readonly engine = new PolicyEngine();
+  private readonly connections: ConnectionCleaner;
   private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
   private watches: readonly Watch[] = [];
@@ -66,15 +68,17 @@ export class Agent {
     const onHealth = (): void => this.status.changed();
     this.problems = new ObjectProblemLog(log.child({ loop: 'policy' }));
     const onBlocks = (): void => {
+      this.connections.mark(allocator.unseenAddresses());
       this.routes.changed();
       this.bgp.changed();
       onHealth();
     };
+    this.connections = new ConnectionCleaner((addresses) => kernel.forgetConnections(addresses), log.child({ loop: 'pods' }));
     this.policy = new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
     this.ipam = new IpamLoop({ node, cluster: this.cluster, allocator, store: new KubernetesBlockStore(options.datastore), matches: selectorMatches, log: log.child({ loop: 'ipam' }), onBlocks, onHealth });
     this.bgp = new BgpLoop({ socketPath: join(options.runDir, 'bgpd.sock'), compute: () => this.topology(), log: log.child({ loop: 'bgp' }), onHealth });
     this.pods = new PodNetwork({
-      allocator, dataplane: kernel.endpoints, policy: this.policy, log: log.child({ loop: 'pods' }),
+      allocator, dataplane: kernel.endpoints, policy: this.policy, connections: this.connections, log: log.child({ loop: 'pods' }),
       assign: (owner, pools) => this.ipam.assign(owner, pools),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
@@ -113,6 +117,7 @@ export class Agent {
     this.options.kernel.sweep(this.pods.owners());
     this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onNetfilter: () => this.status.changed() });
     this.routes.start();
+    this.connections.mark(this.allocator.unseenAddresses());
     await this.ipam.start();
     this.bgp.start();
     this.isReady = true;
@@ -124,7 +129,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.isStopped = true;
     for (const watch of this.watches) watch.stop();
-    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.status]) loop.stop();
+    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.connections, this.status]) loop.stop();
     await this.options.kernel.close();
     await this.allocator.close();
   }

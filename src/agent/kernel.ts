@@ -30,6 +30,8 @@ export interface NodeKernel {
   readonly netfilter: Netfilter;
   readonly endpoints: EndpointDataplane;
   readonly routes: RouteKernel;
+  /** Forgets all tracked connections of these addresses. */
+  forgetConnections(addresses: readonly string[]): void;
   /** Canonical addresses on `lo` that are not 127/8 or ::1. */
   loopbackAddresses(): ReadonlySet<string>;
   /** Removes interfaces of ours that none of these owns. */

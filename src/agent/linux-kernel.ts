@@ -61,7 +61,6 @@ class LinuxKernel implements NodeKernel {
       plumb: async (request) => describe(this.plumbing.add(specOf(request))),
       unplumb: async (owner) => void this.plumbing.remove({ ...ownerOf(owner), hostInterface: hostInterfaceName(owner.namespace, owner.pod) }),
       check: async (request) => this.check(request),
-      forgetConnections: async (addresses) => void flushConnections(this.conntrack, addresses.map(parseAddress)),
     };
     this.netfilter = {
       sync: (ruleset) => tables.sync(ruleset),
@@ -74,6 +73,10 @@ class LinuxKernel implements NodeKernel {
         ...pods.map(({ address, hostInterface }) => ({ type: 'pod' as const, prefix: hostPrefix(parseAddress(address)), hostInterface })),
       ]),
     };
+  }
+
+  forgetConnections(addresses: readonly string[]): void {
+    flushConnections(this.conntrack, addresses.map(parseAddress));
   }
 
   loopbackAddresses(): ReadonlySet<string> {

@@ -1,8 +1,8 @@
 /**
  * A pod's network on this node, from nothing to its first packet and back: the order that every CNI call follows.
  *
- *   ADD   address (journal, fsync) -> policy in the kernel, conntrack forgotten -> veth, routes -> answer
- *   DEL   veth gone -> policy gone -> address to rest (journal) -> answer
+ *   ADD   address (journal, fsync) -> policy in the kernel -> veth, routes -> answer
+ *   DEL   veth gone -> policy gone -> address to rest (journal) -> answer; its connections are forgotten behind that
  *
  * Policy goes first: when the veth comes up its chain is there, so there is no moment in which a new pod is open, and an
  * interface that nothing knows is dropped. Whatever fails is undone in reverse and the call fails closed.
@@ -28,8 +28,6 @@ export interface EndpointDataplane {
   unplumb(owner: Owner): Promise<void>;
   /** Sentences about what is not as it should be, and what is there. */
   check(endpoint: EndpointRequest): Promise<EndpointCheck>;
-  /** Forgets connections of addresses that change hands. */
-  forgetConnections(addresses: readonly string[]): Promise<void>;
 }
 
 export interface EndpointRequest {
@@ -73,6 +71,8 @@ export interface PodNetworkOptions {
   readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
   /** Those refusals of the kernel that concern one endpoint. */
   readonly concerning: (hostInterface: string, failures: readonly NetfilterFailure[]) => readonly NetfilterFailure[];
+  /** Connections of an address are forgotten before it changes hands. */
+  readonly connections: { mark(addresses: Iterable<string>): void; ensure(addresses: readonly string[]): void };
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
   readonly pod: (namespace: string, name: string) => Pod | undefined;
   /** Resolves at the next change of the cluster copy or after so many milliseconds. */
@@ -124,7 +124,7 @@ export class PodNetwork {
       try {
         this.announce(request.namespace, request.pod, addresses);
         await this.awaitPolicy(request);
-        if (isNew) await this.options.dataplane.forgetConnections(addresses);
+        if (isNew) this.options.connections.ensure(addresses);
         const endpoint = await this.options.dataplane.plumb({ ...request, addresses });
         this.options.onChange();
         return { addresses, endpoint };
@@ -166,11 +166,11 @@ export class PodNetwork {
   }
 
   private async removeOwner(owner: Owner): Promise<void> {
-    const { allocator, dataplane, policy } = this.options;
+    const { allocator, connections, dataplane, policy } = this.options;
     if (this.ownerOf(owner.containerId, owner.interfaceName) === undefined) return;
     await dataplane.unplumb(owner);
     policy.take({ type: 'endpoint-delete', namespace: owner.namespace, name: owner.pod });
-    await allocator.release(owner.containerId, owner.interfaceName);
+    connections.mark(await allocator.release(owner.containerId, owner.interfaceName));
     this.options.onChange();
   }
 

@@ -34,7 +34,6 @@ describe('agent/pod-network', () => {
     },
     unplumb: ({ namespace, pod }) => act(`unplumb tort-${namespace}-${pod}`),
     check: async ({ pod }) => ({ problems: faults.has('check') ? ['route is missing'] : [], endpoint: endpoint(`tort-shop-${pod}`) }),
-    forgetConnections: (addresses) => act(`forget ${addresses.join()}`),
   };
 
   beforeEach(async () => {
@@ -49,6 +48,13 @@ describe('agent/pod-network', () => {
       allocator, dataplane, log: createLogger('test', { level: 'silent' }),
       assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
       policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
+      connections: {
+        mark: (addresses) => void trace.push(`mark ${[...addresses].join()}`),
+        ensure: (addresses) => {
+          trace.push(`clean ${addresses.join()}`);
+          if (faults.has('clean')) throw new Error('clean failed');
+        },
+      },
       concerning: (_, all) => all,
       endpointState: () => 'ready',
       pod: (namespace, name) => pods.get(`${namespace}/${name}`),
@@ -63,7 +69,7 @@ describe('agent/pod-network', () => {
 
   it('has the policy in the kernel before the interface', async () => {
     expect((await network.add(request('c1'))).addresses).to.deep.equal(['10.65.0.0']);
-    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'forget 10.65.0.0', 'plumb web /run/netns/c1']);
+    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'clean 10.65.0.0', 'plumb web /run/netns/c1']);
   });
 
   it('repeats an ADD with the same answer, and forgets no connection of a running pod', async () => {
@@ -73,12 +79,12 @@ describe('agent/pod-network', () => {
     expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'plumb web /run/netns/c1']);
   });
 
-  for (const fault of ['settled', 'forget', 'plumb'])
+  for (const fault of ['settled', 'clean', 'plumb'])
     it(`leaves nothing behind when "${fault}" fails`, async () => {
       faults.add(fault);
       expect(String(await network.add(request('c1')).catch((error: unknown) => error))).to.include(`${fault}`);
       expect(allocator.owners()).to.deep.equal([]);
-      expect(trace.slice(-2)).to.deep.equal(['unplumb tort-shop-web', 'endpoint-delete']);
+      expect(trace.slice(-3)).to.deep.equal(['unplumb tort-shop-web', 'endpoint-delete', 'mark 10.65.0.0']);
     });
 
   it('fails closed, with the kernel\'s words, when its policy is not taken', async () => {

@@ -1,0 +1,59 @@
+/**
+ * Connection tracking entries of an address are forgotten before another pod gets it, and not while that pod waits.
+ *
+ * Finding them means walking the kernel's whole table, 10 ms and more a family. So it is done in the background: after a pod's
+ * interface is gone, for every free address of a block that is new to this process, and at its start. While nobody has an address,
+ * packets to it end in the block's blackhole and leave no entry; an address once clean stays so. Only a pod that gets an address
+ * sooner than that waits for the walk.
+ */
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+
+const DELAY = 100;
+const RETRY = 2_000;
+
+export class ConnectionCleaner {
+  /** Addresses that may have entries. BOUNDED by the addresses of the node's blocks. */
+  private readonly dirty = new Set<string>();
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+
+  constructor(private readonly forget: (addresses: readonly string[]) => void, private readonly log: Logger) {}
+
+  /** These may have entries of somebody who had them before; nobody has them now. */
+  mark(addresses: Iterable<string>): void {
+    for (const address of addresses) this.dirty.add(address);
+    if (this.dirty.size > 0) this.wake(DELAY);
+  }
+
+  /** Returns when these have none. @throws what the kernel said */
+  ensure(addresses: readonly string[]): void {
+    if (!addresses.some((address) => this.dirty.has(address))) return;
+    // One walk serves all that wait.
+    this.clean();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  private wake(delay: number): void {
+    if (this.timer !== undefined || this.isStopped) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      try {
+        this.clean();
+      } catch (error) {
+        this.log.warn({ problem: messageOf(error) }, 'Cannot forget connections of free addresses; trying again');
+        this.wake(RETRY);
+      }
+    }, delay);
+    this.timer.unref();
+  }
+
+  private clean(): void {
+    this.forget([...this.dirty]);
+    this.dirty.clear();
+  }
+}
