@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { speakerSchema } from 'node-bgp/config/validate';
 import { ConfigError } from 'node-bgp/speaker/speaker';
 import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
+import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { requestOverUnixSocket } from '../unix-http.js';
@@ -34,6 +35,7 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const daemon = new Daemon({ stateDir: flags.stateDir, log });
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
+  warmUp();
   const stop = stopOnSignals(daemon, flags, log, () => server.close());
   if (fromFile !== undefined) {
     const { listenFailures } = await daemon.configure(fromFile);

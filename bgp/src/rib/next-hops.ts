@@ -44,6 +44,8 @@ interface NextHop {
   oursAsOf: number;
 }
 
+/** Next hops without use that are kept. */
+const KEPT_IDLE = 256;
 const NO_HOPS: readonly ForwardingHop[] = [];
 const NO_SCOPE: NextHopScope = { direct: false, interfaceName: undefined };
 
@@ -57,6 +59,8 @@ export class NextHops {
   #connected: ReadonlyMap<Family, ConnectedTable> | undefined;
   readonly #watch: Readonly<Record<Family, WatchTable>> = { 4: new WatchTable(4), 6: new WatchTable(6) };
   #dirty = new Set<NextHopId>();
+  /** Without references, oldest first. BOUNDED by KEPT_IDLE. */
+  readonly #idle = new Set<NextHopId>();
   /** The last answer: UPDATEs of one peer mostly have the same next hop. */
   readonly #last = { bytes: new Uint8Array(32), length: 0, scope: NO_SCOPE, id: 0 };
   readonly #minimum: number;
@@ -110,13 +114,24 @@ export class NextHops {
   }
 
   hold(id: NextHopId): void {
-    if (id !== 0) this.#get(id).references++;
+    if (id === 0) return;
+    if (this.#get(id).references++ === 0) this.#idle.delete(id);
   }
 
   release(id: NextHopId): void {
     if (id === 0) return;
+    if (--this.#get(id).references > 0) return;
+    // Mostly the next UPDATE brings it back: a few of those without use are kept.
+    this.#idle.add(id);
+    for (const oldest of this.#idle) {
+      if (this.#idle.size <= KEPT_IDLE) return;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(id: NextHopId): void {
     const hop = this.#get(id);
-    if (--hop.references > 0) return;
+    this.#idle.delete(id);
     this.#unwatch(id, hop);
     this.#byKey.delete(hop.key);
     this.#dirty.delete(id);

@@ -250,7 +250,6 @@ export class Core implements PeerOwner, ListenersOwner {
   batchEnd(peer: Peer): void {
     const id = this.ids.get(peer);
     if (id === undefined || !this.isConfigured) return;
-    this.driver.schedule();
     for (const family of peer.session?.negotiated?.families ?? []) {
       const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.counts(id, family).received);
       if (verdict.type === 'ok') continue;
@@ -262,6 +261,8 @@ export class Core implements PeerOwner, ListenersOwner {
         return;
       }
     }
+    // After the check, so that nothing goes out of a peer that has just sent too much.
+    this.driver.inputDone();
   }
 
   writable(peer: Peer): void {
