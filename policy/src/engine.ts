@@ -91,9 +91,9 @@ export class PolicyEngine {
     return delta;
   }
 
-  /** The whole ruleset as of the last flush, live: take what you need before the next event. */
+  /** The whole ruleset, a snapshot. Call it right after a flush: sets follow events at once, chains wait for the flush. */
   ruleset(): Ruleset {
-    return { sets: this.store.all(), chains: this.active.allChains(), maps: this.active.allMaps(), hooks: this.active.hooks() };
+    return { sets: this.store.snapshot(), chains: new Map(this.active.allChains()), maps: new Map(this.active.allMaps()), hooks: this.active.hooks() };
   }
 
   /** Would this connection attempt be allowed anywhere in the cluster? Needs no endpoints and no flush. */

@@ -128,7 +128,7 @@ export class CalicoReference {
     const sets = (this.world.networkSets ?? []).filter((set) => set.nets.some((net) => containsAddress(parsePrefix(net), parseAddress(end.ip))));
     return [
       ...(end.pod !== undefined && isPlumbed(end.pod) ? [{ namespace: end.pod.namespace, labels: this.labels(end.pod), pod: end.pod }] : []),
-      ...sets.map((set): Holder => ({ ...(set.namespace === undefined ? {} : { namespace: set.namespace }), labels: new Map(Object.entries(set.labels)) })),
+      ...sets.map((set): Holder => ({ ...(set.namespace === undefined ? {} : { namespace: set.namespace }), labels: new Map([...Object.entries(set.labels), ...(set.namespace === undefined ? [] : [['projectcalico.org/namespace', set.namespace] as const])]) })),
     ];
   }
 

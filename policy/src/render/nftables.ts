@@ -85,6 +85,8 @@ export function renderNftDelta(delta: RulesetDelta): string {
   const chains = [...chainsUpserted.map(renderNftChain), ...mapsUpserted.map(renderNftMapChain)];
   const hooks = delta.hooks ?? [];
   const lines = [
+    // One transaction, so removals may come first: an interval that takes the place of others must not meet them.
+    ...delta.setsChanged.flatMap((change) => elements('delete', change.name, change.removed)),
     ...delta.setsCreated.map((set) => `add set ${NFT_TABLE} ${set.name} { ${nftSetType(set.type, set.family)} }`),
     ...delta.setsCreated.flatMap((set) => elements('add', set.name, [...set.members.keys()].sort())),
     ...delta.setsChanged.flatMap((change) => elements('add', change.name, change.added)),
@@ -101,7 +103,6 @@ export function renderNftDelta(delta: RulesetDelta): string {
     ...[...chainsDeleted, ...mapsDeleted].map((chain) => `flush chain ${NFT_TABLE} ${nftChainName(chain)}`),
     ...mapsDeleted.map((map) => `delete map ${NFT_TABLE} ${nftMapName(map)}`),
     ...[...chainsDeleted, ...mapsDeleted].map((chain) => `delete chain ${NFT_TABLE} ${nftChainName(chain)}`),
-    ...delta.setsChanged.flatMap((change) => elements('delete', change.name, change.removed)),
     ...delta.setsDeleted.map((name) => `delete set ${NFT_TABLE} ${name}`),
   ];
   return lines.map((line) => `${line}\n`).join('');

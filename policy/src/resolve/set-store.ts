@@ -58,8 +58,9 @@ export class SetStore {
     }
   }
 
-  all(): ReadonlyMap<string, AddressSet> {
-    return this.sets;
+  /** All sets with their members as they are now. */
+  snapshot(): ReadonlyMap<string, AddressSet> {
+    return new Map([...this.sets].map(([name, set]) => [name, snapshot(set)]));
   }
 
   /** Everything since the last drain. */
