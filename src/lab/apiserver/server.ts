@@ -47,7 +47,7 @@ const SYSTEM_NAMESPACES = ['default', 'kube-node-lease', 'kube-public', 'kube-sy
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const cluster: Cluster = {
-    store: new Store(options.historyLength === undefined ? {} : { historyLength: options.historyLength }),
+    store: new Store({ firstRevision: Date.now(), ...(options.historyLength === undefined ? {} : { historyLength: options.historyLength }) }),
     registry: new Registry(builtInTypes),
     now: Date.now,
   };

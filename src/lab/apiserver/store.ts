@@ -52,11 +52,17 @@ export class Store {
   readonly #buckets = new Map<string, Bucket>();
   readonly #everywhere = new Set<(bucket: string, event: StoreEvent) => void>();
   readonly #historyLength: number;
-  /** Starts above zero: resourceVersion 0 has a meaning of its own. */
-  #revision = 1;
+  readonly #firstRevision: number;
+  #revision: number;
 
-  constructor(options: { readonly historyLength?: number } = {}) {
+  /**
+   * @param options.firstRevision above zero, which has a meaning of its own. A server that starts from the clock is ahead of
+   * every revision its predecessor gave out, so clients of that one are told 410 and list again.
+   */
+  constructor(options: { readonly historyLength?: number; readonly firstRevision?: number } = {}) {
     this.#historyLength = options.historyLength ?? HISTORY_LENGTH;
+    this.#firstRevision = options.firstRevision ?? 1;
+    this.#revision = this.#firstRevision;
   }
 
   get revision(): number {
@@ -168,7 +174,7 @@ export class Store {
   #bucket(name: string): Bucket {
     let bucket = this.#buckets.get(name);
     if (bucket === undefined) {
-      bucket = { entries: new Map(), order: undefined, history: [], forgottenUpTo: 0, listeners: new Set() };
+      bucket = { entries: new Map(), order: undefined, history: [], forgottenUpTo: this.#firstRevision, listeners: new Set() };
       this.#buckets.set(name, bucket);
     }
     return bucket;
