@@ -55,6 +55,8 @@ export class Core implements PeerOwner, ListenersOwner {
   private interfaces: readonly LocalInterface[] = [];
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
+  /** Made when a connection comes in; undone whenever peers or their settings change. */
+  private byAddress: ReadonlyMap<string, readonly Peer[]> | undefined;
   private readonly told = new Map<Peer, Set<string>>();
   private currentConfig: SpeakerConfig | undefined;
 
@@ -96,6 +98,7 @@ export class Core implements PeerOwner, ListenersOwner {
 
   setConfig(config: SpeakerConfig): void {
     this.currentConfig = config;
+    this.byAddress = undefined;
   }
 
   keys(settings: Iterable<PeerSettings>): readonly PeerKey[] {
@@ -109,6 +112,7 @@ export class Core implements PeerOwner, ListenersOwner {
   addPeer(settings: PeerSettings): Peer {
     const peer = new Peer(this, settings);
     this.peers.set(settings.name, peer);
+    this.byAddress = undefined;
     this.checkLink(peer, this.interfaces);
     peer.start();
     return peer;
@@ -121,6 +125,7 @@ export class Core implements PeerOwner, ListenersOwner {
     this.ids.delete(peer);
     this.told.delete(peer);
     this.peers.delete(peer.name);
+    this.byAddress = undefined;
     this.dynamicNames.delete(peer.name);
   }
 
@@ -133,6 +138,7 @@ export class Core implements PeerOwner, ListenersOwner {
   }
 
   expectPeers(): void {
+    this.byAddress = undefined;
     const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && blockedBy === undefined);
     this.ownRestart?.expect(awaited.map(({ name }) => name));
   }
@@ -318,9 +324,9 @@ export class Core implements PeerOwner, ListenersOwner {
 
   private peerFor(connection: Connection): Peer | undefined {
     const [text = '', zone] = connection.remote.address.split('%');
-    const address = parseAddress(text);
-    const candidates = [...this.peers.values()].filter(({ settings }) =>
-      settings.address.family === address.family && settings.address.value === address.value && (settings.interfaceName === undefined || settings.interfaceName === zone));
+    this.byAddress ??= peersByAddress(this.peers.values());
+    const candidates = (this.byAddress.get(formatAddress(parseAddress(text))) ?? [])
+      .filter(({ settings }) => settings.interfaceName === undefined || settings.interfaceName === zone);
     const local = connection.local.address.split('%')[0];
     return candidates.find(({ settings }) => settings.localAddress === local) ?? candidates.find(({ settings }) => settings.localAddress === undefined);
   }
@@ -356,6 +362,17 @@ export class Core implements PeerOwner, ListenersOwner {
     for (const [peer, own] of this.ids) if (own === id) return peer.name;
     return undefined;
   }
+}
+
+function peersByAddress(peers: Iterable<Peer>): ReadonlyMap<string, readonly Peer[]> {
+  const found = new Map<string, Peer[]>();
+  for (const peer of peers) {
+    const key = formatAddress(peer.settings.address);
+    const alike = found.get(key);
+    if (alike === undefined) found.set(key, [peer]);
+    else alike.push(peer);
+  }
+  return found;
 }
 
 /** What the RIB resolves next hops through: prefixes on links that are up. */
