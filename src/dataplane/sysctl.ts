@@ -17,16 +17,18 @@ export class SysctlError extends Error {
 }
 
 export function readSysctl(path: SysctlPath): string {
+  const file = fileOf(path);
   try {
-    return readFileSync(fileOf(path), 'utf8').trim();
+    return readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw failure('read', path, error);
   }
 }
 
 export function writeSysctl(path: SysctlPath, value: string | number): void {
+  const file = fileOf(path);
   try {
-    writeFileSync(fileOf(path), String(value));
+    writeFileSync(file, String(value));
   } catch (error) {
     throw failure(`set to ${value}`, path, error);
   }

@@ -10,7 +10,7 @@
  * struct nfgenmsg: family(1) version(1) resource id(2, network order), attributes
  * ```
  */
-import { addressFromBytes, type IpAddress } from 'node-bgp/address';
+import { type IpAddress } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';
@@ -90,7 +90,7 @@ function tupleHasAny(body: Octets, start: number, end: number, wanted: ReadonlyS
   forEachAttribute(body, start, end, (type, from, to) => {
     if (type !== CTA_TUPLE_IP) return;
     forEachAttribute(body, from, to, (side, at, until) => {
-      if (side >= CTA_IP_V4_SRC && side <= CTA_IP_V6_DST) found ||= wanted.has(addressFromBytes(body.slice(at, until)).value);
+      if (side >= CTA_IP_V4_SRC && side <= CTA_IP_V6_DST) found ||= wanted.has(body.address(at, until).value);
     });
   });
   return found;

@@ -5,7 +5,7 @@
  * struct ifaddrmsg: family(1) prefix length(1) flags(1) scope(1) interface index(4), attributes
  * ```
  */
-import { addressFromBytes, addressToBytes, bitsOf, formatAddress, type IpAddress } from 'node-bgp/address';
+import { addressToBytes, bitsOf, formatAddress, type IpAddress } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, type NetlinkMessage } from './message.js';
@@ -88,8 +88,8 @@ export function decodeInterfaceAddress(message: NetlinkMessage): InterfaceAddres
   let local: IpAddress | undefined;
   let far: IpAddress | undefined;
   forEachAttribute(body, IFADDRMSG_SIZE, body.length, (type, start, end) => {
-    if (type === IFA_LOCAL) local = addressFromBytes(body.slice(start, end));
-    else if (type === IFA_ADDRESS) far = addressFromBytes(body.slice(start, end));
+    if (type === IFA_LOCAL) local = body.address(start, end);
+    else if (type === IFA_ADDRESS) far = body.address(start, end);
     else if (type === IFA_FLAGS) flags = body.u32(start);
   });
   // Without a point-to-point peer, IPv4 sends IFA_ADDRESS equal to IFA_LOCAL and IPv6 sends IFA_ADDRESS alone.

@@ -5,6 +5,7 @@
  * Decoders never trust a length: one that points outside its container ends in NetlinkProtocolError, never in a read past it.
  */
 import { endianness } from 'node:os';
+import type { IpAddress } from 'node-bgp/address';
 import {
   align4, HEADER_SIZE, NLA_TYPE_MASK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MISS_TYPE, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS,
 } from './protocol.js';
@@ -93,6 +94,13 @@ export class Octets {
     this.expect(start, end - start);
     const nul = this.bytes.indexOf(0, start);
     return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, (nul < 0 || nul > end ? end : nul) - start).toString('utf8');
+  }
+
+  /** 4 or 16 bytes in network order. */
+  address(start: number, end: number): IpAddress {
+    if (end - start === 4) return { family: 4, value: BigInt(this.u32be(start)) };
+    if (end - start !== 16) throw new NetlinkProtocolError(`Cannot decode an address of ${end - start} bytes: expected 4 or 16`);
+    return { family: 6, value: (this.u64be(start) << 64n) | this.u64be(start + 8) };
   }
 
   slice(start: number, end: number): Uint8Array {

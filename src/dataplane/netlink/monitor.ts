@@ -114,7 +114,7 @@ export function decodeEvents(datagram: Uint8Array): readonly KernelEvent[] {
       if (event !== undefined) events.push(event);
     });
   } catch (error) {
-    if (!(error instanceof NetlinkProtocolError) && !(error instanceof RangeError)) throw error;
+    if (!(error instanceof NetlinkProtocolError)) throw error;
     events.push({ type: 'resync', reason: error.message });
   }
   return events;

@@ -6,7 +6,7 @@
  * struct ndmsg: family(1) pad(3) interface index(4) state(2) flags(1) type(1), attributes
  * ```
  */
-import { addressFromBytes, addressToBytes, formatAddress, type IpAddress } from 'node-bgp/address';
+import { addressToBytes, formatAddress, type IpAddress } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { formatMac, parseMac } from './link.js';
@@ -72,7 +72,7 @@ export function decodeNeighbour(message: NetlinkMessage): Neighbour | undefined 
   let address: IpAddress | undefined;
   let mac = '';
   forEachAttribute(body, NDMSG_SIZE, body.length, (type, start, end) => {
-    if (type === NDA_DST) address = addressFromBytes(body.slice(start, end));
+    if (type === NDA_DST) address = body.address(start, end);
     else if (type === NDA_LLADDR) mac = formatMac(body.slice(start, end));
   });
   if (address === undefined) return undefined;

@@ -9,7 +9,7 @@
  * Not thread-safe and not re-entrant: one owner. An asynchronous transaction must end before the next one starts.
  */
 import {
-  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_TRUNC, openSocket, receiveBytes, sendBytes, sendBytesAsync, setSocketBytes,
+  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, openSocket, receiveBytes, sendBytes, sendBytesAsync, setSocketBytes,
   setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
 } from '../libc.js';
 import { SystemError } from '../system-error.js';
@@ -202,6 +202,7 @@ export class NetlinkSocket {
       received = receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC);
     } catch (error) {
       if (error instanceof SystemError && error.errno === ENOBUFS) {
+        this.discard();
         throw new NetlinkOverflowError(`Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`);
       }
       throw error;
@@ -210,6 +211,17 @@ export class NetlinkSocket {
     if (received > this.receiveBuffer.length)
       throw new NetlinkProtocolError(`Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`);
     return this.receiveBuffer.subarray(0, received);
+  }
+
+  /** Empties the receive queue: a full one would lose the next exchange's answers too. */
+  private discard(): void {
+    for (;;) {
+      try {
+        if (receiveBytes(this.fd, this.receiveBuffer, MSG_DONTWAIT) === undefined) return;
+      } catch (error) {
+        if (!(error instanceof SystemError && error.errno === ENOBUFS)) throw error;
+      }
+    }
   }
 }
 

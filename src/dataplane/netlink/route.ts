@@ -15,7 +15,7 @@ import { addressToBytes, formatPrefix, type IpAddress, type IpPrefix, prefixOf }
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, NetlinkProtocolError, type NetlinkMessage, type Octets } from './message.js';
-import type { NetlinkError } from './netlink-error.js';
+import { NetlinkError } from './netlink-error.js';
 import type { NetlinkSocket } from './netlink-socket.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './protocol.js';
 
@@ -193,23 +193,23 @@ interface RouteDraft {
 function readRouteAttribute(draft: RouteDraft, body: Octets, type: number, start: number, end: number): void {
   switch (type) {
     case RTA_DST:
-      draft.prefix = readAddress(body, start, end);
+      draft.prefix = body.address(start, end);
       return;
     case RTA_OIF:
       draft.single.interfaceIndex = body.u32(start);
       return;
     case RTA_GATEWAY:
-      draft.single.via = readAddress(body, start, end);
+      draft.single.via = body.address(start, end);
       return;
     case RTA_VIA:
       // struct rtvia: family(2) address
-      draft.single.via = readAddress(body, start + 2, end);
+      draft.single.via = body.address(start + 2, end);
       return;
     case RTA_PRIORITY:
       draft.metric = body.u32(start);
       return;
     case RTA_PREFSRC:
-      draft.preferredSource = readAddress(body, start, end);
+      draft.preferredSource = body.address(start, end);
       return;
     case RTA_TABLE:
       draft.table = body.u32(start);
@@ -230,8 +230,8 @@ function readNextHops(body: Octets, start: number, end: number): NextHop[] {
       throw new NetlinkProtocolError(`Cannot decode a next hop of length ${length}: expected ${RTNEXTHOP_SIZE} to ${end - at}`);
     const hop: { via?: IpAddress; interfaceIndex?: number; weight?: number } = { interfaceIndex: body.u32(at + 4), weight: body.u8(at + 3) + 1 };
     forEachAttribute(body, at + RTNEXTHOP_SIZE, at + length, (type, from, to) => {
-      if (type === RTA_GATEWAY) hop.via = readAddress(body, from, to);
-      else if (type === RTA_VIA) hop.via = readAddress(body, from + 2, to);
+      if (type === RTA_GATEWAY) hop.via = body.address(from, to);
+      else if (type === RTA_VIA) hop.via = body.address(from + 2, to);
     });
     const flags = body.u8(at + 2);
     hops.push(withFlags(hop, flags, (flags & RTNH_F_ONLINK) !== 0));
@@ -256,12 +256,6 @@ function withFlags(hop: NextHop, flags: number, isOnlink: boolean): NextHop {
 /** Blackhole, unreachable, prohibit and throw lead nowhere (IPv6 shows them on `lo`). */
 const hasWayOut = (type: number): boolean => type < 6 || type > 9;
 
-function readAddress(body: Octets, start: number, end: number): IpAddress {
-  if (end - start === 4) return { family: 4, value: BigInt(body.u32be(start)) };
-  if (end - start !== 16) throw new NetlinkProtocolError(`Cannot decode an address of ${end - start} bytes: expected 4 or 16`);
-  return { family: 6, value: (body.u64be(start) << 64n) | body.u64be(start + 8) };
-}
-
 function listFamily(socket: NetlinkSocket, family: 4 | 6, filter: RouteFilter): Route[] {
   const table = filter.table ?? MAIN_TABLE;
   const routes: Route[] = [];
@@ -276,9 +270,15 @@ function listFamily(socket: NetlinkSocket, family: 4 | 6, filter: RouteFilter): 
   const keep = (message: NetlinkMessage): void => {
     if (message.type !== RTM_NEWROUTE) return;
     const route = decodeRoute(message);
-    if (route !== undefined && passes(route, table, filter)) routes.push(route);
+    // A kernel without IPv6 answers with all families that it has.
+    if (route?.prefix.family === family && passes(route, table, filter)) routes.push(route);
   };
-  socket.dump(batch, keep, () => routes.splice(0));
+  try {
+    socket.dump(batch, keep, () => routes.splice(0));
+  } catch (error) {
+    // Tables come to be with their first route.
+    if (!(error instanceof NetlinkError && error.code === 'ENOENT')) throw error;
+  }
   return routes;
 }
 
