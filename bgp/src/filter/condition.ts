@@ -95,7 +95,7 @@ function attributeConditions(match: FilterMatch): readonly AttributeCondition[] 
   if (source !== undefined) add('source', ({ route }) => source.includes(route.source));
   if (interfaces !== undefined)
     add('interfaces', ({ route }) => interfaces.some((pattern) => route.from?.interfaceName !== undefined && isLike(pattern, route.from.interfaceName)));
-  if (kernelMetric !== undefined) add('kernelMetric', ({ metric }) => metric === kernelMetric);
+  if (kernelMetric !== undefined) add('kernelMetric', ({ route, metric = route.metric }) => metric === kernelMetric);
   if (nextHops !== undefined) {
     const ranges = nextHops.map(nextHopRange);
     add('nextHops', ({ route, nextHop = route.nextHop }) => nextHop !== undefined && ranges.some((range) => containsPrefix(range, hostPrefix(nextHop))));

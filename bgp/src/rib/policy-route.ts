@@ -2,7 +2,7 @@
 import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import { parseAttributes } from '../codec/parse.js';
-import type { AttributeSets, SetId } from './attribute-sets.js';
+import { NO_METRIC, type AttributeSets, type SetId } from './attribute-sets.js';
 import type { RibPeer } from './contract.js';
 import type { FamilyTable } from './family-table.js';
 import type { NextHops } from './next-hops.js';
@@ -58,6 +58,11 @@ class RibRoute implements PolicyRoute {
 
   get nextHop(): IpAddress | undefined {
     return this.#tables.nextHops.address(this.#tables.sets.nextHop[this.#set] as number);
+  }
+
+  get metric(): number | undefined {
+    const metric = this.#tables.sets.metric[this.#set];
+    return metric === NO_METRIC ? undefined : metric;
   }
 
   get from(): PolicyPeer | undefined {

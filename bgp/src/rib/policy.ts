@@ -18,6 +18,8 @@ export interface PolicyRoute {
   readonly source: 'local' | 'ebgp' | 'ibgp';
   readonly attributes: PathAttributes;
   readonly nextHop: IpAddress | undefined;
+  /** Kernel metric that import policy asked for. */
+  readonly metric?: number;
   /** Name, address and interface of the peer the route was learned from; undefined for our own. */
   readonly from: PolicyPeer | undefined;
   /** The peer it is going to; undefined on import. Peers of one update group are equal in all a policy may see. */

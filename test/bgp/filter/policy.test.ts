@@ -71,6 +71,7 @@ describe('bgp/filter: conditions', () => {
   for (const [match, want] of table)
     it(`${JSON.stringify(match)} ${want ? 'matches' : 'does not match'}`, () => expect(matches(match)).to.equal(want));
 
+  it('sees the kernel metric that import policy asked for', () => expect(matches({ kernelMetric: 7 }, routeTo('10.1.0.0/16', { metric: 7 }))).to.equal(true));
   it('sees tags of our own prefixes', () => expect(matches({ tags: ['node', 'block'] }, routeTo('10.1.0.0/16', { tags: ['block'], source: 'local' }))).to.equal(true));
   it('sees no interface where the route has none', () => expect(matches({ interfaces: ['*'] }, routeTo('10.1.0.0/16', { from: undefined }))).to.equal(false));
   it('takes an absent MED as 0', () => expect(matches({ med: { max: 0 } }, routeTo('10.1.0.0/16', { attributes: { origin: 'igp', asPath: [] } }))).to.equal(true));
