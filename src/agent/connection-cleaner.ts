@@ -9,7 +9,8 @@
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 
-const DELAY = 100;
+/** Freed addresses rest for 30 s; a walk blocks this process, so it waits for company. */
+const DELAY = 5_000;
 const RETRY = 2_000;
 
 export class ConnectionCleaner {
@@ -18,12 +19,12 @@ export class ConnectionCleaner {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
 
-  constructor(private readonly forget: (addresses: readonly string[]) => void, private readonly log: Logger) {}
+  constructor(private readonly forget: (addresses: readonly string[]) => void, private readonly log: Logger, private readonly delay = DELAY) {}
 
   /** These may have entries of somebody who had them before; nobody has them now. */
   mark(addresses: Iterable<string>): void {
     for (const address of addresses) this.dirty.add(address);
-    if (this.dirty.size > 0) this.wake(DELAY);
+    if (this.dirty.size > 0) this.wake(this.delay);
   }
 
   /** Returns when these have none. @throws what the kernel said */

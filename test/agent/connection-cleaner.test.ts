@@ -17,7 +17,7 @@ describe('agent/connection-cleaner', () => {
     cleaner = new ConnectionCleaner((addresses) => {
       if (isBroken) throw new Error('EPERM');
       walks.push(addresses.join());
-    }, createLogger('test', { level: 'silent' }));
+    }, createLogger('test', { level: 'silent' }), 50);
   });
   afterEach(() => cleaner.stop());
 
