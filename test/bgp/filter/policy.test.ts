@@ -266,12 +266,13 @@ describe('bgp/filter/as-path-pattern', () => {
 
   const piece = fc.constantFrom('1', '2', ' ', '.', '[12]', '[^1]', '\\d');
   const anyPattern = fc.letrec<{ pattern: string; atom: string }>((tie) => ({
-    atom: fc.oneof({ depthSize: 'small' }, piece, tie('pattern').map((inner) => `(${inner})`)),
-    pattern: fc.array(fc.tuple(tie('atom'), fc.constantFrom('', '', '*', '+', '?', '{1,2}', '{2}')).map(([atom, times]) => atom + times), { minLength: 1, maxLength: 4 })
+    // Not deeper: JavaScript's own engine takes seconds for one in ten thousand of the deeper ones.
+    atom: fc.oneof({ maxDepth: 2 }, piece, piece, tie('pattern').map((inner) => `(${inner})`)),
+    pattern: fc.array(fc.tuple(tie('atom'), fc.constantFrom('', '', '*', '+', '?', '{1,2}', '{2}')).map(([atom, times]) => atom + times), { minLength: 1, maxLength: 3 })
       .chain((parts) => fc.constantFrom(parts.join(''), parts.join('|'), `^${parts.join('')}`, `${parts.join('')}$`)),
   })).pattern;
   it('agrees with JavaScript where both speak the same language', () =>
-    fc.assert(fc.property(anyPattern, fc.stringMatching(/^[12 ]{0,8}$/), (source, path) => {
+    fc.assert(fc.property(anyPattern, fc.stringMatching(/^[12 ]{0,6}$/), (source, path) => {
       expect(compiled(source).test(path)).to.equal(new RegExp(source).test(path));
     }), { numRuns: 2000 }));
 
