@@ -11,6 +11,8 @@ import { CaseFileError, readCaseFile } from './read-case-file.js';
 import { formatOutcome, formatTotals, formatValidation, isAllPassed, totalsOf } from './report.js';
 import { runValidation } from './validation-run.js';
 
+const BACKENDS = ['auto', 'legacy', 'nft', 'nftables'] as const;
+
 /** As given on the command line. */
 export interface RunOptions {
   readonly engine?: boolean;
@@ -43,7 +45,7 @@ export async function runCases(path: string, options: RunOptions): Promise<boole
 
 async function runOnKernel(cases: readonly (Case | BrokenCase)[], options: RunOptions, take: (outcome: CaseOutcome) => void): Promise<void> {
   const { KernelRun } = await import('./kernel/kernel-run.js');
-  const backend = options.backend === 'legacy' || options.backend === 'nft' ? options.backend : 'auto';
+  const backend = BACKENDS.find((one) => one === options.backend) ?? 'auto';
   let isInterrupted = false;
   const onSignal = (): void => void (isInterrupted = true);
   process.on('SIGINT', onSignal);
@@ -75,7 +77,7 @@ function checkOptions(options: RunOptions): void {
     if (!allowed.includes(value)) throw new UserError(`Cannot use ${option} "${value}": expected ${allowed.join(', ')}`, 2);
   };
   if (options.family !== undefined) check('--family', options.family, ['4', '6']);
-  check('--backend', options.backend, ['auto', 'legacy', 'nft']);
+  check('--backend', options.backend, BACKENDS);
   check('--output', options.output, ['text', 'json']);
 }
 

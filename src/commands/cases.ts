@@ -18,7 +18,7 @@ export function registerCasesCommand(program: Command): void {
     .option('--kernel', 'build the world in network namespaces and send a packet for every cell (root)')
     .option('--filter <regexp>', 'only cases and validation objects whose id or title matches')
     .option('--family <4|6>', 'only cells of one address family')
-    .option('--backend <name>', 'with --kernel: auto, legacy or nft iptables', 'auto')
+    .option('--backend <name>', 'with --kernel: auto, legacy, nft (both iptables) or nftables', 'auto')
     .option('-o, --output <format>', 'text or json', 'text')
     .action(async (file: string, options: CasesOptions) => {
       const { runCases } = await import('../cases/run.js');

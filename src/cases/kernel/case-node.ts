@@ -11,7 +11,7 @@ import { hostInterfaceName } from '../../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type EndpointSpec } from '../../dataplane/endpoint-plumbing.js';
 import type { Within } from '../../dataplane/netfilter/child.js';
 import { createNetfilter, type Netfilter } from '../../dataplane/netfilter/netfilter.js';
-import type { ApplyResult, Backend } from '../../dataplane/netfilter/status.js';
+import type { ApplyResult, BackendSetting } from '../../dataplane/netfilter/status.js';
 import { flushConnections } from '../../dataplane/netlink/conntrack.js';
 import { NetlinkSocket } from '../../dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../dataplane/netns.js';
@@ -42,7 +42,7 @@ export class CaseNode {
     private readonly conntrack: NetlinkSocket,
   ) {}
 
-  static async create(namespace: string, backend: 'auto' | Backend): Promise<CaseNode> {
+  static async create(namespace: string, backend: BackendSetting): Promise<CaseNode> {
     const within: Within = (work) => inNamespace(namespacePath(namespace), work);
     // Cases are about verdicts: nobody else touches these namespaces, so nobody patrols them.
     const netfilter = await createNetfilter({ families: [4, 6], backend, within, patrolInterval: 0 });

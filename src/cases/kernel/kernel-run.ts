@@ -6,7 +6,7 @@
  * different about it.
  */
 import { parseAddress } from 'node-bgp/address';
-import type { Backend } from '../../dataplane/netfilter/status.js';
+import type { BackendSetting } from '../../dataplane/netfilter/status.js';
 import { UserError } from '../../errors.js';
 import { isBroken, type BrokenCase, type Case, type CaseExternal, type CaseNode as WorldNode, type CasePod, type Cell, type Protocol } from '../case-file.js';
 import { ActionError, ClusterState, isFinished, isOnHost } from '../cluster-state.js';
@@ -19,7 +19,7 @@ import { NamespacePool, sweepNamespaces } from './namespaces.js';
 import { ProberSession, type Probe } from './prober-session.js';
 
 export interface KernelRunOptions {
-  readonly backend: 'auto' | Backend;
+  readonly backend: BackendSetting;
 }
 
 /** What every case needs, whatever its world. */

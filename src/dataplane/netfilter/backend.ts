@@ -101,17 +101,25 @@ async function nftEvidence(family: Family, within: Within, socket: NetlinkSocket
 
 const chainsOf = (saved: string): readonly string[] => [...saved.matchAll(/^:(\S+) /gm)].map((match) => match[1] ?? '');
 
+/** kube-proxy's nftables mode keeps a table of that name in both families. */
+export const hasKubeProxyTable = (socket: NetlinkSocket): boolean =>
+  ([4, 6] as const).some((family) => nftList(family, socket, NFT_MSG_GETTABLE).some(({ table }) => table === 'kube-proxy'));
+
 const NFNL_SUBSYS_NFTABLES = 10;
+const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_GETCHAIN = 4;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const IPTABLES_TABLES: ReadonlySet<string> = new Set(['filter', 'nat', 'mangle', 'raw', 'security']);
 
 /** Chains of the tables that iptables-nft uses. One dump; no child, and no complaint about tables iptables cannot read. */
-function nftChains(family: Family, socket: NetlinkSocket): readonly string[] {
-  const chains: string[] = [];
+const nftChains = (family: Family, socket: NetlinkSocket): readonly string[] =>
+  nftList(family, socket, NFT_MSG_GETCHAIN).filter(({ table }) => IPTABLES_TABLES.has(table)).map(({ name }) => name);
+
+function nftList(family: Family, socket: NetlinkSocket, message: number): readonly { readonly table: string; readonly name: string }[] {
+  const found: { table: string; name: string }[] = [];
   const batch = new NetlinkBatch(64);
-  batch.beginMessage((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETCHAIN, 0, () => 'list the chains of nftables');
+  batch.beginMessage((NFNL_SUBSYS_NFTABLES << 8) | message, 0, () => 'list tables and chains of nftables');
   batch.u8(family === 4 ? 2 : 10);
   batch.u8(0);
   batch.u16be(0);
@@ -122,16 +130,16 @@ function nftChains(family: Family, socket: NetlinkSocket): readonly string[] {
       let name = '';
       forEachAttribute(body, 4, body.length, (type, start, end) => {
         if (type === NFTA_CHAIN_TABLE) table = body.text(start, end);
-        else if (type === NFTA_CHAIN_NAME) name = body.text(start, end);
+        else if (type === NFTA_CHAIN_NAME && message === NFT_MSG_GETCHAIN) name = body.text(start, end);
       });
-      if (IPTABLES_TABLES.has(table)) chains.push(name);
-    }, () => void (chains.length = 0));
+      found.push({ table, name });
+    }, () => void (found.length = 0));
   } catch (error) {
-    // A kernel without nftables answers the request with EINVAL or EOPNOTSUPP: then nobody has rules there.
+    // A kernel without nftables answers the request with EINVAL or EOPNOTSUPP: then nobody has anything there.
     if (!(error instanceof NetlinkError)) throw error;
     return [];
   }
-  return chains;
+  return found;
 }
 
 const isNoEntry = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

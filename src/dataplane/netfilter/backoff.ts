@@ -1,6 +1,6 @@
 /**
  * What was refused and when to try again: pauses double from one second to a minute, per subject. A subject whose content
- * changes is tried at once. Pure; the clock is the caller's.
+ * changes is tried at once. The clock is the caller's, but for note().
  */
 import type { Family } from '@tortie/policy/ruleset';
 import type { NetfilterFailure } from './status.js';
@@ -30,6 +30,12 @@ export class Backoff {
     const attempts = before?.content === content ? before.attempts + 1 : 1;
     const pause = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(attempts - 1, 10));
     this.entries.set(key, { subject, family, message, attempts, content, retryAt: now + pause });
+  }
+
+  /** For subjects without content: a problem, or undefined when all is well. */
+  note(family: Family, subject: string, problem: string | undefined): void {
+    if (problem === undefined) this.succeeded(family, subject);
+    else this.failed(family, subject, '', problem, Date.now());
   }
 
   succeeded(family: Family, subject: string): void {

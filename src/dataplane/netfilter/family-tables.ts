@@ -137,16 +137,16 @@ function openNetfilterSocket(within: Within): NetlinkSocket | undefined {
   }
 }
 
-/**
- * Removes our chains and jumps from the backend that is not in use. Returns why it could not, or undefined. Looking creates
- * nothing: legacy tables are read only where they exist, and iptables-nft-save makes none.
- */
-export async function sweepOtherBackend(family: Family, used: Backend, within: Within): Promise<string | undefined> {
-  const other: Backend = used === 'nft' ? 'legacy' : 'nft';
-  const existing = other === 'legacy' ? legacyTables(family, within) : TABLES;
+/** Removes our chains and jumps from the backend that is not in use. Returns why it could not, or undefined. */
+export const sweepOtherBackend = (family: Family, used: Backend, within: Within): Promise<string | undefined> =>
+  sweepBackend(family, used === 'nft' ? 'legacy' : 'nft', within);
+
+/** Looking creates nothing: legacy tables are read only where they exist, and iptables-nft-save makes none. */
+export async function sweepBackend(family: Family, backend: Backend, within: Within): Promise<string | undefined> {
+  const existing = backend === 'legacy' ? legacyTables(family, within) : TABLES;
   const tables = TABLES.filter((table) => existing.includes(table));
   try {
-    const program = tables.length === 0 ? undefined : await findIptables(other, family, within);
+    const program = tables.length === 0 ? undefined : await findIptables(backend, family, within);
     if (program === undefined) return undefined;
     const state = new TableState(family);
     for (const table of tables) state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
@@ -157,6 +157,6 @@ export async function sweepOtherBackend(family: Family, used: Backend, within: W
     return broken ?? refused[0]?.message;
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    return `Cannot sweep the ${other} backend: ${error.message}`;
+    return `Cannot sweep iptables-${backend}: ${error.message}`;
   }
 }

@@ -72,6 +72,9 @@ export async function defaultBackend(family: Family): Promise<Backend | undefine
   return plain === undefined ? undefined : backendOfProgram(plain);
 }
 
+/** Is there any iptables of any backend? */
+export const hasAnyIptables = (): boolean => ['iptables-save', 'iptables-nft-save', 'iptables-legacy-save'].some((name) => inPath(name) !== undefined);
+
 async function backendOfProgram(file: string): Promise<Backend> {
   const { stdout } = await runChild(file, ['--version']);
   return stdout.includes('nf_tables') ? 'nft' : 'legacy';

@@ -2,13 +2,12 @@
  * The netfilter applier: makes the kernel hold exactly one ruleset, as far as it is ours, and keeps it so.
  *
  * Callers hand over a whole ruleset once (`sync`) and deltas from then on (`apply`). One loop does everything that touches the kernel, one
- * pass at a time: take in what came, look where drift is suspected, then write in the order that never opens and never
- * breaks: sets and members are added, rules are written (one atomic restore per family), members and sets are removed. Calls that come during a
- * pass wait for the next one and share it.
+ * pass at a time: take in what came, look where drift is suspected, write what differs. Calls that come during a pass wait for
+ * the next one and share it. How the kernel holds rules is a target's business: iptables chains and ipsets, or an nftables table.
  *
- * Ours is what carries our mark: chains TORTIE-*, the jumps to them, sets tortie4-* and tortie6-*. Nothing else is read
- * into memory, and nothing is ever written before the first sync. At a start what stands is adopted: a chain whose hashes are right is not
- * rewritten. What somebody else breaks is seen within half a second (patrol.ts) and put back.
+ * Ours is what carries our mark: chains TORTIE-*, the jumps to them, sets tortie4-* and tortie6-*, nftables' table "tortie". Nothing else is
+ * touched, and nothing is ever written before the first sync. At a start what stands is adopted: what is right already is not rewritten.
+ * What somebody else breaks is seen within half a second and put back.
  *
  * Refusals never stop the rest: they are kept as failures, told to the caller and tried again with growing pauses.
  */
@@ -18,17 +17,16 @@ import { NetlinkOverflowError } from '../netlink/netlink-socket.js';
 import { SystemError } from '../system-error.js';
 import { Backoff } from './backoff.js';
 import { ChildError, type Within } from './child.js';
-import { openFamily, sweepOtherBackend, type FamilyTables } from './family-tables.js';
-import { Patrol } from './patrol.js';
-import type { ApplyResult, Backend, DriftRepair, NetfilterCounters, NetfilterFailure, NetfilterStatus, Observation } from './status.js';
-import { SetState } from './set-state.js';
-import type { SetOperation, SetTransport } from './set-transport.js';
-import { openSets } from './open-sets.js';
+import { openTarget } from './open-target.js';
+import type { Findings, PolicyTarget } from './policy-target.js';
+import type { ApplyResult, BackendSetting, DriftRepair, NetfilterFailure, NetfilterStatus, Observation } from './status.js';
+
+export { NetfilterSetupError } from './family-tables.js';
 
 export interface NetfilterOptions {
   readonly families: readonly Family[];
   /** Default 'auto': what the rest of the machine uses (backend.ts). */
-  readonly backend?: 'auto' | Backend;
+  readonly backend?: BackendSetting;
   /** For another network namespace than the process's own. */
   readonly within?: Within;
   /** How often to look for drift, in milliseconds; default 400. 0 looks only on kernel events. */
@@ -38,9 +36,6 @@ export interface NetfilterOptions {
   /** The list of standing failures has changed. */
   readonly onFailures?: (failures: readonly NetfilterFailure[]) => void;
 }
-
-/** The machine lacks what an applier needs: a program, a kernel part, a privilege. The message names it. */
-export { NetfilterSetupError } from './family-tables.js';
 
 type Incoming =
   | { readonly type: 'whole'; readonly ruleset: Ruleset }
@@ -53,55 +48,39 @@ interface Waiter {
 
 /** Finds programs and backends and opens the sockets; throws NetfilterSetupError. Reads, but writes nothing. */
 export async function createNetfilter(options: NetfilterOptions): Promise<Netfilter> {
-  const within = options.within ?? ((work) => work());
-  const sets = openSets(within);
-  const families: FamilyTables[] = [];
-  try {
-    for (const family of options.families) {
-      const opened = await openFamily(family, options.backend ?? 'auto', within, families[0]?.choice);
-      if (opened !== undefined) families.push(opened);
-    }
-    return new Netfilter(options, within, families, sets.transport, sets.reason);
-  } catch (error) {
-    sets.transport.close();
-    throw error;
-  }
+  const target = await openTarget({
+    families: options.families,
+    backend: options.backend ?? 'auto',
+    within: options.within ?? ((work) => work()),
+    patrolInterval: options.patrolInterval ?? 400,
+  });
+  return new Netfilter(options, target);
 }
 
+/** A retry that is due already still leaves the loop some air. */
+const SHORTEST_RETRY = 250;
+
 export class Netfilter {
-  private readonly sets = new SetState();
   private readonly backoff = new Backoff();
-  private readonly patrol: Patrol;
   private incoming: Incoming[] = [];
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
+  /** Somebody wanted a pass while one was running. */
+  private isWantedAgain = false;
   private isSynced = false;
   /** A whole ruleset was taken in and is not written yet. */
   private needsWhole = false;
-  /** Families whose other backend holds nothing of ours. */
-  private readonly swept = new Set<Family>();
   private isStopped = false;
   private retryTimer: NodeJS.Timeout | undefined;
   private lastFailures = '';
   private readonly counters = { passes: 0, restores: 0, chainsWritten: 0, membersAdded: 0, membersRemoved: 0, driftsRepaired: 0 };
 
   /** @internal Use createNetfilter. */
-  constructor(
-    private readonly options: NetfilterOptions,
-    private readonly within: Within,
-    private readonly families: readonly FamilyTables[],
-    private readonly transport: SetTransport,
-    private readonly childReason: string | undefined,
-  ) {
-    this.patrol = new Patrol({ families, transport, sets: this.sets, within, interval: options.patrolInterval ?? 400, onAlarm: () => this.schedule() });
-  }
+  constructor(private readonly options: NetfilterOptions, private readonly target: PolicyTarget) {}
 
   /** Reads what of ours is in the kernel. For people and logs: sync() looks by itself. */
-  async start(): Promise<Observation> {
-    const headers = await this.transport.headers();
-    const tables: Observation['tables'][number][] = [];
-    for (const family of this.families) tables.push(...await family.count());
-    return { sets: headers.length, chains: tables.reduce((sum, table) => sum + table.chains, 0), tables };
+  start(): Promise<Observation> {
+    return this.target.observe();
   }
 
   /** Makes the kernel hold this ruleset and nothing else of ours; from the first call on it is kept so. */
@@ -117,12 +96,12 @@ export class Netfilter {
   status(): NetfilterStatus {
     const failures = this.failures();
     return {
-      backends: new Map(this.families.map((family) => [family.family, family.choice])),
+      backends: this.target.backends,
       isSynced: this.isSynced,
-      isClean: failures.length === 0 && this.incoming.length === 0 && this.sets.isClean && this.families.every(({ state }) => state.isClean),
+      isClean: failures.length === 0 && this.incoming.length === 0 && this.target.isClean,
       failures,
-      setTransport: this.childReason === undefined ? { type: 'netlink' } : { type: 'child', reason: this.childReason },
-      counters: { ...this.counters } satisfies NetfilterCounters,
+      setTransport: this.target.setTransport,
+      counters: { ...this.counters },
     };
   }
 
@@ -131,10 +110,9 @@ export class Netfilter {
     if (this.isStopped) return;
     this.isStopped = true;
     clearTimeout(this.retryTimer);
-    this.patrol.stop();
     for (const waiter of this.takeWaiters()) waiter.reject(new Error('The netfilter applier is stopping'));
     await this.running;
-    this.transport.close();
+    this.target.close();
   }
 
   private enqueue(work: Incoming): Promise<ApplyResult> {
@@ -151,10 +129,15 @@ export class Netfilter {
   }
 
   private schedule(): void {
-    if (this.running !== undefined || this.isStopped) return;
+    if (this.isStopped) return;
+    if (this.running !== undefined) {
+      this.isWantedAgain = true;
+      return;
+    }
+    this.isWantedAgain = false;
     this.running = this.runPass().finally(() => {
       this.running = undefined;
-      if (this.incoming.length > 0) this.schedule();
+      if (this.isWantedAgain) this.schedule();
       else this.scheduleRetry();
     });
   }
@@ -163,13 +146,13 @@ export class Netfilter {
     const waiters = this.takeWaiters();
     try {
       await this.pass();
-      this.noteResult(4, 'pass', undefined);
+      this.backoff.note(4, 'pass', undefined);
     } catch (error) {
       if (!isEnvironment(error)) {
         for (const waiter of waiters) waiter.reject(error);
         throw error;
       }
-      this.noteResult(4, 'pass', error.message);
+      this.backoff.note(4, 'pass', error.message);
     }
     const failures = this.failures();
     this.reportFailures(failures);
@@ -181,20 +164,15 @@ export class Netfilter {
     this.takeIn();
     const isWhole = this.needsWhole;
     if (!isWhole && !this.isSynced) return;
-    const findings = isWhole ? await this.patrol.lookAtAll() : await this.patrol.look();
-    for (const { family, subject, message } of this.patrol.takeFailures()) this.noteResult(family, subject, message);
-    // Without knowing what stands, jumps would be inserted twice and strangers' chains kept: wait for a reading.
-    const families = this.families.filter(({ family }) => !isWhole || !this.patrol.isBlind(family));
-    await this.writeSets(this.sets.additions());
-    await Promise.all(families.map((family) => this.writeFamily(family)));
-    await this.writeSets(this.sets.removals());
-    for (const { family } of families) this.backoff.keepOnly(family, (subject) => subject.startsWith('set '), this.sets.unsettled());
-    if (families.length < this.families.length) return;
+    const findings: Findings = isWhole ? new Map() : await this.target.look(this.backoff);
+    if (isWhole) await this.target.lookAtAll(this.backoff);
+    const isComplete = await this.target.write(this.backoff, isWhole, (part) => this.count(part));
+    if (!isComplete) return;
     this.needsWhole = false;
     this.isSynced = true;
-    if (!isWhole) this.reportDrift(findings);
-    await this.sweep();
-    this.patrol.start();
+    this.reportDrift(findings);
+    await this.target.sweepOthers(this.backoff);
+    if (!this.isStopped) this.target.watch(() => this.schedule());
   }
 
   /** Merges what waits into the wanted state. */
@@ -202,73 +180,17 @@ export class Netfilter {
     const incoming = this.incoming;
     this.incoming = [];
     for (const work of incoming) {
-      if (work.type === 'whole') this.takeWhole(work.ruleset);
-      else this.takeDelta(work.delta);
+      if (work.type === 'whole') this.target.takeWhole(work.ruleset);
+      else this.target.takeDelta(work.delta);
       this.needsWhole ||= work.type === 'whole';
     }
   }
 
-  private takeWhole(ruleset: Ruleset): void {
-    this.sets.reset();
-    for (const set of ruleset.sets.values()) if (this.hasFamily(set.family)) this.sets.create(set);
-    for (const { state } of this.families) {
-      state.reset();
-      for (const chain of ruleset.chains.values()) state.upsertChain(chain);
-      for (const map of ruleset.maps.values()) state.upsertMap(map);
-      state.setHooks(ruleset.hooks);
-    }
+  private count(part: Partial<typeof this.counters>): void {
+    for (const key of ['restores', 'chainsWritten', 'membersAdded', 'membersRemoved'] as const) this.counters[key] += part[key] ?? 0;
   }
 
-  private takeDelta(delta: RulesetDelta): void {
-    for (const set of delta.setsCreated) if (this.hasFamily(set.family)) this.sets.create(set);
-    for (const change of delta.setsChanged) if (this.sets.has(change.name)) this.sets.change(change);
-    for (const name of delta.setsDeleted) if (this.sets.has(name)) this.sets.delete(name);
-    for (const { state } of this.families) {
-      for (const chain of delta.chainsUpserted) state.upsertChain(chain);
-      for (const map of delta.mapsUpserted) state.upsertMap(map);
-      for (const name of delta.chainsDeleted) state.deleteChain(name);
-      for (const name of delta.mapsDeleted) state.deleteMap(name);
-      if (delta.hooks !== undefined) state.setHooks(delta.hooks);
-    }
-  }
-
-  private async writeSets(planned: readonly SetOperation[]): Promise<void> {
-    const now = Date.now();
-    const held = planned.filter((operation) => this.backoff.isHeld(familyOfSet(operation), subjectOfSet(operation), '', now));
-    const operations = planned.filter((operation) => !held.includes(operation));
-    if (operations.length === 0) return;
-    const refusals = await this.transport.apply(operations);
-    const failures = this.sets.done(operations, refusals);
-    for (const operation of operations) {
-      this.backoff.succeeded(familyOfSet(operation), subjectOfSet(operation));
-      if (operation.type === 'add') this.counters.membersAdded += operation.members.length;
-      if (operation.type === 'delete') this.counters.membersRemoved += operation.members.length;
-    }
-    for (const failure of failures) this.noteResult(failure.family, `set ${failure.set}`, failure.message);
-  }
-
-  private async writeFamily(family: FamilyTables): Promise<void> {
-    const outcome = await family.write(this.backoff, Date.now());
-    this.counters.restores += outcome.restores;
-    this.counters.chainsWritten += outcome.chainsWritten;
-  }
-
-  /** What an earlier run wrote through the other backend would go on filtering: remove it once ours stands. */
-  private async sweep(): Promise<void> {
-    for (const { family, choice } of this.families) {
-      if (this.swept.has(family) || this.backoff.isHeld(family, SWEEP, '', Date.now())) continue;
-      const problem = await sweepOtherBackend(family, choice.backend, this.within);
-      this.noteResult(family, SWEEP, problem);
-      if (problem === undefined) this.swept.add(family);
-    }
-  }
-
-  private noteResult(family: Family, subject: string, problem: string | undefined): void {
-    if (problem === undefined) this.backoff.succeeded(family, subject);
-    else this.backoff.failed(family, subject, '', problem, Date.now());
-  }
-
-  private reportDrift(findings: ReadonlyMap<Family, readonly string[]>): void {
+  private reportDrift(findings: Findings): void {
     for (const [family, texts] of findings) {
       if (texts.length === 0) continue;
       this.counters.driftsRepaired++;
@@ -277,8 +199,7 @@ export class Netfilter {
   }
 
   private failures(): readonly NetfilterFailure[] {
-    const malformed = this.sets.malformedMembers().map(({ set, family, message }) => ({ subject: `set ${set}`, family, message, attempts: 1 }));
-    return [...this.backoff.failures(), ...malformed];
+    return [...this.backoff.failures(), ...this.target.malformed()];
   }
 
   private reportFailures(failures: readonly NetfilterFailure[]): void {
@@ -301,20 +222,8 @@ export class Netfilter {
     this.waiters = [];
     return waiters;
   }
-
-  private hasFamily(family: Family): boolean {
-    return this.families.some((one) => one.family === family);
-  }
 }
-
-/** A retry that is due already still leaves the loop some air. */
-const SHORTEST_RETRY = 250;
-const SWEEP = 'sweep of the other backend';
 
 /** What the machine did to us, to be told and tried again; everything else is our own fault. */
 const isEnvironment = (error: unknown): error is Error =>
   error instanceof ChildError || error instanceof SystemError || error instanceof NetlinkProtocolError || error instanceof NetlinkOverflowError;
-
-const nameOfSet = (operation: SetOperation): string => ('set' in operation ? operation.set.name : operation.name);
-const familyOfSet = (operation: SetOperation): Family => (nameOfSet(operation).startsWith('tortie6-') ? 6 : 4);
-const subjectOfSet = (operation: SetOperation): string => `set ${nameOfSet(operation)}`;

@@ -14,7 +14,7 @@ import { SystemError } from '../system-error.js';
 import { ChildError, type Within } from './child.js';
 import type { FamilyTables } from './family-tables.js';
 import { LegacyTables } from './legacy-tables.js';
-import { watchRules, type RuleEvents } from './rule-events.js';
+import { watchTransactions, type RuleEvents, type TableEvent } from './rule-events.js';
 import type { SetState } from './set-state.js';
 import type { SetTransport } from './set-transport.js';
 
@@ -25,8 +25,6 @@ export interface PatrolOptions {
   readonly within: Within;
   /** Milliseconds; 0: no timer. */
   readonly interval: number;
-  /** Something may have changed: run a pass, which calls look(). */
-  readonly onAlarm: () => void;
 }
 
 interface LookFailure {
@@ -49,6 +47,8 @@ export class Patrol {
   private readonly legacy = new Map<Family, LegacyTables>();
   /** Tables to read in the next look. */
   private readonly suspects = new Map<Family, Set<Table>>();
+  private isStarted = false;
+  private onAlarm: () => void = () => undefined;
   private isRoundDue = false;
   private failures: LookFailure[] = [];
   private nextSet = 0;
@@ -57,12 +57,17 @@ export class Patrol {
 
   constructor(private readonly options: PatrolOptions) {}
 
-  /** Subscribes to events and starts the timer; once. Called after the first sync: before it, nothing is ours to defend. */
-  start(): void {
-    if (this.timer !== undefined || this.isStopped) return;
+  /**
+   * Subscribes to events and starts the timer; once. Called after the first sync: before it, nothing is ours to defend. `onAlarm`:
+   * something may have changed, look().
+   */
+  start(onAlarm: () => void): void {
+    if (this.isStarted || this.isStopped) return;
+    this.isStarted = true;
+    this.onAlarm = onAlarm;
     const { families, within } = this.options;
     if (families.some(({ choice }) => choice.backend === 'nft') && this.events === undefined)
-      this.events = within(() => watchRules((pid) => families.some((family) => family.isOwn(pid)), (touched) => this.suspect(touched)));
+      this.events = within(() => watchTransactions({ isOwn: (pid) => families.some((family) => family.isOwn(pid)), concerns, onTouched: (events) => this.suspect(events) }));
     this.scheduleRound();
   }
 
@@ -112,12 +117,11 @@ export class Patrol {
     return failures;
   }
 
-  private suspect(touched: readonly { readonly family: Family; readonly table: Table }[] | 'all'): void {
-    for (const { family, state } of this.options.families) {
-      const tables = touched === 'all' ? state.tables() : touched.filter((one) => one.family === family).map((one) => one.table);
-      for (const table of tables) this.mark(family, table);
-    }
-    if (this.suspects.size > 0) this.options.onAlarm();
+  private suspect(events: readonly TableEvent[] | 'all'): void {
+    for (const { family, state } of this.options.families)
+      for (const table of state.tables())
+        if (events === 'all' || events.some((event) => familyOf(event) === family && event.table === table)) this.mark(family, table);
+    if (this.suspects.size > 0) this.onAlarm();
   }
 
   private mark(family: Family, table: Table): void {
@@ -126,12 +130,12 @@ export class Patrol {
   }
 
   private scheduleRound(): void {
-    const { interval, onAlarm } = this.options;
+    const { interval } = this.options;
     if (interval === 0 || this.isStopped) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.isRoundDue = true;
-      onAlarm();
+      this.onAlarm();
     }, Math.max(interval, this.lastDuration * COST_FACTOR));
     this.timer.unref();
   }
@@ -228,3 +232,13 @@ export class Patrol {
     return chosen;
   }
 }
+
+const BUILTINS: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT']);
+
+/** A chain of ours, a built-in chain that we may hook into, or a whole table of iptables. Exported for its test. */
+export function concerns(event: TableEvent): boolean {
+  if (familyOf(event) === undefined || !['raw', 'mangle', 'filter'].includes(event.table)) return false;
+  return event.chain === undefined || event.chain.startsWith('TORTIE-') || BUILTINS.has(event.chain);
+}
+
+const familyOf = (event: TableEvent): Family | undefined => (event.family === 2 ? 4 : event.family === 10 ? 6 : undefined);

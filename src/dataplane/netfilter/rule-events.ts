@@ -1,21 +1,34 @@
 /**
- * Tells at once when somebody else changes what is ours under the nft backend: subscribes to nftables' events and reports the
- * families and tables in which one of our chains, or a built-in chain that we hook into, was touched by another process.
+ * Tells at once when another process changes nftables (iptables-nft writes there too): subscribes to the kernel's events and hands over
+ * those of each foreign transaction that concern us.
  *
  * The kernel sends the events of one transaction in order and closes it with NEWGEN, which names the process (linux/netfilter/
- * nf_tables.h: NFTA_GEN_PROC_PID). Transactions of our own children are dropped by that pid. A full buffer (ENOBUFS) means that
- * anything may have changed, and is reported as such.
+ * nf_tables.h: NFTA_GEN_PROC_PID). Transactions of our own are dropped by that pid. A full buffer (ENOBUFS) means that anything may
+ * have changed, and is reported as such.
  */
-import type { Family, Table } from '@tortie/policy/ruleset';
 import { closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, pollReadable, receiveBytes, setSocketOption } from '../libc.js';
 import { forEachAttribute, forEachMessage, type NetlinkMessage } from '../netlink/message.js';
 import { openNetlink, setReceiveBuffer } from '../netlink/netlink-socket.js';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_NETFILTER, SOL_NETLINK } from '../netlink/protocol.js';
 import { SystemError } from '../system-error.js';
 
-export interface Touched {
-  readonly family: Family;
-  readonly table: Table;
+/** Something of a table was added, changed or removed. */
+export interface TableEvent {
+  readonly type: 'table';
+  /** NFPROTO_*: 1 inet, 2 IPv4, 10 IPv6. */
+  readonly family: number;
+  readonly table: string;
+  /** Of chains and rules. */
+  readonly chain: string | undefined;
+}
+
+export type RuleEvent = TableEvent | { readonly type: 'commit'; readonly pid: number };
+
+export interface TransactionWatch {
+  readonly isOwn: (pid: number) => boolean;
+  readonly concerns: (event: TableEvent) => boolean;
+  /** 'all': events were lost. */
+  readonly onTouched: (events: readonly TableEvent[] | 'all') => void;
 }
 
 export interface RuleEvents {
@@ -28,15 +41,10 @@ const RECEIVE_SIZE = 131_072;
 /** BOUNDED: datagrams handled before the event loop gets its turn. */
 const MAX_DATAGRAMS_PER_TURN = 256;
 
-const enum Message { NewTable = 0, DelTable = 2, NewChain = 3, DelChain = 5, NewRule = 6, DelRule = 8, NewGeneration = 15 }
+const enum Message { NewChain = 3, DelChain = 5, NewRule = 6, DelRule = 8, NewGeneration = 15 }
 
-/** What one message names, for the collector below. Exported for its test. */
-export type RuleEvent =
-  | { readonly type: 'touched'; readonly family: Family; readonly table: Table; readonly chain: string | undefined }
-  | { readonly type: 'commit'; readonly pid: number };
-
-/** `isOwn` says whether a process is a child of ours. The socket watches the namespace of the thread that calls this. */
-export function watchRules(isOwn: (pid: number) => boolean, onTouched: (touched: readonly Touched[] | 'all') => void): RuleEvents {
+/** The socket watches the namespace of the thread that calls this. */
+export function watchTransactions(watch: TransactionWatch): RuleEvents {
   const fd = openNetlink(NETLINK_NETFILTER);
   try {
     setReceiveBuffer(fd, 8 * 1024 * 1024);
@@ -45,15 +53,15 @@ export function watchRules(isOwn: (pid: number) => boolean, onTouched: (touched:
     closeFd(fd);
     throw error;
   }
-  const collector = collectTransactions(isOwn, onTouched);
+  const take = collectTransactions(watch);
   const buffer = Buffer.allocUnsafe(RECEIVE_SIZE);
   let isClosed = false;
   const poll = pollReadable(fd, () => {
     for (let i = 0; i < MAX_DATAGRAMS_PER_TURN && !isClosed; i++) {
       const datagram = receive(fd, buffer);
       if (datagram === 'nothing') return;
-      if (datagram === 'lost') onTouched('all');
-      else forEachMessage(datagram, (message) => collector(decodeRuleEvent(message)));
+      if (datagram === 'lost') watch.onTouched('all');
+      else forEachMessage(datagram, (message) => take(decodeRuleEvent(message)));
     }
   });
   poll.unref();
@@ -67,13 +75,13 @@ export function watchRules(isOwn: (pid: number) => boolean, onTouched: (touched:
   };
 }
 
-/** Gathers events until their transaction's end and drops our own. Pure but for the gathering; exported for its test. */
-export function collectTransactions(isOwn: (pid: number) => boolean, onTouched: (touched: readonly Touched[]) => void): (event: RuleEvent | undefined) => void {
-  /** BOUNDED by families times tables. */
-  let touched = new Map<string, Touched>();
+/** Gathers events until their transaction's end and drops our own. Exported for its test. */
+export function collectTransactions({ isOwn, concerns, onTouched }: TransactionWatch): (event: RuleEvent | undefined) => void {
+  /** By what they name. BOUNDED by the chains there are. */
+  let touched = new Map<string, TableEvent>();
   return (event) => {
-    if (event?.type === 'touched') {
-      if (concernsUs(event.chain)) touched.set(`${event.family} ${event.table}`, { family: event.family, table: event.table });
+    if (event?.type === 'table') {
+      if (concerns(event)) touched.set(`${event.family} ${event.table} ${event.chain ?? ''}`, event);
     } else if (event?.type === 'commit') {
       const all = [...touched.values()];
       touched = new Map();
@@ -81,11 +89,6 @@ export function collectTransactions(isOwn: (pid: number) => boolean, onTouched: 
     }
   };
 }
-
-const BUILTINS: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT']);
-
-/** A whole table, a chain of ours, or a built-in chain. */
-const concernsUs = (chain: string | undefined): boolean => chain === undefined || chain.startsWith('TORTIE-') || BUILTINS.has(chain);
 
 export function decodeRuleEvent(message: NetlinkMessage): RuleEvent | undefined {
   if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined;
@@ -97,17 +100,15 @@ export function decodeRuleEvent(message: NetlinkMessage): RuleEvent | undefined 
     });
     return { type: 'commit', pid };
   }
-  const family = message.body.u8(0) === 2 ? 4 : message.body.u8(0) === 10 ? 6 : undefined;
-  // Tables come and go with their chains, which are told by themselves; of chains NFTA_CHAIN_NAME is 3, of rules NFTA_RULE_CHAIN is 2.
+  // The table is attribute 1 of everything; the chain's name is attribute 3 of chains and 2 of rules.
   const chainAttribute = kind === Message.NewRule || kind === Message.DelRule ? 2 : kind === Message.NewChain || kind === Message.DelChain ? 3 : undefined;
-  if (family === undefined || (chainAttribute === undefined && kind !== Message.DelTable)) return undefined;
   let table = '';
   let chain: string | undefined;
   forEachAttribute(message.body, 4, message.body.length, (type, start, end) => {
     if (type === 1) table = message.body.text(start, end);
     else if (type === chainAttribute) chain = message.body.text(start, end);
   });
-  return table === 'raw' || table === 'mangle' || table === 'filter' ? { type: 'touched', family, table, chain } : undefined;
+  return { type: 'table', family: message.body.u8(0), table, chain };
 }
 
 function receive(fd: number, buffer: Uint8Array): Uint8Array | 'nothing' | 'lost' {

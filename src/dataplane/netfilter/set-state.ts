@@ -6,7 +6,7 @@
  * need) before, `removals` (members nobody may match any more, sets nobody refers to any more) after.
  */
 import { AddressError } from 'node-bgp/address';
-import type { AddressSet, Family, SetChange, SetType } from '@tortie/policy/ruleset';
+import type { AddressSet, Family, Members, SetChange, SetType } from '@tortie/policy/ruleset';
 import { memberKey, parseMember, type SetMember } from './set-member.js';
 import type { NewSet, SetHeader } from './set-protocol.js';
 import type { SetOperation, SetRefusal } from './set-transport.js';
@@ -99,7 +99,7 @@ export class SetState {
   }
 
   /** Takes one set's members in the kernel; marks the difference. Returns what differs, in words. */
-  compare(name: string, present: ReadonlyMap<string, SetMember>): readonly string[] {
+  compare(name: string, present: Pick<Members, 'has' | 'keys'>): readonly string[] {
     const set = this.wanted.get(name);
     if (set === undefined || this.pending.get(name)?.make === 'replace') return [];
     const pending: Pending = { add: new Set(), remove: new Set() };
@@ -111,6 +111,12 @@ export class SetState {
     if (pending.remove.size > 0) findings.push(`set ${name}: ${pending.remove.size} members are too many`);
     if (findings.length === 0) this.pending.delete(name);
     return findings;
+  }
+
+  /** Every set must be made from nothing: what holds them is going to be. */
+  remakeAll(): void {
+    for (const set of this.wanted.values()) this.make(set, 'create');
+    this.doomed.clear();
   }
 
   /** Creations and additions that wait. */

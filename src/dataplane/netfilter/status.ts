@@ -3,8 +3,11 @@
  */
 import type { Family, Table } from '@tortie/policy/ruleset';
 
-/** Which program writes the rules. */
+/** Which iptables writes the rules. */
 export type Backend = 'legacy' | 'nft';
+
+/** What may be configured: iptables of one backend or of the one the machine uses, or nftables without iptables. */
+export type BackendSetting = 'auto' | Backend | 'nftables';
 
 /** Something the kernel or a program refused. It is retried with backoff until it goes in or is no longer wanted. */
 export interface NetfilterFailure {
@@ -24,7 +27,7 @@ export interface DriftRepair {
 }
 
 export interface NetfilterStatus {
-  readonly backends: ReadonlyMap<Family, { readonly backend: Backend; readonly reason: string }>;
+  readonly backends: ReadonlyMap<Family, { readonly backend: Backend | 'nftables'; readonly reason: string }>;
   /** False until the first whole state has been written: nothing is touched before. */
   readonly isSynced: boolean;
   /** Nothing waits to be written and nothing failed. */

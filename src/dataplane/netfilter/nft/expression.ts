@@ -1,0 +1,319 @@
+/**
+ * A rule of the ruleset as nf_tables expressions: each match loads something into a register and compares it, the action closes
+ * the rule. It is the same rule that policy's render/nftables.ts words for the nft program; a test holds the two together.
+ *
+ * Register 1 takes every single value; a concatenation (address, protocol, port) spreads over the 4-byte registers behind it.
+ */
+import { addressToBytes, parsePrefix, bitsOf, type Family } from 'node-bgp/address';
+import { nftChainName } from '@tortie/policy/render/nftables';
+import { setName, type Action, type Match, type PortRange, type Rule, type Side, type Table } from '@tortie/policy/ruleset';
+import type { NetlinkBatch } from '../../netlink/batch.js';
+import { beginRule, DataType, hostWord, interfaceName, NFTA_LIST_ELEM, SetFlag, Verdict, writeData, writeElements, writeSet, writeVerdict, type Element } from './protocol.js';
+
+const REGISTER_1 = 1;
+const REGISTER_VERDICT = 0;
+/** NFT_REG32_00, which is where register 1 begins. */
+const REGISTER_32 = 8;
+
+const enum Compare { Equal = 0, NotEqual = 1, LessOrEqual = 3, GreaterOrEqual = 5 }
+const enum Meta { Mark = 3, InInterface = 6, OutInterface = 7, Family = 15, Protocol = 16 }
+const enum Header { Network = 1, Transport = 2 }
+const enum Fib { OutIndex = 1, AddressType = 3 }
+const enum FibFlag { Source = 1, Destination = 2, InInterface = 8 }
+
+const NFPROTO: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+const RTN_LOCAL = 2;
+/** NF_CT_STATE_BIT of linux/netfilter/nf_conntrack_common.h, as `ct state` holds them. */
+const STATE_BITS: Readonly<Record<string, number>> = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 };
+const LOG_NOTICE = 5;
+
+/** Gives anonymous sets their numbers within one transaction. */
+export interface SetNumbers {
+  next(): number;
+}
+
+/** One rule of one family (or of both, where it looks at no address). Sets that it needs for itself are written before it. */
+export function writeRule(batch: NetlinkBatch, chain: string, table: Table, rule: Rule, family: Family | undefined, comment: string, numbers: SetNumbers): void {
+  const portSets = new Map<Match, number>();
+  for (const match of rule.matches)
+    if (match.type === 'ports' && match.ports.length > 1) portSets.set(match, writePortSet(batch, match.ports, numbers.next()));
+  beginRule(batch, chain, comment);
+  const list = batch.beginNest(4, true);
+  writeMatches(batch, rule, family, portSets);
+  if (rule.note !== undefined || rule.action.type === 'drop') writeExpression(batch, 'counter', () => undefined);
+  writeAction(batch, rule.action, table);
+  batch.endNest(list);
+  batch.endMessage();
+}
+
+/** The one rule of a dispatch map's chain, or of a hook's base chain. */
+export function writeLookupRule(batch: NetlinkBatch, chain: string, key: 'in-interface' | 'out-interface', map: string, comment: string): void {
+  beginRule(batch, chain, comment);
+  const list = batch.beginNest(4, true);
+  loadMeta(batch, key === 'in-interface' ? Meta.InInterface : Meta.OutInterface);
+  writeExpression(batch, 'lookup', () => {
+    batch.attributeText(1, map);
+    batch.attributeU32be(2, REGISTER_1);
+    batch.attributeU32be(3, REGISTER_VERDICT);
+  });
+  batch.endNest(list);
+  batch.endMessage();
+}
+
+/** `ip` addresses exist only after the family is known: the kernel would read the wrong header otherwise. */
+function writeMatches(batch: NetlinkBatch, rule: Rule, family: Family | undefined, portSets: ReadonlyMap<Match, number>): void {
+  let isFamilyKnown = family === undefined;
+  const learnFamily = (): void => {
+    if (isFamilyKnown || family === undefined) return;
+    isFamilyKnown = true;
+    loadMeta(batch, Meta.Family);
+    compare(batch, Compare.Equal, Uint8Array.of(NFPROTO[family]));
+  };
+  const seesAddresses = rule.matches.some(looksAtFamily);
+  if (!seesAddresses) learnFamily();
+  for (const match of rule.matches) {
+    if (looksAtFamily(match)) learnFamily();
+    writeMatch(batch, match, family ?? 4, portSets.get(match));
+  }
+}
+
+const looksAtFamily = (match: Match): boolean => ['set', 'set-port', 'network', 'icmp'].includes(match.type);
+
+/** The families a rule is written for: once where it looks at no address. */
+export function familiesOf(rule: Rule): readonly (Family | undefined)[] {
+  if (rule.family !== undefined) return [rule.family];
+  return rule.matches.some(looksAtFamily) ? [4, 6] : [undefined];
+}
+
+function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet: number | undefined): void {
+  const not = 'not' in match && match.not === true;
+  const equal = not ? Compare.NotEqual : Compare.Equal;
+  switch (match.type) {
+    case 'in-interface':
+    case 'out-interface': {
+      loadMeta(batch, match.type === 'in-interface' ? Meta.InInterface : Meta.OutInterface);
+      const isPrefix = match.name.endsWith('+');
+      return compare(batch, equal, interfaceName(isPrefix ? match.name.slice(0, -1) : match.name, isPrefix));
+    }
+    case 'protocol':
+      loadMeta(batch, Meta.Protocol);
+      return compare(batch, equal, Uint8Array.of(match.protocol));
+    case 'set':
+      loadAddress(batch, match.side, family);
+      return lookup(batch, setName(family, match.set), not);
+    case 'set-port':
+      loadAddressAndPort(batch, match.side, family);
+      return lookup(batch, setName(family, match.set), not);
+    case 'network': return matchNetwork(batch, match.side, match.prefix, equal);
+    case 'ports': return matchPorts(batch, match.side, match.ports, not, portSet);
+    case 'icmp':
+      loadPayload(batch, Header.Transport, 0, match.code === undefined ? 1 : 2);
+      return compare(batch, equal, match.code === undefined ? Uint8Array.of(match.icmpType) : Uint8Array.of(match.icmpType, match.code));
+    case 'state':
+      writeExpression(batch, 'ct', () => {
+        batch.attributeU32be(1, REGISTER_1);
+        batch.attributeU32be(2, 0);
+      });
+      mask(batch, match.states.reduce((bits, state) => bits | (STATE_BITS[state] ?? 0), 0), 0);
+      return compare(batch, Compare.NotEqual, hostWord(0));
+    case 'mark':
+      loadMeta(batch, Meta.Mark);
+      mask(batch, match.mask, 0);
+      return compare(batch, equal, hostWord(match.value));
+    case 'limit':
+      return writeExpression(batch, 'limit', () => {
+        writeU64(batch, 1, match.perSecond);
+        writeU64(batch, 2, 1);
+        batch.attributeU32be(3, match.perSecond);
+        batch.attributeU32be(4, 0);
+      });
+    case 'reverse-path-fails':
+      loadFib(batch, Fib.OutIndex, FibFlag.Source | FibFlag.InInterface);
+      return compare(batch, Compare.Equal, hostWord(0));
+    case 'local':
+      loadFib(batch, Fib.AddressType, match.side === 'source' ? FibFlag.Source : FibFlag.Destination);
+      return compare(batch, equal, hostWord(RTN_LOCAL));
+  }
+}
+
+function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
+  switch (action.type) {
+    case 'accept': return verdict(batch, Verdict.Accept);
+    case 'drop': return verdict(batch, Verdict.Drop);
+    case 'return': return verdict(batch, Verdict.Return);
+    case 'jump': return verdict(batch, Verdict.Jump, nftChainName({ table, name: action.chain }));
+    case 'goto': return verdict(batch, Verdict.Goto, nftChainName({ table, name: action.chain }));
+    case 'no-track': return writeExpression(batch, 'notrack', () => undefined);
+    case 'set-mark':
+      loadMeta(batch, Meta.Mark);
+      mask(batch, ~action.mask, action.value);
+      return writeExpression(batch, 'meta', () => {
+        batch.attributeU32be(2, Meta.Mark);
+        batch.attributeU32be(3, REGISTER_1);
+      });
+    case 'log':
+      return writeExpression(batch, 'log', () => {
+        batch.attributeText(2, action.prefix.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 120));
+        batch.attributeU32be(5, LOG_NOTICE);
+      });
+  }
+}
+
+/** A rule that only jumps: a hook's, or with drop that of a closed chain. */
+export function writeVerdictRule(batch: NetlinkBatch, chain: string, comment: string, target: { readonly jump: string } | 'drop'): void {
+  beginRule(batch, chain, comment);
+  const list = batch.beginNest(4, true);
+  if (target === 'drop') writeExpression(batch, 'counter', () => undefined);
+  if (target === 'drop') verdict(batch, Verdict.Drop);
+  else verdict(batch, Verdict.Jump, target.jump);
+  batch.endNest(list);
+  batch.endMessage();
+}
+
+function writeExpression(batch: NetlinkBatch, name: string, fill: () => void): void {
+  const element = batch.beginNest(NFTA_LIST_ELEM, true);
+  batch.attributeText(1, name);
+  const data = batch.beginNest(2, true);
+  fill();
+  batch.endNest(data);
+  batch.endNest(element);
+}
+
+function loadMeta(batch: NetlinkBatch, key: Meta, register = REGISTER_1): void {
+  writeExpression(batch, 'meta', () => {
+    batch.attributeU32be(1, register);
+    batch.attributeU32be(2, key);
+  });
+}
+
+function loadPayload(batch: NetlinkBatch, base: Header, offset: number, length: number, register = REGISTER_1): void {
+  writeExpression(batch, 'payload', () => {
+    batch.attributeU32be(1, register);
+    batch.attributeU32be(2, base);
+    batch.attributeU32be(3, offset);
+    batch.attributeU32be(4, length);
+  });
+}
+
+/** Offsets of struct iphdr and struct ipv6hdr. */
+const addressOffset = (side: Side, family: Family): number => (family === 4 ? (side === 'source' ? 12 : 16) : side === 'source' ? 8 : 24);
+const portOffset = (side: Side): number => (side === 'source' ? 0 : 2);
+
+const loadAddress = (batch: NetlinkBatch, side: Side, family: Family): void => loadPayload(batch, Header.Network, addressOffset(side, family), bitsOf(family) / 8);
+
+function loadAddressAndPort(batch: NetlinkBatch, side: Side, family: Family): void {
+  const words = bitsOf(family) / 32;
+  loadAddress(batch, side, family);
+  loadMeta(batch, Meta.Protocol, REGISTER_32 + words);
+  loadPayload(batch, Header.Transport, portOffset(side), 2, REGISTER_32 + words + 1);
+}
+
+function loadFib(batch: NetlinkBatch, result: Fib, flags: number): void {
+  writeExpression(batch, 'fib', () => {
+    batch.attributeU32be(1, REGISTER_1);
+    batch.attributeU32be(2, result);
+    batch.attributeU32be(3, flags);
+  });
+}
+
+function matchNetwork(batch: NetlinkBatch, side: Side, text: string, equal: Compare): void {
+  const prefix = parsePrefix(text);
+  const value = addressToBytes(prefix);
+  loadAddress(batch, side, prefix.family);
+  if (prefix.length < bitsOf(prefix.family)) maskBytes(batch, prefixMask(value.length, prefix.length), new Uint8Array(value.length));
+  compare(batch, equal, value);
+}
+
+function matchPorts(batch: NetlinkBatch, side: Side, ports: readonly PortRange[], not: boolean, set: number | undefined): void {
+  loadPayload(batch, Header.Transport, portOffset(side), 2);
+  const [first] = ports;
+  if (set !== undefined) return lookup(batch, ANONYMOUS_SET, not, set);
+  if (first === undefined) return;
+  if (first.from === first.to) return compare(batch, not ? Compare.NotEqual : Compare.Equal, portBytes(first.from));
+  if (not) {
+    return writeExpression(batch, 'range', () => {
+      batch.attributeU32be(1, REGISTER_1);
+      batch.attributeU32be(2, 1);
+      writeData(batch, 3, portBytes(first.from));
+      writeData(batch, 4, portBytes(first.to));
+    });
+  }
+  compare(batch, Compare.GreaterOrEqual, portBytes(first.from));
+  compare(batch, Compare.LessOrEqual, portBytes(first.to));
+}
+
+const ANONYMOUS_SET = '__set%d';
+
+function writePortSet(batch: NetlinkBatch, ports: readonly PortRange[], id: number): number {
+  const isInterval = ports.some((range) => range.from !== range.to);
+  const flags = SetFlag.Anonymous | SetFlag.Constant | (isInterval ? SetFlag.Interval : 0);
+  writeSet(batch, { name: ANONYMOUS_SET, keyType: DataType.Port, keyLength: 2, flags, id });
+  const elements = mergeRanges(ports).flatMap(({ from, to }): readonly Element[] => {
+    if (!isInterval) return [{ key: portBytes(from) }];
+    return to === 65535 ? [{ key: portBytes(from) }] : [{ key: portBytes(from) }, { key: portBytes(to + 1), isEnd: true }];
+  });
+  writeElements(batch, 'add', ANONYMOUS_SET, elements, id);
+  return id;
+}
+
+/** Interval sets hold no two intervals that overlap. */
+function mergeRanges(ports: readonly PortRange[]): readonly PortRange[] {
+  const merged: { from: number; to: number }[] = [];
+  for (const range of [...ports].sort((a, b) => a.from - b.from)) {
+    const last = merged[merged.length - 1];
+    if (last !== undefined && range.from <= last.to) last.to = Math.max(last.to, range.to);
+    else merged.push({ ...range });
+  }
+  return merged;
+}
+
+function lookup(batch: NetlinkBatch, set: string, not: boolean, id?: number): void {
+  writeExpression(batch, 'lookup', () => {
+    batch.attributeText(1, set);
+    batch.attributeU32be(2, REGISTER_1);
+    if (id !== undefined) batch.attributeU32be(4, id);
+    if (not) batch.attributeU32be(5, 1);
+  });
+}
+
+function compare(batch: NetlinkBatch, operation: Compare, value: Uint8Array): void {
+  writeExpression(batch, 'cmp', () => {
+    batch.attributeU32be(1, REGISTER_1);
+    batch.attributeU32be(2, operation);
+    writeData(batch, 3, value);
+  });
+}
+
+/** register = (register & bits) ^ flip, on 32 bits of the machine's order. */
+const mask = (batch: NetlinkBatch, bits: number, flip: number): void => maskBytes(batch, hostWord(bits), hostWord(flip));
+
+function maskBytes(batch: NetlinkBatch, bits: Uint8Array, flip: Uint8Array): void {
+  writeExpression(batch, 'bitwise', () => {
+    batch.attributeU32be(1, REGISTER_1);
+    batch.attributeU32be(2, REGISTER_1);
+    batch.attributeU32be(3, bits.length);
+    writeData(batch, 4, bits);
+    writeData(batch, 5, flip);
+  });
+}
+
+function verdict(batch: NetlinkBatch, code: Verdict, chain?: string): void {
+  writeExpression(batch, 'immediate', () => {
+    batch.attributeU32be(1, REGISTER_VERDICT);
+    const data = batch.beginNest(2, true);
+    writeVerdict(batch, code, chain);
+    batch.endNest(data);
+  });
+}
+
+function writeU64(batch: NetlinkBatch, type: number, value: number): void {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  batch.attribute(type, bytes);
+}
+
+const portBytes = (port: number): Uint8Array => Uint8Array.of(port >> 8, port & 255);
+
+function prefixMask(bytes: number, length: number): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, i) => (0xff00 >> Math.min(8, Math.max(0, length - 8 * i))) & 0xff);
+}

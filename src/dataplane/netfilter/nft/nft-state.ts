@@ -1,0 +1,213 @@
+/**
+ * What our nftables table must hold, what it was last seen to hold, and the difference as changes that write themselves into a
+ * transaction. No I/O. Sets are counted by SetState, as for ipsets.
+ */
+import { renderNftChain, renderNftMapChain, nftChainName, nftHookName, nftMapName } from '@tortie/policy/render/nftables';
+import type { Chain, ChainName, DispatchMap, Hook } from '@tortie/policy/ruleset';
+import { CLOSED_HASH } from '../restore-script.js';
+import type { ReadRule, ReadTable } from './reader.js';
+
+export interface WantedChain {
+  readonly name: string;
+  readonly hashes: readonly string[];
+  readonly content:
+    | { readonly type: 'rules'; readonly chain: Chain }
+    | { readonly type: 'lookup'; readonly map: DispatchMap }
+    | { readonly type: 'hook'; readonly hook: Hook };
+}
+
+/** The smallest thing that can be refused by itself. */
+export type NftChange =
+  | { readonly type: 'write'; readonly chain: WantedChain }
+  | { readonly type: 'close'; readonly name: string }
+  | { readonly type: 'delete'; readonly name: string }
+  | { readonly type: 'create-map' | 'delete-map'; readonly name: string }
+  | { readonly type: 'map'; readonly name: string; readonly added: ReadonlyMap<string, string>; readonly removed: readonly string[] };
+
+export class NftState {
+  /** By nft name. */
+  private readonly wanted = new Map<string, WantedChain>();
+  private readonly kernel = new Map<string, readonly string[]>();
+  /** Digests of rules as read back, by chain. */
+  private readonly digests = new Map<string, readonly string[]>();
+  private readonly wantedMaps = new Map<string, ReadonlyMap<string, string>>();
+  private readonly kernelMaps = new Map<string, ReadonlyMap<string, string>>();
+  private readonly dirty = new Set<string>();
+  private readonly dirtyMaps = new Set<string>();
+  private hooks: readonly string[] = [];
+
+  upsertChain(chain: Chain): void {
+    const { name, hashes } = renderNftChain(chain);
+    this.want({ name, hashes, content: { type: 'rules', chain } });
+  }
+
+  deleteChain(name: ChainName): void {
+    this.unwant(nftChainName(name));
+  }
+
+  upsertMap(map: DispatchMap): void {
+    const { name, hashes } = renderNftMapChain(map);
+    this.want({ name, hashes, content: { type: 'lookup', map } });
+    // Entries name chains of the same iptables table, which nft's one table tells apart by name.
+    this.wantedMaps.set(nftMapName(map), new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])));
+    this.dirtyMaps.add(nftMapName(map));
+  }
+
+  deleteMap(name: ChainName): void {
+    this.unwant(nftChainName(name));
+    this.wantedMaps.delete(nftMapName(name));
+    this.dirtyMaps.add(nftMapName(name));
+  }
+
+  setHooks(hooks: readonly Hook[]): void {
+    for (const name of this.hooks) this.unwant(name);
+    this.hooks = hooks.map(nftHookName);
+    for (const hook of hooks) this.want({ name: nftHookName(hook), hashes: [`hook${hook.chain.replace(/[^A-Za-z0-9]/g, '')}`], content: { type: 'hook', hook } });
+  }
+
+  reset(): void {
+    for (const name of this.wanted.keys()) this.dirty.add(name);
+    for (const name of this.wantedMaps.keys()) this.dirtyMaps.add(name);
+    this.wanted.clear();
+    this.wantedMaps.clear();
+    this.hooks = [];
+  }
+
+  /**
+   * Takes what the table holds now; says what is not as last written. `isForeign`: somebody else has touched the table, so a
+   * chain that was never read back since it was written cannot be taken as ours.
+   */
+  observe(table: ReadTable, maps: ReadonlyMap<string, ReadonlyMap<string, string>>, isForeign = false): readonly string[] {
+    const findings: string[] = [];
+    for (const name of [...this.kernel.keys()])
+      if (!table.chains.has(name)) {
+        if (this.wanted.has(name)) findings.push(`chain ${name} is missing`);
+        this.forget(name);
+      }
+    for (const [name, rules] of table.chains) findings.push(...this.observeChain(name, rules, isForeign));
+    for (const name of new Set([...this.kernelMaps.keys(), ...maps.keys()])) {
+      const present = maps.get(name);
+      const known = this.kernelMaps.get(name);
+      if (known !== undefined && !isSameMap(known, present)) findings.push(`map ${name} is not as it was written`);
+      if (present === undefined) this.kernelMaps.delete(name);
+      else this.kernelMaps.set(name, present);
+      this.dirtyMaps.add(name);
+    }
+    return findings;
+  }
+
+  /** Everything marked that differs; what does not is unmarked. */
+  plan(): readonly NftChange[] {
+    const changes: NftChange[] = [];
+    for (const name of this.dirtyMaps) changes.push(...this.planMap(name));
+    for (const name of this.dirty) {
+      const chain = this.wanted.get(name);
+      const present = this.kernel.get(name);
+      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present))) changes.push({ type: 'write', chain });
+      else if (chain === undefined && present !== undefined) changes.push({ type: 'delete', name });
+      else this.dirty.delete(name);
+    }
+    return changes;
+  }
+
+  done(change: NftChange): void {
+    switch (change.type) {
+      case 'write': return this.note(change.chain.name, change.chain.hashes);
+      case 'close': return this.note(change.name, [CLOSED_HASH]);
+      case 'delete': return this.forget(change.name);
+      case 'create-map':
+        this.kernelMaps.set(change.name, new Map());
+        return;
+      case 'delete-map':
+        this.kernelMaps.delete(change.name);
+        return;
+      case 'map': {
+        const now = new Map(this.kernelMaps.get(change.name));
+        for (const key of change.removed) now.delete(key);
+        for (const [key, chain] of change.added) now.set(key, chain);
+        this.kernelMaps.set(change.name, now);
+      }
+    }
+  }
+
+  /** The table is going to be made anew. */
+  forgetKernel(): void {
+    this.kernel.clear();
+    this.digests.clear();
+    this.kernelMaps.clear();
+    for (const name of this.wanted.keys()) this.dirty.add(name);
+    for (const name of this.wantedMaps.keys()) this.dirtyMaps.add(name);
+  }
+
+  isInKernel(name: string): boolean {
+    return this.kernel.has(name);
+  }
+
+  chainsInKernel(): readonly string[] {
+    return [...this.kernel.keys()];
+  }
+
+  get isClean(): boolean {
+    return this.plan().length === 0;
+  }
+
+  private planMap(name: string): readonly NftChange[] {
+    const wanted = this.wantedMaps.get(name);
+    const present = this.kernelMaps.get(name);
+    if (wanted === undefined && present !== undefined) return [{ type: 'delete-map', name }];
+    if (wanted === undefined || isSameMap(wanted, present)) {
+      this.dirtyMaps.delete(name);
+      return [];
+    }
+    const added = new Map([...wanted].filter(([key, chain]) => present?.get(key) !== chain));
+    // An element whose chain changes is taken out and put in again within the transaction.
+    const removed = [...present ?? []].filter(([key, chain]) => wanted.get(key) !== chain).map(([key]) => key);
+    const change: NftChange = { type: 'map', name, added, removed };
+    return present === undefined ? [{ type: 'create-map', name }, change] : [change];
+  }
+
+  private observeChain(name: string, rules: readonly ReadRule[], isForeign: boolean): readonly string[] {
+    const hashes = rules.map((rule) => rule.hash);
+    const digests = rules.map((rule) => rule.digest);
+    const before = this.kernel.get(name);
+    const seen = this.digests.get(name);
+    this.dirty.add(name);
+    if (before !== undefined && isSame(hashes, before)) {
+      if (seen === undefined && isForeign) this.kernel.set(name, []);
+      else if (seen === undefined || isSame(digests, seen)) this.digests.set(name, digests);
+      else {
+        this.kernel.set(name, []);
+        return [`chain ${name} has a rule edited under its old comment`];
+      }
+      return [];
+    }
+    this.kernel.set(name, hashes);
+    this.digests.set(name, digests);
+    return [before === undefined ? `chain ${name} is not ours` : `chain ${name} holds other rules`];
+  }
+
+  private want(chain: WantedChain): void {
+    this.wanted.set(chain.name, chain);
+    this.dirty.add(chain.name);
+  }
+
+  private unwant(name: string): void {
+    this.wanted.delete(name);
+    this.dirty.add(name);
+  }
+
+  private note(name: string, hashes: readonly string[]): void {
+    this.kernel.set(name, hashes);
+    this.digests.delete(name);
+  }
+
+  private forget(name: string): void {
+    this.kernel.delete(name);
+    this.digests.delete(name);
+    this.dirty.add(name);
+  }
+}
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+const isSameMap = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string> | undefined): boolean =>
+  b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);

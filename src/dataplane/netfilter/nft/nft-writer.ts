@@ -1,0 +1,206 @@
+/**
+ * Builds transactions out of items and commits them; when messages are refused, finds what they belong to and commits the rest.
+ */
+import { NetlinkBatch } from '../../netlink/batch.js';
+import { CLOSED_HASH } from '../restore-script.js';
+import { describeSet, elementsOf } from './element.js';
+import { familiesOf, writeLookupRule, writeRule, writeVerdictRule, type SetNumbers } from './expression.js';
+import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
+import type { NftChange, WantedChain } from './nft-state.js';
+import {
+  DataType, Hook, interfaceName, SetFlag, writeBatchBegin, writeBatchEnd, writeChain, writeChainDeletion, writeElements, writeFlush, writeSet,
+  writeSetDeletion, writeTable, writeTableDeletion, type Element,
+} from './protocol.js';
+import { TransactionSocket } from './transaction.js';
+import { nftChainName } from '@tortie/policy/render/nftables';
+import type { Hook as RulesetHook } from '@tortie/policy/ruleset';
+
+export interface WriteContext {
+  readonly isInKernel: (chain: string) => boolean;
+  readonly tableExists: boolean;
+  /** Delete the table and make it anew, within the transaction. */
+  readonly rebuild: boolean;
+}
+
+export interface NftWritten {
+  readonly done: readonly NftItem[];
+  readonly refused: readonly { readonly item: NftItem; readonly message: string }[];
+}
+
+/** Elements of one message: an attribute's length has 16 bits. */
+const ELEMENTS_PER_MESSAGE = 400;
+/** BOUNDED: commits of one write. */
+const MAX_ATTEMPTS = 64;
+
+const HOOKS: Readonly<Record<RulesetHook['builtin'], Hook>> = { PREROUTING: Hook.Prerouting, INPUT: Hook.LocalIn, FORWARD: Hook.Forward, OUTPUT: Hook.LocalOut };
+/** iptables' own places in netfilter (NF_IP_PRI_RAW, MANGLE, FILTER), a little before them, so that a drop of ours comes first. */
+const PRIORITIES: Readonly<Record<RulesetHook['table'], number>> = { raw: -305, mangle: -155, filter: -5 };
+
+export class NftWriter {
+  private readonly socket = new TransactionSocket();
+  private readonly batch = new NetlinkBatch(65_536);
+  private numbers = 0;
+
+  write(items: readonly NftItem[], context: WriteContext): NftWritten {
+    const run: Run = { context, all: items, done: [], refused: [], attempts: 0, isTableMade: false };
+    this.writeGroup(run, items);
+    return run;
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+
+  private writeGroup(run: Run, group: readonly NftItem[]): void {
+    if (group.length === 0) return;
+    if (++run.attempts > MAX_ATTEMPTS) {
+      for (const item of group) run.refused.push({ item, message: `Cannot write ${subjectOf(item)}: gave up after ${MAX_ATTEMPTS} attempts` });
+      return;
+    }
+    const closed = closings(run, group);
+    const owners = this.build([...closed, ...group], run);
+    const failures = this.socket.commit(this.batch);
+    if (failures.length === 0) {
+      run.isTableMade = true;
+      run.done.push(...closed, ...group);
+      return;
+    }
+    const blamed = new Map<NftItem, string>();
+    for (const { index, error } of failures) {
+      const owner = index === undefined ? undefined : owners[index];
+      if (owner !== undefined && group.includes(owner) && !blamed.has(owner)) blamed.set(owner, error.message);
+    }
+    const [only] = group;
+    if (blamed.size === 0 && group.length === 1 && only !== undefined) blamed.set(only, failures[0]?.error.message ?? 'the kernel refused it');
+    if (blamed.size > 0) {
+      for (const [item, text] of blamed) run.refused.push({ item, message: `Cannot write ${subjectOf(item)}: ${text}` });
+      return this.writeGroup(run, group.filter((item) => !blamed.has(item)));
+    }
+    // Refused as a whole (a loop of jumps, say): halve it.
+    const middle = group.length >> 1;
+    this.writeGroup(run, group.slice(0, middle));
+    this.writeGroup(run, group.slice(middle));
+  }
+
+  /** Fills the batch; returns which item each message belongs to. */
+  private build(items: readonly NftItem[], run: Run): readonly (NftItem | undefined)[] {
+    const { batch } = this;
+    const owners: (NftItem | undefined)[] = [];
+    const put = (item: NftItem | undefined, write: () => void): void => {
+      write();
+      while (owners.length < batch.count) owners.push(item);
+    };
+    const each = (write: (item: NftItem) => void): void => {
+      for (const item of items) put(item, () => write(item));
+    };
+    batch.clear();
+    put(undefined, () => writeBatchBegin(batch));
+    if (!run.isTableMade) put(undefined, () => this.prepareTable(run.context));
+    // Members leave before others come: intervals of one set must not overlap even inside a transaction.
+    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'create'); });
+    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'delete'); });
+    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'add'); });
+    each((item) => { if (item.type === 'create-map') this.createMap(item.name); });
+    each((item) => { if (!isSetItem(item)) declare(batch, item); });
+    each((item) => { if (!isSetItem(item)) flush(batch, item); });
+    each((item) => { if (item.type === 'map') changeMap(batch, item); });
+    each((item) => { if (!isSetItem(item)) this.fill(item); });
+    each((item) => { if (item.type === 'delete-map') writeSetDeletion(batch, item.name); });
+    each((item) => { if (item.type === 'delete' && !isSetItem(item)) writeChainDeletion(batch, item.name); });
+    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'destroy'); });
+    put(undefined, () => writeBatchEnd(batch));
+    return owners;
+  }
+
+  private prepareTable({ rebuild, tableExists }: WriteContext): void {
+    if (rebuild && tableExists) writeTableDeletion(this.batch);
+    writeTable(this.batch);
+  }
+
+  private writeSetItem(item: SetItem, phase: SetItem['type']): void {
+    if (item.type !== phase) return;
+    switch (item.type) {
+      case 'create': return writeSet(this.batch, { name: item.set.name, id: this.next(), ...describeSet(item.set.type, item.set.family) });
+      case 'destroy': return writeSetDeletion(this.batch, item.name);
+      case 'swap': return;
+      case 'add':
+      case 'delete': {
+        const elements = item.members.flatMap((member) => elementsOf(item.set.type, member));
+        writeMany(this.batch, item.type, item.set.name, elements);
+      }
+    }
+  }
+
+  private createMap(name: string): void {
+    writeSet(this.batch, { name, id: this.next(), keyType: DataType.InterfaceName, keyLength: 16, flags: SetFlag.Map });
+  }
+
+  private fill(item: NftChange): void {
+    if (item.type === 'close') writeVerdictRule(this.batch, item.name, `tortie:${CLOSED_HASH}`, 'drop');
+    if (item.type === 'write') this.fillChain(item.chain);
+  }
+
+  private fillChain({ name, hashes, content }: WantedChain): void {
+    const comment = (index: number): string => `tortie:${hashes[index] ?? ''}`;
+    switch (content.type) {
+      case 'hook': return writeVerdictRule(this.batch, name, comment(0), { jump: nftChainName({ table: content.hook.table, name: content.hook.chain }) });
+      case 'lookup':
+        writeLookupRule(this.batch, name, content.map.key, `${name}-map`, comment(0));
+        if (content.map.otherwise === 'drop') writeVerdictRule(this.batch, name, comment(1), 'drop');
+        return;
+      case 'rules': {
+        let index = 0;
+        const numbers: SetNumbers = { next: () => this.next() };
+        for (const rule of content.chain.rules)
+          for (const family of familiesOf(rule)) {
+            const note = rule.note === undefined ? '' : ` ${rule.note.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_')}`;
+            writeRule(this.batch, name, content.chain.table, rule, family, `${comment(index++)}${note}`.slice(0, 120), numbers);
+          }
+        if (index !== hashes.length) throw new Error(`Chain "${name}" has ${index} rules and ${hashes.length} hashes`);
+      }
+    }
+  }
+
+  private next(): number {
+    this.numbers = (this.numbers + 1) & 0x7fffffff;
+    return this.numbers;
+  }
+}
+
+interface Run extends NftWritten {
+  readonly context: WriteContext;
+  readonly all: readonly NftItem[];
+  readonly done: NftItem[];
+  readonly refused: { readonly item: NftItem; readonly message: string }[];
+  attempts: number;
+  isTableMade: boolean;
+}
+
+/** New chains outside the group that its rules may go to. */
+function closings(run: Run, group: readonly NftItem[]): readonly NftChange[] {
+  const outside = run.all.filter((item) => !group.includes(item) && !run.done.includes(item));
+  return outside.flatMap((item): readonly NftChange[] =>
+    item.type === 'write' && !run.context.isInKernel(item.chain.name) && item.chain.content.type !== 'hook' ? [{ type: 'close', name: item.chain.name }] : []);
+}
+
+function declare(batch: NetlinkBatch, item: NftChange): void {
+  if (item.type === 'close') writeChain(batch, item.name);
+  if (item.type !== 'write') return;
+  const { name, content } = item.chain;
+  if (content.type !== 'hook') return writeChain(batch, name);
+  writeChain(batch, name, { hook: HOOKS[content.hook.builtin], priority: PRIORITIES[content.hook.table] });
+}
+
+function flush(batch: NetlinkBatch, item: NftChange): void {
+  if (item.type === 'write') writeFlush(batch, item.chain.name);
+  if (item.type === 'close' || item.type === 'delete') writeFlush(batch, item.name);
+}
+
+function changeMap(batch: NetlinkBatch, item: NftChange & { readonly type: 'map' }): void {
+  writeMany(batch, 'delete', item.name, item.removed.map((key) => ({ key: interfaceName(key) })));
+  writeMany(batch, 'add', item.name, [...item.added].map(([key, chain]) => ({ key: interfaceName(key), goto: chain })));
+}
+
+function writeMany(batch: NetlinkBatch, action: 'add' | 'delete', set: string, elements: readonly Element[]): void {
+  for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE) writeElements(batch, action, set, elements.slice(at, at + ELEMENTS_PER_MESSAGE));
+}

@@ -1,0 +1,151 @@
+/**
+ * Reads our nftables table back: chains with the hashes in their rules' comments, sets and maps with their elements. Dumps over
+ * netlink; strangers' tables are skipped message by message.
+ */
+import { createHash } from 'node:crypto';
+import { NetlinkBatch } from '../../netlink/batch.js';
+import { forEachAttribute, type NetlinkMessage, type Octets } from '../../netlink/message.js';
+import { NetlinkError } from '../../netlink/netlink-error.js';
+import type { NetlinkSocket } from '../../netlink/netlink-socket.js';
+import { Message, NFPROTO_INET, SetFlag, TABLE, writeElementQuery, writeQuery, type Element } from './protocol.js';
+
+export interface ReadRule {
+  /** From the comment "tortie:<hash> ..."; "" when there is none. */
+  readonly hash: string;
+  /** Of the rule's expressions without their counters: finds a rule edited under its comment. */
+  readonly digest: string;
+}
+
+export interface ReadSet {
+  readonly name: string;
+  readonly isMap: boolean;
+  readonly isInterval: boolean;
+  readonly keyLength: number;
+}
+
+export interface ReadTable {
+  readonly exists: boolean;
+  readonly chains: ReadonlyMap<string, readonly ReadRule[]>;
+  /** Without the anonymous sets of rules, which come and go with them. */
+  readonly sets: ReadonlyMap<string, ReadSet>;
+}
+
+export function readTable(socket: NetlinkSocket): ReadTable {
+  let exists = false;
+  const chains = new Map<string, ReadRule[]>();
+  const sets = new Map<string, ReadSet>();
+  const restart = (): void => {
+    chains.clear();
+    sets.clear();
+  };
+  query(socket, Message.GetTable, (body) => (exists ||= textOf(body, 1) === TABLE), restart);
+  if (!exists) return { exists, chains, sets };
+  query(socket, Message.GetChain, (body) => {
+    if (textOf(body, 1) === TABLE) chains.set(textOf(body, 3), []);
+  }, () => chains.clear());
+  query(socket, Message.GetRule, (body) => {
+    if (textOf(body, 1) === TABLE) chains.get(textOf(body, 2))?.push(ruleOf(body));
+  }, () => chains.forEach((rules) => (rules.length = 0)));
+  query(socket, Message.GetSet, (body) => {
+    const set = setOf(body);
+    if (set !== undefined) sets.set(set.name, set);
+  }, () => sets.clear());
+  return { exists, chains, sets };
+}
+
+/** Undefined when there is no such set. */
+export function readElements(socket: NetlinkSocket, set: string): readonly Element[] | undefined {
+  const elements: Element[] = [];
+  const batch = new NetlinkBatch(256);
+  writeElementQuery(batch, set);
+  try {
+    socket.dump(batch, ({ body }) => {
+      forEachAttribute(body, 4, body.length, (type, start, end) => {
+        if (type === 3) forEachAttribute(body, start, end, (_, from, to) => elements.push(elementOf(body, from, to)));
+      });
+    }, () => void (elements.length = 0));
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  return elements;
+}
+
+function query(socket: NetlinkSocket, message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet, visit: (body: Octets) => void, restart: () => void): void {
+  const batch = new NetlinkBatch(256);
+  writeQuery(batch, message);
+  try {
+    socket.dump(batch, (reply: NetlinkMessage) => {
+      if (reply.body.u8(0) === NFPROTO_INET) visit(reply.body);
+    }, restart);
+  } catch (error) {
+    // No table, no rules.
+    if (!(error instanceof NetlinkError) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+function textOf(body: Octets, wanted: number): string {
+  let text = '';
+  forEachAttribute(body, 4, body.length, (type, start, end) => {
+    if (type === wanted) text = body.text(start, end);
+  });
+  return text;
+}
+
+function ruleOf(body: Octets): ReadRule {
+  let hash = '';
+  let digest = '';
+  forEachAttribute(body, 4, body.length, (type, start, end) => {
+    if (type === 4) digest = digestOf(body, start, end);
+    else if (type === 7 && end - start > 2 && body.u8(start) === 0) hash = /^tortie:([A-Za-z0-9]+)/.exec(body.text(start + 2, end))?.[1] ?? '';
+  });
+  return { hash, digest };
+}
+
+/** Counters count, limits remember, and anonymous sets are renamed at will: their numbers are no part of what a rule says. */
+function digestOf(body: Octets, start: number, end: number): string {
+  const hash = createHash('sha1');
+  forEachAttribute(body, start, end, (_, from, to) => {
+    let name = '';
+    forEachAttribute(body, from, to, (type, first, last) => {
+      if (type === 1) name = body.text(first, last);
+    });
+    hash.update(name === 'counter' || name === 'limit' || name === 'lookup' ? name : body.slice(from, to));
+  });
+  return hash.digest('base64');
+}
+
+function setOf(body: Octets): ReadSet | undefined {
+  let table = '';
+  let name = '';
+  let flags = 0;
+  let keyLength = 0;
+  forEachAttribute(body, 4, body.length, (type, start, end) => {
+    if (type === 1) table = body.text(start, end);
+    else if (type === 2) name = body.text(start, end);
+    else if (type === 3) flags = body.u32be(start);
+    else if (type === 5) keyLength = body.u32be(start);
+  });
+  if (table !== TABLE || (flags & SetFlag.Anonymous) !== 0) return undefined;
+  return { name, isMap: (flags & SetFlag.Map) !== 0, isInterval: (flags & SetFlag.Interval) !== 0, keyLength };
+}
+
+/** NFTA_SET_ELEM_KEY 1 { value 1 }, DATA 2 { verdict 2 { code 1, chain 2 } }, FLAGS 3. */
+function elementOf(body: Octets, from: number, to: number): Element {
+  let element: Element = { key: new Uint8Array(0) };
+  forEachAttribute(body, from, to, (type, start, end) => {
+    // The receive buffer is used again for the next datagram: keep copies.
+    if (type === 1) forEachAttribute(body, start, end, (_, first, last) => (element = { ...element, key: Uint8Array.from(body.slice(first, last)) }));
+    else if (type === 2) element = { ...element, goto: verdictChain(body, start, end) };
+    else if (type === 3) element = { ...element, isEnd: (body.u32be(start) & 1) !== 0 };
+  });
+  return element;
+}
+
+function verdictChain(body: Octets, start: number, end: number): string {
+  let chain = '';
+  forEachAttribute(body, start, end, (kind, from, to) => {
+    if (kind === 2) forEachAttribute(body, from, to, (type, first, last) => (chain = type === 2 ? body.text(first, last) : chain));
+  });
+  return chain;
+}

@@ -1,0 +1,31 @@
+/** Removes our nftables table, for when policy is written another way. */
+import { NetlinkBatch } from '../../netlink/batch.js';
+import { NetlinkProtocolError } from '../../netlink/message.js';
+import { NetlinkSocket } from '../../netlink/netlink-socket.js';
+import { SystemError } from '../../system-error.js';
+import type { Within } from '../child.js';
+import { writeBatchBegin, writeBatchEnd, writeTableDeletion } from './protocol.js';
+import { readTable } from './reader.js';
+import { TransactionSocket } from './transaction.js';
+
+/** Why it could not, or undefined. Reads first: where there is no such table nothing is written. */
+export function sweepNftables(within: Within): string | undefined {
+  try {
+    const socket = within(() => new NetlinkSocket({ family: 'netfilter' }));
+    const { exists } = readTable(socket);
+    socket.close();
+    if (!exists) return undefined;
+    const transaction = within(() => new TransactionSocket());
+    const batch = new NetlinkBatch();
+    writeBatchBegin(batch);
+    writeTableDeletion(batch);
+    writeBatchEnd(batch);
+    const [failure] = transaction.commit(batch);
+    transaction.close();
+    return failure?.error.message;
+  } catch (error) {
+    if (!(error instanceof SystemError) && !(error instanceof NetlinkProtocolError)) throw error;
+    // A kernel without nftables has no table of ours.
+    return error instanceof SystemError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code) ? undefined : `Cannot sweep nftables: ${error.message}`;
+  }
+}
