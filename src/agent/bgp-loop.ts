@@ -29,6 +29,7 @@ export class BgpLoop {
   private refused: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private poll: NodeJS.Timeout | undefined;
+  private isStarted = false;
   private isRunning = false;
   private isDirty = false;
   private isStopped = false;
@@ -40,7 +41,9 @@ export class BgpLoop {
 
   constructor(private readonly options: BgpLoopOptions) {}
 
+  /** From now on bgpd is told; not before everything is known, since half a state would end the sessions that it leaves out. */
   start(): void {
+    this.isStarted = true;
     this.changed();
     this.poll = setInterval(() => void this.readStatus(), POLL);
   }
@@ -63,7 +66,7 @@ export class BgpLoop {
   }
 
   private wake(delay: number): void {
-    if (this.isStopped || this.isRunning) return;
+    if (!this.isStarted || this.isStopped || this.isRunning) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.run(), delay);
   }
