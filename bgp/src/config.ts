@@ -86,6 +86,10 @@ export interface SessionConfig {
   readonly removePrivateAs?: 'only-private' | 'all';
   /** The leftmost AS of a received path must be the peer's (RFC 4271 6.3); default true. False towards a route server. */
   readonly enforceFirstAs?: boolean;
+  /** Routes with a longer AS_PATH, in hops, are taken as withdrawn; default: no bound. */
+  readonly maxAsPathLength?: number;
+  /** Routes with more octets of attributes are taken as withdrawn; default 4096. */
+  readonly maxAttributesLength?: number;
   /** RFC 9234; with `roleStrict` a peer that sends no role is refused. */
   readonly role?: RoleName;
   readonly roleStrict?: boolean;

@@ -30,6 +30,8 @@ export interface DecodeParameters {
   readonly extendedNextHop: boolean;
   /** A longer AS_PATH (in AS numbers) is treated as withdrawn. Default 0: no bound but the message's. */
   readonly maxAsPathLength: number;
+  /** More octets of attributes (normalised) are treated as withdrawn; absent: no bound. Their number times the peer's prefixes is memory. */
+  readonly maxAttributesLength?: number;
 }
 
 /** All that writing an UPDATE depends on. */
@@ -70,6 +72,7 @@ export interface NegotiationOptions {
   readonly localAs: number;
   readonly enforceFirstAs?: boolean;
   readonly maxAsPathLength?: number;
+  readonly maxAttributesLength?: number;
 }
 
 /** Both OPENs are acceptable (open.ts: checkOpen); this only combines them. */
@@ -91,7 +94,7 @@ export function negotiate(local: OpenMessage, remote: OpenMessage, options: Nego
       as4, external: peerAs !== options.localAs, peerAs, enforceFirstAs: options.enforceFirstAs ?? true,
       ipv4: families.includes(4), ipv6: families.includes(6),
       addPathIpv4: addsPath(theirs, ours, 4), addPathIpv6: addsPath(theirs, ours, 6),
-      extendedNextHop, maxAsPathLength: options.maxAsPathLength ?? 0,
+      extendedNextHop, maxAsPathLength: options.maxAsPathLength ?? 0, maxAttributesLength: options.maxAttributesLength,
     },
     encode: {
       as4, addPathIpv4: addsPath(ours, theirs, 4), addPathIpv6: addsPath(ours, theirs, 6), extendedNextHop,

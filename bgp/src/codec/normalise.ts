@@ -97,6 +97,8 @@ export function scanAttributes(
   }
   if (!isSorted) sortBlock();
   if (scan.asPath.value >= 0) checkPathPolicy(bytes, parameters, errors);
+  const { maxAttributesLength } = parameters;
+  if (maxAttributesLength !== undefined && scan.length > maxAttributesLength) errors.push(sizeError(scan.length, maxAttributesLength));
   return scan;
 }
 
@@ -261,6 +263,11 @@ function checkPathPolicy(bytes: Uint8Array, parameters: DecodeParameters, errors
   if (hops > parameters.maxAsPathLength)
     errors.push(attributeError('withdraw', UpdateError.malformedAsPath, bytes, start, end, `its ${hops} hops exceed the bound of ${parameters.maxAsPathLength}`));
 }
+
+const sizeError = (length: number, bound: number): BgpError => ({
+  severity: 'withdraw', code: ErrorCode.update, subcode: UpdateError.malformedAttributeList, data: new Uint8Array(0),
+  reason: `Cannot accept ${length} octets of attributes: the bound is ${bound}`,
+});
 
 /** Puts the block into ascending type order: for the rare peer that does not send it so, and for merged paths. */
 function sortBlock(): void {

@@ -35,6 +35,7 @@ const session: Readonly<Record<string, Field>> = {
   addPath: oneOf('send', 'receive', 'both'), maxPrefixes: integer(1, 4294967295), maxPrefixesRestartAfter: integer(1, 86400),
   maxPrefixesWarnAt: integer(1, 100), maxPrefixesWarnOnly: boolean, allowLocalAs: integer(0, 10), asOverride: boolean,
   removePrivateAs: oneOf('only-private', 'all'), enforceFirstAs: boolean,
+  maxAsPathLength: integer(1, 16384), maxAttributesLength: integer(64, 65535),
   role: oneOf('provider', 'route-server', 'route-server-client', 'customer', 'peer'), roleStrict: boolean,
   nextHopSelf: boolean, nextHopUnchanged: boolean, routeReflectorClient: boolean, weight: integer(0, 65535), gracefulRestart: boolean,
   drain: boolean, bfd, import: filterNames, export: filterNames,

@@ -74,6 +74,7 @@ export interface SessionParameters {
   readonly localAs: number;
   readonly enforceFirstAs: boolean;
   readonly maxAsPathLength: number;
+  readonly maxAttributesLength: number;
   readonly extendedMessage: boolean;
   readonly fsm: FsmOptions;
 }
@@ -339,8 +340,8 @@ export class Session {
     this.receivedOpen = open;
     if (!this.owner.opened(this, open)) return;
     const local = sentOpen ?? this.owner.localOpen();
-    const { localAs, enforceFirstAs, maxAsPathLength } = this.parameters;
-    const negotiated = negotiate(local, open, { localAs, enforceFirstAs, maxAsPathLength });
+    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength } = this.parameters;
+    const negotiated = negotiate(local, open, { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength });
     this.negotiatedSession = negotiated;
     this.feed({ type: 'OpenMessage', holdTime: negotiated.holdTime });
   }

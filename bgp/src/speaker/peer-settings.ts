@@ -52,6 +52,8 @@ export interface PeerSettings {
   readonly asOverride: boolean;
   readonly removePrivateAs: 'only-private' | 'all' | undefined;
   readonly enforceFirstAs: boolean;
+  readonly maxAsPathLength: number;
+  readonly maxAttributesLength: number;
   readonly role: RoleName | undefined;
   readonly isRoleStrict: boolean;
   readonly nextHop: 'self' | 'unchanged';
@@ -74,6 +76,8 @@ export interface PeerSettings {
 const DEFAULT_MAX_PREFIXES = 10_000;
 const DEFAULT_WARN_AT = 75;
 const DEFAULT_RESTART_TIME = 120;
+/** What fits an ordinary message, and so could be passed on to anybody (RFC 8654 section 4). */
+const DEFAULT_MAX_ATTRIBUTES = 4096;
 
 /** Settings of a configured peer. The configuration must have passed `validateConfig`. */
 export function settingsOf(config: SpeakerConfig, peer: PeerConfig): PeerSettings {
@@ -113,7 +117,8 @@ function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs
     addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),
     allowLocalAs: session.allowLocalAs ?? 0, asOverride: session.asOverride ?? false, removePrivateAs: session.removePrivateAs,
-    enforceFirstAs: session.enforceFirstAs ?? true, role: session.role, isRoleStrict: session.roleStrict ?? false,
+    enforceFirstAs: session.enforceFirstAs ?? true,
+    maxAsPathLength: session.maxAsPathLength ?? 0, maxAttributesLength: session.maxAttributesLength ?? DEFAULT_MAX_ATTRIBUTES, role: session.role, isRoleStrict: session.roleStrict ?? false,
     nextHop: nextHopOf(session, isInternal), isRouteReflectorClient: session.routeReflectorClient ?? false, weight: session.weight ?? 0,
     isRestartHelper: session.gracefulRestart ?? true,
     restartTime: config.gracefulRestartTime ?? DEFAULT_RESTART_TIME, longLivedRestartTime: config.longLivedRestartTime ?? 0,
@@ -161,7 +166,7 @@ export function peerAddressText(settings: PeerSettings): string {
 /** A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. */
 const SESSION_KEYS = [
   'address', 'interfaceName', 'port', 'localAddress', 'localPort', 'remoteAs', 'localAs', 'speakerAs', 'routerId', 'hopLimits', 'isSingleHop', 'holdTime',
-  'families', 'extendedNextHop', 'addPathSend', 'addPathReceive', 'enforceFirstAs', 'role', 'isRoleStrict', 'restartTime', 'longLivedRestartTime',
+  'families', 'extendedNextHop', 'addPathSend', 'addPathReceive', 'enforceFirstAs', 'maxAsPathLength', 'maxAttributesLength', 'role', 'isRoleStrict', 'restartTime', 'longLivedRestartTime',
 ] as const satisfies readonly (keyof PeerSettings)[];
 
 /** Names of the settings that differ and need a new session; a password that comes or goes is one. */

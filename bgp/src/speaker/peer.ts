@@ -305,13 +305,13 @@ export class Peer implements SessionOwner {
   }
 
   private sessionParameters(isGuest: boolean): ConstructorParameters<typeof Session>[1] {
-    const { localAs, enforceFirstAs, delayOpenTime, connectRetryTime, holdTime } = this.currentSettings;
+    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, delayOpenTime, connectRetryTime, holdTime } = this.currentSettings;
     const fsm: FsmOptions = {
       passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime,
       // RFC 9687 section 4: the larger of eight minutes and twice the hold time.
       sendHoldTime: Math.max(SEND_HOLD_TIME, 2 * holdTime),
     };
-    return { localAs, enforceFirstAs, maxAsPathLength: 0, extendedMessage: true, fsm };
+    return { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, extendedMessage: true, fsm };
   }
 
   private stopAll(notification: Notification | undefined, text: string): void {

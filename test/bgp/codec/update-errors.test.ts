@@ -74,6 +74,7 @@ const CASES: readonly Case[] = [
   { name: 'empty AS_PATH of an external peer', clause: 'RFC 4271 6.3', attributes: ORIGIN + attribute(0x40, 2, '') + NEXT_HOP, approach: 'withdraw', subcode: 11 },
   { name: 'AS_PATH of an external peer that begins with a set', clause: 'RFC 4271 6.3', attributes: ORIGIN + attribute(0x40, 2, '01010000fde9') + NEXT_HOP, approach: 'withdraw', subcode: 11 },
   { name: 'AS_PATH longer than the bound', clause: 'ours', attributes: ORIGIN + attribute(0x40, 2, '02030000fde90000fde90000fde9') + NEXT_HOP, approach: 'withdraw', subcode: 11, parameters: { ...EBGP, maxAsPathLength: 2 } },
+  { name: 'more octets of attributes than the bound', clause: 'ours', attributes: BASE + attribute(0xc0, 99, '00'.repeat(50)), approach: 'withdraw', subcode: 1, parameters: { ...EBGP, maxAttributesLength: 60 } },
   { name: 'NEXT_HOP of three octets', clause: '7.3', attributes: ORIGIN + AS_PATH + attribute(0x40, 3, '0a0000'), approach: 'withdraw', subcode: 5 },
   { name: 'NEXT_HOP of 16 octets', clause: '7.3', attributes: ORIGIN + AS_PATH + attribute(0x40, 3, '00'.repeat(15) + '01'), approach: 'withdraw', subcode: 5 },
   { name: 'NEXT_HOP of no octets', clause: '7.3', attributes: ORIGIN + AS_PATH + attribute(0x40, 3, ''), approach: 'withdraw', subcode: 5 },
