@@ -7,7 +7,7 @@ import { formatAddress, hostPrefix, parseAddress } from 'node-bgp/address';
 import { hostInterfaceName, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
-import type { Backend } from '../dataplane/netfilter/status.js';
+import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { flushConnections } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
 import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
@@ -23,24 +23,24 @@ const LOOPBACK_INDEX = 1;
 const HOST_SCOPE = 254;
 
 export interface LinuxKernelOptions {
-  readonly iptables: 'auto' | Backend;
+  readonly backend: BackendSetting;
   readonly log: Logger;
 }
 
 /** Opens sockets and finds programs; changes nothing but the forwarding switches. @throws NetfilterSetupError, SystemError */
-export async function openLinuxKernel({ iptables, log }: LinuxKernelOptions): Promise<NodeKernel> {
+export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOptions): Promise<NodeKernel> {
   enableForwarding({ ipv4: true, ipv6: true });
   let onNetfilter = (): void => {};
   const netfilter = await createNetfilter({
     families: [4, 6],
-    backend: iptables,
+    backend: setting,
     onDrift: ({ family, findings }) => log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
     onFailures: (failures) => {
       for (const { family, subject, message } of failures) log.error({ family, subject }, message);
       onNetfilter();
     },
   });
-  for (const [family, { backend, reason }] of netfilter.status().backends) log.info({ family, backend, reason }, 'Writing policy with iptables');
+  for (const [family, { backend, reason }] of netfilter.status().backends) log.info({ family, backend, reason }, 'Writing policy');
   return new LinuxKernel(netfilter, log, (listener) => (onNetfilter = listener));
 }
 

@@ -6,6 +6,7 @@ import { CniServer } from '../cni/cni-server.js';
 import { installCni } from '../cni/conflist.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
+import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
 import { VERSION } from '../version.js';
@@ -21,23 +22,23 @@ export interface AgentFlags {
   readonly namespace: string;
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
-  readonly iptables: string;
+  readonly policyBackend: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
 
-const BACKENDS = ['auto', 'legacy', 'nft'] as const;
+const BACKENDS = ['auto', 'legacy', 'nft', 'nftables'] as const satisfies readonly BackendSetting[];
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
 export async function runAgent(flags: AgentFlags): Promise<void> {
   const log = createLogger('agent', { ...(flags.logFormat && { format: flags.logFormat }), ...(flags.logLevel && { level: flags.logLevel }) });
   if ((flags.cniBinDir === undefined) !== (flags.cniConfDir === undefined)) throw new UserError('Cannot install the CNI plugin: expected --cni-bin-dir and --cni-conf-dir together', 2);
-  const iptables = BACKENDS.find((backend) => backend === flags.iptables);
-  if (iptables === undefined) throw new UserError(`Cannot use --iptables "${flags.iptables}": expected ${BACKENDS.join(', ')}`, 2);
+  const backend = BACKENDS.find((name) => name === flags.policyBackend);
+  if (backend === undefined) throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
   const node = flags.node ?? process.env['NODE_NAME'] ?? hostname();
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
-  const kernel = await startable('open the kernel', () => openLinuxKernel({ iptables, log }));
+  const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
   const agent = await startable('open the address journal', () => Agent.open({
     node, kernel, log, version: VERSION,
     datastore: new KubernetesDatastore(client), runDir: flags.runDir, stateDir: flags.stateDir, namespace: flags.namespace,

@@ -10,7 +10,7 @@ interface AgentFlags {
   readonly namespace: string;
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
-  readonly iptables: string;
+  readonly policyBackend: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -26,7 +26,7 @@ export function registerAgentCommand(program: Command): void {
     .option('--namespace <name>', 'namespace of the secrets with BGP passwords', process.env['POD_NAMESPACE'] ?? 'tortie-system')
     .option('--cni-conf-dir <dir>', 'write 10-tortie.conflist here once the node can serve pods')
     .option('--cni-bin-dir <dir>', 'install the CNI plugin here')
-    .option('--iptables <backend>', 'auto, legacy or nft', 'auto')
+    .option('--policy-backend <backend>', 'auto; legacy or nft (iptables of that kind); nftables (a table of our own)', 'auto')
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
     .addHelpText('after', `
