@@ -45,9 +45,10 @@ function mergeMember(schema: Schema | undefined, original: Json | undefined, val
   const base = isArray(original) ? original : [];
   if (!strategyOf(schema).includes('merge')) return value.map((item) => (isObject(item) ? withoutDirectives(schema?.items, item) : item));
   const mergeKey = mergeKeyOf(schema);
-  return mergeKey === undefined
+  const merged = mergeKey === undefined
     ? [...base, ...value.filter((item) => !base.some((existing) => isEqual(existing, item)))]
     : mergeItems(schema?.items, base, value, mergeKey);
+  return reorder(merged, value, base, mergeKey);
 }
 
 const strategyOf = (schema: Schema | undefined): readonly string[] => (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
