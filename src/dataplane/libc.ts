@@ -48,7 +48,8 @@ const raw = {
   // koffi knows no ssize_t; intptr_t has its width and sign on every Linux.
   send: process_.func('intptr_t send(int, const void *, size_t, int)') as
     KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>,
-  recv: process_.func('intptr_t recv(int, void *, size_t, int)') as (fd: number, bytes: Uint8Array, length: number, flags: number) => number,
+  recv: process_.func('intptr_t recv(int, void *, size_t, int)') as
+    KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>,
 };
 
 /** socket(2), always close-on-exec. */
@@ -137,6 +138,19 @@ export function receiveBytes(fd: number, bytes: Uint8Array, flags: number): numb
     if (errno === EAGAIN) return undefined;
     if (errno !== EINTR) throw new SystemError('Cannot receive from the socket', errno);
   }
+}
+
+/** `receiveBytes` on a thread of libuv's pool, for what the kernel takes long to make. The buffer is the call's until then. */
+export function receiveBytesAsync(fd: number, bytes: Uint8Array, flags: number): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    raw.recv.async(fd, bytes, bytes.length, flags, (error: Error | null, received: number) => {
+      const errno = received < 0 ? koffi.errno() : 0;
+      if (error !== null) reject(error);
+      else if (received >= 0) resolve(received);
+      else if (errno === EAGAIN) resolve(undefined);
+      else reject(new SystemError('Cannot receive from the socket', errno));
+    });
+  });
 }
 
 /**

@@ -9,8 +9,8 @@
  * Not thread-safe and not re-entrant: one owner. An asynchronous transaction must end before the next one starts.
  */
 import {
-  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, openSocket, receiveBytes, sendBytes, sendBytesAsync, setSocketBytes,
-  setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
+  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, openSocket, receiveBytes, receiveBytesAsync, sendBytes, sendBytesAsync,
+   setSocketBytes, setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
 } from '../libc.js';
 import { SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
@@ -118,15 +118,31 @@ export class NetlinkSocket {
    * it got. Messages are valid only during `visit`.
    */
   dump(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void, restart: () => void): void {
-    const part = onlyPart(batch);
+    const { bytes } = onlyPart(batch);
     for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
-      const sequence = this.nextSequence(1);
-      batch.stamp(0, sequence, NLM_F_DUMP);
-      sendBytes(this.fd, part.bytes, part.bytes.length);
-      if (this.receiveDump(batch, sequence, visit)) return;
+      const reader = this.beginDump(batch, visit);
+      sendBytes(this.fd, bytes, bytes.length);
+      while (!reader.feed(this.receive(batch.subjectOf(0))));
+      if (reader.isWhole()) return;
       restart();
     }
-    throw new NetlinkProtocolError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
+    throw changesTooOften(batch);
+  }
+
+  /**
+   * As `dump`, with the kernel's part on a pool thread: for tables whose walk takes long (connections: 10 ms at least). The
+   * socket is busy until it resolves.
+   */
+  async dumpAsync(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void, restart: () => void): Promise<void> {
+    const { bytes } = onlyPart(batch);
+    for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
+      const reader = this.beginDump(batch, visit);
+      await sendBytesAsync(this.fd, bytes, bytes.length);
+      while (!reader.feed(await this.receiveAsync(batch.subjectOf(0))));
+      if (reader.isWhole()) return;
+      restart();
+    }
+    throw changesTooOften(batch);
   }
 
   close(): void {
@@ -171,42 +187,37 @@ export class NetlinkSocket {
     }
   }
 
-  /** True at the dump's end, false when the kernel marked it as interrupted. */
-  private receiveDump(batch: NetlinkBatch, sequence: number, visit: (message: NetlinkMessage) => void): boolean {
-    let isInterrupted = false;
-    let isComplete = false;
-    // A socket can run one dump at a time: whatever the visitor throws, the dump is read to its end first.
-    let thrown: { readonly error: unknown } | undefined;
-    while (!isComplete) {
-      const datagram = this.receive(batch.subjectOf(0));
-      forEachMessage(datagram, (message) => {
-        if (message.sequence !== sequence || isComplete) return;
-        if ((message.flags & NLM_F_DUMP_INTR) !== 0) isInterrupted = true;
-        isComplete = endsDump(batch, message);
-        if (isComplete || isInterrupted || thrown !== undefined || message.type === NLMSG_NOOP) return;
-        try {
-          visit(message);
-        } catch (error) {
-          thrown = { error };
-        }
-      });
-    }
-    if (thrown !== undefined) throw thrown.error;
-    return !isInterrupted;
+  /** A reader for the dump that the batch's message asks for. */
+  private beginDump(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void): DumpReader {
+    const sequence = this.nextSequence(1);
+    batch.stamp(0, sequence, NLM_F_DUMP);
+    return dumpReader(batch, sequence, visit);
   }
 
   /** One datagram; a view into the receive buffer. */
   private receive(subject: string): Uint8Array {
-    let received: number | undefined;
     try {
-      received = receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC);
+      return this.received(subject, receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC));
     } catch (error) {
-      if (error instanceof SystemError && error.errno === ENOBUFS) {
-        this.discard();
-        throw new NetlinkOverflowError(`Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`);
-      }
-      throw error;
+      throw this.receiveFailure(subject, error);
     }
+  }
+
+  private async receiveAsync(subject: string): Promise<Uint8Array> {
+    try {
+      return this.received(subject, await receiveBytesAsync(this.fd, this.receiveBuffer, MSG_TRUNC));
+    } catch (error) {
+      throw this.receiveFailure(subject, error);
+    }
+  }
+
+  private receiveFailure(subject: string, error: unknown): unknown {
+    if (!(error instanceof SystemError) || error.errno !== ENOBUFS) return error;
+    this.discard();
+    return new NetlinkOverflowError(`Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`);
+  }
+
+  private received(subject: string, received: number | undefined): Uint8Array {
     if (received === undefined) throw new NetlinkProtocolError(`Cannot ${subject}: the kernel gave no answer in 5 s`);
     if (received > this.receiveBuffer.length)
       throw new NetlinkProtocolError(`Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`);
@@ -259,6 +270,46 @@ export function trySocketOption(fd: number, level: number, option: number, value
     if (error instanceof SystemError) return false;
     throw error;
   }
+}
+
+/** Takes a dump's datagrams in. */
+interface DumpReader {
+  /** True with the last one. Throws when the kernel refuses. */
+  feed(datagram: Uint8Array): boolean;
+  /** At the end: false if the table changed meanwhile. Throws what the visitor threw. */
+  isWhole(): boolean;
+}
+
+function dumpReader(batch: NetlinkBatch, sequence: number, visit: (message: NetlinkMessage) => void): DumpReader {
+  let isInterrupted = false;
+  let isComplete = false;
+  // A socket can run one dump at a time: whatever the visitor throws, the dump is read to its end first.
+  let thrown: { readonly error: unknown } | undefined;
+  const take = (message: NetlinkMessage): void => {
+    if (message.sequence !== sequence || isComplete) return;
+    if ((message.flags & NLM_F_DUMP_INTR) !== 0) isInterrupted = true;
+    isComplete = endsDump(batch, message);
+    if (isComplete || isInterrupted || thrown !== undefined || message.type === NLMSG_NOOP) return;
+    try {
+      visit(message);
+    } catch (error) {
+      thrown = { error };
+    }
+  };
+  return {
+    feed: (datagram) => {
+      forEachMessage(datagram, take);
+      return isComplete;
+    },
+    isWhole: () => {
+      if (thrown !== undefined) throw thrown.error;
+      return !isInterrupted;
+    },
+  };
+}
+
+function changesTooOften(batch: NetlinkBatch): NetlinkProtocolError {
+  return new NetlinkProtocolError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
 }
 
 function endsDump(batch: NetlinkBatch, message: NetlinkMessage): boolean {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAddress } from 'node-bgp/address';
-import { flushConnections } from '../../../src/dataplane/netlink/conntrack.js';
+import { flushConnections, flushConnectionsAsync } from '../../../src/dataplane/netlink/conntrack.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
 import { exec, ScratchNamespaces } from '../scratch-namespaces.js';
@@ -73,6 +73,17 @@ describe('connection flush', () => {
     insert(...Array.from({ length: 3_000 }, (_, i): Flow => ({ from: i % 3 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i })));
     expect(flushConnections(socket, [parseAddress('10.65.0.7')])).to.equal(2_000);
     expect(left()).to.have.length(1_000).and.to.satisfy((sources: readonly string[]) => sources.every((source) => source === '10.65.0.8'));
+  });
+
+  it('leaves the event loop free when asked to, with the same outcome', async () => {
+    insert(...Array.from({ length: 1_000 }, (_, i): Flow => ({ from: i % 2 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i })), { from: 'fd00:65::7', to: '2001:db8::1' });
+    let turns = 0;
+    const ticking = setInterval(() => (turns += 1), 1);
+    expect(await flushConnectionsAsync(socket, [parseAddress('10.65.0.7'), parseAddress('fd00:65::7')])).to.equal(501);
+    clearInterval(ticking);
+    expect(turns).to.be.greaterThan(0);
+    expect(left()).to.have.length(500);
+    expect(await flushConnectionsAsync(socket, [])).to.equal(0);
   });
 
   it('of nothing does nothing', () => {
