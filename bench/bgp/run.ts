@@ -69,7 +69,7 @@ export async function measure(generator: string, scenario: Scenario, speaker: Sp
       children.push(spawn('ip', ['netns', 'exec', network.speaker, ...argv], { stdio: ['ignore', log, log] }));
       await sleep(launch.stagger ?? 100);
     }
-    await sleep(1200);
+    await listening(network.speaker);
     const pids = children.flatMap((child) => (child.pid === undefined ? [] : withDescendants(child.pid)));
     const args = [...scenario.load(network), '--dutas', String(SPEAKER_AS), '--pids', pids.join(','), '--label', name];
     return await load(generator, args);
@@ -77,6 +77,17 @@ export async function measure(generator: string, scenario: Scenario, speaker: Sp
     await stop(children);
     removeNetwork(network);
   }
+}
+
+/** Until somebody listens on port 179 in the namespace, and a little longer: some listen before they are ready. */
+async function listening(namespace: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    const { stdout } = spawnSync('ip', ['netns', 'exec', namespace, 'cat', '/proc/net/tcp', '/proc/net/tcp6'], { encoding: 'utf8' });
+    // Local port 179 in hexadecimal, state LISTEN.
+    if (/:00B3 [0-9A-F:]+ 0A/.test(stdout)) break;
+    await sleep(100);
+  }
+  await sleep(800);
 }
 
 function load(generator: string, args: readonly string[]): Promise<RunReport> {

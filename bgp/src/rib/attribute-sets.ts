@@ -14,7 +14,7 @@ import { AttributeType, SegmentType, WellKnownCommunity } from '../iana.js';
 import { read32 } from '../codec/octets.js';
 import { ByteStore, hashBytes, offsetOf } from './byte-store.js';
 import type { PeerId } from './contract.js';
-import { grown } from './prefix-table.js';
+import { grown, nextCapacity } from './prefix-table.js';
 
 export type SetId = number;
 /** Number of an interned next hop; 0: none, for prefixes of our own. */
@@ -86,7 +86,7 @@ export interface SetEvents {
   readonly gone: (set: SetId) => void;
 }
 
-const FIRST_CAPACITY = 1024;
+const FIRST_CAPACITY = 1 << 12;
 
 export class AttributeSets {
   readonly bytes = new ByteStore();
@@ -315,13 +315,13 @@ export class AttributeSets {
 
   #growIndex(): void {
     const old = this.#index;
-    this.#index = new Uint32Array(old.length * 2);
+    this.#index = new Uint32Array(nextCapacity(old.length));
     this.#mask = this.#index.length - 1;
     for (const id of old) if (id !== 0) this.#link(id);
   }
 
   #growColumns(): void {
-    const length = this.place.length * 2;
+    const length = nextCapacity(this.place.length);
     this.place = grown(this.place, length);
     this.length = grown(this.length, length);
     this.references = grown(this.references, length);

@@ -7,7 +7,7 @@
  *
  * Positions count up for ever (exact to 2^53).
  */
-import { grown, type PrefixId } from './prefix-table.js';
+import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
 
 const CHUNK_BITS = 12;
 const CHUNK = 1 << CHUNK_BITS;
@@ -29,7 +29,7 @@ export class ChangeLog {
   #furthest = 0;
   readonly #readers = new Set<LogReader>();
   /** Per prefix: low 32 bits of one more than its last position, 0 when it is not in the log. */
-  #last = new Uint32Array(1024);
+  #last = new Uint32Array(1 << 14);
   #spare: Uint32Array | undefined;
   readonly #patience: number;
 
@@ -65,7 +65,7 @@ export class ChangeLog {
   }
 
   append(prefix: PrefixId): void {
-    if (prefix >= this.#last.length) this.#last = grown(this.#last, Math.max(this.#last.length * 2, prefix + 1));
+    if (prefix >= this.#last.length) this.#last = grown(this.#last, Math.max(nextCapacity(this.#last.length), prefix + 1));
     const last = this.#last[prefix] as number;
     // Still ahead of every reader: they will all look at its newest state. (Lengths stay far below 2^32.)
     if (last !== 0 && ((this.#end - last + 1) >>> 0) <= this.#end - this.#furthest) return;

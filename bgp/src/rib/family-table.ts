@@ -11,6 +11,9 @@ import type { PeerId } from './contract.js';
 import { PathTable, type PathId } from './path-table.js';
 import { grown, PrefixTable, type PrefixId } from './prefix-table.js';
 
+/** Untouched room costs nothing: start where most tables never have to grow. */
+const FIRST_CAPACITY = 1 << 14;
+
 export class FamilyTable {
   readonly family: Family;
   readonly prefixes: PrefixTable;
@@ -32,7 +35,7 @@ export class FamilyTable {
   constructor(family: Family, patience?: number) {
     this.family = family;
     this.log = new ChangeLog(patience);
-    this.prefixes = new PrefixTable(family);
+    this.prefixes = new PrefixTable(family, FIRST_CAPACITY);
     this.head = new Uint32Array(this.prefixes.capacity);
     this.best = new Uint32Array(this.prefixes.capacity);
   }

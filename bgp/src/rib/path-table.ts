@@ -7,7 +7,7 @@
  */
 import type { SetId } from './attribute-sets.js';
 import type { PeerId } from './contract.js';
-import { grown, type PrefixId } from './prefix-table.js';
+import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
 
 export type PathId = number;
 
@@ -18,7 +18,7 @@ export const PathFlag = {
   stale: 2,
 } as const;
 
-const FIRST_CAPACITY = 1024;
+const FIRST_CAPACITY = 1 << 14;
 
 export class PathTable {
   next = new Uint32Array(FIRST_CAPACITY);
@@ -57,7 +57,7 @@ export class PathTable {
   }
 
   #grow(): void {
-    const length = this.next.length * 2;
+    const length = nextCapacity(this.next.length);
     this.next = grown(this.next, length);
     this.prefix = grown(this.prefix, length);
     this.raw = grown(this.raw, length);

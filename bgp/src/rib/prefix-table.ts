@@ -13,7 +13,7 @@ import type { Family, IpPrefix } from '../address.js';
 
 export type PrefixId = number;
 
-const FIRST_CAPACITY = 1024;
+const FIRST_CAPACITY = 64;
 /** Length of a number that is free. */
 const DEAD = 255;
 
@@ -32,13 +32,14 @@ export class PrefixTable {
   /** How many prefixes of each length, so that a longest match only tries lengths that exist. */
   readonly #perLength = new Uint32Array(129);
 
-  constructor(family: Family) {
+  /** `capacity`: a power of two, how many prefixes there is room for at first. */
+  constructor(family: Family, capacity = FIRST_CAPACITY) {
     this.family = family;
     this.width = family === 4 ? 1 : 4;
-    this.words = new Uint32Array(FIRST_CAPACITY * this.width);
-    this.lengths = new Uint8Array(FIRST_CAPACITY);
-    this.#index = new Uint32Array(FIRST_CAPACITY * 2);
-    this.#mask = FIRST_CAPACITY * 2 - 1;
+    this.words = new Uint32Array(capacity * this.width);
+    this.lengths = new Uint8Array(capacity);
+    this.#index = new Uint32Array(capacity * 2);
+    this.#mask = capacity * 2 - 1;
   }
 
   /** How many ids fit before the columns grow; other per-prefix columns follow this. */
@@ -156,18 +157,22 @@ export class PrefixTable {
   }
 
   #growIndex(): void {
-    this.#index = new Uint32Array(this.#index.length * 2);
+    this.#index = new Uint32Array(nextCapacity(this.#index.length));
     this.#mask = this.#index.length - 1;
     for (let id = 0; id < this.end; id++) if (this.lengths[id] !== DEAD) this.#link(id);
   }
 
   #growColumns(): void {
-    this.words = grown(this.words, this.words.length * 2);
-    this.lengths = grown(this.lengths, this.lengths.length * 2);
+    const capacity = nextCapacity(this.lengths.length);
+    this.words = grown(this.words, capacity * this.width);
+    this.lengths = grown(this.lengths, capacity);
   }
 }
 
-/** A longer copy. Pages never written stay unmapped, so doubling costs no resident memory beyond what is used. */
+/** Fourfold while that is small, then twofold: fewer copies on the way to a big table. */
+export const nextCapacity = (capacity: number): number => (capacity <= 1 << 19 ? capacity * 4 : capacity * 2);
+
+/** A longer copy. Pages never written stay unmapped, so room that is not used costs no resident memory. */
 export function grown<T extends Uint8Array | Uint16Array | Uint32Array>(old: T, length: number): T {
   const copy = new (old.constructor as new (length: number) => T)(length);
   copy.set(old);
