@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { CaseFile } from '../../src/cases/case-file.js';
+import { isBroken, type Case, type CaseFile } from '../../src/cases/case-file.js';
 import { runOnEngine } from '../../src/cases/engine-run.js';
 import { KernelRun } from '../../src/cases/kernel/kernel-run.js';
 import { isPassed, type CaseOutcome } from '../../src/cases/outcome.js';
@@ -30,26 +30,49 @@ for (const [name, file] of files) {
   });
 }
 
-for (const backend of ['nft', 'legacy'] as const) {
-  describe(`cases with packets on iptables-${backend}`, function () {
-    this.timeout(60_000);
-    let run: KernelRun;
-    before(async () => (run = await KernelRun.start({ backend })));
-    after(() => run.stop());
-    for (const [name, file] of files) for (const one of file.cases) it(`${name} ${one.id}`, async () => expectPassed(await run.run(one)));
+/** All backends at once, each with namespaces of its own: most of a case is waiting for packets that must not come. */
+describe('cases with packets', function () {
+  this.timeout(240_000);
+  const backends = ['nft', 'legacy', 'nftables'] as const;
+  const outcomes = new Map<string, Promise<CaseOutcome>>();
+  const runs: KernelRun[] = [];
 
-    it('tells a wrong expectation from a right one', async () => {
-      const one = file('k8s-e2e.json').cases[0];
-      if (one === undefined || !('steps' in one)) throw new Error('the first case is broken');
-      const steps = one.steps.map((step) => ({ ...step, cells: step.cells.slice(0, 4).map((cell, i) => (i === 0 ? { ...cell, allow: !cell.allow } : cell)) }));
-      const outcome = await run.run({ ...one, steps });
-      expect(outcome.wrong.map((wrong) => wrong.got)).to.deep.equal(['dropped']);
-    });
+  before(async () => {
+    for (const backend of backends) {
+      const run = await KernelRun.start({ backend });
+      runs.push(run);
+      let last: Promise<unknown> = Promise.resolve();
+      for (const [name, { cases }] of files)
+        for (const one of [...cases, ...(name === 'corners.json' ? [wrongCase()] : [])]) {
+          const outcome = last.then(() => run.run(one));
+          outcomes.set(`${backend} ${name} ${one.id}`, outcome);
+          last = outcome;
+        }
+    }
   });
-}
+  after(async () => {
+    await Promise.allSettled(outcomes.values());
+    for (const run of runs) await run.stop();
+  });
 
-function file(name: string): CaseFile {
-  const found = files.get(name);
-  if (found === undefined) throw new Error(`no file ${name}`);
-  return found;
+  async function outcomeOf(key: string): Promise<CaseOutcome> {
+    const outcome = await outcomes.get(key);
+    if (outcome === undefined) throw new Error(`nothing ran as "${key}"`);
+    return outcome;
+  }
+
+  for (const backend of backends) {
+    for (const [name, { cases }] of files) for (const one of cases) it(`${backend}: ${name} ${one.id}`, async () => expectPassed(await outcomeOf(`${backend} ${name} ${one.id}`)));
+    it(`${backend}: tells a wrong expectation from a right one`, async () => {
+      const { wrong } = await outcomeOf(`${backend} corners.json wrong`);
+      expect(wrong.map(({ got }) => got)).to.deep.equal(['dropped']);
+    });
+  }
+});
+
+/** The first case with its first cell, which must be dropped, expected to be allowed. */
+function wrongCase(): Case {
+  const one = files.get('k8s-e2e.json')?.cases[0];
+  if (one === undefined || isBroken(one)) throw new Error('the first case is broken');
+  return { ...one, id: 'wrong', steps: one.steps.map((step) => ({ ...step, cells: step.cells.slice(0, 4).map((cell, i) => (i === 0 ? { ...cell, allow: !cell.allow } : cell)) })) };
 }

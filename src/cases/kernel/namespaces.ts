@@ -9,13 +9,16 @@ import { UserError } from '../../errors.js';
 const PREFIX = 'tortie-case-';
 const FOLDER = '/run/netns';
 
+/** Namespaces this process has made, in all its pools. */
+let count = 0;
+
 export class NamespacePool {
-  private made = 0;
+  private made: string[] = [];
   private readonly free: string[] = [];
 
   /** One that nobody uses; pools grow by need. */
   async take(): Promise<string> {
-    if (this.free.length === 0) await this.grow(Math.max(4, this.made));
+    if (this.free.length === 0) await this.grow(Math.max(4, this.made.length));
     const name = this.free.pop();
     if (name === undefined) throw new Error('The namespace pool has grown and is still empty');
     return name;
@@ -27,14 +30,15 @@ export class NamespacePool {
 
   /** Removes all, the ones in use too. */
   async removeAll(): Promise<void> {
-    await ipBatch(Array.from({ length: this.made }, (_, i) => `netns delete ${nameOf(process.pid, i)}`));
-    this.made = 0;
+    const names = this.made;
+    this.made = [];
     this.free.length = 0;
+    await ipBatch(names.map((name) => `netns delete ${name}`));
   }
 
-  private async grow(count: number): Promise<void> {
-    const names = Array.from({ length: count }, (_, i) => nameOf(process.pid, this.made + i));
-    this.made += count;
+  private async grow(size: number): Promise<void> {
+    const names = Array.from({ length: size }, () => `${PREFIX}${process.pid}-${count++}`);
+    this.made.push(...names);
     await ipBatch(names.map((name) => `netns add ${name}`));
     this.free.push(...names.reverse());
   }
@@ -51,8 +55,6 @@ export async function sweepNamespaces(): Promise<void> {
   });
   await ipBatch(orphans.map((name) => `netns delete ${name}`));
 }
-
-const nameOf = (pid: number, index: number): string => `${PREFIX}${pid}-${index}`;
 
 async function ipBatch(lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;

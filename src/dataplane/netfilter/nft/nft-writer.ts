@@ -30,7 +30,7 @@ export interface NftWritten {
 /** Elements of one message: an attribute's length has 16 bits. */
 const ELEMENTS_PER_MESSAGE = 400;
 /** BOUNDED: commits of one write. */
-const MAX_ATTEMPTS = 64;
+const MAX_ATTEMPTS = 256;
 
 const HOOKS: Readonly<Record<RulesetHook['builtin'], Hook>> = { PREROUTING: Hook.Prerouting, INPUT: Hook.LocalIn, FORWARD: Hook.Forward, OUTPUT: Hook.LocalOut };
 /** iptables' own places in netfilter (NF_IP_PRI_RAW, MANGLE, FILTER), a little before them, so that a drop of ours comes first. */
@@ -44,6 +44,7 @@ export class NftWriter {
   write(items: readonly NftItem[], context: WriteContext): NftWritten {
     const run: Run = { context, all: items, done: [], refused: [], attempts: 0, isTableMade: false };
     this.writeGroup(run, items);
+    this.closeRefused(run);
     return run;
   }
 
@@ -65,21 +66,35 @@ export class NftWriter {
       run.done.push(...closed, ...group);
       return;
     }
+    const members = new Set(group);
     const blamed = new Map<NftItem, string>();
     for (const { index, error } of failures) {
       const owner = index === undefined ? undefined : owners[index];
-      if (owner !== undefined && group.includes(owner) && !blamed.has(owner)) blamed.set(owner, error.message);
+      if (owner !== undefined && members.has(owner) && !blamed.has(owner)) blamed.set(owner, error.message);
     }
     const [only] = group;
-    if (blamed.size === 0 && group.length === 1 && only !== undefined) blamed.set(only, failures[0]?.error.message ?? 'the kernel refused it');
-    if (blamed.size > 0) {
-      for (const [item, text] of blamed) run.refused.push({ item, message: `Cannot write ${subjectOf(item)}: ${text}` });
-      return this.writeGroup(run, group.filter((item) => !blamed.has(item)));
+    if (group.length === 1 && only !== undefined) {
+      const text = blamed.get(only) ?? failures[0]?.error.message ?? 'the kernel refused it';
+      run.refused.push({ item: only, message: `Cannot write ${subjectOf(only)}: ${text}` });
+    } else if (blamed.size > 0 && blamed.size < group.length) {
+      // A loop of jumps makes the kernel refuse whatever rule comes next as well: the blamed get a try of their own.
+      this.writeGroup(run, group.filter((item) => !blamed.has(item)));
+      for (const item of blamed.keys()) this.writeGroup(run, [item]);
+    } else {
+      const middle = group.length >> 1;
+      this.writeGroup(run, group.slice(0, middle));
+      this.writeGroup(run, group.slice(middle));
     }
-    // Refused as a whole (a loop of jumps, say): halve it.
-    const middle = group.length >> 1;
-    this.writeGroup(run, group.slice(0, middle));
-    this.writeGroup(run, group.slice(middle));
+  }
+
+  /** Every wanted chain exists afterwards, so that what goes to it later is not refused for its sake. */
+  private closeRefused(run: Run): void {
+    const closed = closingsOf(run, run.refused.map(({ item }) => item));
+    if (closed.length === 0) return;
+    this.build(closed, run);
+    const [failure] = this.socket.commit(this.batch);
+    if (failure !== undefined) throw failure.error;
+    run.done.push(...closed);
   }
 
   /** Fills the batch; returns which item each message belongs to. */
@@ -178,9 +193,17 @@ interface Run extends NftWritten {
 
 /** New chains outside the group that its rules may go to. */
 function closings(run: Run, group: readonly NftItem[]): readonly NftChange[] {
-  const outside = run.all.filter((item) => !group.includes(item) && !run.done.includes(item));
-  return outside.flatMap((item): readonly NftChange[] =>
-    item.type === 'write' && !run.context.isInKernel(item.chain.name) && item.chain.content.type !== 'hook' ? [{ type: 'close', name: item.chain.name }] : []);
+  if (group.length === run.all.length) return [];
+  const inside = new Set(group);
+  return closingsOf(run, run.all.filter((item) => !inside.has(item)));
+}
+
+function closingsOf(run: Run, items: readonly NftItem[]): readonly NftChange[] {
+  const made = new Set(run.done.map((item) => (item.type === 'write' ? item.chain.name : item.type === 'close' ? item.name : '')));
+  return items.flatMap((item): readonly NftChange[] => {
+    if (item.type !== 'write' || item.chain.content.type === 'hook' || made.has(item.chain.name) || run.context.isInKernel(item.chain.name)) return [];
+    return [{ type: 'close', name: item.chain.name }];
+  });
 }
 
 function declare(batch: NetlinkBatch, item: NftChange): void {
