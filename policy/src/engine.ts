@@ -9,29 +9,46 @@
  * Not here: the kernel (whoever applies deltas), the API (whoever feeds events), and waiting for the first full sync before flushing.
  */
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
+import type { FailsafePort } from './compile/host-chains.js';
+import { TCP, UDP } from './model/ports.js';
 import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, withAccountLabels, type Pod } from './resolve/pod.js';
 import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
-import { ActivePolicies } from './resolve/active-policies.js';
 import { AddressSets } from './resolve/address-sets.js';
+import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
 import { Cluster, type Node, type PodEntry } from './resolve/cluster.js';
+import { HostEndpoints } from './resolve/host-endpoints.js';
+import { LocalEndpoints } from './resolve/local-endpoints.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
+import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
 import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent } from './objects.js';
 import type { Problem } from './problem.js';
 import { policyKeyText, type PolicyKey } from './model/policy.js';
-import type { Ruleset, RulesetDelta } from './ruleset.js';
+import type { Chain, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
 import { translatePolicy } from './translate/policy.js';
 import { translateTier } from './translate/tier.js';
 import type { Explanation, Flow, Verdict } from './verdict/flow.js';
 import { Oracle } from './verdict/oracle.js';
 
 export interface EngineOptions {
+  /** Which HostEndpoints are this node's; without it none is. */
+  readonly nodeName?: string;
   /** Interface name prefix of pods. Default "tort". */
   readonly podInterfacePrefix?: string;
   /** What happens to a packet from a pod to its own node once egress policy allows it. Default "accept". */
   readonly podToHost?: 'accept' | 'drop' | 'return';
+  /** Ports of the host that no policy of a host endpoint closes. Default FAILSAFE_INBOUND and FAILSAFE_OUTBOUND. */
+  readonly failsafeInbound?: readonly FailsafePort[];
+  readonly failsafeOutbound?: readonly FailsafePort[];
 }
+
+const ports = (protocol: number, ...numbers: readonly number[]): readonly FailsafePort[] => numbers.map((port) => ({ protocol, port }));
+
+/** Calico's: ssh, BGP, etcd, Typha, the API server, etcd's old ports, and DHCP. */
+export const FAILSAFE_INBOUND: readonly FailsafePort[] = [...ports(TCP, 22, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(UDP, 68)];
+/** The same without ssh, and DNS. */
+export const FAILSAFE_OUTBOUND: readonly FailsafePort[] = [...ports(TCP, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(UDP, 53, 67)];
 
 /** What stands in the way of an object, part by part. */
 export interface ObjectProblems {
@@ -52,17 +69,20 @@ export class PolicyEngine {
   private readonly policies = new PolicyIndex();
   private readonly store = new SetStore();
   private readonly sets = new AddressSets(this.cluster, this.store);
-  private readonly active: ActivePolicies;
-  private readonly oracle = new Oracle(this.cluster, this.policies);
+  private readonly chains = new NamedStore<Chain>(sameChain);
+  private readonly maps = new NamedStore<DispatchMap>(sameMap);
+  private readonly policyChains = new PolicyChains(this.cluster, this.policies, this.sets, this.chains);
+  private readonly endpoints = new LocalEndpoints(this.cluster, this.policies, this.policyChains, new OpenEndpoints(this.store), this.chains, this.maps);
+  private readonly hosts: HostEndpoints;
+  private readonly oracle: Oracle;
   /** BOUNDED by the cluster's objects; only those with problems. */
   private readonly found = new Map<string, ObjectProblems>();
   private readonly sliceOwners = new Map<string, { readonly service: string; readonly endpoints: readonly ServiceEndpoint[] }>();
-  private flushed = false;
 
   constructor(options: EngineOptions = {}) {
-    this.active = new ActivePolicies(this.cluster, this.policies, this.sets, new OpenEndpoints(this.store), {
-      podInterfacePrefix: options.podInterfacePrefix ?? 'tort', podToHost: options.podToHost ?? 'accept',
-    });
+    const { podInterfacePrefix = 'tort', podToHost = 'accept', failsafeInbound = FAILSAFE_INBOUND, failsafeOutbound = FAILSAFE_OUTBOUND } = options;
+    this.oracle = new Oracle(this.cluster, this.policies, { inbound: failsafeInbound, outbound: failsafeOutbound });
+    this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, { podInterfacePrefix, podToHost, failsafeInbound, failsafeOutbound });
   }
 
   /** Takes in one event; replays and duplicates are harmless. Never throws for what users wrote. */
@@ -72,28 +92,29 @@ export class PolicyEngine {
       case 'delete': return this.applyObject(event.kind, event.namespace ?? '', event.name, undefined);
       case 'endpoint-upsert': return this.applyEndpoint(event.endpoint.namespace, event.endpoint.name, event.endpoint);
       case 'endpoint-delete': return this.applyEndpoint(event.namespace, event.name, undefined);
+      case 'host-interfaces': return this.hosts.setInterfaces(event.interfaces.map(({ name, addresses }) => ({ name, addresses: addresses.flatMap((one) => canonicalAddresses([one])) })));
     }
   }
 
   /** What changed since the last flush (the first one builds everything). Empty deltas satisfy isEmptyDelta. */
   flush(): RulesetDelta {
-    this.active.settle();
+    this.endpoints.settle();
+    this.hosts.settle();
+    this.policyChains.settle();
     this.sets.collect();
     const sets = this.store.drain();
-    const { chains, maps } = this.active.drain();
-    const delta: RulesetDelta = {
+    const [chains, maps, hooks] = [this.chains.drain(), this.maps.drain(), this.hosts.drain()];
+    return {
       setsCreated: sets.created, setsChanged: sets.changed, setsDeleted: sets.deleted,
       chainsUpserted: chains.upserted, chainsDeleted: chains.deleted,
       mapsUpserted: maps.upserted, mapsDeleted: maps.deleted,
-      ...(this.flushed ? {} : { hooks: this.active.hooks() }),
+      ...(hooks.changed ? { hooks: hooks.hooks } : {}),
     };
-    this.flushed = true;
-    return delta;
   }
 
   /** The whole ruleset, a snapshot. Call it right after a flush: sets follow events at once, chains wait for the flush. */
   ruleset(): Ruleset {
-    return { sets: this.store.snapshot(), chains: new Map(this.active.allChains()), maps: new Map(this.active.allMaps()), hooks: this.active.hooks() };
+    return { sets: this.store.snapshot(), chains: new Map(this.chains.all()), maps: new Map(this.maps.all()), hooks: this.hosts.allHooks() };
   }
 
   /** Would this connection attempt be allowed anywhere in the cluster? Needs no endpoints and no flush. */
@@ -148,7 +169,7 @@ export class PolicyEngine {
     if (pod === undefined ? known?.pod === undefined : known?.pod !== undefined && samePod(known.pod, pod)) return;
     const entry = this.cluster.ensurePod(namespace, name);
     this.change(entry, pod, entry.endpoint);
-    this.active.touchEndpoint(entry);
+    this.endpoints.touchEndpoint(entry);
   }
 
   private applyEndpoint(namespace: string, name: string, given: LocalEndpoint | undefined): void {
@@ -159,7 +180,7 @@ export class PolicyEngine {
     if (before !== undefined && after !== undefined && before.interface === after.interface && sameTexts(before.addresses, after.addresses)) return;
     const entry = known ?? this.cluster.ensurePod(namespace, name);
     this.change(entry, entry.pod, after);
-    this.active.endpointChanged(entry, before?.interface, after?.interface);
+    this.endpoints.endpointChanged(entry, before?.interface, after?.interface);
   }
 
   /** Changes an entry, and the addresses of all entries that claimed or now claim one of its addresses. */
@@ -189,7 +210,7 @@ export class PolicyEngine {
         this.sets.attach(entry);
       }
     this.sets.networkSetsOfNamespaceChanged(name, before, after);
-    for (const entry of entries) this.active.touchEndpoint(entry);
+    for (const entry of entries) this.endpoints.touchEndpoint(entry);
   }
 
   private applyServiceAccount(namespace: string, name: string, object: KubeObject | undefined): void {
@@ -199,7 +220,7 @@ export class PolicyEngine {
     for (const entry of this.cluster.podsOfNamespace(namespace)) {
       if (entry.pod?.serviceAccount !== name) continue;
       this.change(entry, { ...entry.pod, labels: withAccountLabels(entry.pod.labels, labels) }, entry.endpoint);
-      this.active.touchEndpoint(entry);
+      this.endpoints.touchEndpoint(entry);
     }
   }
 
@@ -225,7 +246,8 @@ export class PolicyEngine {
     const tier = object === undefined ? undefined : translateTier(name, object, problems);
     this.report('Tier', '', name, problems);
     this.policies.setTier(name, tier);
-    this.active.touchAllEndpoints();
+    this.endpoints.touchAllEndpoints();
+    this.hosts.touch();
   }
 
   private applyNetworkSet(kind: ObjectKind, namespace: string | undefined, name: string, object: KubeObject | undefined): void {
@@ -235,7 +257,7 @@ export class PolicyEngine {
     this.report(kind, namespace ?? '', name, problems);
     this.cluster.setNetworkSet(namespace, name, after);
     this.sets.networkSetChanged(before, after);
-    if (had !== this.cluster.hasNetworkSets()) this.active.touchAllPolicies();
+    if (had !== this.cluster.hasNetworkSets()) this.policyChains.touchAll();
   }
 
   private applyHostEndpoint(name: string, object: KubeObject | undefined): void {
@@ -246,6 +268,7 @@ export class PolicyEngine {
     if (before !== undefined) this.sets.detach(before);
     const after = this.cluster.setHost(name, host);
     if (after !== undefined) this.sets.attach(after);
+    this.hosts.touch();
   }
 
   private applyNode(name: string, object: KubeObject | undefined): void {
@@ -263,7 +286,10 @@ export class PolicyEngine {
     const after = translation?.policy;
     if (after !== undefined) this.policies.put(after);
     else this.policies.delete(keyText);
-    if (before !== undefined || after !== undefined) this.active.policyChanged(keyText, after);
+    if (before === undefined && after === undefined) return;
+    this.policyChains.policyChanged(keyText);
+    this.endpoints.policyChanged(keyText, after);
+    this.hosts.policyChanged(before, after);
   }
 
   private report(kind: ObjectKind, namespace: string, name: string, problems: readonly Problem[]): void {

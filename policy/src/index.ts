@@ -9,3 +9,4 @@ export * from './validate/network-policy.js';
 export * from './validate/label-selector.js';
 export * from './validate/cluster-policy.js';
 export * from './render/nftables.js';
+export type { FailsafePort } from './compile/host-chains.js';

@@ -102,8 +102,16 @@ export interface LocalEndpoint {
   readonly addresses: readonly string[];
 }
 
+/** An interface of the node itself; host endpoints that name addresses only are found by it. */
+export interface HostInterface {
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
 export type PolicyEvent =
   | { readonly type: 'upsert'; readonly kind: ObjectKind; readonly object: KubeObject }
   | { readonly type: 'delete'; readonly kind: ObjectKind; readonly namespace?: string; readonly name: string }
   | { readonly type: 'endpoint-upsert'; readonly endpoint: LocalEndpoint }
-  | { readonly type: 'endpoint-delete'; readonly namespace: string; readonly name: string };
+  | { readonly type: 'endpoint-delete'; readonly namespace: string; readonly name: string }
+  /** All of the node's own interfaces as they are now. Needed only for host endpoints without an interface name. */
+  | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] };

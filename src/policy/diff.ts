@@ -53,6 +53,7 @@ export function formatDecision(decision: Decision): string {
     case 'rule': return `${decision.action === 'allow' ? 'allowed' : 'denied'} by ${policyName(decision.policy)} rule ${decision.rule} (tier ${decision.tier})`;
     case 'tier-default': return `denied at the end of tier ${decision.tier}: selected by ${decision.policies.map(policyName).join(', ')}, and no rule allows it`;
     case 'default-allow': return 'allowed: no policy isolates this end';
+    case 'host-default': return `denied: no policy decides, and host endpoint ${decision.host} has no profile that allows`;
     case 'exempt': return `allowed: ${decision.why}`;
     case 'unknown': return `denied: ${decision.why}`;
   }

@@ -38,11 +38,21 @@ export interface Program {
   readonly hooks: readonly { readonly table: string; readonly builtin: string; readonly chain: string }[];
 }
 
-/** `visited`, when given, collects the names of chains entered. */
-export function run(program: Program, packet: Packet, visited?: string[]): Outcome {
-  let mark = 0;
+/** The packet at one hook, from a mark of zero. */
+export const run = (program: Program, packet: Packet): Outcome => runHook(program, packet, 0).outcome;
+
+export interface HookOutcome {
+  readonly outcome: Outcome;
+  /** What the packet carries to the next hook. */
+  readonly mark: number;
+  readonly isUntracked: boolean;
+}
+
+/** The packet at one hook, with the mark it comes with. */
+export function runHook(program: Program, packet: Packet, before: number): HookOutcome {
+  let mark = before;
+  let isUntracked = false;
   const walk = (name: string): Outcome => {
-    visited?.push(name);
     const chain = program.chains.get(`${packet.table}/${name}`);
     if (chain === undefined) throw new Error(`No chain ${packet.table}/${name}`);
     for (const step of chain) {
@@ -51,6 +61,7 @@ export function run(program: Program, packet: Packet, visited?: string[]): Outco
       if (type === 'accept' || type === 'drop') return type;
       if (type === 'return') return 'continue';
       if (type === 'goto') return walk(target);
+      if (type === 'no-track') isUntracked = true;
       if (type === 'set-mark') mark = ((mark & ~mask) | value) >>> 0;
       if (type === 'jump') {
         const outcome = walk(target);
@@ -62,9 +73,9 @@ export function run(program: Program, packet: Packet, visited?: string[]): Outco
   for (const hook of program.hooks) {
     if (hook.table !== packet.table || hook.builtin !== packet.builtin) continue;
     const outcome = walk(hook.chain);
-    if (outcome !== 'continue') return outcome;
+    if (outcome !== 'continue') return { outcome, mark, isUntracked };
   }
-  return 'continue';
+  return { outcome: 'continue', mark, isUntracked };
 }
 
 const matchesInterface = (pattern: string, name: string | undefined): boolean =>
@@ -223,7 +234,7 @@ function parseTarget(option: string, words: readonly string[]): Step['action'] {
   if (option === '-g') return { type: 'goto', chain: target };
   switch (target) {
     case 'ACCEPT': case 'DROP': case 'RETURN': return { type: target.toLowerCase() };
-    case 'NOTRACK': return { type: 'no-track' };
+    case 'CT': return { type: 'no-track' };
     case 'LOG': case 'NFLOG': return { type: 'log' };
     case 'MARK': {
       const [value, mask] = (rest[1] ?? '').split('/').map(Number);

@@ -72,6 +72,7 @@ const identity = (event: PolicyEvent): string => {
     case 'delete': return `${event.kind} ${event.namespace}/${event.name}`;
     case 'endpoint-upsert': return `endpoint ${event.endpoint.namespace}/${event.endpoint.name}`;
     case 'endpoint-delete': return `endpoint ${event.namespace}/${event.name}`;
+    case 'host-interfaces': return 'interfaces';
   }
 };
 
@@ -79,7 +80,7 @@ function undo(event: PolicyEvent): PolicyEvent {
   switch (event.type) {
     case 'upsert': return { type: 'delete', kind: event.kind, namespace: event.object.metadata?.namespace, name: event.object.metadata?.name ?? '' };
     case 'endpoint-upsert': return { type: 'endpoint-delete', namespace: event.endpoint.namespace, name: event.endpoint.name };
-    case 'delete': case 'endpoint-delete': return event;
+    case 'delete': case 'endpoint-delete': case 'host-interfaces': return event;
   }
 }
 

@@ -144,3 +144,6 @@ export const clusterPolicy = (kind: 'ClusterNetworkPolicy' | 'AdminNetworkPolicy
 /** A projectcalico.org/v3 policy; namespace "" for global ones. */
 export const calicoPolicy = (kind: ObjectKind, namespace: string, name: string, spec: unknown): WorldPolicy =>
   ({ kind, object: { metadata: namespace === '' ? { name } : { namespace, name }, spec } as WorldPolicy['object'] });
+
+export const hostEndpoint = (name: string, spec: unknown, labels: Readonly<Record<string, string>> = { host: 'yes' }): PolicyEvent =>
+  upsert('HostEndpoint', { metadata: { name, labels }, spec } as KubeObject);

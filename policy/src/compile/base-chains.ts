@@ -8,8 +8,9 @@
  *
  * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
  */
-import type { Chain, Hook, Match, Rule } from '../ruleset.js';
+import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, OPEN_SETS, PASS_CHAIN, TO_MAP } from './names.js';
+import { neighbourDiscovery } from './neighbour-discovery.js';
 
 export interface BaseSettings {
   readonly podInterfacePrefix: string;
@@ -23,14 +24,11 @@ export const HOOKS: readonly Hook[] = [
   { table: 'filter', builtin: 'OUTPUT', chain: 'TORTIE-OUTPUT' },
 ];
 
-/** Neighbour discovery and multicast listener messages (RFC 4861, 2710, 3810): without them a pod has no IPv6, whatever its policy. */
-const NEIGHBOUR_TYPES = [130, 131, 132, 133, 135, 136, 143] as const;
-const ICMPV6 = 58;
-
 const INVALID: Rule = { matches: [{ type: 'state', states: ['invalid'] }], action: { type: 'drop' } };
 const ESTABLISHED: Rule = { matches: [{ type: 'state', states: ['related', 'established'] }], action: { type: 'accept' } };
 
-export function baseChains(settings: BaseSettings): readonly Chain[] {
+/** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
+export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, readonly string[]>): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
   // Nobody's policy holds an open endpoint, so its packets need no look at which interface they are of.
@@ -38,26 +36,32 @@ export function baseChains(settings: BaseSettings): readonly Chain[] {
   const received: Rule = { matches: [toPod, { type: 'set', side: 'destination', set: OPEN_SETS.ingress, not: true }], action: { type: 'jump', chain: TO_MAP } };
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
+  const hosts = (builtin: string): readonly Rule[] => (jumps.get(builtin) ?? []).map((chain) => ({ matches: [], action: { type: 'jump', chain } }));
+  const only = (table: Table, name: string, rules: readonly Rule[]): readonly Chain[] => (rules.length > 0 ? [{ table, name, rules }] : []);
   return [
-    { table: 'raw', name: 'TORTIE-PREROUTING', rules: [{ matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' }] },
-    filter('TORTIE-FORWARD', [goto(fromPod, 'TORTIE-POD-FORWARD'), goto(toPod, 'TORTIE-POD-FORWARD')]),
+    { table: 'raw', name: 'TORTIE-PREROUTING', rules: [{ matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' }, ...hosts('raw/PREROUTING')] },
+    ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')), ...only('mangle', 'TORTIE-PREROUTING', hosts('mangle/PREROUTING')),
+    filter('TORTIE-FORWARD', [...hosts('filter/FORWARD'), goto(fromPod, 'TORTIE-POD-FORWARD'), goto(toPod, 'TORTIE-POD-FORWARD')]),
     filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, sent, received, { matches: [], action: { type: 'accept' } }]),
-    filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT')]),
-    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery(), sent, ...podToHost(settings.podToHost)]),
+    filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
+    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery({ type: 'accept' }), sent, ...podToHost(settings.podToHost)]),
     filter('TORTIE-OUTPUT', [
       // Not "source is a node address": in OUTPUT without a local source only what IPVS forwards can appear.
       { matches: [toPod, { type: 'local', side: 'source' }], action: { type: 'accept' }, note: 'node to its own pods' },
       goto(toPod, 'TORTIE-POD-FORWARD'),
+      ...hosts('filter/OUTPUT'),
     ]),
-    filter(ALLOW_CHAIN, [{ matches: [], action: { type: 'set-mark', value: MARK_ALLOW, mask: MARK_ALLOW } }]),
-    filter(PASS_CHAIN, [{ matches: [], action: { type: 'set-mark', value: MARK_PASS, mask: MARK_PASS } }]),
+    ...verdictTables(jumps).flatMap((table): readonly Chain[] => [
+      { table, name: ALLOW_CHAIN, rules: [{ matches: [], action: { type: 'set-mark', value: MARK_ALLOW, mask: MARK_ALLOW } }] },
+      { table, name: PASS_CHAIN, rules: [{ matches: [], action: { type: 'set-mark', value: MARK_PASS, mask: MARK_PASS } }] },
+    ]),
   ];
 }
 
-function neighbourDiscovery(): readonly Rule[] {
-  return NEIGHBOUR_TYPES.map((icmpType): Rule => ({
-    family: 6, matches: [{ type: 'protocol', protocol: ICMPV6 }, { type: 'icmp', icmpType }], action: { type: 'accept' },
-  }));
+/** Tables that hold chains of policies. */
+function verdictTables(jumps: ReadonlyMap<string, readonly string[]>): readonly Table[] {
+  const isUsed = (table: Table): boolean => [...jumps.keys()].some((builtin) => builtin.startsWith(`${table}/`));
+  return ['filter', ...(isUsed('raw') ? (['raw'] as const) : []), ...(isUsed('mangle') ? (['mangle'] as const) : [])];
 }
 
 function podToHost(setting: BaseSettings['podToHost']): readonly Rule[] {

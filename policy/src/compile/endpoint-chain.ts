@@ -6,7 +6,7 @@
 import type { Direction, Policy } from '../model/policy.js';
 import { DEFAULT_TIER } from '../model/tier.js';
 import type { TierPolicies } from '../resolve/policy-index.js';
-import type { Chain, Match, Rule } from '../ruleset.js';
+import type { Action, Chain, Match, Rule } from '../ruleset.js';
 import { endpointChainName, MARK_ALLOW, MARK_PASS, policyChainName, policyNote } from './names.js';
 
 const NOT_PASSED: Match = { type: 'mark', value: 0, mask: MARK_PASS };
@@ -16,16 +16,30 @@ const ALLOWED: Match = { type: 'mark', value: MARK_ALLOW, mask: MARK_ALLOW };
 export function compileEndpointChain(direction: Direction, interfaceName: string, groups: readonly TierPolicies[], closed?: string): Chain {
   const name = endpointChainName(direction, interfaceName);
   if (closed !== undefined) return { table: 'filter', name, rules: [{ matches: [], action: { type: 'drop' }, note: closed }] };
+  return { table: 'filter', name, rules: compileTiers(direction, groups, { allowed: { type: 'return' }, tiersDeny: true, before: (group) => hairpin(direction, interfaceName, group) }) };
+}
+
+export interface TierSettings {
+  /** What an allow of a policy ends in. */
+  readonly allowed: Action;
+  /** Do tiers whose default is to deny, deny? */
+  readonly tiersDeny: boolean;
+  /** Rules that stand before a tier. */
+  before(group: TierPolicies): readonly Rule[];
+}
+
+/** Tier after tier. A packet that falls off the end was decided by none of them. */
+export function compileTiers(direction: Direction, groups: readonly TierPolicies[], settings: TierSettings): readonly Rule[] {
   const rules: Rule[] = groups.length === 0 ? [] : [{ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS } }];
   for (const [index, group] of groups.entries()) {
     if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
-    rules.push(...hairpin(direction, interfaceName, group), ...tierRules(direction, group));
-    if (deniesAtEnd(group) && !group.policies.some((policy) => canPass(policy, direction))) break;
+    rules.push(...settings.before(group), ...tierRules(direction, group, settings));
+    if (settings.tiersDeny && deniesAtEnd(group) && !group.policies.some((policy) => canPass(policy, direction))) break;
   }
-  return { table: 'filter', name, rules };
+  return rules;
 }
 
-function tierRules(direction: Direction, group: TierPolicies): readonly Rule[] {
+function tierRules(direction: Direction, group: TierPolicies, settings: TierSettings): readonly Rule[] {
   const { tier, policies } = group;
   const rules: Rule[] = [];
   let mayHavePassed = false;
@@ -33,11 +47,11 @@ function tierRules(direction: Direction, group: TierPolicies): readonly Rule[] {
     if (hasChain(policy, direction)) {
       const matches = mayHavePassed ? [NOT_PASSED] : [];
       rules.push({ matches, action: { type: 'jump', chain: policyChainName(direction, policy.key) }, note: policyNote(policy.key) });
-      if (policy.staged !== true) rules.push({ matches: [ALLOWED], action: { type: 'return' } });
+      if (policy.staged !== true) rules.push({ matches: [ALLOWED], action: settings.allowed });
     }
     mayHavePassed ||= canPass(policy, direction);
   }
-  if (deniesAtEnd(group))
+  if (settings.tiersDeny && deniesAtEnd(group))
     rules.push({ matches: mayHavePassed ? [NOT_PASSED] : [], action: { type: 'drop' }, note: `end of tier ${tier.name}` });
   return rules;
 }

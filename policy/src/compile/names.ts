@@ -9,6 +9,9 @@ export const MARK_ALLOW = 0x00010000;
 /** Set by a policy that passes the packet on to the next tier. */
 export const MARK_PASS = 0x00020000;
 
+/** Set on a packet that a host endpoint's policy of an earlier table allowed. */
+export const MARK_HOST_ALLOW = 0x00040000;
+
 /** Goto targets: they set the mark and return to whoever called the policy's chain. */
 export const ALLOW_CHAIN = 'TORTIE-ALLOW';
 export const PASS_CHAIN = 'TORTIE-PASS';

@@ -7,14 +7,14 @@
  * A staged policy's chain logs what it would do and returns.
  */
 import type { Direction, Policy, PolicyRule } from '../model/policy.js';
-import type { Action, Chain, Rule } from '../ruleset.js';
+import type { Action, Chain, Rule, Table } from '../ruleset.js';
 import { compileAlternative, type SetResolver } from './alternative.js';
 import { ALLOW_CHAIN, PASS_CHAIN, policyChainName, policyNote } from './names.js';
 
-export function compilePolicyChain(policy: Policy, direction: Direction, sets: SetResolver): Chain {
+export function compilePolicyChain(policy: Policy, direction: Direction, table: Table, sets: SetResolver): Chain {
   const rules = (policy[direction] ?? []).flatMap((rule) => compileRule(policy, rule, direction, sets));
   const whole = policy.staged === true ? [...rules, logged({ matches: [] }, policy, `${direction} no rule`)] : rules;
-  return { table: 'filter', name: policyChainName(direction, policy.key), rules: whole };
+  return { table, name: policyChainName(direction, policy.key), rules: whole };
 }
 
 type RuleHead = Omit<Rule, 'action'>;

@@ -116,7 +116,7 @@ function renderAction(action: Action): string {
     case 'accept': return '-j ACCEPT';
     case 'drop': return '-j DROP';
     case 'return': return '-j RETURN';
-    case 'no-track': return '-j NOTRACK';
+    case 'no-track': return '-j CT --notrack';
     case 'jump': return `-j ${action.chain}`;
     case 'goto': return `-g ${action.chain}`;
     case 'set-mark': return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;

@@ -26,6 +26,10 @@ export interface HostEndpoint {
   readonly profiles: readonly string[];
 }
 
+/** Calico's profile that allows what no policy decides; without it a host endpoint denies. */
+const DEFAULT_ALLOW_PROFILE = 'projectcalico-default-allow';
+export const allowsByDefault = (host: HostEndpoint): boolean => host.profiles.includes(DEFAULT_ALLOW_PROFILE);
+
 export interface NetworkSet {
   /** undefined for a GlobalNetworkSet. */
   readonly namespace?: string;
@@ -47,6 +51,9 @@ export function hostEndpointOf(name: string, object: KubeObject, problems: Probl
   const spec = specOf(object, problems);
   const node = readString(own(spec, 'node'), 'spec.node', problems) ?? '';
   const interfaceName = readString(own(spec, 'interfaceName'), 'spec.interfaceName', problems) ?? '';
+  // The name goes into rules' text: nothing but what a kernel interface can be called.
+  const isName = interfaceName === '' || interfaceName === '*' || /^[A-Za-z0-9_.-]{1,15}$/.test(interfaceName);
+  if (!isName) problems.push(invalid('spec.interfaceName', interfaceName, 'must be "*" or the name of an interface, at most 15 characters'));
   const addresses: string[] = [];
   for (const [index, item] of readList(own(spec, 'expectedIPs'), 'spec.expectedIPs', problems).entries()) {
     const address = typeof item === 'string' ? tryParseAddress(item) : undefined;
@@ -55,7 +62,7 @@ export function hostEndpointOf(name: string, object: KubeObject, problems: Probl
   }
   if (node === '') problems.push(required('spec.node'));
   if (interfaceName === '' && addresses.length === 0) problems.push(required('spec.interfaceName', 'at least one of interfaceName and expectedIPs is required'));
-  if (node === '' || (interfaceName === '' && addresses.length === 0)) return undefined;
+  if (node === '' || !isName || (interfaceName === '' && addresses.length === 0)) return undefined;
   const profiles = readList(own(spec, 'profiles'), 'spec.profiles', problems).filter((one) => typeof one === 'string');
   return { name, node, interfaceName, addresses: [...new Set(addresses)], profiles, labels: labelMap(object.metadata?.labels), ports: hostPorts(spec, problems) };
 }

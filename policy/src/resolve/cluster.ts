@@ -33,7 +33,8 @@ export type Entry = PodEntry | HostEntry;
 
 export const entryLabels = (entry: Entry): Labels | undefined => ('host' in entry ? entry.host.labels : entry.pod?.labels);
 export const entryPorts = (entry: Entry): readonly NamedPort[] => ('host' in entry ? entry.host.ports : entry.pod?.ports ?? []);
-export const isLocal = (entry: Entry): boolean => !('host' in entry) && entry.endpoint !== undefined;
+/** May a chain of this node be about it? Host endpoints of other nodes do no harm: their chains are elsewhere. */
+export const isLocal = (entry: Entry): boolean => 'host' in entry || entry.endpoint !== undefined;
 
 export interface Node {
   readonly name: string;

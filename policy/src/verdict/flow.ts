@@ -42,6 +42,8 @@ export type Decision =
   | { readonly type: 'tier-default'; readonly tier: string; readonly policies: readonly PolicyRef[] }
   /** No policy isolates this pod in this direction, or all of them passed. */
   | { readonly type: 'default-allow' }
+  /** No policy decides, and the host endpoint has no profile that allows then. */
+  | { readonly type: 'host-default'; readonly host: string }
   /** Outside policy: not a pod, the pod's own node, the pod itself. */
   | { readonly type: 'exempt'; readonly why: string }
   /** Labels of the pod or its namespace are not known yet, or the end has no address of this family: nothing passes. */

@@ -12,7 +12,9 @@ import { matchesSelection, type Selection } from '../model/selection.js';
 import type { Cluster, HostEntry, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
-import { inDirection, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
+import { atHostPoint, inDirection, withoutHostPolicies, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
+import type { FailsafePort } from '../compile/host-chains.js';
+import { allowsByDefault } from '../resolve/calico-objects.js';
 import type { Decision, DirectionVerdict, Explanation, Flow, FlowEnd, PolicyTrace, RuleTrace, Verdict } from './flow.js';
 
 /** One end, looked up: who it is and the address it has in the flow's family. */
@@ -39,8 +41,13 @@ interface Packet {
   readonly icmp?: { readonly type: number; readonly code: number };
 }
 
+export interface Failsafe {
+  readonly inbound: readonly FailsafePort[];
+  readonly outbound: readonly FailsafePort[];
+}
+
 export class Oracle {
-  constructor(private readonly cluster: Cluster, private readonly policies: PolicyIndex) {}
+  constructor(private readonly cluster: Cluster, private readonly policies: PolicyIndex, private readonly failsafe: Failsafe) {}
 
   verdict(flow: Flow): Verdict {
     const packet = this.packetOf(flow);
@@ -119,16 +126,32 @@ export class Oracle {
     const missing = own.missing ?? peer.missing;
     if (missing !== undefined) return settled(false, { type: 'unknown', why: missing });
     const { entry } = own;
+    if (own.host !== undefined) return this.judgeHost(packet, direction, own.host, peer, trace);
     if (entry?.pod === undefined) return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
     if (entry === peer.entry) return settled(true, { type: 'exempt', why: 'a pod always reaches itself' });
     if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node) return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
     if (!this.cluster.hasNamespace(entry.namespace)) return settled(false, { type: 'unknown', why: `namespace ${entry.namespace} is not known` });
-    const groups = inDirection(this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)), direction);
+    const groups = inDirection(withoutHostPolicies(this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))), direction);
     const decision = this.decide(packet, direction, groups, trace);
     return settled(decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'), decision);
   }
 
-  private decide(packet: Packet, direction: Direction, groups: readonly TierPolicies[], trace?: PolicyTrace[]): Decision {
+  /** A node's end that a HostEndpoint lists: asked where the kernel asks, early tables first. */
+  private judgeHost(packet: Packet, direction: Direction, { host }: HostEntry, peer: End, trace?: PolicyTrace[]): DirectionVerdict {
+    const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
+    if (peer.entry?.pod?.node === host.node) return settled(true, { type: 'exempt', why: 'host endpoints do not govern traffic with the pods of their node' });
+    const ports = direction === 'ingress' ? this.failsafe.inbound : this.failsafe.outbound;
+    if (ports.some((one) => one.protocol === packet.protocol && one.port === packet.destinationPort)) return settled(true, { type: 'exempt', why: 'failsafe port of the host' });
+    const groups = this.policies.applying(undefined, host.labels, NO_LABELS);
+    for (const type of ['untracked', 'before-dnat', 'local'] as const) {
+      const decision = this.decide(packet, direction, atHostPoint(groups, direction, type), trace, type === 'local');
+      if (decision.type === 'rule') return settled(decision.action === 'allow', decision);
+      if (decision.type === 'tier-default') return settled(false, decision);
+    }
+    return allowsByDefault(host) ? settled(true, { type: 'default-allow' }) : settled(false, { type: 'host-default', host: host.name });
+  }
+
+  private decide(packet: Packet, direction: Direction, groups: readonly TierPolicies[], trace?: PolicyTrace[], tiersDeny = true): Decision {
     let decision: Decision | undefined;
     for (const { tier, policies } of groups) {
       let passed = false;
@@ -143,7 +166,7 @@ export class Oracle {
         if (trace === undefined) break;
       }
       const acting = policies.filter((policy) => policy.staged !== true);
-      if (decision === undefined && !passed && tier.defaultAction === 'deny' && acting.length > 0)
+      if (tiersDeny && decision === undefined && !passed && tier.defaultAction === 'deny' && acting.length > 0)
         decision = { type: 'tier-default', tier: tier.name, policies: acting.map((policy) => policy.key) };
       if (decision !== undefined && trace === undefined) break;
     }

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { PolicyEngine, renderIptables, renderNftables, renderNftDelta, renderSet } from '@tortie/policy';
-import { calicoPolicy, clusterPolicy, eventsOf, networkPolicy, smallWorld, upsert, type World } from '../world.js';
+import { calicoPolicy, clusterPolicy, eventsOf, hostEndpoint, networkPolicy, smallWorld, upsert, type World } from '../world.js';
 
 const isPossible = process.getuid?.() === 0 && spawnSync('unshare', ['-n', 'true']).status === 0;
 
@@ -40,7 +40,10 @@ describe('policy/render in the kernel', function () {
     if (!isPossible) this.skip();
   });
 
-  const engine = new PolicyEngine();
+  const engine = new PolicyEngine({ nodeName: 'n1' });
+  for (const flags of [{ preDNAT: true }, { doNotTrack: true }, {}])
+    engine.apply(upsert('GlobalNetworkPolicy', calicoPolicy('GlobalNetworkPolicy', '', `host-${Object.keys(flags).join()}x`.toLowerCase(), { ...flags, applyOnForward: true, types: ['Ingress'], ingress: [{ action: 'Allow', protocol: 'TCP', destination: { ports: [8080] } }] }).object));
+  for (const name of ['eth0', '*']) engine.apply(hostEndpoint(name === '*' ? 'all' : name, { node: 'n1', interfaceName: name }));
   for (const event of eventsOf(richWorld(), 'n1')) engine.apply(event);
   engine.apply(upsert('EndpointSlice', {
     metadata: { namespace: 'x', name: 's-1', labels: { 'kubernetes.io/service-name': 's' } }, ports: [{ port: 80 }, { port: 53, protocol: 'UDP' }], endpoints: [{ addresses: ['10.65.1.2'] }],
