@@ -55,7 +55,7 @@ export class Agent {
   readonly bgp: BgpLoop;
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
-  private readonly engine = new PolicyEngine();
+  private readonly engine: PolicyEngine;
   private readonly connections: ConnectionCleaner;
   private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
@@ -65,6 +65,7 @@ export class Agent {
 
   private constructor(private readonly options: AgentOptions, private readonly allocator: Allocator) {
     const { log, kernel, node } = options;
+    this.engine = new PolicyEngine({ nodeName: node });
     const onHealth = (): void => this.status.changed();
     this.problems = new ObjectProblemLog(log.child({ loop: 'policy' }));
     const onBlocks = (): void => {
