@@ -31,7 +31,7 @@ export interface NodeKernel {
   readonly endpoints: EndpointDataplane;
   readonly routes: RouteKernel;
   /** Forgets all tracked connections of these addresses. */
-  forgetConnections(addresses: readonly string[]): void;
+  forgetConnections(addresses: readonly string[]): Promise<void>;
   /** Canonical addresses on `lo` that are not 127/8 or ::1. */
   loopbackAddresses(): ReadonlySet<string>;
   /** Removes interfaces of ours that none of these owns. */

@@ -8,7 +8,7 @@ import { hostInterfaceName, ownerKey, type EndpointOwner } from '../dataplane/en
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
-import { flushConnections } from '../dataplane/netlink/conntrack.js';
+import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
 import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
@@ -47,6 +47,8 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
 class LinuxKernel implements NodeKernel {
   private readonly socket = new NetlinkSocket();
   private readonly conntrack = new NetlinkSocket({ family: 'netfilter' });
+  /** Settles when no walk of the connection table is under way. */
+  private walk: Promise<void> = Promise.resolve();
   private readonly plumbing: EndpointPlumbing;
   private readonly ownRoutes = new OwnRouteTable(this.socket);
   private kernelWatch: KernelWatch | undefined;
@@ -75,8 +77,11 @@ class LinuxKernel implements NodeKernel {
     };
   }
 
-  forgetConnections(addresses: readonly string[]): void {
-    flushConnections(this.conntrack, addresses.map(parseAddress));
+  forgetConnections(addresses: readonly string[]): Promise<void> {
+    // One at a time: a walk has the socket to itself.
+    const walk = this.walk.then(() => flushConnectionsAsync(this.conntrack, addresses.map(parseAddress))).then(() => undefined);
+    this.walk = walk.catch(() => undefined);
+    return walk;
   }
 
   loopbackAddresses(): ReadonlySet<string> {
@@ -108,6 +113,7 @@ class LinuxKernel implements NodeKernel {
     await this.tables.stop();
     await this.plumbing.close();
     this.socket.close();
+    await this.walk;
     this.conntrack.close();
   }
 

@@ -72,7 +72,7 @@ export interface PodNetworkOptions {
   /** Those refusals of the kernel that concern one endpoint. */
   readonly concerning: (hostInterface: string, failures: readonly NetfilterFailure[]) => readonly NetfilterFailure[];
   /** Connections of an address are forgotten before it changes hands. */
-  readonly connections: { mark(addresses: Iterable<string>): void; ensure(addresses: readonly string[]): void };
+  readonly connections: { mark(addresses: Iterable<string>): void; ensure(addresses: readonly string[]): Promise<void> };
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
   readonly pod: (namespace: string, name: string) => Pod | undefined;
   /** Resolves at the next change of the cluster copy or after so many milliseconds. */
@@ -124,7 +124,7 @@ export class PodNetwork {
       try {
         this.announce(request.namespace, request.pod, addresses);
         await this.awaitPolicy(request);
-        if (isNew) this.options.connections.ensure(addresses);
+        if (isNew) await this.options.connections.ensure(addresses);
         const endpoint = await this.options.dataplane.plumb({ ...request, addresses });
         this.options.onChange();
         return { addresses, endpoint };

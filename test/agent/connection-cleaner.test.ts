@@ -5,6 +5,8 @@ import { createLogger } from '../../src/log.js';
 describe('agent/connection-cleaner', () => {
   let walks: string[];
   let isBroken: boolean;
+  /** What happens while a walk is under way. */
+  let during: () => Promise<void>;
   let cleaner: ConnectionCleaner;
   const eventually = async (holds: () => boolean): Promise<void> => {
     for (let i = 0; i < 500 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -14,7 +16,9 @@ describe('agent/connection-cleaner', () => {
   beforeEach(() => {
     walks = [];
     isBroken = false;
-    cleaner = new ConnectionCleaner((addresses) => {
+    during = async () => undefined;
+    cleaner = new ConnectionCleaner(async (addresses) => {
+      await during();
       if (isBroken) throw new Error('EPERM');
       walks.push(addresses.join());
     }, createLogger('test', { level: 'silent' }), 50);
@@ -27,22 +31,36 @@ describe('agent/connection-cleaner', () => {
     expect(walks).to.deep.equal([]);
     await eventually(() => walks.length > 0);
     expect(walks).to.deep.equal(['a,b,c']);
-    cleaner.ensure(['a', 'c']);
+    await cleaner.ensure(['a', 'c']);
     expect(walks).to.have.length(1);
   });
 
-  it('does not let an address change hands before its walk', () => {
+  it('does not let an address change hands before its walk', async () => {
     cleaner.mark(['a']);
-    cleaner.ensure(['b']);
+    await cleaner.ensure(['b']);
     expect(walks).to.deep.equal([]);
-    cleaner.ensure(['a']);
+    await cleaner.ensure(['a']);
     expect(walks).to.deep.equal(['a']);
+  });
+
+  it('lets those that wait share a walk, and walks again for what was marked meanwhile', async () => {
+    cleaner.mark(['a', 'b']);
+    during = async () => {
+      during = async () => undefined;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      cleaner.mark(['b', 'c']);
+    };
+    await Promise.all([cleaner.ensure(['a']), cleaner.ensure(['a']), cleaner.ensure(['b'])]);
+    expect(walks).to.deep.equal(['a,b', 'b,c']);
+    await cleaner.ensure(['a', 'b', 'c']);
+    expect(walks).to.have.length(2);
   });
 
   it('refuses while the kernel refuses, and tries again by itself', async () => {
     isBroken = true;
     cleaner.mark(['a']);
-    expect(() => cleaner.ensure(['a'])).to.throw('EPERM');
+    const refusal: unknown = await cleaner.ensure(['a']).catch((error: unknown) => error);
+    expect(refusal).to.be.an('error').with.property('message', 'EPERM');
     isBroken = false;
     await eventually(() => walks.length > 0);
     expect(walks).to.deep.equal(['a']);

@@ -50,7 +50,7 @@ describe('agent/pod-network', () => {
       policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
       connections: {
         mark: (addresses) => void trace.push(`mark ${[...addresses].join()}`),
-        ensure: (addresses) => {
+        ensure: async (addresses) => {
           trace.push(`clean ${addresses.join()}`);
           if (faults.has('clean')) throw new Error('clean failed');
         },
