@@ -43,8 +43,10 @@ function lineOf(document: Document, lines: LineCounter, problem: Problem): numbe
   let node: unknown = document.contents;
   let offset = isNode(node) ? node.range?.[0] ?? 0 : 0;
   for (const step of steps) {
-    if (isSeq(node)) node = node.items[Number(step)];
-    else if (isMap(node)) {
+    if (isSeq(node)) {
+      node = node.items[Number(step)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+    } else if (isMap(node)) {
       const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step));
       if (isScalar(pair?.key)) offset = pair.key.range?.[0] ?? offset;
       node = pair?.value;
