@@ -1,0 +1,99 @@
+/**
+ * kill -9 in the midst of a storm of changes, again and again: whatever stands then, the next start makes it what a clean start would have,
+ * with nothing of ours left over and nothing foreign touched. TORTIE_STORM_KILLS says how often (default 12 a backend). Needs root.
+ */
+import { PolicyEngine } from '@tortie/policy/engine';
+import type { Ruleset } from '@tortie/policy/ruleset';
+import { expect } from 'chai';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { createNetfilter } from '../../../src/dataplane/netfilter/netfilter.js';
+import { inNamespace } from '../../../src/dataplane/netns.js';
+import { exec, ScratchNamespaces } from '../scratch-namespaces.js';
+import { firstEvents, randomEvent, seededRandom } from './storm-events.js';
+
+const CHILD = fileURLToPath(new URL('./storm-child.js', import.meta.url));
+const kills = Number(process.env['TORTIE_STORM_KILLS'] ?? 12);
+const namespaces = new ScratchNamespaces('tns');
+
+/** Everything the kernel holds, without counters and in one order. */
+function everything(path: string): string {
+  const parts = ['iptables-legacy', 'ip6tables-legacy', 'iptables-nft', 'ip6tables-nft'].flatMap((program) =>
+    ['raw', 'filter', 'nat'].map((table) => exec(path, `${program}-save`, '-t', table).replaceAll(/^#.*$|\[\d+:\d+\]/gm, '')));
+  const sets = exec(path, 'ipset', 'save').split('\n').map((line) => line.replace(/ (hashsize|bucketsize|initval) \S+/g, '')).sort().join('\n');
+  const inet = exec(path, 'nft', '-s', 'list', 'tables').includes('inet tortie') ? exec(path, 'nft', '-s', '-j', 'list', 'table', 'inet', 'tortie') : '';
+  return [...parts, sets, normaliseJson(inet)].join('\n');
+}
+
+/** Handles count up with every change and say nothing; objects and elements have no order. */
+function normaliseJson(text: string): string {
+  if (text === '') return '';
+  const { nftables } = JSON.parse(text) as { nftables: readonly Record<string, Record<string, unknown>>[] };
+  const rank = new Map<string, number>();
+  return nftables.filter((one) => !('metainfo' in one)).map((one) => {
+    for (const body of Object.values(one)) {
+      delete body['handle'];
+      if (Array.isArray(body['elem'])) body['elem'] = body['elem'].map((element) => JSON.stringify(element)).sort();
+      // The order of rules within their chain does say something.
+      if ('rule' in one) {
+        const chain = String(body['chain']);
+        rank.set(chain, (rank.get(chain) ?? 0) + 1);
+        body['rank'] = rank.get(chain);
+      }
+    }
+    return JSON.stringify(one);
+  }).sort().join('\n');
+}
+
+function plantForeign(path: string): void {
+  exec(path, 'sh', '-e', '-c', [
+    'iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT', 'iptables-legacy -t nat -N KUBE-SERVICES', 'iptables-nft -N KUBE-FORWARD', 'iptables-nft -A FORWARD -j KUBE-FORWARD',
+    'ip6tables-nft -A INPUT -p tcp --dport 22 -j ACCEPT', 'ipset create foreign hash:ip', 'ipset add foreign 192.0.2.7', 'nft add table inet foreign',
+  ].join('; '));
+}
+
+function finalRuleset(): Ruleset {
+  const random = seededRandom(4711);
+  const engine = new PolicyEngine();
+  for (const event of firstEvents(random)) engine.apply(event);
+  for (let i = 0; i < 40; i++) engine.apply(randomEvent(random));
+  engine.flush();
+  return engine.ruleset();
+}
+
+async function settle(path: string, backend: 'legacy' | 'nft' | 'nftables'): Promise<void> {
+  const netfilter = await createNetfilter({ families: [4, 6], backend, within: (work) => inNamespace(path, work), patrolInterval: 0 });
+  expect(await netfilter.sync(finalRuleset())).to.deep.equal({ failures: [] });
+  await netfilter.stop();
+}
+
+for (const backend of ['legacy', 'nft', 'nftables'] as const) {
+  describe(`kill -9 in a storm on ${backend}`, function () {
+    this.timeout(20_000 + kills * 3_000);
+    after(() => namespaces.removeAll());
+
+    it(`ends ${kills} times as after a clean start`, async () => {
+      const path = namespaces.create();
+      plantForeign(path);
+      const random = seededRandom(kills);
+      for (let i = 0; i < kills; i++) {
+        const child = inNamespace(path, () => spawn(process.execPath, [CHILD, backend, String(i)], { stdio: ['ignore', 'pipe', 'pipe'] }));
+        let complaint = '';
+        child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString('utf8')));
+        const ended = once(child, 'exit');
+        await Promise.race([once(child.stdout, 'data'), ended]);
+        // At once, in the first sync, or some way into the storm.
+        await new Promise((resolve) => setTimeout(resolve, random() * random() * 400));
+        child.kill('SIGKILL');
+        await ended;
+        expect(complaint, `child ${i}`).to.equal('');
+      }
+      await settle(path, backend);
+      const clean = namespaces.create();
+      plantForeign(clean);
+      await settle(clean, backend);
+      expect(everything(path)).to.equal(everything(clean));
+    });
+  });
+}
