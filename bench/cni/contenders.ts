@@ -1,11 +1,11 @@
 /**
- * What is measured: Tortie with both families, Tortie with IPv4 alone, and the plugins ptp and host-local that ship with every
+ * What is measured: Tortie with both families, with IPv4 alone, with both families and nftables for its policy, and the plugins ptp and host-local that ship with every
  * runtime, which connect a pod to the node in the same way (a veth and routes, no bridge), without policy.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CNI_BIN } from '../../src/lab/tortie-argv.js';
-import { type NodeAgent, startNodeAgent } from './node-agent.js';
+import { type Pool, startNodeAgent } from './node-agent.js';
 
 /** Where Debian's containernetworking-plugins are; other distributions have them in /opt/cni/bin. */
 const REFERENCE_PLUGINS = '/usr/lib/cni';
@@ -27,14 +27,18 @@ export interface Place {
   readonly pods: readonly string[];
 }
 
+const IPV4: Pool = { name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 };
+const IPV6: Pool = { name: 'ipv6', cidr: 'fd00:65::/112', blockSize: 120 };
+
 export const CONTENDERS: Readonly<Record<string, (place: Place) => Promise<Contender>>> = {
-  tortie: (place) => tortie(place, [{ name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 }, { name: 'ipv6', cidr: 'fd00:65::/112', blockSize: 120 }]),
-  'tortie-ipv4': (place) => tortie(place, [{ name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 }]),
+  'tortie': (place) => tortie(place, [IPV4, IPV6], 'auto'),
+  'tortie-ipv4': (place) => tortie(place, [IPV4], 'auto'),
+  'tortie-nftables': (place) => tortie(place, [IPV4, IPV6], 'nftables'),
   ptp: async (place) => ptp(place),
 };
 
-async function tortie(place: Place, pools: Parameters<typeof startNodeAgent>[1]): Promise<Contender> {
-  const agent: NodeAgent = await startNodeAgent(place, pools);
+async function tortie(place: Place, pools: readonly Pool[], policyBackend: string): Promise<Contender> {
+  const agent = await startNodeAgent(place, pools, policyBackend);
   return {
     program: join(CNI_BIN, 'tortie'),
     environment: { CNI_PATH: CNI_BIN },

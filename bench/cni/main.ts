@@ -1,10 +1,11 @@
 /**
- * npm run bench -- cni [--pods 100] [--runs 5] [--contenders tortie,tortie-ipv4,ptp] [-o json]
+ * npm run bench -- cni [--pods 100] [--runs 5] [--contenders tortie,tortie-ipv4,tortie-nftables,ptp] [-o json]
  *
  * Time of CNI ADD and DEL from exec to exit, as a runtime sees it: one after another (median of all calls) and all at once
  * (first exec to last exit, median of the runs). All contenders take turns in one run of the whole. `tortie` is the real
  * agent with both families, its address journal fsynced and a NetworkPolicy enforced before ADD answers; `ptp` with
- * `host-local` is IPv4 alone, without policy; `tortie-ipv4` is for who wants like with like.
+ * `host-local` is IPv4 alone, without policy; `tortie-ipv4` is for who wants like with like,
+ * `tortie-nftables` writes policy over netlink instead of through the iptables programs.
  *
  * With `-o json` the last line is one object; `ratios.<contender>.<phase>` is its time divided by ptp's.
  */

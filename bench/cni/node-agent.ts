@@ -26,7 +26,7 @@ export interface NodeAgent {
   readonly stop: () => Promise<void>;
 }
 
-export async function startNodeAgent(place: Place, pools: readonly Pool[]): Promise<NodeAgent> {
+export async function startNodeAgent(place: Place, pools: readonly Pool[], policyBackend: string): Promise<NodeAgent> {
   const { directory, netns } = place;
   mkdirSync(directory, { recursive: true });
   const apiSocket = join(directory, 'api.sock');
@@ -40,7 +40,7 @@ export async function startNodeAgent(place: Place, pools: readonly Pool[]): Prom
     for (const [path, object] of objects(place.pods, pools)) await post(apiSocket, path, object);
     const kubeconfig = join(directory, 'kubeconfig');
     writeFileSync(kubeconfig, KUBECONFIG);
-    const flags = ['--node', NODE, '--kubeconfig', kubeconfig, '--run-dir', directory, '--state-dir', join(directory, 'state')];
+    const flags = ['--node', NODE, '--kubeconfig', kubeconfig, '--run-dir', directory, '--state-dir', join(directory, 'state'), '--policy-backend', policyBackend];
     processes.push(new Process(netns, directory, 'agent', tortieArgv('agent', ...flags)));
     const socketPath = join(directory, 'agent.sock');
     await until('the agent', processes, () => isServing(netns, socketPath));
