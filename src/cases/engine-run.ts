@@ -69,6 +69,7 @@ function formatDecision(decision: Decision): string {
     case 'rule': return `rule ${decision.rule} of ${decision.policy.kind} ${decision.policy.namespace}/${decision.policy.name}`;
     case 'tier-default': return `the default of tier ${decision.tier} (${decision.policies.map((policy) => `${policy.namespace}/${policy.name}`).join(', ')})`;
     case 'default-allow': return 'nobody: no policy isolates it';
+    case 'host-default': return `host endpoint ${decision.host}: no policy decides, and no profile allows`;
     case 'exempt': return `exemption: ${decision.why}`;
     case 'unknown': return `caution: ${decision.why}`;
   }
