@@ -45,6 +45,10 @@ export class LabView {
     await callLab(this.record.name, 'POST', '/v1/process', request);
   }
 
+  async restartPod(namespace: string, name: string): Promise<void> {
+    await callLab(this.record.name, 'POST', '/v1/restart-pod', { namespace, name });
+  }
+
   /** The first pod on a node, or on any node but that. */
   async pod(where: (pod: SandboxStatus) => boolean): Promise<SandboxStatus> {
     const { pods } = await this.status();

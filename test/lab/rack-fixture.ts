@@ -1,0 +1,68 @@
+/** One rack for a whole suite of tests, under a name of its own, taken away afterwards whatever happened. */
+import { startLab, stopLab, type StartOptions } from '../../src/lab/start-lab.js';
+import { requireLab } from '../../src/lab/state-dir.js';
+import { LabView } from '../../src/lab/tour/lab-view.js';
+import { ClaimFailed, eventually } from '../../src/lab/tour/narrator.js';
+
+const START_WITHIN = 90_000;
+export const SOON = 30_000;
+
+/** Hooks that bring the rack up once; returns how to look at it. */
+export function useRack(prefix: string, options: Partial<StartOptions> = {}): () => LabView {
+  const name = `${prefix}${process.pid}`;
+  let view: LabView | undefined;
+  before(async function () {
+    this.timeout(START_WITHIN);
+    await startLab({ tor: 'bird', ...options, name }, () => undefined);
+    view = new LabView(await requireLab(name));
+  });
+  after(async function () {
+    this.timeout(START_WITHIN);
+    await stopLab(name);
+  });
+  return () => {
+    if (view === undefined) throw new Error('Cannot look at the rack: it is not up');
+    return view;
+  };
+}
+
+/** Repeats until `check` returns something truthy; what it returned last is told when it never does. */
+export const soon = <T>(what: string, check: () => Promise<T | undefined | false | ''>): Promise<T> => eventually(SOON, async () => {
+  const found = await check();
+  if (found === undefined || found === false || found === '') throw new ClaimFailed(`Waited ${SOON / 1000} s in vain: ${what}`);
+  return found;
+});
+
+export interface KubePod {
+  readonly metadata: { readonly uid: string; readonly deletionTimestamp?: string };
+  readonly spec: { readonly nodeName?: string };
+  readonly status: {
+    readonly phase: string;
+    readonly hostIP?: string;
+    readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
+  };
+}
+
+/** Undefined when there is no such pod. */
+export async function getPod(view: LabView, name: string, namespace = 'default'): Promise<KubePod | undefined> {
+  const text = await view.kubectl(['get', 'pod', '-n', namespace, name, '-o', 'json', '--ignore-not-found']);
+  return text === '' ? undefined : (JSON.parse(text) as KubePod);
+}
+
+export interface PodOptions {
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly ports?: readonly { readonly containerPort: number; readonly protocol?: string }[];
+}
+
+export async function createPod(view: LabView, name: string, { spec, annotations, ports = [{ containerPort: 80 }] }: PodOptions = {}): Promise<void> {
+  const manifest = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', annotations }, spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'prober', ports }], ...spec } };
+  await view.kubectl(['apply', '-f', '-'], JSON.stringify(manifest));
+}
+
+export const deletePod = (view: LabView, name: string, namespace = 'default'): Promise<string> => view.kubectl(['delete', 'pod', '-n', namespace, name, '--wait=true', '--timeout=30s']);
+
+export const isReady = (pod: KubePod): boolean => pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+
