@@ -30,10 +30,14 @@
  *         run TAG                                  probes what is queued: verdict lines, then "done TAG"
  *       Ends at end of input.
  *   tortie-prober stream --to ADDRESS --port PORT [--protocol udp|tcp] [--netns NS] [--source ADDRESS] [--interval MS]
- *                        [--duration MS] [--fresh]
+ *                        [--duration MS] [--fresh] [--trace]
  *       A steady flow: one datagram (or one write on one connection) every --interval (default 10), until --duration or
- *       SIGTERM; with --fresh every UDP datagram is a new flow from a new port. Prints "started", and at the end one JSON line:
+ *       SIGTERM; with --fresh every UDP datagram is a new flow from a new port. Prints "started", with --trace a line for each answer (time of
+ *       sending by CLOCK_MONOTONIC and round trip, both in microseconds), and at the end one JSON line:
  *         {"sent":n,"received":n,"lost":n,"longestGapMs":n,"maxRttUs":n,"error":""}
+ *   tortie-prober rate --to ADDRESS --port PORT --kind rr|crr [--netns NS] [--source ADDRESS] [--duration MS]
+ *       As many one-byte requests on one TCP connection (rr), or TCP connections one after the other (crr), as go in
+ *       --duration (default 1000). Prints {"kind":"rr","count":n,"seconds":s,"perSecond":n}.
  *   NETNS and NS: "-" (where the program was started), a name under /run/netns, a path, or pid:N.
  *
  * Exit status: 0 done, 1 the environment refused (the reason is on stderr), 2 bad usage.
@@ -71,9 +75,16 @@ static const char *option(int argc, char **argv, const char *name, const char *f
   return fallback;
 }
 
-static void check_options(int argc, char **argv, const char *const *known, const char *flag) {
+static bool has_flag(int argc, char **argv, const char *flag) {
+  for (int i = 2; i < argc; i++)
+    if (strcmp(argv[i], flag) == 0) return true;
+  return false;
+}
+
+/* `flags`: whether --fresh and --trace, which have no value, are allowed. */
+static void check_options(int argc, char **argv, const char *const *known, bool flags) {
   for (int i = 2; i < argc; i++) {
-    if (flag != NULL && strcmp(argv[i], flag) == 0) continue;
+    if (flags && (strcmp(argv[i], "--fresh") == 0 || strcmp(argv[i], "--trace") == 0)) continue;
     const char *const *k = known;
     while (*k != NULL && strcmp(*k, argv[i]) != 0) k++;
     if (*k == NULL) fail_usage("unknown option", argv[i]);
@@ -90,7 +101,7 @@ static long number_option(int argc, char **argv, const char *name, const char *f
 
 static struct probe_limits limits_of(int argc, char **argv) {
   static const char *const known[] = {"--timeout", "--quiet", "--window", NULL};
-  check_options(argc, argv, known, NULL);
+  check_options(argc, argv, known, false);
   return (struct probe_limits){
     .timeout_us = 1000 * (uint64_t)number_option(argc, argv, "--timeout", "1000", 1, 600000),
     .quiet_us = 1000 * (uint64_t)number_option(argc, argv, "--quiet", "250", 1, 600000),
@@ -211,7 +222,7 @@ static int run_serve(int argc, char **argv) {
   static const char *const known[] = {"--name", "--netns", "--tcp", "--udp", "--sctp", NULL};
   static const char *const flags[] = {"--tcp", "--udp", "--sctp"};
   char error[256];
-  check_options(argc, argv, known, NULL);
+  check_options(argc, argv, known, false);
   const char *name = option(argc, argv, "--name", "");
   if (name[0] == '\0' || strlen(name) >= NAME_BYTES) fail_usage("--name is missing or too long:", name);
   struct place *p = place_of(option(argc, argv, "--netns", "-"), error, sizeof error);
@@ -232,7 +243,7 @@ static int run_serve(int argc, char **argv) {
 static int run_stream(int argc, char **argv) {
   static const char *const known[] = {"--to", "--port", "--protocol", "--netns", "--source", "--interval", "--duration", NULL};
   char error[256];
-  check_options(argc, argv, known, "--fresh");
+  check_options(argc, argv, known, true);
   struct stream_plan plan = {.source = option(argc, argv, "--source", "-")};
   long port = number_option(argc, argv, "--port", "", 1, 65535);
   const char *to = option(argc, argv, "--to", "");
@@ -241,7 +252,8 @@ static int run_stream(int argc, char **argv) {
   if (!parse_protocol(protocol, &plan.protocol) || plan.protocol == SCTP) fail_usage("--protocol is not udp or tcp:", protocol);
   plan.interval_us = 1000 * (uint64_t)number_option(argc, argv, "--interval", "10", 1, 60000);
   plan.duration_us = 1000 * (uint64_t)number_option(argc, argv, "--duration", "86400000", 1, 86400000);
-  for (int i = 2; i < argc; i++) plan.fresh = plan.fresh || strcmp(argv[i], "--fresh") == 0;
+  plan.fresh = has_flag(argc, argv, "--fresh");
+  plan.trace = has_flag(argc, argv, "--trace");
   plan.from = place_of(option(argc, argv, "--netns", "-"), error, sizeof error);
   if (plan.from == NULL) {
     fprintf(stderr, "Cannot start the stream: %s\n", error);
@@ -250,12 +262,29 @@ static int run_stream(int argc, char **argv) {
   return stream(&plan);
 }
 
+static int run_rate(int argc, char **argv) {
+  static const char *const known[] = {"--to", "--port", "--kind", "--netns", "--source", "--duration", NULL};
+  char error[256];
+  check_options(argc, argv, known, false);
+  struct rate_plan plan = {.source = option(argc, argv, "--source", "-")};
+  const char *to = option(argc, argv, "--to", ""), *kind = option(argc, argv, "--kind", "");
+  if (!parse_endpoint(to, (uint16_t)number_option(argc, argv, "--port", "", 1, 65535), &plan.to)) fail_usage("--to is no address:", to);
+  if (strcmp(kind, "rr") != 0 && strcmp(kind, "crr") != 0) fail_usage("--kind is not rr or crr:", kind);
+  plan.connects = strcmp(kind, "crr") == 0;
+  plan.duration_us = 1000 * (uint64_t)number_option(argc, argv, "--duration", "1000", 1, 600000);
+  plan.from = place_of(option(argc, argv, "--netns", "-"), error, sizeof error);
+  if (plan.from != NULL) return rate(&plan);
+  fprintf(stderr, "Cannot measure: %s\n", error);
+  return 1;
+}
+
 int main(int argc, char **argv) {
   const char *mode = argc > 1 ? argv[1] : "";
   signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   if (strcmp(mode, "serve") == 0) return run_serve(argc, argv);
   if (strcmp(mode, "stream") == 0) return run_stream(argc, argv);
+  if (strcmp(mode, "rate") == 0) return run_rate(argc, argv);
   if (strcmp(mode, "probe") == 0 || strcmp(mode, "session") == 0) {
     struct probe_limits limits = limits_of(argc, argv);
     return strcmp(mode, "probe") == 0 ? run_probe(&limits) : run_session(&limits);

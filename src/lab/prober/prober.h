@@ -96,8 +96,18 @@ struct stream_plan {
   const char *source;
   union endpoint to;
   uint64_t interval_us, duration_us;
-  bool fresh;
+  bool fresh, trace;
 };
 int stream(const struct stream_plan *plan);
+
+/* --- rate.c --- */
+struct rate_plan {
+  struct place *from;
+  const char *source;
+  union endpoint to;
+  bool connects; /* new connections instead of requests on one */
+  uint64_t duration_us;
+};
+int rate(const struct rate_plan *plan);
 
 #endif

@@ -16,6 +16,7 @@
 enum { RECORD = 24, CONNECT_MS = 5000, LINGER_US = 1000000, LINGER_TICK_US = 10000, FRESH_SOCKETS = 512 };
 
 static volatile sig_atomic_t is_stopped;
+static bool is_traced;
 
 static struct {
   uint64_t sent, received, longest_gap_us, max_rtt_us, last_us;
@@ -35,7 +36,8 @@ static void write_record(char *record) {
 }
 
 static void take_record(const char *record) {
-  uint64_t now = now_us(), rtt = now - strtoull(record + 1, NULL, 10);
+  uint64_t now = now_us(), sent = strtoull(record + 1, NULL, 10), rtt = now - sent;
+  if (is_traced) printf("%llu\t%llu\n", (unsigned long long)sent, (unsigned long long)rtt);
   tally.received++;
   if (rtt > tally.max_rtt_us) tally.max_rtt_us = rtt;
   if (now - tally.last_us > tally.longest_gap_us) tally.longest_gap_us = now - tally.last_us;
@@ -111,6 +113,7 @@ static bool is_connected(int fd) {
 int stream(const struct stream_plan *plan) {
   static struct flow flows[FRESH_SOCKETS];
   for (int i = 0; i < FRESH_SOCKETS; i++) flows[i].watch.fd = -1;
+  is_traced = plan->trace;
   signal(SIGTERM, on_signal);
   signal(SIGINT, on_signal);
   if (!plan->fresh && (!open_flow(flows, plan) || !is_connected(flows->watch.fd))) {
