@@ -31,7 +31,7 @@ export function isLinkLocal({ family, value }: IpAddress): boolean {
   return family === 6 ? value >> 118n === 0x3fan : value >> 16n === 0xa9fen;
 }
 
-const isLoopback = ({ family, value }: IpAddress): boolean => (family === 6 ? value === 1n : value >> 24n === 127n);
+export const isLoopback = ({ family, value }: IpAddress): boolean => (family === 6 ? value === 1n : value >> 24n === 127n);
 
 /** The interface on whose link this address is, if any that is up. */
 export function interfaceTowards(interfaces: readonly LocalInterface[], address: IpAddress): LocalInterface | undefined {

@@ -2,14 +2,14 @@
  * Is a peer reachable by what the interfaces say? A direct eBGP neighbour whose link is gone must not be believed in until the
  * hold time runs out: the session ends with the carrier, and its routes with it.
  */
-import { formatAddress, parseAddress } from '../address.js';
-import { interfaceOf, interfaceTowards, type LocalInterface } from '../session/interface.js';
+import { formatAddress, parseAddress, type IpAddress } from '../address.js';
+import { interfaceOf, interfaceTowards, isLoopback, type LocalInterface } from '../session/interface.js';
 import type { PeerSettings } from './peer-settings.js';
 
 /** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
 export function linkProblem(settings: PeerSettings, interfaces: readonly LocalInterface[], before: readonly LocalInterface[]): string | undefined {
   const { localAddress, interfaceName, isSingleHop, address } = settings;
-  if (localAddress !== undefined && interfaceName === undefined && interfaceOf(interfaces, parseAddress(localAddress)) === undefined)
+  if (localAddress !== undefined && interfaceName === undefined && !isOurs(interfaces, parseAddress(localAddress)))
     return `Local address ${localAddress} is on no interface`;
   if (interfaceName !== undefined) return downText(interfaces, interfaceName);
   if (!isSingleHop || interfaceTowards(interfaces, address) !== undefined) return undefined;
@@ -17,6 +17,10 @@ export function linkProblem(settings: PeerSettings, interfaces: readonly LocalIn
   const isDown = was === undefined ? undefined : downText(interfaces, was.name);
   return isDown ?? `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`;
 }
+
+/** All of 127.0.0.0/8 is local, though only one of it shows on `lo`. */
+const isOurs = (interfaces: readonly LocalInterface[], address: IpAddress): boolean =>
+  isLoopback(address) || interfaceOf(interfaces, address) !== undefined;
 
 function downText(interfaces: readonly LocalInterface[], name: string): string | undefined {
   const link = interfaces.find((each) => each.name === name);

@@ -62,10 +62,7 @@ export class Core implements PeerOwner, ListenersOwner {
 
   constructor(private readonly options: CoreOptions) {
     this.listeners = new Listeners(this);
-    this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => {
-      const name = this.nameOf(id);
-      if (name !== undefined) this.tell({ type: 'stale-swept', peer: name, family, reason });
-    });
+    this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
   }
 
   get transport(): Transport { return this.options.transport; }
@@ -358,9 +355,14 @@ export class Core implements PeerOwner, ListenersOwner {
     });
   }
 
-  private nameOf(id: PeerId): string | undefined {
-    for (const [peer, own] of this.ids) if (own === id) return peer.name;
-    return undefined;
+  /** With the last stale routes of a peer that is away, the RIB has taken its id back. */
+  private staleSwept(id: PeerId, family: Family, reason: string): void {
+    const peer = [...this.ids].find(([, own]) => own === id)?.[0];
+    if (peer === undefined) return;
+    this.tell({ type: 'stale-swept', peer: peer.name, family, reason });
+    if (this.helper.holds(id) || peer.isEstablished) return;
+    this.ids.delete(peer);
+    this.dropIfDynamic(peer);
   }
 }
 

@@ -1,0 +1,264 @@
+/** `tortie bgpd` and `tortie bgp` as processes, on loopback and high ports. */
+import { expect } from 'chai';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { requestOverUnixSocket } from '../../src/unix-http.js';
+
+const CLI = new URL('../../src/cli.js', import.meta.url).pathname;
+const PORT = 20_000 + (process.pid % 10_000);
+
+interface Finished {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+class Running {
+  out = '';
+  err = '';
+  constructor(readonly child: ChildProcess) {
+    child.stdout?.on('data', (chunk: Buffer) => { this.out += chunk.toString(); });
+    child.stderr?.on('data', (chunk: Buffer) => { this.err += chunk.toString(); });
+  }
+
+  async end(signal?: NodeJS.Signals): Promise<Finished> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      if (signal !== undefined) this.child.kill(signal);
+      await once(this.child, 'close');
+    }
+    return { code: this.child.exitCode, out: this.out, err: this.err };
+  }
+}
+
+describe('bgpd daemon', function () {
+  this.timeout(30_000);
+  const root = mkdtempSync(join(tmpdir(), 'tortie-bgpd-'));
+  const running: Running[] = [];
+  let count = 0;
+
+  afterEach(async () => { await Promise.all(running.splice(0).map((each) => each.end('SIGKILL'))); });
+  after(() => rmSync(root, { recursive: true, force: true }));
+
+  const directory = (): string => {
+    const path = join(root, `d${count++}`);
+    mkdirSync(path);
+    return path;
+  };
+
+  function tortie(argv: readonly string[], options: { readonly uid?: number } = {}): Running {
+    const child = spawn(process.execPath, [CLI, ...argv], { stdio: ['ignore', 'pipe', 'pipe'], uid: options.uid });
+    const each = new Running(child);
+    running.push(each);
+    return each;
+  }
+
+  const bgpd = (dir: string, ...more: readonly string[]): Running => tortie(['bgpd', '--run-dir', dir, '--state-dir', join(dir, 'state'), '--log-format', 'text', ...more]);
+  const bgp = async (dir: string, ...more: readonly string[]): Promise<Finished> => await tortie(['bgp', ...more, '--run-dir', dir]).end();
+
+  async function until<T>(what: string, ask: () => Promise<T | undefined>, each?: Running): Promise<T> {
+    for (let i = 0; i < 200; i++) {
+      const answer = await ask().catch(() => undefined);
+      if (answer !== undefined) return answer;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`Not within 10 s: ${what}\n${each?.err ?? ''}`);
+  }
+
+  const ask = async (dir: string, method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: unknown }> =>
+    await requestOverUnixSocket(join(dir, 'bgpd.sock'), method, path, body);
+  const answers = async (dir: string, each: Running): Promise<unknown> => await until('bgpd answers', () => ask(dir, 'GET', '/v1/status'), each);
+  const established = async (dir: string, each?: Running): Promise<unknown> =>
+    await until('a session', async () => ((await ask(dir, 'GET', '/v1/status')).body as { readonly established: number }).established > 0 || undefined, each);
+
+  /** Two speakers on 127.0.0.n that are each other's only peer. */
+  const config = (self: number, other: number, more: object = {}): object => ({
+    localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.0.${self}`, port: PORT }],
+    peers: [{ address: `127.0.0.${other}`, port: PORT, localAddress: `127.0.0.${self}`, remoteAs: 64500 + other, multihop: 2 }],
+    originate: [{ prefix: `10.65.${self}.0/24` }], ...more,
+  });
+
+  async function pair(): Promise<readonly [string, string, Running, Running]> {
+    const [a, b] = [directory(), directory()];
+    const [one, two] = [bgpd(a), bgpd(b)];
+    await Promise.all([answers(a, one), answers(b, two)]);
+    await ask(a, 'PUT', '/v1/config', config(2, 3));
+    await ask(b, 'PUT', '/v1/config', config(3, 2));
+    await established(a, one);
+    await until('routes', async () => (((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes.length === 2 ? true : undefined));
+    return [a, b, one, two];
+  }
+
+  it('is told by PUT, keeps it, answers without secrets, and goes on with it after a restart', async () => {
+    const dir = directory();
+    const first = bgpd(dir);
+    await answers(dir, first);
+    expect((await ask(dir, 'GET', '/v1/summary')).body).to.deep.equal({ isConfigured: false, peers: [] });
+    const wanted = config(2, 3, { peers: [{ address: '127.0.0.3', port: PORT, remoteAs: 64503, multihop: 2, password: 'top-secret' }] });
+    const put = await ask(dir, 'PUT', '/v1/config', wanted);
+    expect([put.status, (put.body as { readonly changes: { readonly added: unknown } }).changes.added]).to.deep.equal([200, ['127.0.0.3']]);
+    expect(statSync(join(dir, 'state', 'bgpd.json')).mode & 0o777).to.equal(0o600);
+    expect(statSync(join(dir, 'bgpd.sock')).mode & 0o777).to.equal(0o600);
+    const shown = JSON.stringify((await ask(dir, 'GET', '/v1/config')).body);
+    expect(shown).to.contain('[redacted]').and.not.contain('top-secret');
+    expect((await first.end('SIGTERM')).code).to.equal(0);
+    expect(first.err).to.not.contain('top-secret');
+
+    const second = bgpd(dir);
+    await until('the last configuration', async () => ((await ask(dir, 'GET', '/v1/status')).body as { readonly isConfigured: boolean }).isConfigured || undefined, second);
+    expect(JSON.parse(readFileSync(join(dir, 'state', 'bgpd.json'), 'utf8'))).to.deep.equal(wanted);
+    await second.end('SIGTERM');
+  });
+
+  it('refuses a bad configuration with all problems and keeps the old one', async () => {
+    const dir = directory();
+    await answers(dir, bgpd(dir));
+    await ask(dir, 'PUT', '/v1/config', config(2, 3));
+    const { status, body } = await ask(dir, 'PUT', '/v1/config', { localAs: 0, routerId: 'x', peers: [{ address: 'y', remoteAs: 1 }] });
+    expect(status).to.equal(422);
+    expect((body as { readonly problems: readonly { readonly path: string }[] }).problems.map(({ path }) => path)).to.deep.equal(['localAs', 'routerId', 'peers[0].address']);
+    expect((await ask(dir, 'GET', '/v1/config')).body).to.deep.equal(config(2, 3));
+    expect((await ask(dir, 'PUT', '/v1/config')).status).to.equal(400);
+    expect((await ask(dir, 'GET', '/v1/nonsense')).status).to.equal(404);
+  });
+
+  it('starts although the saved configuration is broken, and says so', async () => {
+    const dir = directory();
+    mkdirSync(join(dir, 'state'));
+    writeFileSync(join(dir, 'state', 'bgpd.json'), '{"localAs": 0}');
+    const each = bgpd(dir);
+    await answers(dir, each);
+    await until('a word about it', async () => await Promise.resolve(each.err.includes('cannot use the saved configuration') || undefined));
+    expect((await ask(dir, 'PUT', '/v1/config', config(2, 3))).status).to.equal(200);
+  });
+
+  it('does not start twice on one socket', async () => {
+    const dir = directory();
+    await answers(dir, bgpd(dir));
+    const { code, err } = await bgpd(dir).end();
+    expect(code).to.equal(1);
+    expect(err).to.contain('another bgpd answers there');
+  });
+
+  it('ends with one sentence when its port is taken', async () => {
+    const holder = createServer().listen(PORT, '127.0.0.4');
+    await once(holder, 'listening');
+    const dir = directory();
+    writeFileSync(join(dir, 'bgpd.yaml'), JSON.stringify(config(4, 3)));
+    const { code, err } = await bgpd(dir, '--config', join(dir, 'bgpd.yaml')).end();
+    holder.close();
+    expect(code).to.equal(1);
+    expect(err).to.contain(`Cannot listen on 127.0.0.4 port ${PORT}: the port is taken; another BGP daemon may be running`);
+  });
+
+  it('without privileges speaks on a high port, and says what a low one needs', async function () {
+    if (process.getuid?.() !== 0) this.skip();
+    const dir = directory();
+    for (const path of [root, dir]) chmodSync(path, 0o777);
+    writeFileSync(join(dir, 'low.yaml'), JSON.stringify(config(5, 3, { listen: [{ address: '127.0.0.5', port: 179 }] })));
+    writeFileSync(join(dir, 'high.yaml'), JSON.stringify(config(5, 3)));
+    const argv = (file: string): string[] => ['bgpd', '--run-dir', dir, '--state-dir', join(dir, 'state'), '--log-format', 'text', '--config', join(dir, file)];
+    const low = await tortie(argv('low.yaml'), { uid: 65534 }).end();
+    expect([low.code, low.err.includes('Cannot listen on 127.0.0.5 port 179: ports below 1024 need root or CAP_NET_BIND_SERVICE')]).to.deep.equal([1, true]);
+    const high = tortie(argv('high.yaml'), { uid: 65534 });
+    await until('it listens', async () => await Promise.resolve(high.err.includes(`listening on 127.0.0.5 port ${PORT}`) || undefined), high);
+    expect((await high.end('SIGTERM')).code).to.equal(0);
+  });
+
+  it('reads its file again on SIGHUP and resets only what it must; a bad file changes nothing', async () => {
+    const [a, b] = [directory(), directory()];
+    const file = join(a, 'bgpd.yaml');
+    writeFileSync(file, JSON.stringify(config(2, 3)));
+    const one = bgpd(a, '--config', file);
+    await answers(b, bgpd(b));
+    await ask(b, 'PUT', '/v1/config', config(3, 2));
+    await established(a, one);
+    const check = async (text: string): Promise<string> => {
+      writeFileSync(join(a, 'next.yaml'), text);
+      return (await bgpd(a, '--config', join(a, 'next.yaml'), '--check').end()).out;
+    };
+    const next = { ...config(2, 3), originate: [{ prefix: '10.65.2.0/24' }, { prefix: '10.65.9.0/24' }] };
+    expect(await check(JSON.stringify(next))).to.contain('originated prefixes: 1 more, 0 fewer').and.not.contain('RESETS');
+    expect(await check(JSON.stringify({ ...next, gracefulRestartTime: 7 }))).to.contain('peer 127.0.0.3: SESSION RESETS because of restartTime');
+    writeFileSync(file, JSON.stringify(next));
+    one.child.kill('SIGHUP');
+    await until('the new prefix', async () => ((await ask(b, 'GET', '/v1/routes?prefix=10.65.9.0/24')).body as { readonly routes: readonly unknown[] }).routes[0] as object | undefined, one);
+    writeFileSync(file, 'localAs: none');
+    one.child.kill('SIGHUP');
+    await until('a refusal', async () => await Promise.resolve(one.err.includes('the old one stays') || undefined), one);
+    const { body } = await ask(a, 'GET', '/v1/neighbors/127.0.0.3');
+    expect(body).to.deep.include({ isEstablished: true, establishedCount: 1 });
+  });
+
+  it('--check exits 1 with every problem at its line, and --schema prints what is allowed', async () => {
+    const dir = directory();
+    writeFileSync(join(dir, 'bad.yaml'), 'localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n    remotAs: 64513\n');
+    const { code, err } = await bgpd(dir, '--config', join(dir, 'bad.yaml'), '--check').end();
+    expect(code).to.equal(1);
+    expect(err.trim().split('\n').map((line) => line.replace(/^.*bad\.yaml/, ''))).to.deep.equal([
+      ':4: peers[0].remoteAs: expected a value: the field is required', ':5: peers[0].remotAs: expected no field of this name; did you mean "remoteAs"?']);
+    const schema = JSON.parse((await bgpd(dir, '--schema').end()).out) as { readonly properties: object };
+    expect(schema.properties).to.include.keys('localAs', 'peers', 'filters');
+  });
+
+  it('kill -9 leaves the peer with our routes, and the next process takes over', async () => {
+    const [a, b, one] = await pair();
+    await one.end('SIGKILL');
+    await until('the loss', async () => ((await ask(b, 'GET', '/v1/status')).body as { readonly established: number }).established === 0 || undefined);
+    const kept = (await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as { readonly routes: readonly { readonly isStale: boolean; readonly isBest: boolean }[] };
+    expect(kept.routes[0]).to.include({ isStale: true, isBest: true });
+    const again = bgpd(a);
+    await established(a, again);
+    await until('fresh routes', async () => ((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as typeof kept).routes[0]?.isStale === false || undefined, again);
+    expect(again.err).to.contain('the last bgpd of this boot was killed: restarting gracefully').and.contain('restart is over: Every peer has sent its End-of-RIB');
+  });
+
+  it('SIGTERM says goodbye; --graceful-stop does not', async () => {
+    const [, b, one] = await pair();
+    await one.end('SIGTERM');
+    const lost = await until('the loss', async () => {
+      const { lastError } = (await ask(b, 'GET', '/v1/neighbors/127.0.0.2')).body as { readonly lastError?: string };
+      return lastError;
+    });
+    expect(lost).to.contain('Administrative Shutdown').and.contain('bgpd was stopped');
+    expect(((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as { readonly routes: readonly unknown[] }).routes).to.deep.equal([]);
+  });
+
+  it('shows tables, JSON and reasons', async () => {
+    const [a] = await pair();
+    const summary = await bgp(a, 'summary');
+    expect(summary.out).to.match(/^BGP router identifier 10\.0\.0\.2, local AS number 64502/);
+    expect(summary.out).to.match(/127\.0\.0\.3 +64503 .*Established +1\/1 +1/);
+    expect((JSON.parse((await bgp(a, 'summary', '-o', 'json')).out) as { readonly peers: readonly unknown[] }).peers).to.have.length(1);
+    expect((await bgp(a, 'neighbor', '127.0.0.3')).out).to.contain('BGP neighbor is 127.0.0.3, remote AS 64503, local AS 64502, external link');
+    expect((await bgp(a, 'routes')).out).to.match(/\*> +10\.65\.2\.0\/24 +local[^]*\*> +10\.65\.3\.0\/24 +127\.0\.0\.3 +127\.0\.0\.3/);
+    expect((await bgp(a, 'routes', '--received', '127.0.0.3')).out).to.contain('10.65.3.0/24').and.not.contain('10.65.2.0/24');
+    expect((await bgp(a, 'routes', '--advertised', '127.0.0.3')).out).to.contain('10.65.2.0/24').and.not.contain('10.65.3.0/24');
+    expect((await bgp(a, 'routes', '10.65.3.77')).out).to.contain('10.65.3.0/24 from 127.0.0.3 (ebgp)');
+    expect((await bgp(a, 'why', '10.65.3.0/24')).out).to.contain('BEST: from 127.0.0.3').and.contain('only-path');
+    expect((await bgp(a, 'history', '127.0.0.3')).out).to.match(/peer-up +127\.0\.0\.3/);
+    expect((await bgp(a, 'clear', '127.0.0.3', '--soft')).code).to.equal(0);
+    const nobody = await bgp(a, 'neighbor', 'nobody');
+    expect([nobody.code, nobody.err]).to.deep.equal([1, 'There is no peer "nobody"\n']);
+    const nowhere = await bgp(join(root, 'nowhere'), 'summary');
+    expect([nowhere.code, nowhere.err.includes('is the daemon running?')]).to.deep.equal([1, true]);
+    expect((await bgp(a, 'routes', '--received', 'x', '--advertised', 'y')).code).to.equal(2);
+  });
+
+  it('exports metrics without addresses of strangers', async () => {
+    const [a] = await pair();
+    const text = await new Promise<string>((resolve, reject) => {
+      import('node:http').then(({ get }) => get({ socketPath: join(a, 'bgpd.sock'), path: '/metrics' }, (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => { body += chunk.toString(); });
+        response.on('end', () => resolve(body));
+      }).on('error', reject), reject);
+    });
+    expect(text).to.match(/^tortie_bgp_peer_up\{peer="127\.0\.0\.3",remote_as="64503"\} 1$/m);
+    expect(text).to.match(/^tortie_bgp_rib_prefixes\{family="ipv4"\} 2$/m);
+    for (const line of text.trim().split('\n')) expect(line).to.match(/^(# (HELP|TYPE) tortie_bgp_|tortie_bgp_[a-z_]+(\{[^}]*\})? -?\d+(\.\d+)?$)/);
+  });
+});
