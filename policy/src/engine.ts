@@ -23,7 +23,7 @@ import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
 import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent } from './objects.js';
-import type { Problem } from './problem.js';
+import { invalid, type Problem } from './problem.js';
 import { policyKeyText, type PolicyKey } from './model/policy.js';
 import type { Chain, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
 import { translatePolicy } from './translate/policy.js';
@@ -128,11 +128,20 @@ export class PolicyEngine {
   }
 
   problems(): readonly ObjectProblems[] {
-    return [...this.found.values()];
+    const all = new Map(this.found);
+    for (const policy of this.policies.waiting()) {
+      const { kind, namespace, name } = policy.key;
+      all.set(policyKeyText(policy.key), { kind, namespace, name, problems: this.problemsOf(kind, namespace, name) });
+    }
+    return [...all.values()];
   }
 
   problemsOf(kind: ObjectKind, namespace: string, name: string): readonly Problem[] {
-    return this.found.get(`${kind} ${namespace}/${name}`)?.problems ?? [];
+    const keyText = `${kind} ${namespace}/${name}`;
+    const found = this.found.get(keyText)?.problems ?? [];
+    const policy = this.policies.get(keyText);
+    // Not a fault of the object alone: the tier may come later.
+    return policy === undefined || this.policies.tier(policy.tier) !== undefined ? found : [...found, invalid('spec.tier', policy.tier, 'must be the name of a Tier that exists')];
   }
 
   endpointState(namespace: string, name: string): EndpointState {

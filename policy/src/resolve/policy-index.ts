@@ -40,6 +40,11 @@ export class PolicyIndex {
     this.index.remove(selectionIndexKey(policy.subject), policy);
   }
 
+  /** Policies of tiers that do not exist. */
+  waiting(): readonly Policy[] {
+    return [...this.policies.values()].filter((policy) => !this.tiers.has(policy.tier));
+  }
+
   tier(name: string): Tier | undefined {
     return this.tiers.get(name);
   }

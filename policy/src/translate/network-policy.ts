@@ -42,7 +42,7 @@ export function translateNetworkPolicy(namespace: string, name: string, object: 
 
 /** Unknown types are refused by name; what remains of the list counts, and an empty list is the default. */
 function policyTypes(spec: JsonObject | undefined, hasEgressRules: boolean, problems: Problem[]): ReadonlySet<Direction> {
-  const listed = readList(own(spec, 'policyTypes'), 'spec.policyTypes', problems);
+  const listed = readList(own(spec, 'policyTypes'), 'spec.policyTypes', []);
   problems.push(...validatePolicyTypes(own(spec, 'policyTypes'), 'spec.policyTypes'));
   if (listed.length === 0) return new Set<Direction>(hasEgressRules ? ['ingress', 'egress'] : ['ingress']);
   const types = new Set<Direction>();
@@ -55,9 +55,14 @@ function translateRules(spec: JsonObject | undefined, direction: Direction, name
   const peersField = direction === 'ingress' ? 'from' : 'to';
   return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => {
     const field = `spec.${direction}[${index}]`;
-    const rule = readObject(value, field, problems);
-    const peers = translatePeers(readList(own(rule, peersField), `${field}.${peersField}`, problems), `${field}.${peersField}`, namespace, problems);
-    const ports = translatePorts(readList(own(rule, 'ports'), `${field}.ports`, problems), `${field}.ports`, problems);
+    const misshapen: Problem[] = [];
+    const rule = readObject(value, field, misshapen);
+    const [peerList, portList] = [readList(own(rule, peersField), `${field}.${peersField}`, misshapen), readList(own(rule, 'ports'), `${field}.ports`, misshapen)];
+    problems.push(...misshapen);
+    // Absent means everything; of the wrong type is not absent.
+    if (misshapen.length > 0) return { index, action: 'allow', alternatives: [] };
+    const peers = translatePeers(peerList, `${field}.${peersField}`, namespace, problems);
+    const ports = translatePorts(portList, `${field}.ports`, problems);
     reportUnresolvableNames(direction, peers, ports, field, problems);
     return { index, action: 'allow', alternatives: alternativesOf(direction, peers, ports) };
   });
