@@ -19,7 +19,7 @@ const FLAGS: Readonly<Record<number, number>> = { 1: 0x40, 2: 0x40, 3: 0x40, 4: 
 const SIZES: Readonly<Record<number, number>> = { 1: 1, 3: 4, 4: 4, 5: 4, 6: 0, 7: 8, 9: 4, 18: 8, 35: 4 };
 const ITEMS: Readonly<Record<number, number>> = { 8: 4, 10: 4, 16: 8, 25: 20, 32: 12 };
 
-function generateUpdate(chance: Chance, out: Uint8Array): number {
+export function generateUpdate(chance: Chance, out: Uint8Array): number {
   let at = 2;
   if (chance.oneIn(3)) at = putNlri(chance, out, at, 32, chance.oneIn(8));
   put16(out, 0, at - 2);

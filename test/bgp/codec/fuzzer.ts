@@ -96,7 +96,7 @@ export function fuzz(target: FuzzTarget, count: number, seed: number, corpus: re
 }
 
 /** One to four byte-level injuries; returns the new length. */
-function damage(chance: Chance, bytes: Uint8Array, length: number): number {
+export function damage(chance: Chance, bytes: Uint8Array, length: number): number {
   for (let wounds = 1 + chance.below(4); wounds > 0; wounds--) {
     const at = length === 0 ? 0 : chance.below(length);
     switch (chance.below(8)) {

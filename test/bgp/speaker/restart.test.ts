@@ -39,6 +39,9 @@ describe('bgp/speaker graceful restart', () => {
     world.seconds(2);
     expect(a.prefixes()).to.not.include('10.65.2.0/24');
     expect(a.told('stale-swept')[0]?.reason).to.equal('The peer was not back after 30 s');
+    // The RIB has taken the peer's id back: whoever looks must not stumble over it.
+    expect(a.speaker.summary().peers[0]?.families).to.deep.equal({});
+    expect(a.speaker.neighbor(B)?.stale).to.deep.equal([]);
   });
 
   it('takes a restarted peer back without a gap, and sweeps at End-of-RIB what it no longer has', async () => {
