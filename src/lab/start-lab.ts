@@ -55,8 +55,9 @@ export async function startLab(options: StartOptions, onStep: (text: string) => 
     return { record, ended };
   } catch (error) {
     const log = await readFile(paths.supervisorLog, 'utf8').catch(() => '');
-    await stopLab(record.name);
-    throw new UserError(`Cannot start lab "${record.name}": ${messageOf(error)}${log === '' ? '' : `\nThe last lines of its log:\n${log.trim().split('\n').slice(-8).join('\n')}`}`, 1, { cause: error });
+    const leftover = await stopLab(record.name).then(() => '', (problem: unknown) => `\n${messageOf(problem)}`);
+    const tail = log === '' ? '' : `\nThe last lines of its log:\n${log.trim().split('\n').slice(-8).join('\n')}`;
+    throw new UserError(`Cannot start lab "${record.name}": ${messageOf(error)}${leftover}${tail}`, 1, { cause: error });
   }
 }
 
