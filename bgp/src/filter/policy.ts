@@ -12,6 +12,7 @@ import type { FilterConfig, FilterRule } from '../config.js';
 import type { PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from '../rib/policy.js';
 import { compileSet, type Action } from './action.js';
 import { compileMatch, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
+import { explainPolicy, formatExplanation } from './explain.js';
 import { wordsOf } from './prefix-set.js';
 
 /** One rule with the names by which people know it. */
@@ -99,6 +100,10 @@ class Policy implements CompiledPolicy {
     const root = this.#grow(0, state);
     if (root.type === 'leaf') return { decide: () => root.verdict };
     return { decide: (words, at, length, tags) => this.#walk(root, route.family, words, at, length, tags) };
+  }
+
+  explain(route: PolicyRoute): string {
+    return formatExplanation(explainPolicy(this, route));
   }
 
   #walk(root: TreeNode, family: Family, words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict {

@@ -96,6 +96,11 @@ export class Export {
     return this.nextHop(set) === undefined ? 'no-next-hop' : undefined;
   }
 
+  /** What the export policy says about a set. */
+  explanation(set: SetId, prefix: PrefixId): string | undefined {
+    return this.#policy?.explain(set, prefix);
+  }
+
   /** NEXT_HOP octets to send with a set; undefined when the session has no address that fits. */
   nextHop(set: SetId): Uint8Array | undefined {
     const { sets, nextHops } = this.#tables;

@@ -51,6 +51,15 @@ export class Import {
     return loop ?? (this.setFor(raw, entry, table, prefix) === 0 ? 'rejected-by-policy' : undefined);
   }
 
+  /** What the import policy says about a set it rejects. */
+  explanation(raw: SetId, entry: PeerEntry, table: FamilyTable, prefix: PrefixId): string | undefined {
+    if (entry.options.importPolicy === undefined) return undefined;
+    const stamped = this.#stamp(raw, entry);
+    const words = this.#reader(entry, table).explain(stamped, prefix);
+    if (stamped !== raw) this.#sets.discard(stamped);
+    return words;
+  }
+
   /** A released set lets go of what was remembered in it. */
   forget(raw: SetId): void {
     const known = this.#sets.imported[raw] as number;

@@ -116,6 +116,11 @@ export class PolicyReader {
     return this.#specialized.decide(prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number, tags);
   }
 
+  /** The policy's own words about a set and prefix, if it has any. */
+  explain(set: SetId, prefix: PrefixId): string | undefined {
+    return this.policy.explain?.(this.#route(set, prefix));
+  }
+
   #route(set: SetId, prefix: PrefixId | undefined): PolicyRoute {
     return new RibRoute(set, this.#tables, this.#table, prefix, this.#to);
   }

@@ -56,6 +56,8 @@ export interface RoutePolicy {
   judge(route: PolicyRoute): PolicyVerdict;
   /** The policy for all prefixes of one attribute set; `route` comes without prefix and stays good as long as the set lives. */
   specialize?(route: PolicyRoute): SpecializedPolicy;
+  /** Which rule decided about a route, for people: 'filter "tor-in" rule 2 (no bogons) rejected it'. */
+  explain?(route: PolicyRoute): string;
 }
 
 export interface SpecializedPolicy {

@@ -56,6 +56,8 @@ const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
   'too-big': 'Its attributes do not fit into a message to this peer',
 };
 
+const withWords = (text: string, words: string | undefined): string => (words === undefined ? text : `${text}: ${words}`);
+
 export class Queries {
   readonly #context: QueryContext;
 
@@ -135,13 +137,20 @@ export class Queries {
       if (seen.has(path)) continue;
       const view = this.#view(table, path, false);
       const decidedBy = view.unusable ?? 'next-hop-unreachable';
-      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view) });
+      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view, this.#importWords(table, path, decidedBy)) });
     }
     return [...ranked, ...out];
   }
 
-  #unusableReason(unusable: Unusable, { nextHop }: RouteView): string {
-    const text = UNUSABLE_TEXT[unusable];
+  #importWords(table: FamilyTable, path: PathId, decidedBy: Unusable): string | undefined {
+    if (decidedBy !== 'rejected-by-policy') return undefined;
+    const { paths } = table;
+    const entry = this.#context.tables.peers.get(paths.peer[path] as PeerId);
+    return this.#context.importer.explanation(paths.raw[path] as SetId, entry, table, paths.prefix[path] as PrefixId);
+  }
+
+  #unusableReason(unusable: Unusable, { nextHop }: RouteView, policyWords: string | undefined): string {
+    const text = withWords(UNUSABLE_TEXT[unusable], policyWords);
     return unusable === 'next-hop-unreachable' && nextHop !== undefined ? `Its next hop ${formatAddress(nextHop)} cannot be reached` : text;
   }
 
@@ -190,21 +199,21 @@ export class Queries {
   #verdict(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): PeerVerdict {
     const { sets } = this.#context.tables;
     const peer = entry.options.name;
-    const refuse = (code: NotAdvertised): PeerVerdict => ({ peer, advertised: false, code, reason: NOT_ADVERTISED_TEXT[code] });
+    const refuse = (code: NotAdvertised, words?: string): PeerVerdict => ({ peer, advertised: false, code, reason: withWords(NOT_ADVERTISED_TEXT[code], words) });
     const group = entry.family[table.family].member?.group;
     if (group === undefined) return refuse('family-not-negotiated');
     const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
     if (best === 0) return refuse('no-best-path');
     const told = group.out.sets(prefix).find((set) => sets.peer[set] !== entry.id);
     if (told !== undefined)
-      return { peer, advertised: true, reason: 'The best path passes export', attributes: group.export.attributesOf(told), nextHop: group.export.nextHopAddress(told) };
+      return { peer, advertised: true, reason: withWords('The best path passes export', group.export.explanation(table.paths.set[best] as SetId, prefix)), attributes: group.export.attributesOf(told), nextHop: group.export.nextHopAddress(told) };
     if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');
     const set = table.paths.set[best] as SetId;
     const refusal = group.export.refusal(set, prefix);
     if (refusal !== undefined) return refuse(refusal);
     const selected = group.export.select(set, prefix);
     sets.discard(selected);
-    return selected === 0 ? refuse('rejected-by-policy') : refuse('too-big');
+    return selected === 0 ? refuse('rejected-by-policy', group.export.explanation(set, prefix)) : refuse('too-big');
   }
 
   #forwardingOf(table: FamilyTable, prefix: PrefixId): ForwardingEntry | undefined {

@@ -183,6 +183,7 @@ describe('bgp/filter: policies', () => {
     expect(formatExplanation(explain('192.168.1.0/24'))).to.equal('filter "tor-in" rule 4 (no bogons) rejected it');
     expect(explain('10.0.0.0/8').rules.map(({ failed }) => failed)).to.deep.equal(['communities', undefined, 'prefixes', undefined]);
     expect(formatExplanation(explain('10.0.0.0/8'))).to.equal('filter "tor-in" default rejected it');
+    expect(policy.explain?.(routeTo('10.0.0.0/8'))).to.equal('filter "tor-in" default rejected it');
     expect(formatExplanation(explainPolicy(policyOf([]), routeTo('10.0.0.0/8')))).to.equal('no rule decided: accepted');
   });
 
