@@ -2,9 +2,11 @@
  * Graceful restart of this very speaker (RFC 4724 section 4.1): after a crash the kernel still forwards by the old routes and the
  * peers keep ours. Nothing is selected, advertised or taken out of the kernel until the peers have told us everything again.
  *
- * We wait for the End-of-RIB of each peer that can send one. Not for peers that restart themselves (R bit: two speakers would wait
- * for each other), not for peers without the capability, and not for long for peers that do not answer: one dead neighbour must
- * not hold up the rack. Their share of the kernel's routes is swept with the rest, which is what their death should lead to.
+ * We wait for the End-of-RIB of each peer that can send one. Not for peers without the capability, not for long for peers that
+ * do not answer: one dead neighbour must not hold up the rack; their share of the kernel's routes is swept with the rest, which is
+ * what their death should lead to. And not for long for peers that say they restart themselves (R bit): two speakers would wait
+ * for each other, so section 4.1 excludes them; but FRR sets the bit for its first two minutes whatever happened before, and
+ * sends its table a second or two after the session is up, so a router that had just booted would lose its routes for as long.
  */
 import type { Family } from '../address.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
@@ -12,6 +14,8 @@ import type { Clock } from '../session/clock.js';
 
 /** Seconds for a peer to come up at all. */
 const ANSWER_TIME = 15;
+/** Seconds for a peer that is up and restarts itself; it holds back for us no longer than we do for it. */
+const RESTARTING_TIME = 5;
 
 export class OwnRestart {
   /** Families still to come by peer name; undefined: the peer is not up yet. */
@@ -40,8 +44,9 @@ export class OwnRestart {
 
   up(peer: string, negotiated: NegotiatedSession): void {
     const capability = negotiated.gracefulRestart;
-    if (capability === undefined || capability.restarting) this.waitingFor.delete(peer);
+    if (capability === undefined) this.waitingFor.delete(peer);
     else if (this.waitingFor.has(peer)) this.waitingFor.set(peer, new Set(negotiated.families));
+    if (capability?.restarting === true && !this.isOver) this.timers.push(this.clock.after(RESTARTING_TIME * 1000, () => this.giveUpOn(peer)));
     this.check();
   }
 
@@ -57,6 +62,11 @@ export class OwnRestart {
   cancel(): void {
     this.isOver = true;
     for (const timer of this.timers) timer.cancel();
+  }
+
+  private giveUpOn(peer: string): void {
+    this.waitingFor.delete(peer);
+    this.check();
   }
 
   private giveUpOnSilent(): void {
