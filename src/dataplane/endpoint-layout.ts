@@ -12,7 +12,7 @@ import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interfac
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
 import { PROTOCOL_TORTIE, type Route, type RouteRequest, writeRouteChange } from './netlink/route.js';
-import { SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
+import { ensureSysctl, SysctlError, type SysctlPath } from './sysctl.js';
 
 /** Route protocol "boot": set up by whoever configured the machine, as `ip route` writes it. */
 const PROTOCOL_BOOT = 3;
@@ -55,7 +55,8 @@ export function writeHostSysctls(name: string, addresses: readonly IpAddress[]):
   const needsIpv6 = addresses.some((address) => address.family === 6);
   for (const { path, value } of hostSysctls(name)) {
     try {
-      writeSysctl(path, value);
+      // Writing some of them takes the lock that every network change waits for; reading does not.
+      ensureSysctl(path, value);
     } catch (error) {
       const isDispensable = error instanceof SysctlError && error.isMissing && path[1] === 'ipv6' && !needsIpv6;
       if (!isDispensable) throw error;

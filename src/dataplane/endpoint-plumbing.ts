@@ -24,7 +24,7 @@ import { NetlinkSocket } from './netlink/netlink-socket.js';
 import { listRoutes, PROTOCOL_TORTIE } from './netlink/route.js';
 import { inNamespace, NamespaceError, openNamespace } from './netns.js';
 import { closeFd } from './libc.js';
-import { readSysctl, SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
+import { ensureSysctl, readSysctl, SysctlError, type SysctlPath } from './sysctl.js';
 
 export interface EndpointSpec extends EndpointOwner {
   /** From `hostInterfaceName`. */
@@ -77,7 +77,7 @@ export class EndpointPlumbing {
     this.socket = new NetlinkSocket();
     this.reaper = new EndpointReaper(onReapFailure);
     // A predecessor may have died between retiring interfaces and deleting them.
-    if (listLinks(this.socket, { kind: 'veth' }).some((link) => link.group === DOOMED_GROUP)) this.reaper.schedule(0);
+    if (listLinks(this.socket, { kind: 'veth' }).some((link) => link.group === DOOMED_GROUP)) this.reaper.schedule();
   }
 
   /**
@@ -176,7 +176,7 @@ export class EndpointPlumbing {
       writeHostSysctls(spec.hostInterface, spec.addresses);
       if (spec.addresses.some((address) => address.family === 6)) {
         // Runtimes turn IPv6 off in new namespaces when they think that the cluster has none.
-        inNamespace(pod.fd, () => writeSysctl(['net', 'ipv6', 'conf', spec.podInterface, 'disable_ipv6'], 0));
+        inNamespace(pod.fd, () => ensureSysctl(['net', 'ipv6', 'conf', spec.podInterface, 'disable_ipv6'], 0));
       }
       pod.socket.batch.clear();
       writePodSide(pod.socket.batch, podIndex, spec.addresses);

@@ -7,13 +7,20 @@ import { DOOMED_GROUP } from './endpoint-name.js';
 import { writeGroupDeletion } from './netlink/link.js';
 import { NetlinkSocket } from './netlink/netlink-socket.js';
 
-/** How long retired interfaces wait for company, and how long to wait after a failure. */
-const GATHER_TIME = 50;
+/**
+ * A deletion holds the lock that every network change waits for, so it is begun when nothing was retired for a while, or the
+ * oldest has waited long enough.
+ */
+const QUIET_TIME = 100;
+const LONGEST_WAIT = 1_000;
+/** After a failure. */
 const RETRY_TIME = 1_000;
 
 export class EndpointReaper {
   private readonly socket: NetlinkSocket;
   private timer: NodeJS.Timeout | undefined;
+  /** When the first of those that wait was doomed. */
+  private oldest: number | undefined;
   private running: Promise<void> | undefined;
   private isClosed = false;
 
@@ -23,13 +30,12 @@ export class EndpointReaper {
   }
 
   /** Something was doomed; it will be deleted soon. */
-  schedule(delay = GATHER_TIME): void {
-    if (this.timer !== undefined || this.isClosed) return;
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      void this.drain();
-    }, delay);
-    this.timer.unref();
+  schedule(): void {
+    if (this.isClosed) return;
+    const now = performance.now();
+    this.oldest ??= now;
+    clearTimeout(this.timer);
+    this.wake(Math.max(0, Math.min(QUIET_TIME, this.oldest + LONGEST_WAIT - now)));
   }
 
   /** Deletes what is doomed now; resolves when that is gone or has failed (and will be tried again). */
@@ -51,7 +57,15 @@ export class EndpointReaper {
     this.socket.close();
   }
 
+  private wake(delay: number): void {
+    this.timer = setTimeout(() => void this.drain(), delay);
+    this.timer.unref();
+  }
+
   private async deleteGroup(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.oldest = undefined;
     try {
       const { batch } = this.socket;
       batch.clear();
@@ -61,7 +75,7 @@ export class EndpointReaper {
       if (failure !== undefined && failure.error.code !== 'ENODEV') throw failure.error;
     } catch (error) {
       this.onFailure(error instanceof Error ? error : new Error(String(error)));
-      this.schedule(RETRY_TIME);
+      if (!this.isClosed) this.wake(RETRY_TIME);
     }
   }
 }

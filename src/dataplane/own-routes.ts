@@ -7,7 +7,7 @@
  * Learned routes (protocol 172) are the BGP daemon's.
  */
 import { bitsOf, formatAddress, formatPrefix, type IpPrefix } from 'node-bgp/address';
-import { listLinks } from './netlink/link.js';
+import { findLink } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import { applyRouteChanges, IPV6_DEFAULT_METRIC, listRoutes, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteFailure, type RouteRequest } from './netlink/route.js';
 
@@ -17,6 +17,12 @@ export type OwnRoute =
   | { readonly type: 'blackhole'; readonly prefix: IpPrefix };
 
 export class OwnRouteTable {
+  /**
+   * Interface indexes by name, as last seen. An entry that is out of date does no harm: the interface took its route along, so
+   * the route is missing, and then the name is looked up again. BOUNDED by the routes of the last call.
+   */
+  private indexes = new Map<string, number>();
+
   /** @param socket of family 'route', in the node's namespace; also used by others, between calls. */
   constructor(private readonly socket: NetlinkSocket) {}
 
@@ -25,21 +31,29 @@ export class OwnRouteTable {
    * interface does not exist has no route, and that is no refusal: it is being connected or disconnected.
    */
   level(routes: readonly OwnRoute[]): readonly string[] {
-    const changes = diffRoutes(this.resolve(routes), listRoutes(this.socket, { protocol: PROTOCOL_TORTIE }));
+    const observed = listRoutes(this.socket, { protocol: PROTOCOL_TORTIE });
+    const changes = diffRoutes(this.resolve(routes, observed), observed);
     // ENODEV, ESRCH: interface and route went between the look and the deed.
     const refused = applyRouteChanges(this.socket, changes).filter(({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH');
     return refused.length === 0 ? [] : this.explain(refused);
   }
 
-  /** Interface names to indexes. */
-  private resolve(routes: readonly OwnRoute[]): readonly RouteRequest[] {
-    const indexes = new Map(listLinks(this.socket, { kind: 'veth' }).map((link) => [link.name, link.index]));
-    return routes.flatMap((route): RouteRequest[] => {
+  /** Interface names to indexes. A look-up in the kernel only where the route is not there as remembered. */
+  private resolve(routes: readonly OwnRoute[], observed: readonly Route[]): readonly RouteRequest[] {
+    const present = new Map(observed.map((route) => [keyOf(route), route.nextHops[0]?.interfaceIndex]));
+    const indexes = new Map<string, number>();
+    const requests = routes.flatMap((route): RouteRequest[] => {
       const base = { prefix: route.prefix, protocol: PROTOCOL_TORTIE };
       if (route.type === 'blackhole') return route.prefix.length === bitsOf(route.prefix.family) ? [] : [{ ...base, type: 'blackhole', nextHops: [] }];
-      const interfaceIndex = indexes.get(route.hostInterface);
-      return interfaceIndex === undefined ? [] : [{ ...base, type: 'unicast', nextHops: [{ interfaceIndex }] }];
+      const known = indexes.get(route.hostInterface) ?? this.indexes.get(route.hostInterface);
+      const isConfirmed = known !== undefined && present.get(keyOf({ ...base, nextHops: [] })) === known;
+      const interfaceIndex = isConfirmed ? known : findLink(this.socket, { name: route.hostInterface })?.index;
+      if (interfaceIndex === undefined) return [];
+      indexes.set(route.hostInterface, interfaceIndex);
+      return [{ ...base, type: 'unicast', nextHops: [{ interfaceIndex }] }];
     });
+    this.indexes = indexes;
+    return requests;
   }
 
   /** Who is in the way, where somebody is. */
@@ -73,7 +87,7 @@ export function diffRoutes(desired: readonly RouteRequest[], observed: readonly 
 /** What makes two routes the same place in a table. */
 function keyOf(route: RouteRequest): string {
   const metric = route.metric ?? (route.prefix.family === 6 ? IPV6_DEFAULT_METRIC : 0);
-  return `${formatPrefix(route.prefix)} ${metric}`;
+  return `${route.prefix.family} ${route.prefix.value} ${route.prefix.length} ${metric}`;
 }
 
 function isAsWanted(route: Route, wanted: RouteRequest): boolean {

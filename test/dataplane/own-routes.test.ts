@@ -75,6 +75,19 @@ describe('own routes', () => {
     expect(show(4)).to.deep.equal(['10.65.0.3 dev tortc scope link linkdown']);
   });
 
+  it('follows an interface that was made anew under its name', () => {
+    expect(table.level(desired)).to.deep.equal([]);
+    ip(node, 'link', 'del', 'torta');
+    expect(table.level(desired)).to.deep.equal([]);
+    expect(show(4)).to.deep.equal(['10.65.0.2 dev tortb scope link', 'blackhole 10.65.0.0/26']);
+    ip(node, 'link', 'add', 'torta', 'type', 'veth', 'peer', 'name', 'tortap');
+    for (const end of ['torta', 'tortap']) ip(node, 'link', 'set', end, 'up');
+    // Somebody sends the pod's address elsewhere meanwhile, in our name.
+    ip(node, 'route', 'add', '10.65.0.1', 'dev', 'tortb', 'proto', '171');
+    expect(table.level(desired)).to.deep.equal([]);
+    expect(show(4)).to.deep.equal(['10.65.0.1 dev torta scope link', '10.65.0.2 dev tortb scope link', 'blackhole 10.65.0.0/26']);
+  });
+
   it('says what the kernel refuses', () => {
     ip(node, 'link', 'set', 'torta', 'down');
     expect(table.level([pod('10.65.0.1/32', 'torta')])).to.deep.equal(['Cannot add route 10.65.0.1/32: network is down (ENETDOWN): Device for nexthop is not up']);
