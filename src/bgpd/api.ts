@@ -51,6 +51,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'GET', path: '/v1/why', answer: why },
   { method: 'GET', path: '/v1/history', answer: ({ daemon, query }) =>
     ({ events: daemon.speaker.history(query.get('peer') ?? undefined).map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) }) },
+  { method: 'GET', path: '/v1/bfd', answer: async ({ daemon }) => ({ sessions: await daemon.speaker.bfdStatus() }) },
   { method: 'GET', path: '/v1/status', answer: status },
   { method: 'POST', path: '/v1/clear', answer: clear },
   { method: 'POST', path: '/v1/resync', answer: ({ daemon }) => ({ changed: daemon.resync() }) },

@@ -6,7 +6,8 @@
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { bitsOf, containsAddress, formatAddress, formatIpv4, parseAddress, parsePrefix, prefixOf, type Family, type IpAddress } from '../address.js';
+import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family } from '../address.js';
+import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
 import type { RouteRefreshMessage } from '../codec/message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
@@ -27,6 +28,8 @@ import { localRoutes } from './local-route.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
 import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, type PeerSettings } from './peer-settings.js';
+import { PeerBfd, type BfdPort } from './peer-bfd.js';
+import { PeerDirectory } from './peer-directory.js';
 import { cease, Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
@@ -41,27 +44,32 @@ export interface CoreOptions {
   readonly keepForwarding: boolean;
   readonly forwardingReady: () => void;
   readonly event: (event: SpeakerEvent) => void;
+  readonly bfd: (onEvent: (event: BfdEvent) => void) => BfdPort;
 }
 
 export class Core implements PeerOwner, ListenersOwner {
-  readonly peers = new Map<string, Peer>();
+  readonly directory: PeerDirectory;
   readonly listeners: Listeners;
   readonly helper: RestartHelper;
+  readonly bfd: PeerBfd;
   /** Present once configured. */
   private activeDriver: RibDriver | undefined;
   private readonly ids = new Map<Peer, PeerId>();
-  private readonly dynamicNames = new Set<string>();
   private ownRestart: OwnRestart | undefined;
   private interfaces: readonly LocalInterface[] = [];
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
-  /** Made when a connection comes in; undone whenever peers or their settings change. */
-  private byAddress: ReadonlyMap<string, readonly Peer[]> | undefined;
   private readonly told = new Map<Peer, Set<string>>();
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {
     this.listeners = new Listeners(this);
+    this.directory = new PeerDirectory({
+      ranges: () => this.currentConfig?.dynamicPeers ?? [],
+      make: (range, address, interfaceName) => this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
+      refused: (address, reason) => this.refused(address, reason),
+    });
+    this.bfd = new PeerBfd(options.bfd, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
     this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
   }
 
@@ -72,8 +80,9 @@ export class Core implements PeerOwner, ListenersOwner {
   get config(): SpeakerConfig { return this.currentConfig ?? fail(); }
   get driver(): RibDriver { return this.activeDriver ?? fail(); }
   get rib(): Rib { return this.driver.rib; }
-  /** It came out of a range. */
-  isDynamic(peer: Peer): boolean { return this.dynamicNames.has(peer.name); }
+  get peers(): ReadonlyMap<string, Peer> { return this.directory.all; }
+  /** As told, or as Node sees them. */
+  private get links(): readonly LocalInterface[] { return this.tracksInterfaces ? this.interfaces : systemInterfaces(); }
   idOf(peer: Peer): PeerId | undefined { return this.ids.get(peer); }
 
   // ---- configuration, in the order in which Speaker.configure calls it
@@ -95,7 +104,6 @@ export class Core implements PeerOwner, ListenersOwner {
 
   setConfig(config: SpeakerConfig): void {
     this.currentConfig = config;
-    this.byAddress = undefined;
   }
 
   keys(settings: Iterable<PeerSettings>): readonly PeerKey[] {
@@ -108,8 +116,7 @@ export class Core implements PeerOwner, ListenersOwner {
 
   addPeer(settings: PeerSettings): Peer {
     const peer = new Peer(this, settings);
-    this.peers.set(settings.name, peer);
-    this.byAddress = undefined;
+    this.directory.add(peer);
     this.checkLink(peer, this.interfaces);
     peer.start();
     return peer;
@@ -121,9 +128,8 @@ export class Core implements PeerOwner, ListenersOwner {
     if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
     this.ids.delete(peer);
     this.told.delete(peer);
-    this.peers.delete(peer.name);
-    this.byAddress = undefined;
-    this.dynamicNames.delete(peer.name);
+    this.directory.remove(peer);
+    if (this.isConfigured) this.bfd.update(this.peers.values());
   }
 
   /** Settings or filters changed without a reset: the RIB redoes what depends on them. */
@@ -131,11 +137,12 @@ export class Core implements PeerOwner, ListenersOwner {
     const { session } = peer;
     const id = this.ids.get(peer);
     if (session?.negotiated !== undefined && id !== undefined) this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
+    this.bfd.update(this.peers.values());
     this.driver.schedule();
   }
 
   expectPeers(): void {
-    this.byAddress = undefined;
+    this.directory.settingsChanged();
     const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && blockedBy === undefined);
     this.ownRestart?.expect(awaited.map(({ name }) => name));
   }
@@ -155,21 +162,19 @@ export class Core implements PeerOwner, ListenersOwner {
     this.driver.schedule();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.ownRestart?.cancel();
     this.helper.stop();
     this.activeDriver?.stop();
+    await Promise.all([this.listeners.stop(), this.bfd.close()]);
   }
 
   // ---- ListenersOwner
 
   accept(connection: Connection): void {
-    const peer = this.peerFor(connection) ?? this.dynamicPeerFor(connection);
-    if (peer !== undefined) peer.accept(connection);
-    else {
-      this.tell({ type: 'connection-refused', address: connection.remote.address, reason: 'No peer has this address' });
-      connection.destroy();
-    }
+    const peer = this.directory.find(connection);
+    if (peer === undefined) connection.destroy();
+    else peer.accept(connection);
   }
 
   listening(address: string, port: number): void {
@@ -200,6 +205,7 @@ export class Core implements PeerOwner, ListenersOwner {
     this.ids.set(peer, id);
     this.helper.returned(id, negotiated);
     this.ownRestart?.up(peer.name, negotiated);
+    this.bfd.update(this.peers.values());
     this.tell({
       type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
       families: negotiated.families, holdTime: negotiated.holdTime,
@@ -213,6 +219,7 @@ export class Core implements PeerOwner, ListenersOwner {
     const keep = familiesToKeep(negotiated, end, isOurs);
     this.helper.forget(id);
     this.driver.down(id, keep.length === 0 ? 'drop' : keep);
+    this.bfd.update(this.peers.values());
     if (keep.length === 0) this.ids.delete(peer);
     else this.helper.keep(id, keep, negotiated);
     this.tell({ type: 'peer-down', peer: peer.name, direction: end.direction, reason: peer.inWords(end), keptFamilies: keep });
@@ -305,9 +312,8 @@ export class Core implements PeerOwner, ListenersOwner {
 
   private ribPeer(peer: Peer, session: Session, negotiated: NegotiatedSession): ReturnType<typeof ribPeer> {
     const { settings } = peer;
-    const interfaces = this.tracksInterfaces ? this.interfaces : systemInterfaces();
     return ribPeer({
-      settings, negotiated, interfaces, localAddress: session.endpoints?.local.address ?? '',
+      settings, negotiated, interfaces: this.links, localAddress: session.endpoints?.local.address ?? '',
       importPolicy: importPolicy(settings, this.config, negotiated.peerAs), exportPolicy: exportPolicy(settings, this.config, negotiated.peerAs),
     });
   }
@@ -319,39 +325,12 @@ export class Core implements PeerOwner, ListenersOwner {
     else peer.block('link', problem);
   }
 
-  private peerFor(connection: Connection): Peer | undefined {
-    const [text = '', zone] = connection.remote.address.split('%');
-    this.byAddress ??= peersByAddress(this.peers.values());
-    const candidates = (this.byAddress.get(formatAddress(parseAddress(text))) ?? [])
-      .filter(({ settings }) => settings.interfaceName === undefined || settings.interfaceName === zone);
-    const local = connection.local.address.split('%')[0];
-    return candidates.find(({ settings }) => settings.localAddress === local) ?? candidates.find(({ settings }) => settings.localAddress === undefined);
-  }
-
-  /** The peer of the narrowest range that holds the address, made on the spot. */
-  private dynamicPeerFor(connection: Connection): Peer | undefined {
-    const [text = '', zone] = connection.remote.address.split('%');
-    const address: IpAddress = parseAddress(text);
-    const [range] = (this.currentConfig?.dynamicPeers ?? [])
-      .filter((each) => containsAddress(parsePrefix(each.range), address) && (each.interface === undefined || each.interface === zone))
-      .sort((a, b) => Number(b.range.split('/')[1]) - Number(a.range.split('/')[1]));
-    if (range === undefined) return undefined;
-    const used = [...this.dynamicNames].filter((name) => name.startsWith(`${range.name}/`)).length;
-    if (used >= (range.limit ?? 100)) {
-      this.tell({ type: 'connection-refused', address: text, reason: `Range "${range.name}" has all its ${range.limit ?? 100} peers` });
-      return undefined;
-    }
-    const peer = this.addPeer(dynamicSettings(this.config, range, address, zone));
-    this.dynamicNames.add(peer.name);
-    return peer;
-  }
-
   /** A peer out of a range exists as long as its session does, and as long as its stale routes do. */
   private dropIfDynamic(peer: Peer): void {
-    if (!this.dynamicNames.has(peer.name) || peer.isEstablished) return;
+    if (!this.directory.isDynamic(peer) || peer.isEstablished) return;
     this.clock.soon(() => {
       const id = this.ids.get(peer);
-      if (this.peers.get(peer.name) === peer && peer.state === 'Active' && (id === undefined || !this.helper.holds(id))) this.removePeer(peer);
+      if (this.directory.has(peer) && peer.state === 'Active' && (id === undefined || !this.helper.holds(id))) this.removePeer(peer);
     });
   }
 
@@ -364,17 +343,6 @@ export class Core implements PeerOwner, ListenersOwner {
     this.ids.delete(peer);
     this.dropIfDynamic(peer);
   }
-}
-
-function peersByAddress(peers: Iterable<Peer>): ReadonlyMap<string, readonly Peer[]> {
-  const found = new Map<string, Peer[]>();
-  for (const peer of peers) {
-    const key = formatAddress(peer.settings.address);
-    const alike = found.get(key);
-    if (alike === undefined) found.set(key, [peer]);
-    else alike.push(peer);
-  }
-  return found;
 }
 
 /** What the RIB resolves next hops through: prefixes on links that are up. */

@@ -26,7 +26,7 @@ import type { Connection, ConnectTarget, Transport } from '../transport/transpor
 import { peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
 
 /** Why a peer is held down; several may hold at once. */
-export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'bfd';
+export type BlockReason = 'shutdown' | 'max-prefixes' | 'link';
 
 export interface PeerOwner {
   readonly transport: Transport;
@@ -118,6 +118,16 @@ export class Peer implements SessionOwner {
     this.stopAll(notification, text);
     this.refuseUntil = 0;
     this.startDialler();
+  }
+
+  /** Ends the established session for a reason of our own, and tries again after the usual pause. */
+  fail(notification: Notification, text: string): void {
+    const { current } = this;
+    if (current === undefined) return;
+    this.isStopping = true;
+    current.fail(notification, text);
+    this.isStopping = false;
+    if (current !== this.dialler) this.startDialler();
   }
 
   /** Holds the peer down. Without a notification nothing is sent: the link is gone. */

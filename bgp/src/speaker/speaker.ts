@@ -16,6 +16,8 @@ import { formatProblem, validateConfig, type Problem } from '../config/validate.
 import { Afi, CeaseCode, Safi } from '../iana.js';
 import { encodeShutdownText } from '../codec/notification.js';
 import type { ForwardingSink, Rib } from '../rib/contract.js';
+import type { BfdEvent, BfdStatus } from '../bfd/contract.js';
+import { BfdService } from '../bfd/service.js';
 import { systemClock, type Clock } from '../session/clock.js';
 import type { LocalInterface } from '../session/interface.js';
 import { tcpTransport } from '../transport/tcp-transport.js';
@@ -25,6 +27,7 @@ import { Core } from './core.js';
 import type { SpeakerEvent, SpeakerEventListener } from './event.js';
 import { History, type HistoryEntry } from './history.js';
 import type { ListenFailure } from './listeners.js';
+import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
 import { cease, type Peer } from './peer.js';
 import { peerDetail, peerSummary, type PeerDetail, type SpeakerSummary } from './view.js';
@@ -39,6 +42,8 @@ export interface SpeakerOptions {
    * they have sent all their routes again (RFC 4724 section 4.1).
    */
   readonly isRestarting?: boolean;
+  /** Default: the library's own, in a thread (RFC 5880). */
+  readonly bfd?: (onEvent: (event: BfdEvent) => void) => BfdPort;
   /** Called when `takeForwarding` has something; without it no forwarding table is kept. */
   readonly onForwarding?: () => void;
 }
@@ -72,7 +77,7 @@ export class Speaker {
     this.core = new Core({
       transport: options.transport ?? tcpTransport, clock: this.clock, isRestarting: options.isRestarting ?? false,
       keepForwarding: options.onForwarding !== undefined, forwardingReady: options.onForwarding ?? (() => undefined),
-      event: (event) => this.publish(event),
+      event: (event) => this.publish(event), bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
     });
   }
 
@@ -114,8 +119,7 @@ export class Speaker {
     await this.turn;
     const notification = cease(CeaseCode.administrativeShutdown, options.text === undefined ? undefined : encodeShutdownText(options.text));
     for (const peer of this.core.peers.values()) peer.close(options.graceful === true ? undefined : notification, options.text ?? 'The speaker was stopped');
-    this.core.stop();
-    await this.core.listeners.stop();
+    await this.core.stop();
   }
 
   /** Resets a session (Cease / Administrative Reset), or with `soft` only asks for and sends all routes again. False: no such peer. */
@@ -184,7 +188,13 @@ export class Speaker {
     const peer = this.find(name);
     if (peer === undefined) return undefined;
     const id = this.core.idOf(peer);
-    return peerDetail(peer, this.core.rib, id, id === undefined ? [] : this.core.helper.view(id), this.clock.wallTime());
+    const stale = id === undefined ? [] : this.core.helper.view(id);
+    return peerDetail(peer, this.core.rib, id, { stale, bfd: this.core.bfd.stateOf(peer) }, this.clock.wallTime());
+  }
+
+  /** Every BFD session with its timers and counters. */
+  bfdStatus(): Promise<readonly BfdStatus[]> {
+    return this.core.bfd.status();
   }
 
   get neighborNames(): readonly string[] {
@@ -202,7 +212,7 @@ export class Speaker {
     this.current = config;
     this.core.setConfig(config);
     if (needsNewRib) this.core.begin(config);
-    for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.isDynamic(peer)) this.core.removePeer(peer);
+    for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
     this.core.originate(config.originate ?? []);
     await this.core.listeners.configure(config.listen, this.core.keys(settings.values()));
     const changed = new Set(changes.changed);

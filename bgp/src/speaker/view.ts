@@ -2,6 +2,7 @@
  * What `show` commands, status and metrics read: plain JSON, made on demand. Field names are a contract of `tortie bgpd`'s API.
  */
 import { formatIpv4, type Family } from '../address.js';
+import type { BfdState } from '../bfd/packet.js';
 import type { FamilyName } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import type { PeerCounts, PeerId, Rib } from '../rib/contract.js';
@@ -54,6 +55,8 @@ export interface PeerDetail extends PeerSummary {
   readonly establishedCount: number;
   /** Routes kept over a restart of the peer. */
   readonly stale: readonly StaleView[];
+  /** Present where BFD watches the session. */
+  readonly bfd?: BfdState;
   readonly maxPrefixes: number;
   readonly importFilters: readonly string[];
   readonly exportFilters: readonly string[];
@@ -92,7 +95,7 @@ export function peerSummary(peer: Peer, rib: Rib, id: PeerId | undefined, wallTi
   };
 }
 
-export function peerDetail(peer: Peer, rib: Rib, id: PeerId | undefined, stale: readonly StaleView[], wallTime: number): PeerDetail {
+export function peerDetail(peer: Peer, rib: Rib, id: PeerId | undefined, more: Pick<PeerDetail, 'stale' | 'bfd'>, wallTime: number): PeerDetail {
   const { settings, session } = peer;
   const endpoints = session?.endpoints;
   const negotiated = session?.negotiated;
@@ -115,7 +118,7 @@ export function peerDetail(peer: Peer, rib: Rib, id: PeerId | undefined, stale: 
     timers: Object.fromEntries(timers),
     ...(session === undefined ? {} : { received: { ...session.received }, sent: { ...session.sent } }),
     errors: Object.fromEntries(Object.entries(peer.lastError).map(([direction, error]) => [direction, errorView(error)])),
-    establishedCount: peer.establishedCount, stale, maxPrefixes: settings.maxPrefixes.limit,
+    establishedCount: peer.establishedCount, stale: more.stale, ...(more.bfd === undefined ? {} : { bfd: more.bfd }), maxPrefixes: settings.maxPrefixes.limit,
     importFilters: settings.import, exportFilters: settings.export,
   };
 }

@@ -11,6 +11,7 @@ export function formatNeighbor(peer: PeerDetail): string {
     ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
     ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),
     ...timerLines(peer),
+    ...(peer.bfd === undefined ? [] : [`  BFD: ${peer.bfd}`]),
     ...capabilityLines(peer),
     ...messageLines(peer),
     ...Object.entries(peer.families).map(([family, counts]) =>

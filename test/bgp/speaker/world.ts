@@ -1,6 +1,9 @@
 /** Speakers on a network in memory, under one clock. */
 import type { SpeakerConfig, PeerConfig } from 'node-bgp/config';
 import { formatPrefix } from 'node-bgp/address';
+import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
+import type { BfdState } from 'node-bgp/bfd/packet';
+import type { BfdPort } from 'node-bgp/speaker/peer-bfd';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type SpeakerOptions } from 'node-bgp/speaker/speaker';
 import { FakeClock } from '../session/fake-clock.js';
@@ -17,8 +20,9 @@ export class World {
   }
 
   speaker(address: string, options: Partial<SpeakerOptions> = {}): Node {
-    const speaker = new Speaker({ transport: this.network.host(address), clock: this.clock, ...options });
-    const node = new Node(address, speaker);
+    const bfd = new ManualBfd();
+    const speaker = new Speaker({ transport: this.network.host(address), clock: this.clock, bfd: (onEvent) => bfd.connect(onEvent), ...options });
+    const node = new Node(address, speaker, bfd);
     this.speakers.push(node);
     return node;
   }
@@ -28,10 +32,29 @@ export class World {
   }
 }
 
+/** BFD without packets: tests say what the path does. */
+export class ManualBfd implements BfdPort {
+  sessions: readonly BfdSessionConfig[] = [];
+  private onEvent: ((event: BfdEvent) => void) | undefined;
+
+  connect(onEvent: (event: BfdEvent) => void): this {
+    this.onEvent = onEvent;
+    return this;
+  }
+
+  change(from: BfdState, to: BfdState, isFailure: boolean): void {
+    for (const session of this.sessions) this.onEvent?.({ type: 'state-changed', key: bfdKey(session), peer: session.peer, from, to, reason: 'no packet for 900 ms', isFailure });
+  }
+
+  set(_owner: string, sessions: readonly BfdSessionConfig[]): void { this.sessions = sessions; }
+  status(): Promise<readonly never[]> { return Promise.resolve([]); }
+  close(): Promise<void> { return Promise.resolve(); }
+}
+
 export class Node {
   readonly events: SpeakerEvent[] = [];
 
-  constructor(readonly address: string, readonly speaker: Speaker) {
+  constructor(readonly address: string, readonly speaker: Speaker, readonly bfd: ManualBfd) {
     speaker.subscribe((event) => this.events.push(event));
   }
 
