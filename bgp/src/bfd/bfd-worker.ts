@@ -16,7 +16,12 @@ const LISTEN_RETRY = 5_000;
 const port = parentPort;
 if (port === null) throw new Error('Cannot start the BFD worker: it is not a thread');
 const tell = (message: FromBfdWorker): void => port.postMessage(message);
-const problem = (reason: string): void => tell({ type: 'event', event: { type: 'problem', reason } });
+/** What has been told, by listener: not once per attempt. */
+const told = new Map<string, string>();
+function problem(key: string, reason: string): void {
+  if (told.get(key) !== reason) tell({ type: 'event', event: { type: 'problem', reason } });
+  told.set(key, reason);
+}
 
 const udp = new BfdUdp();
 udp.raisePriority();
@@ -70,10 +75,11 @@ function ensureListener({ peer, multihop = false }: BfdSessionConfig): void {
 async function listen(key: string, family: 4 | 6, multihop: boolean): Promise<Socket | undefined> {
   try {
     const socket = await udp.listen(family, multihop, (bytes, from) => engine.receive(bytes, from, multihop));
-    socket.on('error', (error) => problem(`BFD listener failed: ${error.message}`));
+    socket.on('error', (error) => problem(key, `BFD listener failed: ${error.message}`));
+    told.delete(key);
     return socket;
   } catch (error) {
-    problem(error instanceof Error ? error.message : String(error));
+    problem(key, error instanceof Error ? error.message : String(error));
     setTimeout(() => { if (!isClosing) listeners.set(key, listen(key, family, multihop)); }, LISTEN_RETRY);
     return undefined;
   }

@@ -6,8 +6,11 @@ import { Worker } from 'node:worker_threads';
 import { bfdKey, type BfdEvent, type BfdSessionConfig, type BfdStatus } from './contract.js';
 import type { FromBfdWorker, ToBfdWorker } from './worker-message.js';
 
-/** Milliseconds before a dead thread is replaced, and before an answer is given up. */
-const RESTART_DELAY = 1_000;
+/** Milliseconds before a dead thread is replaced: longer each time, until one has lived for a while. */
+const FIRST_RESTART = 1_000;
+const LONGEST_RESTART = 60_000;
+const HEALTHY_LIFE = 60_000;
+/** Milliseconds before an answer is given up. */
 const ANSWER_TIME = 2_000;
 /** The longest farewell, and some room. */
 const CLOSE_TIME = 3_000;
@@ -25,6 +28,10 @@ export class BfdService {
   #worker: Worker | undefined;
   #request = 0;
   #isClosed = false;
+  #restartDelay = FIRST_RESTART;
+  #startedAt = 0;
+  /** What has been told already: a machine that cannot run BFD is told once and not every minute. */
+  #lastProblem: string | undefined;
 
   /** Events come in the order in which things happened, never during a call of this object. */
   constructor(onEvent: (event: BfdEvent) => void) {
@@ -68,11 +75,15 @@ export class BfdService {
     if (this.#worker !== undefined || this.#isClosed) return;
     const worker = new Worker(new URL('./bfd-worker.js', import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 64 } });
     this.#worker = worker;
+    this.#startedAt = performance.now();
     worker.on('message', (message: FromBfdWorker) => {
       if (message.type === 'event') this.#onEvent(message.event);
       else this.#answer(message.request, message.sessions);
     });
-    worker.on('error', (error) => this.#onEvent({ type: 'problem', reason: `BFD stopped: ${error.message}` }));
+    worker.on('error', (error) => {
+      if (error.message !== this.#lastProblem) this.#onEvent({ type: 'problem', reason: `BFD stopped: ${error.message}` });
+      this.#lastProblem = error.message;
+    });
     worker.once('exit', () => this.#workerEnded());
   }
 
@@ -80,12 +91,14 @@ export class BfdService {
     this.#worker = undefined;
     for (const request of [...this.#questions.keys()]) this.#answer(request, []);
     if (this.#isClosed || this.#wanted.size === 0) return;
+    if (performance.now() - this.#startedAt > HEALTHY_LIFE) this.#restartDelay = FIRST_RESTART;
     const timer = setTimeout(() => {
       if (this.#worker !== undefined || this.#wanted.size === 0 || this.#isClosed) return;
       this.#ensureWorker();
       this.#tell({ type: 'configure', sessions: mergeSessions([...this.#wanted.values()].flat()) });
-    }, RESTART_DELAY);
+    }, this.#restartDelay);
     timer.unref();
+    this.#restartDelay = Math.min(2 * this.#restartDelay, LONGEST_RESTART);
   }
 
   #answer(request: number, sessions: readonly BfdStatus[]): void {
