@@ -1,8 +1,8 @@
 /** Objects that no API server should have let in: each refused part is named, nothing is opened by it, and the rest goes on. */
 import { expect } from 'chai';
-import { PolicyEngine, renderIptables, renderNftables, validateClusterPolicy, type KubeObject, type PolicyEvent } from '@tortie/policy';
+import { MARK_SPACE, PolicyEngine, renderIptables, renderNftables, validateClusterPolicy, type KubeObject, type PolicyEvent } from '@tortie/policy';
 import { expectCells } from './cells.js';
-import { calicoPolicy, eventsOf, networkPolicy, smallWorld, upsert, type WorldPolicy } from './world.js';
+import { calicoPolicy, eventsOf, hostEndpoint, networkPolicy, smallWorld, upsert, type WorldPolicy } from './world.js';
 
 const problemsOf = (policy: WorldPolicy): readonly string[] => {
   const engine = new PolicyEngine();
@@ -106,6 +106,16 @@ describe('policy: bad objects', () => {
     const second = engine.flush();
     expect(second.chainsUpserted).to.deep.equal([]);
     expect(second.setsChanged.map((change) => [change.added, change.removed])).to.deep.equal([[['192.0.2.77/32'], [nets[0]]]]);
+  });
+
+  it('marks stay inside the bits that are ours', () => {
+    const engine = new PolicyEngine({ nodeName: 'n1' });
+    for (const event of eventsOf(smallWorld({ policies: [calicoPolicy('GlobalNetworkPolicy', '', 'g', { doNotTrack: true, applyOnForward: true, ingress: [{ action: 'Pass' }, { action: 'Allow' }] }), calicoPolicy('GlobalNetworkPolicy', '', 'h', { ingress: [{ action: 'Pass' }] })] }), 'n1')) engine.apply(event);
+    engine.apply(hostEndpoint('h', { node: 'n1', interfaceName: 'eth0' }));
+    engine.flush();
+    const marks = [...engine.ruleset().chains.values()].flatMap((chain) => chain.rules.map((rule) => rule.action)).flatMap((action) => (action.type === 'set-mark' ? [action.mask | action.value] : []));
+    expect(marks.length).to.be.greaterThan(4);
+    for (const bits of marks) expect((bits & ~MARK_SPACE) >>> 0).to.equal(0);
   });
 
   it('cluster policies: every problem of an object at once', () => {

@@ -5,7 +5,7 @@
  * errors follow the connection and are never judged.
  */
 import type { Family } from 'node-bgp/address';
-import type { PolicyKind } from '../objects.js';
+import type { PolicyKey } from '../model/policy.js';
 
 export type FlowProtocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6' | number;
 
@@ -28,12 +28,8 @@ export interface Flow {
   readonly icmp?: { readonly type: number; readonly code: number };
 }
 
-export interface PolicyRef {
-  readonly kind: PolicyKind;
-  /** "" for cluster-scoped kinds. */
-  readonly namespace: string;
-  readonly name: string;
-}
+/** Identity of a policy object. */
+export type PolicyRef = PolicyKey;
 
 /** What settled one direction. */
 export type Decision =
