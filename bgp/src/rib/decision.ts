@@ -154,7 +154,7 @@ export class Decision {
       const before = this.#running.slice(0, count);
       count = this.#apply(step, table, count);
       const left = new Set(this.#running.slice(0, count));
-      const dropped = before.filter((path) => !left.has(path));
+      const dropped = before.filter((path) => !left.has(path)).sort((a, b) => compareBy(ALL_STEPS, this, table, a, b));
       if (dropped.length > 0) decider = step;
       losers.unshift(...dropped.map((path) => ({ path, step: step.step, reason: this.#compare(step, table, path, this.#rival(step, table, path, left)) })));
     }
