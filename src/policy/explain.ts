@@ -27,7 +27,8 @@ export function formatExplanation(flow: Flow, explanation: Explanation, kernel: 
 function direction(title: string, verdict: DirectionVerdict, traces: readonly PolicyTrace[], kernel: readonly KernelRule[]): readonly string[] {
   const lines = [`${title}: ${formatDecision(verdict.decision)}`];
   let tier: string | undefined;
-  for (const trace of traces) {
+  const isIdle = (trace: PolicyTrace): boolean => trace.outcome === 'does not select the pod' || trace.outcome === 'not for this direction';
+  for (const trace of traces.filter((one) => !isIdle(one))) {
     if (trace.tier !== tier) lines.push(`  tier ${trace.tier}`);
     tier = trace.tier;
     lines.push(`    ${policyName(trace.policy)}: ${trace.outcome}`);
@@ -35,5 +36,15 @@ function direction(title: string, verdict: DirectionVerdict, traces: readonly Po
     for (const rule of kernel)
       if (rule.policy === policyName(trace.policy) && rule.direction === verdict.direction) lines.push(`      kernel, ${rule.packets} packets: ${rule.line}`);
   }
-  return lines;
+  return [...lines, ...idle('does not select the pod', traces), ...idle('not for this direction', traces)];
+}
+
+/** Names enough to find one's policy among them, not a page of them. */
+const MOST_NAMES = 20;
+
+function idle(outcome: PolicyTrace['outcome'], traces: readonly PolicyTrace[]): readonly string[] {
+  const names = traces.filter((trace) => trace.outcome === outcome).map((trace) => policyName(trace.policy));
+  if (names.length === 0) return [];
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
+  return [`  ${outcome}: ${names.slice(0, MOST_NAMES).join(', ')}${more}`];
 }

@@ -18,7 +18,7 @@ export async function readKernelRules(explanation: Explanation, family: Family):
   return [...parseIptables(dumps[0] ?? '', wanted), ...parseNft(dumps[1] ?? '', wanted)];
 }
 
-const isAsked = (trace: PolicyTrace): boolean => trace.outcome !== 'not reached';
+const isAsked = (trace: PolicyTrace): boolean => !['not reached', 'does not select the pod', 'not for this direction'].includes(trace.outcome);
 
 /** Nothing when the tool or the table is missing: the verdict does not depend on it. */
 async function dump(program: string, args: readonly string[]): Promise<string> {

@@ -8,7 +8,7 @@ import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-b
 import { networksContain } from '../model/networks.js';
 import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
 import type { Alternative, Direction, EntityMatch, IcmpMatch, NamedPortMatch, Policy, PolicyRule, ServiceMatch } from '../model/policy.js';
-import { matchesSelection, type Selection } from '../model/selection.js';
+import { matchesNamespace, matchesSelection, type Selection } from '../model/selection.js';
 import type { Cluster, HostEntry, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
@@ -61,7 +61,23 @@ export class Oracle {
     const traces: Record<Direction, PolicyTrace[]> = { egress: [], ingress: [] };
     const egress = this.judge(packet, 'egress', traces.egress);
     const ingress = this.judge(packet, 'ingress', traces.ingress);
+    traces.egress.push(...this.uninvolved(packet.source, 'egress'));
+    traces.ingress.push(...this.uninvolved(packet.destination, 'ingress'));
     return { verdict: { allowed: egress.allowed && ingress.allowed, egress, ingress }, ...traces };
+  }
+
+  /** Policies that might have been meant for this pod, being of its namespace or of all, and why they have no say. */
+  private uninvolved({ entry }: End, direction: Direction): readonly PolicyTrace[] {
+    if (entry?.pod === undefined) return [];
+    const { namespace, pod } = entry;
+    const traces: PolicyTrace[] = [];
+    for (const policy of this.policies.all()) {
+      const { subject, key, tier } = policy;
+      if (policy.preDnat === true || policy.doNotTrack === true || !matchesNamespace(subject.namespace, namespace, this.cluster.namespaceLabels(namespace))) continue;
+      if (!matchesSelector(subject.labels, pod.labels)) traces.push({ tier, policy: key, outcome: 'does not select the pod', rules: [] });
+      else if (policy[direction] === undefined) traces.push({ tier, policy: key, outcome: 'not for this direction', rules: [] });
+    }
+    return traces;
   }
 
   private packetOf(flow: Flow): Packet {

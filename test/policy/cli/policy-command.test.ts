@@ -42,6 +42,11 @@ describe('tortie policy', function () {
     ]);
   });
 
+  it('names the policies that have no say, and why', () => {
+    const { stdout } = tortie(['explain', '-f', SHOP, '--from', 'shop/db', '--to', 'shop/web', '--port', '80']);
+    expect(stdout.split('\n')).to.include.members(['ALLOWED  shop/db -> shop/web 80/TCP IPv4', '  not for this direction: NetworkPolicy shop/db', '  does not select the pod: NetworkPolicy shop/db']);
+  });
+
   it('says what a change would do, and exits 1 when it would do anything', () => {
     const policy = JSON.stringify({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'deny', namespace: 'shop' }, spec: { podSelector: {}, policyTypes: ['Ingress'] } });
     const coming = tortie(['diff', '--base', SHOP, '-f', '-', '--family', '4'], policy);
