@@ -25,6 +25,11 @@ export interface DaemonOptions {
 }
 
 const DEFAULT_METRIC = 20;
+/**
+ * How long routes of a former process stay after every peer's End-of-RIB. FRR 8.4 sends End-of-RIB at once and its routes a second later;
+ * a route that stays too long costs nothing that the restart itself has not risked.
+ */
+const SWEEP_GRACE = 10_000;
 
 export class Daemon {
   readonly speaker: Speaker;
@@ -35,6 +40,7 @@ export class Daemon {
   private fib: FibWriter | undefined;
   private context: KernelRouteContext | undefined;
   private isSettling = false;
+  private sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: DaemonOptions) {
     this.state = new SavedState(options.stateDir);
@@ -88,6 +94,7 @@ export class Daemon {
 
   /** Ends for good: peers are told, routes leave the kernel; or, gracefully, peers and kernel keep everything for the next process. */
   async stop(graceful: boolean, text: string): Promise<void> {
+    clearTimeout(this.sweepTimer);
     await this.speaker.stop({ text, graceful });
     this.interfaces?.stop();
     if (graceful) this.fib?.stop();
@@ -160,7 +167,11 @@ export class Daemon {
 
   private heard(event: SpeakerEvent): void {
     logEvent(this.log, event);
-    if (event.type === 'restart-done') void this.settle(event.reason);
+    if (event.type === 'restart-done') {
+      clearTimeout(this.sweepTimer);
+      this.sweepTimer = setTimeout(() => void this.settle(event.reason), SWEEP_GRACE);
+      this.sweepTimer.unref();
+    }
   }
 }
 
