@@ -1,3 +1,4 @@
+/** What no policy may break in IPv6. */
 import { ICMPV6 } from '../model/ports.js';
 import type { Action, Rule } from '../ruleset.js';
 

@@ -1,3 +1,4 @@
+/** The hash in every rule's comment, by which drift is told on reading back. */
 import { createHash } from 'node:crypto';
 
 /** Hash of a rule and of all before it in its chain: `previous` is theirs, for the first rule the chain's name. */

@@ -1,3 +1,4 @@
+/** What a translator answers. */
 import type { Policy } from '../model/policy.js';
 import type { Problem } from '../problem.js';
 
