@@ -17,15 +17,24 @@ interface StartFlags extends NameOption {
   readonly kubeconfig?: string;
 }
 
+const named = (command: Command): Command => command.option('--name <lab>', 'which lab; several can live side by side', 'lab');
+const output = (): Option => new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
+
 export function registerLabCommand(program: Command): void {
   const lab = program.command('lab').description('build a rack on this machine, in network namespaces, and try things on it');
-  const named = (command: Command): Command => command.option('--name <lab>', 'which lab; several can live side by side', 'lab');
+  registerLife(lab);
+  registerLooks(lab);
+  registerFaults(lab);
+  named(lab.command('supervise', { hidden: true })).option('--held', 'end with standard input')
+    .action(async ({ name, held }: NameOption & { held?: boolean }) => (await import('../lab/supervise.js')).supervise(name, held === true));
+}
+
+/** Making labs and taking them away. */
+function registerLife(lab: Command): void {
   const starting = (command: Command): Command => named(command)
     .option('--topology <file>', 'YAML file that describes the rack (default: two routers, three nodes)')
     .addOption(new Option('--tor <kind>', 'what the top-of-rack routers run').choices(['bird', 'frr', 'tortie']).default('bird'))
     .option('--kubeconfig <file>', 'use the API server of this kubeconfig instead of the embedded one');
-  const output = new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
-
   starting(lab.command('run')).description('start a lab, show it, and take it down on Ctrl-C')
     .option('--once', 'show everything, check every claim, then take it down; exit status 0 only if all held')
     .action(async (flags: StartFlags & { once?: boolean }) => (await import('../lab/run-lab.js')).runLab(flags, flags.once === true));
@@ -39,7 +48,13 @@ export function registerLabCommand(program: Command): void {
       const swept = await (await import('../lab/start-lab.js')).stopLab(name);
       process.stdout.write(`Lab "${name}" is gone: ${swept.processes} processes and ${swept.namespaces} namespaces were left to remove\n`);
     });
-  named(lab.command('status')).description('what runs in a lab').addOption(output).action(showStatus);
+  lab.command('list').description('names of the labs on this machine')
+    .action(async () => void process.stdout.write((await (await import('../lab/state-dir.js')).listLabs()).map((name) => `${name}\n`).join('')));
+}
+
+/** Looking at a lab and working in it. */
+function registerLooks(lab: Command): void {
+  named(lab.command('status')).description('what runs in a lab').addOption(output()).action(showStatus);
   named(lab.command('kubeconfig')).description('print the kubeconfig of a lab').option('--path', 'print where it lies instead').action(showKubeconfig);
   named(lab.command('exec')).description('run a command on a node, router or outside host, or in a pod: tortie lab exec node1 -- route -n')
     .argument('<where>', 'node, pod (NAMESPACE/NAME), router or outside host').argument('<command...>')
@@ -48,28 +63,28 @@ export function registerLabCommand(program: Command): void {
     .option('--port <port>', 'port to try: 80/TCP, 53/UDP, 9999/SCTP', '80/TCP')
     .addOption(new Option('--family <family>', 'one address family only').choices(['4', '6']))
     .option('--timeout <ms>', 'how long an answer may take', '1000')
-    .addOption(output).action(showProbe);
+    .addOption(output()).action(showProbe);
+}
+
+/** Breaking things. */
+function registerFaults(lab: Command): void {
   named(lab.command('link')).description('shut or open a router\'s port: tortie lab link down node1 tor1')
     .argument('<state>', 'up or down').argument('<device>', 'node, outside host or second router').argument('<tor>')
     .action((state: string, device: string, tor: string, { name }: NameOption) => {
       if (state !== 'up' && state !== 'down') throw new UserError(`Cannot set a link "${state}": expected up or down`, 2);
       return post(name, '/v1/link', { state, device, tor });
     });
-  const process_ = (verb: 'kill' | 'stop' | 'start', description: string): Command => named(lab.command(verb)).description(description)
+  const onProcess = (action: 'kill' | 'stop' | 'start', description: string): Command => named(lab.command(action)).description(description)
     .argument('<where>', 'node or router; "apiserver" alone').argument('[process]', 'agent, bgpd, bird, ...')
-    .action((where: string, which: string | undefined, { name }: NameOption) => post(name, '/v1/process', { name: which === undefined ? where : `${where} ${which}`, action: verb }));
-  process_('kill', 'kill -9 a process, which is then started again: tortie lab kill node1 agent');
-  process_('stop', 'end a process and leave it so');
-  process_('start', 'start a process that was stopped');
+    .action((where: string, which: string | undefined, { name }: NameOption) => post(name, '/v1/process', { name: which === undefined ? where : `${where} ${which}`, action }));
+  onProcess('kill', 'kill -9 a process, which is then started again: tortie lab kill node1 agent');
+  onProcess('stop', 'end a process and leave it so');
+  onProcess('start', 'start a process that was stopped');
   named(lab.command('restart-pod')).description('give a pod a new sandbox, as after a crash of its runtime').argument('<pod>', 'NAMESPACE/NAME')
     .action((pod: string, { name }: NameOption) => {
       const [namespace, podName] = pod.includes('/') ? pod.split('/') : ['default', pod];
       return post(name, '/v1/restart-pod', { namespace, name: podName });
     });
-  lab.command('list').description('names of the labs on this machine')
-    .action(async () => void process.stdout.write((await (await import('../lab/state-dir.js')).listLabs()).map((name) => `${name}\n`).join('')));
-  named(lab.command('supervise', { hidden: true })).option('--held', 'end with standard input')
-    .action(async ({ name, held }: NameOption & { held?: boolean }) => (await import('../lab/supervise.js')).supervise(name, held === true));
 }
 
 async function post(lab: string, path: string, body: unknown): Promise<void> {

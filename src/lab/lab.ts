@@ -14,6 +14,7 @@ import type { ControlTarget } from './control-server.js';
 import { Daemon, type DaemonSpec } from './daemon.js';
 import { API_SERVER_PROCESS, LabCluster } from './lab-cluster.js';
 import { LabNode } from './lab-node.js';
+import { limitLogs } from './log-limit.js';
 import { buildNetwork, setLink } from './network.js';
 import { buildRack, type Link, type Rack } from './rack.js';
 import { Scheduler } from './scheduler.js';
@@ -33,6 +34,7 @@ export class Lab implements ControlTarget {
   private phase: LabStatus['phase'] = 'starting';
   private cluster: LabCluster | undefined;
   private scheduler: Scheduler | undefined;
+  private logLimit: { stop(): void } | undefined;
   private readonly linkStates = new Map<Link, 'up' | 'down'>();
 
   /** @param onStop called once when somebody asks the lab to end. */
@@ -54,6 +56,7 @@ export class Lab implements ControlTarget {
   }
 
   private async build(): Promise<void> {
+    this.logLimit = limitLogs(this.paths.logs, (error) => this.log.warn({ problem: messageOf(error) }, 'a log could not be cut'));
     const { tors, nodes, links, topology } = this.rack;
     this.step(`Cabling ${tors.length} routers, ${nodes.length} nodes and ${this.rack.outside.length} outside hosts with ${links.length} links`);
     await buildNetwork(this.rack);
@@ -180,6 +183,7 @@ export class Lab implements ControlTarget {
   /** Ends every process in the reverse order of the start; namespaces and files are the sweeper's. */
   async close(): Promise<void> {
     this.phase = 'stopping';
+    this.logLimit?.stop();
     this.scheduler?.stop();
     // Twice: the first wakes a start that waits for its nodes, which then ends; the second is for nodes that it still made.
     for (const settled of [this.built, undefined]) {

@@ -116,6 +116,11 @@ export async function tellBgpdKill(view: LabView, narrator: Narrator): Promise<v
   narrator.heading(`bgpd of ${node.name} is killed with -9 under traffic (graceful restart)`);
   const results = await killUnderTraffic(view, narrator, `${node.name} bgpd`, async () => {
     await narrator.claim(`the routers have their sessions with ${node.name} again`, () => eventually(RECOVERED_WITHIN, () => checkSessions(view, node.name)));
+    // The flows go on until stale routes have been swept, which is where a restart that is not graceful would show.
+    await eventually(RECOVERED_WITHIN, async () => {
+      const { isRestarting } = JSON.parse(await view.output(node.name, 'tortie', 'bgp', 'summary', '-o', 'json')) as { readonly isRestarting: boolean };
+      if (isRestarting) throw new ClaimFailed(`bgpd of ${node.name} is still restarting`);
+    });
   });
   await narrator.claim('no packet is lost while bgpd is dead and its sessions come back', async () => checkNothingLost(results));
 }
