@@ -30,8 +30,6 @@ export interface ChildOptions {
   readonly input?: string;
   readonly within?: Within;
   readonly timeout?: number;
-  /** Told as soon as the child exists, before any of its work can have happened. */
-  readonly onStart?: (pid: number) => void;
 }
 
 const TIMEOUT = 30_000;
@@ -44,7 +42,6 @@ export function runChild(file: string, args: readonly string[], options: ChildOp
   return new Promise((resolve, reject) => {
     const command = [file, ...args].join(' ');
     const child = within(() => spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
-    if (child.pid !== undefined) options.onStart?.(child.pid);
     const timeout = options.timeout ?? TIMEOUT;
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];

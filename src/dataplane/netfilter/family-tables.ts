@@ -27,7 +27,7 @@ const OWN_PIDS = 256;
 
 export class FamilyTables {
   readonly state: TableState;
-  private readonly ownPids: number[] = [];
+  private readonly ownPids = new Set<number>();
 
   constructor(readonly family: Family, readonly choice: BackendChoice, private readonly program: IptablesProgram, private readonly within: Within) {
     this.state = new TableState(family);
@@ -35,7 +35,7 @@ export class FamilyTables {
 
   /** Was this process one of ours? */
   isOwn(pid: number): boolean {
-    return this.ownPids.includes(pid);
+    return this.ownPids.has(pid);
   }
 
   /** Reads one table; throws ChildError. */
@@ -67,8 +67,11 @@ export class FamilyTables {
       isInKernel: (change) => change.type === 'write' && this.state.isInKernel(chainKey(change.chain)),
       onStart: (pid) => {
         restores++;
-        this.ownPids.push(pid);
-        if (this.ownPids.length > OWN_PIDS) this.ownPids.shift();
+        this.ownPids.add(pid);
+        for (const oldest of this.ownPids) {
+          if (this.ownPids.size <= OWN_PIDS) break;
+          this.ownPids.delete(oldest);
+        }
       },
     });
     for (const change of outcome.done) {
@@ -82,6 +85,10 @@ export class FamilyTables {
     if (outcome.broken === undefined) backoff.succeeded(this.family, 'iptables');
     else backoff.failed(this.family, 'iptables', '', outcome.broken, Date.now());
     return { restores, chainsWritten: outcome.done.filter((change) => change.type === 'write').length };
+  }
+
+  close(): void {
+    this.program.close();
   }
 }
 
@@ -154,6 +161,7 @@ export async function sweepBackend(family: Family, backend: Backend, within: Wit
     const changes = state.plan();
     if (changes.length === 0) return undefined;
     const { refused, broken } = await writeTables(changes, { program, isInKernel: () => true, onStart: () => undefined });
+    program.close();
     return broken ?? refused[0]?.message;
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;

@@ -9,7 +9,8 @@
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { Family, Table } from '@tortie/policy/ruleset';
-import { ChildError, runChild, type ChildOptions, type ChildOutcome, type Within } from './child.js';
+import { ChildError, runChild, type ChildOutcome, type Within } from './child.js';
+import { RestoreSession } from './restore-session.js';
 import type { Backend } from './status.js';
 
 export interface IptablesProgram {
@@ -17,8 +18,10 @@ export interface IptablesProgram {
   readonly family: Family;
   /** iptables-save of one table; throws ChildError. */
   save(table: Table | 'nat'): Promise<string>;
-  /** iptables-restore --noflush. */
-  restore(input: string, onStart?: (pid: number) => void): Promise<RestoreOutcome>;
+  /** iptables-restore --noflush, one input at a time. `onPid` is told which process writes, before it does. */
+  restore(input: string, onPid?: (pid: number) => void): Promise<RestoreOutcome>;
+  /** Ends what stays running between inputs. */
+  close(): void;
 }
 
 export type RestoreOutcome =
@@ -39,9 +42,11 @@ export async function findIptables(backend: Backend, family: Family, within: Wit
   const restore = await locate(backend, family, 'restore');
   const save = await locate(backend, family, 'save');
   if (restore === undefined || save === undefined) return undefined;
+  const session = new RestoreSession(restore, ['--noflush', '--verbose', '-w', `${LOCK_WAIT_SECONDS}`], within);
   return {
     backend,
     family,
+    close: () => session.close(),
     save: async (table) => {
       const outcome = await runChild(save, ['-t', table], { within });
       if (outcome.status !== 0) throw new ChildError(`Cannot read table "${table}" with ${save}: ${firstWords(outcome)}`);
@@ -49,9 +54,11 @@ export async function findIptables(backend: Backend, family: Family, within: Wit
         throw new ChildError(`Cannot read table "${table}" with ${save}: it holds rules that only nft understands`);
       return outcome.stdout;
     },
-    restore: async (input, onStart) => {
-      const options: ChildOptions = onStart === undefined ? { input, within } : { input, within, onStart };
-      return outcomeOf(await runChild(restore, ['--noflush', '-w', `${LOCK_WAIT_SECONDS}`], options));
+    restore: async (input, onPid) => {
+      const pid = session.open();
+      if (pid !== undefined) onPid?.(pid);
+      const { outcome, linesBefore } = await session.restore(input);
+      return outcome === 'done' ? { type: 'done' } : outcomeOf(outcome, linesBefore);
     },
   };
 }
@@ -94,10 +101,10 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** Exported for its test: the error texts above are the only contract iptables has here. */
-export function outcomeOf(outcome: ChildOutcome): RestoreOutcome {
+/** `linesBefore`: what the program had read before the input in question. Exported for its test: the error texts are the only contract. */
+export function outcomeOf(outcome: ChildOutcome, linesBefore = 0): RestoreOutcome {
   if (outcome.status === 0) return { type: 'done' };
-  const lines = [...outcome.stderr.matchAll(/(?:^|\n|: )(?:Error occurred at )?line:? (\d+)(?=:| failed|\n|$)/g)].map((match) => Number(match[1]));
+  const lines = [...outcome.stderr.matchAll(/(?:^|\n|: )(?:Error occurred at )?line:? (\d+)(?=:| failed|\n|$)/g)].map((match) => Number(match[1]) - linesBefore);
   const text = firstWords(outcome);
   if (outcome.status === RESOURCE_PROBLEM && lines.length === 0 && /xtables lock/.test(outcome.stderr)) return { type: 'locked', text };
   return { type: 'refused', lines, text };

@@ -5,6 +5,7 @@
 import type { Family, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import type { Backoff } from './backoff.js';
 import type { Within } from './child.js';
+import { LingeringSets } from './lingering-sets.js';
 import { openFamily, sweepOtherBackend, type FamilyTables } from './family-tables.js';
 import { sweepNftables } from './nft/sweep.js';
 import { openSets, type OpenedSets } from './open-sets.js';
@@ -42,6 +43,7 @@ const SWEEP = 'sweep of the other backends';
 export class IptablesTarget implements PolicyTarget {
   private readonly sets = new SetState();
   private readonly patrol: Patrol;
+  private readonly lingering = new LingeringSets();
   /** Families whose other backends hold nothing of ours. */
   private readonly swept = new Set<Family>();
 
@@ -124,6 +126,10 @@ export class IptablesTarget implements PolicyTarget {
     return this.sets.isClean && this.families.every(({ state }) => state.isClean);
   }
 
+  get retryAt(): number | undefined {
+    return this.lingering.nextTryAt((name) => this.sets.isDoomed(name));
+  }
+
   get backends(): NetfilterStatus['backends'] {
     return new Map(this.families.map((family) => [family.family, family.choice]));
   }
@@ -135,21 +141,30 @@ export class IptablesTarget implements PolicyTarget {
 
   close(): void {
     this.patrol.stop();
+    for (const family of this.families) family.close();
     this.opened.transport.close();
   }
 
   private async writeSets(planned: readonly SetOperation[], backoff: Backoff, written: (part: Partial<Written>) => void): Promise<void> {
     const now = Date.now();
-    const operations = planned.filter((operation) => !backoff.isHeld(familyOfSet(operation), subjectOfSet(operation), '', now));
-    if (operations.length === 0) return;
-    const refusals = await this.opened.transport.apply(operations);
-    const failures = this.sets.done(operations, refusals);
+    const tried = planned.filter((operation) =>
+      !backoff.isHeld(familyOfSet(operation), subjectOfSet(operation), '', now) && !(operation.type === 'destroy' && this.lingering.isWaiting(operation.name, now)));
+    if (tried.length === 0) return;
+    const all = await this.opened.transport.apply(tried);
+    const lingering = new Set(all.filter((refusal) => refusal.cause === 'in-use' && this.linger(refusal.operation, now)).map((refusal) => refusal.operation));
+    const operations = tried.filter((operation) => !lingering.has(operation));
+    const failures = this.sets.done(operations, all.filter((refusal) => !lingering.has(refusal.operation)));
     for (const operation of operations) {
+      if (operation.type === 'destroy') this.lingering.gone(operation.name);
       backoff.succeeded(familyOfSet(operation), subjectOfSet(operation));
       if (operation.type === 'add') written({ membersAdded: operation.members.length });
       if (operation.type === 'delete') written({ membersRemoved: operation.members.length });
     }
     for (const failure of failures) backoff.note(failure.family, `set ${failure.set}`, failure.message);
+  }
+
+  private linger(operation: SetOperation, now: number): boolean {
+    return operation.type === 'destroy' && this.lingering.met(operation.name, now);
   }
 
   private notePatrol(backoff: Backoff): void {

@@ -59,6 +59,7 @@ export async function createNetfilter(options: NetfilterOptions): Promise<Netfil
 
 /** A retry that is due already still leaves the loop some air. */
 const SHORTEST_RETRY = 250;
+const SHORTEST_PAUSE = 5;
 
 export class Netfilter {
   private readonly backoff = new Backoff();
@@ -211,9 +212,11 @@ export class Netfilter {
 
   private scheduleRetry(): void {
     clearTimeout(this.retryTimer);
-    const at = this.backoff.nextRetryAt();
-    if (at === undefined || this.isStopped) return;
-    this.retryTimer = setTimeout(() => this.schedule(), Math.max(SHORTEST_RETRY, at - Date.now()));
+    const now = Date.now();
+    const times = [this.backoff.nextRetryAt(), this.target.retryAt].filter((at) => at !== undefined);
+    if (times.length === 0 || this.isStopped) return;
+    const pause = Math.min(...times) - now;
+    this.retryTimer = setTimeout(() => this.schedule(), Math.max(this.target.retryAt === undefined ? SHORTEST_RETRY : SHORTEST_PAUSE, pause));
     this.retryTimer.unref();
   }
 

@@ -35,6 +35,8 @@ export interface PolicyTarget {
   /** Failures that no retry will mend. */
   malformed(): NetfilterStatus['failures'];
   readonly isClean: boolean;
+  /** When something that waits by itself is to be tried again, by Date.now(). */
+  readonly retryAt: number | undefined;
   readonly backends: NetfilterStatus['backends'];
   readonly setTransport: NetfilterStatus['setTransport'];
   close(): void;

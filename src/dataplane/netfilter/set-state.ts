@@ -171,6 +171,11 @@ export class SetState {
     return this.wanted.has(name);
   }
 
+  /** Is it to be destroyed? */
+  isDoomed(name: string): boolean {
+    return this.doomed.has(name);
+  }
+
   get names(): readonly string[] {
     return [...this.wanted.keys()];
   }

@@ -1,8 +1,11 @@
 /** Removes what we wrote through iptables and ipset, for when policy is written another way. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Family } from '@tortie/policy/ruleset';
 import { ChildError, type Within } from './child.js';
 import { sweepBackend } from './family-tables.js';
 import { openSets } from './open-sets.js';
+
+const LONGEST_PAUSE = 1_500;
 
 /** Chains and jumps of both backends, then the sets. Why it could not, or undefined. */
 export async function sweepIptables(families: readonly Family[], within: Within): Promise<string | undefined> {
@@ -17,9 +20,13 @@ export async function sweepIptables(families: readonly Family[], within: Within)
 async function sweepSets(within: Within): Promise<string | undefined> {
   const { transport, reason } = openSets(within);
   try {
-    const headers = await transport.headers();
-    const refusals = await transport.apply(headers.map((header) => ({ type: 'destroy', name: header.name })));
-    return refusals.find((refusal) => refusal.cause !== 'missing')?.message;
+    for (let pause = 10; ; pause *= 2) {
+      const headers = await transport.headers();
+      const refusals = await transport.apply(headers.map((header) => ({ type: 'destroy', name: header.name })));
+      // The kernel frees the rules that were just deleted, and with them their hold on the sets, some time later.
+      if (pause > LONGEST_PAUSE || !refusals.some((refusal) => refusal.cause === 'in-use')) return refusals.find((refusal) => refusal.cause !== 'missing')?.message;
+      await sleep(pause);
+    }
   } catch (error) {
     // Without the ipset program there never were sets that it could have left.
     if (error instanceof ChildError && reason !== undefined) return undefined;

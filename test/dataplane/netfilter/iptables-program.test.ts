@@ -24,6 +24,10 @@ describe('the outcome of iptables-restore', () => {
     expect(outcome(4, text)).to.deep.include({ type: 'refused', lines: [3, 7] });
   });
 
+  it('counts lines from the input, not from the start of the process', () => {
+    expect(outcomeOf({ status: 1, stderr: 'iptables-restore: line 104 failed\n', stdout: '', pid: 1 }, 100)).to.deep.include({ lines: [4] });
+  });
+
   it('knows the lock from a refusal', () => {
     const text = 'Another app is currently holding the xtables lock; still 0s 0us time ahead to have a chance to grab the lock...\nAnother app is currently holding the xtables lock. Stopped waiting after 5s.\n';
     expect(outcome(4, text)).to.deep.include({ type: 'locked' });

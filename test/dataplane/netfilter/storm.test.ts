@@ -65,6 +65,9 @@ function finalRuleset(): Ruleset {
 async function settle(path: string, backend: 'legacy' | 'nft' | 'nftables'): Promise<void> {
   const netfilter = await createNetfilter({ families: [4, 6], backend, within: (work) => inNamespace(path, work), patrolInterval: 0 });
   expect(await netfilter.sync(finalRuleset())).to.deep.equal({ failures: [] });
+  // Sets of deleted rules go as soon as the kernel lets go of them.
+  const end = Date.now() + 10_000;
+  while (!netfilter.status().isClean && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
   await netfilter.stop();
 }
 

@@ -22,6 +22,8 @@ class FakeIptables implements IptablesProgram {
     return Promise.reject(new Error('not asked for'));
   }
 
+  close(): void {}
+
   async restore(input: string): Promise<RestoreOutcome> {
     this.restores++;
     const lines = input.split('\n');

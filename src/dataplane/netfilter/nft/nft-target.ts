@@ -141,6 +141,7 @@ export class NftTarget implements PolicyTarget {
     return new Map(this.families.map((family) => [family, { backend: 'nftables', reason: this.reason }]));
   }
 
+  readonly retryAt = undefined;
   readonly setTransport = { type: 'netlink' } as const;
 
   close(): void {
