@@ -7,6 +7,7 @@ import type { DecodingManner } from './decode.js';
 import type { FieldText } from './field-selector.js';
 import type { Json, JsonObject } from './json.js';
 import type { Schema } from './schema.js';
+import type { Entry } from './store.js';
 
 /** An object as stored: apiVersion, kind and metadata are there. Never changed in place. */
 export type ApiObject = JsonObject;
@@ -52,6 +53,8 @@ export interface Strategy {
   readonly prepareCreate?: (object: ApiObject) => ApiObject;
   /** The same for an update; `old` is the stored object. */
   readonly prepareUpdate?: (object: ApiObject, old: ApiObject) => ApiObject;
+  /** Gives the object what must be unique among those stored (addresses of Services). Runs last; may throw ApiError. */
+  readonly allocate?: (object: ApiObject, stored: readonly Entry[]) => ApiObject;
   /** All problems of the object; `old` is undefined on create. */
   readonly validate?: (object: ApiObject, old: ApiObject | undefined) => readonly Problem[];
   /** Seconds between deletion's request and the removal; 0 removes at once. Default 0. */

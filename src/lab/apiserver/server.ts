@@ -3,7 +3,7 @@
  *
  * The way of a request: http.ts (bytes) -> requests.ts (route, verb) -> read.ts, write.ts, patch.ts, remove.ts (operations on
  * store.ts) -> representation.ts. Kinds are described in kinds/ and by CRDs (crd-type.ts); schemas in tables/. Controllers
- * that a cluster cannot do without (namespaces, ownership, custom kinds) run inside, each a listener of the store.
+ * that a cluster cannot do without (namespaces, ownership, custom kinds, endpoints) run inside, each a listener of the store.
  *
  * Not here: authentication, authorization, admission webhooks, conversion, scheduling, kubelets, durability. Nothing may
  * depend on this server that a real one does not offer.
@@ -11,6 +11,7 @@
 import { createServer, type Server } from 'node:http';
 import { internalWrite, type Cluster } from './cluster.js';
 import { startCustomKinds } from './controllers/custom-kinds.js';
+import { startEndpointSlices } from './controllers/endpoint-slices.js';
 import { startGarbageCollector } from './controllers/garbage-collector.js';
 import { startNamespaceLifecycle } from './controllers/namespace-lifecycle.js';
 import { requestListener } from './http.js';
@@ -47,11 +48,12 @@ const SYSTEM_NAMESPACES = ['default', 'kube-node-lease', 'kube-public', 'kube-sy
 
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const cluster: Cluster = {
-    store: new Store({ firstRevision: Date.now(), ...(options.historyLength === undefined ? {} : { historyLength: options.historyLength }) }),
+    // Microseconds: no server writes so often that its successor would start behind it.
+    store: new Store({ firstRevision: Date.now() * 1000, ...(options.historyLength === undefined ? {} : { historyLength: options.historyLength }) }),
     registry: new Registry(builtInTypes),
     now: Date.now,
   };
-  const stops = [startCustomKinds(cluster), startGarbageCollector(cluster), startNamespaceLifecycle(cluster)];
+  const stops = [startCustomKinds(cluster), startGarbageCollector(cluster), startNamespaceLifecycle(cluster), startEndpointSlices(cluster)];
   bootstrap(cluster, options.crds ?? []);
   const listener = requestListener(new Requests(cluster), options.onError ?? rethrow);
   const servers: Server[] = [];
@@ -99,6 +101,8 @@ function listenOn(server: Server, where: { readonly host: string; readonly port:
 
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
+    // A client that was connecting while we closed shows up after; its watch would hold us for an hour.
+    server.on('connection', (socket) => socket.destroy());
     server.close(() => resolve());
     server.closeAllConnections();
   });

@@ -35,7 +35,7 @@ export function insert(cluster: Cluster, target: Target, decoded: ApiObject, opt
   throwProblems(type, name, [...validateMeta(type, object), ...validateBody(type, object, undefined)]);
   const key = keyOf(namespace, name);
   if (cluster.store.get(type.bucket, key) !== undefined) throw alreadyExists(type, name);
-  const recorded = record(object);
+  const recorded = record(type.strategy.allocate?.(object, cluster.store.list(type.bucket)) ?? object);
   return options.dryRun ? new Entry(key, recorded, 0) : cluster.store.write(type.bucket, key, recorded);
 }
 
@@ -65,7 +65,8 @@ export function replace(cluster: Cluster, target: Target, current: Entry, sent: 
   const carried = carryOver(target.subresource === 'status' ? onlyStatus(sent, old) : type.hasStatus ? put(sent, ['status'], at(old, 'status')) : sent, old);
   const defaulted = applyDefaults(type.schema, carried);
   const prepared = type.strategy.prepareUpdate?.(defaulted, old) ?? defaulted;
-  const object = type.strategy.countsGenerations === false ? prepared : countGeneration(prepared, old);
+  const allocated = type.strategy.allocate?.(prepared, cluster.store.list(type.bucket)) ?? prepared;
+  const object = type.strategy.countsGenerations === false ? allocated : countGeneration(allocated, old);
   throwProblems(type, target.name, [...validateMetaUpdate(type, target.subresource === 'status' ? object : put(object, ['metadata'], objectAt(sent, 'metadata')), old), ...validateBody(type, object, old)]);
   const recorded = record?.(object)
     ?? recordUpdate(type, old, object, { manager: options.fieldManager, subresource: target.subresource, now: cluster.now() });

@@ -132,6 +132,22 @@ const steps: readonly Step[] = [
   { name: 'cordon a node', args: 'create -f -', input: 'apiVersion: v1\nkind: Node\nmetadata: {name: n1}', expect: /node\/n1 created/ },
   { name: 'cordon', args: 'cordon n1', expect: /n1 cordoned/ },
   { name: 'node columns', args: 'get nodes', expect: /n1\s+Unknown,SchedulingDisabled\s+<none>/ },
+  { name: 'taint', args: 'taint node n1 maintenance=yes:NoSchedule', expect: /node\/n1 tainted/ },
+  { name: 'a pod on the node', args: 'create -f -', input: POD.replace('name: web', 'name: victim').replace('spec:', 'spec:\n  nodeName: n1'), expect: /victim created/ },
+  { name: 'describe a node with its pods', args: 'describe node n1', expect: /Taints:\s+maintenance=yes:NoSchedule[\s\S]*default\s+victim/ },
+  { name: 'drain', args: 'drain n1 --force --grace-period=0 --timeout=20s', expect: /pod\/victim (evicted|deleted)/ },
+  { name: 'the pod is gone', args: 'get pod victim', fails: true, expect: /not found/ },
+  { name: 'uncordon', args: 'uncordon n1', expect: /n1 uncordoned/ },
+  { name: 'patch the status', args: 'patch node n1 --subresource=status --type=merge -p {"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"10.0.0.1"},{"type":"InternalIP","address":"fd00::1"}]}}', expect: /patched/, since: 24 },
+  { name: 'a ready node', args: 'get nodes -o wide', expect: /n1\s+Ready\s+<none>\s+\d+s\s+10\.0\.0\.1/, since: 24 },
+  { name: 'replace', args: 'replace -f -', input: 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: "2"}', expect: /configmap\/settings replaced/ },
+  { name: 'replaced', args: 'get configmap settings -o custom-columns=N:.metadata.name,A:.data.a --no-headers', expect: /^settings\s+2$/m },
+  { name: 'raw', args: 'get --raw /readyz', expect: /^ok$/ },
+  { name: 'whoami', args: 'auth whoami', expect: /lab-admin/, since: 28 },
+  { name: 'an event', args: 'create -f -', input: 'apiVersion: v1\nkind: Event\nmetadata: {name: e1, namespace: default}\ninvolvedObject: {apiVersion: v1, kind: Pod, name: web, namespace: default}\nreason: Started\nmessage: it runs\ntype: Normal\nlastTimestamp: "2026-11-20T18:00:00Z"', expect: /event\/e1 created/ },
+  { name: 'events', args: 'get events', expect: /Normal\s+Started\s+pod\/web\s+it runs/ },
+  { name: 'events of a pod', args: 'get events --field-selector involvedObject.name=web,involvedObject.kind=Pod', expect: /it runs/ },
+  { name: 'wait for a field', args: 'wait --for=jsonpath={.data.a}=2 configmap/settings --timeout=10s', expect: /condition met/, since: 23 },
   { name: 'delete an unscheduled pod at once', args: 'delete pod web', expect: /pod "web" deleted/ },
   { name: 'delete by selector', args: 'delete pods -l run=tmp', expect: /pod "tmp" deleted/ },
   { name: 'delete in the foreground', args: 'delete ippool pods --cascade=foreground', expect: /deleted/ },
@@ -194,6 +210,15 @@ for (const program of programs)
       } finally {
         child.kill('SIGKILL');
       }
+    });
+
+    it('wait --for=delete sees the end', async () => {
+      await kubectl.run(['create', 'configmap', 'fleeting']);
+      const waiting = kubectl.run(['wait', '--for=delete', 'configmap/fleeting', '--timeout=20s']);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await kubectl.run(['delete', 'configmap', 'fleeting']);
+      const { code, stderr } = await waiting;
+      expect(code, stderr).to.equal(0);
     });
 
     it('a scheduled pod waits for its kubelet', async () => {

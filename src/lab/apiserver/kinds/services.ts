@@ -3,6 +3,7 @@ import { invalidValue, required, type Problem } from '../api-error.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json } from '../json.js';
 import { ageSince } from '../age.js';
 import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
+import { withAddresses } from '../service-addresses.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 
@@ -11,6 +12,7 @@ const serviceStrategy: Strategy = {
   countsGenerations: false,
   prepareCreate: (service) => put(complete(service), ['status'], { loadBalancer: {} }),
   prepareUpdate: (service, old) => complete(keepAddresses(service, old)),
+  allocate: withAddresses,
   validate: (service, old) => [...portProblems(service), ...immutableProblems(service, old)],
 };
 
@@ -30,7 +32,8 @@ function complete(service: ApiObject): ApiObject {
 function keepAddresses(service: ApiObject, old: ApiObject): ApiObject {
   const spec = draft(objectAt(service, 'spec'));
   const before = objectAt(old, 'spec');
-  if (spec['type'] === before['type'])
+  const isMoved = spec['clusterIP'] !== undefined && spec['clusterIP'] !== before['clusterIP'];
+  if (spec['type'] === before['type'] && !isMoved)
     for (const key of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'healthCheckNodePort'])
       if (spec[key] === undefined && before[key] !== undefined) spec[key] = before[key];
   return put(service, ['spec'], spec);

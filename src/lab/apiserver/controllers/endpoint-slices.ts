@@ -1,0 +1,123 @@
+/**
+ * EndpointSlices of Services with a selector, as kube-controller-manager keeps them: who reads services in the lab
+ * (policy's service matches, advertisement of service addresses) reads them as on a real cluster.
+ *
+ * Level-triggered: an event only says which namespace to look at again. One slice per address family and per set of
+ * ports (pods of one service may give a port name different numbers).
+ */
+import { tryParseAddress } from 'node-bgp/address';
+import { internalWrite, type Cluster, type Target } from '../cluster.js';
+import { at, canonicalText, isEqual, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../json.js';
+import { deleteObject } from '../remove.js';
+import type { ApiObject } from '../resource-type.js';
+import type { Entry, StoreEvent } from '../store.js';
+import { createObject, replace } from '../write.js';
+
+const SERVICE_LABEL = 'kubernetes.io/service-name';
+const MANAGED_LABEL = 'endpointslice.kubernetes.io/managed-by';
+const MANAGER = 'endpointslice-controller.k8s.io';
+const SLICES = 'endpointslices.discovery.k8s.io';
+
+/** Starts; returns the function that stops. */
+export function startEndpointSlices(cluster: Cluster): () => void {
+  const dirty = new Set<string>();
+  let isStopped = false;
+  const mark = (event: StoreEvent): void => {
+    const namespace = textAt(event.entry.object, 'metadata', 'namespace') ?? '';
+    if (dirty.size === 0) setImmediate(() => {
+      const due = [...dirty];
+      dirty.clear();
+      for (const next of due) if (!isStopped) reconcile(cluster, next);
+    });
+    dirty.add(namespace);
+  };
+  const stops = [cluster.store.listen('pods', mark), cluster.store.listen('services', mark)];
+  return () => {
+    isStopped = true;
+    for (const stop of stops) stop();
+  };
+}
+
+function reconcile(cluster: Cluster, namespace: string): void {
+  const type = cluster.registry.find('discovery.k8s.io', 'v1', 'endpointslices');
+  const home = cluster.store.get('namespaces', namespace);
+  if (type === undefined || home === undefined || textAt(home.object, 'metadata', 'deletionTimestamp') !== undefined) return;
+  const services = cluster.store.list('services', namespace);
+  const existing = cluster.store.list(SLICES, namespace).filter((entry) => textAt(entry.object, 'metadata', 'labels', MANAGED_LABEL) === MANAGER);
+  if (services.length === 0 && existing.length === 0) return;
+  const pods = cluster.store.list('pods', namespace);
+  const desired = new Map(services.flatMap((service) => slicesOf(service, pods)).map((slice) => [textAt(slice, 'metadata', 'name') ?? '', slice]));
+  const target = (name: string): Target => ({ type, namespace, name, subresource: '' });
+  for (const entry of existing) {
+    const name = textAt(entry.object, 'metadata', 'name') ?? '';
+    const slice = desired.get(name);
+    desired.delete(name);
+    if (slice === undefined) deleteObject(cluster, target(name), { graceSeconds: undefined, propagation: 'Background', dryRun: false });
+    else if (!isEqual(content(slice), content(entry.object)))
+      replace(cluster, target(name), entry, put(put(entry.object, ['endpoints'], slice['endpoints'] ?? []), ['ports'], slice['ports']), internalWrite('kube-controller-manager'));
+  }
+  for (const slice of desired.values()) createObject(cluster, target(''), slice, internalWrite('kube-controller-manager'));
+}
+
+const content = (slice: ApiObject): Json => ({ endpoints: listAt(slice, 'endpoints'), ports: listAt(slice, 'ports') });
+
+function slicesOf(service: Entry, pods: readonly Entry[]): readonly JsonObject[] {
+  const selector = objectAt(service.object, 'spec', 'selector');
+  if (Object.keys(selector).length === 0) return [];
+  const chosen = pods.filter((pod) => Object.entries(selector).every(([key, value]) => objectAt(pod.object, 'metadata', 'labels')[key] === value) && isServing(pod.object));
+  return listAt(service.object, 'spec', 'ipFamilies').flatMap((family) => familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen));
+}
+
+/** Finished pods serve nobody; pods without an address not yet. */
+const isServing = (pod: ApiObject): boolean => {
+  const phase = textAt(pod, 'status', 'phase');
+  return phase !== 'Succeeded' && phase !== 'Failed' && listAt(pod, 'status', 'podIPs').length > 0;
+};
+
+function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonly Entry[]): readonly JsonObject[] {
+  const byPorts = new Map<string, { readonly ports: readonly Json[]; readonly endpoints: Json[] }>();
+  for (const { object: pod } of pods) {
+    const address = listAt(pod, 'status', 'podIPs').map((entry) => textAt(entry, 'ip') ?? '').find((text) => tryParseAddress(text)?.family === (family === 'IPv4' ? 4 : 6));
+    if (address === undefined) continue;
+    const ports = listAt(service, 'spec', 'ports').flatMap((port) => slicePort(port, pod));
+    const key = canonicalText(ports);
+    const group = byPorts.get(key) ?? { ports, endpoints: [] };
+    group.endpoints.push(endpointOf(pod, address));
+    byPorts.set(key, group);
+  }
+  const name = textAt(service, 'metadata', 'name') ?? '';
+  return [...byPorts.values()].map(({ ports, endpoints }, index) => ({
+    metadata: {
+      name: `${name}-${family.toLowerCase()}${index === 0 ? '' : `-${index + 1}`}`,
+      labels: { [SERVICE_LABEL]: name, [MANAGED_LABEL]: MANAGER },
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid: textAt(service, 'metadata', 'uid') ?? '', controller: true, blockOwnerDeletion: true }],
+    },
+    addressType: family, endpoints, ports,
+  }));
+}
+
+function slicePort(port: Json, pod: ApiObject): readonly Json[] {
+  const protocol = textAt(port, 'protocol') ?? 'TCP';
+  const wanted = at(port, 'targetPort') ?? at(port, 'port');
+  const number = typeof wanted === 'number' ? wanted : containerPort(pod, String(wanted), protocol);
+  return number === undefined ? [] : [{ name: textAt(port, 'name') ?? '', port: number, protocol }];
+}
+
+function containerPort(pod: ApiObject, name: string, protocol: string): number | undefined {
+  const ports = listAt(pod, 'spec', 'containers').flatMap((container) => listAt(container, 'ports'));
+  const found = ports.find((port) => textAt(port, 'name') === name && (textAt(port, 'protocol') ?? 'TCP') === protocol);
+  const number = at(found, 'containerPort');
+  return typeof number === 'number' ? number : undefined;
+}
+
+function endpointOf(pod: ApiObject, address: string): JsonObject {
+  const isReady = listAt(pod, 'status', 'conditions').some((condition) => isObject(condition) && textAt(condition, 'type') === 'Ready' && textAt(condition, 'status') === 'True');
+  const isTerminating = textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;
+  const node = textAt(pod, 'spec', 'nodeName');
+  return {
+    addresses: [address],
+    conditions: { ready: isReady && !isTerminating, serving: isReady, terminating: isTerminating },
+    ...(node === undefined ? {} : { nodeName: node }),
+    targetRef: { kind: 'Pod', namespace: textAt(pod, 'metadata', 'namespace') ?? '', name: textAt(pod, 'metadata', 'name') ?? '', uid: textAt(pod, 'metadata', 'uid') ?? '' },
+  };
+}
