@@ -12,7 +12,7 @@ import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interfac
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
 import { PROTOCOL_TORTIE, type Route, type RouteRequest, writeRouteChange } from './netlink/route.js';
-import { ensureSysctl, SysctlError, type SysctlPath } from './sysctl.js';
+import { ensureSysctl, SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
 
 /** Route protocol "boot": set up by whoever configured the machine, as `ip route` writes it. */
 const PROTOCOL_BOOT = 3;
@@ -26,14 +26,21 @@ export const HOST_LINK_SETTINGS: LinkSettings = {
   ipv4Conf: new Map([[IPV4_CONF.proxyArp, 1], [IPV4_CONF.forwarding, 1], [IPV4_CONF.routeLocalnet, 1]]),
 };
 
-/** Host-side parameters without a netlink form, by family. */
-export function hostSysctls(name: string): readonly { readonly path: SysctlPath; readonly value: number }[] {
+export interface HostSysctl {
+  readonly path: SysctlPath;
+  readonly value: number;
+  /** Writing it takes the lock that every network change waits for; reading it does not, and it is mostly right already. */
+  readonly isLocking?: boolean;
+}
+
+/** Host-side parameters without a netlink form. */
+export function hostSysctls(name: string): readonly HostSysctl[] {
   const ipv6 = (key: string): SysctlPath => ['net', 'ipv6', 'conf', name, key];
   return [
     // At its default of 0.8 s, proxy ARP would delay a pod's first packet by half a second.
     { path: ['net', 'ipv4', 'neigh', name, 'proxy_delay'], value: 0 },
-    { path: ipv6('disable_ipv6'), value: 0 },
-    { path: ipv6('forwarding'), value: 1 },
+    { path: ipv6('disable_ipv6'), value: 0, isLocking: true },
+    { path: ipv6('forwarding'), value: 1, isLocking: true },
     { path: ipv6('accept_ra'), value: 0 },
     { path: ipv6('proxy_ndp'), value: 1 },
     { path: ipv6('accept_dad'), value: 0 },
@@ -41,7 +48,7 @@ export function hostSysctls(name: string): readonly { readonly path: SysctlPath;
 }
 
 /** Parameters that node-view.md promises and netlink sets: for CHECK. */
-export function hostIpv4Conf(name: string): readonly { readonly path: SysctlPath; readonly value: number }[] {
+export function hostIpv4Conf(name: string): readonly HostSysctl[] {
   const ipv4 = (key: string): SysctlPath => ['net', 'ipv4', 'conf', name, key];
   return [
     { path: ipv4('proxy_arp'), value: 1 },
@@ -53,10 +60,10 @@ export function hostIpv4Conf(name: string): readonly { readonly path: SysctlPath
 /** Sets the host side's parameters. A kernel without IPv6 has none of its own, which matters only to IPv6 pods. */
 export function writeHostSysctls(name: string, addresses: readonly IpAddress[]): void {
   const needsIpv6 = addresses.some((address) => address.family === 6);
-  for (const { path, value } of hostSysctls(name)) {
+  for (const { path, value, isLocking } of hostSysctls(name)) {
     try {
-      // Writing some of them takes the lock that every network change waits for; reading does not.
-      ensureSysctl(path, value);
+      if (isLocking === true) ensureSysctl(path, value);
+      else writeSysctl(path, value);
     } catch (error) {
       const isDispensable = error instanceof SysctlError && error.isMissing && path[1] === 'ipv6' && !needsIpv6;
       if (!isDispensable) throw error;

@@ -26,12 +26,10 @@ export function hostInterfaceName(namespace: string, pod: string, podInterface =
 export const isHostInterfaceName = (name: string): boolean => /^tort[0-9a-f]{11}$/.test(name);
 
 /**
- * An interface that waits for its deletion: out of use, its old name free for a successor. Still `tort*`, so that whatever
- * comes out of it is dropped as unknown; 'x' is no hex digit, so no pod's interface has such a name.
+ * An interface that waits for its deletion when a successor wants its name. Still `tort*`, so that whatever comes out of it is
+ * dropped as unknown; 'x' is no hex digit, so no pod's interface has such a name.
  */
 export const doomedInterfaceName = (index: number): string => `${INTERFACE_PREFIX}x${index.toString(16)}`;
-
-export const isDoomedInterfaceName = (name: string): boolean => /^tortx[0-9a-f]{1,8}$/.test(name);
 
 /** Interface group of doomed interfaces ("tort" in ASCII): one kernel request deletes all of a group. */
 export const DOOMED_GROUP = 0x746f7274;

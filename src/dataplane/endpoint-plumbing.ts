@@ -4,8 +4,8 @@
  *
  * Everything is idempotent and finds its state in the kernel, so a crash at any instant needs no repair but the same call
  * again. An interface is ours if its alias says so (endpoint-name.ts); any other interface is never touched: a taken name is
- * an error. Removal is two-phase: at once the interface goes down (which removes its routes), is renamed and put aside; its
- * deletion, which blocks, happens in the background.
+ * an error. Removal is two-phase: at once the interface goes down, which removes its routes, and into the group of the doomed;
+ * its deletion, which blocks, happens in the background. If its name is wanted before that, it is renamed.
  *
  * Works in the namespace of the thread that makes it. Synchronous where the kernel is fast, so calls cannot interleave.
  * Does not choose addresses, program policy or remember anything.
@@ -13,14 +13,14 @@
 import type { IpAddress } from 'node-bgp/address';
 import { hostIpv4Conf, hostSideProblems, hostSysctls, podSideProblems, podSideRoutes, writeHostSide, writeHostSysctls, writePodSide } from './endpoint-layout.js';
 import {
-  DOOMED_GROUP, doomedInterfaceName, type EndpointOwner, formatAlias, GATEWAY_MAC, isDoomedInterfaceName, isHostInterfaceName, ownerKey, ownerOfAlias,
+  DOOMED_GROUP, doomedInterfaceName, type EndpointOwner, formatAlias, GATEWAY_MAC, isHostInterfaceName, ownerKey, ownerOfAlias,
 } from './endpoint-name.js';
 import { EndpointReaper } from './endpoint-reaper.js';
 import { listInterfaceAddresses } from './netlink/interface-address.js';
 import { findLink, type Link, listLinks, writeLinkDeletion, writeLinkSettings, writeVeth } from './netlink/link.js';
 import { listNeighbours } from './netlink/neighbour.js';
 import { NetlinkError } from './netlink/netlink-error.js';
-import { NetlinkSocket } from './netlink/netlink-socket.js';
+import { netlinkMemory, NetlinkSocket } from './netlink/netlink-socket.js';
 import { listRoutes, PROTOCOL_TORTIE } from './netlink/route.js';
 import { inNamespace, NamespaceError, openNamespace } from './netns.js';
 import { closeFd } from './libc.js';
@@ -71,6 +71,8 @@ export class EndpointError extends Error {
 export class EndpointPlumbing {
   private readonly socket: NetlinkSocket;
   private readonly reaper: EndpointReaper;
+  /** Of the sockets in pods' namespaces, which live one after another. */
+  private readonly podMemory = netlinkMemory();
 
   /** @param onReapFailure hears why retired interfaces remain; they are tried again. */
   constructor(onReapFailure: (error: Error) => void) {
@@ -89,9 +91,12 @@ export class EndpointPlumbing {
       const existing = findLink(this.socket, { name: spec.hostInterface });
       if (existing !== undefined) {
         this.expectOurs(existing);
-        const current = this.observe(spec, existing, pod);
-        if (current.problems.length === 0 && current.endpoint !== undefined) return current.endpoint;
-        this.doom(existing);
+        if (!isDoomed(existing)) {
+          const current = this.observe(spec, existing, pod);
+          if (current.problems.length === 0 && current.endpoint !== undefined) return current.endpoint;
+          this.doom(existing);
+        }
+        this.moveAside(existing);
       }
       return this.create(spec, pod);
     });
@@ -103,7 +108,7 @@ export class EndpointPlumbing {
    */
   remove(key: EndpointOwner & { readonly hostInterface: string }): boolean {
     const link = findLink(this.socket, { name: key.hostInterface });
-    if (link === undefined || ownerOfAlias(link.alias) !== ownerKey(key)) return false;
+    if (link === undefined || isDoomed(link) || ownerOfAlias(link.alias) !== ownerKey(key)) return false;
     this.doom(link);
     return true;
   }
@@ -113,7 +118,7 @@ export class EndpointPlumbing {
     try {
       return this.inPod(spec, (pod) => {
         const link = findLink(this.socket, { name: spec.hostInterface });
-        if (link === undefined) return [`Interface "${spec.hostInterface}" does not exist`];
+        if (link === undefined || isDoomed(link)) return [`Interface "${spec.hostInterface}" does not exist`];
         const { problems } = this.observe(spec, link, pod);
         return [...problems, ...sysctlProblems(spec)];
       });
@@ -127,7 +132,7 @@ export class EndpointPlumbing {
   list(): readonly ObservedEndpoint[] {
     return listLinks(this.socket, { kind: 'veth' }).flatMap((link) => {
       const owner = ownerOfAlias(link.alias);
-      if (owner === undefined || !isHostInterfaceName(link.name)) return [];
+      if (owner === undefined || isDoomed(link) || !isHostInterfaceName(link.name)) return [];
       return [{ hostInterface: link.name, index: link.index, owner, isUp: link.isUp, hasCarrier: link.hasCarrier }];
     });
   }
@@ -152,7 +157,7 @@ export class EndpointPlumbing {
       throw new EndpointError('namespace-gone', error.message, { cause: error });
     }
     try {
-      const socket = inNamespace(fd, () => new NetlinkSocket({ receiveBufferSize: POD_RECEIVE_BUFFER }));
+      const socket = inNamespace(fd, () => new NetlinkSocket({ receiveBufferSize: POD_RECEIVE_BUFFER, memory: this.podMemory }));
       try {
         return task({ fd, socket });
       } finally {
@@ -215,8 +220,7 @@ export class EndpointPlumbing {
     const link = findLink(pod.socket, { name: spec.podInterface });
     if (link === undefined) return;
     const far = link.kind === 'veth' && link.peerIndex !== undefined ? findLink(this.socket, { index: link.peerIndex }) : undefined;
-    const isDoomed = far !== undefined && far.peerIndex === link.index && far.group === DOOMED_GROUP && isDoomedInterfaceName(far.name);
-    if (!isDoomed)
+    if (far === undefined || far.peerIndex !== link.index || !isDoomed(far))
       throw new EndpointError('name-taken', `Cannot create "${spec.podInterface}" in ${spec.netns}: the namespace has an interface of that name, which is not Tortie's`);
     this.socket.batch.clear();
     writeLinkDeletion(this.socket.batch, { index: far.index });
@@ -228,10 +232,16 @@ export class EndpointPlumbing {
     const { batch } = this.socket;
     batch.clear();
     writeLinkSettings(batch, { index: link.index }, { isUp: false, group: DOOMED_GROUP });
-    writeLinkSettings(batch, { index: link.index }, { name: doomedInterfaceName(link.index) });
     // ENODEV: the pod's namespace is being dismantled and took the pair with it.
     tolerate(this.socket, 'ENODEV');
     this.reaper.schedule();
+  }
+
+  /** Frees the name of a doomed interface for a successor that cannot wait for its deletion. */
+  private moveAside(link: Link): void {
+    this.socket.batch.clear();
+    writeLinkSettings(this.socket.batch, { index: link.index }, { name: doomedInterfaceName(link.index) });
+    tolerate(this.socket, 'ENODEV');
   }
 
   /** After a failed `create`: what it made must not stay, and why it failed must not be covered up. */
@@ -261,6 +271,9 @@ export class EndpointPlumbing {
     return { problems, endpoint: endpointOf(spec, link, podLink) };
   }
 }
+
+/** Retired, and waiting for its deletion. */
+const isDoomed = (link: Link): boolean => link.group === DOOMED_GROUP && ownerOfAlias(link.alias) !== undefined;
 
 /** An open pod namespace. */
 interface PodNamespace {

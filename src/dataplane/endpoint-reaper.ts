@@ -1,7 +1,7 @@
 /**
  * Deletes interfaces that are out of use, in the background and many at once: the kernel blocks its caller for 16 to 40 ms per
  * veth, but takes a whole interface group in one request at half a millisecond each. Whoever retires an interface has put it
- * into DOOMED_GROUP, down and renamed; that group in the kernel is the whole queue, so a crash loses nothing.
+ * into DOOMED_GROUP, and down; that group in the kernel is the whole queue, so a crash loses nothing.
  */
 import { DOOMED_GROUP } from './endpoint-name.js';
 import { writeGroupDeletion } from './netlink/link.js';

@@ -84,10 +84,9 @@ export function diffRoutes(desired: readonly RouteRequest[], observed: readonly 
   return changes;
 }
 
-/** What makes two routes the same place in a table. */
-function keyOf(route: RouteRequest): string {
-  const metric = route.metric ?? (route.prefix.family === 6 ? IPV6_DEFAULT_METRIC : 0);
-  return `${route.prefix.family} ${route.prefix.value} ${route.prefix.length} ${metric}`;
+/** What makes two routes the same place in a table, in one number: address, length, metric, family. */
+function keyOf({ prefix, metric = prefix.family === 6 ? IPV6_DEFAULT_METRIC : 0 }: RouteRequest): bigint {
+  return (prefix.value << 48n) | BigInt(((prefix.length * 0x1_0000_0000) + metric) * 2 + (prefix.family === 6 ? 1 : 0));
 }
 
 function isAsWanted(route: Route, wanted: RouteRequest): boolean {

@@ -30,9 +30,19 @@ export interface BatchFailure {
 export interface NetlinkSocketOptions {
   /** Default 'route'. */
   readonly family?: 'route' | 'netfilter';
-  /** Receive buffer in bytes; default 4 MiB, which holds the answers of far more than one send. */
+  /** The kernel's receive buffer in bytes; default 4 MiB, which holds the answers of far more than one send. */
   readonly receiveBufferSize?: number;
+  /** Memory of a socket that has been closed, or is idle as long as this one lives: saves making some for short-lived sockets. */
+  readonly memory?: NetlinkMemory;
 }
+
+/** What a socket writes into and reads into. */
+export interface NetlinkMemory {
+  readonly batch: NetlinkBatch;
+  readonly receiveBuffer: Uint8Array;
+}
+
+export const netlinkMemory = (): NetlinkMemory => ({ batch: new NetlinkBatch(), receiveBuffer: new Uint8Array(RECEIVE_SIZE) });
 
 /**
  * BOUNDED: messages and bytes of one send. 256 refusals take at most 0.3 MB of receive buffer, and 64 KB stay under the
@@ -49,13 +59,14 @@ const MAX_DUMP_ATTEMPTS = 10;
 
 export class NetlinkSocket {
   /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
-  readonly batch = new NetlinkBatch();
+  readonly batch: NetlinkBatch;
   private readonly fd: number;
-  private readonly receiveBuffer = new Uint8Array(RECEIVE_SIZE);
+  private readonly receiveBuffer: Uint8Array;
   private sequence = 1;
   private isClosed = false;
 
   constructor(options: NetlinkSocketOptions = {}) {
+    ({ batch: this.batch, receiveBuffer: this.receiveBuffer } = options.memory ?? netlinkMemory());
     this.fd = openNetlink(options.family === 'netfilter' ? NETLINK_NETFILTER : NETLINK_ROUTE);
     try {
       setReceiveBuffer(this.fd, options.receiveBufferSize ?? 4 * 1024 * 1024);

@@ -69,6 +69,17 @@ for (const backend of ['legacy', 'nft'] as const) {
       expect(rules()).to.include('-A TORTIE-A -j DROP');
     });
 
+    it('waits for the lock, and is there after a long rest', async function () {
+      this.timeout(20_000);
+      let pid = 0;
+      await program.restore(table(':TORTIE-A - [0:0]'), (now) => (pid = now));
+      // An alarm that iptables sets while it waits for the lock must not end the session later.
+      await new Promise((resolve) => setTimeout(resolve, 6_000));
+      const pids: number[] = [];
+      expect(await program.restore(table(':TORTIE-A - [0:0]', '-A TORTIE-A -j DROP'), (now) => pids.push(now))).to.deep.equal({ type: 'done' });
+      expect(pids).to.deep.equal([pid]);
+    });
+
     it('holds no lock between inputs', async () => {
       await program.restore(table(':TORTIE-A - [0:0]'));
       exec(path, `iptables-${backend}`, '-w', '1', '-A', 'TORTIE-A', '-j', 'ACCEPT');
