@@ -8,7 +8,8 @@ import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { OwnRoutes, RouteKernel } from './kernel.js';
 
-const COALESCE = 10;
+/** Pods bring their routes along; this is the check behind them, and in a burst one check serves many. */
+const COALESCE = 50;
 const RETRY = 1_000;
 /** An event can be lost when the kernel's queue overflows. */
 const RESYNC = 30_000;
