@@ -9,6 +9,7 @@ interface Area {
 /** One row per area; `run` gets the remaining arguments and answers with the exit code. */
 const AREAS: Readonly<Record<string, Area>> = {
   bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
+  policy: { about: 'the packet path and the programming cost of NetworkPolicy', load: () => import('./policy/main.js') },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
 };

@@ -31,8 +31,6 @@ export type RestoreOutcome =
   /** Somebody else holds /run/xtables.lock longer than we wait. */
   | { readonly type: 'locked'; readonly text: string };
 
-/** Seconds to wait for the lock that all legacy iptables programs share. */
-const LOCK_WAIT_SECONDS = 5;
 /** iptables' exit status for "resource problem": the lock, or with the nft backend a kernel that refused. */
 const RESOURCE_PROBLEM = 4;
 const SEARCH_PATH = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
@@ -42,7 +40,8 @@ export async function findIptables(backend: Backend, family: Family, within: Wit
   const restore = await locate(backend, family, 'restore');
   const save = await locate(backend, family, 'save');
   if (restore === undefined || save === undefined) return undefined;
-  const session = new RestoreSession(restore, ['--noflush', '--verbose', '-w', `${LOCK_WAIT_SECONDS}`], within);
+  // "-w" without seconds: with them iptables sets an alarm that it never cancels, which ends an idle session. The session bounds the wait.
+  const session = new RestoreSession(restore, ['--noflush', '--verbose', '-w'], within);
   return {
     backend,
     family,

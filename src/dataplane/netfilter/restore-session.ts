@@ -11,8 +11,8 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { ChildError, type ChildOutcome, type Within } from './child.js';
 
-/** Longer than waiting for the lock, and than the largest table takes. */
-const TIMEOUT = 60_000;
+/** Bounds the wait for the xtables lock; the largest table takes some seconds. */
+const TIMEOUT = 30_000;
 /** BOUNDED: what a failing program may say. */
 const MAX_STDERR = 64 * 1024;
 
@@ -53,7 +53,7 @@ export class RestoreSession {
     const token = `# tortie ${this.tokens++}`;
     this.lines += countLines(input) + 1;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.abort(`it did not answer within ${TIMEOUT} ms`), TIMEOUT);
+      const timer = setTimeout(() => this.abort(`it did not answer within ${TIMEOUT} ms; somebody else may hold the xtables lock`), TIMEOUT);
       const settle = <T>(then: (value: T) => void) => (value: T): void => {
         clearTimeout(timer);
         this.waiting = undefined;
