@@ -61,7 +61,7 @@ async function createUnlessThere(client: KubernetesClient, resource: ResourceKin
 }
 
 /** In this order: what uses comes before what is used. CRDs take the objects of their kinds with them. */
-const REMOVED = [kinds.pods, kinds.bgpPeers, kinds.bgpConfigurations, kinds.ipPools, kinds.secrets, kinds.nodes, kinds.namespaces, CRD] as const;
+const REMOVED = [kinds.pods, kinds.bgpPeers, kinds.bgpConfigurations, kinds.ipPools, kinds.secrets, kinds.leases, kinds.nodes, kinds.namespaces, CRD] as const;
 
 /** Takes everything away that carries the lab's label, and what its nodes wrote about themselves. */
 export async function removeObjects(client: KubernetesClient, lab: string, nodes: readonly string[]): Promise<void> {

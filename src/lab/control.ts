@@ -67,10 +67,16 @@ export class LabNotRunning extends UserError {
   }
 }
 
+/** Shutting a port or reading the state takes milliseconds; a supervisor that takes longer than this is stuck. */
+const ANSWER_WITHIN = 30_000;
+
 /** One request; the answer's JSON. @throws UserError with the lab's own sentence, LabNotRunning */
-export async function callLab<T>(name: string, method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+export async function callLab<T>(name: string, method: 'GET' | 'POST', path: string, body?: unknown, within = ANSWER_WITHIN): Promise<T> {
   let text = '';
-  await streamLab(name, method, path, (chunk) => (text += chunk), body);
+  await streamLab(name, method, path, (chunk) => (text += chunk), body, AbortSignal.timeout(within)).catch((error: unknown) => {
+    if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')) throw new UserError(`Cannot reach lab "${name}": its supervisor did not answer within ${within / 1000} s`);
+    throw error;
+  });
   return JSON.parse(text) as T;
 }
 

@@ -14,10 +14,14 @@ import type { Logger } from '../log.js';
 import { logHealth } from './watch-health.js';
 import type { SandboxStatus } from './control.js';
 import { ApiPodReports } from './pod-reports.js';
+import { LAB_LABEL } from './rack-objects.js';
 import { PodWorker, type PodPlace } from './pod-worker.js';
 
 const CHECK_EVERY = 10_000;
 const STATUS_EVERY = 2_000;
+/** As kubelets do; a cluster's node controller calls a node lost after four of these. */
+const RENEW_EVERY = 10_000;
+const LEASE_NAMESPACE = 'kube-node-lease';
 const LOOK_AGAIN_AFTER = 100;
 
 export class Kubelet {
@@ -41,8 +45,9 @@ export class Kubelet {
   /** Settles when the node takes pods, or after `within` milliseconds with the reason why it does not yet. */
   async start(within: number): Promise<string | undefined> {
     await this.place.runtime.checkVersions();
-    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY));
+    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY), setInterval(() => void this.renewLease(), RENEW_EVERY));
     await this.reportNode();
+    await this.renewLease();
     this.ready = this.takePodsOnceReady();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => (timer = setTimeout(() => resolve(this.nodeProblem ?? 'CNI GC does not succeed'), within)));
@@ -138,5 +143,15 @@ export class Kubelet {
     } catch (error) {
       this.log.debug({ problem: messageOf(error) }, 'the node condition could not be reported');
     }
+  }
+
+  private async renewLease(): Promise<void> {
+    const { node, lab } = this.place;
+    const value = {
+      apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: node, namespace: LEASE_NAMESPACE, labels: { [LAB_LABEL]: lab } },
+      spec: { holderIdentity: node, leaseDurationSeconds: 40, renewTime: new Date().toISOString().replace('Z', '000Z') },
+    };
+    await this.client.request('PATCH', `${resourcePath(kinds.leases, LEASE_NAMESPACE, node)}?fieldManager=kubelet&force=true`, { contentType: 'application/apply-patch+yaml', value })
+      .catch((error: unknown) => this.log.debug({ problem: messageOf(error) }, 'the lease could not be renewed'));
   }
 }

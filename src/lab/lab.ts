@@ -154,7 +154,8 @@ export class Lab implements ControlTarget {
   }
 
   async link({ device, tor, state }: LinkRequest): Promise<void> {
-    const link = this.rack.links.find(({ near, far }) => near.device === tor && far.device === device);
+    // Between two routers either may be named first.
+    const link = this.rack.links.find(({ near, far }) => [near.device, far.device].includes(tor) && [near.device, far.device].includes(device) && tor !== device);
     if (link === undefined) {
       const known = this.rack.links.map(({ near, far }) => `${far.device} ${near.device}`).join(', ');
       throw new UserError(`Cannot set link ${device} ${tor} ${state}: expected one of ${known}`);

@@ -6,6 +6,7 @@
  * cannot collide. `/etc/netns/<namespace>/iproute2` is what `ip netns exec` shows as /etc/iproute2: a node has the file that
  * names Tortie's route protocols without the machine's own /etc being touched.
  */
+import { existsSync } from 'node:fs';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { run } from './command.js';
 import { devicesOf, LINK_PREFIX_LENGTH, type Device, type Link, type LinkEnd, type Rack } from './rack.js';
@@ -20,13 +21,14 @@ export async function buildNetwork(rack: Rack): Promise<void> {
   await Promise.all(devicesOf(rack).map((device) => configureDevice(rack, device)));
 }
 
-/** A namespace with `lo` up and its own view of /etc/iproute2. */
+/** A namespace with its own view of /etc/iproute2; a machine without that directory has nothing to lay it over. */
 async function addNamespace(netns: string): Promise<void> {
-  const etc = `/etc/netns/${netns}`;
-  await mkdir(etc, { recursive: true });
-  await cp('/etc/iproute2', `${etc}/iproute2`, { recursive: true });
-  await mkdir(`${etc}/iproute2/rt_protos.d`, { recursive: true });
-  await writeFile(`${etc}/iproute2/rt_protos.d/tortie.conf`, RT_PROTOS);
+  const view = `/etc/netns/${netns}/iproute2`;
+  if (existsSync('/etc/iproute2')) {
+    await mkdir(`${view}/rt_protos.d`, { recursive: true });
+    await cp('/etc/iproute2', view, { recursive: true });
+    await writeFile(`${view}/rt_protos.d/tortie.conf`, RT_PROTOS);
+  }
   await run(['ip', 'netns', 'add', netns]);
 }
 

@@ -50,6 +50,8 @@ export class PodWorker {
   private readonly startedAt = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
   private wake: () => void = () => undefined;
   private published = '';
+  /** Of a finished pod, whose sandbox is gone. */
+  private lastIps: readonly string[] = [];
   /** Settles when nothing is left of the pod. */
   readonly done: Promise<void>;
 
@@ -71,8 +73,9 @@ export class PodWorker {
     };
   }
 
+  /** What a watch says of the pod; it keeps less of the spec than we have read, and a pod's spec does not change. */
   update(pod: Pod): void {
-    this.pod = pod;
+    this.pod = { ...pod, spec: this.pod.spec };
     if (pod.metadata.deletionTimestamp !== undefined) this.terminate();
   }
 
@@ -160,8 +163,6 @@ export class PodWorker {
     this.lastIps = ips;
     this.publish();
   }
-
-  private lastIps: readonly string[] = [];
 
   private async tearDown(): Promise<void> {
     this.isReady = false;

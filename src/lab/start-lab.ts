@@ -23,6 +23,8 @@ export interface StartOptions {
 
 const SOCKET_WITHIN = 20_000;
 const STOP_WITHIN = 30_000;
+/** A supervisor that is stopped or spins is not waited for: the sweep ends it. */
+const STUCK_AFTER = 3_000;
 
 /** A lab that was started and is ready. */
 export interface StartedLab {
@@ -45,7 +47,7 @@ export async function startLab(options: StartOptions, onStep: (text: string) => 
     const [program = process.execPath, ...args] = tortieArgv('lab', 'supervise', '--name', record.name, ...(isHeld ? ['--held'] : []));
     const child = spawn(program, args, { detached: true, stdio: [isHeld ? 'pipe' : 'ignore', log, log], env: { ...process.env, [LAB_ID_VARIABLE]: record.id } });
     closeSync(log);
-    child.unref();
+    if (!isHeld) child.unref();
     let how: string | undefined;
     const ended = new Promise<void>((resolve) => child.once('exit', (code, signal) => {
       how = signal ?? `exit code ${code}`;
@@ -108,7 +110,7 @@ async function readProgress(name: string, onStep: (text: string) => void): Promi
 /** Takes a lab away, running, crashed or half-made; fine when there is none. */
 export async function stopLab(name: string): Promise<SweepReport> {
   const record = await readLab(name);
-  await callLab(name, 'POST', '/v1/stop').then(() => waitUntilStopped(name)).catch(() => undefined); // A supervisor that is gone or stuck is swept like the rest.
+  await callLab(name, 'POST', '/v1/stop', undefined, STUCK_AFTER).then(() => waitUntilStopped(name)).catch(() => undefined); // A supervisor that is gone or stuck is swept like the rest.
   const leftover = record === undefined ? undefined : await clearRealServer(record, parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name)).then(() => undefined, messageOf);
   const report = await sweepLab(name);
   if (leftover !== undefined)
@@ -119,7 +121,7 @@ export async function stopLab(name: string): Promise<SweepReport> {
 async function waitUntilStopped(name: string): Promise<void> {
   const deadline = Date.now() + STOP_WITHIN;
   while (Date.now() < deadline) {
-    const isGone = await callLab(name, 'GET', '/v1/status').then(() => false, (error: unknown) => error instanceof LabNotRunning || (error as NodeJS.ErrnoException).code === 'ECONNRESET');
+    const isGone = await callLab(name, 'GET', '/v1/status', undefined, STUCK_AFTER).then(() => false, (error: unknown) => error instanceof LabNotRunning || (error as NodeJS.ErrnoException).code === 'ECONNRESET');
     if (isGone) return;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }

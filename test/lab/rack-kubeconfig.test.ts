@@ -1,13 +1,29 @@
 import { expect } from 'chai';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { startApiServer, type ApiServer } from '../../src/lab/apiserver/server.js';
 import { run } from '../../src/lab/command.js';
 import { startLab, stopLab } from '../../src/lab/start-lab.js';
 import { listLabs } from '../../src/lab/state-dir.js';
 import { LabView } from '../../src/lab/tour/lab-view.js';
 import { soon } from './rack-fixture.js';
+
+/** Valid for the name "localhost" and for no address, so that a node at 127.0.0.1 has to check the name. */
+const fixture = (name: string): string => fileURLToPath(new URL(`../../../test/lab/fixtures/${name}`, import.meta.url));
+
+/** TLS in front of a server that speaks plain HTTP. */
+async function wrapInTls(target: URL): Promise<{ readonly server: TlsServer; readonly port: number }> {
+  const server = createTlsServer({ key: readFileSync(fixture('tls-for-tests.key')), cert: readFileSync(fixture('tls-for-tests.crt')) }, (outside) => {
+    const inside = connect(Number(target.port), target.hostname);
+    for (const [from, to] of [[outside, inside], [inside, outside]] as const) from.on('error', () => to.destroy()).on('close', () => to.destroy()).pipe(to);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, port: (server.address() as AddressInfo).port };
+}
 
 /** A lab on an API server that it did not start: it must be found as it was left. */
 describe('lab, with somebody\'s own API server', function () {
@@ -16,6 +32,7 @@ describe('lab, with somebody\'s own API server', function () {
   let directory = '';
   let kubeconfig = '';
   let server: ApiServer | undefined;
+  let tls: TlsServer | undefined;
 
   const kubectl = (...args: readonly string[]): Promise<string> => run(['kubectl', ...args], undefined, { env: { ...process.env, KUBECONFIG: kubeconfig } });
   const everything = async (): Promise<string> => {
@@ -27,17 +44,21 @@ describe('lab, with somebody\'s own API server', function () {
     directory = mkdtempSync(join(tmpdir(), 'tortie-kubeconfig-'));
     kubeconfig = join(directory, 'kubeconfig');
     server = await startApiServer({ listen: { host: '127.0.0.1', port: 0 } });
+    const wrapped = await wrapInTls(new URL(server.url ?? ''));
+    tls = wrapped.server;
+    writeFileSync(join(directory, 'ca.crt'), readFileSync(fixture('tls-for-tests.crt')));
     writeFileSync(kubeconfig, `apiVersion: v1
 kind: Config
 current-context: theirs
 contexts: [{ name: theirs, context: { cluster: theirs, user: me } }]
-clusters: [{ name: theirs, cluster: { server: "${server.url}", insecure-skip-tls-verify: true } }]
-users: [{ name: me, user: {} }]
+clusters: [{ name: theirs, cluster: { server: "https://localhost:${wrapped.port}", certificate-authority: ca.crt } }]
+users: [{ name: me, user: { token: unchecked } }]
 `);
     await kubectl('create', 'namespace', 'shop');
   });
   after(async () => {
     await stopLab(name);
+    tls?.close();
     await server?.close();
     rmSync(directory, { recursive: true, force: true });
   });
