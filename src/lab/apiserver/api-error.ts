@@ -6,9 +6,14 @@
  */
 import type { JsonObject } from './json.js';
 
+/** metav1.CauseType. */
+export type ProblemType =
+  | 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueForbidden' | 'FieldValueDuplicate'
+  | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueTypeInvalid' | 'FieldManagerConflict';
+
 /** One fault of an object's field (field.Error upstream). `field` is a path such as `spec.ports[0].port`. */
 export interface Problem {
-  readonly type: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueForbidden' | 'FieldValueDuplicate' | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueTypeInvalid' | 'FieldManagerConflict';
+  readonly type: ProblemType;
   readonly field: string;
   readonly message: string;
 }
@@ -77,7 +82,8 @@ export const methodNotAllowed = (method: string): ApiError =>
   new ApiError(405, 'MethodNotAllowed', `the server does not allow this method on the requested resource: ${method}`, {});
 
 export const unsupportedMediaType = (accepted: readonly string[]): ApiError =>
-  new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
+  new ApiError(415, 'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`);
 
 export const tooLarge = (limit: number): ApiError =>
   new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
@@ -112,6 +118,14 @@ function listByManager(problems: readonly Problem[]): string {
   return [...byManager].map(([message, fields]) => `${message.replace(/^conflict /, 'conflicts ')}:\n- ${fields.join('\n- ')}`).join('\n');
 }
 
+/** 409: somebody else changed the object since the writer read it. */
+export const staleVersion = (subject: Subject, name: string): ApiError =>
+  conflict(subject, name, 'the object has been modified; please apply your changes to the latest version and try again');
+
+/** 409: a precondition about uid or resourceVersion does not hold. */
+export const preconditionFailed = (subject: Subject, name: string, field: 'UID' | 'ResourceVersion', asked: string, actual: string): ApiError =>
+  conflict(subject, name, `Precondition failed: ${field} in precondition: ${asked}, ${field} in object meta: ${actual}`);
+
 // --- the sentences of field problems (k8s.io/apimachinery/pkg/util/validation/field) ---
 
 const quoted = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : JSON.stringify(value) ?? 'null');
@@ -122,9 +136,12 @@ export const invalidValue = (field: string, value: unknown, why: string): Proble
 export const required = (field: string, why = ''): Problem =>
   ({ type: 'FieldValueRequired', field, message: why === '' ? 'Required value' : `Required value: ${why}` });
 
-export const notSupported = (field: string, value: unknown, supported: readonly string[]): Problem =>
-  ({ type: 'FieldValueNotSupported', field, message: `Unsupported value: ${quoted(value)}: supported values: ${supported.map((text) => JSON.stringify(text)).join(', ')}` });
+export const notSupported = (field: string, value: unknown, supported: readonly string[]): Problem => ({
+  type: 'FieldValueNotSupported', field, message: `Unsupported value: ${quoted(value)}: supported values: ${supported.map(quoted).join(', ')}`,
+});
 
-export const forbiddenField = (field: string, why: string): Problem => ({ type: 'FieldValueForbidden', field, message: `Forbidden: ${why}` });
+export const forbiddenField = (field: string, why: string): Problem =>
+  ({ type: 'FieldValueForbidden', field, message: `Forbidden: ${why}` });
 
-export const duplicate = (field: string, value: unknown): Problem => ({ type: 'FieldValueDuplicate', field, message: `Duplicate value: ${quoted(value)}` });
+export const duplicate = (field: string, value: unknown): Problem =>
+  ({ type: 'FieldValueDuplicate', field, message: `Duplicate value: ${quoted(value)}` });

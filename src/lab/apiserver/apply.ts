@@ -8,7 +8,9 @@ import type { Cluster, Target, WriteOptions } from './cluster.js';
 import { decodeResource } from './decode-resource.js';
 import { difference, emptySet, isSameSet, union, type FieldSet } from './field-set.js';
 import { listAt, put, textAt, type JsonObject } from './json.js';
-import { appliedFields, comparison, conflictsOf, identityOf, ownedThrough, parseManagers, withManagers, withReset, yieldFields, type Manager } from './managed-fields.js';
+import {
+  appliedFields, comparison, conflictsOf, identityOf, ownedThrough, parseManagers, withManagers, withReset, yieldFields, type Manager,
+} from './managed-fields.js';
 import { formatTime } from './object-meta.js';
 import type { PatchResult } from './patch.js';
 import { apiVersionOf, type ApiObject } from './resource-type.js';
@@ -17,9 +19,11 @@ import { mergeFields, removeFields, withParents } from './typed-fields.js';
 import { insert, replace } from './write.js';
 
 export function applyObject(cluster: Cluster, target: Target, body: JsonObject, options: WriteOptions): PatchResult {
-  if (options.fieldManager === '') throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+  if (options.fieldManager === '')
+    throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
   if (listAt(body, 'metadata', 'managedFields').length > 0) throw badRequest('metadata.managedFields must be nil');
-  if (textAt(body, 'apiVersion') === undefined || textAt(body, 'kind') === undefined) throw badRequest('Cannot apply: expected the object to name its apiVersion and kind');
+  if (textAt(body, 'apiVersion') === undefined || textAt(body, 'kind') === undefined)
+    throw badRequest('Cannot apply: expected the object to name its apiVersion and kind');
   const applied = decodeResource(target, put(body, ['metadata', 'name'], textAt(body, 'metadata', 'name') ?? target.name), options);
   const name = textAt(applied, 'metadata', 'name') ?? '';
   if (name !== target.name) throw badRequest(`name in URL does not match name in the body: ${target.name} and ${name}`);

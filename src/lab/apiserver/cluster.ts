@@ -2,10 +2,10 @@
  * What every operation of the API needs: the objects, the kinds, the time. Operations (read.ts, write.ts, remove.ts) are
  * synchronous functions of a Cluster, so two requests never interleave and a read-modify-write needs no lock.
  */
-import { notFound } from './api-error.js';
-import type { Json } from './json.js';
+import { notFound, type Subject } from './api-error.js';
+import { nameOf, namespaceOf } from './object.js';
 import type { Registry } from './registry.js';
-import type { ResourceType } from './resource-type.js';
+import type { ApiObject, ResourceType } from './resource-type.js';
 import { keyOf, type Entry, type Store } from './store.js';
 
 export interface Cluster {
@@ -47,7 +47,9 @@ export function requireEntry(cluster: Cluster, target: Target): Entry {
   return entry;
 }
 
-/** 404 of a namespace, which a namespaced write needs. */
-export const NAMESPACES: { readonly group: string; readonly plural: string; readonly kind: string } = { group: '', plural: 'namespaces', kind: 'Namespace' };
+/** The target that an object of this kind is. */
+export const targetOf = (type: ResourceType, object: ApiObject): Target =>
+  ({ type, namespace: type.namespaced ? namespaceOf(object) : undefined, name: nameOf(object), subresource: '' });
 
-export type RawBody = Json | undefined;
+/** For the 404 of a namespace, which a namespaced write needs. */
+export const NAMESPACES: Subject = { group: '', plural: 'namespaces', kind: 'Namespace' };

@@ -2,7 +2,7 @@
  * From the body of a write to an object of the target's kind: type and namespace must agree with the URL, unknown fields
  * are treated as `fieldValidation` says, metadata is always decoded strictly typed.
  */
-import { ApiError, badRequest } from './api-error.js';
+import { badRequest } from './api-error.js';
 import type { Target, WriteOptions } from './cluster.js';
 import { decodeObject } from './decode.js';
 import { isObject, objectAt, put, textAt, type Json, type JsonObject } from './json.js';
@@ -43,7 +43,7 @@ function checkTypeMeta(type: ResourceType, body: JsonObject): void {
 function reportUnknown(type: ResourceType, fields: readonly string[], options: WriteOptions): void {
   const sentences = fields.map((field) => `unknown field "${field}"`);
   if (options.fieldValidation === 'Strict')
-    throw new ApiError(400, 'BadRequest', `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${sentences.join(', ')}`);
+    throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${sentences.join(', ')}`);
   if (options.fieldValidation === 'Warn') options.warnings.push(...sentences);
 }
 
@@ -53,8 +53,7 @@ const cache = new WeakMap<Schema, Schema>();
 function withoutMetadata(schema: Schema): Schema {
   let found = cache.get(schema);
   if (found === undefined) {
-    const properties: Record<string, Schema> = { apiVersion: { type: 'string' }, kind: { type: 'string' }, ...schema.properties, metadata: anySchema };
-    found = { ...schema, properties };
+    found = { ...schema, properties: { apiVersion: { type: 'string' }, kind: { type: 'string' }, ...schema.properties, metadata: anySchema } };
     cache.set(schema, found);
   }
   return found;

@@ -54,7 +54,7 @@ function decodeMembers(schema: Schema, object: JsonObject, path: string, walk: W
   if (isLoose && schema.properties === undefined) return object;
   const result = draft();
   for (const [name, value] of Object.entries(object)) {
-    const childPath = path === '' ? name : isMap(schema) ? `${path}.${name}` : `${path}.${name}`;
+    const childPath = path === '' ? name : `${path}.${name}`;
     const child = memberSchema(schema, name) ?? (isEmbeddedMember(schema, name) ? {} : undefined);
     if (child === undefined) {
       if (isLoose) result[name] = value;
@@ -71,7 +71,7 @@ function decodeMembers(schema: Schema, object: JsonObject, path: string, walk: W
 
 /** An embedded resource always has these three, whether its schema says so or not. */
 const isEmbeddedMember = (schema: Schema, name: string): boolean =>
-  schema['x-kubernetes-embedded-resource'] === true && (name === 'apiVersion' || name === 'kind' || name === 'metadata') && memberSchema(schema, name) === undefined;
+  schema['x-kubernetes-embedded-resource'] === true && ['apiVersion', 'kind', 'metadata'].includes(name) && memberSchema(schema, name) === undefined;
 
 /** Go's omitempty: an optional list or map without members is the same as none. */
 function isOmitted(owner: Schema, name: string, schema: Schema, value: Json): boolean {

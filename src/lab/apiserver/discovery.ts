@@ -9,8 +9,16 @@ import type { ResourceType } from './resource-type.js';
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
 const STATUS_VERBS = ['get', 'patch', 'update'] as const;
 
+interface Review {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
 /** Reviews: kinds one posts a question to and that keep nothing. */
-export const REVIEWS: readonly { readonly group: string; readonly version: string; readonly kind: string; readonly plural: string; readonly namespaced: boolean }[] = [
+export const REVIEWS: readonly Review[] = [
   { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview', plural: 'selfsubjectaccessreviews', namespaced: false },
   { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectRulesReview', plural: 'selfsubjectrulesreviews', namespaced: false },
   { group: 'authorization.k8s.io', version: 'v1', kind: 'SubjectAccessReview', plural: 'subjectaccessreviews', namespaced: false },
@@ -61,6 +69,8 @@ export function resourceList(registry: Registry, group: string, version: string)
   };
 }
 
+const verbsOf = (subresource: string): readonly string[] => (subresource === 'finalize' ? ['update'] : ['create']);
+
 function resources(type: ResourceType): readonly JsonObject[] {
   const { plural, kind, namespaced } = type;
   const main: JsonObject = {
@@ -70,7 +80,7 @@ function resources(type: ResourceType): readonly JsonObject[] {
   };
   const status = type.hasStatus ? [{ name: `${plural}/status`, singularName: '', namespaced, kind, verbs: [...STATUS_VERBS] }] : [];
   const others = Object.entries(type.subresources).map(([name, body]) => ({
-    name: `${plural}/${name}`, singularName: '', namespaced, group: body.group, version: body.version, kind: body.kind, verbs: name === 'finalize' ? ['update'] : ['create'],
+    name: `${plural}/${name}`, singularName: '', namespaced, ...body, verbs: verbsOf(name),
   }));
   return [main, ...others, ...status];
 }
@@ -98,7 +108,7 @@ function aggregatedResources(registry: Registry, group: string, version: string)
 function aggregatedResource(type: ResourceType): JsonObject {
   const responseKind = { group: type.group, version: type.version, kind: type.kind };
   const status = type.hasStatus ? [{ subresource: 'status', responseKind, verbs: [...STATUS_VERBS] }] : [];
-  const others = Object.entries(type.subresources).map(([subresource, body]) => ({ subresource, responseKind: { ...body }, verbs: subresource === 'finalize' ? ['update'] : ['create'] }));
+  const others = Object.entries(type.subresources).map(([subresource, body]) => ({ subresource, responseKind: { ...body }, verbs: verbsOf(subresource) }));
   return {
     resource: type.plural, responseKind, scope: type.namespaced ? 'Namespaced' : 'Cluster', singularResource: type.singular, verbs: [...VERBS],
     ...(type.shortNames.length === 0 ? {} : { shortNames: type.shortNames }),

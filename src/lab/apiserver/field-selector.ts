@@ -21,7 +21,13 @@ const METADATA_FIELDS: Readonly<Record<string, FieldText>> = {
   'metadata.namespace': (object) => textAt(object, 'metadata', 'namespace') ?? '',
 };
 
-export function parseFieldSelector(text: string, fields: Readonly<Record<string, FieldText>>): { readonly matches: FieldMatcher; readonly requirements: readonly FieldRequirement[] } {
+export interface FieldSelector {
+  readonly matches: FieldMatcher;
+  readonly requirements: readonly FieldRequirement[];
+}
+
+/** Throws 400 when the text cannot be read or names a field that is not in `fields`. */
+export function parseFieldSelector(text: string, fields: Readonly<Record<string, FieldText>>): FieldSelector {
   const requirements = text.split(/(?<!\\),/).filter((part) => part.trim() !== '').map((part) => parseRequirement(part, text));
   const checks = requirements.map(({ field, value, isEqual }) => {
     const fieldText = Object.hasOwn(METADATA_FIELDS, field) ? METADATA_FIELDS[field] : Object.hasOwn(fields, field) ? fields[field] : undefined;

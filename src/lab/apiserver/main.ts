@@ -43,7 +43,8 @@ async function main(argv: readonly string[]): Promise<void> {
 function parseListen(text: string): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):([0-9]{1,5})$/.exec(text);
   const [, bracketed, plain, port] = match ?? [];
-  if (port === undefined || Number(port) > 65535) throw new UserError(`Cannot listen on "${text}": expected HOST:PORT, for example 127.0.0.1:6443 or [::1]:6443`, 2);
+  if (port === undefined || Number(port) > 65535)
+    throw new UserError(`Cannot listen on "${text}": expected HOST:PORT, for example 127.0.0.1:6443 or [::1]:6443`, 2);
   return { host: bracketed ?? (plain === undefined || plain === '' ? '0.0.0.0' : plain), port: Number(port) };
 }
 

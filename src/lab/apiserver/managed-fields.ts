@@ -5,7 +5,9 @@
  * A manager is the writer's name, its operation (Apply or Update), the API version and the subresource. Whoever changes a
  * field owns it; whoever removes it ends everybody's ownership; an Apply owns exactly what it last said.
  */
-import { difference, emptySet, formatFieldsV1, intersection, isEmpty, isSameSet, parseFieldsV1, pathTexts, union, withoutTrees, type FieldSet } from './field-set.js';
+import {
+  difference, emptySet, formatFieldsV1, intersection, isEmpty, isSameSet, parseFieldsV1, pathTexts, union, withoutTrees, type FieldSet,
+} from './field-set.js';
 import { isObject, listAt, put, textAt, type Json, type JsonObject } from './json.js';
 import { formatTime } from './object-meta.js';
 import { apiVersionOf, type ApiObject, type ResourceType } from './resource-type.js';
@@ -120,7 +122,8 @@ export function withManagers(object: ApiObject, managers: readonly Manager[]): A
 }
 
 function byOperationAndTime(left: Manager, right: Manager): number {
-  const [a, b] = [`${left.operation}\0${left.time}\0${left.name}\0${left.subresource}`, `${right.operation}\0${right.time}\0${right.name}\0${right.subresource}`];
+  const rank = ({ operation, time, name, subresource }: Manager): string => [operation, time, name, subresource].join('\0');
+  const [a, b] = [rank(left), rank(right)];
   return a < b ? -1 : Number(a > b);
 }
 
@@ -137,7 +140,8 @@ function folded(managers: readonly Manager[]): readonly Manager[] {
   const excess = updaters.slice(0, Math.max(0, updaters.length - MAX_UPDATE_MANAGERS + 1));
   const [first] = excess;
   if (updaters.length <= MAX_UPDATE_MANAGERS || first === undefined) return managers;
-  const ancient: Manager = { ...first, name: ANCIENT, subresource: '', fields: excess.reduce((set, manager) => union(set, manager.fields), emptySet) };
+  const fields = excess.reduce((set, manager) => union(set, manager.fields), emptySet);
+  const ancient: Manager = { ...first, name: ANCIENT, subresource: '', fields };
   return [...managers.filter((manager) => !excess.includes(manager)), ancient];
 }
 

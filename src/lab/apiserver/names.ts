@@ -15,17 +15,22 @@ const rules: Readonly<Record<Exclude<NameRule, 'path'>, Rule>> = {
   subdomain: {
     pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
     maxLength: 253,
-    why: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+    why: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
+      + "with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+      + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
   },
   label: {
     pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
     maxLength: 63,
-    why: "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+    why: "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
+      + "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
   },
   label1035: {
     pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/,
     maxLength: 63,
-    why: "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
+    why: "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and "
+      + "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+      + "'[a-z]([-a-z0-9]*[a-z0-9])?')",
   },
 };
 
@@ -38,13 +43,17 @@ export function nameFault(rule: NameRule, name: string): string | undefined {
 }
 
 const QUALIFIED_PART = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
-const QUALIFIED_WHY = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const QUALIFIED_WHY = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+  + "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+  + "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
 /** Label and annotation keys, finalizers: "name" or "prefix/name". */
 export function qualifiedNameFault(key: string): string | undefined {
   const parts = key.split('/');
   const [prefix, name] = parts.length === 2 ? parts : [undefined, parts[0] ?? ''];
-  if (parts.length > 2) return "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+  if (parts.length > 2) return "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    + "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    + "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
   if (prefix !== undefined) {
     if (prefix === '') return 'prefix part must be non-empty';
     const fault = nameFault('subdomain', prefix);
@@ -58,7 +67,9 @@ export function qualifiedNameFault(key: string): string | undefined {
 export function labelValueFault(value: string): string | undefined {
   if (value.length > 63) return 'must be no more than 63 bytes';
   return value === '' || QUALIFIED_PART.test(value) ? undefined
-    : "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+    : "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+      + "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+      + "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 }
 
 /** Without vowels and look-alikes, as upstream: no words by accident. */

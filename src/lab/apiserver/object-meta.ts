@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { duplicate, forbiddenField, invalidValue, required, type Problem } from './api-error.js';
 import { draft, isArray, isEqual, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from './json.js';
+import { finalizersOf, isBeingDeleted, nameOf } from './object.js';
 import { generateName, labelValueFault, nameFault, qualifiedNameFault } from './names.js';
 import type { ApiObject, ResourceType } from './resource-type.js';
 
@@ -69,16 +70,17 @@ export function validateMeta(type: ResourceType, object: ApiObject): readonly Pr
 
 /** The same on update, and what may not change. `sent` is what the client wrote, before carryOver. */
 export function validateMetaUpdate(type: ResourceType, sent: ApiObject, old: ApiObject): readonly Problem[] {
-  const problems = [...validateMeta(type, put(sent, ['metadata', 'name'], textAt(old, 'metadata', 'name') ?? ''))];
+  const problems = [...validateMeta(type, put(sent, ['metadata', 'name'], nameOf(old)))];
   for (const key of ['name', 'namespace', 'uid'] as const) {
     const [next, before] = [textAt(sent, 'metadata', key), textAt(old, 'metadata', key)];
     if (next !== undefined && next !== '' && next !== before) problems.push(invalidValue(`metadata.${key}`, next, 'field is immutable'));
   }
-  if (textAt(old, 'metadata', 'deletionTimestamp') !== undefined) {
-    const before = new Set(listAt(old, 'metadata', 'finalizers'));
-    const added = listAt(sent, 'metadata', 'finalizers').filter((finalizer) => !before.has(finalizer));
+  if (isBeingDeleted(old)) {
+    const before = new Set(finalizersOf(old));
+    const added = finalizersOf(sent).filter((finalizer) => !before.has(finalizer)).map((text) => JSON.stringify(text));
     if (added.length > 0)
-      problems.push(forbiddenField('metadata.finalizers', `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((text) => JSON.stringify(text)).join(', ')}}`));
+      problems.push(forbiddenField('metadata.finalizers',
+        `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.join(', ')}}`));
   }
   return problems;
 }
@@ -99,8 +101,8 @@ function annotationProblems(metadata: JsonObject): Problem[] {
     return fault === undefined ? [] : [invalidValue('metadata.annotations', key, fault)];
   });
   const bytes = annotations.reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)), 0);
-  return bytes <= MAX_ANNOTATION_BYTES ? problems
-    : [...problems, { type: 'FieldValueTooLong', field: 'metadata.annotations', message: `Too long: may not be more than ${MAX_ANNOTATION_BYTES} bytes` }];
+  if (bytes <= MAX_ANNOTATION_BYTES) return problems;
+  return [...problems, { type: 'FieldValueTooLong', field: 'metadata.annotations', message: `Too long: may not be more than ${MAX_ANNOTATION_BYTES} bytes` }];
 }
 
 function finalizerProblems(metadata: JsonObject): Problem[] {

@@ -38,7 +38,10 @@ const operation = (item: JsonObject): Bytes => message(
   ...extensions(13, item),
 );
 
-/** ParametersItem.parameter = 1 > Parameter.non_body_parameter = 2 > query_parameter_sub_schema = 3: in = 2, name = 4, type = 6, unique_items = 20. */
+/**
+ * ParametersItem.parameter = 1 > Parameter.non_body_parameter = 2 > query_parameter_sub_schema = 3:
+ * in = 2, name = 4, type = 6, unique_items = 20.
+ */
 const queryParameter = (item: Json): Bytes => message(nested(1, message(nested(2, message(nested(3, message(
   text(2, textAt(item, 'in')), text(4, textAt(item, 'name')), text(6, textAt(item, 'type')), flag(20, own(item as JsonObject, 'uniqueItems')),
 )))))));
@@ -82,7 +85,8 @@ function encodeSchema(schema: Json): Bytes {
 
 /** NamedAny: name = 1, value = 2; Any: yaml = 2. */
 const extensions = (field: number, item: JsonObject): readonly Bytes[] =>
-  Object.entries(item).filter(([name]) => name.startsWith('x-')).map(([name, value]) => nested(field, named(name, message(text(2, stringify(value))))));
+  Object.entries(item).filter(([name]) => name.startsWith('x-'))
+    .map(([name, value]) => nested(field, named(name, message(text(2, stringify(value))))));
 
 // --- wire format ---
 

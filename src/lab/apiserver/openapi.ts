@@ -38,14 +38,14 @@ export function openApiV2(registry: Registry): JsonObject {
   const paths: Record<string, JsonObject> = {};
   for (const type of registry.all()) {
     defineKind(type, definitions, V2);
-    for (const path of pathsOf(type)) paths[path] = { patch: patchOperation(type, (name) => ({ name, in: 'query', type: name === 'force' ? 'boolean' : 'string', uniqueItems: true })) };
+    paths[pathOf(type)] = { patch: patchOperation(type, (name, schema) => ({ name, in: 'query', ...schema })) };
   }
   return { swagger: '2.0', info: { title: 'Tortie lab', version: 'v1.32.0' }, paths, definitions: Object.fromEntries(definitions) };
 }
 
 /** Paths of the index at /openapi/v3: "api/v1", "apis/GROUP/VERSION". */
 export function openApiV3Index(registry: Registry): JsonObject {
-  const paths = [...registry.groups()].flatMap(([group, versions]) => versions.map((version) => (group === '' ? `api/${version}` : `apis/${group}/${version}`)));
+  const paths = [...registry.groups()].flatMap(([group, versions]) => versions.map((version) => rootOf(group, version)));
   return { paths: Object.fromEntries(paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${registry.epoch}` }])) };
 }
 
@@ -56,22 +56,22 @@ export function openApiV3(registry: Registry, group: string, version: string): J
   const paths: Record<string, JsonObject> = {};
   for (const type of types) {
     defineKind(type, schemas, V3);
-    for (const path of pathsOf(type)) paths[path] = { patch: patchOperation(type, (name) => ({ name, in: 'query', schema: { type: name === 'force' ? 'boolean' : 'string', uniqueItems: true } })) };
+    paths[pathOf(type)] = { patch: patchOperation(type, (name, schema) => ({ name, in: 'query', schema })) };
   }
   return { openapi: '3.0.0', info: { title: 'Tortie lab', version: 'v1.32.0' }, paths, components: { schemas: Object.fromEntries(schemas) } };
 }
 
-function pathsOf(type: ResourceType): readonly string[] {
-  const root = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
-  return [`${root}/${type.namespaced ? 'namespaces/{namespace}/' : ''}${type.plural}/{name}`];
-}
+const rootOf = (group: string, version: string): string => (group === '' ? `api/${version}` : `apis/${group}/${version}`);
+
+const pathOf = (type: ResourceType): string =>
+  `/${rootOf(type.group, type.version)}/${type.namespaced ? 'namespaces/{namespace}/' : ''}${type.plural}/{name}`;
 
 const kindOf = (type: ResourceType): JsonObject => ({ group: type.group, version: type.version, kind: type.kind });
 
-const patchOperation = (type: ResourceType, parameter: (name: string) => JsonObject): JsonObject => ({
+const patchOperation = (type: ResourceType, parameter: (name: string, schema: JsonObject) => JsonObject): JsonObject => ({
   description: `partially update the specified ${type.kind}`,
   operationId: `patch${type.namespaced ? 'Namespaced' : ''}${type.kind}${type.group}${type.version}`,
-  parameters: QUERY_PARAMETERS.map(parameter),
+  parameters: QUERY_PARAMETERS.map((name) => parameter(name, { type: name === 'force' ? 'boolean' : 'string', uniqueItems: true })),
   // From the media types kubectl concludes whether it may send a strategic merge patch.
   requestBody: { content: Object.fromEntries(patchTypesOf(type).map((media) => [media, { schema: {} }])) },
   responses: { 200: { description: 'OK' } },
@@ -123,6 +123,8 @@ function body(schema: Schema, definitions: Definitions, dialect: OpenApiDialect)
 
 /** Definitions IntOrString and Quantity are strings with a format in Swagger 2, as upstream has them. */
 function intOrString(schema: Schema, dialect: OpenApiDialect): JsonObject {
-  if (schema.format === 'quantity') return dialect.hasUnions ? { format: '', oneOf: [{ type: 'string' }, { type: 'number' }] } : { type: 'string', format: '' };
-  return dialect.hasUnions ? { format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }], 'x-kubernetes-int-or-string': true } : { type: 'string', format: 'int-or-string' };
+  const isQuantity = schema.format === 'quantity';
+  const format = isQuantity ? '' : 'int-or-string';
+  if (!dialect.hasUnions) return { type: 'string', format };
+  return { format, oneOf: [{ type: 'string' }, { type: isQuantity ? 'number' : 'integer' }], ...(isQuantity ? {} : { 'x-kubernetes-int-or-string': true }) };
 }

@@ -13,7 +13,9 @@ import type { Entry } from './store.js';
 import { strategicMerge } from './strategic-merge.js';
 import { replace } from './write.js';
 
-export const PATCH_TYPES = ['application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml'] as const;
+export const PATCH_TYPES = [
+  'application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml',
+] as const;
 
 /** BOUNDED: as upstream (k8s.io/apiserver maxJSONPatchOperations). */
 const MAX_JSON_PATCH_OPERATIONS = 10_000;
@@ -50,7 +52,8 @@ function jsonPatched(current: Entry, patch: Json): JsonObject {
   const copy = JSON.parse(current.text) as JsonObject;
   const errors = applyPatch(copy, patch as unknown as Operation[]).filter((error) => error !== null);
   const [first] = errors;
-  if (first !== undefined) throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${first.name}: ${first.message}`, {});
+  if (first !== undefined)
+    throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${first.name}: ${first.message}`, {});
   return requireObject(copy);
 }
 

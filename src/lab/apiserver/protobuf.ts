@@ -28,7 +28,8 @@ const messages: ReadonlyMap<string, Message> = readTable(protobufTable);
 
 /** Throws 400 on bytes that are no such message, 415 on a kind without numbers. */
 export function decodeProtobuf(bytes: Buffer): JsonObject {
-  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw badRequest('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]');
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC))
+    throw badRequest('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]');
   let [apiVersion, kind, raw] = ['', '', Buffer.alloc(0) as Buffer];
   for (const { number, value } of fieldsOf(bytes.subarray(MAGIC.length))) {
     if (number === 1 && Buffer.isBuffer(value))

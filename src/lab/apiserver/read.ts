@@ -64,7 +64,8 @@ function collection(cluster: Cluster, target: Target, selection: Selection, revi
   }
   const entries = cluster.store.listAt(bucket, revision, target.namespace);
   if (entries === 'expired')
-    throw expired('The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.');
+    throw expired('The provided continue parameter is too old to display a consistent list result. '
+      + 'You must start a new list without the continue parameter.');
   return entries;
 }
 
@@ -77,15 +78,18 @@ function parseLimit(text: string | null): number | undefined {
 function parseRevision(query: URLSearchParams): number {
   const text = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
-  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') throw badRequest(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
-  if (match !== '' && text === '') throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
-  if (match === 'Exact' && text === '0') throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan')
+    throw badRequest(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
+  if (match !== '' && text === '')
+    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
+  if (match === 'Exact' && text === '0')
+    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
   return revisionNumber(text);
 }
 
 export function revisionNumber(text: string): number {
   if (text === '') return 0;
-  if (!/^[0-9]{1,16}$/.test(text)) throw badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+  if (!/^[0-9]{1,16}$/.test(text)) throw badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: expected a number that a list or object had`);
   return Number(text);
 }
 

@@ -2,9 +2,10 @@
  * Deletion. An object leaves the store at once unless somebody has to finish first: finalizers, a pod's grace period (its
  * kubelet confirms with grace 0), a namespace's content. Until then it carries a deletionTimestamp.
  */
-import { conflict, forbidden } from './api-error.js';
+import { forbidden, preconditionFailed } from './api-error.js';
 import { requireEntry, type Cluster, type Target } from './cluster.js';
-import { at, isArray, listAt, put, textAt, type Json, type JsonObject } from './json.js';
+import { at, isArray, put, textAt, type Json, type JsonObject } from './json.js';
+import { finalizersOf, isBeingDeleted, uidOf } from './object.js';
 import { formatTime } from './object-meta.js';
 import type { ApiObject } from './resource-type.js';
 import { Entry } from './store.js';
@@ -35,7 +36,8 @@ export function deleteObject(cluster: Cluster, target: Target, options: DeleteOp
   const { type } = target;
   const current = requireEntry(cluster, target);
   checkPreconditions(target, current, options);
-  if (type.isNamespaceItself === true && PROTECTED_NAMESPACES.has(target.name)) throw forbidden(type, target.name, 'this namespace may not be deleted');
+  if (type.isNamespaceItself === true && PROTECTED_NAMESPACES.has(target.name))
+    throw forbidden(type, target.name, 'this namespace may not be deleted');
   const marked = mark(cluster, target, current.object, options);
   if (options.dryRun) return { entry: current, isGone: isFinished(marked) };
   if (isFinished(marked)) return { entry: cluster.store.remove(type.bucket, current.key) ?? current, isGone: true };
@@ -43,11 +45,11 @@ export function deleteObject(cluster: Cluster, target: Target, options: DeleteOp
 }
 
 function checkPreconditions(target: Target, current: Entry, options: DeleteOptions): void {
-  const uid = textAt(current.object, 'metadata', 'uid');
-  if (options.uid !== undefined && options.uid !== uid)
-    throw conflict(target.type, target.name, `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${uid}`);
-  if (options.resourceVersion !== undefined && options.resourceVersion !== String(current.revision))
-    throw conflict(target.type, target.name, `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${current.revision}`);
+  const { type, name } = target;
+  const [uid, version] = [uidOf(current.object), String(current.revision)];
+  if (options.uid !== undefined && options.uid !== uid) throw preconditionFailed(type, name, 'UID', options.uid, uid);
+  if (options.resourceVersion !== undefined && options.resourceVersion !== version)
+    throw preconditionFailed(type, name, 'ResourceVersion', options.resourceVersion, version);
 }
 
 /** The object with its deletion requested; unchanged when that was so already and nothing got shorter. */
@@ -55,11 +57,12 @@ function mark(cluster: Cluster, target: Target, object: ApiObject, options: Dele
   const { type } = target;
   const grace = type.strategy.graceSeconds?.(object, options.graceSeconds) ?? 0;
   const before = at(object, 'metadata', 'deletionGracePeriodSeconds');
-  const isMarked = textAt(object, 'metadata', 'deletionTimestamp') !== undefined;
+  const isMarked = isBeingDeleted(object);
   const withFinalizers = isMarked ? object : put(object, ['metadata', 'finalizers'], finalizersFor(object, options.propagation));
   const shortened = isMarked && typeof before === 'number' && grace >= before;
   if (shortened) return withFinalizers;
-  const stamped = put(put(withFinalizers, ['metadata', 'deletionTimestamp'], formatTime(cluster.now() + grace * 1000)), ['metadata', 'deletionGracePeriodSeconds'], grace);
+  const timed = put(withFinalizers, ['metadata', 'deletionTimestamp'], formatTime(cluster.now() + grace * 1000));
+  const stamped = put(timed, ['metadata', 'deletionGracePeriodSeconds'], grace);
   const counted = isMarked ? stamped : put(stamped, ['metadata', 'generation'], generationOf(object) + 1);
   return type.isNamespaceItself === true ? put(counted, ['status', 'phase'], 'Terminating') : counted;
 }
@@ -70,7 +73,7 @@ const generationOf = (object: ApiObject): number => {
 };
 
 function finalizersFor(object: ApiObject, propagation: Propagation): Json | undefined {
-  const kept = listAt(object, 'metadata', 'finalizers').filter((name) => name !== FOREGROUND_FINALIZER && name !== ORPHAN_FINALIZER);
+  const kept = finalizersOf(object).filter((name) => name !== FOREGROUND_FINALIZER && name !== ORPHAN_FINALIZER);
   const added = propagation === 'Foreground' ? [FOREGROUND_FINALIZER] : propagation === 'Orphan' ? [ORPHAN_FINALIZER] : [];
   const all = [...kept, ...added];
   return all.length === 0 ? undefined : all;
@@ -97,6 +100,6 @@ const numberOf = (text: string | null): number | undefined => (text === null || 
 export function deletedStatus(target: Target, object: JsonObject): JsonObject {
   return {
     kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success',
-    details: { name: target.name, group: target.type.group, kind: target.type.plural, uid: textAt(object, 'metadata', 'uid') ?? '' },
+    details: { name: target.name, group: target.type.group, kind: target.type.plural, uid: uidOf(object) },
   };
 }

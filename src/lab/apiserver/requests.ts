@@ -3,9 +3,9 @@
  * tested without any; the one stream there is (a watch) is handed back as a function that starts it.
  */
 import { badRequest, methodNotAllowed, pathNotFound, unsupportedMediaType } from './api-error.js';
-import { requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
+import { requireEntry, targetOf, type Cluster, type Target, type WriteOptions } from './cluster.js';
 import { aggregatedDiscovery, coreVersions, groupDocument, groupList, resourceList, REVIEWS } from './discovery.js';
-import { textAt, type Json, type JsonObject } from './json.js';
+import type { Json, JsonObject } from './json.js';
 import { openApiV3, openApiV3Index } from './openapi.js';
 import { OpenApiCache } from './openapi-cache.js';
 import { parseJson, parseYamlBody, patchObject } from './patch.js';
@@ -13,7 +13,7 @@ import { decodeProtobuf, PROTOBUF } from './protobuf.js';
 import { listObjects, parseSelection } from './read.js';
 import { deletedStatus, deleteObject, parseDeleteOptions } from './remove.js';
 import { chooseRepresentation, type Representation } from './representation.js';
-import { apiVersionOf } from './resource-type.js';
+import { apiVersionOf, type ResourceType } from './resource-type.js';
 import { answerReview } from './reviews.js';
 import { parseRoute, type ResourceRoute } from './route.js';
 import type { Entry } from './store.js';
@@ -76,8 +76,7 @@ export class Requests {
     }
     const type = this.cluster.registry.find(route.group, route.version, route.plural);
     if (type === undefined || (route.namespace !== undefined && !type.namespaced)) throw pathNotFound();
-    const isKnownSubresource = route.subresource === '' || (route.subresource === 'status' && type.hasStatus) || Object.hasOwn(type.subresources, route.subresource);
-    if (!isKnownSubresource) throw pathNotFound();
+    if (!hasSubresource(type, route.subresource)) throw pathNotFound();
     const target: Target = { type, namespace: type.namespaced ? route.namespace : undefined, name: route.name, subresource: route.subresource };
     if (type.namespaced && target.namespace === undefined && (route.name !== '' || request.method !== 'GET')) throw pathNotFound();
     const representation = chooseRepresentation(request.accept, request.query, this.cluster.now);
@@ -117,7 +116,7 @@ export class Requests {
     const options = parseDeleteOptions(readBody(request), request.query);
     const selection = parseSelection(target.type, request.query);
     const entries = this.cluster.store.list(target.type.bucket, target.namespace).filter((entry) => selection.matches(entry.object));
-    for (const entry of entries) deleteObject(this.cluster, { ...target, name: textAt(entry.object, 'metadata', 'name') ?? '' }, options);
+    for (const entry of entries) deleteObject(this.cluster, targetOf(target.type, entry.object), options);
     return { type: 'text', code: 200, text: representation.list(target.type, entries, { resourceVersion: String(this.cluster.store.revision) }) };
   }
 
@@ -144,12 +143,17 @@ export class Requests {
       case 'DELETE': {
         if (target.subresource !== '') throw methodNotAllowed(request.method);
         const { entry, isGone } = deleteObject(cluster, target, parseDeleteOptions(readBody(request), request.query));
-        return isGone && target.type.kind !== 'Pod' ? json(deletedStatus(target, entry.object)) : { type: 'text', code: 200, text: representation.object(target.type, entry) };
+        // As upstream: pods answer with themselves even when they are gone.
+        const showsStatus = isGone && target.type.kind !== 'Pod';
+        return showsStatus ? json(deletedStatus(target, entry.object)) : { type: 'text', code: 200, text: representation.object(target.type, entry) };
       }
       default: throw methodNotAllowed(request.method);
     }
   }
 }
+
+const hasSubresource = (type: ResourceType, name: string): boolean =>
+  name === '' || (name === 'status' && type.hasStatus) || Object.hasOwn(type.subresources, name);
 
 const json = (value: JsonObject, code = 200): ApiReply => ({ type: 'text', code, text: JSON.stringify(value) });
 
@@ -188,7 +192,8 @@ function writeOptions(request: ApiRequest): WriteOptions {
   if (validation !== '' && validation !== 'Strict' && validation !== 'Warn' && validation !== 'Ignore')
     throw badRequest(`fieldValidation: Unsupported value: "${validation}": supported values: "Ignore", "Strict", "Warn"`);
   const dryRun = request.query.getAll('dryRun');
-  if (dryRun.some((value) => value !== 'All' && value !== '')) throw badRequest(`dryRun: Unsupported value: "${dryRun.join(',')}": supported values: "All"`);
+  if (dryRun.some((value) => value !== 'All' && value !== ''))
+    throw badRequest(`dryRun: Unsupported value: "${dryRun.join(',')}": supported values: "All"`);
   const manager = request.query.get('fieldManager') ?? '';
   return {
     dryRun: dryRun.includes('All'),

@@ -10,7 +10,11 @@ export function answerReview(kind: string, apiVersion: string, body: Json | unde
 function statusOf(kind: string): JsonObject {
   switch (kind) {
     case 'SelfSubjectRulesReview':
-      return { incomplete: false, nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }], resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }] };
+      return {
+        incomplete: false,
+        nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
+        resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
+      };
     case 'SelfSubjectReview':
       return { userInfo: { username: 'lab-admin', groups: ['system:masters', 'system:authenticated'] } };
     case 'TokenReview':

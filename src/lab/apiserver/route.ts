@@ -71,7 +71,8 @@ function openApiRoute(parts: readonly string[]): Route {
 function resourceRoute(group: string, version: string, parts: readonly string[]): Route {
   const [first, second, third] = parts;
   if (first === undefined) return { type: 'resourceList', group, version };
-  const isInNamespace = first === 'namespaces' && second !== undefined && third !== undefined && !(group === '' && parts.length === 3 && NAMESPACE_SUBRESOURCES.has(third));
+  const isNamespaceItself = group === '' && parts.length === 3 && NAMESPACE_SUBRESOURCES.has(third ?? '');
+  const isInNamespace = first === 'namespaces' && third !== undefined && !isNamespaceItself;
   const [plural = '', name = '', subresource = '', ...rest] = isInNamespace ? parts.slice(2) : parts;
   return rest.length > 0 ? unknown : { type: 'resource', group, version, namespace: isInNamespace ? second : undefined, plural, name, subresource };
 }

@@ -65,8 +65,8 @@ function* parseLines(table: string): Generator<TableLine> {
     else if (line.startsWith(' ')) yield { type: 'field', text: line.trim() };
     else {
       const [, name = '', atomic, description = ''] = /^(\S+)(?:\s+(\(atomic\)))?\s*(.*)$/.exec(line) ?? [];
-      const schema: Schema = { type: 'object', definition: `${packageName}.${name}`, ...(description === '' ? {} : { description }), ...(atomic === undefined ? {} : { 'x-kubernetes-map-type': 'atomic' }) };
-      yield { type: 'definition', name, schema };
+      const schema: Schema = { type: 'object', definition: `${packageName}.${name}`, ...(description === '' ? {} : { description }) };
+      yield { type: 'definition', name, schema: atomic === undefined ? schema : { ...schema, 'x-kubernetes-map-type': 'atomic' } };
     }
   }
 }
@@ -108,10 +108,11 @@ function withFlag(schema: Schema, flag: string): Schema {
     return { ...schema, minimum: Number(minimum), maximum: Number(maximum) };
   }
   switch (key) {
-    case 'merge':
-      return value === ''
-        ? { ...schema, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-list-type': 'set' }
-        : { ...schema, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': value, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [value] };
+    case 'merge': {
+      const merged: Schema = { ...schema, 'x-kubernetes-patch-strategy': 'merge' };
+      return value === '' ? { ...merged, 'x-kubernetes-list-type': 'set' }
+        : { ...merged, 'x-kubernetes-patch-merge-key': value, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [value] };
+    }
     case 'keys': return { ...schema, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': value.split(',') };
     case 'set': return { ...schema, 'x-kubernetes-list-type': 'set' };
     case 'atomic': {

@@ -5,6 +5,7 @@
 import { formatAddress, parsePrefix, tryParseAddress, type IpPrefix } from 'node-bgp/address';
 import { ApiError, invalid, invalidValue } from './api-error.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json } from './json.js';
+import { nameOf, uidOf } from './object.js';
 import type { ApiObject } from './resource-type.js';
 import type { Entry } from './store.js';
 
@@ -19,19 +20,20 @@ const NODE_PORTS = { first: 30_000, last: 32_767 } as const;
 export function withAddresses(service: ApiObject, stored: readonly Entry[]): ApiObject {
   const kind = textAt(service, 'spec', 'type');
   if (kind === 'ExternalName') return service;
-  const others = stored.map((entry) => entry.object).filter((object) => textAt(object, 'metadata', 'uid') !== textAt(service, 'metadata', 'uid'));
+  const others = stored.map((entry) => entry.object).filter((object) => uidOf(object) !== uidOf(service));
   const addressed = addressedService(service, others);
   return kind === 'NodePort' || kind === 'LoadBalancer' ? withNodePorts(addressed, others) : addressed;
 }
 
 function addressedService(service: ApiObject, others: readonly ApiObject[]): ApiObject {
   const spec = draft(objectAt(service, 'spec'));
-  const given = listAt(spec, 'clusterIPs').length > 0 ? listAt(spec, 'clusterIPs').map(String) : textAt(spec, 'clusterIP') === undefined || spec['clusterIP'] === '' ? [] : [String(spec['clusterIP'])];
   const primary = textAt(spec, 'clusterIP') ?? '';
+  const listed = listAt(spec, 'clusterIPs').map(String);
+  const given = listed.length > 0 || primary === '' ? listed : [primary];
   if (primary !== '' && given[0] !== primary) throw refused(service, given, 'element [0] must match clusterIP');
   const families = familiesOf(spec, given);
   spec['ipFamilies'] = families;
-  spec['ipFamilyPolicy'] = families.length > 1 ? textAt(spec, 'ipFamilyPolicy') ?? 'RequireDualStack' : textAt(spec, 'ipFamilyPolicy') ?? 'SingleStack';
+  spec['ipFamilyPolicy'] ??= families.length > 1 ? 'RequireDualStack' : 'SingleStack';
   const taken = new Set(others.flatMap((other) => listAt(other, 'spec', 'clusterIPs').map(String)).filter((address) => address !== 'None'));
   const isHeadless = given[0] === 'None';
   const clash = given.find((address) => taken.has(address));
@@ -83,4 +85,4 @@ function withNodePorts(service: ApiObject, others: readonly ApiObject[]): ApiObj
 }
 
 const refused = (service: ApiObject, given: readonly string[], why: string): ApiError =>
-  invalid({ group: '', plural: 'services', kind: 'Service' }, textAt(service, 'metadata', 'name') ?? '', [invalidValue('spec.clusterIPs', given, why)]);
+  invalid({ group: '', plural: 'services', kind: 'Service' }, nameOf(service), [invalidValue('spec.clusterIPs', given, why)]);

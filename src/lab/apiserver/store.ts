@@ -7,7 +7,7 @@
  * watches share that text.
  */
 import type { JsonObject } from './json.js';
-import { put, textAt } from './json.js';
+import { nameOf, namespaceOf, withVersion } from './object.js';
 import type { ApiObject } from './resource-type.js';
 
 /** One version of one object. */
@@ -156,7 +156,7 @@ export class Store {
   #nextEntry(key: string, object: JsonObject): Entry {
     this.#revision += 1;
     // Objects made by JSON.parse share their shapes: a third of the memory of those that requests are put together from.
-    const text = JSON.stringify(put(object, ['metadata', 'resourceVersion'], String(this.#revision)));
+    const text = JSON.stringify(withVersion(object, this.#revision));
     return new Entry(key, JSON.parse(text) as ApiObject, this.#revision, text);
   }
 
@@ -185,4 +185,4 @@ export class Store {
 export const keyOf = (namespace: string | undefined, name: string): string => (namespace === undefined ? name : `${namespace}/${name}`);
 
 export const keyOfObject = (object: ApiObject, namespaced: boolean): string =>
-  keyOf(namespaced ? textAt(object, 'metadata', 'namespace') ?? '' : undefined, textAt(object, 'metadata', 'name') ?? '');
+  keyOf(namespaced ? namespaceOf(object) : undefined, nameOf(object));

@@ -1,9 +1,10 @@
 /** Subresources that are verbs: a pod's binding and eviction, a namespace's finalize. */
-import { badRequest, conflict, pathNotFound } from './api-error.js';
+import { badRequest, conflict, pathNotFound, preconditionFailed, staleVersion } from './api-error.js';
 import { requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
 import { at, listAt, put, textAt, type Json, type JsonObject } from './json.js';
 import { bound } from './kinds/pods.js';
 import { formatTime } from './object-meta.js';
+import { isBeingDeleted, uidOf, versionOf } from './object.js';
 import { deleteObject, parseDeleteOptions } from './remove.js';
 import type { Entry } from './store.js';
 import { isFinished } from './write.js';
@@ -29,10 +30,10 @@ function bindPod(cluster: Cluster, target: Target, body: Json | undefined, optio
   const node = textAt(body, 'target', 'name') ?? '';
   const kind = textAt(body, 'target', 'kind') ?? 'Node';
   if (node === '' || kind !== 'Node') throw badRequest('Cannot bind a pod: expected target {kind: Node, name: NODE}');
-  const uid = textAt(body, 'metadata', 'uid') ?? '';
-  const stored = textAt(entry.object, 'metadata', 'uid');
-  if (uid !== '' && uid !== stored) throw conflict(target.type, target.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${stored}`);
-  if (textAt(entry.object, 'metadata', 'deletionTimestamp') !== undefined) throw conflict(target.type, target.name, `pod ${target.name} is being deleted, cannot be assigned to a host`);
+  const [asked, stored] = [textAt(body, 'metadata', 'uid') ?? '', uidOf(entry.object)];
+  if (asked !== '' && asked !== stored) throw preconditionFailed(target.type, target.name, 'UID', asked, stored);
+  if (isBeingDeleted(entry.object))
+    throw conflict(target.type, target.name, `pod ${target.name} is being deleted, cannot be assigned to a host`);
   const current = textAt(entry.object, 'spec', 'nodeName') ?? '';
   if (current !== '') throw conflict(target.type, target.name, `pod ${target.name} is already assigned to node "${current}"`);
   if (!options.dryRun) cluster.store.write(target.type.bucket, entry.key, bound(entry.object, node, formatTime(cluster.now())));
@@ -43,8 +44,8 @@ function bindPod(cluster: Cluster, target: Target, body: Json | undefined, optio
 export function finalizeNamespace(cluster: Cluster, target: Target, body: Json | undefined): Entry {
   if (target.type.isNamespaceItself !== true) throw pathNotFound();
   const current = requireEntry(cluster, target);
-  const seen = textAt(body, 'metadata', 'resourceVersion') ?? '';
-  if (seen !== '' && seen !== String(current.revision)) throw conflict(target.type, target.name, 'the object has been modified; please apply your changes to the latest version and try again');
+  const seen = versionOf(body);
+  if (seen !== '' && seen !== String(current.revision)) throw staleVersion(target.type, target.name);
   const finalizers = listAt(body, 'spec', 'finalizers');
   const object = put(current.object, ['spec'], finalizers.length === 0 ? {} : { finalizers });
   if (isFinished(object)) return cluster.store.remove(target.type.bucket, current.key) ?? current;

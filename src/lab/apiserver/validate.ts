@@ -59,8 +59,14 @@ function hasType(schema: Schema, value: Json): boolean {
 
 function typeProblem(schema: Schema, value: Json, path: string): Problem {
   const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : schema.type ?? 'object';
-  const actual = value === null ? 'null' : isArray(value) ? 'array' : typeof value === 'number' ? (Number.isInteger(value) ? 'integer' : 'number') : typeof value;
+  const actual = typeName(value);
   return { ...invalidValue(path, actual, `${path} in body must be of type ${wanted}: "${actual}"`), type: 'FieldValueTypeInvalid' };
+}
+
+function typeName(value: Json): string {
+  if (value === null) return 'null';
+  if (isArray(value)) return 'array';
+  return typeof value === 'number' && Number.isInteger(value) ? 'integer' : typeof value;
 }
 
 function checkString(schema: Schema, value: string, path: string, problems: Problem[]): void {
@@ -91,12 +97,14 @@ export function compiledPattern(source: string): RegExp {
 
 function checkNumber(schema: Schema, value: number, path: string, problems: Problem[]): void {
   const { minimum, maximum } = schema;
+  const wanted = (what: string): number => problems.push(invalidValue(path, value, `${path} in body should be ${what}`));
+  const orEqual = (isExclusive: boolean | undefined): string => (isExclusive === true ? '' : ' or equal to');
   if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum))
-    problems.push(invalidValue(path, value, `${path} in body should be greater than${schema.exclusiveMinimum === true ? '' : ' or equal to'} ${minimum}`));
+    wanted(`greater than${orEqual(schema.exclusiveMinimum)} ${minimum}`);
   if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum))
-    problems.push(invalidValue(path, value, `${path} in body should be less than${schema.exclusiveMaximum === true ? '' : ' or equal to'} ${maximum}`));
+    wanted(`less than${orEqual(schema.exclusiveMaximum)} ${maximum}`);
   if (schema.multipleOf !== undefined && value % schema.multipleOf !== 0)
-    problems.push(invalidValue(path, value, `${path} in body should be a multiple of ${schema.multipleOf}`));
+    wanted(`a multiple of ${schema.multipleOf}`);
   if (schema.format === 'int32' && (value < -(2 ** 31) || value >= 2 ** 31))
     problems.push(invalidValue(path, value, `${path} in body must be of type int32: "${value}"`));
 }
@@ -145,14 +153,15 @@ function checkObject(schema: Schema, value: JsonObject, path: string, options: V
 
 function checkCombinations(schema: Schema, value: Json, path: string, options: ValidationOptions, problems: Problem[]): void {
   const passes = (option: Schema): boolean => validateValue(option, value, path, options).length === 0;
+  const refuse = (why: string): number => problems.push(invalidValue(path, shown(value), `${path} in body must ${why}`));
   for (const part of schema.allOf ?? []) check(part, value, path, options, problems);
   if (schema.anyOf !== undefined && !schema.anyOf.some(passes))
-    problems.push(invalidValue(path, shown(value), `${path} in body must validate at least one schema (anyOf)`));
+    refuse('validate at least one schema (anyOf)');
   if (schema.oneOf !== undefined) {
     const count = schema.oneOf.filter(passes).length;
-    if (count !== 1) problems.push(invalidValue(path, shown(value), `${path} in body must validate one and only one schema (oneOf). Found ${count} valid alternatives`));
+    if (count !== 1) refuse(`validate one and only one schema (oneOf). Found ${count} valid alternatives`);
   }
-  if (schema.not !== undefined && passes(schema.not)) problems.push(invalidValue(path, shown(value), `${path} in body must not validate the schema (not)`));
+  if (schema.not !== undefined && passes(schema.not)) refuse('not validate the schema (not)');
 }
 
 const shown = (value: Json): Json => (isObject(value) || isArray(value) ? JSON.stringify(value).slice(0, 200) : value);

@@ -6,7 +6,7 @@
  * from the last revision it saw, or lists again on 410.
  */
 import type { Cluster, Target } from './cluster.js';
-import { put } from './json.js';
+import { withVersion } from './object.js';
 import { parseSelection, revisionNumber, tooNew, type Selection } from './read.js';
 import type { Representation } from './representation.js';
 import { apiVersionOf } from './resource-type.js';
@@ -88,7 +88,8 @@ export function startWatch(cluster: Cluster, target: Target, options: WatchOptio
   };
 
   if (options.revision === undefined) {
-    for (const entry of cluster.store.list(type.bucket, target.namespace)) deliver({ type: 'ADDED', revision: entry.revision, entry, previous: undefined });
+    for (const entry of cluster.store.list(type.bucket, target.namespace))
+      deliver({ type: 'ADDED', revision: entry.revision, entry, previous: undefined });
     if (options.sendsInitialEvents && options.wantsBookmarks) bookmark({ [INITIAL_EVENTS_END]: 'true' });
   }
   for (const event of backlog) deliver(event);
@@ -104,12 +105,12 @@ export function startWatch(cluster: Cluster, target: Target, options: WatchOptio
 }
 
 /** What a watcher with this selection sees of an event; undefined: nothing. */
-function visibleEvent(target: Target, selection: Selection, event: StoreEvent): { readonly type: StoreEvent['type']; readonly entry: Entry } | undefined {
+function visibleEvent(target: Target, selection: Selection, event: StoreEvent): Pick<StoreEvent, 'type' | 'entry'> | undefined {
   const { entry, previous } = event;
   if (target.namespace !== undefined && target.type.namespaced && !entry.key.startsWith(`${target.namespace}/`)) return undefined;
   const matches = selection.matches(entry.object);
   if (event.type === 'DELETED') return previous !== undefined && selection.matches(previous.object) ? { type: 'DELETED', entry } : undefined;
   const matched = previous !== undefined && selection.matches(previous.object);
   if (matches) return { type: matched ? 'MODIFIED' : 'ADDED', entry };
-  return matched ? { type: 'DELETED', entry: new Entry(entry.key, put(previous.object, ['metadata', 'resourceVersion'], String(entry.revision)), entry.revision) } : undefined;
+  return matched ? { type: 'DELETED', entry: new Entry(entry.key, withVersion(previous.object, entry.revision), entry.revision) } : undefined;
 }

@@ -7,7 +7,9 @@
  */
 import { tryParseAddress } from 'node-bgp/address';
 import { internalWrite, type Cluster, type Target } from '../cluster.js';
-import { at, canonicalText, isEqual, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../json.js';
+import { at, canonicalText, isEqual, listAt, objectAt, own, put, textAt, type Json, type JsonObject } from '../json.js';
+import { labelsOf } from '../label-selector.js';
+import { isBeingDeleted, nameOf, namespaceOf, uidOf } from '../object.js';
 import { deleteObject } from '../remove.js';
 import type { ApiObject } from '../resource-type.js';
 import type { Entry, StoreEvent } from '../store.js';
@@ -23,7 +25,7 @@ export function startEndpointSlices(cluster: Cluster): () => void {
   const dirty = new Set<string>();
   let isStopped = false;
   const mark = (event: StoreEvent): void => {
-    const namespace = textAt(event.entry.object, 'metadata', 'namespace') ?? '';
+    const namespace = namespaceOf(event.entry.object);
     if (dirty.size === 0) setImmediate(() => {
       const due = [...dirty];
       dirty.clear();
@@ -41,20 +43,22 @@ export function startEndpointSlices(cluster: Cluster): () => void {
 function reconcile(cluster: Cluster, namespace: string): void {
   const type = cluster.registry.find('discovery.k8s.io', 'v1', 'endpointslices');
   const home = cluster.store.get('namespaces', namespace);
-  if (type === undefined || home === undefined || textAt(home.object, 'metadata', 'deletionTimestamp') !== undefined) return;
+  if (type === undefined || home === undefined || isBeingDeleted(home.object)) return;
   const services = cluster.store.list('services', namespace);
   const existing = cluster.store.list(SLICES, namespace).filter((entry) => textAt(entry.object, 'metadata', 'labels', MANAGED_LABEL) === MANAGER);
   if (services.length === 0 && existing.length === 0) return;
   const pods = cluster.store.list('pods', namespace);
-  const desired = new Map(services.flatMap((service) => slicesOf(service, pods)).map((slice) => [textAt(slice, 'metadata', 'name') ?? '', slice]));
+  const desired = new Map(services.flatMap((service) => slicesOf(service, pods)).map((slice) => [nameOf(slice), slice]));
   const target = (name: string): Target => ({ type, namespace, name, subresource: '' });
   for (const entry of existing) {
-    const name = textAt(entry.object, 'metadata', 'name') ?? '';
+    const name = nameOf(entry.object);
     const slice = desired.get(name);
     desired.delete(name);
     if (slice === undefined) deleteObject(cluster, target(name), { graceSeconds: undefined, propagation: 'Background', dryRun: false });
-    else if (!isEqual(content(slice), content(entry.object)))
-      replace(cluster, target(name), entry, put(put(entry.object, ['endpoints'], slice['endpoints'] ?? []), ['ports'], slice['ports']), internalWrite('kube-controller-manager'));
+    else if (!isEqual(content(slice), content(entry.object))) {
+      const next = put(put(entry.object, ['endpoints'], slice['endpoints'] ?? []), ['ports'], slice['ports']);
+      replace(cluster, target(name), entry, next, internalWrite('kube-controller-manager'));
+    }
   }
   for (const slice of desired.values()) createObject(cluster, target(''), slice, internalWrite('kube-controller-manager'));
 }
@@ -64,7 +68,10 @@ const content = (slice: ApiObject): Json => ({ endpoints: listAt(slice, 'endpoin
 function slicesOf(service: Entry, pods: readonly Entry[]): readonly JsonObject[] {
   const selector = objectAt(service.object, 'spec', 'selector');
   if (Object.keys(selector).length === 0) return [];
-  const chosen = pods.filter((pod) => Object.entries(selector).every(([key, value]) => objectAt(pod.object, 'metadata', 'labels')[key] === value) && isServing(pod.object));
+  const chosen = pods.filter(({ object }) => {
+    const labels = labelsOf(object);
+    return Object.entries(selector).every(([key, value]) => own(labels, key) === value) && isServing(object);
+  });
   return listAt(service.object, 'spec', 'ipFamilies').flatMap((family) => familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen));
 }
 
@@ -77,7 +84,8 @@ const isServing = (pod: ApiObject): boolean => {
 function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonly Entry[]): readonly JsonObject[] {
   const byPorts = new Map<string, { readonly ports: readonly Json[]; readonly endpoints: Json[] }>();
   for (const { object: pod } of pods) {
-    const address = listAt(pod, 'status', 'podIPs').map((entry) => textAt(entry, 'ip') ?? '').find((text) => tryParseAddress(text)?.family === (family === 'IPv4' ? 4 : 6));
+    const addresses = listAt(pod, 'status', 'podIPs').map((entry) => textAt(entry, 'ip') ?? '');
+    const address = addresses.find((text) => tryParseAddress(text)?.family === (family === 'IPv4' ? 4 : 6));
     if (address === undefined) continue;
     const ports = listAt(service, 'spec', 'ports').flatMap((port) => slicePort(port, pod));
     const key = canonicalText(ports);
@@ -85,12 +93,12 @@ function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonl
     group.endpoints.push(endpointOf(pod, address));
     byPorts.set(key, group);
   }
-  const name = textAt(service, 'metadata', 'name') ?? '';
+  const name = nameOf(service);
   return [...byPorts.values()].map(({ ports, endpoints }, index) => ({
     metadata: {
       name: `${name}-${family.toLowerCase()}${index === 0 ? '' : `-${index + 1}`}`,
       labels: { [SERVICE_LABEL]: name, [MANAGED_LABEL]: MANAGER },
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid: textAt(service, 'metadata', 'uid') ?? '', controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid: uidOf(service), controller: true, blockOwnerDeletion: true }],
     },
     addressType: family, endpoints, ports,
   }));
@@ -111,13 +119,14 @@ function containerPort(pod: ApiObject, name: string, protocol: string): number |
 }
 
 function endpointOf(pod: ApiObject, address: string): JsonObject {
-  const isReady = listAt(pod, 'status', 'conditions').some((condition) => isObject(condition) && textAt(condition, 'type') === 'Ready' && textAt(condition, 'status') === 'True');
-  const isTerminating = textAt(pod, 'metadata', 'deletionTimestamp') !== undefined;
+  const ready = listAt(pod, 'status', 'conditions').find((condition) => textAt(condition, 'type') === 'Ready');
+  const isReady = textAt(ready, 'status') === 'True';
+  const isTerminating = isBeingDeleted(pod);
   const node = textAt(pod, 'spec', 'nodeName');
   return {
     addresses: [address],
     conditions: { ready: isReady && !isTerminating, serving: isReady, terminating: isTerminating },
     ...(node === undefined ? {} : { nodeName: node }),
-    targetRef: { kind: 'Pod', namespace: textAt(pod, 'metadata', 'namespace') ?? '', name: textAt(pod, 'metadata', 'name') ?? '', uid: textAt(pod, 'metadata', 'uid') ?? '' },
+    targetRef: { kind: 'Pod', namespace: namespaceOf(pod), name: nameOf(pod), uid: uidOf(pod) },
   };
 }

@@ -3,8 +3,9 @@
  * an orphaning deletion first strips the references. Follows k8s.io/kubernetes/pkg/controller/garbagecollector in effect,
  * not in form: everything is in this process, so there is no graph to keep in step.
  */
-import { type Cluster, type Target } from '../cluster.js';
+import { targetOf, type Cluster } from '../cluster.js';
 import { at, listAt, put, textAt } from '../json.js';
+import { finalizersOf, isBeingDeleted, uidOf } from '../object.js';
 import { deleteObject, FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../remove.js';
 import type { ApiObject } from '../resource-type.js';
 import type { Entry, StoreEvent } from '../store.js';
@@ -33,7 +34,7 @@ class GarbageCollector {
 
   observe(bucket: string, event: StoreEvent): void {
     const { object, key } = event.entry;
-    const uid = textAt(object, 'metadata', 'uid') ?? '';
+    const uid = uidOf(object);
     this.#index(uid, event.previous?.object, event.type === 'DELETED' ? undefined : object);
     if (event.type === 'DELETED') {
       this.#places.delete(uid);
@@ -70,9 +71,9 @@ class GarbageCollector {
   #process(uid: string): void {
     const place = this.#places.get(uid);
     const entry = place === undefined ? undefined : this.cluster.store.get(place.bucket, place.key);
-    if (place === undefined || entry === undefined || textAt(entry.object, 'metadata', 'uid') !== uid) return;
-    const finalizers = listAt(entry.object, 'metadata', 'finalizers');
-    if (textAt(entry.object, 'metadata', 'deletionTimestamp') !== undefined) {
+    if (place === undefined || entry === undefined || uidOf(entry.object) !== uid) return;
+    const finalizers = finalizersOf(entry.object);
+    if (isBeingDeleted(entry.object)) {
       if (finalizers.includes(ORPHAN_FINALIZER)) this.#orphan(uid, place, entry);
       else if (finalizers.includes(FOREGROUND_FINALIZER)) this.#foreground(uid, place, entry);
       return;
@@ -84,7 +85,7 @@ class GarbageCollector {
   #foreground(uid: string, place: Place, entry: Entry): void {
     let blocking = 0;
     for (const dependent of this.#entriesOf(uid)) {
-      if (textAt(dependent.entry.object, 'metadata', 'deletionTimestamp') === undefined && this.#delete(dependent.place, dependent.entry)) continue;
+      if (!isBeingDeleted(dependent.entry.object) && this.#delete(dependent.place, dependent.entry)) continue;
       if (references(dependent.entry.object, uid).some((owner) => at(owner, 'blockOwnerDeletion') === true)) blocking += 1;
     }
     if (blocking === 0) this.#finish(place, entry, FOREGROUND_FINALIZER);
@@ -93,14 +94,15 @@ class GarbageCollector {
   #orphan(uid: string, place: Place, entry: Entry): void {
     for (const dependent of this.#entriesOf(uid)) {
       const kept = listAt(dependent.entry.object, 'metadata', 'ownerReferences').filter((owner) => textAt(owner, 'uid') !== uid);
-      this.cluster.store.write(dependent.place.bucket, dependent.place.key, put(dependent.entry.object, ['metadata', 'ownerReferences'], kept.length === 0 ? undefined : kept));
+      const freed = put(dependent.entry.object, ['metadata', 'ownerReferences'], kept.length === 0 ? undefined : kept);
+      this.cluster.store.write(dependent.place.bucket, dependent.place.key, freed);
     }
     this.#finish(place, entry, ORPHAN_FINALIZER);
   }
 
   /** Takes our finalizer off; the object goes when it was the last. */
   #finish(place: Place, entry: Entry, finalizer: string): void {
-    const left = listAt(entry.object, 'metadata', 'finalizers').filter((name) => name !== finalizer);
+    const left = finalizersOf(entry.object).filter((name) => name !== finalizer);
     const object = put(entry.object, ['metadata', 'finalizers'], left.length === 0 ? undefined : left);
     if (isFinished(object)) this.cluster.store.remove(place.bucket, place.key);
     else this.cluster.store.write(place.bucket, place.key, object);
@@ -110,8 +112,7 @@ class GarbageCollector {
   #delete(place: Place, entry: Entry): boolean {
     const type = this.cluster.registry.all().find((candidate) => candidate.bucket === place.bucket);
     if (type === undefined) return false;
-    const target: Target = { type, namespace: type.namespaced ? textAt(entry.object, 'metadata', 'namespace') : undefined, name: textAt(entry.object, 'metadata', 'name') ?? '', subresource: '' };
-    return deleteObject(this.cluster, target, { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
+    return deleteObject(this.cluster, targetOf(type, entry.object), { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
   }
 
   #entriesOf(owner: string): readonly { readonly place: Place; readonly entry: Entry }[] {
@@ -130,5 +131,4 @@ const references = (object: ApiObject, uid: string): ReturnType<typeof listAt> =
   listAt(object, 'metadata', 'ownerReferences').filter((owner) => textAt(owner, 'uid') === uid);
 
 const hasOurFinalizer = (object: ApiObject): boolean =>
-  textAt(object, 'metadata', 'deletionTimestamp') !== undefined
-  && listAt(object, 'metadata', 'finalizers').some((name) => name === FOREGROUND_FINALIZER || name === ORPHAN_FINALIZER);
+  isBeingDeleted(object) && finalizersOf(object).some((name) => name === FOREGROUND_FINALIZER || name === ORPHAN_FINALIZER);

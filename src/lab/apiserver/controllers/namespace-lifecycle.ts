@@ -2,8 +2,9 @@
  * A namespace that is being deleted takes its content with it: everything in it is deleted (pods with their grace), and
  * when the last object is gone, so is the namespace. Every namespace gets a service account "default".
  */
-import { internalWrite, type Cluster, type Target } from '../cluster.js';
-import { at, listAt, put, textAt } from '../json.js';
+import { internalWrite, targetOf, type Cluster } from '../cluster.js';
+import { listAt, objectAt, put } from '../json.js';
+import { isBeingDeleted } from '../object.js';
 import { deleteObject } from '../remove.js';
 import type { ResourceType } from '../resource-type.js';
 import { keyOf } from '../store.js';
@@ -27,7 +28,7 @@ export function startNamespaceLifecycle(cluster: Cluster): () => void {
   const stop = cluster.store.listenToAll((bucket, event) => {
     if (bucket === BUCKET) {
       if (event.type === 'ADDED') addDefaultAccount(cluster, event.entry.key);
-      if (event.type !== 'DELETED' && textAt(event.entry.object, 'metadata', 'deletionTimestamp') !== undefined) ending.add(event.entry.key);
+      if (event.type !== 'DELETED' && isBeingDeleted(event.entry.object)) ending.add(event.entry.key);
     }
     if (ending.size > 0) schedule();
   });
@@ -39,7 +40,8 @@ export function startNamespaceLifecycle(cluster: Cluster): () => void {
 
 function addDefaultAccount(cluster: Cluster, namespace: string): void {
   const type = cluster.registry.find('', 'v1', 'serviceaccounts');
-  if (type !== undefined) createObject(cluster, { type, namespace, name: '', subresource: '' }, { metadata: { name: 'default' } }, internalWrite('kube-controller-manager'));
+  if (type === undefined) return;
+  createObject(cluster, { type, namespace, name: '', subresource: '' }, { metadata: { name: 'default' } }, internalWrite('kube-controller-manager'));
 }
 
 /** Deletes what is left in the namespace. True when nothing was left and the namespace itself is gone. */
@@ -49,16 +51,14 @@ function isEmptied(cluster: Cluster, namespace: string): boolean {
   let remaining = 0;
   for (const type of contentTypes(cluster))
     for (const entry of cluster.store.list(type.bucket, namespace)) {
-      const target: Target = { type, namespace, name: textAt(entry.object, 'metadata', 'name') ?? '', subresource: '' };
-      const isMarked = textAt(entry.object, 'metadata', 'deletionTimestamp') !== undefined;
-      const isGone = !isMarked && deleteObject(cluster, target, { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
+      const isGone = !isBeingDeleted(entry.object) && deleteObject(cluster, targetOf(type, entry.object), { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
       if (!isGone) remaining += 1;
     }
   if (remaining > 0) return false;
   const finalizers = listAt(current.object, 'spec', 'finalizers').filter((name) => name !== 'kubernetes');
   const latest = cluster.store.get(BUCKET, keyOf(undefined, namespace));
   if (latest === undefined) return true;
-  const finished = put(latest.object, ['spec'], finalizers.length === 0 ? {} : { ...(at(latest.object, 'spec') as object), finalizers });
+  const finished = put(latest.object, ['spec'], finalizers.length === 0 ? {} : { ...objectAt(latest.object, 'spec'), finalizers });
   if (isFinished(finished)) {
     cluster.store.remove(BUCKET, namespace);
     return true;

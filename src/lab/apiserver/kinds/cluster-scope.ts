@@ -1,5 +1,7 @@
 /** Nodes and namespaces. A namespace always carries the label kubernetes.io/metadata.name, whatever a client wrote. */
 import { listAt, objectAt, put, textAt } from '../json.js';
+import { labelsOf } from '../label-selector.js';
+import { nameOf } from '../object.js';
 import type { ApiObject, ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
@@ -7,7 +9,7 @@ import { column } from './columns.js';
 const NAME_LABEL = 'kubernetes.io/metadata.name';
 const ROLE_LABEL = 'node-role.kubernetes.io/';
 
-const named = (namespace: ApiObject): ApiObject => put(namespace, ['metadata', 'labels', NAME_LABEL], textAt(namespace, 'metadata', 'name') ?? '');
+const named = (namespace: ApiObject): ApiObject => put(namespace, ['metadata', 'labels', NAME_LABEL], nameOf(namespace));
 
 export const namespaces: ResourceType = builtIn({
   kind: 'Namespace',
@@ -35,7 +37,7 @@ function statusCell(node: ApiObject): string {
 }
 
 function rolesCell(node: ApiObject): string {
-  const roles = Object.keys(objectAt(node, 'metadata', 'labels')).filter((key) => key.startsWith(ROLE_LABEL)).map((key) => key.slice(ROLE_LABEL.length));
+  const roles = Object.keys(labelsOf(node)).filter((key) => key.startsWith(ROLE_LABEL)).map((key) => key.slice(ROLE_LABEL.length));
   return roles.length === 0 ? '<none>' : roles.sort().join(',');
 }
 

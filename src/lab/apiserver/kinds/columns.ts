@@ -1,7 +1,7 @@
 /** Columns of `kubectl get`, and the cells every kind has: its name and its age. */
 import { ageSince } from '../age.js';
 import { textAt, type Json } from '../json.js';
-import type { ApiObject, Column } from '../resource-type.js';
+import type { ApiObject, Column, ResourceType } from '../resource-type.js';
 
 /** A column and how its cell is read off an object. */
 export interface CellColumn extends Column {
@@ -24,7 +24,7 @@ export function column(name: string, cell: CellColumn['cell'], options: { readon
 }
 
 /** For ResourceType: columns without their cells, and the function that makes a row. */
-export function rowOf(columns: readonly CellColumn[]): { readonly columns: readonly Column[]; readonly cells: (object: ApiObject, now: number) => readonly Json[] } {
+export function rowOf(columns: readonly CellColumn[]): Pick<ResourceType, 'columns' | 'cells'> {
   return {
     columns: columns.map(({ name, type, format, description, priority }) => ({ name, type, format, description, priority })),
     cells: (object, now) => columns.map(({ cell }) => cell(object, now)),

@@ -6,6 +6,7 @@ import { forbiddenField, invalidValue, required, type Problem } from '../api-err
 import { compileRule } from '../cel-rules.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../json.js';
 import { parseJsonPath } from '../json-path.js';
+import { nameOf } from '../object.js';
 import type { ApiObject, ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
@@ -39,43 +40,47 @@ function established(crd: ApiObject, old: ApiObject | undefined): ApiObject {
 }
 
 function problems(crd: ApiObject, old: ApiObject | undefined): readonly Problem[] {
-  const [group, plural, kind] = [textAt(crd, 'spec', 'group') ?? '', textAt(crd, 'spec', 'names', 'plural') ?? '', textAt(crd, 'spec', 'names', 'kind') ?? ''];
+  const textOf = (...path: readonly string[]): string => textAt(crd, 'spec', ...path) ?? '';
+  const [group, plural, kind, scope] = [textOf('group'), textOf('names', 'plural'), textOf('names', 'kind'), textOf('scope')];
   const found: Problem[] = [];
   if (group === '') found.push(required('spec.group'));
   else if (!group.includes('.')) found.push(invalidValue('spec.group', group, 'should be a domain with at least one dot'));
   if (plural === '') found.push(required('spec.names.plural'));
   if (kind === '') found.push(required('spec.names.kind'));
-  const name = textAt(crd, 'metadata', 'name') ?? '';
+  const name = nameOf(crd);
   if (name !== `${plural}.${group}`) found.push(invalidValue('metadata.name', name, 'must be spec.names.plural+"."+spec.group'));
-  if (textAt(crd, 'spec', 'scope') === undefined) found.push(required('spec.scope'));
+  if (scope === '') found.push(required('spec.scope'));
   const versions = listAt(crd, 'spec', 'versions');
   if (versions.filter((version) => at(version, 'storage') === true).length !== 1)
     found.push(invalidValue('spec.versions', versions.length, 'must have exactly one version marked as storage version'));
   versions.forEach((version, index) => found.push(...versionProblems(version, `spec.versions[${index}]`)));
   if (at(crd, 'spec', 'preserveUnknownFields') === true)
-    found.push(invalidValue('spec.preserveUnknownFields', true, 'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead'));
-  if (textAt(crd, 'spec', 'conversion', 'strategy') === 'Webhook') found.push(forbiddenField('spec.conversion.strategy', 'this server converts by changing apiVersion only (None)'));
+    found.push(invalidValue('spec.preserveUnknownFields', true,
+      'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead'));
+  if (textOf('conversion', 'strategy') === 'Webhook')
+    found.push(forbiddenField('spec.conversion.strategy', 'this server converts by changing apiVersion only (None)'));
   if (old !== undefined)
-    for (const [path, text] of [['spec.group', group], ['spec.names.plural', plural], ['spec.scope', textAt(crd, 'spec', 'scope') ?? '']] as const)
+    for (const [path, text] of [['spec.group', group], ['spec.names.plural', plural], ['spec.scope', scope]] as const)
       if (textAt(old, ...path.split('.')) !== text) found.push(invalidValue(path, text, 'field is immutable'));
   return found;
 }
 
 function versionProblems(version: Json, path: string): Problem[] {
   const schema = at(version, 'schema', 'openAPIV3Schema');
-  const found = isObject(schema) ? structuralProblems(schema, `${path}.schema.openAPIV3Schema`, true) : [required(`${path}.schema.openAPIV3Schema`, 'schemas are required')];
-  const paths = [
-    ...listAt(version, 'additionalPrinterColumns').map((column, index) => ({ field: `${path}.additionalPrinterColumns[${index}].jsonPath`, text: textAt(column, 'jsonPath') ?? '' })),
-    ...listAt(version, 'selectableFields').map((entry, index) => ({ field: `${path}.selectableFields[${index}].jsonPath`, text: textAt(entry, 'jsonPath') ?? '' })),
-  ];
-  for (const { field, text } of paths) {
-    try {
-      parseJsonPath(text);
-    } catch (error) {
-      found.push(invalidValue(field, text, `is an invalid path: ${(error as Error).message}`));
-    }
+  const schemaPath = `${path}.schema.openAPIV3Schema`;
+  const found = isObject(schema) ? structuralProblems(schema, schemaPath, true) : [required(schemaPath, 'schemas are required')];
+  const paths = (['additionalPrinterColumns', 'selectableFields'] as const).flatMap((list) =>
+    listAt(version, list).flatMap((entry, index) => pathProblems(textAt(entry, 'jsonPath') ?? '', `${path}.${list}[${index}].jsonPath`)));
+  return [...found, ...paths];
+}
+
+function pathProblems(text: string, field: string): Problem[] {
+  try {
+    parseJsonPath(text);
+    return [];
+  } catch (error) {
+    return [invalidValue(field, text, `is an invalid path: ${(error as Error).message}`)];
   }
-  return found;
 }
 
 /** Every node says its type, lists their items, maps by key their keys: what pruning and merging lean on. */
@@ -83,7 +88,8 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
   const found: Problem[] = [];
   const type = textAt(schema, 'type');
   const isOpen = schema['x-kubernetes-preserve-unknown-fields'] === true || schema['x-kubernetes-int-or-string'] === true;
-  if (type === undefined && !isOpen) found.push(required(`${path}.type`, isRoot ? 'must not be empty at the root' : 'must not be empty for specified object fields'));
+  if (type === undefined && !isOpen)
+    found.push(required(`${path}.type`, isRoot ? 'must not be empty at the root' : 'must not be empty for specified object fields'));
   if (isRoot && type !== undefined && type !== 'object') found.push(invalidValue(`${path}.type`, type, 'must be object at the root'));
   if (type === 'array' && !isObject(schema['items'])) found.push(required(`${path}.items`, 'must be specified'));
   if (textAt(schema, 'x-kubernetes-list-type') === 'map' && listAt(schema, 'x-kubernetes-list-map-keys').length === 0)
@@ -96,7 +102,8 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
       found.push(invalidValue(`${path}.pattern`, pattern, `must be a valid regular expression, but isn't: ${(error as Error).message}`));
     }
   }
-  listAt(schema, 'x-kubernetes-validations').forEach((rule, index) => found.push(...ruleProblems(rule, `${path}.x-kubernetes-validations[${index}]`)));
+  const rules = listAt(schema, 'x-kubernetes-validations');
+  found.push(...rules.flatMap((rule, index) => ruleProblems(rule, `${path}.x-kubernetes-validations[${index}]`)));
   for (const [name, child] of Object.entries(objectAt(schema, 'properties'))) {
     if (isRoot && (name === 'metadata' || name === 'apiVersion' || name === 'kind')) continue;
     if (isObject(child)) found.push(...structuralProblems(child, `${path}.properties[${name}]`));
@@ -129,7 +136,7 @@ export const customResourceDefinitions: ResourceType = builtIn({
   namespaced: false,
   hasStatus: true,
   allColumns: [
-    { ...column('Name', (crd) => textAt(crd, 'metadata', 'name') ?? ''), format: 'name' },
+    { ...column('Name', nameOf), format: 'name' },
     column('Created At', (crd) => textAt(crd, 'metadata', 'creationTimestamp') ?? '', { type: 'date' }),
   ],
   strategy: {

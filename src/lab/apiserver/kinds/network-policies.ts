@@ -20,7 +20,8 @@ function withPolicyTypes(policy: ApiObject): ApiObject {
 function specProblems(policy: ApiObject): readonly Problem[] {
   return validateNetworkPolicy(policy)
     .filter((problem) => !problem.field.startsWith('metadata'))
-    .map(({ reason, field, message }) => ({ type: reason, field, message: message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message }));
+    // There the sentence begins with the field, here the field stands beside it.
+    .map(({ reason, field, message }) => ({ type: reason, field, message: message.replace(`${field}: `, '') }));
 }
 
 const selectorCell = (policy: ApiObject): string => {

@@ -6,6 +6,8 @@ import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 
 const DATA_KEY = /^[-._a-zA-Z0-9]+$/;
+const DATA_KEY_WHY = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
+  + "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
 /** ConfigMaps and Secrets: keys, and that an immutable one does not change. */
 const dataStrategy: Strategy = {
@@ -15,7 +17,7 @@ const dataStrategy: Strategy = {
   validate: (object, old) => {
     const problems: Problem[] = ['data', 'binaryData'].flatMap((field) => Object.keys(objectAt(object, field))
       .filter((key) => !DATA_KEY.test(key) || key.length > 253)
-      .map((key) => invalidValue(`${field}[${key}]`, key, "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')")));
+      .map((key) => invalidValue(`${field}[${key}]`, key, DATA_KEY_WHY)));
     if (old !== undefined && at(old, 'immutable') === true)
       for (const field of ['data', 'binaryData', 'immutable'])
         if (!isEqual(at(object, field), at(old, field))) problems.push(forbiddenField(field, 'field is immutable when `immutable` is set'));
@@ -27,10 +29,12 @@ const dataStrategy: Strategy = {
 function mergeStringData(object: ApiObject): ApiObject {
   const entries = Object.entries(objectAt(object, 'stringData'));
   if (entries.length === 0) return put(object, ['stringData'], undefined);
-  return entries.reduce((result, [key, value]) => put(result, ['data', key], Buffer.from(String(value)).toString('base64')), put(object, ['stringData'], undefined));
+  const encoded = entries.map(([key, value]) => [key, Buffer.from(String(value)).toString('base64')] as const);
+  return encoded.reduce((result, [key, value]) => put(result, ['data', key], value), put(object, ['stringData'], undefined));
 }
 
-const count = (...fields: readonly string[]) => (object: ApiObject): Json => fields.reduce((sum, field) => sum + Object.keys(objectAt(object, field)).length, 0);
+const count = (...fields: readonly string[]) => (object: ApiObject): Json =>
+  fields.reduce((sum, field) => sum + Object.keys(objectAt(object, field)).length, 0);
 
 const number = (...path: readonly string[]) => (object: ApiObject): Json => at(object, ...path) ?? 0;
 

@@ -8,6 +8,7 @@ import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 import { nameFault } from '../names.js';
+import { isBeingDeleted } from '../object.js';
 
 const DEFAULT_GRACE_SECONDS = 30;
 
@@ -30,10 +31,14 @@ function complete(pod: ApiObject): ApiObject {
   const account = textAt(spec, 'serviceAccountName') ?? textAt(spec, 'serviceAccount') ?? 'default';
   spec['serviceAccountName'] = account;
   spec['serviceAccount'] = account;
+  const isHostNetwork = spec['hostNetwork'] === true;
   for (const list of ['containers', 'initContainers'] as const)
-    if (own(spec, list) !== undefined) spec[list] = listAt(spec, list).map((container) => (isObject(container) ? completeContainer(container, spec['hostNetwork'] === true) : container));
+    if (own(spec, list) !== undefined) spec[list] = mapObjects(listAt(spec, list), (container) => completeContainer(container, isHostNetwork));
   return put(pod, ['spec'], spec);
 }
+
+const mapObjects = (list: readonly Json[], change: (item: JsonObject) => JsonObject): readonly Json[] =>
+  list.map((item) => (isObject(item) ? change(item) : item));
 
 function completeContainer(container: JsonObject, isHostNetwork: boolean): JsonObject {
   const image = textAt(container, 'image') ?? '';
@@ -41,13 +46,13 @@ function completeContainer(container: JsonObject, isHostNetwork: boolean): JsonO
   const result = draft(container);
   if (result['imagePullPolicy'] === undefined) result['imagePullPolicy'] = isMoving ? 'Always' : 'IfNotPresent';
   if (isHostNetwork && result['ports'] !== undefined)
-    result['ports'] = listAt(result, 'ports').map((port) => (isObject(port) && port['hostPort'] === undefined ? put(port, ['hostPort'], port['containerPort']) : port));
+    result['ports'] = mapObjects(listAt(result, 'ports'), (port) => (port['hostPort'] === undefined ? put(port, ['hostPort'], port['containerPort']) : port));
   return result;
 }
 
 function qosClass(pod: ApiObject): string {
   const containers = listAt(pod, 'spec', 'containers');
-  const hasAny = containers.some((container) => Object.keys(objectAt(container, 'resources', 'requests')).length + Object.keys(objectAt(container, 'resources', 'limits')).length > 0);
+  const hasAny = containers.some((container) => ['requests', 'limits'].some((part) => Object.keys(objectAt(container, 'resources', part)).length > 0));
   if (!hasAny) return 'BestEffort';
   const isGuaranteed = containers.every((container) => {
     const limits = objectAt(container, 'resources', 'limits');
@@ -82,18 +87,21 @@ function containerProblems(container: Json, path: string, names: Set<string>): P
 
 /** k8s.io/apimachinery IsValidPortName: at most 15 of a-z, 0-9 and -, at least one letter. */
 const PORT_NAME = /^(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+const PORT_NAME_WHY = "must be no more than 15 characters, must contain only alphanumeric characters (a-z, 0-9), and hyphens ('-'), "
+  + 'must contain at least one letter (a-z), must not contain consecutive hyphens and must not begin or end with a hyphen';
 
 function portProblems(port: Json, path: string, names: Set<string>): Problem[] {
   const problems: Problem[] = [];
   const name = textAt(port, 'name') ?? '';
   if (name !== '') {
-    if (name.length > 15 || !PORT_NAME.test(name) || name.includes('--')) problems.push(invalidValue(`${path}.name`, name, "must be no more than 15 characters, must contain only alphanumeric characters (a-z, 0-9), and hyphens ('-'), must contain at least one letter (a-z), must not contain consecutive hyphens and must not begin or end with a hyphen"));
+    if (name.length > 15 || !PORT_NAME.test(name) || name.includes('--')) problems.push(invalidValue(`${path}.name`, name, PORT_NAME_WHY));
     else if (names.has(name)) problems.push(duplicate(`${path}.name`, name));
     names.add(name);
   }
   if (at(port, 'containerPort') === undefined) problems.push(required(`${path}.containerPort`));
   const protocol = textAt(port, 'protocol');
-  if (protocol !== undefined && !['TCP', 'UDP', 'SCTP'].includes(protocol)) problems.push(notSupported(`${path}.protocol`, protocol, ['SCTP', 'TCP', 'UDP']));
+  if (protocol !== undefined && !['TCP', 'UDP', 'SCTP'].includes(protocol))
+    problems.push(notSupported(`${path}.protocol`, protocol, ['SCTP', 'TCP', 'UDP']));
   return problems;
 }
 
@@ -103,12 +111,14 @@ function updateProblems(pod: ApiObject, old: ApiObject): Problem[] {
     const spec = draft(objectAt(value, 'spec'));
     for (const key of ['activeDeadlineSeconds', 'terminationGracePeriodSeconds', 'tolerations', 'schedulingGates']) delete spec[key];
     for (const list of ['containers', 'initContainers'] as const)
-      spec[list] = listAt(spec, list).map((container) => (isObject(container) ? put(put(container, ['image'], undefined), ['imagePullPolicy'], undefined) : container));
+      spec[list] = mapObjects(listAt(spec, list), (container) => put(put(container, ['image'], undefined), ['imagePullPolicy'], undefined));
     if ((textAt(old, 'spec', 'nodeName') ?? '') === '') delete spec['nodeName'];
     return spec;
   };
   return isEqual(fixed(pod), fixed(old)) ? []
-    : [forbiddenField('spec', 'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)')];
+    : [forbiddenField('spec', 'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,'
+      + '`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),'
+      + '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)')];
 }
 
 /** The pod with its node set, as POST …/binding does. */
@@ -125,7 +135,7 @@ const readyCell = (pod: ApiObject): string => {
 
 function statusCell(pod: ApiObject): string {
   const phase = textAt(pod, 'status', 'phase') ?? '';
-  if (textAt(pod, 'metadata', 'deletionTimestamp') !== undefined) return textAt(pod, 'status', 'reason') === 'NodeLost' ? 'Unknown' : 'Terminating';
+  if (isBeingDeleted(pod)) return textAt(pod, 'status', 'reason') === 'NodeLost' ? 'Unknown' : 'Terminating';
   for (const status of listAt(pod, 'status', 'containerStatuses').toReversed()) {
     const reason = textAt(status, 'state', 'waiting', 'reason') ?? textAt(status, 'state', 'terminated', 'reason');
     if (reason !== undefined && reason !== '') return reason;
@@ -143,7 +153,8 @@ const orNone = (text: string | undefined): string => (text === undefined || text
 
 const gatesCell = (pod: ApiObject): string => {
   const gates = listAt(pod, 'spec', 'readinessGates');
-  const met = gates.filter((gate) => listAt(pod, 'status', 'conditions').some((condition) => textAt(condition, 'type') === textAt(gate, 'conditionType') && textAt(condition, 'status') === 'True'));
+  const holding = new Set(listAt(pod, 'status', 'conditions').filter((condition) => textAt(condition, 'status') === 'True').map((condition) => textAt(condition, 'type')));
+  const met = gates.filter((gate) => holding.has(textAt(gate, 'conditionType')));
   return gates.length === 0 ? '<none>' : `${met.length}/${gates.length}`;
 };
 

@@ -5,8 +5,9 @@ import { coreTable } from '../tables/core.js';
 import { groupsTable } from '../tables/groups.js';
 import { metaTable } from '../tables/meta.js';
 import { podTable } from '../tables/pod.js';
+import { volumesTable } from '../tables/volumes.js';
 
-export const schemaBook = readSchemaTables([metaTable, podTable, coreTable, groupsTable]);
+export const schemaBook = readSchemaTables([metaTable, podTable, volumesTable, coreTable, groupsTable]);
 
 export function builtInSchema(name: string): Schema {
   const schema = schemaBook.get(name);

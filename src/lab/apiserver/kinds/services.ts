@@ -121,7 +121,12 @@ export const endpointSlices: ResourceType = builtIn({
     column('Ports', (slice) => joined(listAt(slice, 'ports').map((port) => at(port, 'port') ?? '*'))),
     column('Endpoints', (slice) => joined(listAt(slice, 'endpoints').flatMap((endpoint) => listAt(endpoint, 'addresses')))),
   ],
-  strategy: { validate: (slice, old) => (old !== undefined && textAt(old, 'addressType') !== textAt(slice, 'addressType') ? [invalidValue('addressType', textAt(slice, 'addressType') ?? '', 'field is immutable')] : []) },
+  strategy: {
+    validate: (slice, old) => {
+      const [now, before] = [textAt(slice, 'addressType') ?? '', textAt(old, 'addressType')];
+      return before !== undefined && before !== now ? [invalidValue('addressType', now, 'field is immutable')] : [];
+    },
+  },
 });
 
 export const leases: ResourceType = builtIn({
@@ -135,7 +140,8 @@ export const leases: ResourceType = builtIn({
 
 /** Cell of an event's age: when it was last seen. */
 const lastSeen = (event: ApiObject, now: number): string =>
-  ageSince(textAt(event, 'series', 'lastObservedTime') ?? textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime') ?? textAt(event, 'metadata', 'creationTimestamp'), now);
+  ageSince(textAt(event, 'series', 'lastObservedTime') ?? textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime')
+    ?? textAt(event, 'metadata', 'creationTimestamp'), now);
 
 const involved = (key: string) => (event: ApiObject): string => textAt(event, 'involvedObject', key) ?? '';
 
