@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CniServer } from '../cni/cni-server.js';
-import { installCni } from '../cni/conflist.js';
+import { installConflist, installPlugin } from '../cni/conflist.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
@@ -80,9 +80,10 @@ function untilSignal(log: Logger): Promise<void> {
   });
 }
 
-/** Last of all: runtimes take the conflist as the sign that the node can serve pods. */
+/** Last of all: runtimes take the conflist as the sign that the node can serve pods. The plugin that it names comes first. */
 function install({ cniBinDir, cniConfDir, runDir }: AgentFlags, log: Logger): void {
-  if (cniBinDir === undefined || cniConfDir === undefined) return;
-  const changed = installCni({ configDirectory: cniConfDir, pluginDirectory: cniBinDir, clientFile: join(root, 'dist/cni/tortie'), conflist: { socketPath: join(runDir, 'agent.sock') } });
+  const plugin = cniBinDir === undefined ? undefined : installPlugin(cniBinDir, join(root, 'dist/cni/tortie'));
+  const conflist = cniConfDir === undefined ? undefined : installConflist(cniConfDir, { socketPath: join(runDir, 'agent.sock') });
+  const changed = [plugin, conflist].filter((path) => path !== undefined);
   if (changed.length > 0) log.info({ changed }, 'Installed the CNI plugin');
 }

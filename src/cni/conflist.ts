@@ -28,16 +28,6 @@ export interface ConflistOptions {
   readonly cniVersion?: CniVersion;
 }
 
-export interface InstallOptions {
-  /** Where the runtime looks for networks: /etc/cni/net.d. */
-  readonly configDirectory: string;
-  /** Where it looks for plugins: /opt/cni/bin. */
-  readonly pluginDirectory: string;
-  /** The compiled client (dist/cni/tortie). */
-  readonly clientFile: string;
-  readonly conflist: ConflistOptions;
-}
-
 /** The conflist as text. Host ports come from chaining `portmap`, rate limits from `bandwidth`. */
 export function renderConflist(options: ConflistOptions): string {
   const { socketPath, mtu, chained = [] } = options;
@@ -65,20 +55,27 @@ export async function commonVersion(pluginDirectory: string, chained: readonly C
   return versions[versions.length - 1] ?? LATEST_CNI_VERSION;
 }
 
-/** Puts the plugin and then the conflist in place; returns the files that were changed. */
-export function installCni(options: InstallOptions): readonly string[] {
-  const changed: string[] = [];
-  const { configDirectory, pluginDirectory, clientFile } = options;
-  const plugin = join(pluginDirectory, PLUGIN_NAME);
-  if (replaceFile(plugin, readFileSync(clientFile), 0o755)) changed.push(plugin);
-  const conflist = join(configDirectory, CONFLIST_NAME);
-  if (replaceFile(conflist, Buffer.from(renderConflist(options.conflist), 'utf8'), 0o600)) changed.push(conflist);
-  return changed;
+/**
+ * Puts the compiled client (dist/cni/tortie) where the runtime looks for plugins: /opt/cni/bin. Returns its path, or undefined
+ * if it was there already.
+ */
+export function installPlugin(directory: string, clientFile: string): string | undefined {
+  const path = join(directory, PLUGIN_NAME);
+  return replaceFile(path, readFileSync(clientFile), 0o755) ? path : undefined;
+}
+
+/**
+ * Puts the conflist where the runtime looks for networks: /etc/cni/net.d. Its appearance says that the node can serve pods, so
+ * it comes last. Returns its path, or undefined if it was there already.
+ */
+export function installConflist(directory: string, options: ConflistOptions): string | undefined {
+  const path = join(directory, CONFLIST_NAME);
+  return replaceFile(path, Buffer.from(renderConflist(options), 'utf8'), 0o600) ? path : undefined;
 }
 
 /** Takes the conflist away, so that runtimes call Tortie no more; the plugin stays for the DELs that are still to come. */
-export function uninstallConflist(configDirectory: string): void {
-  rmSync(join(configDirectory, CONFLIST_NAME), { force: true });
+export function uninstallConflist(directory: string): void {
+  rmSync(join(directory, CONFLIST_NAME), { force: true });
 }
 
 /** False if the file is already as wanted. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type ChainedPlugin, commonVersion, installCni, renderConflist } from '../../src/cni/conflist.js';
+import { type ChainedPlugin, commonVersion, installPlugin, renderConflist } from '../../src/cni/conflist.js';
 import { CniRuntime, type NetworkConfigList } from '../../src/lab/cni-runtime.js';
 import { exchange } from '../dataplane/exchange.js';
 import { exec, ip, ScratchNamespaces, until } from '../dataplane/scratch-namespaces.js';
@@ -30,7 +30,7 @@ describe('CNI chain', () => {
     ip(node, 'addr', 'add', 'fd00::1/128', 'dev', 'lo');
     agent = new ReferenceAgent(node, join(directory, 'agent.sock'));
     await agent.server.listen();
-    installCni({ configDirectory: join(directory, 'net.d'), pluginDirectory: join(directory, 'bin'), clientFile: join(root, 'dist/cni/tortie'), conflist: { socketPath: join(directory, 'agent.sock') } });
+    installPlugin(join(directory, 'bin'), join(root, 'dist/cni/tortie'));
   });
   after(async () => {
     await agent.stop();

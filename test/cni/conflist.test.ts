@@ -1,19 +1,22 @@
 import { expect } from 'chai';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commonVersion, installCni, type InstallOptions, renderConflist, uninstallConflist } from '../../src/cni/conflist.js';
+import { commonVersion, installConflist, installPlugin, renderConflist, uninstallConflist } from '../../src/cni/conflist.js';
 
 describe('CNI conflist', () => {
   let directory: string;
-  let options: InstallOptions;
+  let bin: string;
+  let networks: string;
+  let client: string;
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-conflist-'));
-    writeFileSync(join(directory, 'client'), 'binary');
-    options = { configDirectory: join(directory, 'net.d'), pluginDirectory: join(directory, 'bin'), clientFile: join(directory, 'client'), conflist: { socketPath: '/run/x/agent.sock' } };
+    [bin, networks, client] = [join(directory, 'bin'), join(directory, 'net.d'), join(directory, 'client')];
+    writeFileSync(client, 'binary');
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
+  const conflist = { socketPath: '/run/x/agent.sock' };
 
   it('names the socket, the MTU and the chained plugins', () => {
     const list: unknown = JSON.parse(renderConflist({ socketPath: '/run/x/agent.sock', mtu: 1400, name: 'pods', cniVersion: '1.0.0', chained: [{ type: 'portmap', capabilities: { portMappings: true } }] }));
@@ -23,35 +26,37 @@ describe('CNI conflist', () => {
     });
   });
 
-  it('is installed with the plugin, and not touched when it is there', () => {
-    const files = [join(directory, 'bin/tortie'), join(directory, 'net.d/10-tortie.conflist')];
-    expect(installCni(options)).to.deep.equal(files);
+  it('and the plugin are installed, and not touched when they are there', () => {
+    const files = [join(bin, 'tortie'), join(networks, '10-tortie.conflist')];
+    expect([installPlugin(bin, client), installConflist(networks, conflist)]).to.deep.equal(files);
     expect(files.map((file) => statSync(file).mode & 0o777)).to.deep.equal([0o755, 0o600]);
-    expect(readFileSync(join(directory, 'net.d/10-tortie.conflist'), 'utf8')).to.equal(renderConflist(options.conflist));
-    expect(installCni(options)).to.deep.equal([]);
-    expect([readdirSync(options.configDirectory), readdirSync(options.pluginDirectory)]).to.deep.equal([['10-tortie.conflist'], ['tortie']]);
+    expect(readFileSync(join(networks, '10-tortie.conflist'), 'utf8')).to.equal(renderConflist(conflist));
+    expect([installPlugin(bin, client), installConflist(networks, conflist)]).to.deep.equal([undefined, undefined]);
+    expect([readdirSync(networks), readdirSync(bin)]).to.deep.equal([['10-tortie.conflist'], ['tortie']]);
   });
 
-  it('replaces only what differs: content or mode', () => {
-    installCni(options);
-    chmodSync(join(directory, 'bin/tortie'), 0o600);
-    expect(installCni(options)).to.deep.equal([join(directory, 'bin/tortie')]);
-    expect(installCni({ ...options, conflist: { socketPath: '/run/y/agent.sock' } })).to.deep.equal([join(directory, 'net.d/10-tortie.conflist')]);
+  it('and the plugin are replaced when they differ: content or mode', () => {
+    installPlugin(bin, client);
+    installConflist(networks, conflist);
+    chmodSync(join(bin, 'tortie'), 0o600);
+    expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
+    writeFileSync(client, 'newer!');
+    expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
+    expect(installConflist(networks, { socketPath: '/run/y/agent.sock' })).to.equal(join(networks, '10-tortie.conflist'));
   });
 
   it('goes away on its own, and twice without complaint', () => {
-    installCni(options);
-    for (const _ of [1, 2]) uninstallConflist(options.configDirectory);
-    expect([readdirSync(options.configDirectory), readdirSync(options.pluginDirectory)]).to.deep.equal([[], ['tortie']]);
+    installPlugin(bin, client);
+    installConflist(networks, conflist);
+    for (const _ of [1, 2]) uninstallConflist(networks);
+    expect([readdirSync(networks), readdirSync(bin)]).to.deep.equal([[], ['tortie']]);
   });
 
   it('leaves no draft behind when it cannot be written', () => {
-    rmSync(options.clientFile);
-    expect(() => installCni(options)).to.throw('ENOENT');
-    writeFileSync(options.pluginDirectory, 'a file where the directory should be');
-    writeFileSync(options.clientFile, 'binary');
-    expect(() => installCni(options)).to.throw();
-    expect(readdirSync(directory).sort()).to.deep.equal(['bin', 'client']);
+    mkdirSync(join(networks, '10-tortie.conflist'), { recursive: true });
+    expect(() => installConflist(networks, conflist)).to.throw('EISDIR');
+    expect(readdirSync(networks)).to.deep.equal(['10-tortie.conflist']);
+    expect(() => installPlugin(bin, join(directory, 'nonesuch'))).to.throw('ENOENT');
   });
 
   describe('versions of a chain', () => {
