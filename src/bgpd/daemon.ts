@@ -97,12 +97,9 @@ export class Daemon {
     clearTimeout(this.sweepTimer);
     await this.speaker.stop({ text, graceful });
     this.interfaces?.stop();
-    if (graceful) this.fib?.stop();
-    else {
-      this.fib?.removeAll();
-      this.fib?.stop();
-      this.state.markStopped();
-    }
+    const { fib } = this;
+    if (fib !== undefined) await this.endFib(fib, graceful);
+    if (!graceful) this.state.markStopped();
     this.socket?.close();
   }
 
@@ -110,17 +107,24 @@ export class Daemon {
     this.interfaces?.setWanted(wantedInterfaces(config));
     this.updateContext(config, this.interfaces?.current ?? []);
     const { socket } = this;
-    if (config.installRoutes === true && this.fib === undefined && socket !== undefined) this.startFib(socket);
+    if (config.installRoutes === true && this.fib === undefined && socket !== undefined) this.startFib();
     else if (config.installRoutes !== true && this.fib !== undefined) {
-      this.fib.removeAll();
-      this.fib.stop();
+      void this.endFib(this.fib, false);
       this.fib = undefined;
     }
   }
 
-  private startFib(socket: NetlinkSocket): void {
+  private async endFib(fib: FibWriter, keepsRoutes: boolean): Promise<void> {
+    fib.stop();
+    await fib.whenIdle();
+    if (!keepsRoutes) fib.removeAll();
+    fib.close();
+  }
+
+  private startFib(): void {
     const fib = new FibWriter({
-      socket, context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
+      // Of its own: a send may be under way when somebody else needs one.
+      socket: new NetlinkSocket(), context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
       onProblem: ({ prefix, reason }) => {
         if (reason === undefined) this.log.info({ prefix }, `the kernel takes the route to ${prefix} again`);
@@ -141,6 +145,7 @@ export class Daemon {
     this.isSettling = true;
     await this.speaker.whenSettled();
     this.isSettling = false;
+    await this.fib?.whenIdle();
     const swept = this.fib?.sweep() ?? 0;
     if (swept > 0) this.log.info({ swept, reason }, 'swept stale routes from the kernel');
   }

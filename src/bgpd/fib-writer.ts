@@ -6,17 +6,24 @@
  * such a route is adopted without a write when the RIB arrives at the same one, and swept when the RIB has settled without it,
  * so that forwarding goes on over our own restart (RFC 4724 section 4.1).
  *
+ * A few changes are written at once; many go out on a pool thread, one send at a time, while this thread prepares the next. Whoever needs
+ * the kernel to be as told awaits `whenIdle` first.
+ *
  * The kernel drops routes by itself when an interface goes down, and says nothing. `resync` reads our routes back and puts right what
  * differs; it runs after such losses, once a minute, and when the answers to a batch were lost.
  */
 import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
+import { wordsOf } from 'node-bgp/rib/prefix-table';
 import {
-  applyRouteChanges, listRoutes, NetlinkOverflowError, PROTOCOL_TORTIE_BGP, type NetlinkSocket, type Route, type RouteChange, type RouteFailure, type RouteRequest,
+  decodeRouteChange, listRoutes, NetlinkBatch, NetlinkOverflowError, PROTOCOL_TORTIE_BGP, writeFromTemplate, writeRouteChange,
+  type BatchFailure, type NetlinkSocket, type Route, type RouteChange,
 } from '../dataplane/netlink/index.js';
-import { isSameRoute, kernelRoute, type KernelRouteContext } from './kernel-route.js';
+import { FibTable, type RouteShape } from './fib-table.js';
+import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
 
 export interface FibWriterOptions {
+  /** Its own: a send may be under way at any time. */
   readonly socket: NetlinkSocket;
   readonly context: () => KernelRouteContext;
   /** Up to `limit` changes of the RIB; false when there are no more. */
@@ -38,18 +45,24 @@ export interface FibStatus {
   readonly stale: number;
 }
 
-/** Changes per turn of the event loop: about five milliseconds of kernel time. */
-const SLICE = 1024;
+/** Changes per send on the pool thread; the kernel takes some four microseconds for each. */
+const SLICE = 2048;
+/** So few are written without a detour: the detour costs more than they do. */
+const AT_ONCE = 32;
 const RESYNC_DELAY = 200;
 const RESYNC_INTERVAL = 60_000;
 
 export class FibWriter {
-  /** What should be in the kernel, by prefix. BOUNDED by the RIB. */
-  private readonly wanted = new Map<string, RouteRequest>();
+  /** What should be in the kernel. */
+  private readonly wanted = new FibTable();
   private readonly refused = new Map<string, string>();
   private leftovers = new Map<string, Route>();
-  /** Metrics that routes of ours have. BOUNDED by the configuration's filters. */
-  private readonly metrics = new Set<number>();
+  /** Metrics that the leftovers have. */
+  private readonly leftoverMetrics = new Set<number>();
+  /** Changes being prepared, and room for those on their way. */
+  private batch = new NetlinkBatch(131_072);
+  private spare = new NetlinkBatch(131_072);
+  private underWay: Promise<void> | undefined;
   private isScheduled = false;
   private isStopped = false;
   private resyncTimer: NodeJS.Timeout | undefined;
@@ -59,8 +72,8 @@ export class FibWriter {
 
   /** Reads what is there. Answers how many routes a former process left. */
   start(): number {
-    this.leftovers = new Map(this.listOwn().map((route) => [keyOf(route), route]));
-    for (const { metric } of this.leftovers.values()) this.metrics.add(metric);
+    this.leftovers = new Map(this.listOwn().map((route) => [keyOf(route.prefix, route.metric), route]));
+    for (const { metric } of this.leftovers.values()) this.leftoverMetrics.add(metric);
     this.interval = setInterval(() => this.resync(), RESYNC_INTERVAL);
     this.interval.unref();
     return this.leftovers.size;
@@ -72,16 +85,23 @@ export class FibWriter {
     this.isScheduled = true;
     setImmediate(() => {
       this.isScheduled = false;
-      if (!this.isStopped && this.pump()) this.wake();
+      if (!this.isStopped && this.underWay === undefined) this.pump();
     });
+  }
+
+  /** Resolves when nothing is on its way to the kernel. */
+  async whenIdle(): Promise<void> {
+    while (this.underWay !== undefined) await this.underWay;
   }
 
   /** The RIB has told all it knows: what is left of the former process is out of date. Answers how many routes went. */
   sweep(): number {
-    while (this.pump());
+    this.expectIdle();
+    while (this.fill(SLICE)) this.apply();
+    this.apply();
     const stale = [...this.leftovers.values()];
     this.leftovers.clear();
-    this.apply(stale.map((route) => ({ type: 'delete', route })));
+    this.applyChanges(stale.map((route) => ({ type: 'delete', route })));
     return stale.length;
   }
 
@@ -92,25 +112,35 @@ export class FibWriter {
     this.resyncTimer = setTimeout(() => this.resync(), RESYNC_DELAY);
   }
 
-  /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. */
+  /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. While a send is under way: later. */
   resync(): number {
     if (this.isStopped) return 0;
-    const held = new Map(this.listOwn().map((route) => [keyOf(route), route]));
+    if (this.underWay !== undefined) {
+      this.loss();
+      return 0;
+    }
+    const held = new Map(this.listOwn().map((route) => [keyOf(route.prefix, route.metric), route]));
     const changes: RouteChange[] = [];
-    for (const [key, route] of held) if (!this.wanted.has(key) && !this.leftovers.has(key)) changes.push({ type: 'delete', route });
-    for (const [key, route] of this.wanted) {
-      const existing = held.get(key);
+    for (const [key, route] of held) {
+      const { prefix, metric } = route;
+      const isWanted = this.wanted.get(prefix.family, wordsOf(prefix), 0, prefix.length)?.metric === metric;
+      if (!isWanted && !this.leftovers.has(key)) changes.push({ type: 'delete', route });
+    }
+    for (const { prefix, shape } of this.wanted.all()) {
+      const existing = held.get(keyOf(prefix, shape.metric));
+      const route = { ...shape.route, prefix };
       if (existing === undefined) changes.push({ type: 'add', route });
       else if (!isSameRoute(existing, route)) changes.push({ type: 'replace', route });
     }
-    this.apply(changes);
+    this.applyChanges(changes);
     return changes.length;
   }
 
   /** Takes every route of ours out of the kernel. */
   removeAll(): void {
+    this.expectIdle();
     this.isStopped = true;
-    this.apply(this.listOwn().map((route) => ({ type: 'delete', route })));
+    this.applyChanges(this.listOwn().map((route) => ({ type: 'delete', route })));
   }
 
   /** Ends without touching the kernel: the next process adopts what is there. */
@@ -120,81 +150,144 @@ export class FibWriter {
     clearTimeout(this.resyncTimer);
   }
 
+  /** After `whenIdle`: gives the socket back. */
+  close(): void {
+    this.expectIdle();
+    this.options.socket.close();
+  }
+
   status(): FibStatus {
     return { routes: this.wanted.size - this.refused.size, refused: this.refused.size, stale: this.leftovers.size };
+  }
+
+  private expectIdle(): void {
+    if (this.underWay !== undefined) throw new Error('Cannot write routes: others are under way; await whenIdle first');
   }
 
   private listOwn(): Route[] {
     return listRoutes(this.options.socket, { protocol: PROTOCOL_TORTIE_BGP });
   }
 
-  /** One slice; true when there is more. */
-  private pump(): boolean {
+  /** Sends what there is; prepares the next batch while one is under way. */
+  private pump(): void {
+    const hasMore = this.fill(SLICE);
+    if (this.batch.count <= AT_ONCE) {
+      this.apply();
+      if (hasMore) this.wake();
+      return;
+    }
+    const sending = this.batch;
+    this.batch = this.spare;
+    this.spare = sending;
+    this.underWay = this.options.socket.transactAsync(sending).then(
+      (failures) => this.sent(sending, failures),
+      (error: unknown) => this.failed(error, sending),
+    );
+    if (hasMore) setImmediate(() => { if (this.underWay !== undefined && !this.isStopped) this.fill(SLICE); });
+  }
+
+  private sent(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {
+    this.underWay = undefined;
+    this.settle(batch, failures);
+    batch.clear();
+    // Prepared meanwhile, or still with the RIB.
+    if (!this.isStopped) this.pump();
+  }
+
+  private failed(error: unknown, batch: NetlinkBatch): void {
+    this.underWay = undefined;
+    batch.clear();
+    if (!(error instanceof NetlinkOverflowError)) throw error;
+    this.loss(); // what happened is unknown; the kernel knows
+    if (!this.isStopped) this.pump();
+  }
+
+  /** Adds changes of the RIB to the batch; true when there are more. */
+  private fill(limit: number): boolean {
     const context = this.options.context();
-    const changes: RouteChange[] = [];
-    const hasMore = this.options.take((family, words, offset, length, entry) => {
-      this.change(prefixAt(family, words, offset, length), entry, context, changes);
-    }, SLICE);
-    this.apply(changes);
-    return hasMore;
+    const room = limit - this.batch.count;
+    if (room <= 0) return true;
+    return this.options.take((family, words, at, length, entry) => this.change(family, words, at, length, entry, context), room);
   }
 
-  private change(prefix: IpPrefix, entry: ForwardingEntry | undefined, context: KernelRouteContext, changes: RouteChange[]): void {
-    const route = entry === undefined ? undefined : kernelRoute(prefix, entry, context);
-    this.metrics.add(route?.metric ?? context.metric);
+  private change(family: Family, words: Uint32Array, at: number, length: number, entry: ForwardingEntry | undefined, context: KernelRouteContext): void {
+    const shape = entry === undefined ? undefined : this.wanted.shapeOf(family, entry, context);
+    const old = this.wanted.get(family, words, at, length);
+    const isHeld = old !== undefined && !this.isRefused(family, words, at, length, old.metric);
     // A route under another metric is another route to the kernel.
-    for (const metric of this.metrics) if (metric !== route?.metric) this.forget(prefix, metric, changes);
-    if (route === undefined) return;
-    const key = keyOf(route);
-    const leftover = this.leftovers.get(key);
-    this.leftovers.delete(key);
-    const isHeld = leftover !== undefined || (this.wanted.has(key) && !this.refused.has(key));
-    this.wanted.set(key, route);
-    if (leftover === undefined || !isSameRoute(leftover, route)) changes.push({ type: isHeld ? 'replace' : 'add', route });
+    if (old !== undefined && old.metric !== shape?.metric) {
+      if (isHeld) writeFromTemplate(this.batch, old.template('delete'), words, at, length);
+      else this.refused.delete(keyOf(prefixAt(family, words, at, length), old.metric));
+    }
+    const left = this.leftovers.size === 0 ? undefined : this.takeLeftover(prefixAt(family, words, at, length), shape);
+    const replaces = left !== undefined || (isHeld && old.metric === shape?.metric);
+    const isThere = left === 'same' || (isHeld && shape === old);
+    if (shape !== undefined && !isThere) writeFromTemplate(this.batch, shape.template(replaces ? 'replace' : 'add'), words, at, length);
+    if (shape !== old) this.wanted.set(family, words, at, length, shape);
   }
 
-  private forget(prefix: IpPrefix, metric: number, changes: RouteChange[]): void {
-    const key = keyOf({ prefix, metric });
-    const route = this.wanted.get(key) ?? this.leftovers.get(key);
-    if (route === undefined) return;
-    this.wanted.delete(key);
-    this.leftovers.delete(key);
-    if (!this.refused.delete(key)) changes.push({ type: 'delete', route });
+  /** What a former process has for the prefix: other metrics go, the wanted one is adopted as it is or replaced. */
+  private takeLeftover(prefix: IpPrefix, shape: RouteShape | undefined): 'same' | 'other' | undefined {
+    let found: 'same' | 'other' | undefined;
+    for (const metric of this.leftoverMetrics) {
+      const key = keyOf(prefix, metric);
+      const route = this.leftovers.get(key);
+      if (route === undefined) continue;
+      this.leftovers.delete(key);
+      if (metric === shape?.metric) found = isSameRoute(route, { ...shape.route, prefix }) ? 'same' : 'other';
+      else writeRouteChange(this.batch, { type: 'delete', route });
+    }
+    return found;
   }
 
-  private apply(changes: readonly RouteChange[]): void {
-    if (changes.length === 0) return;
-    let failures: readonly RouteFailure[];
+  private isRefused(family: Family, words: Uint32Array, at: number, length: number, metric: number): boolean {
+    return this.refused.size > 0 && this.refused.has(keyOf(prefixAt(family, words, at, length), metric));
+  }
+
+  /** Writes the batch now. */
+  private apply(): void {
+    const { batch } = this;
+    if (batch.count === 0) return;
     try {
-      failures = applyRouteChanges(this.options.socket, changes);
+      this.settle(batch, this.options.socket.transact(batch));
     } catch (error) {
       if (!(error instanceof NetlinkOverflowError)) throw error;
       this.loss(); // what happened is unknown; the kernel knows
-      return;
+    } finally {
+      batch.clear();
     }
+  }
+
+  private applyChanges(changes: readonly RouteChange[]): void {
+    for (let start = 0; start < changes.length; start += SLICE) {
+      for (const change of changes.slice(start, start + SLICE)) writeRouteChange(this.batch, change);
+      this.apply();
+    }
+  }
+
+  /** Notes what the kernel refused, and what it takes again. */
+  private settle(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {
     if (failures.length === 0 && this.refused.size === 0) return;
-    const failed = new Map(failures.map((failure) => [failure.index, failure]));
-    for (const [index, change] of changes.entries()) this.note(change, failed.get(index));
-  }
-
-  private note(change: RouteChange, failure: RouteFailure | undefined): void {
-    const key = keyOf(change.route);
-    const prefix = formatPrefix(change.route.prefix);
-    if (change.type === 'delete') return; // ESRCH and ENOENT: the kernel was faster
-    if (failure === undefined) {
-      if (this.refused.delete(key)) this.options.onProblem({ prefix, reason: undefined });
-      return;
+    const failed = new Map(failures.map((failure) => [failure.index, failure.error]));
+    for (let index = 0; index < batch.count; index++) {
+      const message = decodeRouteChange(batch.bytes, batch.offsetOf(index), batch.offsetOf(index + 1));
+      if (message.isDelete) continue; // ESRCH and ENOENT: the kernel was faster
+      const error = failed.get(index);
+      const key = keyOf(message.prefix, message.metric);
+      const prefix = formatPrefix(message.prefix);
+      if (error === undefined) {
+        if (this.refused.delete(key)) this.options.onProblem({ prefix, reason: undefined });
+        continue;
+      }
+      const reason = error.code === 'EEXIST' ? `somebody else has a route to it with metric ${message.metric}` : error.message;
+      if (this.refused.get(key) === reason) continue;
+      this.refused.set(key, reason);
+      this.options.onProblem({ prefix, reason });
     }
-    const reason = failure.error.code === 'EEXIST' ? `somebody else has a route to it with metric ${change.route.metric ?? 0}` : failure.error.message;
-    if (this.refused.get(key) === reason) return;
-    this.refused.set(key, reason);
-    this.options.onProblem({ prefix, reason });
   }
 }
 
-function keyOf({ prefix, metric }: { readonly prefix: IpPrefix; readonly metric?: number }): string {
-  return `${prefix.family} ${prefix.value.toString(36)} ${prefix.length} ${metric ?? 0}`;
-}
+const keyOf = ({ family, value, length }: IpPrefix, metric: number): string => `${family} ${value.toString(36)} ${length} ${metric}`;
 
 function prefixAt(family: Family, words: Uint32Array, offset: number, length: number): IpPrefix {
   if (family === 4) return { family, value: BigInt(words[offset] ?? 0), length };

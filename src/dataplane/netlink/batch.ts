@@ -9,6 +9,9 @@ import { align4, HEADER_SIZE, NLA_F_NESTED, NLM_F_REQUEST } from './protocol.js'
 
 const isLittleEndian = endianness() === 'LE';
 
+/** What a message does, in words: called only for an error, with the batch's bytes and where the message starts. */
+export type Subject = (bytes: Uint8Array, start: number) => string;
+
 /** Start of an attribute or message whose length is not yet known. */
 export type Mark = number;
 
@@ -18,7 +21,7 @@ export class NetlinkBatch {
   private end = 0;
   private readonly starts: number[] = [];
   /** What each message does, for error sentences; computed only when an error needs it. */
-  private readonly subjects: (() => string)[] = [];
+  private readonly subjects: Subject[] = [];
 
   constructor(capacity = 16_384) {
     this.buffer = new Uint8Array(capacity);
@@ -42,7 +45,7 @@ export class NetlinkBatch {
 
   /** What message `index` was to do: "add route 10.65.0.7/32". */
   subjectOf(index: number): string {
-    return this.subjects[index]?.() ?? 'send a netlink message';
+    return this.subjects[index]?.(this.buffer, this.offsetOf(index)) ?? 'send a netlink message';
   }
 
   clear(): void {
@@ -62,6 +65,18 @@ export class NetlinkBatch {
     this.view.setUint32(start + 8, 0, isLittleEndian);
     this.view.setUint32(start + 12, 0, isLittleEndian);
     this.end = start + HEADER_SIZE;
+  }
+
+  /** Appends a whole message written before, for the caller to patch: answers where it starts. For many that differ little. */
+  copyMessage(template: Uint8Array, subject: Subject): Mark {
+    this.reserve(template.length);
+    const start = this.end;
+    this.starts.push(start);
+    this.subjects.push(subject);
+    const { buffer } = this;
+    for (let i = 0; i < template.length; i++) buffer[start + i] = template[i] ?? 0;
+    this.end = start + template.length;
+    return start;
   }
 
   endMessage(): void {
@@ -189,6 +204,14 @@ export class NetlinkBatch {
 
   patchU16(at: Mark, value: number): void {
     this.view.setUint16(at, value, isLittleEndian);
+  }
+
+  patchU8(at: Mark, value: number): void {
+    this.buffer[at] = value;
+  }
+
+  patchU32be(at: Mark, value: number): void {
+    this.view.setUint32(at, value);
   }
 
   /** Fills up to the next multiple of 4 with zeros. */

@@ -1,0 +1,136 @@
+/**
+ * What should be in the kernel: for each prefix a *shape*, that is, a route without its prefix. A table of a hundred thousand routes
+ * has few shapes, one per set of next hops, so a prefix costs a dozen octets here and writing it is copying a message and patching
+ * the prefix in.
+ *
+ * BOUNDED by the RIB.
+ */
+import { type Family, type IpPrefix } from 'node-bgp/address';
+import type { ForwardingEntry } from 'node-bgp/rib/contract';
+import { grown, PrefixTable, wordsOf } from 'node-bgp/rib/prefix-table';
+import { routeTemplate, type RouteChange, type RouteRequest, type RouteTemplate } from '../dataplane/netlink/index.js';
+import { kernelRoute, type KernelRouteContext } from './kernel-route.js';
+
+export interface RouteShape {
+  readonly id: number;
+  readonly family: Family;
+  readonly metric: number;
+  readonly route: Omit<RouteRequest, 'prefix'>;
+  /** The message of each kind of change, made when first needed. */
+  readonly template: (type: RouteChange['type']) => RouteTemplate;
+}
+
+interface Held {
+  readonly shape: RouteShape;
+  readonly key: string;
+  references: number;
+}
+
+interface FamilyColumns {
+  readonly prefixes: PrefixTable;
+  /** Shape of each prefix; 0: none. */
+  shapes: Uint32Array;
+}
+
+const columns = (family: Family): FamilyColumns => ({ prefixes: new PrefixTable(family), shapes: new Uint32Array(64) });
+
+export class FibTable {
+  private readonly families: Readonly<Record<Family, FamilyColumns>> = { 4: columns(4), 6: columns(6) };
+  private readonly shapes: (Held | undefined)[] = [undefined];
+  private readonly byKey = new Map<string, Held>();
+  private readonly freeIds: number[] = [];
+  private count = 0;
+  /** Shapes of the RIB's entries, each of which belongs to one family, as long as the context is the same object. */
+  private known = new Map<ForwardingEntry, RouteShape | undefined>();
+  private knownFor: KernelRouteContext | undefined;
+
+  /** Prefixes that have a shape. */
+  get size(): number {
+    return this.count;
+  }
+
+  /** The shape of a forwarding entry; undefined when an interface of it is unknown by now. Valid until the next `set`. */
+  shapeOf(family: Family, entry: ForwardingEntry, context: KernelRouteContext): RouteShape | undefined {
+    if (this.knownFor !== context || this.known.size > 1024) {
+      this.known = new Map();
+      this.knownFor = context;
+    }
+    const known = this.known.get(entry);
+    if (known !== undefined && this.shapes[known.id]?.shape === known) return known;
+    const shape = this.makeShape(family, entry, context);
+    this.known.set(entry, shape);
+    return shape;
+  }
+
+  get(family: Family, words: Uint32Array, at: number, length: number): RouteShape | undefined {
+    const { prefixes, shapes } = this.families[family];
+    const id = prefixes.find(words, at, length);
+    return id < 0 ? undefined : this.shapes[shapes[id] ?? 0]?.shape;
+  }
+
+  has(prefix: IpPrefix): boolean {
+    return this.families[prefix.family].prefixes.findPrefix(prefix) >= 0;
+  }
+
+  /** Gives a prefix a shape, or takes it away. */
+  set(family: Family, words: Uint32Array, at: number, length: number, shape: RouteShape | undefined): void {
+    const table = this.families[family];
+    const id = shape === undefined ? table.prefixes.find(words, at, length) : table.prefixes.intern(words, at, length);
+    if (id < 0) return;
+    if (id >= table.shapes.length) table.shapes = grown(table.shapes, table.prefixes.capacity);
+    const old = table.shapes[id] ?? 0;
+    table.shapes[id] = shape?.id ?? 0;
+    if (shape !== undefined) this.hold(shape.id);
+    if (old === 0) this.count++;
+    else this.release(old);
+    if (shape !== undefined) return;
+    table.prefixes.remove(id);
+    this.count--;
+  }
+
+  forget(prefix: IpPrefix): void {
+    this.set(prefix.family, wordsOf(prefix), 0, prefix.length, undefined);
+  }
+
+  *all(): IterableIterator<{ readonly prefix: IpPrefix; readonly shape: RouteShape }> {
+    for (const { prefixes, shapes } of [this.families[4], this.families[6]])
+      for (let id = 0; id < prefixes.end; id++) {
+        const held = prefixes.isLive(id) ? this.shapes[shapes[id] ?? 0] : undefined;
+        if (held !== undefined) yield { prefix: prefixes.prefixOf(id), shape: held.shape };
+      }
+  }
+
+  private makeShape(family: Family, entry: ForwardingEntry, context: KernelRouteContext): RouteShape | undefined {
+    const made = kernelRoute({ family, value: 0n, length: 0 }, entry, context);
+    if (made === undefined) return undefined;
+    const { prefix: _, ...route } = made;
+    const key = `${family} ${JSON.stringify(route, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}`;
+    const known = this.byKey.get(key);
+    if (known !== undefined) return known.shape;
+    const id = this.freeIds.pop() ?? this.shapes.length;
+    const templates = new Map<RouteChange['type'], RouteTemplate>();
+    const template = (type: RouteChange['type']): RouteTemplate => {
+      const ready = templates.get(type) ?? routeTemplate(type, family, route);
+      templates.set(type, ready);
+      return ready;
+    };
+    const held: Held = { shape: { id, family, metric: route.metric ?? 0, route, template }, key, references: 0 };
+    this.shapes[id] = held;
+    this.byKey.set(key, held);
+    return held.shape;
+  }
+
+  private hold(id: number): void {
+    const held = this.shapes[id];
+    if (held === undefined) throw new RangeError(`Route shape ${id} is not in the table`);
+    held.references++;
+  }
+
+  private release(id: number): void {
+    const held = this.shapes[id];
+    if (held === undefined || --held.references > 0) return;
+    this.shapes[id] = undefined;
+    this.byKey.delete(held.key);
+    this.freeIds.push(id);
+  }
+}
