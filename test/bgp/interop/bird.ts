@@ -6,7 +6,8 @@ import type { Feature, Site, Vendor } from './vendor.js';
 
 export class Bird implements Vendor {
   readonly name = 'bird';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly bfdFamily = 6;
   private site: Site | undefined;
   private child: ChildProcess | undefined;
 
@@ -63,8 +64,8 @@ router id 10.255.0.${site.index};
 graceful restart wait 20;
 protocol device { scan time 5; }
 protocol direct { disabled; }
-protocol kernel k4 { persist; ipv4 { import none; export where source = RTS_BGP; }; merge paths on; }
-protocol kernel k6 { persist; ipv6 { import none; export where source = RTS_BGP; }; merge paths on; }
+protocol kernel k4 { persist; graceful restart on; ipv4 { import none; export where source = RTS_BGP; }; merge paths on; }
+protocol kernel k6 { persist; graceful restart on; ipv6 { import none; export where source = RTS_BGP; }; merge paths on; }
 protocol bfd { interface "*" { interval 200 ms; multiplier 5; }; }
 protocol static s4 { ipv4; route ${site.prefix4} blackhole { bgp_community.add((${site.as},1)); bgp_large_community.add((${site.as},1,2)); }; }
 protocol static s6 { ipv6; route ${site.prefix6} blackhole; }

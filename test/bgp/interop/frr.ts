@@ -8,7 +8,9 @@ type Daemon = 'zebra' | 'bfdd' | 'bgpd';
 
 export class Frr implements Vendor {
   readonly name = 'frr';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  /** Beside ttl-security it would choose the multihop kind. */
+  readonly bfdFamily = 4;
   private site: Site | undefined;
   private readonly children = new Map<Daemon, ChildProcess>();
 
@@ -86,12 +88,11 @@ router bgp ${site.as}
  neighbor ${site.ipv4.dut} remote-as ${site.dutAs}
  neighbor ${site.ipv4.dut} password ${site.password}
  neighbor ${site.ipv4.dut} timers connect 1
+ neighbor ${site.ipv4.dut} bfd
  neighbor ${site.ipv6.dut} remote-as ${site.dutAs}
  neighbor ${site.ipv6.dut} timers connect 1
  neighbor ${site.ipv6.dut} ttl-security hops 1
  neighbor ${site.ipv6.dut} capability extended-nexthop
- neighbor ${site.ipv6.dut} bfd
- neighbor ${site.ipv6.dut} bfd profile fast
  address-family ipv4 unicast
   network ${site.prefix4} route-map own
   neighbor ${site.ipv4.dut} activate

@@ -5,8 +5,9 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { eventually } from './namespace.js';
 import type { Feature } from './vendor.js';
-import { DUT_ADDRESS4, DUT_AS, DUT_PREFIX4, DUT_PREFIX6, World, type Party } from './world.js';
+import { DUT_ADDRESS4, DUT_AS, DUT_PREFIX4, DUT_PREFIX6, PASSWORD, World, WRONG_PASSWORD, type Party } from './world.js';
 
 interface Scenario {
   readonly name: string;
@@ -16,6 +17,17 @@ interface Scenario {
 }
 
 const SCENARIOS: readonly Scenario[] = [
+  { name: 'a wrong TCP-MD5 key keeps the session down, and is named as a suspect', run: async (world, { vendor }) => {
+    const name = `${vendor.name}4`;
+    await eventually(`${name} names the password`, async () => /No answer .* password/.test((await world.bgpd.neighbor(name)).errors.local?.text ?? ''), () => world.bgpd.log.slice(-2000));
+    expect(await world.bgpd.isEstablished(name)).to.equal(false);
+    await world.up(`${vendor.name}6`);
+    expect(world.bgpd.log).to.not.contain(WRONG_PASSWORD);
+  } },
+  { name: 'the right TCP-MD5 key brings it up', run: async (world, { vendor }) => {
+    await world.bgpd.configure(world.config());
+    await world.up(`${vendor.name}4`);
+  } },
   { name: 'sessions over IPv4 (with TCP-MD5) and IPv6 (with GTSM) come up', run: async (world, { vendor }) => {
     await world.up(`${vendor.name}4`);
     await world.up(`${vendor.name}6`);
@@ -61,7 +73,7 @@ const SCENARIOS: readonly Scenario[] = [
     const routes = await world.bgpd.routes(`received=${vendor.name}6&prefix=${encodeURIComponent(site.prefix4)}`);
     expect(routes[0]?.nextHop).to.match(/^(fd20|fe80):/);
   } },
-  { name: 'a cleared session is back at once', run: async (world, { vendor }) => {
+  { name: 'a cleared session is back at once', needs: 'quick-restart', run: async (world, { vendor }) => {
     const name = `${vendor.name}6`;
     const { establishedCount } = await world.bgpd.neighbor(name);
     await world.bgpd.clear(name, false);
@@ -70,6 +82,78 @@ const SCENARIOS: readonly Scenario[] = [
     expect((await world.bgpd.neighbor(name)).establishedCount).to.equal(establishedCount + 1);
   } },
 ];
+
+/** These change what our bgpd is told, or kill somebody; each puts things right again. */
+const LATER: readonly Scenario[] = [
+  { name: 'ADD-PATH both ways (7911): every path of a prefix is told', needs: 'quick-restart', run: async (world, party) => {
+    const name = `${party.vendor.name}4`;
+    await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, addPath: 'both' } : peer)));
+    await pause(200);
+    await world.up(name);
+    const { capabilities } = await world.bgpd.neighbor(name);
+    expect(capabilities).to.include({ addPathSend: true, addPathReceive: true });
+    await world.learned(party.site.prefix4, ({ asPath }) => asPath === String(party.site.as));
+    const other = world.parties.find((each) => each !== party && each.vendor.features.has('extended-next-hop'));
+    if (other === undefined) throw new Error('There is nobody with two paths');
+    // That vendor sends its IPv4 prefix over both of its sessions: two paths, two next hops.
+    await world.heard(party, other.site.prefix4, String(other.site.as));
+    const advertised = async (): Promise<string> => (await world.bgpd.routes(`advertised=${name}&prefix=${encodeURIComponent(other.site.prefix4)}`)).map(({ peer }) => peer).sort().join(' ');
+    await eventually('both are told', async () => (await advertised()) === `${other.vendor.name}4 ${other.vendor.name}6`, advertised);
+    await eventually(`${party.vendor.name} has both`, async () => (await party.vendor.routeText(other.site.prefix4)).split(String(other.site.as)).length > 3);
+    await world.bgpd.configure(world.config());
+    await pause(200);
+    await world.up(name);
+  } },
+  { name: 'BFD (5880) comes up, and a path that dies silently takes the session down', needs: 'bfd', run: async (world, { vendor, site }) => {
+    const name = `${vendor.name}${vendor.bfdFamily ?? 6}`;
+    const iptables = vendor.bfdFamily === 4 ? 'iptables' : 'ip6tables';
+    const bfd = { transmitInterval: 100, receiveInterval: 100, multiplier: 3 };
+    await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, bfd } : peer)));
+    await eventually(`BFD with ${name} is up`, async () => (await world.bgpd.neighbor(name)).bfd === 'up', async () => JSON.stringify(await world.bgpd.ask('GET', '/v1/bfd')));
+    const before = (await world.bgpd.neighbor(name)).establishedCount;
+    // The peer's packets are lost without the carrier going: only BFD can see it.
+    site.namespace.exec(iptables, '-A', 'OUTPUT', '-o', `v${site.index}`, '-p', 'udp', '-j', 'DROP');
+    await eventually(`${name} is down by BFD`, () => new RegExp(`peer ${name} is down: (BFD says|Cease)`).test(world.bgpd.log), () => world.bgpd.log.slice(-2000));
+    site.namespace.exec(iptables, '-F');
+    await world.bgpd.configure(world.config());
+    await world.up(name);
+    expect((await world.bgpd.neighbor(name)).establishedCount).to.be.greaterThan(before);
+  } },
+  { name: 'we are killed and no packet is lost, either way (4724, restarting)', needs: 'kernel', run: async (world, party) => {
+    // The vendor's own packets towards us, over routes that it has from us.
+    const traffic = party.site.namespace.ask('ping', '-n', '-q', '-i', '0.02', '-c', '300', '-W', '1', '-I', `192.168.${party.site.index}.1`, DUT_ADDRESS4);
+    const back = world.dutNamespace.ask('ping', '-n', '-q', '-i', '0.02', '-c', '300', '-W', '1', '-I', DUT_ADDRESS4, `192.168.${party.site.index}.1`);
+    await pause(500);
+    await world.bgpd.kill();
+    const logged = world.bgpd.log.length;
+    await pause(500);
+    await world.bgpd.start();
+    for (const family of [4, 6]) await world.up(`${party.vendor.name}${family}`);
+    expect(await traffic).to.contain(' 0% packet loss');
+    expect(await back).to.contain(' 0% packet loss');
+    // GoBGP and OpenBGPD take their time; they are waited for, but not for long.
+    await eventually('the restart is over', () => world.bgpd.log.slice(logged).includes('restart is over'));
+  } },
+  { name: 'the peer is killed and no packet is lost (4724, helper)', needs: 'restarts', run: async (world, party) => {
+    const name = `${party.vendor.name}4`;
+    const traffic = world.dutNamespace.ask('ping', '-n', '-q', '-i', '0.02', '-c', '300', '-W', '1', '-I', DUT_ADDRESS4, `192.168.${party.site.index}.1`);
+    await pause(500);
+    await party.vendor.kill();
+    await eventually('the loss is seen', async () => !(await world.bgpd.isEstablished(name)));
+    expect((await world.bgpd.neighbor(name)).stale).to.not.deep.equal([]);
+    await party.vendor.restart();
+    await world.up(name);
+    expect(await traffic).to.contain(' 0% packet loss');
+    await eventually('nothing is stale any more', async () => (await world.bgpd.neighbor(name)).stale.length === 0, async () => JSON.stringify(await world.bgpd.neighbor(name)));
+    await world.learned(party.site.prefix4, ({ asPath }) => asPath === String(party.site.as));
+  } },
+];
+
+const partyOf = (world: World, name: string): Party => {
+  const party = world.parties.find(({ vendor }) => vendor.name === name);
+  if (party === undefined) throw new Error(`There is no ${name}`);
+  return party;
+};
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -103,13 +187,11 @@ const NAMES = ['bird', 'frr', 'gobgp', 'openbgpd', 'exabgp'];
   before(() => world.start());
   after(() => world.stop());
 
-  const partyOf = (name: string): Party => world.parties.find(({ vendor }) => vendor.name === name) ?? (() => { throw new Error(`There is no ${name}`); })();
-
-  for (const { name, needs, run } of SCENARIOS)
+  for (const { name, needs, run } of [...SCENARIOS, ...LATER])
     describe(name, () => {
       for (const vendor of NAMES)
         it(vendor, async function () {
-          const party = partyOf(vendor);
+          const party = partyOf(world, vendor);
           if (needs !== undefined && !party.vendor.features.has(needs)) this.skip();
           else await run(world, party);
         });

@@ -89,7 +89,7 @@ function ip(...argv: readonly string[]): string {
 }
 
 /** Waits until `check` holds; throws with what it last saw. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>, detail: () => string | Promise<string> = () => '', timeout = 30_000): Promise<void> {
+export async function eventually(what: string, check: () => boolean | Promise<boolean>, detail: () => string | Promise<string> = () => '', timeout = 20_000): Promise<void> {
   const deadline = Date.now() + timeout;
   while (!(await check())) {
     if (Date.now() > deadline) throw new Error(`Not within ${timeout / 1000} s: ${what}\n${await detail()}`);

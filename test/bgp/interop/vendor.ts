@@ -18,12 +18,15 @@ export interface Site {
   readonly prefix6: string;
 }
 
-export type Feature = 'kernel' | 'restarts' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
+/** quick-restart: it takes a session up again at once after a Cease. OpenBGPD and GoBGP hold it idle for half a minute. */
+export type Feature = 'kernel' | 'restarts' | 'quick-restart' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
 
 export interface Vendor {
   readonly name: string;
   /** What it can do, in the version that Debian has. */
   readonly features: ReadonlySet<Feature>;
+  /** The session on which it runs BFD. */
+  readonly bfdFamily?: 4 | 6;
   start(site: Site): Promise<void>;
   /** kill -9, and up again as an operator would bring it up after a crash. */
   kill(): Promise<void>;

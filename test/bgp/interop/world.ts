@@ -19,6 +19,7 @@ export const DUT_PREFIX6 = 'fd65::/64';
 export const DUT_ADDRESS4 = '10.65.0.1';
 export const DUT_ADDRESS6 = 'fd65::1';
 export const PASSWORD = 'right-key';
+export const WRONG_PASSWORD = 'wrong-key';
 export const CHURN = 21_700;
 
 export const churnPrefix = (i: number): string => `20.${i >> 8}.${i & 255}.0/24`;
@@ -51,7 +52,8 @@ export class World {
     const bgpd = new BgpdProcess(dut, join(this.directory, 'dut'));
     this.bgpdOrNone = bgpd;
     await bgpd.start();
-    await bgpd.configure(this.config());
+    // The first scenario is about this.
+    await bgpd.configure(this.config(WRONG_PASSWORD));
     await Promise.all(this.parties.map(({ vendor, site }) => vendor.start(site)));
   }
 
@@ -67,10 +69,6 @@ export class World {
       peers: this.parties.flatMap(({ vendor, site }) => peersOf(vendor, site, password).map((peer) => more(peer, vendor))),
       originate: [{ prefix: DUT_PREFIX4, communities: ['64512:100', `${DUT_AS}:1:2`] }, { prefix: DUT_PREFIX6 }],
     };
-  }
-
-  async allUp(): Promise<void> {
-    for (const { vendor } of this.parties) for (const family of [4, 6]) await this.up(`${vendor.name}${family}`);
   }
 
   async up(peer: string): Promise<void> {
