@@ -16,6 +16,7 @@ export function bgpStatusOf(summary: SpeakerSummary | undefined): BgpReport {
     status: {
       asNumber: summary.localAs,
       routerId: summary.routerId,
+      sessions: `${summary.peers.length - down.length}/${summary.peers.length}`,
       peers: summary.peers.map((peer) => ({
         name: peer.name, address: peer.address, asNumber: peer.remoteAs, state: peer.state, since: peer.since,
         receivedPrefixes: sum(peer.families, 'received'), advertisedPrefixes: sum(peer.families, 'advertised'),

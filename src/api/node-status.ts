@@ -21,6 +21,8 @@ export interface NodeStatusStatus {
 export interface NodeBgpStatus {
   readonly asNumber?: number;
   readonly routerId?: string;
+  /** Sessions that are up, and all: "7/8". */
+  readonly sessions?: string;
   readonly peers?: readonly NodeBgpPeerStatus[];
 }
 

@@ -147,6 +147,7 @@ const nodeStatus = customResourceDefinition({
     bgp: object({
       asNumber,
       routerId: text,
+      sessions: described('Sessions that are up, and all: 7/8.', text),
       peers: list(object({
         name: text,
         address: required(text),
@@ -162,7 +163,7 @@ const nodeStatus = customResourceDefinition({
   columns: [
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
     { name: 'AS', type: 'integer', jsonPath: '.status.bgp.asNumber' },
-    { name: 'BGP', type: 'string', jsonPath: '.status.bgp.peers[*].state' },
+    { name: 'BGP', type: 'string', jsonPath: '.status.bgp.sessions', description: 'Sessions that are up, and all' },
     { name: 'Blocks', type: 'string', jsonPath: '.status.blocks', priority: 1 },
     ageColumn,
   ],
