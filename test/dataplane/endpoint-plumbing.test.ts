@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { readdirSync } from 'node:fs';
 import { formatAddress, parseAddress } from 'node-bgp/address';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
 import { EndpointError, EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoint-plumbing.js';
@@ -187,6 +188,22 @@ describe('endpoint plumbing', () => {
     ip(spec.netns, 'link', 'add', 'eth0', 'type', 'bridge');
     expect(() => add(spec)).to.throw(EndpointError, 'Cannot create "eth0" in');
     expect(ip(node, '-br', 'link')).not.to.include(spec.hostInterface);
+  });
+
+  it('holds no descriptor of a pod, whatever became of it', () => {
+    const [good, taken, gone] = [specOf(), specOf(), specOf()];
+    ip(taken.netns, 'link', 'add', 'eth0', 'type', 'bridge');
+    namespaces.remove(gone.netns);
+    const cycle = (): void => {
+      add(good);
+      check(good);
+      plumbing.remove(good);
+      for (const spec of [taken, gone]) expect(() => add(spec)).to.throw(EndpointError);
+    };
+    cycle();
+    const before = readdirSync('/proc/self/fd').length;
+    for (let i = 0; i < 10; i++) cycle();
+    expect(readdirSync('/proc/self/fd').length).to.equal(before);
   });
 
   it('says so when the namespace has gone, and leaves nothing behind', () => {
