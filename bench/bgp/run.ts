@@ -33,7 +33,7 @@ export interface RunReport {
   readonly problem: string | undefined;
 }
 
-const SOURCES = ['bgpblast.c'];
+const SOURCES = ['main.c', 'feed.c', 'session.c', 'measure.c', 'load.h'];
 const work = join(tmpdir(), `tortie-bench-${process.pid}`);
 
 /** Compiles the generator; throws with the compiler's words. */
@@ -43,7 +43,7 @@ export function buildGenerator(): string {
   const folder = fileURLToPath(new URL('../../../bench/bgp/generator/', import.meta.url));
   const sources = SOURCES.map((name) => join(folder, name));
   if (existsSync(binary) && sources.every((source) => statSync(source).mtimeMs < statSync(binary).mtimeMs)) return binary;
-  const result = spawnSync('gcc', ['-O2', '-Wall', '-o', binary, ...sources, '-lm'], { encoding: 'utf8' });
+  const result = spawnSync('gcc', ['-O2', '-Wall', '-o', binary, ...sources.filter((source) => source.endsWith('.c')), '-lm'], { encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`Cannot compile the load generator: ${result.error?.message ?? result.stderr}`);
   return binary;
 }
