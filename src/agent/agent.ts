@@ -44,12 +44,14 @@ export interface AgentOptions {
 }
 
 const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
+/** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
+export const AGENT_KINDS: readonly KindName[] = [...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks'])];
 /** How often to say what the start is waiting for. */
 const PATIENCE = 10_000;
 const KERNEL_RETRY = 1_000;
 
 export class Agent {
-  readonly cluster = new Cluster([...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks'])]);
+  readonly cluster = new Cluster(AGENT_KINDS);
   readonly policy: PolicyLoop;
   readonly ipam: IpamLoop;
   readonly bgp: BgpLoop;

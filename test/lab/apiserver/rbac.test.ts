@@ -1,0 +1,56 @@
+/** manifests/rbac.yaml grants what the agent does, and no more than it names. */
+import { expect } from 'chai';
+import { fileURLToPath } from 'node:url';
+import { AGENT_KINDS } from '../../../src/agent/agent.js';
+import { kinds } from '../../../src/api/kinds.js';
+import { listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
+import { loadManifests } from '../../../src/lab/apiserver/manifests.js';
+import { ApiClient } from './api-client.js';
+import { Kubectl } from './kubectl-run.js';
+
+const FILE = fileURLToPath(new URL('../../../../manifests/rbac.yaml', import.meta.url));
+const objects = loadManifests(FILE);
+
+const rulesOf = (kind: string): readonly Json[] => listAt(objects.find((object) => textAt(object, 'kind') === kind), 'rules');
+
+function grants(rules: readonly Json[], group: string, resource: string, verb: string): boolean {
+  return rules.some((rule) => listAt(rule, 'apiGroups').includes(group) && listAt(rule, 'resources').includes(resource) && listAt(rule, 'verbs').includes(verb));
+}
+
+describe('manifests/rbac.yaml', () => {
+  for (const name of AGENT_KINDS)
+    it(`lets the agent list and watch ${name}`, () => {
+      const { group, plural } = kinds[name];
+      // Secrets are read in one namespace only.
+      const rules = name === 'secrets' ? rulesOf('Role') : rulesOf('ClusterRole');
+      for (const verb of ['list', 'watch']) expect(grants(rules, group, plural, verb), verb).to.equal(true);
+    });
+
+  it('lets the agent claim and give back blocks, and report', () => {
+    const rules = rulesOf('ClusterRole');
+    for (const [resource, verbs] of [['ipamblocks', ['get', 'create', 'delete']], ['nodestatuses', ['get', 'create']], ['nodestatuses/status', ['update']]] as const)
+      for (const verb of verbs) expect(grants(rules, 'tortie.dev', resource, verb), `${verb} ${resource}`).to.equal(true);
+  });
+
+  it('grants nothing on secrets cluster-wide, and no wildcard', () => {
+    for (const rule of rulesOf('ClusterRole')) {
+      expect(listAt(rule, 'resources')).not.to.include('secrets');
+      for (const part of ['apiGroups', 'resources', 'verbs']) expect(listAt(rule, part)).not.to.include('*');
+    }
+  });
+
+  it('applies with kubectl', async () => {
+    const api = await ApiClient.start();
+    const kubectl = new Kubectl('kubectl', api.url);
+    try {
+      const { code, stdout, stderr } = await kubectl.run(['apply', '-f', FILE]);
+      expect(code, stderr).to.equal(0);
+      expect(stdout.trim().split('\n')).to.have.length(objects.length);
+      const bound = (await api.get('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/tortie-agent')).body as JsonObject;
+      expect(textAt(bound, 'roleRef', 'name')).to.equal('tortie-agent');
+    } finally {
+      kubectl.dispose();
+      await api.close();
+    }
+  });
+});
