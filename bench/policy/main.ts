@@ -1,6 +1,6 @@
 /**
  * npm run bench -- policy [--sizes 0,100,1000,10000] [--contenders ...] [--runs 3] [--duration 700] [-o json]
- * npm run bench -- policy --load [--backend nftables] [--policies 2000] [--pods 10000] [-o json]
+ * npm run bench -- policy --load [--backend nftables] [--policies 2000] [--pods 10000] [--changes 400] [--resyncs 1000] [-o json]
  *
  * The packet path between two pods of one node, and what programming costs, with policies in the cluster from none to many. All contenders of a size
  * stand side by side and take turns; figures are medians, ratios are to "established": a filter that does nothing but accept
@@ -32,6 +32,7 @@ export async function run(args: readonly string[]): Promise<number> {
       'sizes': { type: 'string', default: '0,100,1000,10000' }, 'contenders': { type: 'string', default: Object.keys(CONTENDERS).join(',') },
       'runs': { type: 'string', default: '3' }, 'duration': { type: 'string', default: '700' }, 'output': { type: 'string', short: 'o', default: 'text' },
       'load': { type: 'boolean', default: false }, 'backend': { type: 'string', default: 'nftables' }, 'policies': { type: 'string', default: '2000' }, 'pods': { type: 'string', default: '10000' },
+      'changes': { type: 'string', default: '400' }, 'resyncs': { type: 'string', default: '1000' },
     },
   });
   if (process.getuid?.() !== 0) {
@@ -41,7 +42,7 @@ export async function run(args: readonly string[]): Promise<number> {
   buildProber();
   if (values.load) {
     const { runLoad } = await import('./load.js');
-    return runLoad({ backend: values.backend, policies: Number(values.policies), pods: Number(values.pods), isJson: values.output === 'json' });
+    return runLoad({ backend: values.backend, policies: Number(values.policies), pods: Number(values.pods), changes: Number(values.changes), resyncs: Number(values.resyncs), isJson: values.output === 'json' });
   }
   const names = values.contenders.split(',').filter((name): name is ContenderName => Object.hasOwn(CONTENDERS, name));
   const sizes = values.sizes.split(',').map(Number);

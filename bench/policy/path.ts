@@ -21,7 +21,7 @@ export class Servers {
   private readonly children: ChildProcess[] = [];
 
   async start(rig: Rig, withIperf: boolean): Promise<void> {
-    const prober = spawn(PROBER, ['serve', '--netns', rig.pod(1), '--name', 'b', '--tcp', '80', '--udp', '80'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const prober = spawn(PROBER, ['serve', '--netns', rig.pod(1), '--name', 'b', '--tcp', '80', '--udp', '80,81'], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.children.push(prober);
     await once(prober.stdout, 'data');
     if (!withIperf) return;

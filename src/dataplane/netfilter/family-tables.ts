@@ -21,6 +21,12 @@ export class NetfilterSetupError extends Error {
   override readonly name = 'NetfilterSetupError';
 }
 
+export interface FamilyWritten {
+  readonly restores: number;
+  readonly chainsWritten: number;
+  readonly tables: ReadonlySet<Table>;
+}
+
 const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
 /** BOUNDED: pids of our own children, remembered to recognise their events; older ones' events have long arrived. */
 const OWN_PIDS = 256;
@@ -54,14 +60,15 @@ export class FamilyTables {
     return tables;
   }
 
-  /** Writes what differs and is not held back; notes what was refused. */
-  async write(backoff: Backoff, now: number): Promise<{ readonly restores: number; readonly chainsWritten: number }> {
+  /** Writes what differs and is not held back; notes what was refused. `before` is told the tables just before they are written. */
+  async write(backoff: Backoff, now: number, before: (tables: ReadonlySet<Table>) => void): Promise<FamilyWritten> {
     const planned = this.state.plan();
     backoff.keepOnly(this.family, isTableSubject, new Set(planned.map(subjectOf)));
     const changes = planned.filter((change) => !backoff.isHeld(this.family, subjectOf(change), contentOf(change), now));
     if (planned.length === 0) backoff.succeeded(this.family, 'iptables');
-    if (changes.length === 0) return { restores: 0, chainsWritten: 0 };
+    if (changes.length === 0) return { restores: 0, chainsWritten: 0, tables: new Set() };
     let restores = 0;
+    before(new Set(changes.map((change) => change.table)));
     const outcome = await writeTables(changes, {
       program: this.program,
       isInKernel: (change) => change.type === 'write' && this.state.isInKernel(chainKey(change.chain)),
@@ -84,7 +91,7 @@ export class FamilyTables {
     }
     if (outcome.broken === undefined) backoff.succeeded(this.family, 'iptables');
     else backoff.failed(this.family, 'iptables', '', outcome.broken, Date.now());
-    return { restores, chainsWritten: outcome.done.filter((change) => change.type === 'write').length };
+    return { restores, chainsWritten: outcome.done.filter((change) => change.type === 'write').length, tables: new Set(outcome.done.map((change) => change.table)) };
   }
 
   close(): void {

@@ -98,7 +98,11 @@ export class IptablesTarget implements PolicyTarget {
     // Without knowing what stands, jumps would be inserted twice and strangers' chains kept: wait for a reading.
     const families = this.families.filter(({ family }) => !isWhole || !this.patrol.isBlind(family));
     await this.writeSets(this.sets.additions(), backoff, written);
-    await Promise.all(families.map(async (family) => written(await family.write(backoff, Date.now()))));
+    await Promise.all(families.map(async (family) => {
+      const { tables, ...part } = await family.write(backoff, Date.now(), (planned) => this.patrol.beforeWrite(family.family, planned));
+      this.patrol.wrote(family.family, tables);
+      written(part);
+    }));
     await this.writeSets(this.sets.removals(), backoff, written);
     for (const { family } of families) backoff.keepOnly(family, (subject) => subject.startsWith('set '), this.sets.unsettled());
     return families.length === this.families.length;

@@ -3,7 +3,7 @@
  *
  * - nft backend: kernel events name the table at once (rule-events.ts); then the table is read and compared.
  * - legacy backend: no events exist; a cheap comparison of the table's bytes every interval (legacy-tables.ts) tells when
- *   to read it.
+ *   to read it. Our own writes are taken as known, and read back once writing has come to rest.
  * - sets: no events either; every interval all headers (existence, type, number of members), and the members of a few sets
  *   in turn, so that an exchange of one member for another is found as well.
  *
@@ -40,6 +40,8 @@ const MEMBERS_PER_ROUND = 5_000;
 const COST_FACTOR = 20;
 /** After a write, wait so long without another one before reading back. */
 const QUIET_BEFORE_READBACK = 1_500;
+/** In a storm without rest, read back so often all the same. */
+const LONGEST_UNVERIFIED = 5_000;
 
 export class Patrol {
   private timer: NodeJS.Timeout | undefined;
@@ -111,6 +113,20 @@ export class Patrol {
     return this.suspects.has(family);
   }
 
+  /** We are going to write: what others have changed since the last look must not pass as ours afterwards. */
+  beforeWrite(family: Family, tables: Iterable<Table>): void {
+    for (const table of tables)
+      if (this.legacy.get(family)?.hasChanged(table) === true) {
+        this.mark(family, table);
+        this.onAlarm();
+      }
+  }
+
+  /** We have just written these tables. */
+  wrote(family: Family, tables: Iterable<Table>): void {
+    for (const table of tables) this.legacy.get(family)?.rebase(table);
+  }
+
   takeFailures(): readonly LookFailure[] {
     const failures = this.failures;
     this.failures = [];
@@ -164,12 +180,15 @@ export class Patrol {
     }
   }
 
-  /** What was written under the nft backend is read back once writing has come to rest. */
+  /** What was written is read back once writing has come to rest. */
   private askReadBack(): void {
     for (const { family, state } of this.options.families) {
       const tables = state.unverified();
       if (tables.size === 0) continue;
-      if (state.writtenAt + QUIET_BEFORE_READBACK < Date.now()) for (const table of tables) this.mark(family, table);
+      const now = Date.now();
+      const isOverdue = state.unverifiedSince !== undefined && state.unverifiedSince + LONGEST_UNVERIFIED < now;
+      if (isOverdue) state.unverifiedSince = now;
+      if (isOverdue || state.writtenAt + QUIET_BEFORE_READBACK < now) for (const table of tables) this.mark(family, table);
     }
   }
 

@@ -25,6 +25,8 @@ export class TableState {
   private hooksDirty = false;
   /** When a change last went in, by Date.now(). */
   writtenAt = 0;
+  /** Since when something written has not been read back; undefined when all has. */
+  unverifiedSince: number | undefined;
 
   constructor(readonly family: Family) {}
 
@@ -126,12 +128,14 @@ export class TableState {
   unverified(): ReadonlySet<Table> {
     const tables = new Set<Table>();
     for (const key of this.kernel.keys()) if (!this.texts.has(key)) tables.add(tableOf(key));
+    if (tables.size === 0) this.unverifiedSince = undefined;
     return tables;
   }
 
   /** A change is in the kernel. */
   done(change: TableChange): void {
     this.writtenAt = Date.now();
+    this.unverifiedSince ??= this.writtenAt;
     switch (change.type) {
       case 'write': return this.note(chainKey(change.chain), change.chain.hashes);
       case 'close': return this.note(chainKey(change), [CLOSED_HASH]);

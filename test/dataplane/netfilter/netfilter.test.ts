@@ -195,6 +195,26 @@ for (const backend of ['legacy', 'nft'] as const) {
         await until(() => bench.drifts.length > 0);
       });
 
+    it('repairs what is broken while it writes without rest', async () => {
+      const netfilter = await bench.start();
+      await netfilter.sync(small);
+      let isStormy = true;
+      const storm = (async () => {
+        for (let i = 0; isStormy; i++) {
+          await netfilter.apply(delta({ chainsUpserted: [chain('filter', 'TORTIE-STORM', [fromSet('web', i % 2 === 0 ? { type: 'accept' } : { type: 'drop' })])] }));
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      })();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const forwardRules = (): readonly string[] => bench.saved().filter((line) => line.startsWith('-A TORTIE-FORWARD'));
+      const before = forwardRules();
+      bench.sh('iptables -w -F TORTIE-FORWARD');
+      expect(forwardRules()).to.deep.equal([]);
+      await until(() => forwardRules().length === before.length);
+      isStormy = false;
+      await storm;
+    });
+
     it('keeps its jump first and leaves what others insert', async () => {
       const netfilter = await bench.start();
       await netfilter.sync(small);
