@@ -10,6 +10,7 @@ interface Area {
 const AREAS: Readonly<Record<string, Area>> = {
   bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
   policy: { about: 'the packet path and the programming cost of NetworkPolicy', load: () => import('./policy/main.js') },
+  soak: { about: 'half an hour of churn: memory, sessions, BFD beside it, tables at the end', load: () => import('./soak/main.js') },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
 };

@@ -35,7 +35,7 @@ const packages = [
   { name: 'openbgpd', file: '/usr/sbin/bgpctl', why: 'an interoperability peer', by: ['test', 'bench'] },
   { name: 'exabgp', file: 'exabgp', why: 'an injector of odd routes', by: ['test'] },
   { name: 'containernetworking-plugins', file: '/usr/lib/cni/ptp', why: 'CNI plugins to chain with and to compare with', by: ['test', 'bench'] },
-  { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test'] },
+  { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
 ];
 

@@ -1,0 +1,203 @@
+/**
+ * npm run bench -- soak [--minutes 30] [--rate 5000] [--prefixes 10000] [--peers 6] [--flap-every 30] [--seed 1] [-o json]
+ *
+ * bgpd under churn for a long time: memory, sessions, BFD beside it, and at the end every table compared with what was told. Ends by itself;
+ * exit code 1 when a promise was broken. A line a minute goes to standard error.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import type { BfdStatus } from 'node-bgp/bfd/contract';
+import type { SpeakerSummary } from 'node-bgp/speaker/view';
+import { senderAddress, speakerAddresses } from '../bgp/network.js';
+import type { ChurnEvent, ChurnOrder } from './churn-process.js';
+import { compareWithModel, type Differences } from './final-state.js';
+import { Rack, STEADY } from './rack.js';
+import type { ChurnPeer, PeerTable } from './route-model.js';
+import type { Stall } from './stall-watch.js';
+import type { Silence } from './wire-watch.js';
+import { formatVerdict, judge, type Loss, type Observation, type Sample } from './verdict.js';
+
+const SAMPLE_EVERY = 10_000;
+const LONGEST_START = 60_000;
+const LONGEST_SETTLING = 120_000;
+
+interface Options {
+  readonly minutes: number;
+  readonly rate: number;
+  readonly prefixes: number;
+  readonly peers: number;
+  readonly flapEvery: number;
+  readonly seed: number;
+}
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '5000' }, prefixes: { type: 'string', default: '10000' },
+      peers: { type: 'string', default: '6' }, 'flap-every': { type: 'string', default: '30' }, seed: { type: 'string', default: '1' },
+      output: { type: 'string', short: 'o', default: 'text' },
+    },
+  });
+  const options: Options = {
+    minutes: Number(values.minutes), rate: Number(values.rate), prefixes: Number(values.prefixes),
+    peers: Number(values.peers), flapEvery: Number(values['flap-every']), seed: Number(values.seed),
+  };
+  const problem = problemOf(options);
+  if (problem !== undefined) {
+    process.stderr.write(`${problem}\n`);
+    return 2;
+  }
+  const seen = await new Soak(options).run();
+  const rows = judge(seen);
+  const isGood = rows.every(({ outcome }) => outcome !== 'BROKEN');
+  process.stdout.write(`${formatVerdict(rows)}${isGood ? 'good' : 'BROKEN'}\n`);
+  if (values.output === 'json') process.stdout.write(`${JSON.stringify({ area: 'soak', isGood, options, rows, samples: seen.samples, stalls: seen.stalls, silences: seen.silences, losses: seen.losses })}\n`);
+  return isGood ? 0 : 1;
+}
+
+function problemOf({ minutes, rate, prefixes, peers, flapEvery, seed }: Options): string | undefined {
+  const bounds: readonly (readonly [string, number, number, number])[] = [
+    ['minutes', minutes, 0.2, 10_000], ['rate', rate, 1, 100_000], ['prefixes', prefixes, 2, 100_000], ['peers', peers, 3, 60], ['flap-every', flapEvery, 5, 3600], ['seed', seed, 0, 2 ** 32 - 1],
+  ];
+  const wrong = bounds.find(([, value, least, most]) => !(value >= least && value <= most));
+  if (wrong !== undefined) return `Cannot soak with --${wrong[0]} ${wrong[1]}: expected ${wrong[2]} to ${wrong[3]}`;
+  return process.getuid?.() === 0 ? undefined : 'Cannot soak without root: the run needs network namespaces of its own';
+}
+
+/**
+ * The first third of the peers never flaps; of the others every second one leaves with a Cease, the rest
+ * without a word. Those have the shorter paths, so that each flap moves best routes.
+ */
+const churnPeers = (count: number): readonly ChurnPeer[] => Array.from({ length: count }, (_, k) => ({
+  name: `churn${k}`, as: 65101 + k, pathLength: count - k, localAddress: senderAddress(4, k), localAddress6: senderAddress(6, k),
+  flaps: k < count / 3 ? 'never' : k % 2 === 0 ? 'cease' : 'reset',
+}));
+
+class Soak {
+  private readonly options: Options;
+  private readonly peers: readonly ChurnPeer[];
+  private readonly rack: Rack;
+  private readonly stop = new AbortController();
+  private readonly samples: Sample[] = [];
+  private readonly losses: Loss[] = [];
+  private readonly stalls: Stall[] = [];
+  private sent = 0;
+  private late = 0;
+  private flaps = 0;
+  private isDone = false;
+  private differences: Differences = {};
+
+  constructor(options: Options) {
+    this.options = options;
+    this.peers = churnPeers(options.peers);
+    this.rack = new Rack(this.peers, options.prefixes);
+  }
+
+  async run(): Promise<Observation> {
+    const witness = new Worker(new URL('./stall-watch.js', import.meta.url));
+    witness.on('message', (stall: Stall) => this.stalls.push(stall));
+    const interrupt = (): void => this.stop.abort(new Error('interrupted'));
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
+    let problem: string | undefined;
+    let silences: readonly Silence[] = [];
+    try {
+      await this.soak();
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error);
+    } finally {
+      await witness.terminate();
+      this.losses.push(...steadyLosses(this.rack));
+      silences = this.rack.bfdSilences();
+      const isClean = problem === undefined && this.losses.length === 0;
+      if (!isClean) process.stderr.write(`Logs stay in ${this.rack.directory}\n`);
+      await this.rack.remove(!isClean);
+    }
+    const { options: { minutes, rate }, sent, late, flaps, samples, losses, differences, stalls } = this;
+    return { minutes, rate, sent, late, flaps, samples, losses, silences, differences, stalls, ...(problem === undefined ? {} : { problem }) };
+  }
+
+  private async soak(): Promise<void> {
+    this.rack.startDaemons();
+    await this.until('BIRD and BFD are up', LONGEST_START, () => this.isSteadyUp());
+    const tablesFile = join(this.rack.directory, 'tables.json');
+    const order: ChurnOrder = {
+      dut: speakerAddresses(4)[0] ?? '', peers: this.peers, prefixes: this.options.prefixes, rate: this.options.rate,
+      seconds: this.options.minutes * 60, flapEvery: this.options.flapEvery, seed: this.options.seed, tablesFile,
+    };
+    const churn = this.rack.startChurn(order);
+    this.follow(churn);
+    await this.sampleWhile(churn);
+    const tables = JSON.parse(readFileSync(tablesFile, 'utf8')) as Readonly<Record<string, PeerTable>>;
+    const deadline = Date.now() + LONGEST_SETTLING;
+    do {
+      await sleep(2000, undefined, { signal: this.stop.signal });
+      this.differences = await compareWithModel(this.rack, this.peers, tables);
+    } while (Object.values(this.differences).some((count) => count > 0) && Date.now() < deadline);
+  }
+
+  private follow(churn: ChildProcess): void {
+    if (churn.stdout === null) throw new Error('The churn process has no output');
+    createInterface({ input: churn.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as ChurnEvent;
+      switch (event.type) {
+        case 'lost': this.losses.push({ at: event.at, peer: event.peer, reason: event.reason }); return;
+        case 'flap': this.flaps++; return;
+        case 'up': return;
+        case 'progress': this.sent = event.sent; this.late = event.late; return;
+        case 'done': this.isDone = true;
+      }
+    });
+  }
+
+  private async sampleWhile(churn: ChildProcess): Promise<void> {
+    const begun = Date.now();
+    // Some minutes more than ordered: sessions come up before it and come back after it.
+    const deadline = begun + this.options.minutes * 60_000 + LONGEST_SETTLING;
+    for (let next = begun + SAMPLE_EVERY; !this.isDone; await sleep(200, undefined, { signal: this.stop.signal })) {
+      if (churn.exitCode !== null || churn.signalCode !== null) throw new Error(`The churn process ended: ${readFileSync(join(this.rack.directory, 'churn.log'), 'utf8').slice(-500)}`);
+      if (Date.now() > deadline) throw new Error('The churn process did not end in time');
+      if (Date.now() < next) continue;
+      next += SAMPLE_EVERY;
+      const vitals = this.rack.vitals();
+      if (vitals === undefined) throw new Error('bgpd ended');
+      this.samples.push({ seconds: Math.round((Date.now() - begun) / 1000), ...vitals });
+      if (this.samples.length % 6 === 0) this.report();
+    }
+  }
+
+  private report(): void {
+    const { seconds = 0, residentMegabytes = 0, cpuSeconds = 0 } = this.samples.at(-1) ?? {};
+    const worst = Math.max(0, ...this.stalls.slice(-100).map(({ milliseconds }) => milliseconds));
+    process.stderr.write(`${String(Math.round(seconds / 60)).padStart(4)} min  ${residentMegabytes.toFixed(0)} MB  ${cpuSeconds.toFixed(0)} s CPU  ${this.sent} updates (${this.late} late)  ${this.flaps} flaps  ${this.losses.length + steadyLosses(this.rack).length} lost  ${this.stalls.length} stalls, lately at most ${worst} ms\n`);
+  }
+
+  private async isSteadyUp(): Promise<boolean> {
+    const { peers } = await this.rack.ask<SpeakerSummary>('/v1/summary');
+    const { sessions } = await this.rack.ask<{ readonly sessions: readonly BfdStatus[] }>('/v1/bfd');
+    return peers.some(({ name, isEstablished }) => name === STEADY && isEstablished) && sessions.some(({ state, detectionTime }) => state === 'up' && detectionTime === 150);
+  }
+
+  private async until(what: string, limit: number, isTrue: () => Promise<boolean>): Promise<void> {
+    let latest: unknown;
+    for (const deadline = Date.now() + limit; Date.now() < deadline; await sleep(200, undefined, { signal: this.stop.signal })) {
+      try {
+        if (await isTrue()) return;
+        latest = undefined;
+      } catch (error) {
+        latest = error; // the socket is not there yet
+      }
+    }
+    throw new Error(`${limit / 1000} s passed and it was never so that ${what}${latest instanceof Error ? `: ${latest.message}` : ''}`);
+  }
+}
+
+/** The steady session's ends, as bgpd tells them. */
+const steadyLosses = (rack: Rack): readonly Loss[] => rack.logLines()
+  .filter(({ msg }) => msg.startsWith(`peer ${STEADY} is down: `))
+  .map(({ time, msg }) => ({ at: new Date(time).getTime(), peer: STEADY, reason: msg.slice(`peer ${STEADY} is down: `.length) }));

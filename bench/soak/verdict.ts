@@ -1,0 +1,114 @@
+/** From what was seen to a verdict: one row per promise, each with its evidence. */
+import type { Differences } from './final-state.js';
+import type { Stall } from './stall-watch.js';
+import type { Silence } from './wire-watch.js';
+
+export interface Sample {
+  /** Seconds since the churn began. */
+  readonly seconds: number;
+  readonly residentMegabytes: number;
+  readonly cpuSeconds: number;
+}
+
+export interface Loss {
+  readonly at: number;
+  readonly peer: string;
+  readonly reason: string;
+}
+
+export interface Observation {
+  readonly minutes: number;
+  readonly rate: number;
+  readonly sent: number;
+  readonly late: number;
+  readonly flaps: number;
+  readonly samples: readonly Sample[];
+  /** Sessions that ended and were not meant to. */
+  readonly losses: readonly Loss[];
+  /** Silences of BFD on the wire, either side's. */
+  readonly silences: readonly Silence[];
+  readonly differences: Differences;
+  readonly stalls: readonly Stall[];
+  /** bgpd ended, or something else that ended the run. */
+  readonly problem?: string;
+}
+
+export interface Row {
+  readonly promise: string;
+  readonly outcome: 'kept' | 'BROKEN' | 'not judged';
+  readonly evidence: string;
+}
+
+/** Memory is judged from here on: before, heaps and tables still fill. */
+const WARM_UP_SHARE = 0.2;
+const SHORTEST_JUDGED_MINUTES = 5;
+const DETECTION_TIME = 150;
+
+export function judge(seen: Observation): readonly Row[] {
+  const different = Object.entries(seen.differences).filter(([, count]) => count > 0);
+  const isCompared = Object.keys(seen.differences).length > 0;
+  const achieved = seen.sent / (seen.minutes * 60);
+  return [
+    { promise: 'it ran to its end', ...kept(seen.problem === undefined, seen.problem ?? `${seen.minutes} minutes`) },
+    { promise: 'churn as ordered', ...kept(achieved >= 0.95 * seen.rate, `${seen.sent} updates, ${achieved.toFixed(0)}/s of ${seen.rate}/s ordered, ${seen.late} late; ${seen.flaps} flaps`) },
+    memoryRow(seen.samples),
+    { promise: 'no session lost', ...kept(seen.losses.length === 0, seen.losses.map(({ at, peer, reason }) => `${peer} at ${new Date(at).toISOString()}: ${reason}`).join('; ') || 'none') },
+    bfdRow(seen),
+    { promise: 'all tables equal the model', ...kept(isCompared && different.length === 0, !isCompared ? 'never compared' : different.map(([what, count]) => `${what}: ${count} differ`).join('; ') || Object.keys(seen.differences).join(', ')) },
+  ];
+}
+
+const kept = (isKept: boolean, evidence: string): Pick<Row, 'outcome' | 'evidence'> => ({ outcome: isKept ? 'kept' : 'BROKEN', evidence });
+
+/** The least-squares line through the resident set; growth of a tenth is more than the collector's breathing. */
+function memoryRow(samples: readonly Sample[]): Row {
+  const promise = 'memory is flat';
+  const last = samples.at(-1)?.seconds ?? 0;
+  const judged = samples.filter(({ seconds }) => seconds >= last * WARM_UP_SHARE);
+  const minutes = (last - (judged[0]?.seconds ?? 0)) / 60;
+  const mean = average(judged.map(({ residentMegabytes }) => residentMegabytes));
+  const peak = Math.max(0, ...samples.map(({ residentMegabytes }) => residentMegabytes));
+  const slope = slopeOf(judged.map(({ seconds, residentMegabytes }) => [seconds / 60, residentMegabytes]));
+  const growth = slope * minutes;
+  const evidence = `mean ${mean.toFixed(0)} MB, peak ${peak.toFixed(0)} MB, slope ${slope.toFixed(2)} MB/min over ${minutes.toFixed(0)} min`;
+  if (minutes < SHORTEST_JUDGED_MINUTES) return { promise, outcome: 'not judged', evidence: `${evidence}; the run is too short` };
+  return { promise, ...kept(growth <= Math.max(10, mean / 10), evidence) };
+}
+
+/** Failures of BFD that ended a session, and for each whether the peer had really been silent. */
+function bfdRow({ losses, stalls, silences }: Observation): Row {
+  const failures = losses.filter(({ reason }) => reason.startsWith('BFD '));
+  // A session that is down sends once a second (RFC 5880 section 6.8.3): what follows a failure is no silence.
+  const whileUp = silences.filter((silence) => !failures.some(({ at }) => silence.at > at + 100 && silence.at < at + 10_000));
+  const longest = (from: Silence['from']): number => Math.max(0, ...whileUp.filter((silence) => silence.from === from).map(({ milliseconds }) => milliseconds));
+  const long = stalls.filter(({ milliseconds }) => milliseconds >= DETECTION_TIME).length;
+  const causes = failures.map(({ at }) => causeOf(at, silences, stalls));
+  return {
+    promise: 'BFD 50 ms x 3 never false', ...kept(failures.length === 0, [
+      `${failures.length} failures`, ...causes,
+      `longest silence on the wire: ours ${longest('ours')} ms, the peer's ${longest('peer')} ms (0: below 100)`,
+      `a thread that only sleeps woke 50 ms late or later ${stalls.length} times, ${long} times ${DETECTION_TIME} ms, at most ${Math.max(0, ...stalls.map(({ milliseconds }) => milliseconds))} ms`,
+    ].join('; ')),
+  };
+}
+
+function causeOf(at: number, silences: readonly Silence[], stalls: readonly Stall[]): string {
+  // The silence ends after the failure that it caused.
+  const silence = silences.find((each) => each.from === 'peer' && each.milliseconds >= DETECTION_TIME * 0.9 && each.at > at - 100 && each.at - each.milliseconds < at);
+  const late = stalls.filter((stall) => Math.abs(stall.at - at) < 1000).map(({ milliseconds }) => `${milliseconds} ms`);
+  const machine = late.length === 0 ? 'no stall of the machine was seen within a second' : `within a second the machine stalled for ${late.join(', ')}`;
+  return `at ${new Date(at).toISOString()} ${silence === undefined ? 'the peer had NOT been silent' : `the peer had sent nothing for ${silence.milliseconds} ms`}, ${machine}`;
+}
+
+const average = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+
+function slopeOf(points: readonly (readonly [number, number])[]): number {
+  const [meanX, meanY] = [average(points.map(([x]) => x)), average(points.map(([, y]) => y))];
+  const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  return spread === 0 ? 0 : points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread;
+}
+
+export function formatVerdict(rows: readonly Row[]): string {
+  const width = Math.max(...rows.map(({ promise }) => promise.length));
+  return rows.map(({ promise, outcome, evidence }) => `  ${outcome.padEnd(10)}  ${promise.padEnd(width)}  ${evidence}\n`).join('');
+}

@@ -1,0 +1,29 @@
+/**
+ * The BFD packets themselves, as the kernel of bgpd's namespace stamped them: who was silent, and when. A session that BFD ends while its
+ * peer had sent nothing for the whole detection time was ended rightly, whatever kept the peer from sending.
+ */
+export interface Silence {
+  readonly from: 'ours' | 'peer';
+  /** Milliseconds since 1970, of its end. */
+  readonly at: number;
+  readonly milliseconds: number;
+}
+
+/** Longer than any jitter of packets that are due every 50 ms. */
+const WORTH_TELLING = 100;
+
+/** Arguments of tcpdump: one line per BFD control packet, with the time in seconds since 1970. */
+export const captureArguments = (interfaceName: string): readonly string[] => ['tcpdump', '-i', interfaceName, '-ltt', '-n', '-q', 'udp', 'dst', 'port', '3784'];
+
+export function silences(capture: string, ownAddress: string): readonly Silence[] {
+  const last = new Map<Silence['from'], number>();
+  return capture.split('\n').flatMap((line) => {
+    const [, seconds, source] = /^(\d+\.\d+) IP (\d+\.\d+\.\d+\.\d+)\./.exec(line) ?? [];
+    if (seconds === undefined || source === undefined) return [];
+    const from = source === ownAddress ? 'ours' : 'peer';
+    const at = Number(seconds) * 1000;
+    const milliseconds = Math.round(at - (last.get(from) ?? at));
+    last.set(from, at);
+    return milliseconds >= WORTH_TELLING ? [{ from, at, milliseconds }] : [];
+  });
+}
