@@ -6,7 +6,7 @@ import type { Feature, Site, Vendor } from './vendor.js';
 
 export class Bird implements Vendor {
   readonly name = 'bird';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop', 'churn', 'local-as']);
   readonly bfdFamily = 6;
   private site: Site | undefined;
   private child: ChildProcess | undefined;
@@ -31,6 +31,22 @@ export class Bird implements Vendor {
 
   async refresh(): Promise<void> {
     await this.birdc('reload', 'in', 'dut4');
+  }
+
+  async bounce(): Promise<void> {
+    await this.birdc('restart', 'dut4');
+  }
+
+  async churn(on: boolean): Promise<void> {
+    await this.birdc(on ? 'enable' : 'disable', 'churn');
+  }
+
+  async setInternal(on: boolean): Promise<void> {
+    const { directory, dutAs } = this.own;
+    const text = config(this.own);
+    const [before, dut6 = ''] = text.split('protocol bgp dut6');
+    writeFileSync(join(directory, 'bird.conf'), on ? `${before ?? ''}protocol bgp dut6${dut6.replace('{', `{ local as ${dutAs};`).replace('ttl security on;', 'direct; ttl security on;')}` : text);
+    await this.birdc('configure');
   }
 
   community(high: number, low: number): string {

@@ -2,12 +2,16 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end } from './namespace.js';
-import type { Feature, Site, Vendor } from './vendor.js';
+import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 
 /** An injector, not a router: what it has heard is what its log of received UPDATEs says. */
 export class Exabgp implements Vendor {
   readonly name = 'exabgp';
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['communities', 'large-communities', 'gtsm']);
+  readonly refresh = cannot('ask for routes again');
+  readonly bounce = cannot('reset a session');
+  readonly churn = cannot('announce so much');
+  readonly setInternal = cannot('change its AS');
   private site: Site | undefined;
   private child: ChildProcess | undefined;
 
@@ -28,10 +32,6 @@ export class Exabgp implements Vendor {
   async routeText(prefix: string): Promise<string> {
     const lines = this.heard().filter((line) => line.includes(`"${prefix}"`));
     return await Promise.resolve(lines.at(-1) ?? '');
-  }
-
-  async refresh(): Promise<void> {
-    await Promise.reject(new Error('ExaBGP has no command for this'));
   }
 
   community(high: number, low: number): string {

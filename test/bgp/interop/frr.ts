@@ -2,7 +2,7 @@ import { execFileSync, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end } from './namespace.js';
-import type { Feature, Site, Vendor } from './vendor.js';
+import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 
 type Daemon = 'zebra' | 'bfdd' | 'bgpd';
 
@@ -11,6 +11,8 @@ export class Frr implements Vendor {
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
   /** Beside ttl-security it would choose the multihop kind. */
   readonly bfdFamily = 4;
+  readonly churn = cannot('announce so much');
+  readonly setInternal = cannot('change its AS');
   private site: Site | undefined;
   private readonly children = new Map<Daemon, ChildProcess>();
 
@@ -41,6 +43,10 @@ export class Frr implements Vendor {
 
   async refresh(): Promise<void> {
     await this.vtysh(`clear bgp ipv4 unicast ${this.own.ipv4.dut} soft in`);
+  }
+
+  async bounce(): Promise<void> {
+    await this.vtysh(`clear bgp ${this.own.ipv4.dut}`);
   }
 
   community(high: number, low: number): string {

@@ -2,12 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end, eventually } from './namespace.js';
-import type { Feature, Site, Vendor } from './vendor.js';
+import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 
 export class Gobgp implements Vendor {
   readonly name = 'gobgp';
   /** Its soft reset works from its own tables and asks nobody. */
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['gtsm', 'communities', 'large-communities', 'add-path']);
+  readonly bounce = cannot('reset a session');
+  readonly churn = cannot('announce so much');
+  readonly setInternal = cannot('change its AS');
   private site: Site | undefined;
   private child: ChildProcess | undefined;
 

@@ -2,12 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end } from './namespace.js';
-import type { Feature, Site, Vendor } from './vendor.js';
+import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 
 export class Openbgpd implements Vendor {
   readonly name = 'openbgpd';
   /** The portable version writes no routes into Linux. */
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['refresh', 'gtsm', 'communities', 'large-communities', 'add-path']);
+  readonly bounce = cannot('reset a session');
+  readonly churn = cannot('announce so much');
+  readonly setInternal = cannot('change its AS');
   private site: Site | undefined;
   private child: ChildProcess | undefined;
 

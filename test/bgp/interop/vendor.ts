@@ -19,7 +19,10 @@ export interface Site {
 }
 
 /** quick-restart: it takes a session up again at once after a Cease. OpenBGPD and GoBGP hold it idle for half a minute. */
-export type Feature = 'kernel' | 'restarts' | 'quick-restart' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
+export type Feature = 'kernel' | 'restarts' | 'quick-restart' | 'churn' | 'local-as' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
+
+/** For what a vendor has no feature for: no scenario asks. */
+export const cannot = (what: string) => (): Promise<never> => Promise.reject(new Error(`This vendor cannot ${what}`));
 
 export interface Vendor {
   readonly name: string;
@@ -35,6 +38,12 @@ export interface Vendor {
   routeText(prefix: string): Promise<string>;
   /** Asks us for all routes again, over the IPv4 session. */
   refresh(): Promise<void>;
+  /** Resets the IPv4 session from its end. */
+  bounce(): Promise<void>;
+  /** Announces or withdraws CHURN prefixes. */
+  churn(on: boolean): Promise<void>;
+  /** Makes the IPv6 session one of our AS, or external again. */
+  setInternal(on: boolean): Promise<void>;
   /** Communities as it prints them. */
   community(high: number, low: number): string;
   /** For messages when something is missing. */
