@@ -17,8 +17,10 @@ export const RT_PROTOS = '171 tortie\n172 tortie-bgp\n';
 /** Makes everything; on failure the caller sweeps (sweep.ts), which finds a half-made rack by its names. */
 export async function buildNetwork(rack: Rack): Promise<void> {
   for (const device of devicesOf(rack)) await addNamespace(device.netns);
+  // Before there are interfaces: they take their settings from `default` when they are made.
+  await Promise.all(devicesOf(rack).map(applySysctls));
   await run(['ip', '-batch', '-'], rack.links.map(renderVeth).join('\n'));
-  await Promise.all(devicesOf(rack).map((device) => configureDevice(rack, device)));
+  await Promise.all(devicesOf(rack).map((device) => run(['ip', '-n', device.netns, '-batch', '-'], renderAddresses(rack, device).join('\n'))));
 }
 
 /** A namespace with its own view of /etc/iproute2; a machine without that directory has nothing to lay it over. */
@@ -48,13 +50,14 @@ export async function setLink(link: Link, state: 'up' | 'down'): Promise<void> {
 const renderVeth = ({ near, far }: Link): string =>
   `link add name ${near.interface} netns ${near.netns} type veth peer name ${far.interface} netns ${far.netns}`;
 
-async function configureDevice(rack: Rack, device: Device): Promise<void> {
+async function applySysctls(device: Device): Promise<void> {
   const settings = sysctlsOf(device).map(([key, value]) => `echo ${value} > /proc/sys/${key.replaceAll('.', '/')}`);
   await run(['ip', 'netns', 'exec', device.netns, 'sh', '-e', '-s'], settings.join('\n'));
-  await run(['ip', '-n', device.netns, '-batch', '-'], renderAddresses(rack, device).join('\n'));
 }
 
 /**
+ * accept_dad: a port that comes up must not spend two seconds on finding out whether its link-local address is taken, for so
+ * long the kernel resolves no IPv6 neighbour there and drops what it should forward (ndisc_send_ns wants a source address).
  * keep_addr_on_down: a port that is shut keeps its IPv6 addresses, as a router's does. ignore_routes_with_linkdown: only
  * where routes are static (the outside host); on nodes and routers this is the routing daemon's business. The hash
  * policy spreads flows, not hosts, over equal paths, as racks are set up.
@@ -62,7 +65,9 @@ async function configureDevice(rack: Rack, device: Device): Promise<void> {
 function sysctlsOf(device: Device): readonly (readonly [string, number])[] {
   const common = [
     ['net.ipv6.conf.all.keep_addr_on_down', 1],
+    ['net.ipv6.conf.default.keep_addr_on_down', 1],
     ['net.ipv6.conf.default.accept_ra', 0],
+    ['net.ipv6.conf.all.accept_dad', 0],
     ['net.ipv6.conf.default.accept_dad', 0],
     ['net.ipv4.fib_multipath_hash_policy', 1],
     ['net.ipv6.fib_multipath_hash_policy', 1],
