@@ -20,6 +20,7 @@ import { BgpLoop } from './bgp-loop.js';
 import { bgpStatusOf } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { failuresFor } from './enforcement.js';
+import { HostInterfaces } from './host-interfaces.js';
 import { IpamLoop } from './ipam-loop.js';
 import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
@@ -58,6 +59,7 @@ export class Agent {
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
   private readonly engine: PolicyEngine;
+  private readonly hostInterfaces: HostInterfaces;
   private readonly connections: ConnectionCleaner;
   private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
@@ -78,6 +80,7 @@ export class Agent {
     };
     this.connections = new ConnectionCleaner((addresses) => kernel.forgetConnections(addresses), log.child({ loop: 'pods' }));
     this.policy = new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
+    this.hostInterfaces = new HostInterfaces({ observe: () => kernel.interfaces(), tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }), log: log.child({ loop: 'policy' }) });
     this.ipam = new IpamLoop({ node, cluster: this.cluster, allocator, store: new KubernetesBlockStore(options.datastore), matches: selectorMatches, log: log.child({ loop: 'ipam' }), onBlocks, onHealth });
     this.bgp = new BgpLoop({ socketPath: join(options.runDir, 'bgpd.sock'), compute: () => this.topology(), log: log.child({ loop: 'bgp' }), onHealth });
     this.pods = new PodNetwork({
@@ -115,10 +118,13 @@ export class Agent {
     this.watches = this.cluster.kinds.map((kind) => datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}));
     await this.awaitSync();
     this.pods.restore();
+    this.hostInterfaces.level();
     await this.writePolicy();
     if (this.isStopped) return;
     this.options.kernel.sweep(this.pods.owners());
-    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onNetfilter: () => this.status.changed() });
+    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onInterfaces: () => this.hostInterfaces.changed(), onNetfilter: () => this.status.changed() });
+    // What changed before anybody watched.
+    this.hostInterfaces.level();
     this.routes.start();
     this.connections.mark(this.allocator.unseenAddresses());
     await this.ipam.start();
@@ -132,7 +138,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.isStopped = true;
     for (const watch of this.watches) watch.stop();
-    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.connections, this.status]) loop.stop();
+    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.connections, this.hostInterfaces, this.status]) loop.stop();
     await this.options.kernel.close();
     await this.allocator.close();
   }

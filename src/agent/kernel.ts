@@ -1,5 +1,6 @@
 /** What the agent asks of the kernel, as interfaces: the loops are tested without one. `linux-kernel.ts` is the real one. */
 import type { Owner } from '@tortie/ipam';
+import type { HostInterface } from '@tortie/policy/objects';
 import type { IpPrefix } from 'node-bgp/address';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -22,6 +23,8 @@ export interface KernelEvents {
   readonly onRoutes: () => void;
   /** Addresses of the node changed. */
   readonly onAddresses: () => void;
+  /** Interfaces of the node, or their addresses, changed. */
+  readonly onInterfaces: () => void;
   /** The kernel refuses something of ours, or does so no longer. */
   readonly onNetfilter: () => void;
 }
@@ -34,6 +37,8 @@ export interface NodeKernel {
   forgetConnections(addresses: readonly string[]): Promise<void>;
   /** Canonical addresses on `lo` that are not 127/8 or ::1. */
   loopbackAddresses(): ReadonlySet<string>;
+  /** All interfaces but those of pods, with their addresses but link-local ones. */
+  interfaces(): readonly HostInterface[];
   /** Removes interfaces of ours that none of these owns. */
   sweep(owners: readonly Owner[]): void;
   watch(events: KernelEvents): void;

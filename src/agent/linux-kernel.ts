@@ -3,13 +3,15 @@
  * process runs in.
  */
 import type { Owner } from '@tortie/ipam';
+import type { HostInterface } from '@tortie/policy/objects';
 import { formatAddress, hostPrefix, parseAddress } from 'node-bgp/address';
-import { hostInterfaceName, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
+import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
+import { listLinks, type Link } from '../dataplane/netlink/link.js';
 import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE } from '../dataplane/netlink/route.js';
@@ -20,6 +22,7 @@ import type { KernelEvents, NodeKernel } from './kernel.js';
 import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
 
 const LOOPBACK_INDEX = 1;
+const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
 
 export interface LinuxKernelOptions {
@@ -89,6 +92,12 @@ class LinuxKernel implements NodeKernel {
     return new Set(addresses.filter(({ address, scope }) => scope !== HOST_SCOPE && formatAddress(address) !== '::1').map(({ address }) => formatAddress(address)));
   }
 
+  interfaces(): readonly HostInterface[] {
+    const addresses = listInterfaceAddresses(this.socket).filter(({ scope }) => scope !== LINK_SCOPE);
+    const of = (index: number): readonly string[] => addresses.filter(({ interfaceIndex }) => interfaceIndex === index).map(({ address }) => formatAddress(address));
+    return listLinks(this.socket).filter(isNodes).map(({ index, name }) => ({ name, addresses: of(index) }));
+  }
+
   sweep(owners: readonly Owner[]): void {
     const kept = new Set(owners.map((owner) => ownerKey(ownerOf(owner))));
     for (const { hostInterface, owner } of this.plumbing.list()) {
@@ -99,11 +108,12 @@ class LinuxKernel implements NodeKernel {
     }
   }
 
-  watch({ onRoutes, onAddresses, onNetfilter }: KernelEvents): void {
+  watch({ onRoutes, onAddresses, onInterfaces, onNetfilter }: KernelEvents): void {
     this.onNetfilter(onNetfilter);
     const onEvent = (event: KernelEvent): void => {
       if (event.type === 'resync' || (event.type === 'route' && event.route.protocol === PROTOCOL_TORTIE) || event.type === 'link') onRoutes();
       if (event.type === 'resync' || (event.type === 'address' && event.address.interfaceIndex === LOOPBACK_INDEX)) onAddresses();
+      if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || (event.type === 'address' && event.address.scope !== LINK_SCOPE)) onInterfaces();
     };
     this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent);
   }
@@ -124,6 +134,9 @@ class LinuxKernel implements NodeKernel {
     return problems.length > 0 ? { problems, endpoint: undefined } : { problems, endpoint: describe(this.plumbing.add(spec)) };
   }
 }
+
+/** Not a pod's. */
+const isNodes = ({ name }: Link): boolean => !name.startsWith(INTERFACE_PREFIX);
 
 const ownerOf = (owner: Owner): EndpointOwner => ({ containerId: owner.containerId, podInterface: owner.interfaceName });
 
