@@ -13,10 +13,10 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { settle, World } from '../node/world.js';
 import { CONTENDERS, type Contender } from './contenders.js';
 import { type Job, Launcher, type Manner } from './launcher.js';
 import { POD_NAMESPACE } from './node-agent.js';
-import { settle, World } from './world.js';
 
 const REFERENCE = 'ptp';
 /** Pods that are connected one after another in each run. */
@@ -61,7 +61,7 @@ function problemOf(pods: number, runs: number, names: readonly string[]): string
 
 async function measure(names: readonly string[], podCount: number, runs: number): Promise<ReadonlyMap<string, Readonly<Record<Phase, number>>>> {
   const directory = mkdtempSync(join(tmpdir(), 'tortie-bench-cni-'));
-  const world = new World();
+  const world = new World('tbench-cni');
   const running = new Map<string, { readonly contender: Contender; readonly netns: string; readonly samples: Samples }>();
   try {
     const launcher = new Launcher(join(directory, 'jobs'));

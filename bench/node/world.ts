@@ -1,19 +1,19 @@
 /**
- * The namespaces of a run: one for each contender's node, and the pods' (made once, connected and disconnected many times).
- * Named after the process; a crashed run's are swept by the next.
+ * The namespaces of a run: its nodes' and its pods'. Named after what is measured and the process; a crashed run's are swept
+ * by the next.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 
 const DIRECTORY = '/run/netns';
-const TAG = 'tbench-cni';
 
 export class World {
   private readonly names: string[] = [];
 
-  constructor() {
+  /** @param tag begins every name; unique to what is measured, such as "tbench-cni" */
+  constructor(private readonly tag: string) {
     for (const name of existsSync(DIRECTORY) ? readdirSync(DIRECTORY) : []) {
-      const pid = new RegExp(`^${TAG}-(\\d+)-`).exec(name)?.[1];
+      const pid = new RegExp(`^${tag}-(\\d+)-`).exec(name)?.[1];
       if (pid !== undefined && !existsSync(`/proc/${pid}`)) ip('netns', 'del', name);
     }
   }
@@ -21,7 +21,7 @@ export class World {
   /** Path of a new namespace with loopback up and forwarding on. */
   node(name: string): string {
     const path = this.create(name);
-    ip('-n', `${TAG}-${process.pid}-${name}`, 'addr', 'add', '10.0.0.1/32', 'dev', 'lo');
+    ip('-n', `${this.tag}-${process.pid}-${name}`, 'addr', 'add', '10.0.0.1/32', 'dev', 'lo');
     execFileSync('nsenter', [`--net=${path}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
     return path;
   }
@@ -35,7 +35,7 @@ export class World {
   }
 
   private create(suffix: string): string {
-    const name = `${TAG}-${process.pid}-${suffix}`;
+    const name = `${this.tag}-${process.pid}-${suffix}`;
     ip('netns', 'add', name);
     this.names.push(name);
     ip('-n', name, 'link', 'set', 'lo', 'up');
