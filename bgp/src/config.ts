@@ -35,6 +35,27 @@ export interface SpeakerConfig {
   readonly drain?: boolean;
   /** RFC 4456; default: the router id. */
   readonly clusterId?: string;
+  /** BMP stations (RFC 7854) that follow what we hear and say. */
+  readonly bmp?: readonly BmpStationConfig[];
+  /** Dumps of the whole table in MRT (RFC 6396), written by `tortie bgpd`: the library by itself writes no files. */
+  readonly mrt?: MrtConfig;
+}
+
+export interface MrtConfig {
+  /** Absolute path; replaced whole by each dump. */
+  readonly file: string;
+  /** Seconds from one dump to the next; default 3600. */
+  readonly interval?: number;
+}
+
+export interface BmpStationConfig {
+  readonly address: string;
+  /** Default 11019. */
+  readonly port?: number;
+  /** Default: adj-rib-in. Going from no station with loc-rib to one resets all sessions: the table is made anew for it. */
+  readonly monitor?: readonly ('adj-rib-in' | 'adj-rib-out' | 'loc-rib')[];
+  /** Seconds between reports; default 60, 0 is off. */
+  readonly statisticsInterval?: number;
 }
 
 export interface ListenConfig {

@@ -17,6 +17,7 @@ import type { Logger } from '../log.js';
 import { FibWriter, type FibStatus } from './fib-writer.js';
 import { InterfaceWatch } from './interface-watch.js';
 import type { KernelRouteContext } from './kernel-route.js';
+import { MrtDumps } from './mrt-dumps.js';
 import { SavedState } from './saved-state.js';
 
 export interface DaemonOptions {
@@ -39,6 +40,7 @@ export class Daemon {
   private interfaces: InterfaceWatch | undefined;
   private fib: FibWriter | undefined;
   private context: KernelRouteContext | undefined;
+  private readonly dumps: MrtDumps;
   private isSettling = false;
   private sweepTimer: NodeJS.Timeout | undefined;
 
@@ -48,6 +50,7 @@ export class Daemon {
     const wasKilled = this.state.wasKilled();
     if (wasKilled) this.log.info('the last bgpd of this boot was killed: restarting gracefully');
     this.speaker = new Speaker({ isRestarting: wasKilled, onForwarding: () => this.fib?.wake() });
+    this.dumps = new MrtDumps(this.speaker, this.log);
     this.speaker.subscribe((event) => this.heard(event));
   }
 
@@ -77,6 +80,7 @@ export class Daemon {
     if (applied !== undefined) {
       this.state.writeConfig(applied);
       this.followConfig(applied);
+      this.dumps.configure(applied.mrt);
     }
     for (const { peer, reasons } of changes.reset) this.log.info({ peer, reasons }, `session with ${peer} was reset: ${reasons.join(', ')} changed`);
     this.log.info({ added: changes.added, removed: changes.removed, changed: changes.changed, originated: changes.originated }, 'configuration applied');
@@ -95,6 +99,7 @@ export class Daemon {
   /** Ends for good: peers are told, routes leave the kernel; or, gracefully, peers and kernel keep everything for the next process. */
   async stop(graceful: boolean, text: string): Promise<void> {
     clearTimeout(this.sweepTimer);
+    this.dumps.configure(undefined);
     await this.speaker.stop({ text, graceful });
     this.interfaces?.stop();
     const { fib } = this;
@@ -203,6 +208,8 @@ function logEvent(log: Logger, event: SpeakerEvent): void {
     case 'listening': return log.info(fields, `listening on ${event.address} port ${event.port}`);
     case 'stale-swept': return log.info(fields, `stale IPv${event.family} routes of ${event.peer} are gone: ${event.reason}`);
     case 'restart-done': return log.info(fields, `restart is over: ${event.reason}`);
+    case 'bmp-up': return log.info(fields, `BMP station ${event.station} is connected`);
+    case 'bmp-down': return log.warn(fields, `BMP station ${event.station} is away: ${event.reason}`);
     case 'end-of-rib': return log.debug(fields, type);
   }
 }

@@ -50,6 +50,8 @@ const dynamicPeers = object(
   { ...session, interface: interfaceName, limit: integer(1, 10000) },
 );
 
+const mrt = object({ file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') }, { interval: integer(1, 2_000_000) });
+
 const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }) });
 
 /** BOUNDED: 10,000 peers and a million prefixes are far beyond what one process is for. */
@@ -67,4 +69,6 @@ export const speakerShape: Field = object({ localAs: asNumber, routerId: identif
   requirePolicy: boolean,
   drain: boolean,
   clusterId: identifier,
+  mrt,
+  bmp: list(object({ address }, { port, monitor: list(oneOf('adj-rib-in', 'adj-rib-out', 'loc-rib'), { min: 1, max: 3 }), statisticsInterval: integer(0, 86400) }), { max: 16 }),
 });

@@ -100,6 +100,7 @@ export class Session {
 
   get state(): FsmStateType { return this.machine.type; }
   get failures(): number { return this.machine.connectRetryCounter; }
+  get ownOpen(): OpenMessage | undefined { return this.sentOpen; }
   get peerOpen(): OpenMessage | undefined { return this.receivedOpen; }
   get negotiated(): NegotiatedSession | undefined { return this.negotiatedSession; }
   get endpoints(): Pick<Connection, 'local' | 'remote'> | undefined { return this.connection; }

@@ -6,7 +6,7 @@
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family } from '../address.js';
+import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family, type IpPrefix } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
 import type { RouteRefreshMessage } from '../codec/message.js';
@@ -26,6 +26,7 @@ import type { SpeakerEvent } from './event.js';
 import { Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
+import { Monitoring, monitorsLocRib, type MonitoringOwner } from './monitoring.js';
 import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
@@ -47,11 +48,12 @@ export interface CoreOptions {
   readonly bfd: (onEvent: (event: BfdEvent) => void) => BfdPort;
 }
 
-export class Core implements PeerOwner, ListenersOwner {
+export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
   readonly directory: PeerDirectory;
   readonly listeners: Listeners;
   readonly helper: RestartHelper;
   readonly bfd: PeerBfd;
+  readonly monitoring: Monitoring;
   /** Present once configured. */
   private activeDriver: RibDriver | undefined;
   private readonly ids = new Map<Peer, PeerId>();
@@ -60,6 +62,8 @@ export class Core implements PeerOwner, ListenersOwner {
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
   private readonly told = new Map<Peer, Set<string>>();
+  /** Peers that sent too much and may come back later. */
+  private readonly holds = new Map<Peer, { cancel(): void }>();
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {
@@ -70,6 +74,7 @@ export class Core implements PeerOwner, ListenersOwner {
       refused: (address, reason) => this.refused(address, reason),
     });
     this.bfd = new PeerBfd(options.bfd, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
+    this.monitoring = new Monitoring(this);
     this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
   }
 
@@ -92,12 +97,16 @@ export class Core implements PeerOwner, ListenersOwner {
     const isFirst = this.activeDriver === undefined;
     this.activeDriver?.stop();
     this.helper.stop();
+    this.monitoring.stop();
     this.ids.clear();
     this.activeDriver = new RibDriver({
       localAs: config.localAs, routerId: identifierOf(config.routerId),
       ...(config.clusterId === undefined ? {} : { clusterId: identifierOf(config.clusterId) }),
       ...(config.multipath === undefined ? {} : { multipath: config.multipath }), forwarding: this.options.keepForwarding,
-    }, this.clock, { forwardingReady: this.options.forwardingReady });
+    }, this.clock, {
+      forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
+      ...(monitorsLocRib(config) ? { bestChanged: (prefix: IpPrefix) => this.monitoring.bestChanged(prefix) } : {}),
+    });
     if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
     if (isFirst && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
   }
@@ -128,8 +137,23 @@ export class Core implements PeerOwner, ListenersOwner {
     if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
     this.ids.delete(peer);
     this.told.delete(peer);
+    this.holds.get(peer)?.cancel();
+    this.holds.delete(peer);
     this.directory.remove(peer);
     if (this.isConfigured) this.bfd.update(this.peers.values());
+  }
+
+  /** Peers out of ranges follow their range; one that has none any more goes. */
+  applyRanges(config: SpeakerConfig): void {
+    for (const peer of [...this.peers.values()].filter((each) => this.directory.isDynamic(each))) {
+      const range = this.directory.rangeFor(peer, config.dynamicPeers ?? []);
+      if (range === undefined) {
+        this.removePeer(peer);
+        continue;
+      }
+      peer.apply(dynamicSettings(config, range, peer.settings.address, peer.settings.interfaceName));
+      this.refreshPolicy(peer);
+    }
   }
 
   /** Settings or filters changed without a reset: the RIB redoes what depends on them. */
@@ -165,6 +189,8 @@ export class Core implements PeerOwner, ListenersOwner {
   async stop(): Promise<void> {
     this.ownRestart?.cancel();
     this.helper.stop();
+    for (const timer of this.holds.values()) timer.cancel();
+    this.monitoring.stop();
     this.activeDriver?.stop();
     await Promise.all([this.listeners.stop(), this.bfd.close()]);
   }
@@ -204,6 +230,7 @@ export class Core implements PeerOwner, ListenersOwner {
     if (before !== undefined && before !== id) this.helper.forget(before);
     this.ids.set(peer, id);
     this.helper.returned(id, negotiated);
+    this.monitoring.up(peer, id, session, negotiated);
     this.ownRestart?.up(peer.name, negotiated);
     this.bfd.update(this.peers.values());
     this.tell({
@@ -215,6 +242,7 @@ export class Core implements PeerOwner, ListenersOwner {
   down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void {
     const id = this.ids.get(peer);
     if (id === undefined) return;
+    this.monitoring.down(peer, end);
     const isOurs = peer.isEnding || !peer.settings.isRestartHelper;
     const keep = familiesToKeep(negotiated, end, isOurs);
     this.helper.forget(id);
@@ -238,6 +266,7 @@ export class Core implements PeerOwner, ListenersOwner {
   update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
     const id = this.ids.get(peer);
     if (id === undefined) return undefined;
+    this.monitoring.received(peer, bytes, start, end);
     const update = decodeUpdate(bytes, start, end, negotiated.decode);
     if (update.severity === 'reset') return strongest(update.errors);
     for (const { severity, reason } of update.errors)
@@ -267,7 +296,8 @@ export class Core implements PeerOwner, ListenersOwner {
       else {
         peer.block('max-prefixes', verdict.text, verdict.notification);
         const { restartAfter } = peer.settings.maxPrefixes;
-        if (restartAfter !== undefined) this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes'));
+        this.holds.get(peer)?.cancel();
+        if (restartAfter !== undefined) this.holds.set(peer, this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes')));
         return;
       }
     }

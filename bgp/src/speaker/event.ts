@@ -21,6 +21,8 @@ export type SpeakerEvent =
   | { readonly type: 'stale-swept'; readonly peer: string; readonly family: Family; readonly reason: string }
   /** The restart of this speaker is over: routes are selected, advertised and forwarded from now on (RFC 4724 section 4.1). */
   | { readonly type: 'restart-done'; readonly reason: string }
+  /** A BMP station (RFC 7854) took our connection, or lost it. */
+  | { readonly type: 'bmp-up' | 'bmp-down'; readonly station: string; readonly reason: string }
   | { readonly type: 'listening'; readonly address: string; readonly port: number }
   | { readonly type: 'listen-failed'; readonly address: string; readonly port: number; readonly reason: string };
 

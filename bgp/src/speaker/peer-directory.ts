@@ -48,6 +48,12 @@ export class PeerDirectory {
     return this.rangeOf.has(peer);
   }
 
+  /** The range of a dynamic peer as it is configured now; undefined if it is gone or no longer holds the peer. */
+  rangeFor(peer: Peer, ranges: readonly DynamicPeersConfig[]): DynamicPeersConfig | undefined {
+    const range = ranges.find(({ name }) => name === this.rangeOf.get(peer));
+    return range !== undefined && containsAddress(parsePrefix(range.range), peer.settings.address) ? range : undefined;
+  }
+
   /** The peer that a connection is from; undefined, and told, if there is none. */
   find(connection: Connection): Peer | undefined {
     const [text = '', zone] = connection.remote.address.split('%');

@@ -22,6 +22,11 @@ interface Attached {
   isBlocked: boolean;
 }
 
+export interface RibDriverEvents extends Pick<RibEvents, 'forwardingReady' | 'bestChanged'> {
+  /** UPDATEs that were written to a peer. */
+  readonly sent: (id: PeerId, buffers: readonly Uint8Array[]) => void;
+}
+
 export class RibDriver {
   readonly rib: Rib;
   private readonly attached = new Map<PeerId, Attached>();
@@ -32,9 +37,10 @@ export class RibDriver {
   private hasRun = false;
   private idleWaiters: (() => void)[] = [];
 
-  constructor(options: RibOptions, private readonly clock: Clock, events: Pick<RibEvents, 'forwardingReady' | 'bestChanged'>) {
+  constructor(options: RibOptions, private readonly clock: Clock, private readonly events: RibDriverEvents) {
+    const { forwardingReady, bestChanged } = events;
     this.rib = createRib(options, {
-      ...events,
+      forwardingReady, bestChanged,
       wanted: () => this.schedule(),
       outputReady: (id) => { this.ready.add(id); this.schedule(); },
     });
@@ -116,7 +122,10 @@ export class RibDriver {
       else {
         const buffers = this.rib.takeOutput(id, OUTPUT_SLICE);
         if (buffers.length === 0) this.ready.delete(id);
-        else if (!attached.session.writeUpdates(buffers)) attached.isBlocked = true;
+        else {
+          if (!attached.session.writeUpdates(buffers)) attached.isBlocked = true;
+          this.events.sent(id, buffers);
+        }
       }
     }
   }

@@ -27,6 +27,7 @@ import { Core } from './core.js';
 import type { SpeakerEvent, SpeakerEventListener } from './event.js';
 import { History, type HistoryEntry } from './history.js';
 import type { ListenFailure } from './listeners.js';
+import { monitorsLocRib } from './monitoring.js';
 import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
 import { cease, type Peer } from './peer.js';
@@ -224,6 +225,8 @@ export class Speaker {
         if (changed.has(name)) this.core.refreshPolicy(peer);
       }
     }
+    this.core.applyRanges(config);
+    this.core.monitoring.configure(config.bmp ?? []);
     this.core.expectPeers();
     return { ...changes, listenFailures: this.core.listeners.failures };
   }
@@ -258,5 +261,5 @@ export class Speaker {
 
 /** What a RIB is built on; a change takes a new one, and so new sessions. */
 function ribOptionsText(config: SpeakerConfig): string {
-  return JSON.stringify([config.localAs, config.routerId, config.clusterId, config.multipath]);
+  return JSON.stringify([config.localAs, config.routerId, config.clusterId, config.multipath, monitorsLocRib(config)]);
 }

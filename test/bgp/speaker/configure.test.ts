@@ -158,6 +158,17 @@ describe('bgp/speaker max-prefixes', () => {
     expect(a.state(B)).to.equal('Established');
   });
 
+  it('leaves no timer behind that would keep a stopped process alive', async () => {
+    const world = new World();
+    const [a, b] = await flooded(world, { maxPrefixesRestartAfter: 86_400 });
+    b.speaker.originate(many(21));
+    world.seconds(2);
+    expect(a.state(B)).to.equal('Idle');
+    await Promise.all([a.speaker.stop(), b.speaker.stop()]);
+    world.seconds(1);
+    expect(world.clock.pending).to.equal(0);
+  });
+
   it('only warns, if asked to', async () => {
     const world = new World();
     const [a, b] = await flooded(world, { maxPrefixesWarnOnly: true });

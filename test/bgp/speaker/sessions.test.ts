@@ -173,4 +173,20 @@ describe('bgp/speaker sessions', () => {
     world.seconds(1);
     expect(a.speaker.neighborNames).to.not.include('rack/10.0.1.1');
   });
+
+  it('out of a range follow their range, and go with it', async () => {
+    const world = new World();
+    const a = world.speaker(A);
+    const b = world.speaker(B);
+    const ranges = (more: object) => a.config(64512, [], { dynamicPeers: [{ name: 'rack', range: '10.0.0.0/24', remoteAs: 64513, multihop: 2, ...more }] });
+    await a.configure(ranges({}));
+    await b.configure(b.config(64513, [peerAt(A, 64512)]));
+    world.seconds(10);
+    await a.configure(ranges({ description: 'third rack' }));
+    expect(a.speaker.neighbor(`rack/${B}`)).to.include({ description: 'third rack', isEstablished: true, establishedCount: 1 });
+    await a.configure(ranges({ range: '10.9.0.0/24' }));
+    expect(a.speaker.neighborNames).to.deep.equal([]);
+    world.seconds(1);
+    expect(b.told('peer-down')[0]?.reason).to.contain('Peer De-configured');
+  });
 });
