@@ -1,0 +1,104 @@
+/**
+ * The speaker's table as an MRT file (RFC 6396), again and again: what `bgpdump` and route analysers read.
+ *
+ * A dump is written beside the file and takes its place when it is whole and on the disk, so that a reader never sees half of one. It is
+ * made in slices between turns of the event loop: a full table must not cost a keepalive.
+ */
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { parseAddress } from 'node-bgp/address';
+import type { MrtConfig } from 'node-bgp/config';
+import type { MrtPeer } from 'node-bgp/mrt/record';
+import { dumpTable } from 'node-bgp/mrt/table-dump';
+import { identifierOf } from 'node-bgp/speaker/peer-settings';
+import type { Speaker } from 'node-bgp/speaker/speaker';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+
+const DEFAULT_INTERVAL_SECONDS = 3600;
+/** Octets gathered before they are written. */
+const CHUNK = 256 * 1024;
+
+export class MrtDumps {
+  private config: MrtConfig | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly speaker: Speaker, private readonly log: Logger) {}
+
+  /** An unchanged configuration keeps its rhythm; undefined ends it. */
+  configure(config: MrtConfig | undefined): void {
+    if (JSON.stringify(config) === JSON.stringify(this.config)) return;
+    this.config = config;
+    clearTimeout(this.timer);
+    if (config !== undefined) this.schedule(config);
+  }
+
+  private schedule(config: MrtConfig): void {
+    this.timer = setTimeout(() => void this.dump(config), (config.interval ?? DEFAULT_INTERVAL_SECONDS) * 1000);
+    this.timer.unref();
+  }
+
+  private async dump(config: MrtConfig): Promise<void> {
+    try {
+      const bytes = await writeDump(this.speaker, config.file);
+      this.log.debug({ file: config.file, bytes }, 'the table was dumped');
+    } catch (error) {
+      this.log.error({ file: config.file, problem: messageOf(error) }, `cannot dump the table into ${config.file}: ${messageOf(error)}`);
+    }
+    // The next one only after this one: a slow disk gets no second writer.
+    if (this.config === config) this.schedule(config);
+  }
+}
+
+/** Answers how many octets the file has. */
+async function writeDump(speaker: Speaker, path: string): Promise<number> {
+  const temporary = `${path}.${process.pid}.new`;
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    const file = await open(temporary, 'w', 0o644);
+    let size = 0;
+    try {
+      for (const chunk of chunks(speaker)) {
+        await file.writeFile(chunk);
+        size += chunk.length;
+        await nextTurn();
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    return size;
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function* chunks(speaker: Speaker): Generator<Uint8Array, void, undefined> {
+  const { rib, config } = speaker;
+  if (rib === undefined || config === undefined) return;
+  let records: Uint8Array[] = [];
+  let size = 0;
+  const { localAs, routerId } = config;
+  for (const record of dumpTable({ rib, localAs, routerId: identifierOf(routerId), peers: peersOf(speaker), seconds: Math.floor(Date.now() / 1000) })) {
+    records.push(record);
+    size += record.length;
+    if (size < CHUNK) continue;
+    yield Buffer.concat(records);
+    records = [];
+    size = 0;
+  }
+  yield Buffer.concat(records);
+}
+
+/** A peer that is down has no identifier; its routes may still be there (RFC 4724). */
+function peersOf(speaker: Speaker): ReadonlyMap<string, MrtPeer> {
+  return new Map(speaker.neighborNames.flatMap((name): [string, MrtPeer][] => {
+    const peer = speaker.neighbor(name);
+    if (peer === undefined) return [];
+    const address = parseAddress(peer.address.split('%')[0] ?? peer.address);
+    return [[name, { identifier: identifierOf(peer.routerId ?? '0.0.0.0'), address, as: peer.remoteAs }]];
+  }));
+}
