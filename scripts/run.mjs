@@ -121,6 +121,15 @@ function build() {
   }
 }
 
+/** Everything but `cases --engine` works in network namespaces of this kernel: say at once what it lacks. */
+async function checkKernel() {
+  const { describeMissing, probeFeatures } = await import(join(root, 'dist/src/dataplane/features.js'));
+  const reports = probeFeatures();
+  for (const line of describeMissing(reports.filter(({ isRequired }) => !isRequired))) say(line);
+  const [first] = describeMissing(reports.filter(({ isRequired }) => isRequired));
+  if (first !== undefined) fail(first);
+}
+
 const commands = {
   lab: (args) => [join(root, 'dist/src/cli.js'), 'lab', 'run', ...args],
   cases: (args) => [join(root, 'dist/src/cli.js'), 'cases', ...args],
@@ -135,6 +144,7 @@ checkMachine(name === 'test' ? 'npm test' : `npm run ${name}`);
 installPackages(name);
 installModules();
 build();
+await checkKernel();
 // Ctrl-C reaches the whole foreground group: the command cleans up, this process only waits for it.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
 const child = spawn(process.execPath, command(args), { cwd: root, stdio: 'inherit' });

@@ -6,6 +6,7 @@ import { CniServer } from '../cni/cni-server.js';
 import { installConflist, installPlugin } from '../cni/conflist.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
+import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
@@ -38,6 +39,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   if (backend === undefined) throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
   const node = flags.node ?? process.env['NODE_NAME'] ?? hostname();
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
+  checkKernel(log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
   const agent = await startable('open the address journal', () => Agent.open({
     node, kernel, log, version: VERSION,
@@ -60,6 +62,14 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   await Promise.race([stopped, running.then(() => stopped)]);
   await server.close();
   await agent.stop();
+}
+
+/** @throws UserError naming the first feature without which nothing works */
+function checkKernel(log: Logger): void {
+  const reports = probeFeatures();
+  for (const sentence of describeMissing(reports.filter(({ isRequired }) => !isRequired))) log.warn(sentence);
+  const [first] = describeMissing(reports.filter(({ isRequired }) => isRequired));
+  if (first !== undefined) throw new UserError(first);
 }
 
 async function startable<T>(what: string, work: () => T | Promise<T>): Promise<T> {
