@@ -91,7 +91,8 @@ export class SetState {
       } else if (pending?.make !== undefined || header.elements !== set.members.size) suspects.push(set.name);
     }
     for (const name of present.keys()) {
-      if (this.wanted.has(name)) continue;
+      // A doomed one is our own, and waits until the kernel lets go of it.
+      if (this.wanted.has(name) || this.doomed.has(name)) continue;
       findings.push(`set ${name} is nobody's`);
       this.doomed.add(name);
     }

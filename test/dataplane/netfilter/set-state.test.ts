@@ -133,6 +133,21 @@ describe('SetState', () => {
     expect(membersIn(kernel)).to.deep.equal({ 'tortie4-a': ['10.0.0.1'] });
   });
 
+  it('takes a set that it is itself about to destroy for no stranger', () => {
+    const state = new SetState();
+    const kernel = new FakeKernel();
+    state.create(set(4, 'a', 'address', ['10.0.0.1']));
+    pass(state, kernel);
+    state.delete('tortie4-a');
+    const planned = state.removals();
+    state.done(planned, kernel.apply(planned, () => true));
+    expect(look(state, kernel)).to.deep.equal([]);
+    kernel.sets.set('tortie4-b', { kernelType: 'hash:ip', members: new Map() });
+    expect(look(state, kernel)).to.deep.equal(['set tortie4-b is nobody\'s']);
+    pass(state, kernel);
+    expect(membersIn(kernel)).to.deep.equal({});
+  });
+
   it('tells a member that no kernel takes, once, until it goes', () => {
     const state = new SetState();
     const kernel = new FakeKernel();
