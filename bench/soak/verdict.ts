@@ -75,9 +75,10 @@ function memoryRow(samples: readonly Sample[]): Row {
   return { promise, ...kept(growth <= Math.max(10, mean / 10), evidence) };
 }
 
-/** Failures of BFD that ended a session, and for each whether the peer had really been silent. */
+/** Failures of BFD that ended a session, and for each whether somebody had really been silent. */
 function bfdRow({ losses, stalls, silences }: Observation): Row {
-  const failures = losses.filter(({ reason }) => reason.startsWith('BFD '));
+  // BIRD 2.0 does not say why (Cease without a subcode) when it is its own BFD that has missed us.
+  const failures = losses.filter(({ at, reason }) => reason.startsWith('BFD ') || silenceBefore(at, 'ours', silences) !== undefined);
   // A session that is down sends once a second (RFC 5880 section 6.8.3): what follows a failure is no silence.
   const whileUp = silences.filter((silence) => !failures.some(({ at }) => silence.at > at + 100 && silence.at < at + 10_000));
   const longest = (from: Silence['from']): number => Math.max(0, ...whileUp.filter((silence) => silence.from === from).map(({ milliseconds }) => milliseconds));
@@ -92,12 +93,16 @@ function bfdRow({ losses, stalls, silences }: Observation): Row {
   };
 }
 
+/** The silence that ended about then: just after the failure, or, if it is its cause at the other end, just before. */
+const silenceBefore = (at: number, from: Silence['from'], silences: readonly Silence[]): Silence | undefined =>
+  silences.find((each) => each.from === from && each.milliseconds >= DETECTION_TIME * 0.9 && each.at > at - 100 && each.at - each.milliseconds < at);
+
 function causeOf(at: number, silences: readonly Silence[], stalls: readonly Stall[]): string {
-  // The silence ends after the failure that it caused.
-  const silence = silences.find((each) => each.from === 'peer' && each.milliseconds >= DETECTION_TIME * 0.9 && each.at > at - 100 && each.at - each.milliseconds < at);
+  const [peer, ours] = [silenceBefore(at, 'peer', silences), silenceBefore(at, 'ours', silences)];
+  const silent = [...(peer === undefined ? [] : [`the peer had sent nothing for ${peer.milliseconds} ms`]), ...(ours === undefined ? [] : [`we had sent nothing for ${ours.milliseconds} ms`])];
   const late = stalls.filter((stall) => Math.abs(stall.at - at) < 1000).map(({ milliseconds }) => `${milliseconds} ms`);
   const machine = late.length === 0 ? 'no stall of the machine was seen within a second' : `within a second the machine stalled for ${late.join(', ')}`;
-  return `at ${new Date(at).toISOString()} ${silence === undefined ? 'the peer had NOT been silent' : `the peer had sent nothing for ${silence.milliseconds} ms`}, ${machine}`;
+  return `at ${new Date(at).toISOString()} ${silent.join(' and ') || 'NOBODY had been silent'}, ${machine}`;
 }
 
 const average = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
