@@ -68,6 +68,13 @@ originate:
     ]);
   });
 
+  it('wants a link-local source address on the interface of the peer', () => {
+    const withSource = (source: string): readonly string[] =>
+      problemsOf(`localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - {address: "fe80::2%eth0", localAddress: "${source}", remoteAs: 64513}\n`);
+    expect(withSource('fe80::1%eth0')).to.deep.equal([]);
+    expect(withSource('fe80::1%eth1')).to.deep.equal(['rack.yaml:4: peers[0].localAddress is "fe80::1%eth1"; expected an address of the peer\'s own interface, eth0']);
+  });
+
   it('says where YAML itself is broken', () => {
     expect(problemsOf('localAs: 64512\nrouterId: [10.0.0.1\n')[0]).to.match(/^rack\.yaml:[23]: /);
     expect(problemsOf('localAs: 1\nlocalAs: 2\n')[0]).to.match(/^rack\.yaml:2: .*unique/);

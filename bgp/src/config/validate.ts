@@ -89,6 +89,8 @@ function checkPeer(config: SpeakerConfig, peer: PeerConfig, path: string, proble
   if (address.value === 0n || isMulticast(plain)) problem('address', peer.address, 'the address of a host');
   if (peer.localAddress !== undefined) {
     if (peer.localAddress.includes(':') !== isIpv6) problem('localAddress', peer.localAddress, `an address of the same family as the peer's, ${isIpv6 ? 'IPv6' : 'IPv4'}`);
+    else if (peer.localAddress.includes('%') && peer.localAddress.split('%')[1] !== peer.address.split('%')[1])
+      problem('localAddress', peer.localAddress, `an address of the peer's own interface, ${peer.address.split('%')[1] ?? 'which is none here'}`);
     else if (canonicalPeerAddress(peer.localAddress) === canonicalPeerAddress(peer.address) && (peer.port ?? 179) === 179)
       problem('localAddress', peer.localAddress, 'another address than the peer\'s');
   }

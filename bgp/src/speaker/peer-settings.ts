@@ -85,7 +85,8 @@ export function settingsOf(config: SpeakerConfig, peer: PeerConfig): PeerSetting
   return {
     ...sessionSettings(config, peer, [peer.remoteAs], parseAddress(address)),
     name: peerName(peer), interfaceName, port: peer.port ?? 179,
-    localAddress: peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress),
+    // The interface of a link-local one is the peer's; validateConfig has seen to that.
+    localAddress: peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress.split('%')[0] ?? ''),
     localPort: peer.localPort, passive: peer.passive ?? false, isShutdown: peer.shutdown ?? false,
   };
 }
