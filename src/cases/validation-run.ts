@@ -1,5 +1,6 @@
 /** Asks our validation about objects that the API must accept or refuse. */
 import { objectKindOf, type KubeObject } from '@tortie/policy/objects';
+import { validateClusterPolicy } from '@tortie/policy/validate/cluster-policy';
 import { validateNetworkPolicy } from '@tortie/policy/validate/network-policy';
 import type { ValidationObject } from './case-file.js';
 import type { ValidationOutcome } from './outcome.js';
@@ -12,8 +13,12 @@ export function runValidation(one: ValidationObject): ValidationOutcome {
 
 /** Undefined for kinds that we do not validate. */
 function problemsOf(object: KubeObject): readonly string[] | undefined {
-  switch (objectKindOf(object)) {
+  const kind = objectKindOf(object);
+  switch (kind) {
     case 'NetworkPolicy': return validateNetworkPolicy(object).map((problem) => problem.message);
+    case 'ClusterNetworkPolicy':
+    case 'AdminNetworkPolicy':
+    case 'BaselineAdminNetworkPolicy': return validateClusterPolicy(kind, object).map((problem) => problem.message);
     default: return undefined;
   }
 }
