@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { formatResult, OURS, summarise, type ScenarioResult } from './report.js';
-import { buildGenerator, measure, removeWork, type RunReport } from './run.js';
+import { abandon, buildGenerator, measure, removeWork, type RunReport } from './run.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 import { SPEAKERS, type Speaker } from './speakers.js';
 
@@ -32,6 +32,7 @@ export async function run(args: readonly string[]): Promise<number> {
     return 2;
   }
   const speakers = present([OURS, ...values.peers.split(',').filter((peer) => peer !== OURS && peer !== '')]);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => void abandon().finally(() => process.exit(1)));
   try {
     const generator = buildGenerator();
     const results: ScenarioResult[] = [];

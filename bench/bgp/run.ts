@@ -34,6 +34,9 @@ export interface RunReport {
 }
 
 const SOURCES = ['main.c', 'feed.c', 'session.c', 'measure.c', 'load.h'];
+/** Speakers that run now, and the generator. */
+const underWay = new Set<readonly ChildProcess[]>();
+let generatorProcess: ChildProcess | undefined;
 const work = join(tmpdir(), `tortie-bench-${process.pid}`);
 
 /** Compiles the generator; throws with the compiler's words. */
@@ -63,6 +66,7 @@ export async function measure(generator: string, scenario: Scenario, speaker: Sp
   removeNetwork(network);
   createNetwork(network, scenario.topology.senders);
   const children: ChildProcess[] = [];
+  underWay.add(children);
   try {
     for (const argv of launch.commands) {
       const log = openSync(join(directory, 'log'), 'a');
@@ -74,9 +78,21 @@ export async function measure(generator: string, scenario: Scenario, speaker: Sp
     const args = [...scenario.load(network), '--dutas', String(SPEAKER_AS), '--pids', pids.join(','), '--label', name];
     return await load(generator, args);
   } finally {
-    await stop(children);
-    removeNetwork(network);
+    underWay.delete(children);
+    try {
+      await stop(children);
+    } finally {
+      removeNetwork(network);
+    }
   }
+}
+
+/** Ctrl-C or SIGTERM in the middle: nothing may stay behind. */
+export async function abandon(): Promise<void> {
+  generatorProcess?.kill('SIGKILL');
+  for (const children of underWay) await stop(children);
+  removeNetwork(networkOf(`tb${process.pid}`));
+  removeWork();
 }
 
 /** Until somebody listens on port 179 in the namespace, and a little longer: some listen before they are ready. */
@@ -93,6 +109,7 @@ async function listening(namespace: string): Promise<void> {
 function load(generator: string, args: readonly string[]): Promise<RunReport> {
   return new Promise((resolve, reject) => {
     const child = spawn(generator, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    generatorProcess = child;
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
@@ -131,9 +148,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** A process that is gone already has been stopped. */
+function signal(pid: number, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 async function stop(children: readonly ChildProcess[]): Promise<void> {
   const pids = children.flatMap((child) => (child.pid === undefined ? [] : withDescendants(child.pid))).filter(isAlive);
-  for (const pid of pids) process.kill(pid, 'SIGTERM');
+  for (const pid of pids) signal(pid, 'SIGTERM');
   for (let i = 0; i < 50 && pids.some(isAlive); i++) await sleep(100);
-  for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
+  for (const pid of pids.filter(isAlive)) signal(pid, 'SIGKILL');
 }
