@@ -3,7 +3,7 @@ import type { Family } from '../address.js';
 import type { Notification } from '../fsm/event.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
 import type { MaxPrefixes } from './peer-settings.js';
-import { cease } from './peer.js';
+import { cease } from './cease.js';
 
 export type MaxPrefixVerdict =
   | { readonly type: 'ok' }

@@ -10,7 +10,8 @@ import type { BfdState } from '../bfd/packet.js';
 import { CeaseCode } from '../iana.js';
 import { interfaceTowards, type LocalInterface } from '../session/interface.js';
 import { peerAddressText } from './peer-settings.js';
-import { cease, type Peer } from './peer.js';
+import { cease } from './cease.js';
+import type { Peer } from './peer.js';
 
 export interface BfdPort {
   set(owner: string, sessions: readonly BfdSessionConfig[]): void;

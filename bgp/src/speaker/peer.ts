@@ -13,7 +13,6 @@ import { formatAddress, formatIpv4 } from '../address.js';
 import type { BgpError } from '../codec/bgp-error.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
-import { encodeHardReset } from '../codec/notification.js';
 import { checkOpen, openAs } from '../codec/open.js';
 import { resolveCollision } from '../fsm/collision.js';
 import type { Notification } from '../fsm/event.js';
@@ -23,6 +22,7 @@ import type { Clock } from '../session/clock.js';
 import { localOpen, type RestartState } from '../session/local-open.js';
 import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
+import { cease, hardened, isCollision } from './cease.js';
 import { peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
 
 /** Why a peer is held down; several may hold at once. */
@@ -56,8 +56,6 @@ const COLLISION_WINDOW = 5000;
 const FIRST_REFUSAL = 1000;
 const LONGEST_REFUSAL = 60_000;
 const SEND_HOLD_TIME = 480;
-const NO_DATA = new Uint8Array(0);
-export const cease = (subcode: number, data: Uint8Array = NO_DATA): Notification => ({ code: ErrorCode.cease, subcode, data });
 
 export class Peer implements SessionOwner {
   /** In words, both ways. */
@@ -411,18 +409,3 @@ export class Peer implements SessionOwner {
 
 const RANK: Readonly<Record<FsmStateType, number>> = { Idle: 0, Active: 1, Connect: 2, OpenSent: 3, OpenConfirm: 4, Established: 5 };
 const COLLISION_TEXT = 'Closed in favour of the other connection with this peer';
-
-/**
- * RFC 8538 section 3: where a NOTIFICATION no longer means the end of all routes, an end for good has to be a Hard Reset, or the
- * peer would go on sending packets for as long as it would wait for a restart.
- */
-function hardened(notification: Notification, session: Session): Notification {
-  const { code, subcode } = notification;
-  const isForGood = code === ErrorCode.cease && FOR_GOOD.has(subcode);
-  return isForGood && session.negotiated?.notificationRestart === true ? encodeHardReset({ type: 'notification', ...notification }) : notification;
-}
-
-const FOR_GOOD: ReadonlySet<number> = new Set([CeaseCode.maximumPrefixes, CeaseCode.administrativeShutdown, CeaseCode.peerDeconfigured]);
-
-const isCollision = (end: SessionEnd): boolean =>
-  end.notification?.code === ErrorCode.cease && end.notification.subcode === CeaseCode.connectionCollision;

@@ -30,7 +30,8 @@ import type { ListenFailure } from './listeners.js';
 import { monitorsLocRib } from './monitoring.js';
 import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
-import { cease, type Peer } from './peer.js';
+import { cease } from './cease.js';
+import type { Peer } from './peer.js';
 import { peerDetail, peerSummary, type PeerDetail, type SpeakerSummary } from './view.js';
 
 export interface SpeakerOptions {
