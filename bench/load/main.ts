@@ -24,7 +24,7 @@ import { resync } from './resync.js';
 
 const PROBE_INTERVAL = 1;
 const STEADY_INTERVAL = 5;
-/** Nothing of ours on the node but the probe pods' own needs: more local pods than this adds nothing. */
+/** The probe pods, and one whose chains are damaged. */
 const LEAST_LOCAL = 16;
 const BACKENDS: readonly string[] = ['auto', 'legacy', 'nft', 'nftables'];
 

@@ -52,7 +52,7 @@ export function resultOf(report: Report): object {
 }
 
 export function format(report: Report): string {
-  const latency = rowsOf(report).map(({ name, count, late, median, p99, worst, medianSinceSent }) => [name, String(count), median.toFixed(1), p99.toFixed(1), worst.toFixed(1), String(late), medianSinceSent.toFixed(1)]);
+  const latency = rowsOf(report).map(({ name, count, late, median, p99, worst, medianSinceSent }) => [name, String(count), milliseconds(median), milliseconds(p99), milliseconds(worst), String(late), milliseconds(medianSinceSent)]);
   const flows = report.flows.map(({ name, isAllowed, flow }) => [name, String(flow.sent), isAllowed ? `${flow.lost} lost` : `${flow.received} passed`, flow.error]);
   const { before, afterFlips, after } = report.memory;
   return [
@@ -64,6 +64,9 @@ export function format(report: Report): string {
     `load average at the end ${report.load}`,
   ].map((line) => `${line}\n`).join('');
 }
+
+/** Late ones have no figure but that they took longer than the flow's next change. */
+const milliseconds = (value: number): string => (value === Infinity ? 'late' : value.toFixed(1));
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
