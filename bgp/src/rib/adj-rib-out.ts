@@ -11,7 +11,7 @@ import type { PeerId } from './contract.js';
 import type { Export } from './export.js';
 import type { ExportBatch } from './export-batch.js';
 import type { FamilyTable } from './family-table.js';
-import { grown, type PrefixId } from './prefix-table.js';
+import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
 
 export interface AdjRibOut {
   /** Prefixes advertised (with ADD-PATH: paths). */
@@ -43,7 +43,8 @@ export class SinglePathOut implements AdjRibOut {
     this.#table = table;
     this.#attributes = attributes;
     this.#rules = rules;
-    this.#sets = new Uint32Array(table.prefixes.capacity);
+    // Small at first: many newcomers have a group of their own for a moment only.
+    this.#sets = new Uint32Array(Math.max(64, table.prefixes.end));
   }
 
   countFrom(peer: PeerId): number {
@@ -61,7 +62,7 @@ export class SinglePathOut implements AdjRibOut {
 
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void {
     const table = this.#table;
-    if (prefix >= this.#sets.length) this.#sets = grown(this.#sets, table.prefixes.capacity);
+    if (prefix >= this.#sets.length) this.#sets = grown(this.#sets, Math.max(nextCapacity(this.#sets.length), prefix + 1));
     const best = table.best[prefix] as number;
     const set = best === 0 ? 0 : this.#rules.select(table.paths.set[best] as number, prefix);
     const old = this.#sets[prefix] as number;
