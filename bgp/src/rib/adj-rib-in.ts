@@ -126,7 +126,8 @@ export class AdjRibIn {
     const old = table.best[prefix] as PathId;
     const now = this.#decision.best(table, prefix);
     if (old !== now) this.#choose(table, prefix, now);
-    else if (now !== 0) table.log.append(prefix);
+    // Whoever looks behind the best path may have seen one that was usable in between, even where there is no best.
+    else if (now !== 0 || this.tracksAll) table.log.append(prefix);
   }
 
   #admit(entry: PeerEntry, table: FamilyTable, prefix: PrefixId, path: PathId, raw: SetId, state: FamilyState): void {
@@ -164,10 +165,9 @@ export class AdjRibIn {
     const now = this.#decision.best(table, prefix);
     // The best path itself was touched: other attributes, even if it is still the best.
     if (now !== old || now === path) this.#choose(table, prefix, now);
-    else if (now === 0) {
-      // Neither before nor after a usable path: nobody was told, but an empty prefix must be forgotten.
-      if (table.head[prefix] === 0 && !table.log.has(prefix)) table.log.append(prefix);
-    } else if (this.tracksAll) table.log.append(prefix);
+    else if (this.tracksAll) table.log.append(prefix);
+    // Neither before nor after a usable path: nobody was told, but an empty prefix must be forgotten.
+    else if (now === 0 && table.head[prefix] === 0 && !table.log.has(prefix)) table.log.append(prefix);
   }
 
   #choose(table: FamilyTable, prefix: PrefixId, path: PathId): void {

@@ -90,6 +90,8 @@ const TIE_BREAKS: readonly Step[] = [
   { step: 'path-id', cost: identifierCost, show: shown(identifierCost, (c) => `path id ${c}`) },
 ];
 const ALL_STEPS: readonly Step[] = [...EQUAL_COST_STEPS, ...TIE_BREAKS];
+/** Metrics must not feed back into next-hop resolution; of connected next hops they are equal anyway. */
+const CARRIER_STEPS: readonly Step[] = EQUAL_COST_STEPS.filter(({ step }) => step !== 'igp-metric');
 
 export class Decision {
   readonly sets: AttributeSets;
@@ -132,16 +134,18 @@ export class Decision {
     return this.#share(table, count);
   }
 
-  /** As multipath, among paths whose next hop is on a link: those that may carry other next hops. */
+  /**
+   * As multipath, among paths whose next hop is on a link: those that may carry other next hops. Asks whether it is on a link and not
+   * whether it is reachable, which follows from it: the latter is just being worked out, next hop by next hop, when this is called.
+   */
   carriers(table: FamilyTable, prefix: PrefixId): readonly PathId[] {
-    const entered = this.#enter(table, prefix);
+    const { paths } = table;
     let count = 0;
-    for (let i = 0; i < entered; i++) {
-      const path = this.#running[i] as number;
-      if (this.nextHops.isConnected(this.sets.nextHop[setOf(table, path)] as number)) this.#running[count++] = path;
+    for (let path = table.head[prefix] as number; path !== 0; path = paths.next[path] as number) {
+      const set = paths.set[path] as number;
+      if (set !== 0 && this.nextHops.isConnected(this.sets.nextHop[set] as number)) this.#running[count++] = path;
     }
-    // The metric step is void: all of these are connected, and metrics must not feed back into next-hop resolution.
-    return this.#share(table, this.#run(EQUAL_COST_STEPS.filter(({ step }) => step !== 'igp-metric'), table, count));
+    return this.#share(table, this.#run(CARRIER_STEPS, table, count));
   }
 
   /** Every usable path with the step that decided it, best first, the last dropped last. */

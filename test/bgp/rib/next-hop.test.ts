@@ -70,6 +70,22 @@ describe('Next hops', () => {
     expect(world.rib.paths(parsePrefix(BLOCK)).map(({ unusable }) => unusable)).to.deep.equal([undefined, undefined, 'next-hop-unreachable']);
   });
 
+  it('come back together with the link that carries them, whichever was known first', () => {
+    for (const order of [['node', 'tor'], ['tor', 'node']]) {
+      const world = new RibWorld();
+      world.connect([]);
+      world.up(ribPeer('node', { role: 'ibgp', at: '192.168.0.2' }));
+      world.up(ribPeer('tor', { role: 'ebgp', at: '10.0.1.0' }));
+      for (const name of order)
+        if (name === 'node') world.announce('node', reach(BLOCK, '192.168.0.2'));
+        else world.announce('tor', reach('192.168.0.0/24', '10.0.1.0', { asPath: sequence(65001) }));
+      world.settle();
+      world.connect([link('10.0.1.0/31', 'eth0')]);
+      world.settle();
+      expect(via(world, BLOCK), order.join()).to.deep.equal(['10.0.1.0 eth0']);
+    }
+  });
+
   it('use a default route only when told so', () => {
     for (const resolveThroughDefault of [false, true]) {
       const world = new RibWorld({ resolveThroughDefault });

@@ -171,7 +171,7 @@ const sorted = (map: ReadonlyMap<string, string>, key: (key: string) => string =
   [...map].map(([name, value]) => `${key(name)} = ${value}`).sort();
 
 describe('Rib, against a reference', () => {
-  const runs = Number(process.env['TORTIE_RIB_RUNS'] ?? 300);
+  const runs = Number(process.env['TORTIE_RIB_RUNS'] ?? 1000);
   it('ends in the same state after any history', function () {
     this.timeout(0);
     fc.assert(

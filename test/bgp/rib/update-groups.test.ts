@@ -219,6 +219,19 @@ describe('Update groups', () => {
       expect(to.heard.size).to.equal(1);
     });
 
+    it('go again when their next hop was reachable for a moment only', () => {
+      const world = new RibWorld();
+      world.connect([{ prefix: parsePrefix('fd01::/64'), interfaceName: 'eth1' }]);
+      world.up(ribPeer('far', { role: 'ebgp', at: '10.2.0.3', singleHop: false }));
+      world.up(ribPeer('carrier', { role: 'ibgp', at: '10.9.1.1' }));
+      const to = world.up(ribPeer('to', { role: 'rr-client', at: '10.9.1.4', families: families({ addPathSend: true }) }));
+      world.announce('far', reach('2001:db8:1::/48', 'fd09:1::1'));
+      world.announce('carrier', reach('fd09:1::/48', 'fd01::1'));
+      world.down('carrier', 'drop');
+      world.settle();
+      expect([...to.heard.keys()]).to.deep.equal([]);
+    });
+
     it('are at most as many as configured, best first', () => {
       const world = new RibWorld();
       const to = world.up(receiver('to', 9, { families: families({ addPathSend: true }), addPathLimit: 2 }));
