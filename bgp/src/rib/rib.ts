@@ -7,12 +7,10 @@
  * changed) is a job in slices.
  */
 import type { Family, IpAddress, IpPrefix } from '../address.js';
-import { encodeAttributes, parseAttributes } from '../codec/parse.js';
 import type { DecodedUpdate } from '../codec/update.js';
-import { WellKnownCommunity } from '../iana.js';
 import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
-import { AttributeSets, SetFlag, type SetId } from './attribute-sets.js';
+import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
   ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RouteView, Why,
 } from './contract.js';
@@ -24,7 +22,8 @@ import { Import } from './import.js';
 import { Jobs } from './jobs.js';
 import { LocalRoutes } from './local-routes.js';
 import { NextHops } from './next-hops.js';
-import { PathFlag, type PathId } from './path-table.js';
+import { PathJobs } from './path-jobs.js';
+import type { PathId } from './path-table.js';
 import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
 import type { RouteTables } from './policy-route.js';
 import { Queries } from './queries.js';
@@ -56,6 +55,7 @@ class RoutingInformationBase implements Rib {
   readonly #jobs = new Jobs();
   readonly #names = new PathNames();
   readonly #queries: Queries;
+  readonly #paths: PathJobs;
   readonly #outputLimit: number;
   /** Attribute sets in use per peer: a PeerId is free only when none is left. */
   readonly #setsOf = new Map<PeerId, number>();
@@ -87,6 +87,10 @@ class RoutingInformationBase implements Rib {
       const [groups, forwarding] = [this.#groups[family], this.#forwarding?.[family]];
       this.#tables[family].mayForget = (prefix) => !groups.remember(prefix) && forwarding?.remembers(prefix) !== true;
     }
+    this.#paths = new PathJobs({
+      tables: this.#tables, sets: this.#sets, input: this.#input, importer: this.#import, jobs: this.#jobs,
+      wanted: () => this.#want(), finished: (entry) => this.#freeIfDone(entry),
+    });
     this.#local = new LocalRoutes(this.#tables, this.#input, this.#sets, this.#peers.get(LOCAL_PEER));
     this.#queries = new Queries({
       tables, decision: this.#decision, families: this.#tables, groups: this.#groups, forwarding: this.#forwarding, importer: this.#import,
@@ -98,11 +102,11 @@ class RoutingInformationBase implements Rib {
   peerUp(options: RibPeer): PeerId {
     const known = this.#peers.named(options.name)?.options;
     const entry = this.#peers.up(options);
-    if (known !== undefined && importDiffers(known, options)) this.#redoImport(entry);
+    if (known !== undefined && importDiffers(known, options)) this.#paths.redoImport(entry);
     for (const family of FAMILIES) {
       const session = sessionOf(options, family);
       if (session !== undefined) entry.family[family].member = this.#groups[family].join(entry, session);
-      else if (entry.family[family].received > 0) this.#drop(entry, family);
+      else if (entry.family[family].received > 0) this.#paths.drop(entry, family);
     }
     this.#noteAddPath();
     this.#want();
@@ -113,7 +117,7 @@ class RoutingInformationBase implements Rib {
     const entry = this.#up(id);
     const before = entry.options;
     this.#peers.change(entry, options);
-    if (importDiffers(before, options)) this.#redoImport(entry);
+    if (importDiffers(before, options)) this.#paths.redoImport(entry);
     for (const family of FAMILIES) {
       const { member } = entry.family[family];
       const session = sessionOf(options, family);
@@ -135,8 +139,8 @@ class RoutingInformationBase implements Rib {
         // What a sweep has not come to yet is now kept like the rest.
         this.#jobs.cancel(state);
         entry.kept.add(family);
-        this.#markStale(entry, family);
-      } else if (state.received > 0) this.#drop(entry, family);
+        this.#paths.markStale(entry, family);
+      } else if (state.received > 0) this.#paths.drop(entry, family);
     }
     this.#noteAddPath();
     this.#freeIfDone(entry);
@@ -162,24 +166,16 @@ class RoutingInformationBase implements Rib {
     const entry = this.#peers.get(id);
     entry.kept.delete(family);
     if (entry.state === 'stale' && entry.kept.size === 0) entry.state = 'gone';
-    if (entry.family[family].stale > 0) this.#sweep(entry, family);
+    if (entry.family[family].stale > 0) this.#paths.sweep(entry, family);
     else this.#freeIfDone(entry);
   }
 
   keepLongLived(id: PeerId, family: Family): void {
-    const entry = this.#peers.get(id);
-    const table = this.#tables[family];
-    this.#walkPaths(entry, family, (path) => {
-      if (((table.paths.flags[path] as number) & PathFlag.stale) === 0) return;
-      const raw = table.paths.raw[path] as SetId;
-      const flags = this.#sets.flags[raw] as number;
-      if ((flags & SetFlag.noLongLived) !== 0) this.#input.remove(entry, table, path);
-      else if ((flags & SetFlag.longLivedStale) === 0) this.#depreference(entry, table, path, raw);
-    });
+    this.#paths.keepLongLived(this.#peers.get(id), family);
   }
 
   beginRefresh(id: PeerId, family: Family): void {
-    this.#markStale(this.#up(id), family);
+    this.#paths.markStale(this.#up(id), family);
   }
 
   endRefresh(id: PeerId, family: Family): void {
@@ -378,68 +374,6 @@ class RoutingInformationBase implements Rib {
       });
     }
     return changed.size;
-  }
-
-  #walkPaths(entry: PeerEntry, family: Family, visit: (path: PathId) => void, isDone?: () => boolean, subject?: object): void {
-    const table = this.#tables[family];
-    entry.jobs++;
-    this.#jobs.add({
-      subject, table, at: Math.min(entry.family[family].firstPath, table.paths.end),
-      visit: (path) => {
-        if (table.paths.peer[path] === entry.id) visit(path);
-      },
-      isDone,
-      finished: () => {
-        entry.jobs--;
-        this.#freeIfDone(entry);
-      },
-    });
-    this.#want();
-  }
-
-  /** All paths of a peer go. Marked at once, so that a session that is back already cannot lose its new ones. */
-  #drop(entry: PeerEntry, family: Family): void {
-    this.#markStale(entry, family);
-    this.#sweep(entry, family);
-  }
-
-  #sweep(entry: PeerEntry, family: Family): void {
-    const table = this.#tables[family];
-    const state = entry.family[family];
-    const visit = (path: PathId): void => {
-      if (((table.paths.flags[path] as number) & PathFlag.stale) !== 0) this.#input.remove(entry, table, path);
-    };
-    this.#walkPaths(entry, family, visit, () => state.stale === 0, state);
-  }
-
-  #markStale(entry: PeerEntry, family: Family): void {
-    const { paths } = this.#tables[family];
-    const state = entry.family[family];
-    // One sequential pass: two milliseconds for a million paths.
-    for (let path = state.firstPath; path < paths.end && state.stale < state.received; path++) {
-      const flags = paths.flags[path] as number;
-      if (paths.peer[path] !== entry.id || (flags & PathFlag.live) === 0 || (flags & PathFlag.stale) !== 0) continue;
-      paths.flags[path] = flags | PathFlag.stale;
-      state.stale++;
-    }
-  }
-
-  /** RFC 9494 section 4.2: the same path with LLGR_STALE. */
-  #depreference(entry: PeerEntry, table: FamilyTable, path: PathId, raw: SetId): void {
-    const attributes = parseAttributes(this.#sets.view(raw));
-    const block = encodeAttributes({ ...attributes, communities: [...(attributes.communities ?? []), WellKnownCommunity.longLivedStale] });
-    const set = this.#sets.intern(block, 0, block.length, this.#sets.nextHop[raw] as number, entry.owner, entry.extras);
-    this.#sets.hold(set);
-    this.#input.put(entry, table, table.paths.prefix[path] as number, table.paths.identifier[path] as number, set);
-    this.#sets.release(set);
-    table.paths.flags[path] = (table.paths.flags[path] as number) | PathFlag.stale;
-    entry.family[table.family].stale++;
-  }
-
-  #redoImport(entry: PeerEntry): void {
-    this.#import.forgetPeer(entry.id);
-    for (const family of FAMILIES)
-      if (entry.family[family].received > 0) this.#walkPaths(entry, family, (path) => this.#input.reimport(entry, this.#tables[family], path));
   }
 
   #setMade(set: SetId): void {
