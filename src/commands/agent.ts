@@ -1,19 +1,6 @@
 /** `tortie agent`: the daemon that gives this node's pods their network. */
 import type { Command } from 'commander';
-import type { LogFormat, LogLevel } from '../log.js';
-
-interface AgentFlags {
-  readonly node?: string;
-  readonly kubeconfig?: string;
-  readonly runDir: string;
-  readonly stateDir: string;
-  readonly namespace: string;
-  readonly cniConfDir?: string;
-  readonly cniBinDir?: string;
-  readonly policyBackend: string;
-  readonly logFormat?: LogFormat;
-  readonly logLevel?: LogLevel;
-}
+import type { AgentFlags } from '../agent/main.js';
 
 export function registerAgentCommand(program: Command): void {
   program
