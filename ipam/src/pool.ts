@@ -91,8 +91,3 @@ export function* freeBlocks(pool: Pool, node: string, taken: ReadonlySet<string>
     if (!taken.has(formatPrefix(block))) yield block;
   }
 }
-
-/** The pool that a block was cut from, by containment. */
-export const poolOf = (pools: readonly Pool[], block: IpPrefix): Pool | undefined =>
-  pools.find((pool) => pool.blockLength === block.length && prefixesOverlap(pool.prefix, block));
-

@@ -13,7 +13,7 @@
  *
  * A wrong resource is left out and named; the rest of the configuration stands.
  */
-import { bitsOf, containsPrefix, formatPrefix, parseAddress, tryParseAddress, tryParsePrefix, type Family } from 'node-bgp/address';
+import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { FamilyName, FilterConfig, OriginatedPrefix, PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import type { BGPConfiguration, BGPConfigurationSpec, BGPFilter, BGPPeer } from '../api/bgp.js';
 import type { Node } from '../api/core.js';
@@ -183,6 +183,3 @@ function withCommunities(originated: OriginatedPrefix, { spec, report }: Cluster
   }
   return communities.size === 0 ? originated : { ...originated, communities: [...communities] };
 }
-
-/** Family of address text that was checked before. */
-export const familyOf = (address: string): Family => (tryParseAddress(address) ?? parseAddress(address)).family;
