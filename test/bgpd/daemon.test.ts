@@ -199,7 +199,7 @@ describe('bgpd daemon', function () {
     const { code, err } = await bgpd(dir, '--config', join(dir, 'bad.yaml'), '--check').end();
     expect(code).to.equal(1);
     expect(err.trim().split('\n').map((line) => line.replace(/^.*bad\.yaml/, ''))).to.deep.equal([
-      ':4: peers[0].remoteAs: expected a value: the field is required', ':5: peers[0].remotAs: expected no field of this name; did you mean "remoteAs"?']);
+      ':4: peers[0].remoteAs: expected a value: the field is required', ':5: peers[0].remotAs: expected a known field; did you mean "remoteAs"?']);
     const schema = JSON.parse((await bgpd(dir, '--schema').end()).out) as { readonly properties: object };
     expect(schema.properties).to.include.keys('localAs', 'peers', 'filters');
   });

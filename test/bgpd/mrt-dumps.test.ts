@@ -106,7 +106,7 @@ describe('bgpd mrt-dumps', function () {
     const result = validateConfig({ ...config(8, 9), mrt: { file: 'table.mrt', interval: 0, every: 3 } });
     if (result.type !== 'invalid') throw new Error('It was taken for good');
     expect(result.problems.map(({ path, expected }) => `${path}: ${expected}`)).to.have.members([
-      'mrt.file: an absolute path', 'mrt.interval: an integer from 1 to 2000000', 'mrt.every: no field of this name',
+      'mrt.file: an absolute path', 'mrt.interval: an integer from 1 to 2000000', 'mrt.every: a known field',
     ]);
   });
 });

@@ -130,12 +130,12 @@ export function object(required: Readonly<Record<string, Field>>, optional: Read
   return {
     schema: { type: 'object', properties, required: Object.keys(required), additionalProperties: false },
     check: (value, path, problems) => {
-      if (!isObject(value)) { problems.push({ path, value, expected: 'a mapping' }); return; }
+      if (!isObject(value)) { problems.push({ path, value, expected: mappingWith(Object.keys(required)) }); return; }
       for (const name of Object.keys(required))
         if (value[name] === undefined || value[name] === null) problems.push({ path: join(path, name), value: undefined, expected: 'a value: the field is required' });
       for (const [name, entry] of Object.entries(value)) {
         const field = fields.get(name);
-        if (field === undefined) problems.push({ path: join(path, name), value: undefined, expected: unknownKey(name, [...fields.keys()]) });
+        if (field === undefined) problems.push({ path: join(path, name), value: undefined, expected: knownField(name, fields) });
         else if (entry !== undefined && entry !== null) field.check(entry, join(path, name), problems);
       }
     },
@@ -154,15 +154,37 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
+/** `peers`, `filters.out`, `filters["a.b"]`: a path names one place, whatever its keys hold. */
+const join = (path: string, name: string): string =>
+  (/^[^\s.[\]"]+$/.test(name) ? (path === '' ? name : `${path}.${name}`) : `${path}[${JSON.stringify(name)}]`);
 
-function unknownKey(name: string, known: readonly string[]): string {
-  const near = known.find((key) => key.toLowerCase() === name.toLowerCase() || editDistance(key, name) <= 2);
-  return near === undefined ? 'no field of this name' : `no field of this name; did you mean "${near}"?`;
+const mappingWith = (required: readonly string[]): string =>
+  (required.length === 0 ? 'a mapping' : `a mapping with ${required.map((name) => `"${name}"`).join(' and ')}`);
+
+/** The commonest mistakes are a slip of the finger, and a field that stands one level too high. */
+function knownField(name: string, fields: ReadonlyMap<string, Field>): string {
+  const near = nearest(name, [...fields.keys()]);
+  if (near !== undefined) return `a known field; did you mean "${near}"?`;
+  const owners = [...fields].flatMap(([owner, { schema }]) => (Object.hasOwn(propertiesInside(schema), name) ? [`"${owner}"`] : []));
+  return owners.length === 0 ? 'a known field' : `a known field; this one belongs in ${owners.join(' or ')}`;
 }
 
-/** Levenshtein distance; names are short. */
+/** Of a mapping, or of each entry of a list. */
+function propertiesInside(schema: JsonSchema): object {
+  const { items, properties } = schema as { readonly items?: { readonly properties?: object }; readonly properties?: object };
+  return items?.properties ?? properties ?? {};
+}
+
+/** The one that was probably meant. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const most = name.length < 4 ? 1 : 2;
+  const ranked = known.map((key) => ({ key, distance: key.toLowerCase() === name.toLowerCase() ? 0 : editDistance(key, name) }));
+  return ranked.filter(({ distance }) => distance <= most).sort((a, b) => a.distance - b.distance)[0]?.key;
+}
+
+/** Levenshtein distance. BOUNDED: a name of the operator's may be anything; one that differs by more than two in length is not near. */
 function editDistance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return Infinity;
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

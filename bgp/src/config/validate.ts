@@ -4,7 +4,7 @@
  */
 import { containsPrefix, formatAddress, formatPrefix, parseAddress, parsePrefix, tryParseAddress } from '../address.js';
 import type { DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
-import { isObject, widthOf, type JsonSchema, type Problem } from './schema.js';
+import { isObject, nearest, widthOf, type JsonSchema, type Problem } from './schema.js';
 import { speakerShape } from './shape.js';
 
 export type { Problem } from './schema.js';
@@ -64,21 +64,22 @@ export function canonicalPeerAddress(text: string): string {
 
 function checkNames(config: SpeakerConfig, problems: Problem[]): void {
   const names = new Map<string, string>();
-  const claim = (name: string, path: string, value: unknown): void => {
+  const claim = (name: string, path: string, remedy: string): void => {
     const first = names.get(name);
-    if (first !== undefined) problems.push({ path, value, expected: `a name of its own; ${first} has the same` });
+    if (first !== undefined) problems.push({ path, value: name, expected: `${remedy}; ${first} has the same` });
     else names.set(name, path);
   };
   const sessions = new Map<string, string>();
   for (const [index, peer] of (config.peers ?? []).entries()) {
-    claim(peerName(peer), `peers[${index}].${peer.name === undefined ? 'address' : 'name'}`, peerName(peer));
+    if (peer.name === undefined) claim(peerName(peer), `peers[${index}].address`, 'an address or a "name" of its own');
+    else claim(peer.name, `peers[${index}].name`, 'a name of its own');
     const session = `${canonicalPeerAddress(peer.address)} ${peer.port ?? 179} ${peer.localAddress ?? ''}`;
     const first = sessions.get(session);
     if (first !== undefined && peer.name !== undefined)
       problems.push({ path: `peers[${index}].address`, value: peer.address, expected: `an address of its own; ${first} has the same` });
-    else sessions.set(session, `peers[${index}].address`);
+    else if (first === undefined) sessions.set(session, `peers[${index}].address`);
   }
-  for (const [index, range] of (config.dynamicPeers ?? []).entries()) claim(range.name, `dynamicPeers[${index}].name`, range.name);
+  for (const [index, range] of (config.dynamicPeers ?? []).entries()) claim(range.name, `dynamicPeers[${index}].name`, 'a name of its own');
 }
 
 function checkPeer(config: SpeakerConfig, peer: PeerConfig, path: string, problems: Problem[]): void {
@@ -121,7 +122,12 @@ function checkSession(config: SpeakerConfig, session: SessionConfig, remoteAs: n
   for (const direction of ['import', 'export'] as const)
     for (const [index, name] of (session[direction] ?? []).entries())
       if (config.filters?.[name] === undefined || !Object.hasOwn(config.filters, name))
-        problems.push({ path: `${path}.${direction}[${index}]`, value: name, expected: 'the name of an entry of "filters"' });
+        problems.push({ path: `${path}.${direction}[${index}]`, value: name, expected: filterExpected(config, name) });
+}
+
+function filterExpected(config: SpeakerConfig, name: string): string {
+  const near = nearest(name, Object.keys(config.filters ?? {}));
+  return `the name of an entry of "filters"${near === undefined ? '' : `; did you mean "${near}"?`}`;
 }
 
 function checkRange(config: SpeakerConfig, range: DynamicPeersConfig, path: string, problems: Problem[]): void {
