@@ -2,12 +2,13 @@
  * The BFD thread: an engine of its own event loop, so that a full table in the main thread costs BFD nothing. Started by
  * service.ts; talks to it in worker-message.ts.
  */
-import type { Socket } from 'node:dgram';
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../session/clock.js';
 import { bfdKey, type BfdSessionConfig } from './contract.js';
 import { BfdEngine } from './engine.js';
-import { BfdUdp, type BfdSender } from './udp-socket.js';
+import { Libc } from './libc.js';
+import type { BfdSession } from './session.js';
+import { BfdUdp, type BfdListener, type BfdSender } from './udp-socket.js';
 import type { FromBfdWorker, ToBfdWorker } from './worker-message.js';
 
 /** Milliseconds before a port that was taken is tried again. */
@@ -23,25 +24,36 @@ function problem(key: string, reason: string): void {
   told.set(key, reason);
 }
 
-const udp = new BfdUdp();
-udp.raisePriority();
+const libc = new Libc();
+const scheduling = libc.raisePriority();
+const udp = new BfdUdp(libc);
 const senders = new Map<string, BfdSender>();
 /** By family and kind; a promise while it is being opened. */
-const listeners = new Map<string, Promise<Socket | undefined>>();
+const listeners = new Map<string, Promise<BfdListener | undefined>>();
+const openListeners = new Set<BfdListener>();
+let heirlooms: ReadonlyMap<string, BfdSession> = new Map();
 
 const engine = new BfdEngine({
   clock: systemClock,
   send,
   release: (config) => releaseSender(bfdKey(config)),
+  drain: () => { for (const listener of openListeners) listener.drain(); },
   emit: (event) => tell({ type: 'event', event }),
+  remember: (key, session) => tell(session === undefined ? { type: 'remember', key } : { type: 'remember', key, session }),
 });
 
 port.on('message', (message: ToBfdWorker) => {
   switch (message.type) {
+    case 'inherit':
+      heirlooms = message.legacy.sessions;
+      for (const descriptor of message.legacy.descriptors) libc.calls.close(descriptor);
+      return;
     case 'configure':
       for (const config of message.sessions) ensureListener(config);
-      return engine.configure(message.sessions);
-    case 'status': return tell({ type: 'status', request: message.request, sessions: engine.status() });
+      engine.configure(message.sessions, heirlooms);
+      heirlooms = new Map();
+      return;
+    case 'status': return tell({ type: 'status', request: message.request, sessions: engine.status().map((session) => ({ ...session, scheduling })) });
     case 'close': return close();
   }
 });
@@ -50,8 +62,7 @@ port.on('message', (message: ToBfdWorker) => {
 function send(config: BfdSessionConfig, packet: Uint8Array): string | undefined {
   const key = bfdKey(config);
   try {
-    const sender = senders.get(key) ?? udp.connect(config.peer, config.localAddress, config.multihop ?? false);
-    senders.set(key, sender);
+    const sender = senders.get(key) ?? openSender(key, config);
     const failure = sender.send(packet);
     if (failure !== undefined) releaseSender(key);
     return failure;
@@ -60,9 +71,20 @@ function send(config: BfdSessionConfig, packet: Uint8Array): string | undefined 
   }
 }
 
+function openSender(key: string, config: BfdSessionConfig): BfdSender {
+  const sender = udp.connect(config.peer, config.localAddress, config.multihop ?? false);
+  tell({ type: 'opened', descriptor: sender.descriptor });
+  senders.set(key, sender);
+  return sender;
+}
+
 function releaseSender(key: string): void {
-  senders.get(key)?.close();
+  const sender = senders.get(key);
+  if (sender === undefined) return;
   senders.delete(key);
+  // Told before: a number that is no longer ours must never be in the legacy.
+  tell({ type: 'closing', descriptor: sender.descriptor });
+  sender.close();
 }
 
 function ensureListener({ peer, multihop = false }: BfdSessionConfig): void {
@@ -72,12 +94,14 @@ function ensureListener({ peer, multihop = false }: BfdSessionConfig): void {
   listeners.set(key, listen(key, family, multihop));
 }
 
-async function listen(key: string, family: 4 | 6, multihop: boolean): Promise<Socket | undefined> {
+async function listen(key: string, family: 4 | 6, multihop: boolean): Promise<BfdListener | undefined> {
   try {
-    const socket = await udp.listen(family, multihop, (bytes, from) => engine.receive(bytes, from, multihop));
-    socket.on('error', (error) => problem(key, `BFD listener failed: ${error.message}`));
+    const listener = await udp.listen(
+      family, multihop, (bytes, from) => engine.receive(bytes, from, multihop), (error) => problem(key, `BFD listener failed: ${error.message}`),
+    );
     told.delete(key);
-    return socket;
+    openListeners.add(listener);
+    return listener;
   } catch (error) {
     problem(key, error instanceof Error ? error.message : String(error));
     setTimeout(() => { if (!isClosing) listeners.set(key, listen(key, family, multihop)); }, LISTEN_RETRY);
@@ -94,7 +118,7 @@ function close(): void {
   engine.configure([]);
   setTimeout(() => {
     engine.close();
-    // Closing its port ends the thread once nothing else is left; an exit makes sure.
-    void Promise.all([...listeners.values()].map(async (listener) => (await listener)?.close())).finally(() => process.exit(0));
+    for (const listener of openListeners) listener.close();
+    process.exit(0);
   }, patience);
 }

@@ -1,6 +1,7 @@
 /**
  * What the rest of the speaker says to BFD and hears from it. Plain data: it crosses a thread boundary.
  */
+import type { Scheduling } from './libc.js';
 import type { BfdState } from './packet.js';
 
 /** One session somebody wants. Two wishes for the same peer, local address and kind are one session. */
@@ -39,7 +40,7 @@ export type BfdEvent =
   /** Something that keeps BFD from working: a port that is taken, a missing privilege. Sessions stay as they are. */
   | { readonly type: 'problem'; readonly reason: string };
 
-export interface BfdStatus {
+export interface BfdSessionStatus {
   readonly key: string;
   readonly config: BfdSessionConfig;
   readonly state: BfdState;
@@ -59,4 +60,9 @@ export interface BfdStatus {
   readonly detectionTime: number | undefined;
   /** The last packet that could not be sent, in words. */
   readonly sendError: string | undefined;
+}
+
+/** A session, and how the thread that runs them all is scheduled: "normal" means that a busy machine may delay it. */
+export interface BfdStatus extends BfdSessionStatus {
+  readonly scheduling: Scheduling;
 }

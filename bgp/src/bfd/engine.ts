@@ -3,14 +3,16 @@
  * packets come and go through `BfdPorts`.
  *
  * Detection must not be fooled by our own slowness: after a stall of this thread the timer fires before packets that have been
- * waiting in the socket are read. So an expired timer first lets the socket be read, and only then is silence believed.
+ * waiting in the socket are read. So an expired timer first reads the sockets empty, and only then is silence believed. (One turn of
+ * the event loop would not do: it takes 32 packets of a socket, and a stall of a second leaves more than that of a few sessions.)
  */
 import { parseAddress, formatAddress } from '../address.js';
 import type { Clock } from '../session/clock.js';
-import { bfdKey, type BfdEvent, type BfdSessionConfig, type BfdStatus } from './contract.js';
+import { bfdKey, type BfdEvent, type BfdSessionConfig, type BfdSessionStatus } from './contract.js';
 import { BfdDiagnostic, decodeBfdPacket, describeDiagnostic, encodeBfdPacket, type BfdState } from './packet.js';
 import {
-  detectionTime, newBfdSession, stepBfd, transmitDelay, transmitInterval, type BfdParameters, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
+  detectionTime, isSameAgreement, newBfdSession, peerPatience, stepBfd, transmitDelay, transmitInterval,
+  type BfdParameters, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
 } from './session.js';
 
 export interface BfdPorts {
@@ -19,7 +21,11 @@ export interface BfdPorts {
   readonly send: (config: BfdSessionConfig, packet: Uint8Array) => string | undefined;
   /** The session is gone for good: let go of its socket. */
   readonly release: (config: BfdSessionConfig) => void;
+  /** Reads all packets that have arrived; each comes by `receive` before this returns. */
+  readonly drain: () => void;
   readonly emit: (event: BfdEvent) => void;
+  /** What a successor of this engine needs to go on with a session that is up; undefined: it is no longer up. */
+  readonly remember: (key: string, session: BfdSession | undefined) => void;
 }
 
 interface Entry {
@@ -60,13 +66,16 @@ export class BfdEngine {
     return this.#discarded;
   }
 
-  /** Makes the sessions exactly these; keys are unique. Sessions that leave say AdminDown for their detection time. */
-  configure(sessions: readonly BfdSessionConfig[]): void {
+  /**
+   * Makes the sessions exactly these; keys are unique. Sessions that leave say AdminDown for their detection time. `heirlooms`: what a
+   * predecessor that died had been told to remember; a new session with such a key goes on where it stood.
+   */
+  configure(sessions: readonly BfdSessionConfig[], heirlooms: ReadonlyMap<string, BfdSession> = new Map()): void {
     const wanted = new Map(sessions.map((config) => [bfdKey(config), config]));
     for (const [key, entry] of this.#entries) if (!wanted.has(key) && !entry.isLeaving) this.#leave(key, entry);
     for (const [key, config] of wanted) {
       const entry = this.#entries.get(key);
-      if (entry === undefined) this.#join(key, config);
+      if (entry === undefined) this.#join(key, config, heirlooms.get(key));
       else this.#change(entry, config);
     }
   }
@@ -83,7 +92,7 @@ export class BfdEngine {
     this.#step(entry, { type: 'packet', packet: decoded.packet });
   }
 
-  status(): BfdStatus[] {
+  status(): BfdSessionStatus[] {
     return [...this.#entries].map(([key, entry]) => {
       const { session, config, since, failures, packetsIn, packetsOut, sendError } = entry;
       const interval = transmitInterval(session);
@@ -107,8 +116,9 @@ export class BfdEngine {
     for (const [key, entry] of this.#entries) this.#remove(key, entry);
   }
 
-  #join(key: string, config: BfdSessionConfig): void {
-    const session = newBfdSession(this.#newDiscriminator(), parametersOf(config));
+  #join(key: string, config: BfdSessionConfig, heirloom: BfdSession | undefined): void {
+    const isFree = heirloom !== undefined && !this.#byDiscriminator.has(heirloom.localDiscriminator);
+    const session = isFree ? heirloom : newBfdSession(this.#newDiscriminator(), parametersOf(config));
     const [plain = '', zone] = config.peer.split('%');
     const entry: Entry = {
       config, address: formatAddress(parseAddress(plain)), zone, session, isLeaving: false, transmitTimer: undefined, detectionTimer: undefined, silentAt: undefined,
@@ -116,6 +126,11 @@ export class BfdEngine {
     };
     this.#entries.set(key, entry);
     this.#byDiscriminator.set(session.localDiscriminator, entry);
+    if (isFree) {
+      this.#watch(entry);
+      this.#ports.remember(key, session);
+      this.#step(entry, { type: 'configure', wanted: parametersOf(config) });
+    }
     this.#step(entry, { type: 'transmit-timer' });
   }
 
@@ -170,8 +185,12 @@ export class BfdEngine {
   }
 
   #step(entry: Entry, event: BfdSessionEvent): void {
-    const [session, actions] = stepBfd(entry.session, event);
+    const before = entry.session;
+    const [session, actions] = stepBfd(before, event);
     entry.session = session;
+    if (session.state === 'up' ? !isSameAgreement(before, session) : before.state === 'up') {
+      this.#ports.remember(bfdKey(entry.config), session.state === 'up' ? session : undefined);
+    }
     for (const action of actions) this.#perform(entry, action);
   }
 
@@ -207,8 +226,8 @@ export class BfdEngine {
   #watchTimer(entry: Entry): { cancel(): void } {
     const { clock } = this.#ports;
     return clock.after(Math.max(1, Math.ceil((entry.silentAt ?? 0) - clock.now())), () => {
-      if (this.#isSilent(entry)) clock.afterPoll(() => this.#judge(entry));
-      else this.#judge(entry);
+      if (this.#isSilent(entry)) this.#ports.drain();
+      this.#judge(entry);
     });
   }
 
@@ -217,8 +236,6 @@ export class BfdEngine {
   }
 
   #judge(entry: Entry): void {
-    // Closed or removed meanwhile.
-    if (entry.detectionTimer === undefined) return;
     entry.detectionTimer = undefined;
     if (!this.#isSilent(entry)) {
       if (entry.silentAt !== undefined) entry.detectionTimer = this.#watchTimer(entry);
@@ -245,5 +262,5 @@ const parametersOf = ({ transmitInterval: tx, receiveInterval, multiplier }: Bfd
 /** The peer's detection time, as far as we know it. */
 function farewellOf({ session }: Entry): number {
   if (session.state !== 'up' && session.state !== 'init') return 0;
-  return Math.min((session.wanted.detectMultiplier * Math.max(session.desiredMinTx, session.remoteMinRx)) / 1000, LONGEST_FAREWELL);
+  return Math.min(peerPatience(session) / 1000, LONGEST_FAREWELL);
 }

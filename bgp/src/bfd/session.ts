@@ -88,6 +88,16 @@ export function detectionTime(session: BfdSession): number | undefined {
   return session.remoteMultiplier * Math.max(session.activeMinRx, session.remoteMinTx);
 }
 
+/** Has nothing changed that a successor of this session would have to know? */
+export function isSameAgreement(a: BfdSession, b: BfdSession): boolean {
+  return a.state === b.state && a.localDiscriminator === b.localDiscriminator && a.remoteDiscriminator === b.remoteDiscriminator && a.wanted === b.wanted
+    && a.desiredMinTx === b.desiredMinTx && a.activeMinTx === b.activeMinTx && a.activeMinRx === b.activeMinRx && a.isPolling === b.isPolling
+    && a.remoteMinRx === b.remoteMinRx && a.remoteMinTx === b.remoteMinTx && a.remoteMultiplier === b.remoteMultiplier && a.remoteDemand === b.remoteDemand;
+}
+
+/** Microseconds for which the peer bears our silence, as far as we know. */
+export const peerPatience = (session: BfdSession): number => session.wanted.detectMultiplier * Math.max(session.desiredMinTx, session.remoteMinRx);
+
 export function stepBfd(session: BfdSession, event: BfdSessionEvent): BfdStep {
   switch (event.type) {
     case 'packet': return receive(session, event.packet);

@@ -7,7 +7,7 @@
  * ```
  */
 import { endianness } from 'node:os';
-import { addressToBytes, parseAddress } from '../address.js';
+import { addressFromBytes, addressToBytes, formatAddress, parseAddress } from '../address.js';
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -28,4 +28,12 @@ export function encodeSockaddr(address: string, port: number, options: { readonl
   bytes.set(addressToBytes(parseAddress(address)), family === AF_INET ? 4 : 8);
   if (family === AF_INET6) view.setUint32(24, options.scopeId ?? 0, isLittleEndian);
   return bytes;
+}
+
+/** The address a datagram came from; `scopeId` is 0 unless it is link-local. */
+export function decodeSockaddr(bytes: Uint8Array): { readonly address: string; readonly port: number; readonly scopeId: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isIpv4 = view.getUint16(0, isLittleEndian) === AF_INET;
+  const address = formatAddress(addressFromBytes(isIpv4 ? bytes.subarray(4, 8) : bytes.subarray(8, 24)));
+  return { address, port: view.getUint16(2), scopeId: isIpv4 ? 0 : view.getUint32(24, isLittleEndian) };
 }

@@ -1,28 +1,33 @@
 import { expect } from 'chai';
-import type { BfdEvent, BfdSessionConfig } from 'node-bgp/bfd/contract';
+import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import { BfdEngine } from 'node-bgp/bfd/engine';
 import { decodeBfdPacket, encodeBfdPacket, type BfdPacket } from 'node-bgp/bfd/packet';
+import type { BfdSession } from 'node-bgp/bfd/session';
 import { mergeSessions } from 'node-bgp/bfd/service';
 import type { Clock } from 'node-bgp/session/clock';
 
-/** Time that passes when told to; polls are done by hand. */
+/** Time that passes when told to. */
 class FakeClock implements Clock {
   time = 0;
   readonly #timers: { at: number; run: (() => void) | undefined }[] = [];
-  readonly polls: (() => void)[] = [];
   now = (): number => this.time;
   wallTime = (): number => this.time;
   random = (): number => 0.5;
   soon = (run: () => void): void => run();
-  afterPoll = (run: () => void): void => void this.polls.push(run);
+  afterPoll = (run: () => void): void => run();
   after = (delay: number, run: () => void): { cancel(): void } => {
     const timer = { at: this.time + delay, run: run as (() => void) | undefined };
     this.#timers.push(timer);
     return { cancel: () => { timer.run = undefined; } };
   };
 
-  /** Runs what is due, in order; what waits for the poll is done when `polls`. */
-  pass(milliseconds: number, polls = true): void {
+  /** The thread stands still: time passes, and nothing runs. */
+  stall(milliseconds: number): void {
+    this.time += milliseconds;
+  }
+
+  /** Runs what is due, in order. */
+  pass(milliseconds: number): void {
     const end = this.time + milliseconds;
     for (;;) {
       const due = this.#timers.filter(({ at, run }) => run !== undefined && at <= end).sort((a, b) => a.at - b.at)[0];
@@ -31,13 +36,8 @@ class FakeClock implements Clock {
       const { run } = due;
       due.run = undefined;
       run?.();
-      if (polls) this.poll();
     }
     this.time = end;
-  }
-
-  poll(): void {
-    for (const run of this.polls.splice(0)) run();
   }
 }
 
@@ -48,6 +48,9 @@ class Bench {
   readonly clock = new FakeClock();
   readonly events: BfdEvent[] = [];
   readonly sent: BfdPacket[] = [];
+  readonly remembered: [string, BfdSession | undefined][] = [];
+  /** What the socket holds; read when the engine asks, as it does before it believes in silence. */
+  waiting: (() => void)[] = [];
   released = 0;
   failure: string | undefined;
   readonly engine = new BfdEngine({
@@ -58,7 +61,9 @@ class Bench {
       return this.failure;
     },
     release: () => void this.released++,
+    drain: () => { for (const read of this.waiting.splice(0)) read(); },
     emit: (event) => void this.events.push(event),
+    remember: (key, session) => void this.remembered.push([key, session]),
   });
 
   hear(more: Partial<BfdPacket>, from = '10.0.0.2', multihop = false): void {
@@ -105,17 +110,41 @@ describe('bgp/bfd/engine', () => {
     expect(bench.engine.status()[0]).to.deep.include({ failures: 1, state: 'down' });
   });
 
-  it('believes in silence only after the socket was read', () => {
+  it('believes in silence only after the sockets were read empty', () => {
     const bench = new Bench().up();
     bench.hear({});
-    // The thread stalls: the timer is overdue, and the peer's packets wait in the socket.
-    bench.clock.pass(400, false);
-    expect(bench.clock.polls).to.have.length(1);
-    bench.hear({});
-    bench.clock.poll();
-    expect(bench.states()).to.deep.equal(['init', 'up']);
+    // The timer is overdue when the thread runs again, and the peer's packet waits in the socket.
+    bench.clock.stall(400);
+    bench.waiting.push(() => bench.hear({}));
+    bench.clock.pass(0);
+    expect([bench.waiting, bench.states()]).to.deep.equal([[], ['init', 'up']]);
     bench.clock.pass(200);
     expect(bench.states()).to.deep.equal(['init', 'up', 'down']);
+  });
+
+  it('goes on where its predecessor died, and the peer sees one session', () => {
+    const first = new Bench().up();
+    first.hear({});
+    const heirlooms = new Map(first.remembered.filter((each): each is [string, BfdSession] => each[1] !== undefined));
+    const second = new Bench();
+    second.engine.configure([CONFIG], heirlooms);
+    const { myDiscriminator } = first.sent.at(-1) ?? {};
+    expect(second.sent[0]).to.include({ state: 'up', myDiscriminator, yourDiscriminator: 9 });
+    expect([second.events, second.engine.status()[0]]).to.deep.equal([[], { ...first.engine.status()[0], since: 0, packetsIn: 0, packetsOut: 1 }]);
+    second.clock.pass(151);
+    expect(second.states()).to.deep.equal(['down']);
+  });
+
+  it('remembers what was agreed while a session is up, and only then', () => {
+    const bench = new Bench().up();
+    bench.hear({});
+    const count = bench.remembered.length;
+    for (let i = 0; i < 10; i++) bench.hear({});
+    expect(bench.remembered.length).to.equal(count);
+    bench.hear({ desiredMinTx: 70_000 });
+    expect(bench.remembered.at(-1)?.[1]).to.include({ state: 'up', remoteMinTx: 70_000, isPolling: false });
+    bench.clock.pass(1_000);
+    expect(bench.remembered.at(-1)).to.deep.equal([bfdKey(CONFIG), undefined]);
   });
 
   it('does not call a peer’s AdminDown a failure (RFC 5882 section 3.2)', () => {

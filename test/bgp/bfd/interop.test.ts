@@ -1,7 +1,8 @@
 /** BFD against BIRD and FRR in network namespaces, with real packets, real TTLs and a main thread that is busy. */
+import { readdirSync } from 'node:fs';
 import { expect } from 'chai';
 import { encodeBfdPacket } from 'node-bgp/bfd/packet';
-import { Cable, eventually, type BfdNode } from './real-peers.js';
+import { Cable, eventually, run, type BfdNode } from './real-peers.js';
 
 const FAST = { transmitInterval: 50, receiveInterval: 50, multiplier: 3 };
 
@@ -128,6 +129,34 @@ bfd
     expect(node.downs()).to.deep.equal([]);
     forge(255);
     await eventually('the forged packet of TTL 255', () => (node.downs().length === 1 ? true : undefined));
+  });
+
+  it('reads all that waits in its socket at once, more than a turn of the event loop takes', () => {
+    cable.here('ip', 'addr', 'add', 'fe80::99/64', 'dev', 'eth0', 'nodad');
+    // Send and drain in one go: nothing is read by the event loop in between.
+    const count = cable.here(process.execPath, '--input-type=module', '-e', `
+      const { Libc } = await import(${JSON.stringify(import.meta.resolve('node-bgp/bfd/libc'))});
+      const { BfdUdp } = await import(${JSON.stringify(import.meta.resolve('node-bgp/bfd/udp-socket'))});
+      const udp = new BfdUdp(new Libc());
+      const heard = [];
+      const listeners = await Promise.all([4, 6].map((family) => udp.listen(family, false, (bytes, from) => heard.push(from + ' ' + bytes.length), console.error)));
+      for (const peer of ['10.99.0.1', 'fd99::1', 'fe80::99%eth0']) {
+        const sender = udp.connect(peer, undefined, false);
+        for (let i = 0; i < 100; i++) sender.send(new Uint8Array(24));
+      }
+      for (const listener of listeners) listener.drain();
+      console.log(JSON.stringify([...new Set(heard)].map((from) => from + ' x ' + heard.filter((each) => each === from).length)));
+      process.exit(0);`);
+    expect(JSON.parse(count)).to.deep.equal(['10.99.0.1 24 x 100', 'fd99::1 24 x 100', 'fe80::99%eth0 24 x 100']);
+  });
+
+  it('runs in front of other threads, and says so', async () => {
+    const { node } = await withBird();
+    // The rights of root may still be cut by a cgroup; then it is one step back.
+    for (const { scheduling } of await node.status()) expect(scheduling).to.be.oneOf(['real-time', 'raised']);
+    const policies = readdirSync(`/proc/${node.pid()}/task`).map((thread) => run('chrt', '-p', thread));
+    const [{ scheduling } = { scheduling: 'normal' }] = await node.status();
+    expect(policies.filter((text) => /SCHED_RR/.test(text))).to.have.length(scheduling === 'real-time' ? 1 : 0);
   });
 
   it('says so when its port is taken', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BfdEvent, BfdSessionConfig, BfdStatus } from 'node-bgp/bfd/contract';
 
-const run = (file: string, ...args: readonly string[]): string => execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+export const run = (file: string, ...args: readonly string[]): string => execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const ip = (...args: readonly string[]): string => run('ip', ...args);
 
 /** Waits until `holds` answers; throws with `what` after a time that is generous on a loaded machine. */
@@ -44,6 +44,10 @@ export class Cable {
   /** Runs a program to its end in the far namespace. */
   there(file: string, ...args: readonly string[]): string {
     return run('ip', 'netns', 'exec', this.theirs, file, ...args);
+  }
+
+  here(file: string, ...args: readonly string[]): string {
+    return run('ip', 'netns', 'exec', this.ours, file, ...args);
   }
 
   spawn(namespace: string, file: string, ...args: readonly string[]): ChildProcess {
@@ -104,10 +108,19 @@ function tryRun(file: string, ...args: readonly string[]): string {
   }
 }
 
+interface Answer {
+  readonly event?: BfdEvent;
+  readonly status?: readonly BfdStatus[];
+  readonly descriptors?: number;
+  readonly idle?: boolean;
+}
+
 /** bfd-node.ts from outside. */
 export class BfdNode {
   readonly events: BfdEvent[] = [];
   #answers: (readonly BfdStatus[])[] = [];
+  /** Open files of the process, as of the last answer. */
+  descriptors = 0;
   #idle = 0;
   #rest = '';
 
@@ -116,11 +129,12 @@ export class BfdNode {
       this.#rest += chunk.toString();
       const lines = this.#rest.split('\n');
       this.#rest = lines.pop() ?? '';
-      for (const line of lines) this.#hear(JSON.parse(line) as { readonly event?: BfdEvent; readonly status?: readonly BfdStatus[]; readonly idle?: boolean });
+      for (const line of lines) this.#hear(JSON.parse(line) as Answer);
     });
   }
 
-  #hear({ event, status, idle }: { readonly event?: BfdEvent; readonly status?: readonly BfdStatus[]; readonly idle?: boolean }): void {
+  #hear({ event, status, idle, descriptors }: Answer): void {
+    if (descriptors !== undefined) this.descriptors = descriptors;
     if (event !== undefined) this.events.push(event);
     if (status !== undefined) this.#answers.push(status);
     if (idle === true) this.#idle++;
@@ -140,6 +154,16 @@ export class BfdNode {
     this.#answers = [];
     this.#tell({ status: true });
     return eventually('an answer', () => this.#answers[0]);
+  }
+
+  /** `ip netns exec` becomes the program it runs. */
+  pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  /** Kills the thread inside. */
+  killThread(): void {
+    this.#tell({ kill: true });
   }
 
   close(): void {
