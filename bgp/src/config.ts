@@ -21,6 +21,8 @@ export interface SpeakerConfig {
   /** Named filters, referred to by peers. */
   readonly filters?: Readonly<Record<string, FilterConfig>>;
   readonly multipath?: MultipathConfig;
+  /** Compare MED of paths from different neighbouring AS too (RFC 4271 9.1.2.2 c says not to); default false. A missing one is 0. */
+  readonly alwaysCompareMed?: boolean;
   /** Graceful restart (RFC 4724) offered to peers: how long they keep our routes, in seconds. Default 120; 0 is off. */
   readonly gracefulRestartTime?: number;
   /** Long-lived graceful restart (RFC 9494) offered to peers, in seconds after the first period. Default 0: off. */
@@ -72,8 +74,10 @@ export type RoleName = 'provider' | 'route-server' | 'route-server-client' | 'cu
 /** What every session may set, whether its peer is named or comes out of a range. */
 export interface SessionConfig {
   readonly description?: string;
-  /** Default: the speaker's localAs. */
+  /** Default: the speaker's localAs. Towards this peer both stand in the path, ours behind this one (RFC 7705 3.1). */
   readonly localAs?: number;
+  /** Only `localAs` stands in what we send it (RFC 7705 3.3, "Replace Old AS"); default false. */
+  readonly localAsOnly?: boolean;
   /** eBGP over this many hops at most; default 1, that is, directly connected. */
   readonly multihop?: number;
   /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
@@ -82,6 +86,8 @@ export interface SessionConfig {
   readonly password?: string;
   /** Seconds, 0 or at least 3; default 90. */
   readonly holdTime?: number;
+  /** Most seconds between two KEEPALIVEs; default, and never more than, a third of the hold time agreed on (RFC 4271 4.4). */
+  readonly keepaliveTime?: number;
   /** Longest pause between two attempts to connect, in seconds; default 30. The first ones follow within a second. */
   readonly connectRetryTime?: number;
   /** Wait so long for the peer's OPEN before sending ours (RFC 4271 8.1.1); default 0. */
@@ -123,6 +129,8 @@ export interface SessionConfig {
   readonly weight?: number;
   /** Keep this peer's routes over its restart (RFC 4724 helper), at most so many seconds; default true. */
   readonly gracefulRestart?: boolean;
+  /** How long this peer is asked to keep our routes, in seconds; default: the speaker's. Calico: maxRestartTime. */
+  readonly gracefulRestartTime?: number;
   /** RFC 8326 towards this peer alone. */
   readonly drain?: boolean;
   /** RFC 5880: end the session as soon as the path to the peer fails. Absent: off. */
@@ -176,6 +184,11 @@ export interface OriginatedPrefix {
   readonly tags?: readonly string[];
   /** "64512:100" or "64512:1:2". */
   readonly communities?: readonly string[];
+  /** RFC 4271 9.2.2.2: stands only while we originate a prefix inside it. */
+  readonly aggregate?: {
+    /** The prefixes inside are not announced beside it. */
+    readonly summaryOnly: boolean;
+  };
 }
 
 export interface MultipathConfig {

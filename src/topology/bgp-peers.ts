@@ -119,6 +119,8 @@ function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Partial<Pe
   return {
     ...password,
     ...holdTimeOf(spec.holdTime ?? cluster.spec.holdTime, id, cluster),
+    ...keepaliveTimeOf(spec.keepaliveTime, id, cluster),
+    ...restartTimeOf(spec.maxRestartTime, id, cluster),
     ...(localAs === undefined ? {} : { localAs }),
     ...(spec.numAllowedLocalASNumbers === undefined ? {} : { allowLocalAs: spec.numAllowedLocalASNumbers }),
     ...(keep ? { nextHopUnchanged: true } : {}),
@@ -136,6 +138,24 @@ function holdTimeOf(text: string | undefined, id: string, { report }: Cluster): 
   const seconds = parseDuration(text);
   if (seconds !== undefined && (seconds === 0 || (seconds >= 3 && seconds <= 65535))) return { holdTime: Math.round(seconds) };
   report(id, `spec.holdTime is "${text}"; expected 0s, or 3s to 65535s; using 90s`);
+  return {};
+}
+
+/** BIRD's "keepalive time". What is more than a third of the hold time is cut down to that by the session. */
+function keepaliveTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly keepaliveTime?: number } {
+  if (text === undefined) return {};
+  const seconds = Math.round(parseDuration(text) ?? 0);
+  if (seconds >= 1 && seconds <= 21845) return { keepaliveTime: seconds };
+  report(id, `spec.keepaliveTime is "${text}"; expected 1s to 21845s; using a third of the hold time`);
+  return {};
+}
+
+/** How long the peer is asked to keep our routes while we restart (RFC 4724 section 3: twelve bits). */
+function restartTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly gracefulRestartTime?: number } {
+  if (text === undefined) return {};
+  const seconds = parseDuration(text);
+  if (seconds !== undefined && seconds <= 4095) return { gracefulRestartTime: Math.round(seconds) };
+  report(id, `spec.maxRestartTime is "${text}"; expected 0s to 4095s; using 120s`);
   return {};
 }
 

@@ -13,7 +13,7 @@
  *
  * A wrong resource is left out and named; the rest of the configuration stands.
  */
-import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
+import { bitsOf, containsPrefix, formatAddress, formatPrefix, tryParseAddress, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { FamilyName, FilterConfig, OriginatedPrefix, PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import type { BGPConfiguration, BGPConfigurationSpec, BGPFilter, BGPPeer } from '../api/bgp.js';
 import type { Node } from '../api/core.js';
@@ -103,8 +103,18 @@ function speakerConfigOf(cluster: Cluster): SpeakerConfig {
     originate: originationsOf(cluster),
     filters,
     ...(restart === undefined ? {} : { gracefulRestartTime: Math.round(restart) }),
+    ...clusterIdOf(self, cluster.report),
     installRoutes: true,
   };
+}
+
+/** Reflectors that share the annotation are one cluster (RFC 4456 section 7). Calico lets it be any text that BIRD takes: an address. */
+function clusterIdOf({ name, reflectorClusterId }: NodeIdentity, report: Cluster['report']): { readonly clusterId?: string } {
+  if (reflectorClusterId === undefined) return {};
+  const address = tryParseAddress(reflectorClusterId);
+  if (address?.family === 4 && address.value !== 0n) return { clusterId: formatAddress(address) };
+  report(`Node/${name}`, `has "${reflectorClusterId}" as its RouteReflectorClusterID; expected a dotted quad other than 0.0.0.0; using the router id`);
+  return {};
 }
 
 /** "default", with the fields that "node.<name>" overrides. */

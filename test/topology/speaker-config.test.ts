@@ -99,6 +99,19 @@ describe('topology', () => {
     ]);
   });
 
+  it('takes keepaliveTime and maxRestartTime of a BGPPeer, and names values that no session can have', () => {
+    const result = topology('node1', {
+      configuration: { nodeToNodeMeshEnabled: false },
+      peers: {
+        good: { peerIP: '192.0.2.1', asNumber: 65001, keepaliveTime: '5s', maxRestartTime: '2m30s' },
+        wrong: { peerIP: '192.0.2.2', asNumber: 65001, keepaliveTime: '0s', maxRestartTime: '2h' },
+      },
+    });
+    expect(result.config?.peers?.map(({ name, keepaliveTime, gracefulRestartTime }) => [name, keepaliveTime, gracefulRestartTime]))
+      .to.deep.equal([['good', 5, 150], ['wrong', undefined, undefined]]);
+    expect(messages(result)).to.include('BGPPeer/wrong spec.keepaliveTime is "0s"; expected 1s to 21845s').and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected 0s to 4095s');
+  });
+
   const wrong: readonly (readonly [string, BGPPeerSpec, string])[] = [
     ['a bad address', { peerIP: '192.0.2', asNumber: 65001 }, 'spec.peerIP is "192.0.2"; expected an address'],
     ['a bad AS', { peerIP: '192.0.2.1', asNumber: 0 }, 'spec.asNumber is "0"; expected 1 to 4294967294'],
@@ -130,6 +143,7 @@ describe('topology', () => {
     const reflector = topology('node1', world);
     expect(peersOf(reflector)).to.deep.equal([['rr-node2-v4', '10.0.0.2', 64512, ['tortie-export-clients']], ['rr-node2-v6', 'fd00::2', 64512, ['tortie-export-clients']]]);
     expect(reflector.config?.peers?.every((peer) => peer.routeReflectorClient)).to.equal(true);
+    expect([reflector.config?.clusterId, topology('node2', world).config?.clusterId]).to.deep.equal(['10.255.0.1', undefined]);
     expect(peersOf(topology('node2', world)).map(([name]) => name)).to.deep.equal(['rr-node1-v4', 'rr-node1-v6']);
     expect(peersOf(topology('node3', world))).to.deep.equal([]);
   });

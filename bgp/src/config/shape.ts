@@ -30,7 +30,7 @@ const bfd = object({}, { transmitInterval: integer(10, 60000), receiveInterval: 
 
 const session: Readonly<Record<string, Field>> = {
   description: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
-  localAs: asNumber, multihop: integer(1, 255), ttlSecurityHops: integer(1, 254), password: secret(80), holdTime,
+  localAs: asNumber, localAsOnly: boolean, multihop: integer(1, 255), ttlSecurityHops: integer(1, 254), password: secret(80), holdTime, keepaliveTime: integer(1, 21845),
   connectRetryTime: integer(1, 65535), delayOpenTime: integer(0, 240), families: list(family, { min: 1, max: 2 }), extendedNextHop: boolean,
   addPath: oneOf('send', 'receive', 'both'), maxPrefixes: integer(1, 4294967295), maxPrefixesRestartAfter: integer(1, 86400),
   maxPrefixesWarnAt: integer(1, 100), maxPrefixesWarnOnly: boolean, allowLocalAs: integer(0, 10), asOverride: boolean,
@@ -38,7 +38,7 @@ const session: Readonly<Record<string, Field>> = {
   maxAsPathLength: integer(1, 16384), maxAttributesLength: integer(64, 65535),
   role: oneOf('provider', 'route-server', 'route-server-client', 'customer', 'peer'), roleStrict: boolean,
   nextHopSelf: boolean, nextHopUnchanged: boolean, routeReflectorClient: boolean, weight: integer(0, 65535), gracefulRestart: boolean,
-  drain: boolean, bfd, import: filterNames, export: filterNames,
+  gracefulRestartTime: integer(0, 4095), drain: boolean, bfd, import: filterNames, export: filterNames,
 };
 
 const peer = object({ address: peerAddress, remoteAs: asNumber }, {
@@ -52,7 +52,7 @@ const dynamicPeers = object(
 
 const mrt = object({ file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') }, { interval: integer(1, 2_000_000) });
 
-const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }) });
+const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }), aggregate: object({ summaryOnly: boolean }, {}) });
 
 /** BOUNDED: 10,000 peers and a million prefixes are far beyond what one process is for. */
 export const speakerShape: Field = object({ localAs: asNumber, routerId: identifier }, {
@@ -62,6 +62,7 @@ export const speakerShape: Field = object({ localAs: asNumber, routerId: identif
   originate: list(originated, { max: 1_000_000 }),
   filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
   multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
+  alwaysCompareMed: boolean,
   gracefulRestartTime: integer(0, 4095),
   longLivedRestartTime: integer(0, 0xffffff),
   installRoutes: boolean,

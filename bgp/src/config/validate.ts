@@ -116,6 +116,7 @@ function checkSession(config: SpeakerConfig, session: SessionConfig, remoteAs: n
   if (isInternal && session.role !== undefined) problem('role', 'an external peer (RFC 9234 section 4)');
   if (session.roleStrict === true && session.role === undefined) problem('roleStrict', 'a "role" beside it');
   if (isInternal && session.localAs !== undefined && session.localAs !== config.localAs) problem('localAs', `an external peer; ${remoteAs} is the local AS of this session`);
+  if (session.localAsOnly === true && session.localAs === undefined) problem('localAsOnly', 'a "localAs" beside it');
   if (session.nextHopSelf === true && session.nextHopUnchanged === true) problem('nextHopUnchanged', 'nothing beside nextHopSelf');
   if (session.holdTime !== undefined && session.holdTime > 0 && session.delayOpenTime !== undefined && session.delayOpenTime >= 240) problem('delayOpenTime', 'less than 240 s, when the peer gives up');
   if (session.families !== undefined && new Set(session.families).size !== session.families.length) problem('families', 'each family once');

@@ -25,6 +25,7 @@ export function compileSet(set: FilterSet, session: FilterSession): Action {
       nextHop: fits(nextHop, state) ? nextHop : state.nextHop,
       weight: set.weight ?? state.weight,
       metric: set.kernelMetric ?? state.metric,
+      choseMed: set.med === undefined ? state.choseMed : set.med !== 'remove',
     };
   };
 }

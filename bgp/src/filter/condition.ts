@@ -31,7 +31,13 @@ export interface RouteState {
   readonly nextHop: IpAddress | undefined;
   readonly weight: number | undefined;
   readonly metric: number | undefined;
+  /** A rule has said what MED is, be it the value that was there. */
+  readonly choseMed: boolean;
 }
+
+/** A route that no rule has touched. */
+export const untouched = (route: PolicyRoute): RouteState =>
+  ({ route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined, choseMed: false });
 
 export const attributesOf = (state: RouteState): PathAttributes => state.attributes ?? state.route.attributes;
 

@@ -1,7 +1,7 @@
 /** Why a policy decided as it did: every rule in order, and for each that did not match the condition that failed. */
 import type { FilterMatch } from '../config.js';
 import type { PolicyRoute, PolicyVerdict } from '../rib/policy.js';
-import type { RouteState } from './condition.js';
+import { untouched, type RouteState } from './condition.js';
 import type { CompiledPolicy, CompiledRule } from './policy.js';
 import { wordsOf } from './prefix-set.js';
 
@@ -25,7 +25,7 @@ export interface Explanation {
 
 /** `route` must have its prefix if the policy depends on it. */
 export function explainPolicy(policy: CompiledPolicy, route: PolicyRoute): Explanation {
-  let state: RouteState = { route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined };
+  let state: RouteState = untouched(route);
   const rules: ExplainedRule[] = [];
   for (const rule of policy.rules) {
     const explained: ExplainedRule = { filter: rule.filter, index: rule.index, name: rule.name, failed: failedField(rule, state), action: rule.action };

@@ -11,7 +11,7 @@ import type { Family } from '../address.js';
 import type { FilterConfig, FilterRule } from '../config.js';
 import type { PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from '../rib/policy.js';
 import { compileSet, type Action } from './action.js';
-import { compileMatch, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
+import { compileMatch, untouched, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
 import { explainPolicy, formatExplanation } from './explain.js';
 import { wordsOf } from './prefix-set.js';
 
@@ -89,15 +89,14 @@ class Policy implements CompiledPolicy {
   }
 
   judge(route: PolicyRoute): PolicyVerdict {
-    if (!this.dependsOnPrefix) return verdictOf(this.#grow(0, { route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined }));
+    if (!this.dependsOnPrefix) return verdictOf(this.#grow(0, untouched(route)));
     const { prefix } = route;
     const words = prefix === undefined ? new Uint32Array(4) : Uint32Array.from(wordsOf(prefix));
     return this.specialize(route).decide(words, 0, prefix?.length ?? 0, route.tags);
   }
 
   specialize(route: PolicyRoute): SpecializedPolicy {
-    const state: RouteState = { route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined };
-    const root = this.#grow(0, state);
+    const root = this.#grow(0, untouched(route));
     if (root.type === 'leaf') return { decide: () => root.verdict };
     return { decide: (words, at, length, tags) => this.#walk(root, route.family, words, at, length, tags) };
   }
@@ -160,14 +159,14 @@ export function prefixHolds({ match }: CompiledRule, family: Family, words: Uint
   return true;
 }
 
-function leafOf({ attributes, nextHop, weight, metric }: RouteState): TreeNode {
-  if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined) return ACCEPT_LEAF;
+function leafOf({ attributes, nextHop, weight, metric, choseMed }: RouteState): TreeNode {
+  if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined && !choseMed) return ACCEPT_LEAF;
   return {
     type: 'leaf',
     verdict: {
       type: 'accept',
       ...(attributes === undefined ? {} : { attributes }), ...(nextHop === undefined ? {} : { nextHop }),
-      ...(weight === undefined ? {} : { weight }), ...(metric === undefined ? {} : { metric }),
+      ...(weight === undefined ? {} : { weight }), ...(metric === undefined ? {} : { metric }), ...(choseMed ? { choseMed } : {}),
     },
   };
 }

@@ -19,6 +19,8 @@ export interface FsmOptions {
   readonly dampPeerOscillations: boolean;
   /** Longest pause between two attempts; the first ones are much shorter. */
   readonly connectRetryTime: number;
+  /** Most seconds between two KEEPALIVEs; a third of the hold time bounds it (RFC 4271 section 4.4), and is the default. */
+  readonly keepaliveTime: number | undefined;
   /** SendHoldTime of RFC 9687; 0 is off. */
   readonly sendHoldTime: number;
 }

@@ -269,10 +269,11 @@ function startConnectRetry(state: FsmState): FsmAction {
   return { type: 'StartTimer', timer: 'ConnectRetry', seconds, jitter: true };
 }
 
-/** Section 4.4: a third of the hold time; none when it is zero. */
+/** Section 4.4: a third of the hold time, or less where configured; none when it is zero. */
 function keepaliveActions(state: FsmState): readonly FsmAction[] {
   if (state.holdTime === 0) return [{ type: 'SendKeepalive' }];
-  return [{ type: 'SendKeepalive' }, { type: 'StartTimer', timer: 'Keepalive', seconds: state.holdTime / 3, jitter: true }];
+  const seconds = Math.min(state.options.keepaliveTime ?? Infinity, state.holdTime / 3);
+  return [{ type: 'SendKeepalive' }, { type: 'StartTimer', timer: 'Keepalive', seconds, jitter: true }];
 }
 
 function holdActions(state: FsmState): readonly FsmAction[] {

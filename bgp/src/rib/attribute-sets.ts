@@ -196,6 +196,18 @@ export class AttributeSets {
     return found;
   }
 
+  /** Reads sets again whose owner has changed: those of the peers for which `ownerOf` has one. */
+  reread(ownerOf: (peer: PeerId) => SetOwner | undefined): void {
+    for (let id = 1; id < this.#end; id++) {
+      if (this.references[id] === 0) continue;
+      const owner = ownerOf(this.peer[id] as PeerId);
+      if (owner === undefined) continue;
+      this.flags[id] = (this.flags[id] as number) & CHOSEN;
+      const block = this.view(id);
+      this.#read(id, block, 0, block.length, owner);
+    }
+  }
+
   slab(id: SetId): Uint8Array {
     return this.bytes.slab(this.place[id] as number);
   }

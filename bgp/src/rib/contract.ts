@@ -56,6 +56,8 @@ export interface RibPeer {
   readonly remoteAs: number;
   /** The AS we speak as on this session (local-as). */
   readonly localAs: number;
+  /** Only that one stands in what we send (RFC 7705 section 3.3); default: our own behind it. */
+  readonly localAsOnly?: boolean;
   /** BGP Identifier of the peer, unsigned 32 bits. */
   readonly routerId: number;
   readonly families: readonly FamilySession[];
@@ -138,15 +140,20 @@ export interface RibEvents {
   readonly bestChanged?: (prefix: IpPrefix) => void;
 }
 
-export interface RibOptions {
-  /** Our AS and BGP Identifier; the cluster id of RFC 4456 is the identifier unless given. */
-  readonly localAs: number;
-  readonly routerId: number;
+/** What a living table can change. */
+export interface RibTuning {
+  /** RFC 4456; default: the BGP Identifier. */
   readonly clusterId?: number;
   /** Most next hops per prefix; default 16 each. */
   readonly multipath?: { readonly ebgp?: number; readonly ibgp?: number; readonly relaxAsPath?: boolean };
   /** Compare MED between different neighbouring AS too; default false (RFC 4271 9.1.2.2 c). */
   readonly alwaysCompareMed?: boolean;
+}
+
+export interface RibOptions extends RibTuning {
+  /** Our AS and BGP Identifier. */
+  readonly localAs: number;
+  readonly routerId: number;
   /** May a next hop resolve through a default route? Default false. */
   readonly resolveThroughDefault?: boolean;
   /** Keep a forwarding table for `takeForwarding`; default false. */
@@ -252,6 +259,10 @@ export interface Why {
 
 /** The RIB as its owner sees it; made by `createRib`. */
 export interface Rib {
+  // ---- options
+  /** Takes on other options, all of them stated; only what depends on one that changed is worked out again, and no session is touched. */
+  retune(tuning: RibTuning): void;
+
   // ---- sessions
   /** A session is established. Its paths left over from before (`peerDown` with 'keep-stale') are now its own again. */
   peerUp(peer: RibPeer): PeerId;

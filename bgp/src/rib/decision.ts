@@ -13,7 +13,7 @@ import { compareAddresses, formatAddress, formatIpv4, type IpAddress } from '../
 import { AttributeType } from '../iana.js';
 import type { AttributeSets } from './attribute-sets.js';
 import { SetFlag } from './attribute-sets.js';
-import type { DecisionStep, PeerId } from './contract.js';
+import type { DecisionStep, PeerId, RibTuning } from './contract.js';
 import type { FamilyTable } from './family-table.js';
 import type { NextHops } from './next-hops.js';
 import type { PathId } from './path-table.js';
@@ -25,6 +25,13 @@ export interface DecisionOptions {
   readonly maximumEbgp: number;
   readonly maximumIbgp: number;
 }
+
+/** With the defaults filled in. */
+export const decisionOptions = ({ multipath: { ebgp = 16, ibgp = 16, relaxAsPath = true } = {}, alwaysCompareMed = false }: RibTuning): DecisionOptions =>
+  ({ alwaysCompareMed, relaxAsPath, maximumEbgp: ebgp, maximumIbgp: ibgp });
+
+export const decidesAlike = (a: DecisionOptions, b: DecisionOptions): boolean =>
+  a.alwaysCompareMed === b.alwaysCompareMed && a.relaxAsPath === b.relaxAsPath && a.maximumEbgp === b.maximumEbgp && a.maximumIbgp === b.maximumIbgp;
 
 /** What the decision asks about peers. */
 export interface DecisionPeers {

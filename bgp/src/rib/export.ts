@@ -33,7 +33,7 @@ export function groupKeyOf(peer: RibPeer, session: FamilySession): string {
   const isAlone = exportPolicy?.dependsOnPeer === true;
   const needsAs = peer.asOverride === true || peer.removePrivateAs !== undefined || peer.localRole !== undefined;
   return JSON.stringify([
-    peer.role, peer.localAs, needsAs ? peer.remoteAs : 0, peer.fourOctetAs !== false, peer.extendedMessage === true, peer.asOverride === true,
+    peer.role, peer.localAs, peer.localAsOnly === true, needsAs ? peer.remoteAs : 0, peer.fourOctetAs !== false, peer.extendedMessage === true, peer.asOverride === true,
     peer.removePrivateAs, nextHop.type, nextHop.type === 'address' ? String(nextHop.address.value) : '', peer.localRole, peer.gracefulShutdown === true,
     peer.longLivedGracefulRestart === true, exportPolicy?.key, isAlone ? peer.name : '', session.addPathSend === true, session.extendedNextHop === true,
     session.addPathSend === true ? peer.addPathLimit : 0, session.nextHopSelf === undefined ? '' : Array.from(session.nextHopSelf),
@@ -154,14 +154,14 @@ export class Export {
 
   #rewriteOf(set: SetId): AttributeRewrite {
     const { sets, peers } = this.#tables;
-    const { role, localAs, fourOctetAs, localRole } = this.#options;
+    const { role, localAs, localAsOnly, fourOctetAs, localRole } = this.#options;
     const as4 = fourOctetAs !== false;
     const otc = localRole !== undefined && OTC_STAMPS.has(localRole) ? localAs : undefined;
     const source = sets.peer[set] as number;
     if (role === 'ebgp') {
       // RFC 4271 section 5.1.4: a neighbour's MED goes no further; our own policy's and our own prefixes' does.
       const keepsMed = source === LOCAL_PEER || ((sets.flags[set] as number) & SetFlag.choseMed) !== 0;
-      const prepend = localAs === this.#globalAs ? [localAs] : [localAs, this.#globalAs];
+      const prepend = localAs === this.#globalAs || localAsOnly === true ? [localAs] : [localAs, this.#globalAs];
       return { prepend, localPreference: 'remove', med: keepsMed ? undefined : 'remove', reflection: 'remove', transitiveOnly: true, otc, as4 };
     }
     const isReflected = source !== LOCAL_PEER && !peers.isExternal(source);
@@ -206,14 +206,12 @@ export class Export {
   #judge(reader: PolicyReader, set: SetId, prefix: PrefixId | undefined): SetId {
     const verdict = reader.verdict(set, prefix);
     if (verdict.type === 'reject') return 0;
-    const { attributes, nextHop } = verdict;
-    if (attributes === undefined && nextHop === undefined) return set;
+    const { attributes, nextHop, choseMed = false } = verdict;
+    if (attributes === undefined && nextHop === undefined && !choseMed) return set;
     const { sets, nextHops, peers } = this.#tables;
     const last = this.#last;
     if (last.verdict === verdict && last.set === set && last.setAt === sets.generation[set] && last.madeAt === sets.generation[last.made]) return last.made;
     const block = attributes === undefined ? sets.view(set) : encodeAttributes(attributes);
-    const medBefore = ((sets.flags[set] as number) & SetFlag.hasMed) === 0 ? undefined : sets.med[set];
-    const choseMed = attributes?.med !== undefined && attributes.med !== medBefore;
     const chosen = (nextHop === undefined ? 0 : SetFlag.choseNextHop) | (choseMed ? SetFlag.choseMed : 0);
     const { owner, scope } = peers.get(sets.peer[set] as number);
     const hop = nextHop === undefined ? (sets.nextHop[set] as number) : nextHops.internAddress(nextHop, { ...scope, direct: false });
@@ -225,4 +223,4 @@ export class Export {
 
 /** Lets everything through as it is. */
 const isNeutral = (verdict: PolicyVerdict | undefined): boolean =>
-  verdict?.type === 'accept' && verdict.attributes === undefined && verdict.nextHop === undefined;
+  verdict?.type === 'accept' && verdict.attributes === undefined && verdict.nextHop === undefined && verdict.choseMed !== true;

@@ -175,8 +175,7 @@ export class NextHops {
       this.#dirty.add(id);
     }
     // A next hop that left its link takes away a way for those that resolve through its routes.
-    for (const id of this.#watch[4].all()) this.#dirty.add(id);
-    for (const id of this.#watch[6].all()) this.#dirty.add(id);
+    this.routesChanged();
   }
 
   /** Does any next hop depend on routes? Saves the caller from asking about every change. */
@@ -187,6 +186,11 @@ export class NextHops {
   /** Some path of a prefix came, went or changed. */
   routeChanged(family: Family, words: Uint32Array, at: number, length: number): void {
     for (const id of this.#watch[family].at(words, at, length)) this.#dirty.add(id);
+  }
+
+  /** Any route may have changed: every next hop that resolves through one is looked at again. */
+  routesChanged(): void {
+    for (const family of [4, 6] as const) for (const id of this.#watch[family].all()) this.#dirty.add(id);
   }
 
   get isSettled(): boolean {

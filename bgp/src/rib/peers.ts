@@ -57,7 +57,7 @@ export class Peers implements DecisionPeers {
   readonly #entries: (PeerEntry | undefined)[] = [];
   readonly #byName = new Map<string, PeerEntry>();
   readonly #free: PeerId[] = [];
-  readonly #identity: RouterIdentity;
+  #identity: RouterIdentity;
   #ranks: Uint32Array | undefined;
   /** Our own addresses on sessions, as text of family and value: never a valid next hop from a peer. */
   readonly #own = new Map<string, number>();
@@ -90,6 +90,14 @@ export class Peers implements DecisionPeers {
     entry.extras = extrasOf(options);
     this.#countOwn(options, 1);
     this.#ranks = undefined;
+  }
+
+  /** Our cluster has another number (RFC 4456): the peers whose paths have to be looked at again for it, none if it is the old one. */
+  changeCluster(clusterId = this.#identity.routerId): readonly PeerEntry[] {
+    if (clusterId === this.#identity.clusterId) return [];
+    this.#identity = { ...this.#identity, clusterId };
+    for (const entry of this.#entries) if (entry !== undefined) entry.owner = this.#ownerOf(entry.id, entry.options);
+    return [...this.all()].filter(({ options }) => options.role !== 'ebgp');
   }
 
   /** The id may be given to another peer: nothing refers to it any more. */

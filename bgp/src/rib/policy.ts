@@ -43,6 +43,8 @@ export type PolicyVerdict =
       readonly weight?: number;
       /** Kernel metric. */
       readonly metric?: number;
+      /** The policy says what MED is, even if it is the value that was there: then it may go to another AS (RFC 4271 section 5.1.4). */
+      readonly choseMed?: boolean;
     };
 
 export interface RoutePolicy {

@@ -12,9 +12,9 @@ import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RouteView, Why,
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RouteView, Why,
 } from './contract.js';
-import { Decision } from './decision.js';
+import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
 import { FamilyTable } from './family-table.js';
 import { Forwarding } from './forwarding.js';
@@ -72,9 +72,7 @@ class RoutingInformationBase implements Rib {
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
     this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => this.#carriers(family, key, minimum));
     this.#import = new Import(this.#sets, this.#nextHops, this.#peers);
-    const { ebgp = 16, ibgp = 16, relaxAsPath = true } = options.multipath ?? {};
-    const decisionOptions = { alwaysCompareMed: options.alwaysCompareMed === true, relaxAsPath, maximumEbgp: ebgp, maximumIbgp: ibgp };
-    this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions);
+    this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
     this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
     this.#input.tracksAll = options.forwarding === true;
     const { bestChanged } = events;
@@ -95,6 +93,24 @@ class RoutingInformationBase implements Rib {
     this.#queries = new Queries({
       tables, decision: this.#decision, families: this.#tables, groups: this.#groups, forwarding: this.#forwarding, importer: this.#import,
     });
+  }
+
+  // ---- options
+
+  retune(tuning: RibTuning): void {
+    const options = decisionOptions(tuning);
+    if (!decidesAlike(this.#decision.options, options)) {
+      this.#decision.options = options;
+      this.#nextHops.routesChanged();
+      for (const family of FAMILIES) this.#reconsider(this.#tables[family], () => true);
+    }
+    const affected = this.#peers.changeCluster(tuning.clusterId);
+    if (affected.length > 0) this.#sets.reread((peer) => (peer === LOCAL_PEER || this.#peers.isExternal(peer) ? undefined : this.#peers.get(peer).owner));
+    for (const entry of affected) {
+      this.#paths.redoImport(entry);
+      if (entry.state === 'up') this.#regroup(entry);
+    }
+    this.#want();
   }
 
   // ---- sessions
@@ -118,11 +134,7 @@ class RoutingInformationBase implements Rib {
     const before = entry.options;
     this.#peers.change(entry, options);
     if (importDiffers(before, options)) this.#paths.redoImport(entry);
-    for (const family of FAMILIES) {
-      const { member } = entry.family[family];
-      const session = sessionOf(options, family);
-      if (member !== undefined && session !== undefined) this.#groups[family].regroup(member, entry, session);
-    }
+    this.#regroup(entry);
     this.#noteAddPath();
     this.#want();
   }
@@ -365,15 +377,23 @@ class RoutingInformationBase implements Rib {
     if (changed.size === 0) return 1;
     for (const family of FAMILIES) {
       const table = this.#tables[family];
-      const { paths } = table;
-      this.#jobs.add({
-        table, at: 1,
-        visit: (path) => {
-          if (changed.has(this.#sets.nextHop[paths.set[path] as SetId] as number)) this.#input.reconsider(table, paths.prefix[path] as number);
-        },
-      });
+      this.#reconsider(table, (path) => changed.has(this.#sets.nextHop[table.paths.set[path] as SetId] as number));
     }
     return changed.size;
+  }
+
+  /** Decides again about the prefixes of these paths. */
+  #reconsider(table: FamilyTable, isMeant: (path: PathId) => boolean): void {
+    this.#jobs.add({ table, at: 1, visit: (path) => { if (isMeant(path)) this.#input.reconsider(table, table.paths.prefix[path] as number); } });
+  }
+
+  /** What the peer is sent is encoded anew. */
+  #regroup(entry: PeerEntry): void {
+    for (const family of FAMILIES) {
+      const { member } = entry.family[family];
+      const session = sessionOf(entry.options, family);
+      if (member !== undefined && session !== undefined) this.#groups[family].regroup(member, entry, session);
+    }
   }
 
   #setMade(set: SetId): void {

@@ -147,6 +147,11 @@ export class Session {
     this.finish({ type: 'OpenCollisionDump' }, 'Closed in favour of the other connection with this peer');
   }
 
+  /** From the next KEEPALIVE on. */
+  setKeepaliveTime(keepaliveTime: number | undefined): void {
+    this.machine = { ...this.machine, options: { ...this.machine.options, keepaliveTime } };
+  }
+
   /** The owner had held back the KEEPALIVE that establishes; now it may. */
   confirm(): void {
     const { isKeepaliveHeld } = this;

@@ -15,7 +15,7 @@ import { decodeUpdate } from '../codec/update.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
-import type { ConnectedPrefix, PeerId, Rib } from '../rib/contract.js';
+import type { ConnectedPrefix, PeerId, Rib, RibTuning } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import { systemInterfaces, type LocalInterface } from '../session/interface.js';
 import type { RestartState } from '../session/local-open.js';
@@ -101,9 +101,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.monitoring.stop();
     this.ids.clear();
     this.activeDriver = new RibDriver({
-      localAs: config.localAs, routerId: identifierOf(config.routerId),
-      ...(config.clusterId === undefined ? {} : { clusterId: identifierOf(config.clusterId) }),
-      ...(config.multipath === undefined ? {} : { multipath: config.multipath }), forwarding: this.options.keepForwarding,
+      localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding,
     }, this.clock, {
       forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
       ...(monitorsLocRib(config) ? { bestChanged: (prefix: IpPrefix) => this.monitoring.bestChanged(prefix) } : {}),
@@ -114,6 +112,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
 
   setConfig(config: SpeakerConfig): void {
     this.currentConfig = config;
+  }
+
+  /** Options of the RIB that no session depends on: neither RFC 4271 nor RFC 4456 makes them part of what peers agree on. */
+  retune(config: SpeakerConfig): void {
+    this.rib.retune(ribTuning(config));
+    this.driver.schedule();
   }
 
   keys(settings: Iterable<PeerSettings>): readonly PeerKey[] {
@@ -374,6 +378,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.ids.delete(peer);
     this.dropIfDynamic(peer);
   }
+}
+
+function ribTuning({ clusterId, multipath, alwaysCompareMed }: SpeakerConfig): RibTuning {
+  return {
+    ...(clusterId === undefined ? {} : { clusterId: identifierOf(clusterId) }), ...(multipath === undefined ? {} : { multipath }),
+    ...(alwaysCompareMed === undefined ? {} : { alwaysCompareMed }),
+  };
 }
 
 /** What the RIB resolves next hops through: prefixes on links that are up. */

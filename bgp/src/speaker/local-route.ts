@@ -6,8 +6,9 @@ import type { OriginatedPrefix } from '../config.js';
 import type { LocalRoute } from '../rib/contract.js';
 
 export function localRoutes(prefixes: readonly OriginatedPrefix[]): readonly LocalRoute[] {
-  return prefixes.map(({ prefix, tags, communities }) => ({
+  return prefixes.map(({ prefix, tags, communities, aggregate }) => ({
     prefix: parsePrefix(prefix), ...(tags === undefined ? {} : { tags }),
+    ...(aggregate === undefined ? {} : { aggregate: { summaryOnly: aggregate.summaryOnly, asSet: false } }),
     ...(communities === undefined || communities.length === 0 ? {} : { attributes: attributesOf(communities) }),
   }));
 }

@@ -35,12 +35,16 @@ export interface PeerSettings {
   readonly localAs: number;
   /** Our AS towards everybody else; differs from `localAs` where local-as is used. */
   readonly speakerAs: number;
+  /** Show the peer `localAs` alone. */
+  readonly isLocalAsOnly: boolean;
   readonly routerId: number;
   readonly hopLimits: HopLimits;
   /** eBGP to a direct neighbour: lives and dies with its interface. */
   readonly isSingleHop: boolean;
   readonly password: string | undefined;
   readonly holdTime: number;
+  /** Seconds; undefined: a third of the hold time. */
+  readonly keepaliveTime: number | undefined;
   readonly connectRetryTime: number;
   readonly delayOpenTime: number;
   readonly families: readonly Family[];
@@ -109,11 +113,11 @@ function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs
   const isInternal = remoteAs.length === 1 && remoteAs[0] === localAs;
   const closed = config.requirePolicy === true && !isInternal;
   return {
-    description: session.description, address, remoteAs, localAs, speakerAs: config.localAs, routerId: identifierOf(config.routerId),
+    description: session.description, address, remoteAs, localAs, speakerAs: config.localAs, isLocalAsOnly: session.localAsOnly ?? false, routerId: identifierOf(config.routerId),
     hopLimits: hopLimitsOf(session, isInternal),
     isSingleHop: !isInternal && session.multihop === undefined && (session.ttlSecurityHops ?? 1) === 1,
     password: session.password,
-    holdTime: session.holdTime ?? 90, connectRetryTime: session.connectRetryTime ?? 30, delayOpenTime: session.delayOpenTime ?? 0,
+    holdTime: session.holdTime ?? 90, keepaliveTime: session.keepaliveTime, connectRetryTime: session.connectRetryTime ?? 30, delayOpenTime: session.delayOpenTime ?? 0,
     families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address.family === 6 && familiesOf(session).includes(4)),
     addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),
@@ -122,7 +126,7 @@ function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs
     maxAsPathLength: session.maxAsPathLength ?? 0, maxAttributesLength: session.maxAttributesLength ?? DEFAULT_MAX_ATTRIBUTES, role: session.role, isRoleStrict: session.roleStrict ?? false,
     nextHop: nextHopOf(session, isInternal), isRouteReflectorClient: session.routeReflectorClient ?? false, weight: session.weight ?? 0,
     isRestartHelper: session.gracefulRestart ?? true,
-    restartTime: config.gracefulRestartTime ?? DEFAULT_RESTART_TIME, longLivedRestartTime: config.longLivedRestartTime ?? 0,
+    restartTime: session.gracefulRestartTime ?? config.gracefulRestartTime ?? DEFAULT_RESTART_TIME, longLivedRestartTime: config.longLivedRestartTime ?? 0,
     isDraining: session.drain ?? config.drain ?? false, bfd: session.bfd,
     import: session.import ?? [], export: session.export ?? [],
     isImportClosed: closed && (session.import ?? []).length === 0, isExportClosed: closed && (session.export ?? []).length === 0,

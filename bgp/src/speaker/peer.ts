@@ -154,6 +154,7 @@ export class Peer implements SessionOwner {
     else {
       if (settings.password !== undefined && settings.password !== before.password) this.exchangePassword(settings.password);
       if (settings.passive !== before.passive) this.startDialler();
+      if (settings.keepaliveTime !== before.keepaliveTime) this.current?.setKeepaliveTime(settings.keepaliveTime);
     }
     return reasons;
   }
@@ -313,9 +314,9 @@ export class Peer implements SessionOwner {
   }
 
   private sessionParameters(isGuest: boolean): ConstructorParameters<typeof Session>[1] {
-    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, delayOpenTime, connectRetryTime, holdTime } = this.currentSettings;
+    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, delayOpenTime, connectRetryTime, holdTime, keepaliveTime } = this.currentSettings;
     const fsm: FsmOptions = {
-      passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime,
+      passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime, keepaliveTime,
       // RFC 9687 section 4: the larger of eight minutes and twice the hold time.
       sendHoldTime: Math.max(SEND_HOLD_TIME, 2 * holdTime),
     };

@@ -27,6 +27,7 @@ export function ribPeer(sources: RibPeerSources): RibPeer {
   const link = interfaceOf(sources.interfaces, local);
   return {
     name: settings.name, role: roleOf(settings, negotiated), address: settings.address, remoteAs: negotiated.peerAs, localAs: settings.localAs,
+    localAsOnly: settings.isLocalAsOnly,
     routerId: negotiated.peerIdentifier,
     families: negotiated.families.map((family) => familySession(family, local, link, settings, negotiated)),
     interfaceName: settings.interfaceName ?? (settings.isSingleHop ? link?.name : undefined), singleHop: settings.isSingleHop,

@@ -214,6 +214,7 @@ export class Speaker {
     this.current = config;
     this.core.setConfig(config);
     if (needsNewRib) this.core.begin(config);
+    else this.core.retune(config);
     for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
     this.core.originate(config.originate ?? []);
     await this.core.listeners.configure(config.listen, this.core.keys(settings.values()));
@@ -262,5 +263,5 @@ export class Speaker {
 
 /** What a RIB is built on; a change takes a new one, and so new sessions. */
 function ribOptionsText(config: SpeakerConfig): string {
-  return JSON.stringify([config.localAs, config.routerId, config.clusterId, config.multipath, monitorsLocRib(config)]);
+  return JSON.stringify([config.localAs, config.routerId, monitorsLocRib(config)]);
 }

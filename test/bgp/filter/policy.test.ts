@@ -111,8 +111,12 @@ describe('bgp/filter: actions', () => {
     it(`${JSON.stringify(set)} makes ${want}`, () => expect(after(set, attributes)).to.equal(want));
 
   it('says nothing of attributes that stay as they are', () => {
-    for (const set of [{ med: 50 }, { origin: 'igp' }, { addCommunities: ['64512:100'] }, { removeCommunities: ['9:9'] }] satisfies FilterSet[])
+    for (const set of [{ origin: 'igp' }, { addCommunities: ['64512:100'] }, { removeCommunities: ['9:9'] }] satisfies FilterSet[])
       expect(policyOf([{ set, action: 'accept' }]).judge(routeTo('10.1.0.0/16'))).to.deep.equal({ type: 'accept' });
+  });
+  it('says that it chose MED even where the value was there before (4271 5.1.4)', () => {
+    expect(policyOf([{ set: { med: 50 }, action: 'accept' }]).judge(routeTo('10.1.0.0/16'))).to.deep.equal({ type: 'accept', choseMed: true });
+    expect(policyOf([{ set: { med: 50 }, action: 'next' }, { set: { med: 'remove' }, action: 'accept' }]).judge(routeTo('10.1.0.0/16'))).to.not.have.property('choseMed');
   });
   it('lets later rules see what earlier ones set', () => {
     const policy = policyOf([

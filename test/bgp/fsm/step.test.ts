@@ -5,7 +5,7 @@ import type { FsmEvent, FsmEventType, Notification } from 'node-bgp/fsm/event';
 import { initialState, type FsmAction, type FsmOptions, type FsmState, type FsmStateType } from 'node-bgp/fsm/state';
 import { step } from 'node-bgp/fsm/step';
 
-const options: FsmOptions = { passive: false, delayOpenTime: 0, dampPeerOscillations: true, connectRetryTime: 120, sendHoldTime: 0 };
+const options: FsmOptions = { passive: false, delayOpenTime: 0, dampPeerOscillations: true, connectRetryTime: 120, keepaliveTime: undefined, sendHoldTime: 0 };
 const note = (code: number, subcode: number): Notification => ({ code, subcode, data: new Uint8Array(0) });
 
 const events: Readonly<Record<FsmEventType, FsmEvent>> = {
@@ -180,6 +180,11 @@ describe('bgp/fsm step: clauses', () => {
     const guarded = stateOf('OpenConfirm', { options: { ...options, sendHoldTime: 480 } });
     expect(summary(step(guarded, events.KeepaliveMessage)[1])).to.deep.equal(['start Hold 90', 'start SendHold 480', 'SessionUp']);
     expect(summary(step(stateOf('Established'), events.KeepaliveTimerExpires)[1])).to.deep.equal(['SendKeepalive', 'start Keepalive 30']);
+  });
+
+  it('less than a third of the hold time between keepalives where configured, never more (4.4)', () => {
+    const every = (keepaliveTime: number): readonly string[] => summary(step(stateOf('Established', { options: { ...options, keepaliveTime } }), events.KeepaliveTimerExpires)[1]);
+    expect([every(10), every(60)]).to.deep.equal([['SendKeepalive', 'start Keepalive 10'], ['SendKeepalive', 'start Keepalive 30']]);
   });
 
   it('any history: up and down alternate, and a session that is not Established left a SessionDown', () =>
