@@ -4,29 +4,18 @@
  *
  * A listener is read by Node's event loop, and by `drain` at once: whoever is about to judge a silence wants all that has arrived.
  *
- * Kernel interfaces: socket(7) SO_ATTACH_FILTER, ip(7), ipv6(7), linux/filter.h.
+ * Kernel interfaces: ip(7), ipv6(7); native/libc.ts declares the calls.
  */
 import { createSocket } from 'node:dgram';
 import { constants as osConstants } from 'node:os';
 import { Port } from '../iana.js';
+import {
+  hopLimitFilter, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_DONTWAIT, NETWORK_CONTROL, SO_RCVBUF,
+  SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET,
+} from '../native/libc.js';
 import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr } from '../transport/sockaddr.js';
 import type { Libc } from './libc.js';
 
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
-const SOL_SOCKET = 1;
-const SO_RCVBUF = 8;
-const IPPROTO_IP = 0;
-const IP_TOS = 1;
-const IP_TTL = 2;
-const IPPROTO_IPV6 = 41;
-const IPV6_UNICAST_HOPS = 16;
-const IPV6_V6ONLY = 26;
-const IPV6_TCLASS = 67;
-/** Class selector 6, as for BGP. */
-const NETWORK_CONTROL = 0xc0;
 const BFD_TTL = 255;
 /** RFC 5881 section 4. */
 const FIRST_SOURCE_PORT = 49152;
@@ -152,17 +141,8 @@ export class BfdUdp {
     if (this.#libc.calls.bind(fd, bytes, bytes.length) !== 0) throw this.#libc.error(`listen for BFD on ${address} port ${port}`);
   }
 
-  /**
-   * GTSM for UDP, which knows no IP_MINTTL: a classic BPF program reads the TTL (IPv4, octet 8 of the header) or Hop Limit (IPv6,
-   * octet 7) and drops all but 255.
-   */
+  /** GTSM for UDP, which knows no IP_MINTTL. */
   #requireTtl(fd: number, family: 4 | 6): void {
-    const networkHeader = 0xfff00000; // SKF_NET_OFF
-    this.#libc.filter(fd, [
-      [0x30, 0, 0, networkHeader + (family === 4 ? 8 : 7)], // ldb [ttl]
-      [0x15, 0, 1, BFD_TTL], // jeq #255, next, drop
-      [0x06, 0, 0, 0xffff], // ret: all of it
-      [0x06, 0, 0, 0], // ret: drop
-    ]);
+    this.#libc.filter(fd, hopLimitFilter(family, BFD_TTL));
   }
 }

@@ -1,47 +1,24 @@
 /**
- * The socket calls that Node lacks, by FFI (koffi): make a TCP socket, set options on it before it connects or listens,
- * hand its descriptor to `net`. Linux only; elsewhere, or without koffi, `nativeSockets()` says why not, and the transport
- * does without: only TCP-MD5, GTSM and binding to an interface are then refused.
+ * TCP sockets as Node cannot make them (native/libc.ts): options set before they connect or listen, the descriptor handed to `net`.
+ * Where the calls are not to be had, `nativeSockets()` says why not, and the transport does without: only TCP-MD5, GTSM and binding
+ * to an interface are then refused.
  *
  * Kernel interfaces: ip(7), ipv6(7), tcp(7); TCP_MD5SIG in linux/tcp.h.
  */
-import { createRequire } from 'node:module';
 import { endianness, constants as osConstants } from 'node:os';
+import {
+  errnoName, int32, IP_MINTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_MINHOPCOUNT, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, libc, NETWORK_CONTROL,
+  SO_BINDTODEVICE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, type Libc,
+} from '../native/libc.js';
 import { AF_INET, encodeSockaddr, socketFamily } from './sockaddr.js';
 import { TransportError, type HopLimits, type PeerKey } from './transport.js';
 
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_BINDTODEVICE = 25;
-const IPPROTO_IP = 0;
-const IP_TOS = 1;
-const IP_TTL = 2;
-const IP_MINTTL = 21;
 const IPPROTO_TCP = 6;
 const TCP_MD5SIG = 14;
 const TCP_MD5SIG_EXT = 32;
 const TCP_MD5SIG_FLAG_PREFIX = 1;
 const TCP_MD5SIG_FLAG_IFINDEX = 2;
 const TCP_MD5SIG_MAXKEYLEN = 80;
-const IPPROTO_IPV6 = 41;
-const IPV6_UNICAST_HOPS = 16;
-const IPV6_V6ONLY = 26;
-const IPV6_TCLASS = 67;
-const IPV6_MINHOPCOUNT = 73;
-/** Class selector 6, network control: what routers mark routing traffic with (RFC 4594 section 3.1). */
-const NETWORK_CONTROL = 0xc0;
-
-interface Libc {
-  socket(domain: number, type: number, protocol: number): number;
-  setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
-  bind(fd: number, address: Uint8Array, length: number): number;
-  close(fd: number): number;
-  ifNameToIndex(name: string): number;
-  errno(): number;
-}
 
 export interface NativeSocketOptions {
   readonly hopLimits?: HopLimits;
@@ -59,21 +36,8 @@ export function nativeSockets(): NativeSockets | string {
 let cached: NativeSockets | string | undefined;
 
 function load(): NativeSockets | string {
-  if (process.platform !== 'linux') return `this needs Linux, and the platform is ${process.platform}`;
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const libc = koffi.load(null);
-    return new NativeSockets({
-      socket: libc.func('int socket(int, int, int)') as Libc['socket'],
-      setsockopt: libc.func('int setsockopt(int, int, int, const uint8_t *, uint32_t)') as Libc['setsockopt'],
-      bind: libc.func('int bind(int, const uint8_t *, uint32_t)') as Libc['bind'],
-      close: libc.func('int close(int)') as Libc['close'],
-      ifNameToIndex: libc.func('unsigned int if_nametoindex(const char *)') as Libc['ifNameToIndex'],
-      errno: () => koffi.errno(),
-    });
-  } catch (error) {
-    return `this needs the package "koffi": ${error instanceof Error ? error.message : String(error)}`;
-  }
+  const calls = libc();
+  return typeof calls === 'string' ? calls : new NativeSockets(calls);
 }
 
 export class NativeSockets {
@@ -156,13 +120,11 @@ export class NativeSockets {
   }
 
   private setNumber(fd: number, level: number, option: number, value: number): void {
-    const bytes = new Uint8Array(new Int32Array([value]).buffer);
-    if (this.libc.setsockopt(fd, level, option, bytes, 4) !== 0) throw this.error(`set socket option ${level}/${option}`);
+    if (this.libc.setsockopt(fd, level, option, int32(value), 4) !== 0) throw this.error(`set socket option ${level}/${option}`);
   }
 
   private error(what: string): TransportError {
-    const errno = this.libc.errno();
-    const name = Object.entries(osConstants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+    const name = errnoName(this.libc.errno());
     return new TransportError(`Cannot ${what}: ${name}`, name);
   }
 }
