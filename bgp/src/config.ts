@@ -54,8 +54,11 @@ export interface BmpStationConfig {
   readonly address: string;
   /** Default 11019. */
   readonly port?: number;
-  /** Default: adj-rib-in. Going from no station with loc-rib to one resets all sessions: the table is made anew for it. */
-  readonly monitor?: readonly ('adj-rib-in' | 'adj-rib-out' | 'loc-rib')[];
+  /**
+   * Default: adj-rib-in. What peers sent before and after import policy, the best paths, what export policy is asked about, and what
+   * peers are sent.
+   */
+  readonly monitor?: readonly ('adj-rib-in' | 'adj-rib-in-post-policy' | 'loc-rib' | 'adj-rib-out-pre-policy' | 'adj-rib-out')[];
   /** Seconds between reports; default 60, 0 is off. */
   readonly statisticsInterval?: number;
 }

@@ -215,5 +215,6 @@ export const BmpStatistic = {
   adjRibInByFamily: 9, // AFI, SAFI, 64-bit gauge
   locRibByFamily: 10,
   treatAsWithdraw: 11,
+  adjRibOutPostPolicy: 15, // RFC 8671 section 6.2
   adjRibOutPostPolicyByFamily: 17,
 } as const;

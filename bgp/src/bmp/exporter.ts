@@ -1,24 +1,25 @@
 /**
  * A BMP connection to one monitoring station (RFC 7854): connects, tells every peer and every monitored table, then whatever changes.
  *
- * Monitored are Adj-RIB-In before policy (the peers' UPDATEs as they came), Adj-RIB-Out after policy (ours as they went, RFC 8671) and
- * Loc-RIB (RFC 9069). BOUNDED: a station that does not keep up loses the connection once `maxPending` octets wait, and is told
- * everything anew when it is back; nothing is kept for it meanwhile.
+ * Monitored are Adj-RIB-In and Adj-RIB-Out (RFC 8671), each before and after policy, and Loc-RIB (RFC 9069). Adj-RIB-In before policy is
+ * the peers' UPDATEs as they came, Adj-RIB-Out after policy ours as they went; an UPDATE with errors (RFC 7606) and all that no UPDATE
+ * says is told from the tables (route-feed.ts). Route Mirroring (section 4.7) is not done.
+ *
+ * BOUNDED: a station that does not keep up loses the connection once `maxPending` octets wait, and is told everything anew when it
+ * is back; nothing is kept for it meanwhile.
  */
 import { connect as connectTcp, type Socket } from 'node:net';
-import { parseAddress, formatPrefix, type Family, type IpPrefix } from '../address.js';
+import { parseAddress, type IpPrefix } from '../address.js';
 import { encodeControlMessage } from '../codec/message.js';
 import { openAsField } from '../codec/open.js';
 import { Afi, HEADER_LENGTH, Safi } from '../iana.js';
-import type { PeerId, Rib } from '../rib/contract.js';
+import type { Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import {
   initiation, peerDown, peerUp, routeMonitoring, statisticsReport, termination,
-  type BmpPeer, type BmpPeerDown, type BmpPeerUp, type BmpStatisticValue, type BmpTable,
+  type BmpPeerDown, type BmpPeerUp, type BmpStatisticValue, type BmpTable,
 } from './message.js';
-import { announcements, endOfRib, tableParameters, withdrawal, type StreamedRoute } from './route-stream.js';
-
-export type BmpMonitoring = 'adj-rib-in' | 'adj-rib-out' | 'loc-rib';
+import { RouteFeed, type BmpMonitoring, type FedSession, type FeedSource } from './route-feed.js';
 
 export interface BmpStation {
   /** Address or name. */
@@ -33,25 +34,18 @@ export interface BmpStation {
 }
 
 /** A session that is Established. */
-export interface BmpSession {
-  readonly name: string;
-  readonly id: PeerId;
-  readonly peer: BmpPeer;
+export interface BmpSession extends FedSession {
   readonly up: BmpPeerUp;
-  readonly families: readonly Family[];
-  /** Path identifiers in what the peer sends us, and in what we send. */
-  readonly addPathReceive: readonly Family[];
-  readonly addPathSend: readonly Family[];
+  /** UPDATEs that counted as withdrawals because of their errors (RFC 7606), in this session. */
+  readonly treatedAsWithdraw: number;
 }
 
 /** What the exporter asks of the speaker. */
-export interface BmpSource {
-  readonly localAs: number;
-  readonly routerId: number;
+export interface BmpSource extends FeedSource {
   readonly sysName: string;
   readonly sysDescr: string;
   readonly clock: Clock;
-  readonly rib: Pick<Rib, 'received' | 'advertised' | 'best' | 'paths' | 'counts' | 'totals'>;
+  readonly rib: FeedSource['rib'] & Pick<Rib, 'counts' | 'totals'>;
   /** Sessions that are Established now. */
   sessions(): readonly BmpSession[];
   /** The connection came up, was lost, or could not be made. */
@@ -61,8 +55,10 @@ export interface BmpSource {
 const FIRST_RETRY = 1_000;
 const LONGEST_RETRY = 60_000;
 const DEFAULT_PENDING = 64 * 1024 * 1024;
-/** Octets handed to the socket before a table dump pauses for it. */
+/** Octets handed to the socket before tables and changes pause for it. */
 const HIGH_WATER = 1024 * 1024;
+/** Pieces of the feed, of at most about a thousand routes each, in one turn of the event loop. */
+const PIECES = 4;
 
 export class BmpExporter {
   readonly #station: BmpStation;
@@ -74,16 +70,15 @@ export class BmpExporter {
   #retryDelay = FIRST_RETRY;
   #timer: { cancel(): void } | undefined;
   #statisticsTimer: { cancel(): void } | undefined;
-  /** Table dumps to do, in order, and whose they are. */
-  #dumps: { readonly of: string; readonly messages: Iterator<Uint8Array> }[] = [];
-  #isDumping = false;
-  /** BOUNDED by what the RIB does in one slice of work: told at the end of the turn. */
-  readonly #changed = new Map<string, IpPrefix>();
+  readonly #feed: RouteFeed;
+  /** A pump is scheduled, or waits for the socket. */
+  #isFeeding = false;
 
   constructor(station: BmpStation, source: BmpSource) {
     this.#station = station;
     this.#source = source;
     this.#monitor = new Set(station.monitor ?? ['adj-rib-in', 'loc-rib']);
+    this.#feed = new RouteFeed(source, () => this.#now());
     this.#connect();
   }
 
@@ -103,7 +98,7 @@ export class BmpExporter {
 
   /** The session has left Established. */
   peerDown({ name, peer }: Pick<BmpSession, 'name' | 'peer'>, reason: BmpPeerDown): void {
-    this.#dumps = this.#dumps.filter((dump) => dump.of !== name);
+    this.#feed.forget(name);
     if (this.#isUp) this.#send(peerDown({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), reason));
   }
 
@@ -123,11 +118,21 @@ export class BmpExporter {
     }
   }
 
-  /** RibEvents.bestChanged. */
+  /** RibWatcher.bestChanged. */
   bestChanged(prefix: IpPrefix): void {
-    if (!this.#isUp || !this.#monitor.has('loc-rib')) return;
-    if (this.#changed.size === 0) this.#source.clock.soon(() => this.#flushChanged());
-    this.#changed.set(formatPrefix(prefix), prefix);
+    if (!this.#isUp) return;
+    if (this.#monitor.has('loc-rib')) this.#feed.addChange('loc-rib', undefined, prefix, 0);
+    if (this.#monitor.has('adj-rib-out-pre-policy'))
+      for (const session of this.#source.sessions()) if (session.families.includes(prefix.family)) this.#feed.addChange('adj-rib-out-pre-policy', session, prefix, 0);
+    this.#wake();
+  }
+
+  /** RibWatcher.pathChanged; `isMirrored`: the UPDATE that says so is told as it came. */
+  pathChanged(session: BmpSession, prefix: IpPrefix, pathId: number, isMirrored: boolean): void {
+    if (!this.#isUp) return;
+    if (this.#monitor.has('adj-rib-in') && !isMirrored) this.#feed.addChange('adj-rib-in', session, prefix, pathId);
+    if (this.#monitor.has('adj-rib-in-post-policy')) this.#feed.addChange('adj-rib-in-post-policy', session, prefix, pathId);
+    if (!this.#feed.isEmpty) this.#wake();
   }
 
   /** Says so to the station, and closes. */
@@ -137,7 +142,7 @@ export class BmpExporter {
     this.#statisticsTimer?.cancel();
     if (this.#isUp) this.#send(termination(0, words));
     this.#isUp = false;
-    this.#dumps = [];
+    this.#feed.clear();
     this.#socket?.end();
   }
 
@@ -149,7 +154,7 @@ export class BmpExporter {
     this.#socket = socket;
     let failure = 'the station closed the connection';
     socket.once('connect', () => this.#connected());
-    socket.on('drain', () => this.#dump());
+    socket.on('drain', () => this.#pump());
     // The station has nothing to say; what it sends is read and forgotten, so that its close is seen.
     socket.on('data', () => undefined);
     socket.on('error', (error) => { failure = error.message; });
@@ -171,9 +176,8 @@ export class BmpExporter {
     const wasUp = this.#isUp;
     this.#isUp = false;
     this.#socket = undefined;
-    this.#dumps = [];
-    this.#isDumping = false;
-    this.#changed.clear();
+    this.#feed.clear();
+    this.#isFeeding = false;
     this.#statisticsTimer?.cancel();
     if (this.#isStopped) return;
     // One event per loss, and one for the first failure; not one per attempt.
@@ -193,75 +197,44 @@ export class BmpExporter {
   // ---- tables
 
   #tellPeer(session: BmpSession): void {
-    const { peer, families, addPathReceive, addPathSend, id } = session;
-    const incoming: BmpTable = { type: 'adj-rib-in', postPolicy: false, peer: { ...peer, isOld: false } };
-    const outgoing: BmpTable = { type: 'adj-rib-out', postPolicy: true, peer: { ...peer, isOld: false } };
-    this.#send(peerUp(incoming, this.#now(), session.up));
-    const { rib } = this.#source;
-    for (const family of families) {
-      if (this.#monitor.has('adj-rib-in')) {
-        const has = addPathReceive.includes(family);
-        this.#enqueue(session.name, this.#table(incoming, family, () => rib.received(id, family, 'before-policy'), has));
-      }
-      if (this.#monitor.has('adj-rib-out')) {
-        const has = addPathSend.includes(family);
-        this.#enqueue(session.name, this.#table(outgoing, family, () => rib.advertised(id, family), has));
-      }
-    }
+    this.#send(peerUp({ type: 'adj-rib-in', postPolicy: false, peer: { ...session.peer, isOld: false } }, this.#now(), session.up));
+    for (const monitoring of this.#monitor) if (monitoring !== 'loc-rib') this.#feed.addTable(monitoring, session);
+    this.#wake();
   }
 
   #tellLocRib(): void {
-    const table = this.#locRib();
-    const { localAs, routerId, rib } = this.#source;
+    const { localAs, routerId } = this.#source;
     const open = encodeControlMessage({
       type: 'open', version: 4, as: openAsField(localAs), holdTime: 0, identifier: routerId,
       capabilities: [{ type: 'multiprotocol', afi: Afi.ipv4, safi: Safi.unicast }, { type: 'multiprotocol', afi: Afi.ipv6, safi: Safi.unicast }, { type: 'four-octet-as', as: localAs }],
     });
     const nowhere = parseAddress('0.0.0.0');
-    this.#send(peerUp(table, this.#now(), { localAddress: nowhere, localPort: 0, remotePort: 0, sentOpen: open, receivedOpen: open }));
-    for (const family of [4, 6] as const) this.#enqueue('', this.#table(table, family, () => rib.best(family), false));
+    this.#send(peerUp(this.#locRib(), this.#now(), { localAddress: nowhere, localPort: 0, remotePort: 0, sentOpen: open, receivedOpen: open }));
+    this.#feed.addTable('loc-rib', undefined);
+    this.#wake();
   }
 
-  /** A table as Route Monitoring messages and its End-of-RIB (RFC 7854 section 5). Made while it is read: always what is true now. */
-  *#table(table: BmpTable, family: Family, slices: () => Iterable<readonly StreamedRoute[]>, addPath: boolean): Generator<Uint8Array, void, undefined> {
-    const parameters = tableParameters(addPath, addPath);
-    for (const slice of slices()) for (const update of announcements(slice, parameters)) yield routeMonitoring(table, this.#now(), update);
-    yield routeMonitoring(table, this.#now(), endOfRib(family, parameters));
+  #wake(): void {
+    if (this.#isFeeding) return;
+    this.#isFeeding = true;
+    this.#source.clock.soon(() => this.#pump());
   }
 
-  #enqueue(of: string, messages: Iterator<Uint8Array>): void {
-    this.#dumps.push({ of, messages });
-    if (this.#isDumping) return;
-    this.#isDumping = true;
-    this.#source.clock.soon(() => this.#dump());
-  }
-
-  /** Writes until the socket is full, a slice per turn of the event loop. */
-  #dump(): void {
+  /** Writes until the socket is full, a few pieces per turn of the event loop. */
+  #pump(): void {
     const socket = this.#socket;
-    if (socket === undefined || !this.#isUp) return;
-    for (let messages = 0; messages < 512; messages++) {
-      const [dump] = this.#dumps;
-      if (dump === undefined) {
-        this.#isDumping = false;
+    if (socket === undefined || !this.#isUp || !this.#isFeeding) return;
+    for (let pieces = 0; pieces < PIECES; pieces++) {
+      // 'drain' goes on from here.
+      if (socket.writableLength > HIGH_WATER) return;
+      const piece = this.#feed.next();
+      if (piece === undefined) {
+        this.#isFeeding = false;
         return;
       }
-      if (socket.writableLength > HIGH_WATER) return;
-      const next = dump.messages.next();
-      if (next.done === true) this.#dumps.shift();
-      else this.#send(next.value);
+      for (const message of piece) this.#send(message);
     }
-    this.#source.clock.soon(() => this.#dump());
-  }
-
-  #flushChanged(): void {
-    const parameters = tableParameters(false, false);
-    for (const prefix of this.#changed.values()) {
-      const best = this.#source.rib.paths(prefix).find(({ isBest }) => isBest);
-      const updates = best === undefined ? [withdrawal(prefix, parameters)] : announcements([{ ...best, pathId: undefined }], parameters);
-      for (const update of updates) this.#send(routeMonitoring(this.#locRib(), this.#now(), update));
-    }
-    this.#changed.clear();
+    this.#source.clock.soon(() => this.#pump());
   }
 
   #scheduleStatistics(): void {
@@ -270,18 +243,32 @@ export class BmpExporter {
     this.#statisticsTimer = this.#source.clock.after(seconds * 1000, () => {
       if (!this.#isUp) return;
       for (const session of this.#source.sessions()) this.#tellStatistics(session);
+      if (this.#monitor.has('loc-rib')) this.#tellLocRibStatistics();
       this.#scheduleStatistics();
     });
   }
 
-  #tellStatistics({ peer, id, families }: BmpSession): void {
+  #tellStatistics({ peer, id, families, treatedAsWithdraw }: BmpSession): void {
     const { rib } = this.#source;
+    let [allReceived, allAdvertised] = [0, 0];
     const values = families.flatMap((family): BmpStatisticValue[] => {
       const { received, advertised } = rib.counts(id, family);
+      allReceived += received;
+      allAdvertised += advertised;
       return [{ type: 'adjRibInByFamily', family, count: received }, { type: 'adjRibOutPostPolicyByFamily', family, count: advertised }];
     });
-    const total = families.reduce((sum, family) => sum + rib.counts(id, family).received, 0);
-    this.#send(statisticsReport({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), [{ type: 'adjRibIn', count: total }, ...values]));
+    this.#send(statisticsReport({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), [
+      { type: 'adjRibIn', count: allReceived }, { type: 'adjRibOutPostPolicy', count: allAdvertised }, ...values, { type: 'treatAsWithdraw', count: treatedAsWithdraw },
+    ]));
+  }
+
+  /** RFC 9069 section 4: about the Loc-RIB under its own header. */
+  #tellLocRibStatistics(): void {
+    const { rib } = this.#source;
+    const [ipv4, ipv6] = [rib.totals(4).prefixes, rib.totals(6).prefixes];
+    this.#send(statisticsReport(this.#locRib(), this.#now(), [
+      { type: 'locRib', count: ipv4 + ipv6 }, { type: 'locRibByFamily', family: 4, count: ipv4 }, { type: 'locRibByFamily', family: 6, count: ipv6 },
+    ]));
   }
 
   #locRib(): BmpTable {

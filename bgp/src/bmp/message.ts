@@ -124,7 +124,7 @@ export function routeMonitoring(table: BmpTable, seconds: number, update: Uint8A
 /** A counter of 32 bits, a gauge of 64, or a gauge per family (section 4.8). */
 export type BmpStatisticValue =
   | { readonly type: keyof Pick<typeof BmpStatistic, 'rejectedPrefixes' | 'duplicateWithdraws' | 'treatAsWithdraw'>; readonly count: number }
-  | { readonly type: keyof Pick<typeof BmpStatistic, 'adjRibIn' | 'locRib'>; readonly count: number }
+  | { readonly type: keyof Pick<typeof BmpStatistic, 'adjRibIn' | 'locRib' | 'adjRibOutPostPolicy'>; readonly count: number }
   | { readonly type: keyof Pick<typeof BmpStatistic, 'adjRibInByFamily' | 'locRibByFamily' | 'adjRibOutPostPolicyByFamily'>; readonly family: Family; readonly count: number };
 
 /** Section 4.8. */
@@ -133,7 +133,7 @@ export function statisticsReport(table: BmpTable, seconds: number, values: reado
   for (const value of values) {
     body.u16(BmpStatistic[value.type]);
     if ('family' in value) body.u16(11).u16(value.family === 4 ? Afi.ipv4 : Afi.ipv6).u8(Safi.unicast).u64(BigInt(value.count));
-    else if (value.type === 'adjRibIn' || value.type === 'locRib') body.u16(8).u64(BigInt(value.count));
+    else if (value.type === 'adjRibIn' || value.type === 'locRib' || value.type === 'adjRibOutPostPolicy') body.u16(8).u64(BigInt(value.count));
     else body.u16(4).u32(value.count);
   }
   return message(BmpMessageType.statisticsReport, body);

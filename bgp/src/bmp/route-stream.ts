@@ -36,14 +36,21 @@ export function* announcements(routes: Iterable<StreamedRoute>, parameters: Enco
   if (block !== undefined) yield out.slice(0, writer.finish());
 }
 
-/** One message that withdraws one prefix. */
-export function withdrawal(prefix: IpPrefix, parameters: EncodeParameters): Uint8Array {
+/** Messages that withdraw these prefixes, all of one family. */
+export function* withdrawals(
+  routes: Iterable<{ readonly prefix: IpPrefix; readonly pathId: number }>, family: Family, parameters: EncodeParameters,
+): Generator<Uint8Array, void, undefined> {
   const writer = new UpdateWriter(parameters);
-  const out = new Uint8Array(64);
-  writer.into(out, 0);
-  writer.beginWithdraw(prefix.family);
-  writer.addPrefix(prefix, 0);
-  return out.slice(0, writer.finish());
+  const out = new Uint8Array(parameters.maxMessageLength);
+  let isOpen = false;
+  for (const { prefix, pathId } of routes) {
+    if (isOpen && writer.addPrefix(prefix, pathId)) continue;
+    if (isOpen) yield out.slice(0, writer.finish());
+    writer.into(out, 0);
+    writer.beginWithdraw(family);
+    isOpen = writer.addPrefix(prefix, pathId);
+  }
+  if (isOpen) yield out.slice(0, writer.finish());
 }
 
 export function endOfRib(family: Family, parameters: EncodeParameters): Uint8Array {

@@ -71,5 +71,5 @@ export const speakerShape: Field = object({ localAs: asNumber, routerId: identif
   drain: boolean,
   clusterId: identifier,
   mrt,
-  bmp: list(object({ address }, { port, monitor: list(oneOf('adj-rib-in', 'adj-rib-out', 'loc-rib'), { min: 1, max: 3 }), statisticsInterval: integer(0, 86400) }), { max: 16 }),
+  bmp: list(object({ address }, { port, monitor: list(oneOf('adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'), { min: 1, max: 5 }), statisticsInterval: integer(0, 86400) }), { max: 16 }),
 });

@@ -8,6 +8,7 @@
 import type { Family } from '../address.js';
 import type { DecodedUpdate, NlriBlock, ReachBlock } from '../codec/update.js';
 import type { AttributeSets, SetId } from './attribute-sets.js';
+import type { PeerId } from './contract.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Import } from './import.js';
@@ -26,6 +27,8 @@ export class AdjRibIn {
   tracksAll = false;
   /** Called with each prefix whose best path changed. */
   bestChanged: ((table: FamilyTable, prefix: PrefixId) => void) | undefined;
+  /** Called with each path that came, changed or went. `isSilent`: swept as stale, no UPDATE said so. */
+  pathChanged: ((peer: PeerId, table: FamilyTable, prefix: PrefixId, identifier: number, isSilent: boolean) => void) | undefined;
   readonly #key = new Uint32Array(4);
 
   constructor(sets: AttributeSets, nextHops: NextHops, importer: Import, decision: Decision, tables: Readonly<Record<Family, FamilyTable>>) {
@@ -111,6 +114,8 @@ export class AdjRibIn {
   remove(entry: PeerEntry, table: FamilyTable, path: PathId): void {
     const { paths } = table;
     const prefix = paths.prefix[path] as PrefixId;
+    const identifier = paths.identifier[path] as number;
+    const isSilent = ((paths.flags[path] as number) & PathFlag.stale) !== 0;
     const state = entry.family[table.family];
     this.#refreshed(state, table, path);
     state.received--;
@@ -119,6 +124,7 @@ export class AdjRibIn {
     table.removePath(path);
     this.#touch(table, prefix, path);
     this.#release(raw, set, table, path, state);
+    this.pathChanged?.(entry.id, table, prefix, identifier, isSilent);
   }
 
   /** Chooses again: a next hop of one of its paths changed. */
@@ -138,6 +144,7 @@ export class AdjRibIn {
     }
     table.paths.set[path] = set;
     this.#touch(table, prefix, path);
+    this.pathChanged?.(entry.id, table, prefix, table.paths.identifier[path] as number, false);
   }
 
   /** Lets go of a path's two sets. */

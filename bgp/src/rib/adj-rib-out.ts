@@ -19,8 +19,8 @@ export interface AdjRibOut {
   /** Of these, how many came from a peer: it does not see them itself. */
   countFrom(peer: PeerId): number;
   has(prefix: PrefixId): boolean;
-  /** Sets advertised for a prefix. */
-  sets(prefix: PrefixId): readonly SetId[];
+  /** Path identifiers (0 without ADD-PATH) and sets advertised for a prefix. */
+  told(prefix: PrefixId): readonly (readonly [number, SetId])[];
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void;
   /** What `compare` recorded cannot be sent after all. */
   refuse(prefix: PrefixId, pathId: number, set: SetId): void;
@@ -55,9 +55,9 @@ export class SinglePathOut implements AdjRibOut {
     return (this.#sets[prefix] ?? 0) !== 0;
   }
 
-  sets(prefix: PrefixId): readonly SetId[] {
+  told(prefix: PrefixId): readonly (readonly [number, SetId])[] {
     const set = this.#sets[prefix] ?? 0;
-    return set === 0 ? [] : [set];
+    return set === 0 ? [] : [[0, set]];
   }
 
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void {
@@ -171,8 +171,8 @@ export class AddPathOut implements AdjRibOut {
     return this.#prefixes.has(prefix);
   }
 
-  sets(prefix: PrefixId): readonly SetId[] {
-    return [...(this.#prefixes.get(prefix)?.values() ?? [])];
+  told(prefix: PrefixId): readonly (readonly [number, SetId])[] {
+    return [...(this.#prefixes.get(prefix) ?? [])];
   }
 
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void {

@@ -136,8 +136,14 @@ export interface RibEvents {
   readonly outputReady: (peer: PeerId) => void;
   /** `takeForwarding` has something. Once until it was found empty. */
   readonly forwardingReady?: () => void;
-  /** Loc-RIB's best path of a prefix changed (history ring, BMP). Only called when given. */
+}
+
+/** Who wants to hear of every single change (BMP); costs nothing where a call is absent. The rules of RibEvents hold. */
+export interface RibWatcher {
+  /** Loc-RIB's best path of a prefix changed. */
   readonly bestChanged?: (prefix: IpPrefix) => void;
+  /** A path of Adj-RIB-In came, changed or went, before or after policy; `isSilent`: it was swept, no UPDATE of the peer said so. */
+  readonly pathChanged?: (peer: PeerId, prefix: IpPrefix, pathId: number, isSilent: boolean) => void;
 }
 
 /** What a living table can change. */
@@ -323,6 +329,9 @@ export interface Rib {
   /** Forget what was handed out and hand out every entry again (kernel resync). */
   replayForwarding(): void;
 
+  /** Takes the place of the last watcher; sessions and tables do not notice. */
+  watch(watcher: RibWatcher): void;
+
   // ---- queries; lists come in slices so that nobody blocks the loop
   counts(id: PeerId, family: Family): PeerCounts;
   /** Prefixes with a best path, and paths, of a family. */
@@ -336,4 +345,10 @@ export interface Rib {
   best(family: Family): IterableIterator<readonly RouteView[]>;
   received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]>;
   advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
+  /** Adj-RIB-Out before policy (RFC 8671): best paths that the rules of BGP let go to the peer, as the Loc-RIB has them. */
+  offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
+  /** One path of each of these tables; `pathId` 0 without ADD-PATH. */
+  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined;
+  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined;
+  bestPath(prefix: IpPrefix): RouteView | undefined;
 }

@@ -119,9 +119,47 @@ export class Queries {
       const slice: RouteView[] = [];
       const until = Math.min(table.prefixes.end, from + ROWS);
       for (; from < until && slice.length < SLICE; from++)
-        for (const set of group.out.sets(from)) if (sets.peer[set] !== entry.id) slice.push(this.#advertisedView(table, from, set, entry));
+        for (const [pathId, set] of group.out.told(from)) if (sets.peer[set] !== entry.id) slice.push(this.#advertisedView(table, from, set, pathId, entry));
       yield slice;
     }
+  }
+
+  *offered(entry: PeerEntry, family: Family): IterableIterator<readonly RouteView[]> {
+    const table = this.#context.families[family];
+    for (let from = 0; from < table.prefixes.end; ) {
+      const slice: RouteView[] = [];
+      const until = Math.min(table.prefixes.end, from + ROWS);
+      for (; from < until && slice.length < SLICE; from++) if (this.#isOffered(entry, table, from)) slice.push(this.#view(table, table.best[from] as PathId, true));
+      yield slice;
+    }
+  }
+
+  offeredPath(entry: PeerEntry, prefix: IpPrefix): RouteView | undefined {
+    const table = this.#context.families[prefix.family];
+    const id = table.prefixes.findPrefix(prefix);
+    return this.#isOffered(entry, table, id) ? this.#view(table, table.best[id] as PathId, true) : undefined;
+  }
+
+  /** Not its own, and allowed by the rules of export; policy is not asked. */
+  #isOffered(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): boolean {
+    const group = entry.family[table.family].member?.group;
+    const best = group === undefined || prefix < 0 || !table.prefixes.isLive(prefix) ? 0 : (table.best[prefix] as PathId);
+    return best !== 0 && table.paths.peer[best] !== entry.id && group?.export.refusal(table.paths.set[best] as SetId, prefix) === undefined;
+  }
+
+  receivedPath(peer: PeerId, prefix: IpPrefix, identifier: number, when: 'before-policy' | 'after-policy'): RouteView | undefined {
+    const table = this.#context.families[prefix.family];
+    const id = table.prefixes.findPrefix(prefix);
+    const path = id < 0 ? 0 : table.findPath(id, peer, identifier);
+    if (path === 0 || (when === 'after-policy' && table.paths.set[path] === 0)) return undefined;
+    return this.#view(table, path, when === 'after-policy');
+  }
+
+  bestPath(prefix: IpPrefix): RouteView | undefined {
+    const table = this.#context.families[prefix.family];
+    const id = table.prefixes.findPrefix(prefix);
+    const best = id < 0 ? 0 : (table.best[id] as PathId);
+    return best === 0 ? undefined : this.#view(table, best, true);
   }
 
   #candidates(prefix: IpPrefix): readonly Candidate[] {
@@ -180,7 +218,7 @@ export class Queries {
     };
   }
 
-  #advertisedView(table: FamilyTable, prefix: PrefixId, set: SetId, to: PeerEntry): RouteView {
+  #advertisedView(table: FamilyTable, prefix: PrefixId, set: SetId, pathId: number, to: PeerEntry): RouteView {
     const { sets, peers } = this.#context.tables;
     const group = to.family[table.family].member?.group;
     const source = peers.get(sets.peer[set] as PeerId);
@@ -189,6 +227,7 @@ export class Queries {
       source: source.id === LOCAL_PEER ? { type: 'local' } : { type: source.options.role, peer: source.options.name, address: source.options.address },
       attributes: group?.export.attributesOf(set) ?? parseAttributes(sets.view(set)),
       nextHop: group?.export.nextHopAddress(set),
+      ...(pathId === 0 ? {} : { pathId }),
       isBest: true,
       isMultipath: false,
       isStale: false,
@@ -204,7 +243,7 @@ export class Queries {
     if (group === undefined) return refuse('family-not-negotiated');
     const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
     if (best === 0) return refuse('no-best-path');
-    const told = group.out.sets(prefix).find((set) => sets.peer[set] !== entry.id);
+    const told = group.out.told(prefix).find(([, set]) => sets.peer[set] !== entry.id)?.[1];
     if (told !== undefined)
       return { peer, advertised: true, reason: withWords('The best path passes export', group.export.explanation(table.paths.set[best] as SetId, prefix)), attributes: group.export.attributesOf(told), nextHop: group.export.nextHopAddress(told) };
     if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');

@@ -12,7 +12,7 @@ import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RouteView, Why,
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteView, Why,
 } from './contract.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
@@ -75,8 +75,6 @@ class RoutingInformationBase implements Rib {
     this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
     this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
     this.#input.tracksAll = options.forwarding === true;
-    const { bestChanged } = events;
-    if (bestChanged !== undefined) this.#input.bestChanged = (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
     const tables = { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers };
     const batch = new ExportBatch();
     this.#groups = { 4: this.#groupsOf(4, tables, batch), 6: this.#groupsOf(6, tables, batch) };
@@ -273,6 +271,12 @@ class RoutingInformationBase implements Rib {
     this.#want();
   }
 
+  watch({ bestChanged, pathChanged }: RibWatcher): void {
+    this.#input.bestChanged = bestChanged === undefined ? undefined : (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
+    this.#input.pathChanged = pathChanged === undefined ? undefined
+      : (peer, table, prefix, identifier, isSilent) => pathChanged(peer, table.prefixes.prefixOf(prefix), identifier, isSilent);
+  }
+
   // ---- queries
 
   counts(id: PeerId, family: Family): PeerCounts {
@@ -307,6 +311,22 @@ class RoutingInformationBase implements Rib {
 
   advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
     return this.#queries.advertised(this.#peers.get(id), family);
+  }
+
+  offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
+    return this.#queries.offered(this.#peers.get(id), family);
+  }
+
+  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined {
+    return this.#queries.receivedPath(id, prefix, pathId, when);
+  }
+
+  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined {
+    return this.#queries.offeredPath(this.#peers.get(id), prefix);
+  }
+
+  bestPath(prefix: IpPrefix): RouteView | undefined {
+    return this.#queries.bestPath(prefix);
   }
 
   // ---- private

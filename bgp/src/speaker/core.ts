@@ -6,7 +6,7 @@
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family, type IpPrefix } from '../address.js';
+import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
 import type { RouteRefreshMessage } from '../codec/message.js';
@@ -26,7 +26,7 @@ import type { SpeakerEvent } from './event.js';
 import { Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
-import { Monitoring, monitorsLocRib, type MonitoringOwner } from './monitoring.js';
+import { Monitoring, type MonitoringOwner } from './monitoring.js';
 import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
@@ -104,7 +104,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
       localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding,
     }, this.clock, {
       forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
-      ...(monitorsLocRib(config) ? { bestChanged: (prefix: IpPrefix) => this.monitoring.bestChanged(prefix) } : {}),
     });
     if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
     if (isFirst && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
@@ -271,13 +270,14 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
   update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
     const id = this.ids.get(peer);
     if (id === undefined) return undefined;
-    this.monitoring.received(peer, bytes, start, end);
     const update = decodeUpdate(bytes, start, end, negotiated.decode);
     if (update.severity === 'reset') return strongest(update.errors);
     for (const { severity, reason } of update.errors)
       if (severity !== 'reset') this.tellOnce(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
-    if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
-    else this.rib.receive(id, update);
+    this.monitoring.received(id, update, bytes, start, end, () => {
+      if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
+      else this.rib.receive(id, update);
+    });
     return undefined;
   }
 

@@ -2,15 +2,16 @@
  * BMP stations of the configuration (RFC 7854): one exporter each, told what happens to sessions and routes. Costs nothing while
  * there is no station.
  *
- * In: calls at the places where the speaker learns of things. Out: events `bmp-up` and `bmp-down`. The Loc-RIB (RFC 9069) is
- * monitored only if a station asks for it when the RIB is made, because every change of a best path is then reported.
+ * In: calls at the places where the speaker learns of things, and the RIB's watcher where a station asks for tables that only the RIB
+ * can tell of. Out: events `bmp-up` and `bmp-down`. Sessions never notice what is monitored.
  */
 import { parseAddress } from '../address.js';
-import type { IpPrefix } from '../address.js';
 import { BmpExporter, type BmpSession, type BmpSource } from '../bmp/exporter.js';
 import type { BmpPeerDown } from '../bmp/message.js';
+import type { BmpMonitoring } from '../bmp/route-feed.js';
 import { encodeControlMessage } from '../codec/message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
+import type { DecodedUpdate } from '../codec/update.js';
 import type { BmpStationConfig, SpeakerConfig } from '../config.js';
 import type { PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
@@ -29,13 +30,17 @@ export interface MonitoringOwner {
 const MONITORED_BY_DEFAULT = ['adj-rib-in'] as const;
 const DEFAULT_PORT = 11019;
 
-/** Does a station want every change of a best path? */
-export const monitorsLocRib = (config: SpeakerConfig): boolean =>
-  (config.bmp ?? []).some(({ monitor = MONITORED_BY_DEFAULT }) => (monitor as readonly string[]).includes('loc-rib'));
+/** A session with what is counted in it. */
+interface Monitored extends BmpSession {
+  treatedAsWithdraw: number;
+}
 
 export class Monitoring {
   private readonly exporters = new Map<string, BmpExporter>();
-  private readonly sessions = new Map<Peer, BmpSession>();
+  private readonly sessions = new Map<Peer, Monitored>();
+  private readonly byId = new Map<PeerId, Monitored>();
+  /** The peer whose UPDATE is told as it came while the RIB takes it. */
+  private mirrored: PeerId | undefined;
 
   constructor(private readonly owner: MonitoringOwner) {}
 
@@ -48,12 +53,29 @@ export class Monitoring {
         this.exporters.delete(key);
       }
     for (const [key, station] of wanted) if (!this.exporters.has(key)) this.exporters.set(key, this.connect(station));
+    this.watch(new Set(stations.flatMap(({ monitor = MONITORED_BY_DEFAULT }): readonly BmpMonitoring[] => monitor)));
+  }
+
+  /** Asks the RIB for no more than somebody wants to hear. */
+  private watch(monitored: ReadonlySet<BmpMonitoring>): void {
+    const { exporters, byId } = this;
+    const needsBest = monitored.has('loc-rib') || monitored.has('adj-rib-out-pre-policy');
+    const needsPaths = monitored.has('adj-rib-in') || monitored.has('adj-rib-in-post-policy');
+    this.owner.rib.watch({
+      ...(needsBest ? { bestChanged: (prefix) => { for (const exporter of exporters.values()) exporter.bestChanged(prefix); } } : {}),
+      ...(needsPaths ? { pathChanged: (id, prefix, pathId, isSilent) => {
+        const session = byId.get(id);
+        const isMirrored = !isSilent && id === this.mirrored;
+        if (session !== undefined) for (const exporter of exporters.values()) exporter.pathChanged(session, prefix, pathId, isMirrored);
+      } } : {}),
+    });
   }
 
   up(peer: Peer, id: PeerId, session: Session, negotiated: NegotiatedSession): void {
     const described = describe(peer, id, session, negotiated);
     if (described === undefined) return;
     this.sessions.set(peer, described);
+    this.byId.set(id, described);
     for (const exporter of this.exporters.values()) exporter.peerUp(described);
   }
 
@@ -61,31 +83,35 @@ export class Monitoring {
     const session = this.sessions.get(peer);
     if (session === undefined) return;
     this.sessions.delete(peer);
+    this.byId.delete(session.id);
     for (const exporter of this.exporters.values()) exporter.peerDown(session, reasonOf(end));
   }
 
-  /** An UPDATE of the peer, its header in front of `start`. */
-  received(peer: Peer, bytes: Uint8Array, start: number, end: number): void {
-    if (this.exporters.size === 0) return;
-    const session = this.sessions.get(peer);
-    if (session !== undefined) for (const exporter of this.exporters.values()) exporter.received(session, bytes, start, end);
+  /**
+   * An UPDATE of the peer, its header in front of `start`; `take` puts it into the RIB. Stations get it as it came, but one with errors
+   * as the RIB understood it: they could read it otherwise.
+   */
+  received(id: PeerId, update: DecodedUpdate, bytes: Uint8Array, start: number, end: number, take: () => void): void {
+    const session = this.byId.get(id);
+    if (session !== undefined && update.severity === 'withdraw') session.treatedAsWithdraw++;
+    if (session === undefined || this.exporters.size === 0 || update.errors.length > 0) return take();
+    for (const exporter of this.exporters.values()) exporter.received(session, bytes, start, end);
+    this.mirrored = id;
+    take();
+    this.mirrored = undefined;
   }
 
   /** UPDATEs that went to the peer of this id. */
   sent(id: PeerId, buffers: readonly Uint8Array[]): void {
-    if (this.exporters.size === 0) return;
-    for (const session of this.sessions.values())
-      if (session.id === id) for (const exporter of this.exporters.values()) for (const bytes of buffers) exporter.sent(session, bytes);
-  }
-
-  bestChanged(prefix: IpPrefix): void {
-    for (const exporter of this.exporters.values()) exporter.bestChanged(prefix);
+    const session = this.exporters.size === 0 ? undefined : this.byId.get(id);
+    if (session !== undefined) for (const exporter of this.exporters.values()) for (const bytes of buffers) exporter.sent(session, bytes);
   }
 
   stop(): void {
     for (const exporter of this.exporters.values()) exporter.stop();
     this.exporters.clear();
     this.sessions.clear();
+    this.byId.clear();
   }
 
   private connect(station: BmpStationConfig): BmpExporter {
@@ -100,7 +126,7 @@ export class Monitoring {
   }
 }
 
-function describe(peer: Peer, id: PeerId, session: Session, negotiated: NegotiatedSession): BmpSession | undefined {
+function describe(peer: Peer, id: PeerId, session: Session, negotiated: NegotiatedSession): Monitored | undefined {
   const { endpoints, ownOpen, peerOpen } = session;
   if (endpoints === undefined || ownOpen === undefined || peerOpen === undefined) return undefined;
   const { decode, encode } = negotiated;
@@ -110,7 +136,7 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
       localAddress: parseAddress(endpoints.local.address.split('%')[0] ?? ''), localPort: endpoints.local.port, remotePort: endpoints.remote.port,
       sentOpen: encodeControlMessage(ownOpen), receivedOpen: encodeControlMessage(peerOpen),
     },
-    families: negotiated.families,
+    families: negotiated.families, treatedAsWithdraw: 0,
     addPathReceive: negotiated.families.filter((family) => (family === 4 ? decode.addPathIpv4 : decode.addPathIpv6)),
     addPathSend: negotiated.families.filter((family) => (family === 4 ? encode.addPathIpv4 : encode.addPathIpv6)),
   };

@@ -22,7 +22,7 @@ interface Attached {
   isBlocked: boolean;
 }
 
-export interface RibDriverEvents extends Pick<RibEvents, 'forwardingReady' | 'bestChanged'> {
+export interface RibDriverEvents extends Pick<RibEvents, 'forwardingReady'> {
   /** UPDATEs that were written to a peer. */
   readonly sent: (id: PeerId, buffers: readonly Uint8Array[]) => void;
 }
@@ -38,9 +38,8 @@ export class RibDriver {
   private idleWaiters: (() => void)[] = [];
 
   constructor(options: RibOptions, private readonly clock: Clock, private readonly events: RibDriverEvents) {
-    const { forwardingReady, bestChanged } = events;
     this.rib = createRib(options, {
-      forwardingReady, bestChanged,
+      forwardingReady: events.forwardingReady,
       wanted: () => this.schedule(),
       outputReady: (id) => { this.ready.add(id); this.schedule(); },
     });

@@ -27,7 +27,6 @@ import { Core } from './core.js';
 import type { SpeakerEvent, SpeakerEventListener } from './event.js';
 import { History, type HistoryEntry } from './history.js';
 import type { ListenFailure } from './listeners.js';
-import { monitorsLocRib } from './monitoring.js';
 import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
 import { cease } from './cease.js';
@@ -263,5 +262,5 @@ export class Speaker {
 
 /** What a RIB is built on; a change takes a new one, and so new sessions. */
 function ribOptionsText(config: SpeakerConfig): string {
-  return JSON.stringify([config.localAs, config.routerId, monitorsLocRib(config)]);
+  return JSON.stringify([config.localAs, config.routerId]);
 }

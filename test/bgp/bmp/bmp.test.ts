@@ -66,7 +66,7 @@ describe('bgp/bmp/route-stream', () => {
 describe('bgp/bmp/exporter', () => {
   const open = encodeControlMessage({ type: 'open', version: 4, as: 64512, holdTime: 90, identifier: 1, capabilities: [] });
   const session: BmpSession = {
-    name: 'tor1', id: 1, peer: { address: parseAddress('10.0.0.2'), as: 65001, identifier: 5 }, families: [4, 6], addPathReceive: [], addPathSend: [],
+    name: 'tor1', id: 1, peer: { address: parseAddress('10.0.0.2'), as: 65001, identifier: 5 }, families: [4, 6], addPathReceive: [], addPathSend: [], treatedAsWithdraw: 3,
     up: { localAddress: parseAddress('10.0.0.1'), localPort: 179, remotePort: 40000, sentOpen: open, receivedOpen: open },
   };
   const view = (prefix: string): RouteView => ({
@@ -81,6 +81,8 @@ describe('bgp/bmp/exporter', () => {
     sessions: BmpSession[] = [session];
     exporter: BmpExporter | undefined;
 
+    readonly #find = (prefix: IpPrefix): RouteView | undefined => this.table.find((route) => formatPrefix(route.prefix) === formatPrefix(prefix));
+
     #slice(family: Family): IterableIterator<readonly RouteView[]> {
       return [this.table.filter(({ prefix }) => prefix.family === family)].values();
     }
@@ -90,7 +92,7 @@ describe('bgp/bmp/exporter', () => {
         localAs: 64512, routerId: 0x0a000001, sysName: 'n1', sysDescr: 'tortie', clock: systemClock,
         rib: {
           received: (_id, family) => this.#slice(family), advertised: (_id, family) => this.#slice(family), best: (family) => this.#slice(family),
-          paths: (prefix: IpPrefix) => this.table.filter((route) => formatPrefix(route.prefix) === formatPrefix(prefix)),
+          offered: (_id, family) => this.#slice(family), bestPath: this.#find, offeredPath: (_id, prefix) => this.#find(prefix), receivedPath: (_id, prefix) => this.#find(prefix),
           counts: () => ({ received: 2, accepted: 2, stale: 0, advertised: 1 }), totals: () => ({ prefixes: 3, paths: 3 }),
         },
         sessions: () => this.sessions,
@@ -163,10 +165,13 @@ describe('bgp/bmp/exporter', () => {
 
   it('reports statistics', async () => {
     await bench.start({ statisticsInterval: 0.05 });
-    await heard(1, 'statistics');
+    await heard(2, 'statistics');
     expect(bench.station.of('statistics')[0]?.body.toString('hex')).to.equal(
-      '00000005' + '00070008' + '0000000000000004' + '0009000b' + '000101' + '0000000000000002' + '0011000b' + '000101' + '0000000000000001' +
-      '0009000b' + '000201' + '0000000000000002' + '0011000b' + '000201' + '0000000000000001');
+      '00000007' + '00070008' + '0000000000000004' + '000f0008' + '0000000000000002' + '0009000b' + '000101' + '0000000000000002' + '0011000b' + '000101' + '0000000000000001' +
+      '0009000b' + '000201' + '0000000000000002' + '0011000b' + '000201' + '0000000000000001' + '000b0004' + '00000003');
+    expect(bench.station.of('statistics')[1]?.peer).to.equal('loc-rib AS64512');
+    expect(bench.station.of('statistics')[1]?.body.toString('hex')).to.equal(
+      '00000003' + '00080008' + '0000000000000006' + '000a000b' + '000101' + '0000000000000003' + '000a000b' + '000201' + '0000000000000003');
   });
 
   it('says goodbye', async () => {
