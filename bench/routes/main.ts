@@ -15,7 +15,9 @@ import { formatPrefix, type IpAddress } from 'node-bgp/address';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { findLink } from '../../src/dataplane/netlink/link.js';
 import { NetlinkSocket } from '../../src/dataplane/netlink/netlink-socket.js';
-import { applyRouteChanges, listRoutes, type NextHop, PROTOCOL_TORTIE_BGP, type RouteChange } from '../../src/dataplane/netlink/route.js';
+import { type NextHop, PROTOCOL_TORTIE_BGP, type RouteChange } from '../../src/dataplane/netlink/route.js';
+import { applyRouteChanges } from '../../src/dataplane/netlink/route-change.js';
+import { listRoutes } from '../../src/dataplane/netlink/route-list.js';
 
 const PHASES = ['add', 'list', 'multipath', 'delete'] as const;
 type Phase = (typeof PHASES)[number];

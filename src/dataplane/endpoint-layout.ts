@@ -11,7 +11,8 @@ import type { NetlinkBatch } from './netlink/batch.js';
 import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
-import { PROTOCOL_TORTIE, type Route, type RouteRequest, writeRouteChange } from './netlink/route.js';
+import { PROTOCOL_TORTIE, type Route, type RouteRequest } from './netlink/route.js';
+import { writeRouteChange } from './netlink/route-change.js';
 import { ensureSysctl, SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
 
 /** Route protocol "boot": set up by whoever configured the machine, as `ip route` writes it. */

@@ -21,7 +21,8 @@ import { findLink, type Link, listLinks, writeLinkDeletion, writeLinkSettings, w
 import { listNeighbours } from './netlink/neighbour.js';
 import { NetlinkError } from './netlink/netlink-error.js';
 import { netlinkMemory, NetlinkSocket } from './netlink/netlink-socket.js';
-import { listRoutes, PROTOCOL_TORTIE } from './netlink/route.js';
+import { PROTOCOL_TORTIE } from './netlink/route.js';
+import { listRoutes } from './netlink/route-list.js';
 import { inNamespace, NamespaceError, openNamespace } from './netns.js';
 import { closeFd } from './libc.js';
 import { ensureSysctl, readSysctl, SysctlError, type SysctlPath } from './sysctl.js';

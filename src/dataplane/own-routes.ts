@@ -9,7 +9,9 @@
 import { bitsOf, formatAddress, formatPrefix, type IpPrefix } from 'node-bgp/address';
 import { findLink } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
-import { applyRouteChanges, IPV6_DEFAULT_METRIC, listRoutes, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteFailure, type RouteRequest } from './netlink/route.js';
+import { IPV6_DEFAULT_METRIC, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteFailure, type RouteRequest } from './netlink/route.js';
+import { applyRouteChanges } from './netlink/route-change.js';
+import { listRoutes } from './netlink/route-list.js';
 
 export type OwnRoute =
   | { readonly type: 'pod'; readonly prefix: IpPrefix; readonly hostInterface: string }

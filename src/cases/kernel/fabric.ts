@@ -9,7 +9,8 @@ import { hostPrefix, parseAddress, type Family, type IpAddress, type IpPrefix } 
 import { writeInterfaceAddress, writeInterfaceAddressDeletion } from '../../dataplane/netlink/interface-address.js';
 import { findLink, writeLinkDeletion, writeLinkSettings, writeVeth } from '../../dataplane/netlink/link.js';
 import { NetlinkSocket } from '../../dataplane/netlink/netlink-socket.js';
-import { applyRouteChanges, type RouteChange } from '../../dataplane/netlink/route.js';
+import type { RouteChange } from '../../dataplane/netlink/route.js';
+import { applyRouteChanges } from '../../dataplane/netlink/route-change.js';
 import { inNamespace, openNamespace } from '../../dataplane/netns.js';
 import { closeFd } from '../../dataplane/libc.js';
 import { enableForwarding, writeSysctl } from '../../dataplane/sysctl.js';

@@ -9,3 +9,6 @@ export * from './netlink-error.js';
 export * from './netlink-socket.js';
 export * from './protocol.js';
 export * from './route.js';
+export * from './route-change.js';
+export * from './route-list.js';
+export * from './route-message.js';

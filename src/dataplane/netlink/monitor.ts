@@ -15,7 +15,8 @@ import { forEachMessage, type NetlinkMessage, NetlinkProtocolError } from './mes
 import { decodeNeighbour, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from './neighbour.js';
 import { openNetlink, setReceiveBuffer } from './netlink-socket.js';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, SOL_NETLINK } from './protocol.js';
-import { decodeRoute, type Route, RTM_DELROUTE, RTM_NEWROUTE } from './route.js';
+import type { Route } from './route.js';
+import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from './route-message.js';
 
 /** `isGone`: it was deleted; otherwise it is new or has changed, and is as shown. */
 export type KernelEvent =

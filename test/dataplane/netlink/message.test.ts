@@ -7,7 +7,8 @@ import { decodeLink } from '../../../src/dataplane/netlink/link.js';
 import { decodeAnswer, forEachAttribute, forEachMessage, type NetlinkMessage, NetlinkProtocolError, Octets } from '../../../src/dataplane/netlink/message.js';
 import { decodeEvents } from '../../../src/dataplane/netlink/monitor.js';
 import { decodeNeighbour } from '../../../src/dataplane/netlink/neighbour.js';
-import { decodeRoute, writeRouteChange } from '../../../src/dataplane/netlink/route.js';
+import { writeRouteChange } from '../../../src/dataplane/netlink/route-change.js';
+import { decodeRoute } from '../../../src/dataplane/netlink/route-message.js';
 import * as recorded from './recorded.js';
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'));

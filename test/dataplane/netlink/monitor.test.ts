@@ -3,7 +3,8 @@ import { formatAddress, formatPrefix } from 'node-bgp/address';
 import { findLink } from '../../../src/dataplane/netlink/link.js';
 import { type KernelEvent, type KernelWatch, watchKernel } from '../../../src/dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
-import { applyRouteChanges, type RouteChange } from '../../../src/dataplane/netlink/route.js';
+import type { RouteChange } from '../../../src/dataplane/netlink/route.js';
+import { applyRouteChanges } from '../../../src/dataplane/netlink/route-change.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
 import { ip, ScratchNamespaces, until } from '../scratch-namespaces.js';
 

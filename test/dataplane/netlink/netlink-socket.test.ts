@@ -4,7 +4,9 @@ import { NetlinkBatch } from '../../../src/dataplane/netlink/batch.js';
 import { findLink, listLinks, RTM_GETLINK, writeLinkQuery, writeLinkSettings, writeVeth } from '../../../src/dataplane/netlink/link.js';
 import { NetlinkError } from '../../../src/dataplane/netlink/netlink-error.js';
 import { NetlinkOverflowError, NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
-import { applyRouteChanges, listRoutes, type RouteChange } from '../../../src/dataplane/netlink/route.js';
+import type { RouteChange } from '../../../src/dataplane/netlink/route.js';
+import { applyRouteChanges } from '../../../src/dataplane/netlink/route-change.js';
+import { listRoutes } from '../../../src/dataplane/netlink/route-list.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
 import { ip, ScratchNamespaces } from '../scratch-namespaces.js';
 

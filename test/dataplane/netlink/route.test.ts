@@ -2,7 +2,9 @@ import { expect } from 'chai';
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from 'node-bgp/address';
 import { findLink } from '../../../src/dataplane/netlink/link.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
-import { applyRouteChanges, listRoutes, type NextHop, type Route, type RouteChange, type RouteRequest } from '../../../src/dataplane/netlink/route.js';
+import type { NextHop, Route, RouteChange, RouteRequest } from '../../../src/dataplane/netlink/route.js';
+import { applyRouteChanges } from '../../../src/dataplane/netlink/route-change.js';
+import { listRoutes } from '../../../src/dataplane/netlink/route-list.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
 import { ip, ScratchNamespaces } from '../scratch-namespaces.js';
 
