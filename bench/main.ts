@@ -18,8 +18,10 @@ const AREAS: Readonly<Record<string, Area>> = {
 
 const [name = '', ...args] = process.argv.slice(2);
 const area = Object.hasOwn(AREAS, name) ? AREAS[name] : undefined;
-if (area === undefined) {
-  const lines = Object.entries(AREAS).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}`);
-  process.stderr.write(`Cannot measure "${name}": expected npm run bench -- <area>, where area is one of\n${lines.join('\n')}\n`);
+const areas = (): string => Object.entries(AREAS).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}\n`).join('');
+if (name === '--help' || name === '-h') {
+  process.stdout.write(`npm run bench -- <area> [options]\n\n${areas()}\nnpm run bench -- <area> --help says what an area measures, needs and takes.\n`);
+} else if (area === undefined) {
+  process.stderr.write(`Cannot measure "${name}": expected npm run bench -- <area>, where area is one of\n${areas()}`);
   process.exitCode = 2;
 } else process.exitCode = await (await area.load()).run(args);

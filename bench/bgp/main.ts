@@ -7,22 +7,31 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { formatResult, OURS, summarise, type ScenarioResult } from './report.js';
 import { abandon, buildGenerator, measure, removeWork, type RunReport } from './run.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 import { SPEAKERS, type Speaker } from './speakers.js';
+import { leave, readOptions } from '../options.js';
 
 const DEFAULT_SCENARIOS = ['v4_100k', 'v4_1m', 'v6_200k', 'churn_100k', 'join_100k', 'mp300_1r', 'mp100_all', 'k8s300_all', 'conn300', 'fib_100k', 'lat', 'lat_100k', 'lat_fib'];
 
+const USAGE = {
+  area: 'bgp',
+  about: `BGP speakers take turns in one run on the same stream: sessions, tables in and out, churn, routes into the kernel, latency. Behind a
+peer's time stands ours divided by it. Needs root (network namespaces), a C compiler, and the peers: one that is missing is left out.
+Exit code 1: ours could not do a scenario.`,
+  options: {
+    scenario: { value: 'NAME[,NAME]', list: Object.keys(SCENARIOS), about: `what to measure; without it ${DEFAULT_SCENARIOS.length} of them` },
+    peers: { value: 'NAME[,NAME]', default: 'bird,frr,openbgpd,gobgp', list: Object.keys(SPEAKERS), about: 'whom to compare with' },
+    runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
+    list: { about: 'what each scenario is' },
+  },
+} as const;
+
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      scenario: { type: 'string' }, peers: { type: 'string', default: 'bird,frr,openbgpd,gobgp' }, runs: { type: 'string', default: '5' },
-      output: { type: 'string', short: 'o', default: 'text' }, list: { type: 'boolean', default: false },
-    },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   if (values.list) return list();
   const names = values.scenario?.split(',') ?? DEFAULT_SCENARIOS;
   const runs = Number(values.runs);

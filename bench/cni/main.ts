@@ -12,11 +12,11 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { settle, World } from '../node/world.js';
 import { CONTENDERS, type Contender } from './contenders.js';
 import { type Job, Launcher, type Manner } from './launcher.js';
 import { POD_NAMESPACE } from './node-agent.js';
+import { leave, readOptions } from '../options.js';
 
 const REFERENCE = 'ptp';
 /** Pods that are connected one after another in each run. */
@@ -30,14 +30,21 @@ const AIMS: Readonly<Partial<Record<Phase, number>>> = { add_one: 0.5, del_one: 
 
 type Samples = Map<Phase, number[]>;
 
+const USAGE = {
+  area: 'cni',
+  about: `CNI ADD and DEL of real pods through a real agent, one at a time and all at once, beside ptp and host-local. Needs root (network
+namespaces), a C compiler, and for the reference containernetworking-plugins.`,
+  options: {
+    pods: { value: 'N', default: '100', range: [1, 200], about: 'pods at once' },
+    runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
+    contenders: { value: 'NAME[,NAME]', default: Object.keys(CONTENDERS).join(','), list: Object.keys(CONTENDERS), about: 'plugins to compare' },
+  },
+} as const;
+
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      pods: { type: 'string', default: '100' }, runs: { type: 'string', default: '5' },
-      contenders: { type: 'string', default: Object.keys(CONTENDERS).join(',') }, output: { type: 'string', short: 'o', default: 'text' },
-    },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   const [pods, runs, names] = [Number(values.pods), Number(values.runs), values.contenders.split(',')];
   const problem = problemOf(pods, runs, names);
   if (problem !== undefined) {

@@ -11,7 +11,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { BenchNode } from '../node/node.js';
 import { World } from '../node/world.js';
 import { clusterBase, clusterObjects, type ClusterSize, localPods } from './cluster.js';
@@ -21,6 +20,7 @@ import { latenciesOf } from './latency.js';
 import { connectPods, type ConnectedPod, Servers } from './pods.js';
 import { format, type Report, resultOf } from './report.js';
 import { resync } from './resync.js';
+import { leave, readOptions } from '../options.js';
 
 const PROBE_INTERVAL = 1;
 const STEADY_INTERVAL = 5;
@@ -34,15 +34,24 @@ interface Plan extends ClusterSize {
   readonly policyBackend: string;
 }
 
+const USAGE = {
+  area: 'load',
+  about: `A real agent with an API server in a large cluster that changes all the time: from a change to the first packet that it lets
+through or stops, and what the agent costs. Needs root (network namespaces). It never judges: read the figures.`,
+  options: {
+    'policies': { value: 'N', default: '2000', about: 'network policies' },
+    'pods': { value: 'N', default: '10000', about: 'pods of the cluster' },
+    'local': { value: 'N', default: '100', about: `of these on the node, at least ${LEAST_LOCAL}` },
+    'seconds': { value: 'N', default: '60', about: 'of 20 changes each' },
+    'resyncs': { value: 'N', default: '1000', about: 'full comparisons with the kernel, some after damage' },
+    'policy-backend': { value: 'NAME', default: 'auto', words: BACKENDS, about: 'what the rules are written with' },
+  },
+} as const;
+
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      'policies': { type: 'string', default: '2000' }, 'pods': { type: 'string', default: '10000' }, 'local': { type: 'string', default: '100' },
-      'seconds': { type: 'string', default: '60' }, 'resyncs': { type: 'string', default: '1000' }, 'policy-backend': { type: 'string', default: 'auto' },
-      'output': { type: 'string', short: 'o', default: 'text' },
-    },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   const plan: Plan = {
     policies: Number(values.policies), pods: Number(values.pods), local: Number(values.local),
     changes: Number(values.seconds) * 20, resyncs: Number(values.resyncs), policyBackend: values['policy-backend'],

@@ -8,11 +8,11 @@
  *
  * With `-o json` the last line is one object: `ratios.<size>.<contender>.<metric>`.
  */
-import { parseArgs } from 'node:util';
 import { podAt, type ClusterSize } from './cluster.js';
 import { CONTENDERS, median, type Contender, type ContenderName } from './contenders.js';
 import { buildProber, hasIperf, measure, METRICS, Servers, type Metric } from './path.js';
 import { Rig } from './rig.js';
+import { leave, readOptions } from '../options.js';
 
 const LOCAL_PODS = 100;
 const REFERENCE: ContenderName = 'established';
@@ -25,16 +25,28 @@ interface Row {
   readonly change: number | undefined;
 }
 
+const USAGE = {
+  area: 'policy',
+  about: `What NetworkPolicy costs a packet, and what it costs to program, beside a ruleset that only accepts established traffic and one that
+is linear. With --load: changes and resyncs on one backend. Needs root (network namespaces) and a C compiler.`,
+  options: {
+    'sizes': { value: 'N[,N]', default: '0,100,1000,10000', about: 'numbers of policies to measure at' },
+    'contenders': { value: 'NAME[,NAME]', default: Object.keys(CONTENDERS).join(','), list: Object.keys(CONTENDERS), about: 'rulesets to compare' },
+    'runs': { value: 'N', default: '3', range: [1, 1000], about: 'runs of each' },
+    'duration': { value: 'MS', default: '700', range: [10, 600_000], about: 'milliseconds of traffic in one measurement' },
+    'load': { about: 'measure programming instead of packets' },
+    'backend': { value: 'NAME', default: 'nftables', about: 'with --load: the backend' },
+    'policies': { value: 'N', default: '2000', range: [1, 100_000], about: 'with --load: policies' },
+    'pods': { value: 'N', default: '10000', range: [1, 1_000_000], about: 'with --load: pods' },
+    'changes': { value: 'N', default: '400', range: [1, 1_000_000], about: 'with --load: changes' },
+    'resyncs': { value: 'N', default: '1000', range: [0, 1_000_000], about: 'with --load: resyncs' },
+  },
+} as const;
+
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      'sizes': { type: 'string', default: '0,100,1000,10000' }, 'contenders': { type: 'string', default: Object.keys(CONTENDERS).join(',') },
-      'runs': { type: 'string', default: '3' }, 'duration': { type: 'string', default: '700' }, 'output': { type: 'string', short: 'o', default: 'text' },
-      'load': { type: 'boolean', default: false }, 'backend': { type: 'string', default: 'nftables' }, 'policies': { type: 'string', default: '2000' }, 'pods': { type: 'string', default: '10000' },
-      'changes': { type: 'string', default: '400' }, 'resyncs': { type: 'string', default: '1000' },
-    },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   if (process.getuid?.() !== 0) {
     process.stderr.write('Cannot measure without root: the run needs network namespaces of its own\n');
     return 2;

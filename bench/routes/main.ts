@@ -10,7 +10,6 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { formatPrefix, type IpAddress } from 'node-bgp/address';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { findLink } from '../../src/dataplane/netlink/link.js';
@@ -18,16 +17,25 @@ import { NetlinkSocket } from '../../src/dataplane/netlink/netlink-socket.js';
 import { type NextHop, PROTOCOL_TORTIE_BGP, type RouteChange } from '../../src/dataplane/netlink/route.js';
 import { applyRouteChanges } from '../../src/dataplane/netlink/route-change.js';
 import { listRoutes } from '../../src/dataplane/netlink/route-list.js';
+import { leave, readOptions } from '../options.js';
 
 const PHASES = ['add', 'list', 'multipath', 'delete'] as const;
 type Phase = (typeof PHASES)[number];
 type Times = Readonly<Record<Phase, number>>;
 
+const USAGE = {
+  area: 'routes',
+  about: 'Routes into the kernel, listed and removed again, over our netlink and by iproute2. Needs root (network namespaces).',
+  options: {
+    routes: { value: 'N', default: '100000', range: [1, 1_000_000], about: 'routes of one family' },
+    runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
+  },
+} as const;
+
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { routes: { type: 'string', default: '100000' }, runs: { type: 'string', default: '5' }, output: { type: 'string', short: 'o', default: 'text' } },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   const [count, runs] = [Number(values.routes), Number(values.runs)];
   if (!Number.isInteger(count) || count < 1 || count > 1_000_000 || !Number.isInteger(runs) || runs < 1) {
     process.stderr.write(`Cannot measure "${values.routes}" routes in "${values.runs}" runs: expected 1 to 1000000 routes and at least one run\n`);

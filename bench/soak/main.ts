@@ -1,5 +1,5 @@
 /**
- * npm run bench -- soak [--minutes 30] [--rate 5000] [--prefixes 10000] [--peers 6] [--flap-every 30] [--seed 1] [-o json]
+ * npm run bench -- soak [--help]
  *
  * bgpd under churn for a long time: memory, sessions, BFD beside it, and at the end every table compared with what was told. Ends by itself;
  * exit code 1 when a promise was broken. A line a minute goes to standard error.
@@ -9,7 +9,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { BfdStatus } from 'node-bgp/bfd/contract';
 import type { SpeakerSummary } from 'node-bgp/speaker/view';
@@ -20,11 +19,28 @@ import { Rack, STEADY } from './rack.js';
 import type { ChurnPeer, PeerTable } from './route-model.js';
 import type { Stall } from './stall-watch.js';
 import type { Silence } from './wire-watch.js';
+import { leave, readOptions } from '../options.js';
 import { formatVerdict, judge, type Loss, type Observation, type Sample } from './verdict.js';
 
 const SAMPLE_EVERY = 10_000;
 const LONGEST_START = 60_000;
 const LONGEST_SETTLING = 120_000;
+
+const USAGE = {
+  area: 'soak',
+  about: `A real bgpd under churn for a long time, with peers that flap, a steady BIRD beside them with BFD at 50 ms x 3, and routes into a kernel.
+A line a minute goes to standard error; at the end every table is compared with what was told. Needs root (network namespaces), bird and
+tcpdump. Exit code 1: a promise is broken, and the verdict says which: a session lost, BFD down, memory not flat, updates late, a table
+that differs. A run is judged for memory from 6 minutes on; a shorter one is "not judged" there.`,
+  options: {
+    'minutes': { value: 'N', default: '30', range: [0.2, 10_000], isWhole: false, about: 'of churn' },
+    'rate': { value: 'N', default: '5000', range: [1, 100_000], about: 'UPDATEs a second, all peers together' },
+    'prefixes': { value: 'N', default: '10000', range: [2, 100_000], about: 'that each peer announces from, half of them IPv6' },
+    'peers': { value: 'N', default: '6', range: [3, 60], about: 'that churn; two thirds of them flap' },
+    'flap-every': { value: 'N', default: '30', range: [5, 3600], about: 'seconds between two flaps of one peer' },
+    'seed': { value: 'N', default: '1', range: [0, 2 ** 32 - 1], about: 'the same seed orders the same churn' },
+  },
+} as const;
 
 interface Options {
   readonly minutes: number;
@@ -36,38 +52,20 @@ interface Options {
 }
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      minutes: { type: 'string', default: '30' }, rate: { type: 'string', default: '5000' }, prefixes: { type: 'string', default: '10000' },
-      peers: { type: 'string', default: '6' }, 'flap-every': { type: 'string', default: '30' }, seed: { type: 'string', default: '1' },
-      output: { type: 'string', short: 'o', default: 'text' },
-    },
-  });
+  const read = readOptions(USAGE, args);
+  if (read.type === 'exit') return leave(read);
+  const { values } = read;
   const options: Options = {
     minutes: Number(values.minutes), rate: Number(values.rate), prefixes: Number(values.prefixes),
     peers: Number(values.peers), flapEvery: Number(values['flap-every']), seed: Number(values.seed),
   };
-  const problem = problemOf(options);
-  if (problem !== undefined) {
-    process.stderr.write(`${problem}\n`);
-    return 2;
-  }
+  if (process.getuid?.() !== 0) return leave({ code: 2, text: 'Cannot soak without root: the run needs network namespaces of its own\n' });
   const seen = await new Soak(options).run();
   const rows = judge(seen);
   const isGood = rows.every(({ outcome }) => outcome !== 'BROKEN');
   process.stdout.write(`${formatVerdict(rows)}${isGood ? 'good' : 'BROKEN'}\n`);
   if (values.output === 'json') process.stdout.write(`${JSON.stringify({ area: 'soak', isGood, options, rows, samples: seen.samples, stalls: seen.stalls, silences: seen.silences, losses: seen.losses })}\n`);
   return isGood ? 0 : 1;
-}
-
-function problemOf({ minutes, rate, prefixes, peers, flapEvery, seed }: Options): string | undefined {
-  const bounds: readonly (readonly [string, number, number, number])[] = [
-    ['minutes', minutes, 0.2, 10_000], ['rate', rate, 1, 100_000], ['prefixes', prefixes, 2, 100_000], ['peers', peers, 3, 60], ['flap-every', flapEvery, 5, 3600], ['seed', seed, 0, 2 ** 32 - 1],
-  ];
-  const wrong = bounds.find(([, value, least, most]) => !(value >= least && value <= most));
-  if (wrong !== undefined) return `Cannot soak with --${wrong[0]} ${wrong[1]}: expected ${wrong[2]} to ${wrong[3]}`;
-  return process.getuid?.() === 0 ? undefined : 'Cannot soak without root: the run needs network namespaces of its own';
 }
 
 /**
