@@ -12,14 +12,20 @@ import { dirname } from 'node:path';
 import { hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { RouteView } from 'node-bgp/rib/contract';
 import { ConfigError } from 'node-bgp/speaker/speaker';
+import { isObject, nearest } from 'node-bgp/config/schema';
 import { formatProblem } from 'node-bgp/config/validate';
 import { UserError, messageOf } from '../errors.js';
 import type { Daemon } from './daemon.js';
 import { renderMetrics } from './metrics.js';
 import { routeJson, whyJson } from './route-view.js';
 
-/** BOUNDED: a configuration with a million prefixes fits. */
+/** BOUNDED: a configuration with a million prefixes fits; all requests together hold no more than two such. */
 const MAX_BODY_BYTES = 128 * 1024 * 1024;
+const MAX_ALL_BODIES = 2 * MAX_BODY_BYTES;
+/** BOUNDED: clients that connect and say nothing, or say it a byte at a time, are few and are let go. */
+const MAX_CONNECTIONS = 256;
+const HEADERS_TIMEOUT = 10_000;
+const REQUEST_TIMEOUT = 60_000;
 
 class RequestError extends Error {
   override readonly name = 'RequestError';
@@ -39,8 +45,8 @@ type Answer = (request: Request) => unknown;
 
 const ROWS: readonly { readonly method: string; readonly path: string; readonly answer: Answer }[] = [
   { method: 'PUT', path: '/v1/config', answer: async ({ daemon, body }) => {
-    const { listenFailures, ...changes } = await daemon.configure(await body());
-    return { changes, listenFailures };
+    const { listenFailures, notSaved, ...changes } = await daemon.configure(await body());
+    return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
   } },
   { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
   { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(await body()) }) },
@@ -49,8 +55,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'GET', path: '/v1/neighbors', answer: neighbors },
   { method: 'GET', path: '/v1/routes', answer: routes },
   { method: 'GET', path: '/v1/why', answer: why },
-  { method: 'GET', path: '/v1/history', answer: ({ daemon, query }) =>
-    ({ events: daemon.speaker.history(query.get('peer') ?? undefined).map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) }) },
+  { method: 'GET', path: '/v1/history', answer: history },
   { method: 'GET', path: '/v1/bfd', answer: async ({ daemon }) => ({ sessions: await daemon.speaker.bfdStatus() }) },
   { method: 'GET', path: '/v1/status', answer: status },
   { method: 'POST', path: '/v1/clear', answer: clear },
@@ -65,7 +70,10 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
 /** Listens on the socket, mode 0600. Fails if another daemon answers there; a socket that nobody listens on is replaced. */
 export async function serveApi(daemon: Daemon, socketPath: string): Promise<Server> {
   if (await isAnswered(socketPath)) throw new UserError(`Cannot listen on "${socketPath}": another bgpd answers there`);
-  const server = createServer((request, response) => void handle(daemon, request, response));
+  const bodies = new BodyReader();
+  const server = createServer({ headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: 5000 },
+    (request, response) => void handle(daemon, bodies, request, response));
+  server.maxConnections = MAX_CONNECTIONS;
   // Socket files of former processes; the mask keeps the file closed to others from its first moment.
   const mask = process.umask(0o177);
   try {
@@ -94,13 +102,13 @@ async function isAnswered(socketPath: string): Promise<boolean> {
   }
 }
 
-async function handle(daemon: Daemon, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(daemon: Daemon, bodies: BodyReader, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const url = new URL(incoming.url ?? '/', 'http://bgpd');
     const row = ROWS.find(({ method, path }) => method === incoming.method && (url.pathname === path || url.pathname.startsWith(`${path}/`)));
     if (row === undefined) throw new RequestError(404, `There is no ${incoming.method ?? ''} ${url.pathname}`);
-    const rest = decodeURIComponent(url.pathname.slice(row.path.length + 1));
-    const result = await row.answer({ daemon, query: url.searchParams, rest, body: () => readJson(incoming), response });
+    const rest = decoded(url.pathname.slice(row.path.length + 1));
+    const result = await row.answer({ daemon, query: url.searchParams, rest, body: () => bodies.readJson(incoming), response });
     if (result !== undefined) send(response, 200, result);
   } catch (error) {
     if (response.headersSent) response.destroy();
@@ -116,18 +124,38 @@ function send(response: ServerResponse, statusCode: number, body: unknown): void
   response.end(text);
 }
 
-async function readJson(incoming: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new RequestError(413, `The body is longer than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
+/** Bodies of all requests under way. */
+class BodyReader {
+  private held = 0;
+
+  async readJson(incoming: IncomingMessage): Promise<unknown> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of incoming as AsyncIterable<Buffer>) {
+        size += chunk.length;
+        this.held += chunk.length;
+        if (size > MAX_BODY_BYTES) throw new RequestError(413, `The body is longer than ${MAX_BODY_BYTES} bytes`);
+        if (this.held > MAX_ALL_BODIES) throw new RequestError(503, `The bodies of all requests together are longer than ${MAX_ALL_BODIES} bytes; try again later`);
+        chunks.push(chunk);
+      }
+    } finally {
+      this.held -= size;
+    }
+    try {
+      return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    } catch (error) {
+      throw new RequestError(400, `The body is not JSON: ${messageOf(error)}`);
+    }
   }
+}
+
+function decoded(path: string): string {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return decodeURIComponent(path);
   } catch (error) {
-    throw new RequestError(400, `The body is not JSON: ${messageOf(error)}`);
+    if (error instanceof URIError) throw new RequestError(400, `The path has a broken % escape: "${path}"`);
+    throw error;
   }
 }
 
@@ -142,7 +170,16 @@ function neighbors({ daemon, rest }: Request): unknown {
   const { speaker } = daemon;
   if (speaker.config === undefined) return { neighbors: [] };
   if (rest === '') return { neighbors: speaker.neighborNames.map((name) => speaker.neighbor(name)) };
-  return speaker.neighbor(rest) ?? notFound(`There is no peer "${rest}"`);
+  return speaker.neighbor(rest) ?? noSuchPeer(daemon, rest);
+}
+
+/** Of a peer that is gone its events remain: only a name that neither the speaker nor its history knows is a mistake. */
+function history({ daemon, query }: Request): unknown {
+  const asked = query.get('peer');
+  const name = asked === null ? undefined : daemon.speaker.neighbor(asked)?.name ?? asked;
+  const entries = daemon.speaker.history(name);
+  if (name !== undefined && entries.length === 0 && daemon.speaker.neighbor(name) === undefined) noSuchPeer(daemon, name);
+  return { events: entries.map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) };
 }
 
 function status({ daemon }: Request): unknown {
@@ -155,9 +192,10 @@ function status({ daemon }: Request): unknown {
 }
 
 async function clear({ daemon, body }: Request): Promise<unknown> {
-  const { peer, soft } = (await body()) as { readonly peer?: unknown; readonly soft?: unknown };
+  const asked = await body();
+  const { peer, soft } = isObject(asked) ? asked : {};
   if (typeof peer !== 'string') throw new RequestError(400, 'Cannot clear: expected {"peer": NAME, "soft": BOOLEAN}');
-  if (!daemon.speaker.clear(peer, { soft: soft === true })) notFound(`There is no peer "${peer}"`);
+  if (!daemon.speaker.clear(peer, { soft: soft === true })) noSuchPeer(daemon, peer);
   return { cleared: peer };
 }
 
@@ -172,12 +210,14 @@ function why({ daemon, query }: Request): unknown {
 
 async function routes(request: Request): Promise<undefined> {
   const { daemon, query, response } = request;
-  const slices = routeSlices(daemon, query);
+  const slices = routeSlices(daemon, query)[Symbol.iterator]();
+  // What is wrong with the question shows at the first slice, while there still is a status to send.
+  let next = slices.next();
   response.writeHead(200, { 'content-type': 'application/json' });
   response.write('{"routes":[');
   let separator = '';
-  for (const slice of slices) {
-    const text = slice.map((route) => JSON.stringify(routeJson(route))).join(',');
+  for (; next.done !== true; next = slices.next()) {
+    const text = next.value.map((route) => JSON.stringify(routeJson(route))).join(',');
     if (text === '') continue;
     if (!response.write(separator + text)) await once(response, 'drain');
     separator = ',';
@@ -226,7 +266,7 @@ function familiesOf(query: URLSearchParams): readonly Family[] {
 }
 
 function peerNameOf(daemon: Daemon, peer: string): string {
-  return daemon.speaker.neighbor(peer)?.name ?? notFound(`There is no peer "${peer}"`);
+  return daemon.speaker.neighbor(peer)?.name ?? noSuchPeer(daemon, peer);
 }
 
 function ribOf(daemon: Daemon): NonNullable<Daemon['speaker']['rib']> {
@@ -235,8 +275,10 @@ function ribOf(daemon: Daemon): NonNullable<Daemon['speaker']['rib']> {
   return rib;
 }
 
-function notFound(message: string): never {
-  throw new RequestError(404, message);
+function noSuchPeer(daemon: Daemon, name: string): never {
+  const names = daemon.speaker.neighborNames;
+  const near = nearest(name, names) ?? names.find((each) => each.startsWith(name));
+  throw new RequestError(404, `There is no peer "${name}"; ${near === undefined ? '"tortie bgp summary" lists all' : `did you mean "${near}"?`}`);
 }
 
 function badPrefix(text: string): never {

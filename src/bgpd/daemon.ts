@@ -13,6 +13,7 @@ import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/sessio
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
 import { NetlinkSocket } from '../dataplane/netlink/index.js';
+import { UserError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { FibWriter, type FibStatus } from './fib-writer.js';
 import { InterfaceWatch } from './interface-watch.js';
@@ -26,6 +27,7 @@ export interface DaemonOptions {
 }
 
 const DEFAULT_METRIC = 20;
+const MOST_LOGGED = 10;
 /**
  * How long routes of a former process stay after every peer's End-of-RIB. FRR 8.4 sends End-of-RIB at once and its routes a second later;
  * a route that stays too long costs nothing that the restart itself has not risked.
@@ -60,7 +62,7 @@ export class Daemon {
 
   /** Interfaces are watched where the system lets us: without them sessions work, but nothing notices a lost carrier. */
   start(): void {
-    this.state.markRunning();
+    this.keep(() => this.state.markRunning(), 'a crash would not be followed by a graceful restart');
     try {
       this.socket = new NetlinkSocket();
       this.interfaces = new InterfaceWatch({
@@ -73,18 +75,33 @@ export class Daemon {
     }
   }
 
-  /** Makes a configuration true and keeps it for the next start. Rejects with ConfigError. */
-  async configure(config: unknown): Promise<Configured> {
+  /** Makes a configuration true and keeps it for the next start. Rejects with ConfigError. `notSaved`: why it could not be kept. */
+  async configure(config: unknown): Promise<Configured & { readonly notSaved?: string }> {
     const changes = await this.speaker.configure(config);
     const applied = this.speaker.config;
+    let notSaved: string | undefined;
     if (applied !== undefined) {
-      this.state.writeConfig(applied);
+      notSaved = this.keep(() => this.state.writeConfig(applied), 'the next start goes on with an older one');
       this.followConfig(applied);
       this.dumps.configure(applied.mrt);
     }
     for (const { peer, reasons } of changes.reset) this.log.info({ peer, reasons }, `session with ${peer} was reset: ${reasons.join(', ')} changed`);
-    this.log.info({ added: changes.added, removed: changes.removed, changed: changes.changed, originated: changes.originated }, 'configuration applied');
-    return changes;
+    this.log.info({
+      added: shortened(changes.added), removed: shortened(changes.removed), changed: shortened(changes.changed), originated: changes.originated,
+    }, 'configuration applied');
+    return { ...changes, ...(notSaved === undefined ? {} : { notSaved }) };
+  }
+
+  /** Routing goes on without a disk to write on; the operator hears what that costs. */
+  private keep(write: () => void, consequence: string): string | undefined {
+    try {
+      write();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.log.error({ problem: error.message }, `${error.message}; ${consequence}`);
+      return error.message;
+    }
   }
 
   get fibStatus(): FibStatus | undefined {
@@ -184,6 +201,10 @@ export class Daemon {
     }
   }
 }
+
+/** A thousand names in one line of log tell nobody more than the first of them. */
+const shortened = (names: readonly string[]): readonly string[] =>
+  (names.length <= MOST_LOGGED ? names : [...names.slice(0, MOST_LOGGED), `and ${names.length - MOST_LOGGED} more`]);
 
 const textOf = (sources: KernelRouteContext['preferredSource']): string =>
   [sources[4], sources[6]].map((address) => (address === undefined ? '' : formatAddress(address))).join(' ');

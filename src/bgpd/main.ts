@@ -36,7 +36,11 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
   warmUp();
-  const stop = stopOnSignals(daemon, flags, log, () => server.close());
+  const stop = stopOnSignals(daemon, flags, log, () => {
+    server.close();
+    // Somebody who is connected and says nothing must not keep a stopped daemon alive.
+    server.closeAllConnections();
+  });
   if (fromFile !== undefined) {
     const { listenFailures } = await daemon.configure(fromFile);
     const [failure] = listenFailures;

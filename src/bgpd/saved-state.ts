@@ -5,7 +5,7 @@
  *
  * Files are replaced by rename after fsync, so that a crash leaves the old one or the new one, never half of one.
  */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError, messageOf } from '../errors.js';
 
@@ -68,7 +68,8 @@ function replaceFile(path: string, text: string): void {
     const fd = openSync(temporary, 'w', 0o600);
     try {
       chmodSync(temporary, 0o600);
-      writeSync(fd, text);
+      // Not writeSync: on a disk that fills up it writes a part and says so only in its answer.
+      writeFileSync(fd, text);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

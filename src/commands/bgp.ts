@@ -1,4 +1,9 @@
-/** `tortie bgp ...`: questions to a running bgpd, and `clear`. */
+/**
+ * `tortie bgp ...`: questions to a running bgpd, and `clear`.
+ *
+ * `--watch` asks again and again: on a terminal it redraws one screen, cut to its width, and outlives a restart of the daemon; into a
+ * pipe it is a log, and as JSON one line per answer.
+ */
 import { Option, type Command } from 'commander';
 import { comparePrefixes, parsePrefix } from 'node-bgp/address';
 import type { PeerDetail } from 'node-bgp/speaker/view';
@@ -7,6 +12,7 @@ import type { RouteJson, WhyJson } from '../bgpd/route-view.js';
 import { formatHistory, type HistoryLine } from '../bgpd/show/history-text.js';
 import { formatNeighbor } from '../bgpd/show/neighbor-text.js';
 import { formatRouteDetails, formatRoutes, formatWhy } from '../bgpd/show/route-text.js';
+import { fitted } from '../bgpd/show/text-table.js';
 import { formatSummary, type SummaryAnswer } from '../bgpd/show/summary-text.js';
 import { UserError } from '../errors.js';
 
@@ -25,34 +31,53 @@ interface RouteFlags extends ShowFlags {
 }
 
 export function registerBgpCommand(program: Command): void {
-  const bgp = program.command('bgp').description('ask a running bgpd about sessions and routes');
+  const bgp = program.command('bgp').description('ask a running bgpd about sessions and routes').addHelpText('after', `
+Examples:
+  tortie bgp summary --watch              # all sessions, once a second
+  tortie bgp neighbor spine1              # timers, counters, what was agreed, the last errors in words
+  tortie bgp routes 10.65.0.7             # the route to an address
+  tortie bgp routes --received spine1     # what a peer sent, after import filters
+  tortie bgp why 10.65.0.0/24             # which path won, at which step, and who hears of it
+  tortie bgp clear spine1 --soft          # ask for and send all routes again, without a reset
+A PEER is a name or an address that "summary" shows; a PREFIX may be an address: then the longest prefix that holds it.
+${EXIT_CODES}`);
   const show = (command: Command): Command => socketOption(command)
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
-    .option('-w, --watch [seconds]', 'again and again, until Ctrl-C');
+    .option('-w, --watch [seconds]', 'again and again (default: each second), until Ctrl-C');
+  const examples = (command: Command, ...lines: readonly string[]): Command =>
+    command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  tortie bgp ${line}`).join('\n')}\n${EXIT_CODES}`);
 
-  show(bgp.command('summary')).description('all sessions at a glance')
+  examples(show(bgp.command('summary')).addHelpText('after', SUMMARY_COLUMNS), 'summary', 'summary --watch 5', 'summary -o json | jq \'.peers[] | select(.isEstablished | not)\'')
+    .description('all sessions at a glance')
     .action((flags: ShowFlags) => present(flags, (client) => client.get<SummaryAnswer>('/v1/summary'), formatSummary));
-  show(bgp.command('neighbor [peer]')).description('everything about a session, or about all')
+  examples(show(bgp.command('neighbor [peer]')), 'neighbor spine1', 'neighbor 192.0.2.1', 'neighbor -o json').description('everything about a session, or about all')
     .action((peer: string | undefined, flags: ShowFlags) => present(flags, (client) => neighborsOf(client, peer), (peers) => peers.map(formatNeighbor).join('\n\n')));
-  show(bgp.command('routes [prefix]')).description('the routing table, or one prefix or address of it')
+  examples(show(bgp.command('routes [prefix]')), 'routes --family ipv6', 'routes 10.65.0.0/24', 'routes 10.65.0.7', 'routes --received spine1 --before-policy', 'routes 0.0.0.0/0 --advertised spine1')
+    .description('the routing table, or one prefix or address of it')
     .option('--received <peer>', 'what a peer has sent us, after import filters')
     .option('--before-policy', 'with --received: as it came')
     .option('--advertised <peer>', 'what we send a peer')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
     .action((prefix: string | undefined, flags: RouteFlags) => present(flags, (client) => routesOf(client, prefix, flags),
       (routes) => (prefix === undefined ? formatRoutes(routes) : routes.length === 0 ? `No route to ${prefix}` : formatRouteDetails(routes))));
-  show(bgp.command('why <prefix>')).description('all candidates for a prefix, which step decided, and who hears of it')
+  examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7').description('all candidates for a prefix, which step decided, and who hears of it')
     .action((prefix: string, flags: ShowFlags) => present(flags, (client) => client.get<WhyJson>('/v1/why', { prefix }), formatWhy));
-  show(bgp.command('history [peer]')).description('what happened, oldest first')
+  examples(show(bgp.command('history [peer]')), 'history', 'history spine1', 'history -o json').description('what happened, oldest first')
     .action((peer: string | undefined, flags: ShowFlags) => present(flags,
       async (client) => (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events, formatHistory));
-  socketOption(bgp.command('clear <peer>')).description('reset a session; lifts a hold after too many prefixes')
+  examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft').description('reset a session; lifts a hold after too many prefixes')
     .option('--soft', 'keep the session, only ask for and send all routes again')
     .action(async (peer: string, flags: { readonly runDir: string; readonly soft?: boolean }) => {
       await new BgpdClient(flags.runDir).post('/v1/clear', { peer, soft: flags.soft === true });
       process.stdout.write(`${peer}: ${flags.soft === true ? 'routes are exchanged again' : 'session was reset'}\n`);
     });
 }
+
+const EXIT_CODES = '\nExit codes: 0 answered, 1 no (no such peer, bgpd does not answer, ...), 2 wrong options.';
+
+const SUMMARY_COLUMNS = `
+Acc/Rcvd: prefixes that import filters let in, of those that came. Sent: prefixes the peer has from us. OutQ: octets it has not read yet.
+Up/Down: since when the session is in this state. Info: why it is down, in words.`;
 
 const socketOption = (command: Command): Command =>
   command.option('--run-dir <dir>', 'where bgpd.sock is', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie');
@@ -78,15 +103,33 @@ function sortByPrefix(routes: readonly RouteJson[]): readonly RouteJson[] {
 
 async function present<T>(flags: ShowFlags, ask: (client: BgpdClient) => Promise<T>, format: (answer: T) => string): Promise<void> {
   const client = new BgpdClient(flags.runDir);
-  const seconds = flags.watch === undefined ? undefined : flags.watch === true ? 1 : Number(flags.watch);
-  if (seconds !== undefined && !(seconds > 0)) throw new UserError(`Cannot watch every "${String(flags.watch)}" seconds: expected a number above 0`, 2);
-  for (;;) {
+  if (flags.watch !== undefined) return await watch(intervalOf(flags.watch), async () => {
     const answer = await ask(client);
-    const text = flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer);
-    // Clear the screen only where there is one: output that is piped stays a log.
-    const clear = seconds !== undefined && flags.output === 'table' && process.stdout.isTTY ? '\x1b[H\x1b[2J' : '';
-    process.stdout.write(`${clear}${text}\n`);
-    if (seconds === undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    return flags.output === 'json' ? JSON.stringify(answer) : format(answer);
+  }, flags.output === 'table' && process.stdout.isTTY);
+  const answer = await ask(client);
+  process.stdout.write(`${flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer)}\n`);
+}
+
+function intervalOf(text: string | true): number {
+  const seconds = text === true ? 1 : Number(text);
+  if (!(seconds > 0 && seconds <= 86400)) throw new UserError(`Cannot watch every "${String(text)}" seconds: expected a number above 0, at most 86400`, 2);
+  return seconds * 1000;
+}
+
+/** Never returns. A daemon that restarts is what people watch for: its silence is shown, not the end. The first answer has to come. */
+async function watch(interval: number, ask: () => Promise<string>, isScreen: boolean): Promise<never> {
+  const show = (text: string): void => void process.stdout.write(isScreen ? `\x1b[H\x1b[2J${fitted(text, process.stdout.columns, process.stdout.rows)}\n` : `${text}\n`);
+  show(await ask());
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, interval));
+    try {
+      show(await ask());
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const silence = `${new Date().toISOString()}  ${error.message}`;
+      if (isScreen) show(silence);
+      else process.stderr.write(`${silence}\n`);
+    }
   }
 }

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requestOverUnixSocket } from '../../src/unix-http.js';
@@ -242,10 +242,82 @@ describe('bgpd daemon', function () {
     expect((await bgp(a, 'history', '127.0.0.3')).out).to.match(/peer-up +127\.0\.0\.3/);
     expect((await bgp(a, 'clear', '127.0.0.3', '--soft')).code).to.equal(0);
     const nobody = await bgp(a, 'neighbor', 'nobody');
-    expect([nobody.code, nobody.err]).to.deep.equal([1, 'There is no peer "nobody"\n']);
+    expect([nobody.code, nobody.err]).to.deep.equal([1, 'There is no peer "nobody"; "tortie bgp summary" lists all\n']);
+    for (const question of [['neighbor', '127.0.0.33'], ['routes', '--received', '127.0.0.33'], ['routes', '10.65.3.0/24', '--advertised', '127.0.0.33'], ['clear', '127.0.0.33'], ['history', '127.0.0.33']])
+      expect((await bgp(a, ...question)).err, question.join(' ')).to.equal('There is no peer "127.0.0.33"; did you mean "127.0.0.3"?\n');
     const nowhere = await bgp(join(root, 'nowhere'), 'summary');
     expect([nowhere.code, nowhere.err.includes('is the daemon running?')]).to.deep.equal([1, true]);
     expect((await bgp(a, 'routes', '--received', 'x', '--advertised', 'y')).code).to.equal(2);
+  });
+
+  it('teaches itself: every question has an example that parses, and exit codes', async () => {
+    for (const question of ['summary', 'neighbor', 'routes', 'why', 'history', 'clear']) {
+      const { code, out } = await tortie(['bgp', question, '--help']).end();
+      expect([code, out]).to.satisfy(([status, text]: [number, string]) => status === 0 && text.includes(`  tortie bgp ${question} `) && text.includes('Exit codes: 0 '));
+    }
+    const slip = await tortie(['bgp', 'sumary']).end();
+    expect([slip.code, slip.err.includes('Did you mean summary?')]).to.deep.equal([2, true]);
+  });
+
+  it('--watch is one JSON line per answer, and goes on when the daemon comes back', async () => {
+    const dir = directory();
+    const first = bgpd(dir);
+    await answers(dir, first);
+    const watching = tortie(['bgp', 'summary', '--watch', '0.1', '-o', 'json', '--run-dir', dir]);
+    const lines = (): readonly string[] => watching.out.split('\n').slice(0, -1);
+    await until('two answers', async () => await Promise.resolve(lines().length >= 2 || undefined), watching);
+    await first.end('SIGTERM');
+    await until('its silence', async () => await Promise.resolve(watching.err.includes('is the daemon running?') || undefined), watching);
+    const before = lines().length;
+    await answers(dir, bgpd(dir));
+    await until('answers again', async () => await Promise.resolve(lines().length > before || undefined), watching);
+    for (const line of lines()) expect(JSON.parse(line)).to.deep.equal({ isConfigured: false, peers: [] });
+    await watching.end('SIGINT');
+  });
+
+  it('asked nonsense, or by somebody who never finishes asking, answers 4xx and lives', async () => {
+    const dir = directory();
+    const one = bgpd(dir);
+    await answers(dir, one);
+    await ask(dir, 'PUT', '/v1/config', config(2, 3));
+    for (const [method, path, body, status] of [
+      ['POST', '/v1/clear', null, 400], ['POST', '/v1/clear', [], 400], ['POST', '/v1/clear', { peer: 7 }, 400], ['GET', '/v1/neighbors/%zz', undefined, 400],
+      ['GET', '/v1/routes?prefix=zz', undefined, 400], ['GET', '/v1/routes?family=ipx', undefined, 400], ['GET', '/v1/routes?received=nobody', undefined, 404],
+      ['GET', '/v1/why', undefined, 400], ['DELETE', '/v1/config', undefined, 404], ['PUT', '/v1/config', null, 422], ['PUT', '/v1/config', 'text', 422],
+    ] as const) {
+      const answer = await ask(dir, method, path, body);
+      expect([answer.status, typeof (answer.body as { readonly error?: unknown }).error], `${method} ${path}`).to.deep.equal([status, 'string']);
+    }
+    const mute = Array.from({ length: 20 }, () => connect(join(dir, 'bgpd.sock')));
+    for (const socket of mute) socket.on('error', () => undefined).write('PUT /v1/config HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n{');
+    expect((await ask(dir, 'GET', '/v1/status')).status).to.equal(200);
+    expect((await one.end('SIGTERM')).code, 'ends although they hold their connections').to.equal(0);
+    for (const socket of mute) socket.destroy();
+  });
+
+  it('routes on when it cannot keep its configuration, and says what that costs', async () => {
+    const dir = directory();
+    // In the place of a disk that is full: root writes everywhere else.
+    mkdirSync(join(dir, 'state', 'bgpd.json'), { recursive: true });
+    writeFileSync(join(dir, 'bgpd.yaml'), JSON.stringify(config(2, 3)));
+    const one = bgpd(dir, '--config', join(dir, 'bgpd.yaml'));
+    await until('it is ready', async () => await Promise.resolve(one.err.includes('bgpd is ready') || undefined), one);
+    expect(one.err).to.contain(`Cannot write "${join(dir, 'state', 'bgpd.json')}"`).and.contain('the next start goes on with an older one');
+    const put = await ask(dir, 'PUT', '/v1/config', config(2, 3, { originate: [{ prefix: '10.65.77.0/24' }] }));
+    expect([put.status, (put.body as { readonly notSaved: string }).notSaved.startsWith('Cannot write ')]).to.deep.equal([200, true]);
+    expect(((await ask(dir, 'GET', '/v1/routes?prefix=10.65.77.0/24')).body as { readonly routes: readonly unknown[] }).routes).to.have.length(1);
+    expect((await one.end('SIGTERM')).code).to.equal(0);
+  });
+
+  it('told the same again and again does nothing', async () => {
+    const [a, b] = await pair();
+    for (let i = 0; i < 100; i++) {
+      const { body } = await ask(a, 'PUT', '/v1/config', config(2, 3));
+      const { changes } = body as { readonly changes: object };
+      expect(changes).to.deep.include({ added: [], removed: [], changed: [], reset: [], originated: { added: 0, removed: 0 } });
+    }
+    for (const [dir, peer] of [[a, '127.0.0.3'], [b, '127.0.0.2']] as const)
+      expect((await ask(dir, 'GET', `/v1/neighbors/${peer}`)).body).to.deep.include({ isEstablished: true, establishedCount: 1 });
   });
 
   it('exports metrics without addresses of strangers', async () => {

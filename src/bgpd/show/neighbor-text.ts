@@ -1,12 +1,12 @@
 /** `tortie bgp neighbor`: everything about one session, in the order of `show bgp neighbors`. */
 import type { PeerDetail } from 'node-bgp/speaker/view';
-import { formatUptime } from './text-table.js';
+import { counted, formatUptime } from './text-table.js';
 
 export function formatNeighbor(peer: PeerDetail): string {
   return [
     `BGP neighbor is ${peer.address}${peer.name === peer.address ? '' : ` (${peer.name})`}, remote AS ${peer.remoteAs}, local AS ${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
     ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
-    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${peer.establishedCount} times`,
+    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${counted(peer.establishedCount, 'time')}`,
     ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
     ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
     ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),

@@ -1,6 +1,6 @@
 /** `tortie bgp routes` and `tortie bgp why`: the look of `show ip bgp`, and the answer to "why this one?". */
 import type { RouteJson, WhyJson } from '../route-view.js';
-import { formatTable, type Column } from './text-table.js';
+import { counted, formatTable, type Column } from './text-table.js';
 
 const LEGEND = 'Status: * usable, > best, = multipath, S stale, x not usable; i internal. Origin: i IGP, e EGP, ? incomplete';
 
@@ -23,7 +23,7 @@ const COLUMNS: readonly Column<RouteJson>[] = [
 
 export function formatRoutes(routes: readonly RouteJson[]): string {
   if (routes.length === 0) return 'No routes';
-  return [LEGEND, '', formatTable(COLUMNS, routes), '', `${routes.length} routes`].join('\n');
+  return [LEGEND, '', formatTable(COLUMNS, routes), '', counted(routes.length, 'route')].join('\n');
 }
 
 /** Everything about a few routes, as for one prefix. */
@@ -59,7 +59,7 @@ export function formatWhy(why: WhyJson): string {
   ].join('\n'));
   const forwarding = (why.forwarding ?? []).map(({ nextHop, interface: name, weight }) => `${nextHop ?? 'on link'}${name === undefined ? '' : ` dev ${name}`} weight ${weight}`);
   return [
-    `${why.prefix}: ${why.candidates.length === 0 ? 'no path is known' : `${why.candidates.length} paths`}`,
+    `${why.prefix}: ${why.candidates.length === 0 ? 'no path is known' : counted(why.candidates.length, 'path')}`,
     ...candidates,
     ...(why.candidates.length === 0 ? [] : [forwarding.length === 0 ? 'Forwarding: not in the kernel by us' : `Forwarding: ${forwarding.join(', ')}`]),
     ...(why.peers.length === 0 ? [] : ['Advertised:']),

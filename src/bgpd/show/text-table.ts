@@ -16,6 +16,16 @@ export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]
   }).join('  ').trimEnd()).join('\n');
 }
 
+/** As much as one screen holds: a line that wraps, or one too many, would scroll the rest away. */
+export function fitted(text: string, columns: number, rows: number): string {
+  const lines = text.split('\n');
+  const shown = lines.length < rows ? lines : [...lines.slice(0, Math.max(rows - 2, 1)), `... ${lines.length - Math.max(rows - 2, 1)} more lines`];
+  return shown.map((line) => (line.length <= columns ? line : `${line.slice(0, Math.max(columns - 1, 0))}>`)).join('\n');
+}
+
+/** "1 path", "2 paths" */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 /** "00:01:02" below a day, "3d04h" below a week, "2w3d" above, as routers write it. */
 export function formatUptime(seconds: number): string {
   const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
