@@ -1,13 +1,12 @@
 /** Options that concern no session change without one noticing: cluster id, multipath, comparison of MED. */
 import { expect } from 'chai';
-import { parsePrefix } from 'node-bgp/address';
 import type { ForwardingEntry, RouteView } from 'node-bgp/rib/contract';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const [A, B, C, D] = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'] as const;
 const PREFIX = '10.65.0.0/24';
 
-const best = (node: Node): RouteView | undefined => node.speaker.rib?.paths(parsePrefix(PREFIX)).find(({ isBest }) => isBest);
+const best = (node: Node): RouteView | undefined => node.best(PREFIX);
 const flaps = (nodes: readonly Node[]): number => nodes.reduce((sum, node) => sum + node.told('peer-down').length, 0);
 
 describe('bgp/speaker retune', () => {
@@ -38,7 +37,7 @@ describe('bgp/speaker retune', () => {
     expect(best(a)?.attributes.clusterList).to.deep.equal([0x0aff0002]);
     await a.configure(inCluster('10.255.0.2'));
     world.seconds(2);
-    expect(a.speaker.rib?.paths(parsePrefix(PREFIX)).map(({ unusable }) => unusable)).to.deep.equal(['cluster-loop']);
+    expect(a.paths(PREFIX).map(({ unusable }) => unusable)).to.deep.equal(['cluster-loop']);
     await a.configure(inCluster('10.255.0.3'));
     world.seconds(2);
     expect(best(a)).to.not.equal(undefined);

@@ -1,8 +1,9 @@
 /** Speakers on a network in memory, under one clock. */
 import type { SpeakerConfig, PeerConfig } from 'node-bgp/config';
-import { formatPrefix } from 'node-bgp/address';
+import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import type { BfdState } from 'node-bgp/bfd/packet';
+import type { RouteView } from 'node-bgp/rib/contract';
 import type { BfdPort } from 'node-bgp/speaker/peer-bfd';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type SpeakerOptions } from 'node-bgp/speaker/speaker';
@@ -67,6 +68,11 @@ export class Node {
     return await this.speaker.configure(config);
   }
 
+  /** The present configuration, but for this. */
+  async reconfigure(more: Partial<SpeakerConfig>): ReturnType<Speaker['configure']> {
+    return await this.speaker.configure({ ...this.speaker.config, ...more });
+  }
+
   state(peer: string): string | undefined {
     return this.speaker.neighbor(peer)?.state;
   }
@@ -77,9 +83,42 @@ export class Node {
     return rib === undefined ? [] : ([4, 6] as const).flatMap((family) => [...rib.best(family)].flat().map(({ prefix }) => formatPrefix(prefix)).sort());
   }
 
+  /** All paths to a prefix, the best first. */
+  paths(prefix: string): readonly RouteView[] {
+    return this.speaker.rib?.paths(parsePrefix(prefix)) ?? [];
+  }
+
+  best(prefix: string): RouteView | undefined {
+    return this.paths(prefix).find(({ isBest }) => isBest);
+  }
+
+  /** AS_PATH of the best path, "64513 64514"; undefined where there is none. */
+  asPath(prefix: string): string | undefined {
+    return this.best(prefix)?.attributes.asPath.flatMap(({ members }) => members).join(' ');
+  }
+
   told<T extends SpeakerEvent['type']>(type: T): readonly Extract<SpeakerEvent, { readonly type: T }>[] {
     return this.events.filter((event): event is Extract<SpeakerEvent, { readonly type: T }> => event.type === type);
   }
+}
+
+/**
+ * Speakers in a row, each the eBGP neighbour of the next, AS 64513, 64514 and so on at 10.0.0.1, 10.0.0.2 and so on. `more` is what
+ * a speaker says beside that: of itself, of the one before and of the one after.
+ */
+export async function chain(world: World, more: readonly { readonly as?: number; readonly self?: Partial<SpeakerConfig>; readonly before?: Partial<PeerConfig>; readonly after?: Partial<PeerConfig> }[]): Promise<readonly Node[]> {
+  const as = (i: number): number => more[i]?.as ?? 64513 + i;
+  const nodes = more.map((_, i) => world.speaker(`10.0.0.${i + 1}`));
+  for (const [i, node] of nodes.entries()) {
+    const { self, before, after } = more[i] ?? {};
+    const peers = [
+      ...(i === 0 ? [] : [{ ...peerAt(`10.0.0.${i}`, as(i - 1)), ...before }]),
+      ...(i === nodes.length - 1 ? [] : [{ ...peerAt(`10.0.0.${i + 2}`, as(i + 1)), ...after }]),
+    ];
+    await node.configure(node.config(as(i), peers, self));
+  }
+  world.seconds(10);
+  return nodes;
 }
 
 /** A peer at an address of the network in memory. */
