@@ -247,7 +247,10 @@ export interface FilterMatch {
   /** Name or address of that session's peer, `*` for any text, or a CIDR that holds its address. */
   readonly peers?: readonly string[];
   readonly peerAs?: readonly number[];
-  /** Interface of the next hop; `*` is a wildcard. */
+  /**
+   * Interface that the route's next hop is reached over, on import and on export; `*` is a wildcard. Never holds for prefixes of our own,
+   * and where several ways lead over different interfaces.
+   */
   readonly interfaces?: readonly string[];
   /** The AS_PATH starts with these. */
   readonly asPathPrefix?: readonly number[];

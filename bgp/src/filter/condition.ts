@@ -100,7 +100,7 @@ function attributeConditions(match: FilterMatch): readonly AttributeCondition[] 
   if (families !== undefined) add('families', ({ route }) => families.includes(route.family === 4 ? 'ipv4' : 'ipv6'));
   if (source !== undefined) add('source', ({ route }) => source.includes(route.source));
   if (interfaces !== undefined)
-    add('interfaces', ({ route }) => interfaces.some((pattern) => route.from?.interfaceName !== undefined && isLike(pattern, route.from.interfaceName)));
+    add('interfaces', ({ route: { interfaceName } }) => interfaceName !== undefined && interfaces.some((pattern) => isLike(pattern, interfaceName)));
   if (kernelMetric !== undefined) add('kernelMetric', ({ route, metric = route.metric }) => metric === kernelMetric);
   if (nextHops !== undefined) {
     const ranges = nextHops.map(nextHopRange);

@@ -77,6 +77,7 @@ class Policy implements CompiledPolicy {
   readonly key: string;
   readonly rules: readonly CompiledRule[];
   readonly dependsOnPrefix: boolean;
+  readonly dependsOnInterface: boolean;
   /** What a rule says about the receiving peer is in the key already. */
   readonly dependsOnPeer = false;
   readonly constant: PolicyVerdict | undefined;
@@ -85,6 +86,7 @@ class Policy implements CompiledPolicy {
     this.rules = rules;
     this.key = key;
     this.dependsOnPrefix = rules.some(({ match }) => match.prefix.length > 0);
+    this.dependsOnInterface = rules.some(({ match }) => match.attributes.some(({ field }) => field === 'interfaces'));
     this.constant = constantOf(rules);
   }
 

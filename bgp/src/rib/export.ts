@@ -75,7 +75,7 @@ export class Export {
     const reader = this.#policy;
     if (reader?.policy.constant?.type === 'reject' || this.refusal(set, prefix) !== undefined) return 0;
     if (reader === undefined) return set;
-    return reader.policy.dependsOnPrefix ? this.#judge(reader, set, prefix) : this.#cached(reader, set);
+    return reader.policy.dependsOnPrefix || reader.policy.dependsOnInterface === true ? this.#judge(reader, set, prefix) : this.#cached(reader, set);
   }
 
   /** Why the rules, without policy, keep a set from the group. */

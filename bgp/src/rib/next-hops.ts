@@ -53,6 +53,8 @@ export class NextHops {
   reachable = new Uint8Array(64);
   /** IGP cost: 0 on a link, 1 through a BGP route. */
   metric = new Uint32Array(64);
+  /** Changes whenever a next hop may be reached another way than before. */
+  waysVersion = 0;
   #list: (NextHop | undefined)[] = [undefined];
   readonly #byKey = new Map<string, NextHopId>();
   readonly #free: NextHopId[] = [];
@@ -206,6 +208,7 @@ export class NextHops {
       const hop = this.#list[id];
       if (hop !== undefined && this.#resolve(id, hop)) changed.add(id);
     }
+    if (changed.size > 0) this.waysVersion++;
     return changed;
   }
 

@@ -10,6 +10,7 @@ import { NO_METRIC, type SetExtras, type SetOwner } from './attribute-sets.js';
 import type { PeerId, PeerRole, RibPeer } from './contract.js';
 import { comparePeers, type DecisionPeers } from './decision.js';
 import type { NextHopScope } from './next-hops.js';
+import type { RoutePolicy } from './policy.js';
 import type { PolicyReader } from './policy-route.js';
 import type { GroupMember } from './update-group.js';
 
@@ -113,6 +114,10 @@ export class Peers implements DecisionPeers {
     const entry = this.#entries[id];
     if (entry === undefined) throw new RangeError(`Peer ${id} is not in the RIB`);
     return entry;
+  }
+
+  someImport(holds: (policy: RoutePolicy) => boolean): boolean {
+    return this.#entries.some((entry) => entry?.options.importPolicy !== undefined && holds(entry.options.importPolicy));
   }
 
   named(name: string): PeerEntry | undefined {

@@ -65,6 +65,13 @@ class RibRoute implements PolicyRoute {
     return metric === NO_METRIC ? undefined : metric;
   }
 
+  get interfaceName(): string | undefined {
+    const [first, ...more] = this.#tables.nextHops.hops(this.#tables.sets.nextHop[this.#set] as number);
+    if (first === undefined || more.some(({ interfaceName }) => interfaceName !== first.interfaceName)) return undefined;
+    // Nobody has told the RIB of links: what the session runs over is the best guess.
+    return first.interfaceName ?? this.from?.interfaceName;
+  }
+
   get from(): PolicyPeer | undefined {
     return this.#peer === LOCAL_PEER ? undefined : policyPeer(this.#tables.peers.get(this.#peer).options);
   }
@@ -93,6 +100,7 @@ export class PolicyReader {
   readonly #to: PolicyPeer | undefined;
   #set: SetId = 0;
   #generation = 0;
+  #ways = 0;
   #specialized: SpecializedPolicy | undefined;
 
   constructor(policy: RoutePolicy, tables: RouteTables, table: FamilyTable, to: PolicyPeer | undefined) {
@@ -105,8 +113,10 @@ export class PolicyReader {
   /** The verdict on a set, for a prefix if the policy looks at prefixes. */
   verdict(set: SetId, prefix: PrefixId | undefined): PolicyVerdict {
     if (prefix === undefined || this.policy.specialize === undefined) return this.policy.judge(this.#route(set, prefix));
-    const { sets } = this.#tables;
-    if (this.#specialized === undefined || this.#set !== set || this.#generation !== sets.generation[set]) {
+    const { sets, nextHops } = this.#tables;
+    const isOld = this.policy.dependsOnInterface === true && this.#ways !== nextHops.waysVersion;
+    if (this.#specialized === undefined || isOld || this.#set !== set || this.#generation !== sets.generation[set]) {
+      this.#ways = nextHops.waysVersion;
       this.#specialized = this.policy.specialize(this.#route(set, undefined));
       this.#set = set;
       this.#generation = sets.generation[set] as number;

@@ -20,6 +20,11 @@ export interface PolicyRoute {
   readonly nextHop: IpAddress | undefined;
   /** Kernel metric that import policy asked for. */
   readonly metric?: number;
+  /**
+   * Interface that the next hop is reached over, as BIRD's `ifname`: undefined where there is none (our own prefixes, a next hop out of
+   * reach) or more than one (several ways).
+   */
+  readonly interfaceName: string | undefined;
   /** Name, address and interface of the peer the route was learned from; undefined for our own. */
   readonly from: PolicyPeer | undefined;
   /** The peer it is going to; undefined on import. Peers of one update group are equal in all a policy may see. */
@@ -51,6 +56,8 @@ export interface RoutePolicy {
   /** Two policies with the same key do the same; peers whose keys are equal share an update group. */
   readonly key: string;
   readonly dependsOnPrefix: boolean;
+  /** Does it look at the interface of the next hop? Then it is asked again when that changes. Default false. */
+  readonly dependsOnInterface?: boolean;
   /** Does it look at name, address, AS or interface of the receiving peer? Then that peer gets an update group of its own. */
   readonly dependsOnPeer: boolean;
   /** The verdict, if it is the same for every route: then nobody needs to ask. */

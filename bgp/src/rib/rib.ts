@@ -10,7 +10,7 @@ import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { DecodedUpdate } from '../codec/update.js';
 import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
-import { AttributeSets, type SetId } from './attribute-sets.js';
+import { AttributeSets, type NextHopId, type SetId } from './attribute-sets.js';
 import type {
   ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteView, Why,
 } from './contract.js';
@@ -398,8 +398,24 @@ class RoutingInformationBase implements Rib {
     for (const family of FAMILIES) {
       const table = this.#tables[family];
       this.#reconsider(table, (path) => changed.has(this.#sets.nextHop[table.paths.set[path] as SetId] as number));
+      if (this.#peers.someImport(({ dependsOnInterface }) => dependsOnInterface === true)) this.#reimport(table, changed);
     }
     return changed.size;
+  }
+
+  /** Import policy that looks at interfaces is asked again about paths with these next hops as they came. */
+  #reimport(table: FamilyTable, changed: ReadonlySet<NextHopId>): void {
+    this.#jobs.add({
+      table, at: 1,
+      visit: (path) => {
+        const raw = table.paths.raw[path] as SetId;
+        if (!changed.has(this.#sets.nextHop[raw] as number)) return;
+        const entry = this.#peers.get(table.paths.peer[path] as PeerId);
+        if (entry.options.importPolicy?.dependsOnInterface !== true) return;
+        this.#import.forget(raw);
+        this.#input.reimport(entry, table, path);
+      },
+    });
   }
 
   /** Decides again about the prefixes of these paths. */

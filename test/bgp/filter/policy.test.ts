@@ -24,7 +24,7 @@ const ATTRIBUTES: PathAttributes = {
 
 const routeTo = (prefix: string, more: Partial<PolicyRoute> = {}): PolicyRoute => ({
   family: prefix.includes(':') ? 6 : 4, prefix: parsePrefix(prefix), tags: [], source: 'ebgp', attributes: ATTRIBUTES,
-  nextHop: parseAddress('10.0.0.1'), from: { name: 'tor1', address: parseAddress('10.0.0.1'), remoteAs: 65001, interfaceName: 'eth0' }, to: undefined, ...more,
+  nextHop: parseAddress('10.0.0.1'), interfaceName: 'eth0', from: { name: 'tor1', address: parseAddress('10.0.0.1'), remoteAs: 65001, interfaceName: 'eth0' }, to: undefined, ...more,
 });
 
 const policyOf = (rules: readonly FilterRule[], session: Partial<FilterSession> = {}, end?: FilterConfig['default']) =>
@@ -73,7 +73,9 @@ describe('bgp/filter: conditions', () => {
 
   it('sees the kernel metric that import policy asked for', () => expect(matches({ kernelMetric: 7 }, routeTo('10.1.0.0/16', { metric: 7 }))).to.equal(true));
   it('sees tags of our own prefixes', () => expect(matches({ tags: ['node', 'block'] }, routeTo('10.1.0.0/16', { tags: ['block'], source: 'local' }))).to.equal(true));
-  it('sees no interface where the route has none', () => expect(matches({ interfaces: ['*'] }, routeTo('10.1.0.0/16', { from: undefined }))).to.equal(false));
+  it('sees no interface where the route has none', () => expect(matches({ interfaces: ['*'] }, routeTo('10.1.0.0/16', { interfaceName: undefined }))).to.equal(false));
+  it('looks at the interface of the next hop, not at that of the session', () =>
+    expect(matches({ interfaces: ['eth0'] }, routeTo('10.1.0.0/16', { interfaceName: 'eth9' }))).to.equal(false));
   it('takes an absent MED as 0', () => expect(matches({ med: { max: 0 } }, routeTo('10.1.0.0/16', { attributes: { origin: 'igp', asPath: [] } }))).to.equal(true));
   it('never takes an AS set for a prefix of the path', () =>
     expect(matches({ asPathPrefix: [1] }, routeTo('10.1.0.0/16', { attributes: { origin: 'igp', asPath: [{ type: 'set', members: [1] }] } }))).to.equal(false));

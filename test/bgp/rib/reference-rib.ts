@@ -48,7 +48,7 @@ function asPolicyRoute(path: Path, to: RibPeer | undefined): PolicyRoute {
   const peerOf = (peer: RibPeer) => ({ name: peer.name, address: peer.address, remoteAs: peer.remoteAs, interfaceName: peer.interfaceName });
   return {
     family: path.prefix.family, prefix: path.prefix, tags: path.tags, source: path.peer === undefined ? 'local' : isExternal(path) ? 'ebgp' : 'ibgp',
-    attributes: path.attributes, nextHop: path.nextHop, from: path.peer && peerOf(path.peer), to: to && peerOf(to),
+    attributes: path.attributes, nextHop: path.nextHop, interfaceName: undefined, from: path.peer && peerOf(path.peer), to: to && peerOf(to),
   };
 }
 
