@@ -25,7 +25,7 @@ export async function compareWithModel(rack: Rack, peers: readonly ChurnPeer[], 
 }
 
 /** Prefix to the AS that bgpd has it from: the second of the path. */
-function birdTable(text: string): ReadonlyMap<string, number> {
+export function birdTable(text: string): ReadonlyMap<string, number> {
   const table = new Map<string, number>();
   let prefix = '';
   for (const line of text.split('\n')) {
@@ -36,7 +36,7 @@ function birdTable(text: string): ReadonlyMap<string, number> {
   return table;
 }
 
-function differences<T>(got: ReadonlyMap<string, T>, wanted: ReadonlyMap<string, T>): number {
+export function differences<T>(got: ReadonlyMap<string, T>, wanted: ReadonlyMap<string, T>): number {
   const missing = [...wanted].filter(([key, value]) => got.get(key) !== value).length;
   return missing + [...got.keys()].filter((key) => !wanted.has(key)).length;
 }

@@ -14,7 +14,7 @@ import { requestOverUnixSocket } from '../../src/unix-http.js';
 import { createNetwork, networkOf, receiverAddress, removeNetwork, speakerAddresses, type BenchNetwork } from '../bgp/network.js';
 import type { ChurnOrder } from './churn-process.js';
 import type { ChurnPeer } from './route-model.js';
-import { captureArguments, silences, type Silence } from './wire-watch.js';
+import { captureArguments, countPackets, silences, type Silence } from './wire-watch.js';
 
 export const STEADY = 'bird';
 const OWN_AS = 64512;
@@ -87,8 +87,11 @@ export class Rack {
     return readFileSync(join(this.directory, 'bgpd.log'), 'utf8').split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { time: number | string; msg: string; peer?: string });
   }
 
-  bfdSilences(): readonly Silence[] {
-    return silences(readFileSync(join(this.directory, 'bfd.log'), 'utf8'), speakerAddresses(4)[1] ?? '');
+  /** What the wire has shown of BFD. */
+  bfdOnTheWire(): { readonly silences: readonly Silence[]; readonly packets: ReturnType<typeof countPackets> } {
+    const capture = readFileSync(join(this.directory, 'bfd.log'), 'utf8');
+    const ownAddress = speakerAddresses(4)[1] ?? '';
+    return { silences: silences(capture, ownAddress), packets: countPackets(capture, ownAddress) };
   }
 
   /** `keep`: the logs are worth reading. */

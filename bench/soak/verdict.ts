@@ -16,6 +16,11 @@ export interface Loss {
   readonly reason: string;
 }
 
+export interface SteadyCounts {
+  readonly timesEstablished: number;
+  readonly bfdFailures: number;
+}
+
 export interface Observation {
   readonly minutes: number;
   readonly rate: number;
@@ -27,6 +32,10 @@ export interface Observation {
   readonly losses: readonly Loss[];
   /** Silences of BFD on the wire, either side's. */
   readonly silences: readonly Silence[];
+  /** BFD packets seen on the wire, by who sent them. */
+  readonly bfdPackets: Readonly<Record<Silence['from'], number>>;
+  /** What bgpd itself counts for the steady peer; undefined: it could not be asked. */
+  readonly steady: SteadyCounts | undefined;
   readonly differences: Differences;
   readonly stalls: readonly Stall[];
   /** bgpd ended, or something else that ended the run. */
@@ -41,24 +50,45 @@ export interface Row {
 
 /** Memory is judged from here on: before, heaps and tables still fill. */
 const WARM_UP_SHARE = 0.2;
-const SHORTEST_JUDGED_MINUTES = 5;
-const DETECTION_TIME = 150;
+const SHORTEST_JUDGED_MINUTES = 4;
+const BFD_INTERVAL = 50;
+const DETECTION_TIME = 3 * BFD_INTERVAL;
 
 export function judge(seen: Observation): readonly Row[] {
   const different = Object.entries(seen.differences).filter(([, count]) => count > 0);
   const isCompared = Object.keys(seen.differences).length > 0;
-  const achieved = seen.sent / (seen.minutes * 60);
   return [
     { promise: 'it ran to its end', ...kept(seen.problem === undefined, seen.problem ?? `${seen.minutes} minutes`) },
-    { promise: 'churn as ordered', ...kept(achieved >= 0.95 * seen.rate, `${seen.sent} updates, ${achieved.toFixed(0)}/s of ${seen.rate}/s ordered, ${seen.late} late; ${seen.flaps} flaps`) },
+    churnRow(seen),
     memoryRow(seen.samples),
-    { promise: 'no session lost', ...kept(seen.losses.length === 0, seen.losses.map(({ at, peer, reason }) => `${peer} at ${new Date(at).toISOString()}: ${reason}`).join('; ') || 'none') },
+    sessionsRow(seen),
     bfdRow(seen),
+    watchRow(seen),
     { promise: 'all tables equal the model', ...kept(isCompared && different.length === 0, !isCompared ? 'never compared' : different.map(([what, count]) => `${what}: ${count} differ`).join('; ') || Object.keys(seen.differences).join(', ')) },
   ];
 }
 
 const kept = (isKept: boolean, evidence: string): Pick<Row, 'outcome' | 'evidence'> => ({ outcome: isKept ? 'kept' : 'BROKEN', evidence });
+
+/** A run that did less than was ordered has shown less than it claims. */
+function churnRow({ sent, late, minutes, rate, flaps }: Observation): Row {
+  const achieved = sent / (minutes * 60);
+  return { promise: 'churn as ordered, none late', ...kept(achieved >= 0.95 * rate && late === 0, `${sent} updates, ${achieved.toFixed(0)}/s of ${rate}/s ordered, ${late} late; ${flaps} flaps`) };
+}
+
+/** Losses as the peers and the log tell them; bgpd's own count has to agree, or the log has not been understood. */
+function sessionsRow({ losses, steady }: Observation): Row {
+  const told = losses.map(({ at, peer, reason }) => `${peer} at ${new Date(at).toISOString()}: ${reason}`);
+  const counted = steady === undefined ? 'bgpd could not be asked for its own count' : steady.timesEstablished !== 1 ? `bgpd counts ${steady.timesEstablished} times that the steady session came up` : undefined;
+  return { promise: 'no session lost', ...kept(told.length === 0 && counted === undefined, [...told, ...(counted === undefined ? [] : [counted])].join('; ') || 'none') };
+}
+
+/** No silence is only worth something where the packets were seen. */
+function watchRow({ minutes, bfdPackets: { ours, peer } }: Observation): Row {
+  // Jitter only shortens the interval (RFC 5880 section 6.8.7): fewer packets mean silence, or a capture that missed them.
+  const least = Math.floor((0.95 * minutes * 60_000) / BFD_INTERVAL);
+  return { promise: 'BFD watched all the time', ...kept(Math.min(ours, peer) >= least, `${ours} packets of ours and ${peer} of the peer on the wire, at least ${least} expected`) };
+}
 
 /** The least-squares line through the resident set; growth of a tenth is more than the collector's breathing. */
 function memoryRow(samples: readonly Sample[]): Row {
@@ -76,7 +106,7 @@ function memoryRow(samples: readonly Sample[]): Row {
 }
 
 /** Failures of BFD that ended a session, and for each whether somebody had really been silent. */
-function bfdRow({ losses, stalls, silences }: Observation): Row {
+function bfdRow({ losses, stalls, silences, steady }: Observation): Row {
   // BIRD 2.0 does not say why (Cease without a subcode) when it is its own BFD that has missed us.
   const failures = losses.filter(({ at, reason }) => reason.startsWith('BFD ') || silenceBefore(at, 'ours', silences) !== undefined);
   // A session that is down sends once a second (RFC 5880 section 6.8.3): what follows a failure is no silence.
@@ -85,8 +115,8 @@ function bfdRow({ losses, stalls, silences }: Observation): Row {
   const long = stalls.filter(({ milliseconds }) => milliseconds >= DETECTION_TIME).length;
   const causes = failures.map(({ at }) => causeOf(at, silences, stalls));
   return {
-    promise: 'BFD 50 ms x 3 never false', ...kept(failures.length === 0, [
-      `${failures.length} failures`, ...causes,
+    promise: 'BFD 50 ms x 3 never false', ...kept(failures.length === 0 && steady?.bfdFailures === 0, [
+      `${failures.length} failures`, ...(steady?.bfdFailures === failures.length ? [] : [`bgpd counts ${steady?.bfdFailures ?? 'nothing'}`]), ...causes,
       `longest silence on the wire: ours ${longest('ours')} ms, the peer's ${longest('peer')} ms (0: below 100)`,
       `a thread that only sleeps woke 50 ms late or later ${stalls.length} times, ${long} times ${DETECTION_TIME} ms, at most ${Math.max(0, ...stalls.map(({ milliseconds }) => milliseconds))} ms`,
     ].join('; ')),
@@ -113,7 +143,13 @@ function slopeOf(points: readonly (readonly [number, number])[]): number {
   return spread === 0 ? 0 : points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread;
 }
 
+export const isGood = (rows: readonly Row[]): boolean => rows.every(({ outcome }) => outcome !== 'BROKEN');
+
+/** A row per promise; the last line is the verdict, and says what it leaves open. */
 export function formatVerdict(rows: readonly Row[]): string {
   const width = Math.max(...rows.map(({ promise }) => promise.length));
-  return rows.map(({ promise, outcome, evidence }) => `  ${outcome.padEnd(10)}  ${promise.padEnd(width)}  ${evidence}\n`).join('');
+  const named = (outcome: Row['outcome']): string => rows.filter((row) => row.outcome === outcome).map(({ promise }) => promise).join(', ');
+  const open = named('not judged');
+  const verdict = isGood(rows) ? `good${open === '' ? '' : `, not judged: ${open}`}` : `BROKEN: ${named('BROKEN')}`;
+  return `${rows.map(({ promise, outcome, evidence }) => `  ${outcome.padEnd(10)}  ${promise.padEnd(width)}  ${evidence}\n`).join('')}${verdict}\n`;
 }
