@@ -64,7 +64,7 @@ export interface SessionOwner {
   /** The body of an UPDATE, valid during the call. A BgpError of severity reset ends the session. */
   update(session: Session, bytes: Uint8Array, start: number, end: number): BgpError | undefined;
   routeRefresh(session: Session, message: RouteRefreshMessage): void;
-  /** All of one read has been handed over. */
+  /** All of one read that had UPDATEs or ROUTE-REFRESHes has been handed over. */
   batchEnd(session: Session): void;
   /** The kernel has taken what was queued. */
   writable(session: Session): void;
@@ -294,11 +294,13 @@ export class Session {
     this.received.bytes += bytes.length;
     this.lastHeardAt = this.owner.clock.now();
     const updatesBefore = this.received.update;
+    const refreshesBefore = this.received.routeRefresh;
     const error = framer.push(bytes);
     // One restart of the hold timer for all UPDATEs of a read: they have arrived at the same moment.
     if (this.received.update !== updatesBefore && this.state === 'Established') this.feed({ type: 'UpdateMessage' });
     if (error !== undefined) this.protocolError('HeaderError', error);
-    this.owner.batchEnd(this);
+    // OPENs and KEEPALIVEs leave nothing for the RIB to work off.
+    if (this.received.update !== updatesBefore || this.received.routeRefresh !== refreshesBefore) this.owner.batchEnd(this);
   }
 
   private message(type: number, bytes: Uint8Array, start: number, end: number): void {

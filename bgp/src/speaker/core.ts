@@ -74,7 +74,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
       make: (range, address, interfaceName) => this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
       refused: (address, reason) => this.refused(address, reason),
     });
-    this.bfd = new PeerBfd(options.bfd, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
+    this.bfd = new PeerBfd(options.bfd, options.clock, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
     this.monitoring = new Monitoring(this);
     this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
   }
@@ -144,7 +144,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.holds.get(peer)?.cancel();
     this.holds.delete(peer);
     this.directory.remove(peer);
-    if (this.isConfigured) this.bfd.update(this.peers.values());
+    this.bfd.forget(peer);
   }
 
   /** Peers out of ranges follow their range; one that has none any more goes. */
@@ -165,7 +165,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     const { session } = peer;
     const id = this.ids.get(peer);
     if (session?.negotiated !== undefined && id !== undefined) this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
-    this.bfd.update(this.peers.values());
+    this.bfd.update(peer);
     this.driver.schedule();
   }
 
@@ -184,7 +184,10 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     const before = this.interfaces;
     this.tracksInterfaces = true;
     this.interfaces = interfaces;
-    for (const peer of this.peers.values()) this.checkLink(peer, before);
+    for (const peer of this.peers.values()) {
+      this.checkLink(peer, before);
+      this.bfd.update(peer); // on the link or behind a router: another kind of BFD session
+    }
     if (!this.isConfigured) return;
     this.rib.setConnected(connectedPrefixes(interfaces));
     this.driver.schedule();
@@ -236,7 +239,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.helper.returned(id, negotiated);
     this.monitoring.up(peer, id, session, negotiated);
     this.ownRestart?.up(peer.name, negotiated);
-    this.bfd.update(this.peers.values());
+    this.bfd.update(peer);
     this.tell({
       type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
       families: negotiated.families, holdTime: negotiated.holdTime,
@@ -251,7 +254,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     const keep = familiesToKeep(negotiated, end, isOurs);
     this.helper.forget(id);
     this.driver.down(id, keep.length === 0 ? 'drop' : keep);
-    this.bfd.update(this.peers.values());
+    this.bfd.update(peer);
     if (keep.length === 0) this.ids.delete(peer);
     else this.helper.keep(id, keep, negotiated);
     this.tell({ type: 'peer-down', peer: peer.name, direction: end.direction, reason: peer.inWords(end), keptFamilies: keep });

@@ -132,9 +132,12 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
   const { decode, encode } = negotiated;
   return {
     name: peer.name, id, peer: { address: peer.settings.address, as: negotiated.peerAs, identifier: negotiated.peerIdentifier, isOld: !decode.as4 },
-    up: {
-      localAddress: parseAddress(endpoints.local.address.split('%')[0] ?? ''), localPort: endpoints.local.port, remotePort: endpoints.remote.port,
-      sentOpen: encodeControlMessage(ownOpen), receivedOpen: encodeControlMessage(peerOpen),
+    // Encoded when a station asks: most speakers have none, and hundreds of sessions may come up at once.
+    get up() {
+      return {
+        localAddress: parseAddress(endpoints.local.address.split('%')[0] ?? ''), localPort: endpoints.local.port, remotePort: endpoints.remote.port,
+        sentOpen: encodeControlMessage(ownOpen), receivedOpen: encodeControlMessage(peerOpen),
+      };
     },
     families: negotiated.families, treatedAsWithdraw: 0,
     addPathReceive: negotiated.families.filter((family) => (family === 4 ? decode.addPathIpv4 : decode.addPathIpv6)),

@@ -64,4 +64,27 @@ describe('bgp/speaker bfd', () => {
       expect(a.bfd.sessions.map((session) => session.multihop)).to.deep.equal([multihop]);
     }
   });
+
+  it('becomes another kind of session when the interfaces say so', async () => {
+    const [a] = await watched(new World());
+    a.speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(A), length: 24 }] }]);
+    expect(a.bfd.sessions.map(({ multihop }) => multihop)).to.deep.equal([false]);
+  });
+
+  it('hears of many sessions that end in one turn all together', async () => {
+    const world = new World();
+    const hub = world.speaker(A);
+    const others = Array.from({ length: 20 }, (_, k) => `10.0.1.${k + 1}`);
+    await hub.configure(hub.config(64512, others.map((address) => peerAt(address, 64513, { bfd: {} }))));
+    for (const address of others) {
+      const other = world.speaker(address);
+      await other.configure(other.config(64513, [peerAt(A, 64512)]));
+    }
+    world.seconds(10);
+    expect(hub.bfd.sessions.map(({ peer }) => peer)).to.have.members(others);
+    hub.bfd.settings = 0;
+    await hub.configure(hub.config(64512, []));
+    world.clock.advance(0);
+    expect([hub.bfd.sessions, hub.bfd.settings]).to.deep.equal([[], 2]);
+  });
 });

@@ -36,6 +36,8 @@ export class World {
 /** BFD without packets: tests say what the path does. */
 export class ManualBfd implements BfdPort {
   sessions: readonly BfdSessionConfig[] = [];
+  /** Times the set was stated. */
+  settings = 0;
   private onEvent: ((event: BfdEvent) => void) | undefined;
 
   connect(onEvent: (event: BfdEvent) => void): this {
@@ -47,7 +49,11 @@ export class ManualBfd implements BfdPort {
     for (const session of this.sessions) this.onEvent?.({ type: 'state-changed', key: bfdKey(session), peer: session.peer, from, to, reason: 'no packet for 900 ms', isFailure });
   }
 
-  set(_owner: string, sessions: readonly BfdSessionConfig[]): void { this.sessions = sessions; }
+  set(_owner: string, sessions: readonly BfdSessionConfig[]): void {
+    this.sessions = sessions;
+    this.settings++;
+  }
+
   status(): Promise<readonly never[]> { return Promise.resolve([]); }
   close(): Promise<void> { return Promise.resolve(); }
 }
