@@ -46,6 +46,8 @@ export interface SpeakerConfig {
 export interface MrtConfig {
   /** Absolute path; replaced whole by each dump. */
   readonly file: string;
+  /** Older dumps that stay, as `file`.1 (the last one before) to `file`.`keep`; default 0. */
+  readonly keep?: number;
   /** Seconds from one dump to the next; default 3600. */
   readonly interval?: number;
 }

@@ -17,6 +17,7 @@ import { formatProblem } from 'node-bgp/config/validate';
 import { UserError, messageOf } from '../errors.js';
 import type { Daemon } from './daemon.js';
 import { renderMetrics } from './metrics.js';
+import { tableChunks } from './mrt-dumps.js';
 import { routeJson, whyJson } from './route-view.js';
 
 /** BOUNDED: a configuration with a million prefixes fits; all requests together hold no more than two such. */
@@ -60,6 +61,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'GET', path: '/v1/status', answer: status },
   { method: 'POST', path: '/v1/clear', answer: clear },
   { method: 'POST', path: '/v1/resync', answer: ({ daemon }) => ({ changed: daemon.resync() }) },
+  { method: 'GET', path: '/v1/mrt', answer: mrt },
   { method: 'GET', path: '/metrics', answer: ({ daemon, response }) => {
     response.setHeader('content-type', 'text/plain; version=0.0.4');
     response.end(renderMetrics(daemon));
@@ -225,6 +227,19 @@ async function routes(request: Request): Promise<undefined> {
     if (response.destroyed) return undefined;
   }
   response.end(']}\n');
+  return undefined;
+}
+
+/** The table in MRT (RFC 6396), whatever the configuration says of dumps. */
+async function mrt({ daemon, response }: Request): Promise<undefined> {
+  ribOf(daemon);
+  response.writeHead(200, { 'content-type': 'application/octet-stream' });
+  for (const chunk of tableChunks(daemon.speaker)) {
+    if (!response.write(chunk)) await once(response, 'drain');
+    await new Promise((resolve) => setImmediate(resolve));
+    if (response.destroyed) return undefined;
+  }
+  response.end();
   return undefined;
 }
 

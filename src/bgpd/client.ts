@@ -1,5 +1,10 @@
 /** Questions to a running bgpd, for the CLI. */
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { json } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { UserError, messageOf } from '../errors.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 
@@ -18,6 +23,18 @@ export class BgpdClient {
 
   post<T>(path: string, body: unknown): Promise<T> {
     return this.ask<T>('POST', path, body);
+  }
+
+  /** An answer that is no JSON, as it comes; `into` is only made when there is one. Throws UserError. */
+  async download(path: string, into: () => Writable): Promise<void> {
+    try {
+      const outgoing = request({ socketPath: this.socketPath, method: 'GET', path }).end();
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+      if (response.statusCode !== 200) throw new Error(((await json(response)) as { readonly error?: string }).error ?? `status ${response.statusCode ?? 0}`);
+      await pipeline(response, into());
+    } catch (error) {
+      throw new UserError(`Cannot download ${path} from "${this.socketPath}": ${messageOf(error)}`);
+    }
   }
 
   /** Throws UserError with the daemon's own sentence. */

@@ -1,11 +1,13 @@
 /**
- * The speaker's table as an MRT file (RFC 6396), again and again: what `bgpdump` and route analysers read.
+ * The speaker's table as an MRT file (RFC 6396), again and again or when asked: what `bgpdump` and route analysers read.
+ *
+ * BOUNDED: as many older files as `keep` says; a shorter `keep` also takes away those beyond it, at the next dump.
  *
  * A dump is written beside the file and takes its place when it is whole and on the disk, so that a reader never sees half of one. It is
  * made in slices between turns of the event loop: a full table must not cost a keepalive.
  */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseAddress } from 'node-bgp/address';
 import type { MrtConfig } from 'node-bgp/config';
@@ -41,7 +43,7 @@ export class MrtDumps {
 
   private async dump(config: MrtConfig): Promise<void> {
     try {
-      const bytes = await writeDump(this.speaker, config.file);
+      const bytes = await writeDump(this.speaker, config);
       this.log.debug({ file: config.file, bytes }, 'the table was dumped');
     } catch (error) {
       this.log.error({ file: config.file, problem: messageOf(error) }, `cannot dump the table into ${config.file}: ${messageOf(error)}`);
@@ -52,14 +54,14 @@ export class MrtDumps {
 }
 
 /** Answers how many octets the file has. */
-async function writeDump(speaker: Speaker, path: string): Promise<number> {
+async function writeDump(speaker: Speaker, { file: path, keep = 0 }: MrtConfig): Promise<number> {
   const temporary = `${path}.${process.pid}.new`;
   await mkdir(dirname(path), { recursive: true });
   try {
     const file = await open(temporary, 'w', 0o644);
     let size = 0;
     try {
-      for (const chunk of chunks(speaker)) {
+      for (const chunk of tableChunks(speaker)) {
         await file.writeFile(chunk);
         size += chunk.length;
         await nextTurn();
@@ -68,6 +70,7 @@ async function writeDump(speaker: Speaker, path: string): Promise<number> {
     } finally {
       await file.close();
     }
+    await rotate(path, keep);
     await rename(temporary, path);
     return size;
   } catch (error) {
@@ -76,7 +79,25 @@ async function writeDump(speaker: Speaker, path: string): Promise<number> {
   }
 }
 
-function* chunks(speaker: Speaker): Generator<Uint8Array, void, undefined> {
+/** Keeps what is at `path` as `path`.1, what was there as `path`.2, and so on up to `keep`; the rest goes. */
+async function rotate(path: string, keep: number): Promise<void> {
+  const own = `${basename(path)}.`;
+  const numbers = (await readdir(dirname(path))).flatMap((name) => {
+    const number = name.startsWith(own) && /^[1-9]\d{0,8}$/.test(name.slice(own.length)) ? Number(name.slice(own.length)) : 0;
+    return number > 0 ? [number] : [];
+  });
+  for (const number of numbers.filter((each) => each >= Math.max(1, keep))) await rm(join(dirname(path), `${own}${number}`), { force: true });
+  if (keep === 0) return;
+  // From the oldest on: a crash in between leaves a gap, never one file in the place of two.
+  for (const number of numbers.filter((each) => each < keep).sort((a, b) => b - a)) await rename(`${path}.${number}`, `${path}.${number + 1}`);
+  // A second name: the file itself is never missing.
+  await link(path, `${path}.1`).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error; // the first dump
+  });
+}
+
+/** The whole table as it is now, in pieces of some 256 KiB; the caller lets the event loop run between two. */
+export function* tableChunks(speaker: Speaker): Generator<Uint8Array, void, undefined> {
   const { rib, config } = speaker;
   if (rib === undefined || config === undefined) return;
   let records: Uint8Array[] = [];

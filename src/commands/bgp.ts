@@ -4,6 +4,7 @@
  * `--watch` asks again and again: on a terminal it redraws one screen, cut to its width, and outlives a restart of the daemon; into a
  * pipe it is a log, and as JSON one line per answer.
  */
+import { createWriteStream } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { comparePrefixes, parsePrefix } from 'node-bgp/address';
 import type { PeerDetail } from 'node-bgp/speaker/view';
@@ -65,6 +66,9 @@ ${EXIT_CODES}`);
   examples(show(bgp.command('history [peer]')), 'history', 'history spine1', 'history -o json').description('what happened, oldest first')
     .action((peer: string | undefined, flags: ShowFlags) => present(flags,
       async (client) => (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events, formatHistory));
+  examples(socketOption(bgp.command('dump <file>')), 'dump table.mrt', 'dump - | bgpdump -m -').description('write the whole table to a file in MRT, "-": to standard output')
+    .action(async (file: string, flags: { readonly runDir: string }) =>
+      await new BgpdClient(flags.runDir).download('/v1/mrt', () => (file === '-' ? process.stdout : createWriteStream(file))));
   examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft').description('reset a session; lifts a hold after too many prefixes')
     .option('--soft', 'keep the session, only ask for and send all routes again')
     .action(async (peer: string, flags: { readonly runDir: string; readonly soft?: boolean }) => {

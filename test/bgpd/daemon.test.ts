@@ -250,6 +250,23 @@ describe('bgpd daemon', function () {
     expect((await bgp(a, 'routes', '--received', 'x', '--advertised', 'y')).code).to.equal(2);
   });
 
+  it('dumps its table in MRT when asked, to a file or a pipe; without a daemon it says so', async () => {
+    const dir = directory();
+    const [one, file] = [bgpd(dir), join(dir, 'table.mrt')];
+    await answers(dir, one);
+    expect((await bgp(dir, 'dump', file)).err).to.include('There is no configuration yet');
+    await ask(dir, 'PUT', '/v1/config', { ...config(2, 3), originate: [{ prefix: '10.65.2.0/24' }] });
+    expect((await bgp(dir, 'dump', file)).code).to.equal(0);
+    const dumped = readFileSync(file);
+    // TABLE_DUMP_V2: the peers, then RIB_IPV4_UNICAST of the one prefix (RFC 6396 sections 4.3.1 and 4.3.2).
+    const second = 12 + dumped.readUInt32BE(8);
+    expect([dumped.readUInt32BE(4), dumped.readUInt32BE(second + 4)]).to.deep.equal([0x000d0001, 0x000d0002]);
+    expect(dumped.subarray(second + 16, second + 20).toString('hex')).to.equal('180a4102');
+    expect((await bgp(dir, 'dump', '-')).out.length).to.be.greaterThan(0);
+    await one.end('SIGTERM');
+    expect(await bgp(dir, 'dump', file)).to.include({ code: 1 });
+  });
+
   it('teaches itself: every question has an example that parses, and exit codes', async () => {
     for (const question of ['summary', 'neighbor', 'routes', 'why', 'history', 'clear']) {
       const { code, out } = await tortie(['bgp', question, '--help']).end();

@@ -88,6 +88,32 @@ describe('bgpd mrt-dumps', function () {
     await until('nothing but the file', () => readdirSync(join(folder, 'deep')).join(' ') === 'table.mrt');
   });
 
+  it('keep as many older ones as asked, the newest first, and no more when asked for fewer', async () => {
+    const [speaker] = speakers;
+    if (speaker === undefined) throw new Error('There is no speaker: the first test failed');
+    const place = join(folder, 'kept');
+    const file = join(place, 'table.mrt');
+    const dumps = new MrtDumps(speaker, log);
+    const newest = (path: string): number => readFileSync(path).readUInt32BE(0);
+    try {
+      dumps.configure({ file, interval: 1, keep: 2 });
+      await until('three dumps', () => existsSync(`${file}.2`));
+      writeFileSync(`${file}.7`, 'left by a longer keep');
+      writeFileSync(`${file}.old`, 'somebody else\'s');
+      const seen = newest(file);
+      await until('a fourth', () => newest(file) > seen && !existsSync(`${file}.7`));
+      dumps.configure(undefined);
+      await until('an end', () => !readdirSync(place).some((name) => name.endsWith('.new')));
+      expect(readdirSync(place).sort()).to.deep.equal(['table.mrt', 'table.mrt.1', 'table.mrt.2', 'table.mrt.old']);
+      expect(newest(file)).to.be.greaterThan(newest(`${file}.1`));
+      expect(newest(`${file}.1`)).to.be.greaterThan(newest(`${file}.2`));
+      dumps.configure({ file, interval: 1 });
+      await until('only one', () => readdirSync(place).sort().join() === 'table.mrt,table.mrt.old');
+    } finally {
+      dumps.configure(undefined);
+    }
+  });
+
   it('say in words why they cannot be written, and go on once they can', async () => {
     const [speaker] = speakers;
     if (speaker === undefined) throw new Error('There is no speaker: the first test failed');

@@ -50,7 +50,7 @@ const dynamicPeers = object(
   { ...session, interface: interfaceName, limit: integer(1, 10000) },
 );
 
-const mrt = object({ file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') }, { interval: integer(1, 2_000_000) });
+const mrt = object({ file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') }, { interval: integer(1, 2_000_000), keep: integer(0, 1000) });
 
 const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }), aggregate: object({ summaryOnly: boolean }, {}) });
 
