@@ -11,6 +11,7 @@ const AREAS: Readonly<Record<string, Area>> = {
   bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
   policy: { about: 'the packet path and the programming cost of NetworkPolicy', load: () => import('./policy/main.js') },
   soak: { about: 'half an hour of churn: memory, sessions, BFD beside it, tables at the end', load: () => import('./soak/main.js') },
+  bfd: { about: 'BFD while a full table goes through: the time between packets, beside BIRD and FRR', load: () => import('./bfd/main.js') },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   load: { about: 'the agent of a node in a large, changing cluster', load: () => import('./load/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
