@@ -145,14 +145,31 @@ export interface SessionConfig {
   readonly export?: readonly string[];
 }
 
-export interface PeerConfig extends SessionConfig {
-  /** Shown in tables; default is the address. Unique. */
-  readonly name?: string;
-  /** A link-local address names its interface: "fe80::1%eth0". */
+/** A peer is told by its address, or by the interface at whose other end it is. */
+export type PeerConfig = AddressedPeerConfig | UnnumberedPeerConfig;
+
+export interface AddressedPeerConfig extends NamedPeerConfig {
+  /** A link-local address names its interface: "fe80::1%eth0", or `interface` beside it does. */
   readonly address: string;
+  readonly interface?: string;
+}
+
+/**
+ * An unnumbered peer: the router that is heard on this interface by its Router Advertisements (RFC 4861), or connects over it from a
+ * link-local address. One per interface.
+ */
+export interface UnnumberedPeerConfig extends NamedPeerConfig {
+  readonly interface: string;
+  readonly address?: undefined;
+}
+
+interface NamedPeerConfig extends SessionConfig {
+  /** Shown in tables; default is the address, or the interface of an unnumbered peer. Unique. */
+  readonly name?: string;
   /** Default 179. */
   readonly port?: number;
-  readonly remoteAs: number;
+  /** `external`: any but our own; `internal`: our own. */
+  readonly remoteAs: number | 'external' | 'internal';
   /** Source address of the session. */
   readonly localAddress?: string;
   /** Source port of the session; default: the kernel's choice. */

@@ -9,6 +9,7 @@
  */
 import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
 import type { SpeakerConfig } from 'node-bgp/config';
+import { validateConfig } from 'node-bgp/config/validate';
 import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/session/interface';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
@@ -77,6 +78,11 @@ export class Daemon {
 
   /** Makes a configuration true and keeps it for the next start. Rejects with ConfigError. `notSaved`: why it could not be kept. */
   async configure(config: unknown): Promise<Configured & { readonly notSaved?: string }> {
+    // A link that counts only by its name has to be known when its peers are made: a restart waits for those whose link is up.
+    if (this.speaker.config === undefined) {
+      const validated = validateConfig(config);
+      if (validated.type === 'valid') this.interfaces?.setWanted(wantedInterfaces(validated.config));
+    }
     const changes = await this.speaker.configure(config);
     const applied = this.speaker.config;
     let notSaved: string | undefined;
@@ -210,7 +216,7 @@ const textOf = (sources: KernelRouteContext['preferredSource']): string =>
   [sources[4], sources[6]].map((address) => (address === undefined ? '' : formatAddress(address))).join(' ');
 
 function wantedInterfaces(config: SpeakerConfig): ReadonlySet<string> {
-  const peers = (config.peers ?? []).map(({ address }) => address.split('%')[1]);
+  const peers = (config.peers ?? []).map((peer) => peer.interface ?? peer.address?.split('%')[1]);
   const ranges = (config.dynamicPeers ?? []).map((range) => range.interface);
   return new Set([...peers, ...ranges].filter((name) => name !== undefined));
 }
@@ -221,6 +227,7 @@ function logEvent(log: Logger, event: SpeakerEvent): void {
     case 'peer-state': return log.debug(fields, `peer ${event.peer} is ${event.state}`);
     case 'peer-up': return log.info(fields, `peer ${event.peer} is up`);
     case 'peer-down': return log.warn(fields, `peer ${event.peer} is down: ${event.reason}`);
+    case 'neighbour-found': return log.info(fields, `peer ${event.peer} is at ${event.address}`);
     case 'attempt-failed': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
     case 'connection-refused': return log.warn(fields, `connection from ${event.address} refused: ${event.reason}`);
     case 'peer-warning': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);

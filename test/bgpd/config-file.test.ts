@@ -104,7 +104,7 @@ peers:
       'rack.yaml:3: holdTime: expected a known field; this one belongs in "peers" or "dynamicPeers"',
       'rack.yaml:4: gracefulRestarttime: expected a known field; did you mean "gracefulRestartTime"?',
       'rack.yaml:6: peers[0].passwrod: expected a known field; did you mean "password"?',
-      'rack.yaml:7: peers[1] is "10.0.0.3"; expected a mapping with "address" and "remoteAs"',
+      'rack.yaml:7: peers[1] is "10.0.0.3"; expected a mapping with "remoteAs"',
     ]);
     expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\npeers: [{address: 10.0.0.2, remoteAs: 2, export: [take-al]}]\nfilters: {take-all: {rules: []}}\n'))
       .to.deep.equal(['rack.yaml:3: peers[0].export[0] is "take-al"; expected the name of an entry of "filters"; did you mean "take-all"?']);

@@ -39,7 +39,7 @@ function topology(nodeName: string, world: World): Topology {
   return topologyOf(input);
 }
 
-const peersOf = (result: Topology): readonly (readonly [string | undefined, string, number, readonly string[]])[] =>
+const peersOf = (result: Topology): readonly (readonly [string | undefined, string | undefined, number | string, readonly string[]])[] =>
   (result.config?.peers ?? []).map((peer) => [peer.name, peer.address, peer.remoteAs, peer.export ?? []]);
 const messages = (result: Topology): string => result.problems.map(({ resource, message }) => `${resource} ${message}`).join('\n');
 

@@ -93,7 +93,8 @@ export const openAsField = (as: number): number => (as > 0xffff ? AS_TRANS : as)
 export interface OpenExpectation {
   readonly localAs: number;
   readonly localIdentifier: number;
-  readonly remoteAs: number;
+  /** `external`: any but ours. */
+  readonly remoteAs: number | 'external';
   /** Our role on this session (RFC 9234). */
   readonly role?: RoleName;
   /** Refuse a peer that announces no role (RFC 9234 section 4.2, strict mode). */
@@ -108,7 +109,9 @@ const COUNTERPART: Readonly<Record<RoleName, RoleName>> = {
 /** The error that refuses this OPEN, or undefined. RFC 4271 section 6.2, RFC 6286 section 2.2, RFC 9234 section 4.2. */
 export function checkOpen(open: OpenMessage, expected: OpenExpectation): BgpError | undefined {
   const as = openAs(open);
-  if (as !== expected.remoteAs) return openError(OpenError.badPeerAs, `its AS is ${as}; expected ${expected.remoteAs}`);
+  const { remoteAs, localAs } = expected;
+  if (remoteAs === 'external' ? as === localAs : as !== remoteAs)
+    return openError(OpenError.badPeerAs, `its AS is ${as}; expected ${remoteAs === 'external' ? 'any but our own' : remoteAs}`);
   // RFC 6286: identifiers need to differ inside an AS only.
   if (as === expected.localAs && open.identifier === expected.localIdentifier)
     return openError(OpenError.badIdentifier, `its BGP identifier ${formatIpv4(open.identifier)} is our own`);

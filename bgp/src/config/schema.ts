@@ -75,13 +75,20 @@ export function oneOf(...values: readonly string[]): Field {
 const ADDRESS = 'an IPv4 or IPv6 address';
 export const address: Field = text({ description: ADDRESS }, (value) => (tryParseAddress(value) === undefined ? ADDRESS : undefined));
 
+const isLinkLocal = (text: string): boolean => /^fe[89ab][0-9a-f]:/i.test(text);
+
+/** The address of a peer with the interface that stands beside it: "fe80::1" and "eth0" are "fe80::1%eth0". */
+export function scopedAddress(peer: { readonly address?: unknown; readonly interface?: unknown }): unknown {
+  const { address: plain, interface: zone } = peer;
+  return typeof plain === 'string' && typeof zone === 'string' && isLinkLocal(plain) && !plain.includes('%') ? `${plain}%${zone}` : plain;
+}
+
 /** As `address`; a link-local one must name its interface after a "%", any other must not. */
 export const peerAddress: Field = text({ description: `${ADDRESS}; link-local as fe80::1%eth0` }, (value) => {
   const [plain = '', zone, ...more] = value.split('%');
   if (tryParseAddress(plain) === undefined || more.length > 0) return ADDRESS;
-  const isLinkLocal = /^fe[89ab][0-9a-f]:/i.test(plain);
-  if (isLinkLocal && !zone) return `a link-local address with its interface, such as "${plain}%eth0"`;
-  return !isLinkLocal && zone !== undefined ? 'no interface after an address that is not link-local' : undefined;
+  if (isLinkLocal(plain) && !zone) return `a link-local address with its interface, such as "${plain}%eth0"`;
+  return !isLinkLocal(plain) && zone !== undefined ? 'no interface after an address that is not link-local' : undefined;
 });
 
 /** CIDR with no bits past its length. */

@@ -3,7 +3,7 @@
  *
  * Sizes are bounded here, once, because a configuration comes over a socket.
  */
-import { address, boolean, either, integer, list, object, oneOf, pattern, peerAddress, prefix, record, secret, text, type Field } from './schema.js';
+import { address, boolean, either, integer, isObject, list, object, oneOf, pattern, peerAddress, prefix, record, scopedAddress, secret, text, type Field } from './schema.js';
 import { asNumber, community, family, filterShape } from './filter-shape.js';
 
 /** RFC 6286: four octets, written as a dotted quad, not zero. */
@@ -41,9 +41,19 @@ const session: Readonly<Record<string, Field>> = {
   gracefulRestartTime: integer(0, 4095), drain: boolean, bfd, import: filterNames, export: filterNames,
 };
 
-const peer = object({ address: peerAddress, remoteAs: asNumber }, {
-  ...session, name, port, localAddress: peerAddress, localPort: port, passive: boolean, shutdown: boolean,
+const peerFields = object({ remoteAs: either((value) => typeof value === 'string', oneOf('external', 'internal'), asNumber) }, {
+  ...session, address: peerAddress, interface: interfaceName, name, port, localAddress: peerAddress, localPort: port, passive: boolean, shutdown: boolean,
 });
+
+/** At an address, at an interface, or both: the interface of a link-local address may stand beside it. */
+const peer: Field = {
+  schema: { ...peerFields.schema, anyOf: [{ required: ['address'] }, { required: ['interface'] }] },
+  check: (value, path, problems) => {
+    peerFields.check(isObject(value) ? { ...value, address: scopedAddress(value) } : value, path, problems);
+    if (isObject(value) && (value.address ?? value.interface ?? undefined) === undefined)
+      problems.push({ path: `${path}.address`, value: undefined, expected: 'an address, or an "interface" whose router is the peer' });
+  },
+};
 
 const dynamicPeers = object(
   { name, range: prefix, remoteAs: either(Array.isArray, list(asNumber, { min: 1, max: 256 }), asNumber) },

@@ -3,8 +3,8 @@
  * each other. A configuration that passes can be applied without a further check.
  */
 import { containsPrefix, formatAddress, formatPrefix, parseAddress, parsePrefix, tryParseAddress } from '../address.js';
-import type { DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
-import { isObject, nearest, widthOf, type JsonSchema, type Problem } from './schema.js';
+import type { DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig, UnnumberedPeerConfig } from '../config.js';
+import { isObject, nearest, scopedAddress, widthOf, type JsonSchema, type Problem } from './schema.js';
 import { speakerShape } from './shape.js';
 
 export type { Problem } from './schema.js';
@@ -27,7 +27,7 @@ export function validateConfig(value: unknown): Validated {
   checkNames(config, problems);
   for (const [index, peer] of (config.peers ?? []).entries()) {
     checkPeer(config, peer, `peers[${index}]`, problems);
-    checkSession(config, peer, peer.remoteAs, `peers[${index}]`, problems);
+    checkSession(config, peer, remoteAsOf(config, peer), `peers[${index}]`, problems);
   }
   for (const [index, range] of (config.dynamicPeers ?? []).entries()) {
     checkRange(config, range, `dynamicPeers[${index}]`, problems);
@@ -54,7 +54,19 @@ function withoutNulls(value: unknown): unknown {
 }
 
 /** The name of a peer in tables, queries and events. */
-export const peerName = (peer: PeerConfig): string => peer.name ?? canonicalPeerAddress(peer.address);
+export const peerName = (peer: PeerConfig): string => peer.name ?? peerLocation(peer);
+
+/** Its address in canonical form, "fe80::1%eth0" for a link-local one; "eth0" where only the interface is known. */
+export function peerLocation(peer: PeerConfig): string {
+  const address = scopedAddress(peer);
+  return typeof address === 'string' ? canonicalPeerAddress(address) : peer.interface ?? '';
+}
+
+/** 0 stands for any AS but our own. */
+function remoteAsOf(config: SpeakerConfig, peer: PeerConfig): number {
+  if (peer.remoteAs === 'internal') return peer.localAs ?? config.localAs;
+  return peer.remoteAs === 'external' ? 0 : peer.remoteAs;
+}
 
 export function canonicalPeerAddress(text: string): string {
   const [plain = '', zone] = text.split('%');
@@ -71,31 +83,45 @@ function checkNames(config: SpeakerConfig, problems: Problem[]): void {
   };
   const sessions = new Map<string, string>();
   for (const [index, peer] of (config.peers ?? []).entries()) {
-    if (peer.name === undefined) claim(peerName(peer), `peers[${index}].address`, 'an address or a "name" of its own');
+    const field = peer.address === undefined ? 'interface' : 'address';
+    if (peer.name === undefined) claim(peerName(peer), `peers[${index}].${field}`, `an ${field} or a "name" of its own`);
     else claim(peer.name, `peers[${index}].name`, 'a name of its own');
-    const session = `${canonicalPeerAddress(peer.address)} ${peer.port ?? 179} ${peer.localAddress ?? ''}`;
+    const session = peer.address === undefined ? peerLocation(peer) : `${peerLocation(peer)} ${peer.port ?? 179} ${peer.localAddress ?? ''}`;
     const first = sessions.get(session);
     if (first !== undefined && peer.name !== undefined)
-      problems.push({ path: `peers[${index}].address`, value: peer.address, expected: `an address of its own; ${first} has the same` });
-    else if (first === undefined) sessions.set(session, `peers[${index}].address`);
+      problems.push({ path: `peers[${index}].${field}`, value: peer[field], expected: `an ${field} of its own; ${first} has the same` });
+    else if (first === undefined) sessions.set(session, `peers[${index}].${field}`);
   }
   for (const [index, range] of (config.dynamicPeers ?? []).entries()) claim(range.name, `dynamicPeers[${index}].name`, 'a name of its own');
 }
 
 function checkPeer(config: SpeakerConfig, peer: PeerConfig, path: string, problems: Problem[]): void {
   const problem = (field: string, value: unknown, expected: string): void => { problems.push({ path: `${path}.${field}`, value, expected }); };
-  const isIpv6 = peer.address.includes(':');
-  const plain = peer.address.split('%')[0] ?? '';
-  const address = parseAddress(plain);
-  if (address.value === 0n || isMulticast(plain)) problem('address', peer.address, 'the address of a host');
-  if (peer.localAddress !== undefined) {
-    if (peer.localAddress.includes(':') !== isIpv6) problem('localAddress', peer.localAddress, `an address of the same family as the peer's, ${isIpv6 ? 'IPv6' : 'IPv4'}`);
-    else if (peer.localAddress.includes('%') && peer.localAddress.split('%')[1] !== peer.address.split('%')[1])
-      problem('localAddress', peer.localAddress, `an address of the peer's own interface, ${peer.address.split('%')[1] ?? 'which is none here'}`);
-    else if (canonicalPeerAddress(peer.localAddress) === canonicalPeerAddress(peer.address) && (peer.port ?? 179) === 179)
-      problem('localAddress', peer.localAddress, 'another address than the peer\'s');
+  const location = peerLocation(peer);
+  const [plain = '', zone] = location.split('%');
+  if (peer.address === undefined) checkUnnumbered(peer, problem);
+  else {
+    const isIpv6 = plain.includes(':');
+    if (parseAddress(plain).value === 0n || isMulticast(plain)) problem('address', peer.address, 'the address of a host');
+    if (peer.interface !== undefined && peer.interface !== zone)
+      problem('interface', peer.interface, zone === undefined ? 'no interface beside an address that is not link-local' : `the interface of the address, ${zone}`);
+    if (peer.localAddress !== undefined) {
+      if (peer.localAddress.includes(':') !== isIpv6) problem('localAddress', peer.localAddress, `an address of the same family as the peer's, ${isIpv6 ? 'IPv6' : 'IPv4'}`);
+      else if (peer.localAddress.includes('%') && peer.localAddress.split('%')[1] !== zone)
+        problem('localAddress', peer.localAddress, `an address of the peer's own interface, ${zone ?? 'which is none here'}`);
+      else if (canonicalPeerAddress(peer.localAddress) === location && (peer.port ?? 179) === 179)
+        problem('localAddress', peer.localAddress, 'another address than the peer\'s');
+    }
   }
   if (peer.passive === true && (config.listen?.length ?? 1) === 0) problem('passive', true, 'a "listen" entry: a passive peer has to be able to connect');
+}
+
+/** Everything about it happens on one link. */
+function checkUnnumbered(peer: UnnumberedPeerConfig, problem: (field: string, value: unknown, expected: string) => void): void {
+  const { interface: name, localAddress } = peer;
+  if (localAddress !== undefined && localAddress.split('%')[1] !== name) problem('localAddress', localAddress, `a link-local address of the peer's own interface, such as "fe80::1%${name}"`);
+  if (peer.multihop !== undefined) problem('multihop', peer.multihop, 'nothing: an unnumbered peer is on the link');
+  if (peer.ttlSecurityHops !== undefined && peer.ttlSecurityHops > 1) problem('ttlSecurityHops', peer.ttlSecurityHops, '1: an unnumbered peer is on the link');
 }
 
 const isMulticast = (text: string): boolean => {

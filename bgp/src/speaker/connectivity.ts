@@ -2,20 +2,28 @@
  * Is a peer reachable by what the interfaces say? A direct eBGP neighbour whose link is gone must not be believed in until the
  * hold time runs out: the session ends with the carrier, and its routes with it.
  */
-import { formatAddress, parseAddress, type IpAddress } from '../address.js';
+import { formatAddress, parseAddress, prefixOf, type IpAddress } from '../address.js';
 import { interfaceOf, interfaceTowards, isLoopback, type LocalInterface } from '../session/interface.js';
-import type { PeerSettings } from './peer-settings.js';
+import type { ConnectedPrefix } from '../rib/contract.js';
+import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 /** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
 export function linkProblem(settings: PeerSettings, interfaces: readonly LocalInterface[], before: readonly LocalInterface[]): string | undefined {
-  const { localAddress, interfaceName, isSingleHop, address } = settings;
+  const { localAddress, interfaceName, isSingleHop } = settings;
   if (localAddress !== undefined && interfaceName === undefined && !isOurs(interfaces, parseAddress(localAddress)))
     return `Local address ${localAddress} is on no interface`;
   if (interfaceName !== undefined) return downText(interfaces, interfaceName);
+  const address = knownAddress(settings);
   if (!isSingleHop || interfaceTowards(interfaces, address) !== undefined) return undefined;
   const was = interfaceTowards(before, address);
   const isDown = was === undefined ? undefined : downText(interfaces, was.name);
   return isDown ?? `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`;
+}
+
+/** What the RIB resolves next hops through: prefixes on links that are up. */
+export function connectedPrefixes(interfaces: readonly LocalInterface[]): readonly ConnectedPrefix[] {
+  return interfaces.filter(({ isUp }) => isUp).flatMap(({ name, addresses }) =>
+    addresses.map(({ address, length, peer }) => ({ prefix: prefixOf(peer ?? address, length), interfaceName: name })));
 }
 
 /** All of 127.0.0.0/8 is local, though only one of it shows on `lo`. */

@@ -6,7 +6,7 @@
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { bitsOf, formatAddress, formatIpv4, prefixOf, type Family } from '../address.js';
+import { formatIpv4, type Family } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
 import type { RouteRefreshMessage } from '../codec/message.js';
@@ -17,18 +17,19 @@ import type { FsmStateType } from '../fsm/state.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
 import type { ConnectedPrefix, PeerId, Rib, RibTuning } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
+import type { OpenRouterSocket } from '../discovery/contract.js';
 import { systemInterfaces, type LocalInterface } from '../session/interface.js';
 import type { RestartState } from '../session/local-open.js';
 import type { Session, SessionEnd } from '../session/session.js';
-import type { Connection, PeerKey, Transport } from '../transport/transport.js';
-import { linkProblem } from './connectivity.js';
+import type { Connection, Transport } from '../transport/transport.js';
+import { connectedPrefixes, linkProblem } from './connectivity.js';
 import type { SpeakerEvent } from './event.js';
-import { Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
+import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
 import { Monitoring, type MonitoringOwner } from './monitoring.js';
 import { OwnRestart } from './own-restart.js';
-import { dynamicSettings, identifierOf, type PeerSettings } from './peer-settings.js';
+import { dynamicSettings, identifierOf, knownAddress, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
 import { cease } from './cease.js';
@@ -37,6 +38,7 @@ import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
 import { RibDriver } from './rib-driver.js';
 import { ribPeer } from './rib-peer.js';
+import { UnnumberedPeers, type UnnumberedOwner } from './unnumbered.js';
 
 export interface CoreOptions {
   readonly transport: Transport;
@@ -45,15 +47,17 @@ export interface CoreOptions {
   readonly isRestarting: boolean;
   readonly keepForwarding: boolean;
   readonly forwardingReady: () => void;
+  readonly openRouterSocket: OpenRouterSocket;
   readonly event: (event: SpeakerEvent) => void;
   readonly bfd: (onEvent: (event: BfdEvent) => void) => BfdPort;
 }
 
-export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
+export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, UnnumberedOwner {
   readonly directory: PeerDirectory;
   readonly listeners: Listeners;
   readonly helper: RestartHelper;
   readonly bfd: PeerBfd;
+  readonly unnumbered: UnnumberedPeers;
   readonly monitoring: Monitoring;
   /** Present once configured. */
   private activeDriver: RibDriver | undefined;
@@ -72,23 +76,26 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
       make: (range, address, interfaceName) => this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
-      refused: (address, reason) => this.refused(address, reason),
+      refused: (address, reason) => this.refused(address, reason), unnumbered: (address, interfaceName) => this.unnumbered.claim(address, interfaceName),
     });
     this.bfd = new PeerBfd(options.bfd, options.clock, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
+    this.unnumbered = new UnnumberedPeers(this);
     this.monitoring = new Monitoring(this);
     this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
   }
 
   get transport(): Transport { return this.options.transport; }
   get clock(): Clock { return this.options.clock; }
+  get openRouterSocket(): OpenRouterSocket { return this.options.openRouterSocket; }
   get isRestarting(): boolean { return this.ownRestart?.isActive ?? false; }
   get isConfigured(): boolean { return this.activeDriver !== undefined; }
   get config(): SpeakerConfig { return this.currentConfig ?? fail(); }
   get driver(): RibDriver { return this.activeDriver ?? fail(); }
   get rib(): Rib { return this.driver.rib; }
   get peers(): ReadonlyMap<string, Peer> { return this.directory.all; }
+  get trackedInterfaces(): readonly LocalInterface[] | undefined { return this.tracksInterfaces ? this.interfaces : undefined; }
   /** As told, or as Node sees them. */
-  private get links(): readonly LocalInterface[] { return this.tracksInterfaces ? this.interfaces : systemInterfaces(); }
+  private get links(): readonly LocalInterface[] { return this.trackedInterfaces ?? systemInterfaces(); }
   idOf(peer: Peer): PeerId | undefined { return this.ids.get(peer); }
 
   // ---- configuration, in the order in which Speaker.configure calls it
@@ -119,14 +126,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.driver.schedule();
   }
 
-  keys(settings: Iterable<PeerSettings>): readonly PeerKey[] {
-    const peers = [...settings].flatMap(({ address, password }) =>
-      (password === undefined ? [] : [{ address: formatAddress(address), length: bitsOf(address.family), password }]));
-    const ranges = (this.currentConfig?.dynamicPeers ?? []).flatMap(({ range, password }) =>
-      (password === undefined ? [] : [{ address: range.split('/')[0] ?? '', length: Number(range.split('/')[1]), password }]));
-    return [...peers, ...ranges];
-  }
-
   addPeer(settings: PeerSettings): Peer {
     const peer = new Peer(this, settings);
     this.directory.add(peer);
@@ -155,7 +154,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
         this.removePeer(peer);
         continue;
       }
-      peer.apply(dynamicSettings(config, range, peer.settings.address, peer.settings.interfaceName));
+      peer.apply(dynamicSettings(config, range, knownAddress(peer.settings), peer.settings.interfaceName));
       this.refreshPolicy(peer);
     }
   }
@@ -169,9 +168,14 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
     this.driver.schedule();
   }
 
+  addressLearned(): void {
+    this.directory.settingsChanged();
+    this.listeners.setKeys(keysOf([...this.peers.values()].map(({ settings }) => settings), this.config.dynamicPeers ?? []));
+  }
+
   expectPeers(): void {
     this.directory.settingsChanged();
-    const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && blockedBy === undefined);
+    const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && (blockedBy === undefined || blockedBy.reason === 'neighbour'));
     this.ownRestart?.expect(awaited.map(({ name }) => name));
   }
 
@@ -188,6 +192,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
       this.checkLink(peer, before);
       this.bfd.update(peer); // on the link or behind a router: another kind of BFD session
     }
+    this.unnumbered.update(before);
     if (!this.isConfigured) return;
     this.rib.setConnected(connectedPrefixes(interfaces));
     this.driver.schedule();
@@ -195,6 +200,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner {
 
   async stop(): Promise<void> {
     this.ownRestart?.cancel();
+    this.unnumbered.stop();
     this.helper.stop();
     for (const timer of this.holds.values()) timer.cancel();
     this.monitoring.stop();
@@ -388,12 +394,6 @@ function ribTuning({ clusterId, multipath, alwaysCompareMed }: SpeakerConfig): R
     ...(clusterId === undefined ? {} : { clusterId: identifierOf(clusterId) }), ...(multipath === undefined ? {} : { multipath }),
     ...(alwaysCompareMed === undefined ? {} : { alwaysCompareMed }),
   };
-}
-
-/** What the RIB resolves next hops through: prefixes on links that are up. */
-function connectedPrefixes(interfaces: readonly LocalInterface[]): readonly ConnectedPrefix[] {
-  return interfaces.filter(({ isUp }) => isUp).flatMap(({ name, addresses }) =>
-    addresses.map(({ address, length, peer }) => ({ prefix: prefixOf(peer ?? address, length), interfaceName: name })));
 }
 
 function fail(): never {

@@ -14,6 +14,8 @@ export type SpeakerEvent =
   | { readonly type: 'attempt-failed'; readonly peer: string; readonly direction: 'sent' | 'received' | 'local'; readonly reason: string }
   /** A connection from somebody who is no peer, or from a peer that is held down. */
   | { readonly type: 'connection-refused'; readonly address: string; readonly reason: string }
+  /** An unnumbered peer's router was heard: from now on it is at this address. */
+  | { readonly type: 'neighbour-found'; readonly peer: string; readonly address: string }
   | { readonly type: 'peer-warning'; readonly peer: string; readonly reason: string }
   /** Errors in UPDATEs that cost attributes or routes but not the session (RFC 7606). Told once per reason and session. */
   | { readonly type: 'update-error'; readonly peer: string; readonly severity: 'discard' | 'withdraw'; readonly reason: string }

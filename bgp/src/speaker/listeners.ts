@@ -2,9 +2,11 @@
  * The sockets on which a speaker accepts: opened, closed and given their TCP-MD5 keys to match a wanted set. One that cannot be
  * opened is tried again every few seconds; the others work meanwhile.
  */
-import type { ListenConfig } from '../config.js';
+import { bitsOf, formatAddress } from '../address.js';
+import type { DynamicPeersConfig, ListenConfig } from '../config.js';
 import type { Clock } from '../session/clock.js';
 import { TransportError, type Connection, type Listener, type PeerKey, type Transport } from '../transport/transport.js';
+import type { PeerSettings } from './peer-settings.js';
 
 const RETRY = 5000;
 
@@ -30,6 +32,14 @@ interface Socket {
 
 /** RFC 4271 section 8: port 179; both families. */
 const EVERYWHERE: readonly ListenConfig[] = [{ address: '0.0.0.0' }, { address: '::' }];
+
+/** TCP-MD5 keys of all who have one. A peer whose address is not known yet gets its key with the address. */
+export function keysOf(settings: Iterable<PeerSettings>, ranges: readonly DynamicPeersConfig[]): readonly PeerKey[] {
+  const peers = [...settings].flatMap(({ address, password }) =>
+    (password === undefined || address === undefined ? [] : [{ address: formatAddress(address), length: bitsOf(address.family), password }]));
+  return [...peers, ...ranges.flatMap(({ range, password }) =>
+    (password === undefined ? [] : [{ address: range.split('/')[0] ?? '', length: Number(range.split('/')[1]), password }]))];
+}
 
 export class Listeners {
   private readonly sockets = new Map<string, Socket>();
@@ -57,9 +67,14 @@ export class Listeners {
       }
     for (const [key, endpoint] of wanted)
       if (!this.sockets.has(key)) this.sockets.set(key, { wanted: endpoint, listener: undefined, failure: undefined });
+    this.setKeys(keys);
+    await this.openMissing(listen === undefined);
+  }
+
+  /** The whole set, at once. */
+  setKeys(keys: readonly PeerKey[]): void {
     this.keys = keys;
     for (const socket of this.sockets.values()) if (socket.listener !== undefined) this.applyKeys(socket);
-    await this.openMissing(listen === undefined);
   }
 
   async stop(): Promise<void> {

@@ -17,7 +17,7 @@ import type { PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { Session, SessionEnd } from '../session/session.js';
 import type { SpeakerEvent } from './event.js';
-import { identifierOf } from './peer-settings.js';
+import { identifierOf, knownAddress } from './peer-settings.js';
 import type { Peer } from './peer.js';
 
 export interface MonitoringOwner {
@@ -131,7 +131,7 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
   if (endpoints === undefined || ownOpen === undefined || peerOpen === undefined) return undefined;
   const { decode, encode } = negotiated;
   return {
-    name: peer.name, id, peer: { address: peer.settings.address, as: negotiated.peerAs, identifier: negotiated.peerIdentifier, isOld: !decode.as4 },
+    name: peer.name, id, peer: { address: knownAddress(peer.settings), as: negotiated.peerAs, identifier: negotiated.peerIdentifier, isOld: !decode.as4 },
     // Encoded when a station asks: most speakers have none, and hundreds of sessions may come up at once.
     get up() {
       return {

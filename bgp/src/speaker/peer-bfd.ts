@@ -10,7 +10,7 @@ import type { BfdState } from '../bfd/packet.js';
 import { CeaseCode } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import { interfaceTowards, type LocalInterface } from '../session/interface.js';
-import { peerAddressText } from './peer-settings.js';
+import { knownAddress, peerAddressText } from './peer-settings.js';
 import { cease } from './cease.js';
 import type { Peer } from './peer.js';
 
@@ -126,8 +126,8 @@ export class PeerBfd {
   /** RFC 5883 section 3: whether the peer is on the link decides, not what kind of session runs over it. */
   private isMultihop({ settings }: Peer): boolean {
     if (settings.isSingleHop || settings.interfaceName !== undefined) return false;
-    const link = interfaceTowards(this.interfaces(), settings.address);
-    return link === undefined || link.addresses.every(({ address }) => formatAddress(address) === formatAddress(settings.address));
+    const link = interfaceTowards(this.interfaces(), knownAddress(settings));
+    return link === undefined || link.addresses.every(({ address }) => formatAddress(address) === formatAddress(knownAddress(settings)));
   }
 
   private heard(event: BfdEvent): void {

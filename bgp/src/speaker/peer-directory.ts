@@ -5,6 +5,7 @@
 import { containsAddress, formatAddress, parseAddress, parsePrefix, type IpAddress } from '../address.js';
 import type { DynamicPeersConfig } from '../config.js';
 import type { Connection } from '../transport/transport.js';
+import { knownAddress } from './peer-settings.js';
 import type { Peer } from './peer.js';
 
 const DEFAULT_LIMIT = 100;
@@ -14,6 +15,8 @@ export interface PeerDirectoryOwner {
   /** Makes the peer of an address out of a range, and adds it. */
   readonly make: (range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined) => Peer;
   readonly refused: (address: string, reason: string) => void;
+  /** The unnumbered peer on whose interface this address is. */
+  readonly unnumbered: (address: IpAddress, interfaceName: string | undefined) => Peer | undefined;
 }
 
 export class PeerDirectory {
@@ -51,14 +54,15 @@ export class PeerDirectory {
   /** The range of a dynamic peer as it is configured now; undefined if it is gone or no longer holds the peer. */
   rangeFor(peer: Peer, ranges: readonly DynamicPeersConfig[]): DynamicPeersConfig | undefined {
     const range = ranges.find(({ name }) => name === this.rangeOf.get(peer));
-    return range !== undefined && containsAddress(parsePrefix(range.range), peer.settings.address) ? range : undefined;
+    return range !== undefined && containsAddress(parsePrefix(range.range), knownAddress(peer.settings)) ? range : undefined;
   }
 
   /** The peer that a connection is from; undefined, and told, if there is none. */
   find(connection: Connection): Peer | undefined {
     const [text = '', zone] = connection.remote.address.split('%');
     const address = parseAddress(text);
-    const configured = this.configured(address, zone, connection.local.address.split('%')[0] ?? '');
+    const configured = this.configured(address, zone, connection.local.address.split('%')[0] ?? '')
+      ?? this.owner.unnumbered(address, zone);
     if (configured !== undefined) return configured;
     const range = this.range(address, zone);
     if (range === undefined) this.owner.refused(connection.remote.address, 'No peer has this address');
@@ -95,6 +99,7 @@ export class PeerDirectory {
 function indexByAddress(peers: Iterable<Peer>): ReadonlyMap<string, readonly Peer[]> {
   const index = new Map<string, Peer[]>();
   for (const peer of peers) {
+    if (peer.settings.address === undefined) continue;
     const key = formatAddress(peer.settings.address);
     const alike = index.get(key);
     if (alike === undefined) index.set(key, [peer]);

@@ -7,7 +7,7 @@
 import { formatAddress, parseAddress, type Family, type IpAddress } from '../address.js';
 import type { RoleName } from '../codec/capability.js';
 import type { BfdConfig, DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
-import { canonicalPeerAddress, peerName } from '../config/validate.js';
+import { canonicalPeerAddress, peerLocation, peerName } from '../config/validate.js';
 import type { HopLimits } from '../transport/transport.js';
 
 export interface MaxPrefixes {
@@ -22,7 +22,10 @@ export interface MaxPrefixes {
 export interface PeerSettings {
   readonly name: string;
   readonly description: string | undefined;
-  readonly address: IpAddress;
+  /** Undefined: of an unnumbered peer that has not been heard of. */
+  readonly address: IpAddress | undefined;
+  /** The address comes from whoever is heard on the interface (unnumbered.ts). */
+  readonly isUnnumbered: boolean;
   /** Of a link-local address. */
   readonly interfaceName: string | undefined;
   readonly port: number;
@@ -30,8 +33,8 @@ export interface PeerSettings {
   readonly localPort: number | undefined;
   readonly passive: boolean;
   readonly isShutdown: boolean;
-  /** Any of these. */
-  readonly remoteAs: readonly number[];
+  /** Any of these, or any but ours. */
+  readonly remoteAs: readonly number[] | 'external';
   readonly localAs: number;
   /** Our AS towards everybody else; differs from `localAs` where local-as is used. */
   readonly speakerAs: number;
@@ -85,10 +88,13 @@ const DEFAULT_MAX_ATTRIBUTES = 4096;
 
 /** Settings of a configured peer. The configuration must have passed `validateConfig`. */
 export function settingsOf(config: SpeakerConfig, peer: PeerConfig): PeerSettings {
-  const [address = '', interfaceName] = peer.address.split('%');
+  const isUnnumbered = peer.address === undefined;
+  const [address = '', zone] = peerLocation(peer).split('%');
+  const localAs = peer.localAs ?? config.localAs;
+  const remoteAs = peer.remoteAs === 'external' ? 'external' : [peer.remoteAs === 'internal' ? localAs : peer.remoteAs];
   return {
-    ...sessionSettings(config, peer, [peer.remoteAs], parseAddress(address)),
-    name: peerName(peer), interfaceName, port: peer.port ?? 179,
+    ...sessionSettings(config, peer, remoteAs, isUnnumbered ? undefined : parseAddress(address)),
+    name: peerName(peer), isUnnumbered, interfaceName: isUnnumbered ? peer.interface : zone, port: peer.port ?? 179,
     // The interface of a link-local one is the peer's; validateConfig has seen to that.
     localAddress: peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress.split('%')[0] ?? ''),
     localPort: peer.localPort, passive: peer.passive ?? false, isShutdown: peer.shutdown ?? false,
@@ -101,16 +107,16 @@ export function dynamicSettings(config: SpeakerConfig, range: DynamicPeersConfig
   const zone = interfaceName === undefined ? '' : `%${interfaceName}`;
   return {
     ...sessionSettings(config, range, remoteAs, address),
-    name: `${range.name}/${formatAddress(address)}${zone}`, interfaceName, port: 179,
+    name: `${range.name}/${formatAddress(address)}${zone}`, isUnnumbered: false, interfaceName, port: 179,
     localAddress: undefined, localPort: undefined, passive: true, isShutdown: false,
   };
 }
 
-type OwnOfPeer = 'name' | 'interfaceName' | 'port' | 'localAddress' | 'localPort' | 'passive' | 'isShutdown';
+type OwnOfPeer = 'name' | 'isUnnumbered' | 'interfaceName' | 'port' | 'localAddress' | 'localPort' | 'passive' | 'isShutdown';
 
-function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs: readonly number[], address: IpAddress): Omit<PeerSettings, OwnOfPeer> {
+function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs: PeerSettings['remoteAs'], address: IpAddress | undefined): Omit<PeerSettings, OwnOfPeer> {
   const localAs = session.localAs ?? config.localAs;
-  const isInternal = remoteAs.length === 1 && remoteAs[0] === localAs;
+  const isInternal = remoteAs !== 'external' && remoteAs.length === 1 && remoteAs[0] === localAs;
   const closed = config.requirePolicy === true && !isInternal;
   return {
     description: session.description, address, remoteAs, localAs, speakerAs: config.localAs, isLocalAsOnly: session.localAsOnly ?? false, routerId: identifierOf(config.routerId),
@@ -118,7 +124,7 @@ function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs
     isSingleHop: !isInternal && session.multihop === undefined && (session.ttlSecurityHops ?? 1) === 1,
     password: session.password,
     holdTime: session.holdTime ?? 90, keepaliveTime: session.keepaliveTime, connectRetryTime: session.connectRetryTime ?? 30, delayOpenTime: session.delayOpenTime ?? 0,
-    families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address.family === 6 && familiesOf(session).includes(4)),
+    families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address?.family !== 4 && familiesOf(session).includes(4)),
     addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),
     allowLocalAs: session.allowLocalAs ?? 0, asOverride: session.asOverride ?? false, removePrivateAs: session.removePrivateAs,
@@ -163,9 +169,16 @@ function nextHopOf(session: SessionConfig, isInternal: boolean): 'self' | 'uncha
   return session.nextHopSelf ?? !isInternal ? 'self' : 'unchanged';
 }
 
-/** Canonical text of the peer's address, with the interface of a link-local one. */
-export function peerAddressText(settings: PeerSettings): string {
-  return settings.interfaceName === undefined ? formatAddress(settings.address) : `${formatAddress(settings.address)}%${settings.interfaceName}`;
+/** Canonical text of the peer's address, with the interface of a link-local one; the interface alone while the address is not known. */
+export function peerAddressText({ address, interfaceName = '' }: PeerSettings): string {
+  if (address === undefined) return interfaceName;
+  return interfaceName === '' ? formatAddress(address) : `${formatAddress(address)}%${interfaceName}`;
+}
+
+/** The address of a peer that has a session or may begin one: an unnumbered peer without one is held down. */
+export function knownAddress({ name, address }: PeerSettings): IpAddress {
+  if (address === undefined) throw new Error(`Peer ${name} has no address yet: it must not have a session`);
+  return address;
 }
 
 /** A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. */

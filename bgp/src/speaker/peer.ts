@@ -23,10 +23,10 @@ import { localOpen, type RestartState } from '../session/local-open.js';
 import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
 import { cease, hardened, isCollision } from './cease.js';
-import { peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
+import { knownAddress, peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
 
 /** Why a peer is held down; several may hold at once. */
-export type BlockReason = 'shutdown' | 'max-prefixes' | 'link';
+export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'neighbour';
 
 export interface PeerOwner {
   readonly transport: Transport;
@@ -188,8 +188,8 @@ export class Peer implements SessionOwner {
   // ---- SessionOwner
 
   target(): ConnectTarget {
-    const { address, port, localAddress, localPort, interfaceName, hopLimits, password } = this.currentSettings;
-    return { remote: { address: formatAddress(address), port }, localAddress, localPort, interface: interfaceName, password, ...hopLimits };
+    const { port, localAddress, localPort, interfaceName, hopLimits, password } = this.currentSettings;
+    return { remote: { address: formatAddress(knownAddress(this.currentSettings)), port }, localAddress, localPort, interface: interfaceName, password, ...hopLimits };
   }
 
   localOpen(): OpenMessage {
@@ -199,7 +199,7 @@ export class Peer implements SessionOwner {
   checkOpen(open: OpenMessage): BgpError | undefined {
     const { localAs, routerId, remoteAs, role, isRoleStrict } = this.currentSettings;
     const as = openAs(open);
-    const expected = remoteAs.includes(as) ? as : (remoteAs[0] ?? 0);
+    const expected = remoteAs === 'external' ? remoteAs : remoteAs.find((each) => each === as) ?? remoteAs[0] ?? 0;
     return checkOpen(open, { localAs, localIdentifier: routerId, remoteAs: expected, role, requireRole: isRoleStrict });
   }
 
@@ -293,7 +293,7 @@ export class Peer implements SessionOwner {
   private startDialler(): void {
     this.delayedStart?.cancel();
     this.delayedStart = undefined;
-    if (!this.isStarted || this.isStopping || this.blocks.size > 0 || this.current !== undefined) return;
+    if (!this.isStarted || this.isStopping || this.blocks.size > 0 || this.current !== undefined || this.currentSettings.address === undefined) return;
     if (this.currentSettings.passive) {
       this.dialler?.stop(cease(CeaseCode.otherConfigurationChange), 'The peer is passive now');
       this.dialler = undefined;

@@ -5,7 +5,7 @@
 import type { SpeakerConfig } from '../config.js';
 import { compilePolicy } from '../filter/policy.js';
 import type { RoutePolicy } from '../rib/policy.js';
-import type { PeerSettings } from './peer-settings.js';
+import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 /** RFC 8212 section 2. */
 const REJECT_ALL: RoutePolicy = { key: 'rfc8212', dependsOnPrefix: false, dependsOnPeer: false, judge: () => ({ type: 'reject' }) };
@@ -22,6 +22,6 @@ export function exportPolicy(settings: PeerSettings, config: SpeakerConfig, remo
 function compile(direction: 'import' | 'export', settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
   const names = settings[direction];
   if (names.length === 0) return undefined;
-  const { name, address, localAs } = settings;
-  return compilePolicy(config.filters ?? {}, names, { direction, peerType: remoteAs === localAs ? 'ibgp' : 'ebgp', name, address, remoteAs, localAs });
+  const { name, localAs } = settings;
+  return compilePolicy(config.filters ?? {}, names, { direction, peerType: remoteAs === localAs ? 'ibgp' : 'ebgp', name, address: knownAddress(settings), remoteAs, localAs });
 }

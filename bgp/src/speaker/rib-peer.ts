@@ -9,7 +9,7 @@ import type { NegotiatedSession } from '../codec/negotiated.js';
 import type { FamilySession, PeerRole, RibPeer } from '../rib/contract.js';
 import type { RoutePolicy } from '../rib/policy.js';
 import { globalAddress, interfaceOf, isLinkLocal, linkLocalAddress, type LocalInterface } from '../session/interface.js';
-import type { PeerSettings } from './peer-settings.js';
+import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 export interface RibPeerSources {
   readonly settings: PeerSettings;
@@ -24,9 +24,11 @@ export interface RibPeerSources {
 export function ribPeer(sources: RibPeerSources): RibPeer {
   const { settings, negotiated, importPolicy, exportPolicy } = sources;
   const local = parseAddress(sources.localAddress.split('%')[0] ?? '');
-  const link = interfaceOf(sources.interfaces, local);
+  const { interfaceName } = settings;
+  // Several links may have the same link-local address.
+  const link = interfaceName === undefined ? interfaceOf(sources.interfaces, local) : sources.interfaces.find(({ name }) => name === interfaceName);
   return {
-    name: settings.name, role: roleOf(settings, negotiated), address: settings.address, remoteAs: negotiated.peerAs, localAs: settings.localAs,
+    name: settings.name, role: roleOf(settings, negotiated), address: knownAddress(settings), remoteAs: negotiated.peerAs, localAs: settings.localAs,
     localAsOnly: settings.isLocalAsOnly,
     routerId: negotiated.peerIdentifier,
     families: negotiated.families.map((family) => familySession(family, local, link, settings, negotiated)),

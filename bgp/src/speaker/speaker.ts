@@ -14,6 +14,8 @@
 import type { SpeakerConfig, OriginatedPrefix } from '../config.js';
 import { formatProblem, validateConfig, type Problem } from '../config/validate.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
+import type { OpenRouterSocket } from '../discovery/contract.js';
+import { openRouterSocket } from '../discovery/icmpv6-socket.js';
 import { encodeShutdownText } from '../codec/notification.js';
 import type { ForwardingSink, Rib } from '../rib/contract.js';
 import type { BfdEvent, BfdStatus } from '../bfd/contract.js';
@@ -26,7 +28,7 @@ import { diffConfig, peerSettings, type ConfigChanges } from './config-diff.js';
 import { Core } from './core.js';
 import type { SpeakerEvent, SpeakerEventListener } from './event.js';
 import { History, type HistoryEntry } from './history.js';
-import type { ListenFailure } from './listeners.js';
+import { keysOf, type ListenFailure } from './listeners.js';
 import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
 import { cease } from './cease.js';
@@ -43,6 +45,8 @@ export interface SpeakerOptions {
    * they have sent all their routes again (RFC 4724 section 4.1).
    */
   readonly isRestarting?: boolean;
+  /** How unnumbered peers are heard (RFC 4861); default: by a raw ICMPv6 socket. */
+  readonly openRouterSocket?: OpenRouterSocket;
   /** Default: the library's own, in a thread (RFC 5880). */
   readonly bfd?: (onEvent: (event: BfdEvent) => void) => BfdPort;
   /** Called when `takeForwarding` has something; without it no forwarding table is kept. */
@@ -78,7 +82,7 @@ export class Speaker {
     this.core = new Core({
       transport: options.transport ?? tcpTransport, clock: this.clock, isRestarting: options.isRestarting ?? false,
       keepForwarding: options.onForwarding !== undefined, forwardingReady: options.onForwarding ?? (() => undefined),
-      event: (event) => this.publish(event), bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
+      openRouterSocket: options.openRouterSocket ?? openRouterSocket, event: (event) => this.publish(event), bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
     });
   }
 
@@ -184,7 +188,7 @@ export class Speaker {
     };
   }
 
-  /** By name or address. */
+  /** By name, address, or interface of an unnumbered peer. */
   neighbor(name: string): PeerDetail | undefined {
     const peer = this.find(name);
     if (peer === undefined) return undefined;
@@ -216,16 +220,18 @@ export class Speaker {
     else this.core.retune(config);
     for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
     this.core.originate(config.originate ?? []);
-    await this.core.listeners.configure(config.listen, this.core.keys(settings.values()));
+    const keys = keysOf([...settings.values()].map((each) => this.core.unnumbered.withAddress(each)), config.dynamicPeers ?? []);
+    await this.core.listeners.configure(config.listen, keys);
     const changed = new Set(changes.changed);
     for (const [name, each] of settings) {
       const peer = this.core.peers.get(name);
       if (peer === undefined) this.core.addPeer(each);
       else {
-        peer.apply(each);
+        peer.apply(this.core.unnumbered.withAddress(each));
         if (changed.has(name)) this.core.refreshPolicy(peer);
       }
     }
+    this.core.unnumbered.update();
     this.core.applyRanges(config);
     this.core.monitoring.configure(config.bmp ?? []);
     this.core.expectPeers();
@@ -246,7 +252,7 @@ export class Speaker {
 
   private find(name: string): Peer | undefined {
     const { peers } = this.core;
-    return peers.get(name) ?? [...peers.values()].find((peer) => peerAddressText(peer.settings) === name);
+    return peers.get(name) ?? [...peers.values()].find(({ settings }) => peerAddressText(settings) === name || (settings.isUnnumbered && settings.interfaceName === name));
   }
 
   private publish(event: SpeakerEvent): void {

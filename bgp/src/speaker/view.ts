@@ -13,10 +13,13 @@ import type { StaleView } from './restart-helper.js';
 
 export interface PeerSummary {
   readonly name: string;
-  /** With the interface of a link-local one: "fe80::1%eth0". */
+  /** With the interface of a link-local one: "fe80::1%eth0". The interface alone while an unnumbered peer's address is not known. */
   readonly address: string;
+  /** Of an unnumbered peer. */
+  readonly interface?: string;
   readonly description?: string;
   readonly type: 'ebgp' | 'ibgp';
+  /** 0: any external one, and there is no session. */
   readonly remoteAs: number;
   readonly localAs: number;
   readonly state: FsmStateType;
@@ -80,11 +83,12 @@ const TIMERS = ['Hold', 'Keepalive', 'ConnectRetry', 'IdleHold', 'SendHold', 'De
 
 export function peerSummary(peer: Peer, rib: Rib, id: PeerId | undefined, wallTime: number): PeerSummary {
   const { settings, session } = peer;
-  const remoteAs = session?.negotiated?.peerAs ?? settings.remoteAs[0] ?? 0;
+  const remoteAs = session?.negotiated?.peerAs ?? (settings.remoteAs === 'external' ? undefined : settings.remoteAs[0]) ?? 0;
   const families = session?.negotiated?.families ?? settings.families;
   const counts = id === undefined ? [] : families.map((family) => [familyName(family), rib.counts(id, family)] as const);
   return {
-    name: settings.name, address: peerAddressText(settings), ...(settings.description === undefined ? {} : { description: settings.description }),
+    name: settings.name, address: peerAddressText(settings), ...(settings.isUnnumbered ? { interface: settings.interfaceName } : {}),
+    ...(settings.description === undefined ? {} : { description: settings.description }),
     type: remoteAs === settings.localAs ? 'ibgp' : 'ebgp', remoteAs, localAs: settings.localAs,
     state: peer.state, isEstablished: peer.isEstablished, ...(peer.blockedBy === undefined ? {} : { heldDown: peer.blockedBy.text }),
     since: new Date(peer.changedAt).toISOString(), seconds: Math.max(0, Math.round((wallTime - peer.changedAt) / 1000)),
