@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { speakerSchema } from 'node-bgp/config/validate';
 import { ConfigError } from 'node-bgp/speaker/speaker';
 import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
+import { warmUpSessions } from 'node-bgp/speaker/session-warm-up';
 import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
@@ -36,6 +37,7 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
   warmUp();
+  warmUpSessions();
   const stop = stopOnSignals(daemon, flags, log, () => {
     server.close();
     // Somebody who is connected and says nothing must not keep a stopped daemon alive.
