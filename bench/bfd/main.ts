@@ -27,6 +27,8 @@ detection time, or the table did not get through.`,
 } as const;
 
 const LONGEST_START = 60_000;
+/** The other end has to learn of the new pace, too: until then it sends a packet a second. */
+const SETTLING = 3_000;
 
 interface Line {
   readonly link: string;
@@ -69,7 +71,7 @@ export async function run(args: readonly string[]): Promise<number> {
 async function bothUp(scene: Scene, interval: number): Promise<void> {
   for (const deadline = Date.now() + LONGEST_START; Date.now() < deadline; await sleep(200)) {
     const sessions = await sessionsOf(scene).catch(() => []); // the socket is not there yet
-    if (sessions.length === NEIGHBOURS.length && sessions.every(({ state, detectionTime }) => state === 'up' && detectionTime === 3 * interval)) return;
+    if (sessions.length === NEIGHBOURS.length && sessions.every(({ state, detectionTime, transmitInterval }) => state === 'up' && detectionTime === 3 * interval && transmitInterval === interval)) return sleep(SETTLING);
   }
   throw new Error(`${LONGEST_START / 1000} s passed and BFD was not up with both at ${interval} ms: ${JSON.stringify(await sessionsOf(scene))}`);
 }
