@@ -103,7 +103,8 @@ export class OutputQueue {
   move(reader: OutputReader, to: OutputQueue): void {
     this.#seal();
     const rest = this.#sealed.slice(reader.sequence - this.#base);
-    reader.backlog.push(...rest);
+    // A peer that reads nothing for long has more than fit the arguments of a call.
+    reader.backlog = reader.backlog.concat(rest);
     for (const { bytes } of rest) reader.backlogOctets += bytes.length;
     this.leave(reader);
     to.#seal();
@@ -130,12 +131,15 @@ export class OutputQueue {
   /** Appends up to about `limit` octets for the reader to `out`; returns how many. */
   take(reader: OutputReader, limit: number, out: Uint8Array[]): number {
     let octets = 0;
-    while (octets < limit && reader.backlog.length > 0) {
-      const buffer = reader.backlog.shift() as OutputBuffer;
-      reader.backlogOctets -= buffer.bytes.length;
+    let used = 0;
+    for (; octets < limit && used < reader.backlog.length; used++) {
+      const buffer = reader.backlog[used] as OutputBuffer;
       octets += buffer.bytes.length;
       give(buffer, reader.peer, out);
     }
+    // At once: taking one by one off the front of a long list costs its length each time.
+    reader.backlog.splice(0, used);
+    reader.backlogOctets -= octets;
     if (octets >= limit) return octets;
     if (this.#end > this.#start) this.#seal();
     const wasLast = reader.sequence === this.#base;

@@ -1,8 +1,10 @@
 /** Cease NOTIFICATIONs (RFC 4486): made, recognised, and made to mean what they say where RFC 8538 is agreed. */
+import { encodeControlMessage } from '../codec/message.js';
 import { encodeHardReset } from '../codec/notification.js';
 import type { Notification } from '../fsm/event.js';
 import { CeaseCode, ErrorCode } from '../iana.js';
 import type { Session, SessionEnd } from '../session/session.js';
+import type { Connection } from '../transport/transport.js';
 
 const NO_DATA = new Uint8Array(0);
 
@@ -19,6 +21,13 @@ export function hardened(notification: Notification, session: Session): Notifica
 }
 
 const FOR_GOOD: ReadonlySet<number> = new Set([CeaseCode.maximumPrefixes, CeaseCode.administrativeShutdown, CeaseCode.peerDeconfigured]);
+
+/** RFC 4486 section 4: nobody wants this connection, which was accepted before that was known. The other side is told. */
+export function rejectConnection(connection: Connection): void {
+  connection.open({ onBytes: () => undefined, onDrain: () => undefined, onClosed: () => undefined });
+  connection.write([encodeControlMessage({ type: 'notification', ...cease(CeaseCode.connectionRejected) })]);
+  connection.end();
+}
 
 export const isCollision = (end: SessionEnd): boolean =>
   end.notification?.code === ErrorCode.cease && end.notification.subcode === CeaseCode.connectionCollision;

@@ -32,7 +32,7 @@ import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, knownAddress, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
-import { cease } from './cease.js';
+import { cease, rejectConnection } from './cease.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
@@ -212,7 +212,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   accept(connection: Connection): void {
     const peer = this.directory.find(connection);
-    if (peer === undefined) connection.destroy();
+    if (peer === undefined) rejectConnection(connection);
     else peer.accept(connection);
   }
 
