@@ -31,6 +31,7 @@ export function warmUpSessions(): number {
   const core = new Core({
     transport: NO_TRANSPORT, clock: clockOf(turn), isRestarting: false, keepForwarding: false, forwardingReady: nothing,
     event: ({ type }) => { if (type === 'peer-up') established++; },
+    openRouterSocket: () => fail('its peers have addresses'),
     bfd: () => ({ set: nothing, status: () => Promise.resolve([]), close: () => Promise.resolve() }),
   });
   const config = rack();
@@ -76,6 +77,10 @@ const KEEPALIVE_BYTES = encodeControlMessage(KEEPALIVE);
 const END_OF_RIB = Uint8Array.from([...Array<number>(16).fill(0xff), 0, 23, 2, 0, 0, 0, 0]);
 
 const nothing = (): void => undefined;
+
+function fail(why: string): never {
+  throw new Error(`The rehearsal of sessions opens no socket: ${why}`);
+}
 
 /** Time stands still; what is to run soon runs when `runTurns` says so. */
 function clockOf(turn: (() => void)[]): Clock {
