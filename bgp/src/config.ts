@@ -76,17 +76,63 @@ export type FamilyName = 'ipv4' | 'ipv6';
 /** RFC 9234: what we are to the peer. */
 export type RoleName = 'provider' | 'route-server' | 'route-server-client' | 'customer' | 'peer';
 
-/** What every session may set, whether its peer is named or comes out of a range. */
-export interface SessionConfig {
+/** What every session may set, whether its peer is named or comes out of a range. What contradicts itself cannot be written. */
+export type SessionConfig = SessionFields & SessionDistance & SessionNextHop & SessionLocalAs & SessionRole;
+
+/** How far the peer may be: in hops that its packets may take, or must have taken; not both. */
+export type SessionDistance =
+  | {
+    /** eBGP over this many hops at most; default 1, that is, directly connected. */
+    readonly multihop?: number;
+    readonly ttlSecurityHops?: undefined;
+  }
+  | {
+    readonly multihop?: undefined;
+    /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
+    readonly ttlSecurityHops?: number;
+  };
+
+/** Default: our own address towards eBGP, as it came towards iBGP. */
+export type SessionNextHop =
+  | {
+    /** Put our own address as NEXT_HOP: default true for eBGP, false for iBGP. */
+    readonly nextHopSelf?: boolean;
+    readonly nextHopUnchanged?: false | undefined;
+  }
+  | {
+    readonly nextHopSelf?: false | undefined;
+    /** Leave NEXT_HOP as it came, also on eBGP. Calico: keepOriginalNextHop. */
+    readonly nextHopUnchanged?: boolean;
+  };
+
+export type SessionLocalAs =
+  | {
+    /** Default: the speaker's localAs. Towards this peer both stand in the path, ours behind this one (RFC 7705 3.1). */
+    readonly localAs?: number;
+    readonly localAsOnly?: false | undefined;
+  }
+  | {
+    readonly localAs: number;
+    /** Only `localAs` stands in what we send it (RFC 7705 3.3, "Replace Old AS"); default false. */
+    readonly localAsOnly?: boolean;
+  };
+
+/** RFC 9234. */
+export type SessionRole =
+  | {
+    /** What we are to the peer; no role: nothing is checked. */
+    readonly role?: RoleName;
+    readonly roleStrict?: false | undefined;
+  }
+  | {
+    readonly role: RoleName;
+    /** A peer that sends no role is refused; default false. */
+    readonly roleStrict?: boolean;
+  };
+
+/** Fields that depend on no other. */
+export interface SessionFields {
   readonly description?: string;
-  /** Default: the speaker's localAs. Towards this peer both stand in the path, ours behind this one (RFC 7705 3.1). */
-  readonly localAs?: number;
-  /** Only `localAs` stands in what we send it (RFC 7705 3.3, "Replace Old AS"); default false. */
-  readonly localAsOnly?: boolean;
-  /** eBGP over this many hops at most; default 1, that is, directly connected. */
-  readonly multihop?: number;
-  /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
-  readonly ttlSecurityHops?: number;
   /** TCP-MD5 key (RFC 2385), 1..80 bytes. Never logged, never shown. */
   readonly password?: string;
   /** Seconds, 0 or at least 3; default 90. */
@@ -122,13 +168,6 @@ export interface SessionConfig {
   readonly maxAsPathLength?: number;
   /** Routes with more octets of attributes are taken as withdrawn; default 4096. */
   readonly maxAttributesLength?: number;
-  /** RFC 9234; with `roleStrict` a peer that sends no role is refused. */
-  readonly role?: RoleName;
-  readonly roleStrict?: boolean;
-  /** Put our own address as NEXT_HOP: default true for eBGP, false for iBGP. */
-  readonly nextHopSelf?: boolean;
-  /** Leave NEXT_HOP as it came, also on eBGP. Calico: keepOriginalNextHop. */
-  readonly nextHopUnchanged?: boolean;
   readonly routeReflectorClient?: boolean;
   /** Added to every path of this peer, compared before LOCAL_PREF, never sent; default 0. */
   readonly weight?: number;
@@ -148,22 +187,22 @@ export interface SessionConfig {
 /** A peer is told by its address, or by the interface at whose other end it is. */
 export type PeerConfig = AddressedPeerConfig | UnnumberedPeerConfig;
 
-export interface AddressedPeerConfig extends NamedPeerConfig {
+export type AddressedPeerConfig = SessionConfig & PeerFields & {
   /** A link-local address names its interface: "fe80::1%eth0", or `interface` beside it does. */
   readonly address: string;
   readonly interface?: string;
-}
+};
 
 /**
  * An unnumbered peer: the router that is heard on this interface by its Router Advertisements (RFC 4861), or connects over it from a
  * link-local address. One per interface.
  */
-export interface UnnumberedPeerConfig extends NamedPeerConfig {
+export type UnnumberedPeerConfig = SessionConfig & PeerFields & {
   readonly interface: string;
   readonly address?: undefined;
-}
+};
 
-interface NamedPeerConfig extends SessionConfig {
+export interface PeerFields {
   /** Shown in tables; default is the address, or the interface of an unnumbered peer. Unique. */
   readonly name?: string;
   /** Default 179. */
@@ -180,7 +219,9 @@ interface NamedPeerConfig extends SessionConfig {
   readonly shutdown?: boolean;
 }
 
-export interface DynamicPeersConfig extends SessionConfig {
+export type DynamicPeersConfig = SessionConfig & DynamicPeersFields;
+
+export interface DynamicPeersFields {
   /** Unique; a peer out of the range is called "<name>/<address>". */
   readonly name: string;
   /** Who may connect: "10.0.0.0/24"; fe80::/10 with `interface` is everybody on that link. */

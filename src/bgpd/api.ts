@@ -11,9 +11,8 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { RouteView } from 'node-bgp/rib/contract';
-import { ConfigError } from 'node-bgp/speaker/speaker';
 import { isObject, nearest } from 'node-bgp/config/schema';
-import { formatProblem } from 'node-bgp/config/validate';
+import { ConfigError, formatProblem, parseConfig } from 'node-bgp/config/validate';
 import { UserError, messageOf } from '../errors.js';
 import type { Daemon } from './daemon.js';
 import { renderMetrics } from './metrics.js';
@@ -46,11 +45,11 @@ type Answer = (request: Request) => unknown;
 
 const ROWS: readonly { readonly method: string; readonly path: string; readonly answer: Answer }[] = [
   { method: 'PUT', path: '/v1/config', answer: async ({ daemon, body }) => {
-    const { listenFailures, notSaved, ...changes } = await daemon.configure(await body());
+    const { listenFailures, notSaved, ...changes } = await daemon.configure(parseConfig(await body()));
     return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
   } },
   { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
-  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(await body()) }) },
+  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(parseConfig(await body())) }) },
   { method: 'GET', path: '/v1/summary', answer: ({ daemon }) =>
     (daemon.speaker.config === undefined ? { isConfigured: false, peers: [] } : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus }) },
   { method: 'GET', path: '/v1/neighbors', answer: neighbors },

@@ -8,8 +8,7 @@
  * 100,000 originated prefixes as JSON took 5 s and 776 MB by way of the tree.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { formatProblem, validateConfig, type Problem } from 'node-bgp/config/validate';
-import type { SpeakerConfig } from 'node-bgp/config';
+import { formatProblem, validateConfig, type ParsedConfig, type Problem } from 'node-bgp/config/validate';
 import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml';
 import { UserError, messageOf } from '../errors.js';
 import { hasRepeatedKey } from './json-keys.js';
@@ -22,12 +21,12 @@ const MOST_PROBLEMS = 100;
 const MOST_ALIASES = 10_000;
 
 /** Reads and checks a file. Throws UserError with one line per problem: `FILE:LINE: sentence`. */
-export function readConfigFile(path: string): SpeakerConfig {
+export function readConfigFile(path: string): ParsedConfig {
   return parseConfig(readText(path), path);
 }
 
 /** As readConfigFile, of text; `name` stands in front of the line numbers. */
-export function parseConfig(text: string, name: string): SpeakerConfig {
+export function parseConfig(text: string, name: string): ParsedConfig {
   if (text.trim() === '') throw new UserError(`${name}:1: The file is empty; expected at least "localAs" and "routerId"`);
   const plain = plainJson(text);
   if (plain !== undefined) return plain;
@@ -47,7 +46,7 @@ export function parseConfig(text: string, name: string): SpeakerConfig {
 }
 
 /** Good JSON without a key that stands twice; anything else has problems, which need lines, which need the tree. */
-function plainJson(text: string): SpeakerConfig | undefined {
+function plainJson(text: string): ParsedConfig | undefined {
   if (!/^\s*\{/.test(text)) return undefined;
   let value: unknown;
   try {

@@ -9,7 +9,7 @@
  */
 import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
 import type { SpeakerConfig } from 'node-bgp/config';
-import { validateConfig } from 'node-bgp/config/validate';
+import type { ParsedConfig } from 'node-bgp/config/validate';
 import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/session/interface';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
@@ -76,14 +76,11 @@ export class Daemon {
     }
   }
 
-  /** Makes a configuration true and keeps it for the next start. Rejects with ConfigError. `notSaved`: why it could not be kept. */
-  async configure(config: unknown): Promise<Configured & { readonly notSaved?: string }> {
+  /** Makes a configuration true and keeps it for the next start. `notSaved`: why it could not be kept. */
+  async configure(config: ParsedConfig): Promise<Configured & { readonly notSaved?: string }> {
     // A link that counts only by its name has to be known when its peers are made: a restart waits for those whose link is up.
-    if (this.speaker.config === undefined) {
-      const validated = validateConfig(config);
-      if (validated.type === 'valid') this.interfaces?.setWanted(wantedInterfaces(validated.config));
-    }
-    const changes = await this.speaker.configure(config);
+    if (this.speaker.config === undefined) this.interfaces?.setWanted(wantedInterfaces(config));
+    const changes = await this.speaker.configureParsed(config);
     const applied = this.speaker.config;
     let notSaved: string | undefined;
     if (applied !== undefined) {

@@ -5,8 +5,7 @@
  * leave the kernel; with `--graceful-stop` both stay for the process that follows (docs/decisions/0010-bgpd-stop-and-restart.md).
  */
 import { join } from 'node:path';
-import { speakerSchema } from 'node-bgp/config/validate';
-import { ConfigError } from 'node-bgp/speaker/speaker';
+import { ConfigError, speakerSchema } from 'node-bgp/config/validate';
 import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
 import { warmUpSessions } from 'node-bgp/speaker/session-warm-up';
 import { warmUp } from 'node-bgp/speaker/warm-up';

@@ -1,12 +1,20 @@
 /** The peers of one node: the mesh, routers named by address, and nodes chosen by a selector. */
 import { formatAddress } from 'node-bgp/address';
-import type { PeerConfig } from 'node-bgp/config';
+import type { PeerConfig, SessionDistance, SessionFields, SessionLocalAs, SessionNextHop } from 'node-bgp/config';
 import type { BGPPassword, BGPPeer, BGPPeerSpec } from '../api/bgp.js';
 import type { NodeIdentity } from './node-identity.js';
 import { EXPORT_TO_CLIENTS, EXPORT_TO_MESH, EXPORT_TO_PEERS, familyName, type Cluster } from './speaker-config.js';
 import { parseAsNumber, parseDuration, parsePeerAddress } from './values.js';
 import { filterName } from './bgp-filter.js';
 import { messageOf } from '../errors.js';
+
+/** What a resource says about a session, apart from how far the peer may be: that depends on the peer. */
+type Settings = SessionFields & SessionNextHop & SessionLocalAs;
+
+/** Sessions between nodes cross whatever the underlay is. */
+const ANY_DISTANCE = 255;
+/** 255 - 254: the least TTL that can be asked for (RFC 5082). */
+const MOST_TTL_SECURITY_HOPS = 254;
 
 export function peersOf(cluster: Cluster): readonly PeerConfig[] {
   const resources = [...cluster.input.bgpPeers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
@@ -19,11 +27,13 @@ function meshPeers(cluster: Cluster): readonly PeerConfig[] {
   const password = passwordOf(spec.nodeMeshPassword, 'BGPConfiguration/default', cluster);
   if (password === 'missing') return [];
   const others = cluster.nodes.filter((node) => node.name !== self.name && node.reflectorClusterId === undefined);
-  return others.flatMap((node) => nodePeers(`mesh-${node.name}`, node, cluster, { ...password, ...holdTimeOf(spec.holdTime, 'BGPConfiguration/default', cluster) }));
+  return others.flatMap((node) => nodePeers(`mesh-${node.name}`, node, cluster, { ...password, ...holdTimeOf(spec.holdTime, 'BGPConfiguration/default', cluster) }, nodeDistance));
 }
 
+const nodeDistance = (isInternal: boolean): SessionDistance => (isInternal ? {} : { multihop: ANY_DISTANCE });
+
 /** One session per family that both nodes have. */
-function nodePeers(name: string, node: NodeIdentity, cluster: Cluster, settings: Partial<PeerConfig>): readonly PeerConfig[] {
+function nodePeers(name: string, node: NodeIdentity, cluster: Cluster, settings: Settings, distance: (isInternal: boolean) => SessionDistance): readonly PeerConfig[] {
   const { self, clusterAs } = cluster;
   return [...node.addresses].flatMap(([family, address]) => {
     const localAddress = self.addresses.get(family);
@@ -38,7 +48,7 @@ function nodePeers(name: string, node: NodeIdentity, cluster: Cluster, settings:
       localAddress,
       port: cluster.spec.listenPort ?? 179,
       families: [familyName(family)],
-      ...(isInternal ? {} : { multihop: 255 }),
+      ...distance(isInternal),
       ...(isClient ? { routeReflectorClient: true } : {}),
       export: [isClient ? EXPORT_TO_CLIENTS : isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS],
       ...settings,
@@ -68,11 +78,13 @@ function appliesTo(spec: BGPPeerSpec, node: NodeIdentity, cluster: Cluster): boo
 function selectedPeers({ spec, metadata }: BGPPeer, isOurs: boolean, cluster: Cluster): readonly PeerConfig[] {
   const selector = spec.peerSelector ?? '';
   const isSelected = spec.reversePeering !== 'Manual' && cluster.input.matches(selector, cluster.self.labels);
-  const settings = settingsOf(spec, `BGPPeer/${metadata.name}`, cluster);
+  const id = `BGPPeer/${metadata.name}`;
+  const settings = settingsOf(spec, id, cluster);
   if (settings === undefined) return [];
+  const distance = distanceOf(spec, id, cluster);
   return cluster.nodes.filter((node) => node.name !== cluster.self.name).flatMap((node) => {
     const isPeer = (isOurs && cluster.input.matches(selector, node.labels)) || (isSelected && appliesTo(spec, node, cluster));
-    return isPeer ? nodePeers(`${metadata.name}-${node.name}`, node, cluster, settings) : [];
+    return isPeer ? nodePeers(`${metadata.name}-${node.name}`, node, cluster, settings, (isInternal) => distance(isInternal) ?? nodeDistance(isInternal)) : [];
   });
 }
 
@@ -99,13 +111,14 @@ function routerPeer({ spec, metadata }: BGPPeer, cluster: Cluster): readonly Pee
     ...(spec.sourceAddress === 'None' || nodeAddress === undefined ? {} : { localAddress: nodeAddress }),
     families: [familyName(family)],
     ...settings,
+    ...distanceOf(spec, id, cluster)(isInternal),
     import: (spec.filters ?? []).map((name) => filterName(name, 'import', family)),
     export: [isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS, ...(spec.filters ?? []).map((name) => filterName(name, 'export', family))],
   }];
 }
 
 /** Settings that routers and selected nodes share; undefined when the peer cannot be used as written. */
-function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Partial<PeerConfig> | undefined {
+function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Settings | undefined {
   const password = passwordOf(spec.password, id, cluster);
   const known = new Set([...cluster.input.bgpFilters].map((filter) => filter.metadata.name));
   const missing = (spec.filters ?? []).filter((name) => !known.has(name));
@@ -115,7 +128,6 @@ function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Partial<Pe
   if (spec.localASNumber !== undefined && localAs === undefined) cluster.report(id, `spec.localASNumber is "${spec.localASNumber}"; expected 1 to 4294967294, asplain or asdot`);
   if (password === 'missing' || missing.length > 0 || (spec.localASNumber !== undefined && localAs === undefined)) return undefined;
   const restartAfter = parseDuration(spec.maxPrefixesRestartAfter);
-  const keep = spec.nextHopMode === 'Keep' || spec.keepOriginalNextHop === true;
   return {
     ...password,
     ...holdTimeOf(spec.holdTime ?? cluster.spec.holdTime, id, cluster),
@@ -123,14 +135,24 @@ function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Partial<Pe
     ...restartTimeOf(spec.maxRestartTime, id, cluster),
     ...(localAs === undefined ? {} : { localAs }),
     ...(spec.numAllowedLocalASNumbers === undefined ? {} : { allowLocalAs: spec.numAllowedLocalASNumbers }),
-    ...(keep ? { nextHopUnchanged: true } : {}),
-    ...(spec.nextHopMode === 'Self' ? { nextHopSelf: true } : {}),
-    ...(spec.ttlSecurity === undefined || spec.ttlSecurity === 0 ? {} : { ttlSecurityHops: spec.ttlSecurity }),
-    ...(spec.multihop === undefined ? {} : { multihop: spec.multihop }),
+    ...nextHopOf(spec),
     ...(spec.passive === undefined ? {} : { passive: spec.passive }),
     ...(spec.maxPrefixes === undefined ? {} : { maxPrefixes: spec.maxPrefixes }),
     ...(restartAfter === undefined ? {} : { maxPrefixesRestartAfter: restartAfter }),
   };
+}
+
+/** Calico: nextHopMode, where it is given, goes before the field it has replaced. */
+function nextHopOf({ nextHopMode, keepOriginalNextHop }: BGPPeerSpec): SessionNextHop {
+  const mode = nextHopMode ?? (keepOriginalNextHop === true ? 'Keep' : 'Auto');
+  return mode === 'Keep' ? { nextHopUnchanged: true } : mode === 'Self' ? { nextHopSelf: true } : {};
+}
+
+/** As the resource says, for a peer inside or outside our AS; undefined when it says nothing. A speaker refuses both fields together. */
+function distanceOf({ ttlSecurity = 0, multihop }: BGPPeerSpec, id: string, { report }: Cluster): (isInternal: boolean) => SessionDistance | undefined {
+  if (ttlSecurity > 0 && multihop !== undefined) report(id, `spec.multihop is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; left out`);
+  if (ttlSecurity > 0) return () => ({ ttlSecurityHops: Math.min(ttlSecurity, MOST_TTL_SECURITY_HOPS) });
+  return (isInternal) => (multihop === undefined || isInternal ? undefined : { multihop });
 }
 
 function holdTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly holdTime?: number } {

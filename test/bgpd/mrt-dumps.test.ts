@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import type { SpeakerConfig } from 'node-bgp/config';
 import { validateConfig } from 'node-bgp/config/validate';
 import { Speaker } from 'node-bgp/speaker/speaker';
 import { MrtDumps } from '../../src/bgpd/mrt-dumps.js';
@@ -56,7 +57,7 @@ describe('bgpd mrt-dumps', function () {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const config = (self: number, other: number): object => ({
+  const config = (self: number, other: number): SpeakerConfig => ({
     localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.0.${self}`, port: PORT }],
     peers: [{ name: `n${other}`, address: `127.0.0.${other}`, port: PORT, localAddress: `127.0.0.${self}`, remoteAs: 64500 + other, multihop: 2, families: ['ipv4'] }],
     originate: [{ prefix: `10.65.${self}.0/24` }],

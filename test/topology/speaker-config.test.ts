@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { validateConfig } from 'node-bgp/config/validate';
 import type { BGPConfigurationSpec, BGPFilterSpec, BGPPeerSpec } from '../../src/api/bgp.js';
 import type { IPPoolSpec } from '../../src/api/ipam.js';
 import { topologyOf, type Topology, type TopologyInput } from '../../src/topology/speaker-config.js';
@@ -110,6 +111,24 @@ describe('topology', () => {
     expect(result.config?.peers?.map(({ name, keepaliveTime, gracefulRestartTime }) => [name, keepaliveTime, gracefulRestartTime]))
       .to.deep.equal([['good', 5, 150], ['wrong', undefined, undefined]]);
     expect(messages(result)).to.include('BGPPeer/wrong spec.keepaliveTime is "0s"; expected 1s to 21845s').and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected 0s to 4095s');
+  });
+
+  it('never asks for what a speaker refuses together, which would cost the node all its peers', () => {
+    const result = topology('node1', {
+      configuration: { nodeToNodeMeshEnabled: false },
+      peers: {
+        both: { peerIP: '192.0.2.1', asNumber: 65001, ttlSecurity: 255, multihop: 3 },
+        internal: { peerIP: '192.0.2.2', asNumber: 64512, multihop: 3 },
+        hops: { peerIP: '192.0.2.3', asNumber: 65001, nextHopMode: 'Self', keepOriginalNextHop: true },
+        nodes: { peerSelector: 'rack == "2"', ttlSecurity: 4, nodeSelector: 'all()' },
+      },
+    });
+    const { config } = result;
+    expect(validateConfig(config)).to.deep.include({ type: 'valid' });
+    const shown = (config?.peers ?? []).map(({ name, multihop, ttlSecurityHops, nextHopSelf, nextHopUnchanged }) => ({ name, multihop, ttlSecurityHops, nextHopSelf, nextHopUnchanged }));
+    const nothing = { multihop: undefined, ttlSecurityHops: undefined, nextHopSelf: undefined, nextHopUnchanged: undefined };
+    expect(shown.slice(0, 3)).to.deep.equal([{ ...nothing, name: 'both', ttlSecurityHops: 254 }, { ...nothing, name: 'hops', nextHopSelf: true }, { ...nothing, name: 'internal' }]);
+    expect(messages(result)).to.include('BGPPeer/both spec.multihop is 3 beside spec.ttlSecurity 255, which already says how far the peer is; left out');
   });
 
   const wrong: readonly (readonly [string, BGPPeerSpec, string])[] = [

@@ -3,14 +3,14 @@
  * each other. A configuration that passes can be applied without a further check.
  */
 import { containsPrefix, formatAddress, formatPrefix, parseAddress, parsePrefix, tryParseAddress } from '../address.js';
-import type { DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig, UnnumberedPeerConfig } from '../config.js';
+import type { DynamicPeersConfig, PeerConfig, RoleName, SessionFields, SpeakerConfig, UnnumberedPeerConfig } from '../config.js';
 import { isObject, nearest, scopedAddress, widthOf, type JsonSchema, type Problem } from './schema.js';
 import { speakerShape } from './shape.js';
 
 export type { Problem } from './schema.js';
 
 export type Validated =
-  | { readonly type: 'valid'; readonly config: SpeakerConfig }
+  | { readonly type: 'valid'; readonly config: ParsedConfig }
   | { readonly type: 'invalid'; readonly problems: readonly Problem[] };
 
 /** JSON Schema of the configuration, for editors. */
@@ -23,7 +23,7 @@ export function validateConfig(value: unknown): Validated {
   const problems: Problem[] = [];
   speakerShape.check(value, '', problems);
   if (problems.length > 0) return { type: 'invalid', problems };
-  const config = withoutNulls(value) as SpeakerConfig;
+  const config = withoutNulls(value) as ParsedConfig;
   checkNames(config, problems);
   for (const [index, peer] of (config.peers ?? []).entries()) {
     checkPeer(config, peer, `peers[${index}]`, problems);
@@ -36,6 +36,26 @@ export function validateConfig(value: unknown): Validated {
   checkOriginated(config, problems);
   checkFilters(config, problems);
   return problems.length > 0 ? { type: 'invalid', problems } : { type: 'valid', config };
+}
+
+/** A configuration that has been checked. */
+export type ParsedConfig = SpeakerConfig & { readonly [PARSED]: true };
+declare const PARSED: unique symbol;
+
+/** From JSON, YAML or anything else that nobody has checked. Throws ConfigError with every problem. */
+export function parseConfig(value: unknown): ParsedConfig {
+  const validated = validateConfig(value);
+  if (validated.type === 'invalid') throw new ConfigError(validated.problems);
+  return validated.config;
+}
+
+/** A configuration that cannot be used; `problems` has every reason. Nothing was changed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+
+  constructor(readonly problems: readonly Problem[]) {
+    super(`Cannot use the configuration: ${problems.map(formatProblem).join('; ')}`);
+  }
 }
 
 /** One sentence per problem: `peers[0].holdTime is 2; expected ...`. */
@@ -129,9 +149,21 @@ const isMulticast = (text: string): boolean => {
   return address !== undefined && (address.family === 4 ? address.value >> 28n === 0xen : address.value >> 120n === 0xffn);
 };
 
+/** What the types of SessionConfig forbid together, a file can still hold. */
+interface UncheckedSession extends SessionFields {
+  readonly multihop?: number;
+  readonly ttlSecurityHops?: number;
+  readonly nextHopSelf?: boolean;
+  readonly nextHopUnchanged?: boolean;
+  readonly localAs?: number;
+  readonly localAsOnly?: boolean;
+  readonly role?: RoleName;
+  readonly roleStrict?: boolean;
+}
+
 /** What RFCs and the kernel want of fields together. */
-function checkSession(config: SpeakerConfig, session: SessionConfig, remoteAs: number, path: string, problems: Problem[]): void {
-  const problem = (field: keyof SessionConfig, expected: string): void => {
+function checkSession(config: SpeakerConfig, session: UncheckedSession, remoteAs: number, path: string, problems: Problem[]): void {
+  const problem = (field: keyof UncheckedSession, expected: string): void => {
     problems.push({ path: `${path}.${field}`, value: session[field], expected });
   };
   const localAs = session.localAs ?? config.localAs;

@@ -1,18 +1,19 @@
 /**
  * A BGP speaker as a library: state what it should be, hear what happens, ask what it knows.
  *
- *     const speaker = new Speaker();
+ *     const speaker = new Speaker({ keepRoutes: true });
  *     speaker.subscribe((event) => console.log(event));
  *     await speaker.configure({ localAs: 64512, routerId: '10.0.0.1', listen: [{ address: '127.0.0.1', port: 1790 }], peers: [...] });
  *     speaker.originate([{ prefix: '10.65.0.0/26' }]);
- *     ...
+ *     for await (const { prefix, via } of speaker.routes()) ...
  *     await speaker.stop();
  *
  * `configure` takes the whole and applies the difference: a session is reset only if its own parameters force it. It runs without
- * root on a high port. Routes learned are read by queries, or taken as a stream of forwarding changes (`takeForwarding`).
+ * root on a high port. Routes learned are read by queries, or taken as they change: as text (`routes`), or as words for a kernel's
+ * table (`takeForwarding`).
  */
 import type { SpeakerConfig, OriginatedPrefix } from '../config.js';
-import { formatProblem, validateConfig, type Problem } from '../config/validate.js';
+import { parseConfig, type ParsedConfig } from '../config/validate.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import { openRouterSocket } from '../discovery/icmpv6-socket.js';
@@ -27,15 +28,23 @@ import type { Transport } from '../transport/transport.js';
 import { diffConfig, peerSettings, type ConfigChanges } from './config-diff.js';
 import { Core } from './core.js';
 import type { SpeakerEvent, SpeakerEventListener } from './event.js';
+import { eventStream, type EventOf, type EventsLost } from './event-stream.js';
 import { History, type HistoryEntry } from './history.js';
 import { keysOf, type ListenFailure } from './listeners.js';
 import type { BfdPort } from './peer-bfd.js';
 import { peerAddressText } from './peer-settings.js';
 import { cease } from './cease.js';
 import type { Peer } from './peer.js';
+import { Bell, routeStream, type RouteChange } from './route-stream.js';
 import { peerDetail, peerSummary, type PeerDetail, type SpeakerSummary } from './view.js';
 
-export interface SpeakerOptions {
+/** Changes of the forwarding table go to one reader: `routes`, or `takeForwarding`; without either no such table is kept. */
+export type SpeakerOptions = SpeakerPorts & (
+  | { /** For `routes`. */ readonly keepRoutes?: boolean; readonly onForwarding?: undefined }
+  | { readonly keepRoutes?: false; /** Called when `takeForwarding` has something. */ readonly onForwarding: () => void }
+);
+
+export interface SpeakerPorts {
   /** Default: TCP. */
   readonly transport?: Transport;
   /** Default: the system's. */
@@ -49,22 +58,14 @@ export interface SpeakerOptions {
   readonly openRouterSocket?: OpenRouterSocket;
   /** Default: the library's own, in a thread (RFC 5880). */
   readonly bfd?: (onEvent: (event: BfdEvent) => void) => BfdPort;
-  /** Called when `takeForwarding` has something; without it no forwarding table is kept. */
-  readonly onForwarding?: () => void;
 }
 
 export interface Configured extends ConfigChanges {
   readonly listenFailures: readonly ListenFailure[];
 }
 
-/** A configuration that cannot be used; `problems` has every reason. Nothing was changed. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-
-  constructor(readonly problems: readonly Problem[]) {
-    super(`Cannot use the configuration: ${problems.map(formatProblem).join('; ')}`);
-  }
-}
+/** The tables of a speaker, to look at. */
+export type RibQueries = Pick<Rib, 'peerId' | 'counts' | 'totals' | 'paths' | 'lookup' | 'why' | 'best' | 'received' | 'offered' | 'advertised'>;
 
 export class Speaker {
   private readonly core: Core;
@@ -75,42 +76,47 @@ export class Speaker {
   private current: SpeakerConfig | undefined;
   /** `configure` calls run one after the other. */
   private turn: Promise<unknown> = Promise.resolve();
+  /** Rings when there are changes for `routes`; undefined: nobody asked to keep any. */
+  private readonly routesReady: Bell | undefined;
+  private isReadingRoutes = false;
 
   constructor(options: SpeakerOptions = {}) {
     this.clock = options.clock ?? systemClock;
     this.startedAt = this.clock.wallTime();
+    const bell = options.keepRoutes === true ? new Bell() : undefined;
+    this.routesReady = bell;
+    const forwardingReady = bell === undefined ? options.onForwarding : () => bell.ring();
     this.core = new Core({
       transport: options.transport ?? tcpTransport, clock: this.clock, isRestarting: options.isRestarting ?? false,
-      keepForwarding: options.onForwarding !== undefined, forwardingReady: options.onForwarding ?? (() => undefined),
+      keepForwarding: forwardingReady !== undefined, forwardingReady: forwardingReady ?? (() => undefined),
       openRouterSocket: options.openRouterSocket ?? openRouterSocket, event: (event) => this.publish(event), bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
     });
   }
 
   // ---- desired state
 
-  /** Makes the whole configuration true. Rejects with ConfigError before anything is changed. */
-  configure(config: unknown): Promise<Configured> {
-    const validated = validateConfig(config);
-    if (validated.type === 'invalid') return Promise.reject(new ConfigError(validated.problems));
-    const run = this.turn.then(() => this.apply(validated.config));
+  /** Makes the whole configuration true. Rejects with ConfigError before anything is changed. For what came as JSON see `parseConfig`. */
+  async configure(config: SpeakerConfig): Promise<Configured> {
+    return await this.configureParsed(parseConfig(config));
+  }
+
+  /** As `configure`, of what `parseConfig` has answered: a table of a million prefixes is not checked twice. */
+  configureParsed(config: ParsedConfig): Promise<Configured> {
+    const run = this.turn.then(() => this.apply(config));
     this.turn = run.catch(() => undefined);
     return run;
   }
 
   /** What `configure` would do. Throws ConfigError. */
-  plan(config: unknown): ConfigChanges {
-    const validated = validateConfig(config);
-    if (validated.type === 'invalid') throw new ConfigError(validated.problems);
-    return diffConfig(this.current, validated.config);
+  plan(config: SpeakerConfig): ConfigChanges {
+    return diffConfig(this.current, parseConfig(config));
   }
 
   /** All prefixes of our own; takes the place of `originate` of the configuration. */
   originate(prefixes: readonly OriginatedPrefix[]): void {
-    const config = this.requireConfig();
-    const validated = validateConfig({ ...config, originate: prefixes });
-    if (validated.type === 'invalid') throw new ConfigError(validated.problems);
-    this.current = validated.config;
-    this.core.setConfig(validated.config);
+    const config = parseConfig({ ...this.requireConfig(), originate: prefixes });
+    this.current = config;
+    this.core.setConfig(config);
     this.core.originate(prefixes);
   }
 
@@ -145,12 +151,31 @@ export class Speaker {
     return () => void this.listeners.delete(listener);
   }
 
+  /** Events of these types (default: all) as they happen, until the reader leaves its loop or `signal` aborts. */
+  events<Type extends SpeakerEvent['type']>(types: readonly Type[] = [], signal?: AbortSignal): AsyncGenerator<EventOf<Type> | EventsLost, void, undefined> {
+    return eventStream((listener) => this.subscribe(listener), types, signal);
+  }
+
   /** The last events, oldest first. */
   history(peer?: string): readonly HistoryEntry[] {
     return this.log.entries(peer);
   }
 
   // ---- forwarding
+
+  /** Every route that packets take, then each as it changes. One reader at a time, of a speaker made with `keepRoutes`. */
+  async *routes(signal?: AbortSignal): AsyncGenerator<RouteChange, void, undefined> {
+    const { routesReady } = this;
+    if (routesReady === undefined) throw new Error('Cannot read routes: the speaker keeps none; make it with { keepRoutes: true }');
+    if (this.isReadingRoutes) throw new Error('Cannot read routes: another loop reads them; expected one reader at a time');
+    this.isReadingRoutes = true;
+    try {
+      this.replayForwarding();
+      yield* routeStream((sink, limit) => this.takeForwarding(sink, limit), routesReady, signal);
+    } finally {
+      this.isReadingRoutes = false;
+    }
+  }
 
   /** Resolves when selection, advertising and forwarding have caught up with everything received so far. */
   whenSettled(): Promise<void> {
@@ -173,7 +198,7 @@ export class Speaker {
   /** Routes are held back until the peers have sent theirs (RFC 4724 section 4.1). */
   get isRestarting(): boolean { return this.core.isRestarting; }
   /** The tables themselves: queries only. Undefined before the first `configure`. */
-  get rib(): Rib | undefined { return this.core.isConfigured ? this.core.rib : undefined; }
+  get rib(): RibQueries | undefined { return this.core.isConfigured ? this.core.rib : undefined; }
 
   summary(): SpeakerSummary {
     const config = this.requireConfig();

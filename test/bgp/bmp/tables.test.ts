@@ -5,6 +5,7 @@ import { encodeControlMessage } from 'node-bgp/codec/message';
 import { formatAttributes } from 'node-bgp/codec/parse';
 import { BmpExporter, type BmpSession } from 'node-bgp/bmp/exporter';
 import type { BmpMonitoring } from 'node-bgp/bmp/route-feed';
+import { parseConfig, type ParsedConfig } from 'node-bgp/config/validate';
 import type { RouteView } from 'node-bgp/rib/contract';
 import { systemClock } from 'node-bgp/session/clock';
 import { Speaker } from 'node-bgp/speaker/speaker';
@@ -68,15 +69,15 @@ class Pair {
     await until('a session', () => this.a.summary().peers[0]?.isEstablished === true && this.b.summary().peers[0]?.isEstablished === true);
   }
 
-  #config(self: number, other: number, more: object, peer: object = {}): object {
-    return {
+  #config(self: number, other: number, more: object, peer: object = {}): ParsedConfig {
+    return parseConfig({
       localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.2.${self}`, port: PORT }],
       peers: [{
         address: `127.0.2.${other}`, port: PORT, localAddress: `127.0.2.${self}`, remoteAs: 64500 + other, multihop: 2, families: ['ipv4'],
         ...(this.addPath ? { addPath: 'both' } : {}), ...peer,
       }],
       ...more,
-    };
+    });
   }
 
   configureA(monitor: readonly BmpMonitoring[], { reject, originate = ['10.64.1.0/24', '10.64.2.0/24'] }: { readonly reject?: string; readonly originate?: readonly string[] }): Promise<unknown> {

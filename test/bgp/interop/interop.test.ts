@@ -152,7 +152,7 @@ const LATER: readonly Scenario[] = [
     // Its IPv6 session becomes internal for a while; what the others say comes to it with their path unchanged, what it says goes on.
     const name = `${party.vendor.name}6`;
     await party.vendor.setInternal(true);
-    await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, remoteAs: DUT_AS, ttlSecurityHops: 1, routeReflectorClient: true, nextHopSelf: true } : peer)));
+    await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, remoteAs: DUT_AS, multihop: undefined, ttlSecurityHops: 1, routeReflectorClient: true, nextHopUnchanged: undefined, nextHopSelf: true } : peer)));
     await world.up(name);
     const { type } = await world.bgpd.neighbor(name);
     expect(type).to.equal('ibgp');

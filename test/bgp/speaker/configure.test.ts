@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { parseAddress } from 'node-bgp/address';
 import type { LocalInterface } from 'node-bgp/session/interface';
-import { ConfigError } from 'node-bgp/speaker/speaker';
+import { ConfigError } from 'node-bgp/config/validate';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const A = '10.0.0.1';

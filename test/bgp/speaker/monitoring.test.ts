@@ -1,4 +1,5 @@
 /** A speaker with a BMP station (RFC 7854), over real TCP; the station reads by its own lights. */
+import { parseConfig, type ParsedConfig } from 'node-bgp/config/validate';
 import { expect } from 'chai';
 import { Speaker } from 'node-bgp/speaker/speaker';
 import { Station } from '../bmp/station.js';
@@ -15,7 +16,7 @@ describe('bgp/speaker monitoring', () => {
     const station = new Station();
     const stationPort = await station.listen();
     const [a, b] = [new Speaker(), new Speaker()];
-    const config = (self: number, other: number, more: object): object => ({
+    const config = (self: number, other: number, more: object): ParsedConfig => parseConfig({
       localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.1.${self}`, port: PORT }],
       peers: [{ address: `127.0.1.${other}`, port: PORT, localAddress: `127.0.1.${self}`, remoteAs: 64500 + other, multihop: 2 }],
       originate: [{ prefix: `10.65.${self}.0/24` }], ...more,

@@ -1,5 +1,5 @@
 /** Speakers on a network in memory, under one clock. */
-import type { SpeakerConfig, PeerConfig } from 'node-bgp/config';
+import type { PeerConfig, PeerFields, SessionFields, SessionLocalAs, SessionNextHop, SessionRole, SpeakerConfig } from 'node-bgp/config';
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import type { BfdState } from 'node-bgp/bfd/packet';
@@ -76,7 +76,9 @@ export class Node {
 
   /** The present configuration, but for this. */
   async reconfigure(more: Partial<SpeakerConfig>): ReturnType<Speaker['configure']> {
-    return await this.speaker.configure({ ...this.speaker.config, ...more });
+    const { config } = this.speaker;
+    if (config === undefined) throw new Error('The speaker has no configuration yet');
+    return await this.speaker.configure({ ...config, ...more });
   }
 
   state(peer: string): string | undefined {
@@ -112,14 +114,14 @@ export class Node {
  * Speakers in a row, each the eBGP neighbour of the next, AS 64513, 64514 and so on at 10.0.0.1, 10.0.0.2 and so on. `more` is what
  * a speaker says beside that: of itself, of the one before and of the one after.
  */
-export async function chain(world: World, more: readonly { readonly as?: number; readonly self?: Partial<SpeakerConfig>; readonly before?: Partial<PeerConfig>; readonly after?: Partial<PeerConfig> }[]): Promise<readonly Node[]> {
+export async function chain(world: World, more: readonly { readonly as?: number; readonly self?: Partial<SpeakerConfig>; readonly before?: SessionOnly; readonly after?: SessionOnly }[]): Promise<readonly Node[]> {
   const as = (i: number): number => more[i]?.as ?? 64513 + i;
   const nodes = more.map((_, i) => world.speaker(`10.0.0.${i + 1}`));
   for (const [i, node] of nodes.entries()) {
     const { self, before, after } = more[i] ?? {};
     const peers = [
-      ...(i === 0 ? [] : [{ ...peerAt(`10.0.0.${i}`, as(i - 1)), ...before }]),
-      ...(i === nodes.length - 1 ? [] : [{ ...peerAt(`10.0.0.${i + 2}`, as(i + 1)), ...after }]),
+      ...(i === 0 ? [] : [peerAt(`10.0.0.${i}`, as(i - 1), before)]),
+      ...(i === nodes.length - 1 ? [] : [peerAt(`10.0.0.${i + 2}`, as(i + 1), after)]),
     ];
     await node.configure(node.config(as(i), peers, self));
   }
@@ -127,9 +129,11 @@ export async function chain(world: World, more: readonly { readonly as?: number;
   return nodes;
 }
 
+/** What a peer may be told apart from who it is and how far away. */
+type SessionOnly = Partial<PeerFields> & SessionFields & SessionLocalAs & SessionNextHop & SessionRole;
+
 /** A peer at an address of the network in memory. */
-export const peerAt = (address: string, remoteAs: number, more: Partial<PeerConfig> = {}): PeerConfig =>
-  ({ address, port: 1790, remoteAs, multihop: 2, ...more });
+export const peerAt = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({ multihop: 2, address, port: 1790, remoteAs, ...more });
 
 /** As peerAt, of our own AS. */
-export const innerPeer = (address: string, remoteAs: number, more: Partial<PeerConfig> = {}): PeerConfig => ({ address, port: 1790, remoteAs, ...more });
+export const innerPeer = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({ address, port: 1790, remoteAs, ...more });
