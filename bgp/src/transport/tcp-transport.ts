@@ -108,7 +108,8 @@ async function listen(endpoint: Endpoint, accept: (connection: Connection) => vo
   });
   let fd: number | undefined;
   try {
-    if (typeof native !== 'string') fd = native.open(endpoint.address, { bind: endpoint, isListener: true });
+    // Whose SYN it is is known only after the kernel has answered it: a peer with GTSM takes that answer with TTL 255 only (RFC 5082 section 3).
+    if (typeof native !== 'string') fd = native.open(endpoint.address, { bind: endpoint, isListener: true, hopLimits: { ttl: 255 } });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(fd === undefined ? { host: endpoint.address, port: endpoint.port, backlog: BACKLOG, ipv6Only: true } : { fd, backlog: BACKLOG },
