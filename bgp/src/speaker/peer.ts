@@ -9,21 +9,23 @@
  *
  * A peer that restarts opens a connection while we still believe in the old one; RFC 4724 section 5 lets the new one win.
  */
-import { formatAddress, formatIpv4 } from '../address.js';
+import { formatAddress } from '../address.js';
 import type { BgpError } from '../codec/bgp-error.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { checkOpen, openAs } from '../codec/open.js';
 import { resolveCollision } from '../fsm/collision.js';
 import type { Notification } from '../fsm/event.js';
-import type { FsmOptions, FsmStateType } from '../fsm/state.js';
-import { CeaseCode, ErrorCode, OpenError } from '../iana.js';
+import type { FsmStateType } from '../fsm/state.js';
+import { CeaseCode } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import { localOpen, type RestartState } from '../session/local-open.js';
 import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
 import { cease, hardened, isCollision } from './cease.js';
-import { knownAddress, peerAddressText, resetReasons, type PeerSettings } from './peer-settings.js';
+import { PeerFailures, inWords } from './peer-failures.js';
+import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
+import { sessionParameters } from './session-parameters.js';
 
 /** Why a peer is held down; several may hold at once. */
 export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'neighbour';
@@ -43,23 +45,12 @@ export interface PeerOwner {
   writable(peer: Peer): void;
 }
 
-export interface LastError {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly text: string;
-}
-
 /** How long a KEEPALIVE is held back for the connection that will win the collision. */
 const COLLISION_PATIENCE = 1000;
 /** A second connection within this time of the first is a collision, not a restart. */
 const COLLISION_WINDOW = 5000;
-const FIRST_REFUSAL = 1000;
-const LONGEST_REFUSAL = 60_000;
-const SEND_HOLD_TIME = 480;
 
 export class Peer implements SessionOwner {
-  /** In words, both ways. */
-  lastError: Partial<Record<SessionEnd['direction'], LastError>> = {};
   /** Times Established was reached. */
   establishedCount = 0;
   /** Milliseconds since 1970 of the last change from or to Established. */
@@ -68,9 +59,8 @@ export class Peer implements SessionOwner {
   private guest: Session | undefined;
   private current: Session | undefined;
   private readonly blocks = new Map<BlockReason, string>();
+  private readonly failures: PeerFailures;
   private heldKeepalive: { readonly session: Session; readonly timer: { cancel(): void } } | undefined;
-  private refuseUntil = 0;
-  private protocolFailures = 0;
   private shownState: FsmStateType = 'Idle';
   private isStarted = false;
   /** All sessions are being ended: none is to start because another ends. */
@@ -79,12 +69,14 @@ export class Peer implements SessionOwner {
 
   constructor(private readonly owner: PeerOwner, private currentSettings: PeerSettings) {
     this.changedAt = owner.clock.wallTime();
+    this.failures = new PeerFailures(owner.clock);
   }
 
   get settings(): PeerSettings { return this.currentSettings; }
   get name(): string { return this.currentSettings.name; }
   get session(): Session | undefined { return this.current; }
   get isEstablished(): boolean { return this.current !== undefined; }
+  get lastError(): PeerFailures['last'] { return this.failures.last; }
   get transport(): Transport { return this.owner.transport; }
   get clock(): Clock { return this.owner.clock; }
   /** The furthest of its connections. */
@@ -114,7 +106,7 @@ export class Peer implements SessionOwner {
   /** Ends the sessions and starts afresh: `clear`, or settings that need a new session. */
   reset(notification: Notification, text: string): void {
     this.stopAll(notification, text);
-    this.refuseUntil = 0;
+    this.failures.endPause();
     this.startDialler();
   }
 
@@ -137,7 +129,7 @@ export class Peer implements SessionOwner {
 
   unblock(reason: BlockReason): void {
     if (!this.blocks.delete(reason) || this.blocks.size > 0) return;
-    this.refuseUntil = 0;
+    this.failures.endPause();
     this.startDialler();
   }
 
@@ -181,7 +173,7 @@ export class Peer implements SessionOwner {
     }
     // The peer has one connection to us at most: what it opened before is dead, it only did not tell.
     this.guest?.lose('The peer opened another connection');
-    this.guest = new Session(this, this.sessionParameters(true), 'incoming');
+    this.guest = new Session(this, sessionParameters(this.currentSettings, true), 'incoming');
     this.guest.accept(connection);
   }
 
@@ -244,14 +236,14 @@ export class Peer implements SessionOwner {
     const wasCurrent = session === this.current;
     if (session === this.guest) this.guest = undefined;
     if (this.heldKeepalive !== undefined) this.releaseKeepalive();
-    this.count(end, wasCurrent);
+    this.failures.count(end, wasCurrent ? this.clock.wallTime() - this.changedAt : 0);
     if (wasCurrent) {
       this.current = undefined;
       this.changedAt = this.clock.wallTime();
-      this.remember(end);
+      this.failures.remember(end, this.currentSettings);
       if (negotiated !== undefined) this.owner.down(this, end, negotiated);
     } else if (!isCollision(end)) {
-      this.remember(end);
+      this.failures.remember(end, this.currentSettings);
       this.owner.attemptFailed(this, end);
     }
     this.showState();
@@ -304,23 +296,13 @@ export class Peer implements SessionOwner {
     if (this.dialler !== undefined && this.dialler.state !== 'Idle') return;
     if (this.guest !== undefined) return;
     this.dialler?.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
-    this.dialler = new Session(this, this.sessionParameters(false), 'outgoing');
-    const wait = this.refuseUntil - this.clock.now();
-    if (wait <= 0) this.dialler.start();
+    this.dialler = new Session(this, sessionParameters(this.currentSettings, false), 'outgoing');
+    const wait = this.failures.pause;
+    if (wait === 0) this.dialler.start();
     else {
       const { dialler } = this;
       this.delayedStart = this.clock.after(wait, () => { if (this.dialler === dialler && dialler.state === 'Idle' && this.current === undefined) dialler.start(); });
     }
-  }
-
-  private sessionParameters(isGuest: boolean): ConstructorParameters<typeof Session>[1] {
-    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, delayOpenTime, connectRetryTime, holdTime, keepaliveTime } = this.currentSettings;
-    const fsm: FsmOptions = {
-      passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime, keepaliveTime,
-      // RFC 9687 section 4: the larger of eight minutes and twice the hold time.
-      sendHoldTime: Math.max(SEND_HOLD_TIME, 2 * holdTime),
-    };
-    return { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, extendedMessage: true, fsm };
   }
 
   private stopAll(notification: Notification | undefined, text: string): void {
@@ -341,7 +323,7 @@ export class Peer implements SessionOwner {
     const block = this.blockedBy;
     if (!this.isStarted) return `Peer ${this.name} is being removed`;
     if (block !== undefined) return `Peer ${this.name} is held down: ${block.text}`;
-    if (this.clock.now() < this.refuseUntil) return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
+    if (this.failures.pause > 0) return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
     // Section 6.8: the established connection stays. RFC 4724 section 5 prefers the new one of a peer that can restart; but one that
     // comes in just after the first was still sent before the peer knew of that, and our OPEN on it would upset the peer's choice.
     const isNew = this.clock.wallTime() - this.changedAt < COLLISION_WINDOW;
@@ -365,31 +347,8 @@ export class Peer implements SessionOwner {
     held?.session.confirm();
   }
 
-  /** A peer that breaks the protocol again and again is met less and less often; one that lived for a while starts afresh. */
-  private count(end: SessionEnd, wasCurrent: boolean): void {
-    const lived = wasCurrent && this.clock.wallTime() - this.changedAt > LONGEST_REFUSAL;
-    if (lived) this.protocolFailures = 0;
-    const code = end.notification?.code;
-    if (code === undefined || code === ErrorCode.cease || code === ErrorCode.holdTimerExpired || code === ErrorCode.sendHoldTimerExpired) return;
-    this.refuseUntil = this.clock.now() + Math.min(LONGEST_REFUSAL, FIRST_REFUSAL * 2 ** this.protocolFailures++);
-  }
-
-  private remember(end: SessionEnd): void {
-    this.lastError[end.direction] = { at: this.clock.wallTime(), text: this.inWords(end) };
-  }
-
-  /** What the codes alone do not say: both views of the commonest mistakes. */
   inWords(end: SessionEnd): string {
-    const { notification, direction } = end;
-    const where = peerAddressText(this.currentSettings);
-    if (notification?.code !== ErrorCode.open) return end.text;
-    if (direction === 'received' && notification.subcode === OpenError.badPeerAs)
-      return `${end.text}: peer ${where} does not expect our AS ${this.currentSettings.localAs}; compare its configuration`;
-    if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
-      return `${end.text}: peer ${where} refuses our router id ${formatIpv4(this.currentSettings.routerId)}; is it the same on both ends?`;
-    if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)
-      return `${end.text}: peer ${where} has the same router id ${formatIpv4(this.currentSettings.routerId)} as we; each needs its own`;
-    return end.text;
+    return inWords(end, this.currentSettings);
   }
 
   private exchangePassword(password: string): void {

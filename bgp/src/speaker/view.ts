@@ -8,7 +8,8 @@ import type { FsmStateType } from '../fsm/state.js';
 import type { PeerCounts, PeerId, Rib } from '../rib/contract.js';
 import type { MessageCounters } from '../session/session.js';
 import { peerAddressText } from './peer-settings.js';
-import type { LastError, Peer } from './peer.js';
+import type { LastError } from './peer-failures.js';
+import type { Peer } from './peer.js';
 import type { StaleView } from './restart-helper.js';
 
 export interface PeerSummary {

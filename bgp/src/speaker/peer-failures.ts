@@ -1,0 +1,65 @@
+/**
+ * What has gone wrong with a peer: the last error of each direction in words, and how long it is not met again because of it.
+ *
+ * A peer that breaks the protocol again and again is met less and less often; ends that are nobody's fault (Cease, an expired timer, a lost
+ * connection) do not count.
+ */
+import { formatIpv4 } from '../address.js';
+import { ErrorCode, OpenError } from '../iana.js';
+import type { Clock } from '../session/clock.js';
+import type { SessionEnd } from '../session/session.js';
+import { peerAddressText, type PeerSettings } from './peer-settings.js';
+
+export interface LastError {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly text: string;
+}
+
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 60_000;
+
+export class PeerFailures {
+  /** In words, both ways. */
+  readonly last: Partial<Record<SessionEnd['direction'], LastError>> = {};
+  private inARow = 0;
+  private pausedUntil = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Milliseconds until the peer may be met again; 0: now. */
+  get pause(): number {
+    return Math.max(0, this.pausedUntil - this.clock.now());
+  }
+
+  /** The reason to wait is gone. */
+  endPause(): void {
+    this.pausedUntil = 0;
+  }
+
+  /** `lived`: milliseconds for which the session was Established. One that lived for a while starts afresh. */
+  count({ notification }: SessionEnd, lived: number): void {
+    if (lived > LONGEST_PAUSE) this.inARow = 0;
+    const code = notification?.code;
+    if (code === undefined || code === ErrorCode.cease || code === ErrorCode.holdTimerExpired || code === ErrorCode.sendHoldTimerExpired) return;
+    this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.inARow++);
+  }
+
+  remember(end: SessionEnd, settings: PeerSettings): void {
+    this.last[end.direction] = { at: this.clock.wallTime(), text: inWords(end, settings) };
+  }
+}
+
+/** What the codes alone do not say: both views of the commonest mistakes. */
+export function inWords({ notification, direction, text }: SessionEnd, settings: PeerSettings): string {
+  if (notification?.code !== ErrorCode.open) return text;
+  const where = peerAddressText(settings);
+  const own = formatIpv4(settings.routerId);
+  if (direction === 'received' && notification.subcode === OpenError.badPeerAs)
+    return `${text}: peer ${where} does not expect our AS ${settings.localAs}; compare its configuration`;
+  if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
+    return `${text}: peer ${where} refuses our router id ${own}; is it the same on both ends?`;
+  if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)
+    return `${text}: peer ${where} has the same router id ${own} as we; each needs its own`;
+  return text;
+}
