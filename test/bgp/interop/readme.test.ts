@@ -1,14 +1,12 @@
-/** The README's example is run as it stands, against the BIRD configuration that stands beside it. */
+/** The README's example is run as it stands, from the packed package in an empty project, against the BIRD configuration that stands beside it. */
 import { expect } from 'chai';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { PackedProject, REPOSITORY } from '../package/packed-project.js';
 import { end, eventually } from './namespace.js';
-
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
 function hasBird(): boolean {
   try {
@@ -23,11 +21,11 @@ function hasBird(): boolean {
   this.timeout(60_000);
 
   it('peers with BIRD in both directions', async () => {
-    const blocks = [...readFileSync(join(root, 'bgp/README.md'), 'utf8').matchAll(/```(js)?\n([^]*?)```/g)].map(([, , text = '']) => text);
+    const blocks = [...readFileSync(join(REPOSITORY, 'bgp/README.md'), 'utf8').matchAll(/```(js)?\n([^]*?)```/g)].map(([, , text = '']) => text);
     const [program = '', bird = ''] = blocks;
     const directory = mkdtempSync(join(tmpdir(), 'tortie-readme-'));
-    const script = join(root, `readme-${process.pid}.tmp.mjs`); // beside node_modules, where the package is found
-    writeFileSync(script, program);
+    const project = new PackedProject();
+    const script = project.write('example.mjs', program);
     writeFileSync(join(directory, 'bird.conf'), bird);
     const router = spawn('bird', ['-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl')], { stdio: 'ignore' });
     const example = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -40,7 +38,7 @@ function hasBird(): boolean {
       expect(shown).to.contain('(64512,100)');
     } finally {
       await Promise.all([end(router, 'SIGKILL'), end(example, 'SIGKILL')]);
-      rmSync(script, { force: true });
+      project.remove();
       rmSync(directory, { recursive: true, force: true });
     }
   });
