@@ -56,7 +56,9 @@ export class MemoryNetwork {
       const accept = this.listeners.get(`${target.remote.address} ${target.remote.port}`);
       if (accept === undefined) return done({ type: 'failed', reason: `Peer ${target.remote.address} port ${target.remote.port} refuses connections` });
       const ours = new MemoryConnection(this, this.clock, local, target.remote, 'outgoing');
-      const theirs = new MemoryConnection(this, this.clock, target.remote, local, 'incoming');
+      // Both ends of a link have the same name here; a link-local address comes with it, as from the kernel.
+      const zone = target.interface === undefined ? '' : `%${target.interface}`;
+      const theirs = new MemoryConnection(this, this.clock, target.remote, { address: `${local.address}${zone}`, port: local.port }, 'incoming');
       ours.other = theirs;
       theirs.other = ours;
       this.connections.push(ours, theirs);
