@@ -119,6 +119,8 @@ function peersOf(speaker: Speaker): ReadonlyMap<string, MrtPeer> {
   return new Map(speaker.neighborNames.flatMap((name): [string, MrtPeer][] => {
     const peer = speaker.neighbor(name);
     if (peer === undefined) return [];
+    // An unnumbered peer that was never found has no routes to be dumped either.
+    if (peer.address === peer.interface) return [];
     const address = parseAddress(peer.address.split('%')[0] ?? peer.address);
     return [[name, { identifier: identifierOf(peer.routerId ?? '0.0.0.0'), address, as: peer.remoteAs }]];
   }));

@@ -16,14 +16,17 @@ const tortie = (...argv: readonly string[]): { readonly status: number | null; r
 describe('docs/bgpd.md', function () {
   this.timeout(30_000);
 
-  it('shows a configuration that bgpd takes', () => {
+  it('shows configurations that bgpd takes', () => {
     const folder = mkdtempSync(join(tmpdir(), 'tortie-docs-'));
+    const configurations = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
     try {
-      const file = join(folder, 'leaf.yaml');
-      writeFileSync(file, /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? '');
-      const { status, out } = tortie('bgpd', '--config', file, '--check', '--run-dir', folder);
-      expect(out).to.contain(`${file} is good: 1 peers, 2 prefixes`);
-      expect(status).to.equal(0);
+      const found = configurations.map((text, index) => {
+        const file = join(folder, `example-${index}.yaml`);
+        writeFileSync(file, text);
+        const { status, out } = tortie('bgpd', '--config', file, '--check', '--run-dir', folder);
+        return [status, out.split('\n')[0]?.replace(file, 'it')];
+      });
+      expect(found).to.deep.equal([[0, 'it is good: 1 peers, 2 prefixes'], [0, 'it is good: 2 peers, 2 prefixes']]);
     } finally {
       rmSync(folder, { recursive: true });
     }

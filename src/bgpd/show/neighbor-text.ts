@@ -4,7 +4,7 @@ import { counted, formatUptime } from './text-table.js';
 
 export function formatNeighbor(peer: PeerDetail): string {
   return [
-    `BGP neighbor is ${peer.address}${peer.name === peer.address ? '' : ` (${peer.name})`}, remote AS ${peer.remoteAs}, local AS ${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
+    `${whereOf(peer)}, remote AS ${peer.remoteAs === 0 ? 'any external' : peer.remoteAs}, local AS ${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
     ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
     `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${counted(peer.establishedCount, 'time')}`,
     ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
@@ -21,6 +21,13 @@ export function formatNeighbor(peer: PeerDetail): string {
     ...(peer.exportFilters.length === 0 ? [] : [`  Export filters: ${peer.exportFilters.join(', ')}`]),
     ...errorLines(peer),
   ].join('\n');
+}
+
+/** "BGP neighbor on eth0: fe80::1", as FRR has it, where the interface is what was configured. */
+function whereOf({ name, interface: interfaceName, address }: PeerDetail): string {
+  if (interfaceName === undefined) return `BGP neighbor is ${address}${name === address ? '' : ` (${name})`}`;
+  const at = address === interfaceName ? 'none heard yet' : address.split('%')[0] ?? '';
+  return `BGP neighbor on ${interfaceName}: ${at}${name === interfaceName ? '' : ` (${name})`}`;
 }
 
 function timerLines(peer: PeerDetail): readonly string[] {

@@ -11,8 +11,8 @@ const count = (family: 'ipv4' | 'ipv6', which: 'accepted' | 'received' | 'advert
 };
 
 const COLUMNS: readonly Column<PeerSummary>[] = [
-  { title: 'Neighbor', text: (peer) => peer.name },
-  { title: 'AS', text: (peer) => String(peer.remoteAs), align: 'right' },
+  { title: 'Neighbor', text: nameOf },
+  { title: 'AS', text: (peer) => (peer.remoteAs === 0 ? '-' : String(peer.remoteAs)), align: 'right' },
   { title: 'MsgRcvd', text: (peer) => String(peer.messagesReceived), align: 'right' },
   { title: 'MsgSent', text: (peer) => String(peer.messagesSent), align: 'right' },
   { title: 'OutQ', text: (peer) => String(peer.queuedBytes), align: 'right' },
@@ -24,6 +24,12 @@ const COLUMNS: readonly Column<PeerSummary>[] = [
   { title: 'v6 Sent', text: count('ipv6', 'advertised'), align: 'right' },
   { title: 'Info', text: infoOf },
 ];
+
+/** An unnumbered peer is called by its interface, and where it is comes and goes. */
+function nameOf({ name, interface: interfaceName, address }: PeerSummary): string {
+  if (interfaceName === undefined || address === interfaceName) return name;
+  return `${name} (${name === interfaceName ? address.split('%')[0] ?? '' : address})`;
+}
 
 const pair = (a: string, b: string): string => (a === '-' && b === '-' ? '-' : `${a}/${b}`);
 
