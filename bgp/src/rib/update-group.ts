@@ -99,9 +99,10 @@ export class UpdateGroup {
     return this.#walk === undefined && this.#log.position === this.#context.table.log.end;
   }
 
-  /** Has done nothing yet that a newcomer would miss. */
-  get isFresh(): boolean {
-    return this.queue.isFresh && this.out.count === 0 && (this.#walk === undefined || this.#walk.at === 0);
+  /** Its members have been told nothing that stands: a newcomer is where they are, whatever went through the queue before. */
+  get hasNothing(): boolean {
+    if (this.out.count > 0) return false;
+    return this.#walk === undefined ? this.isCurrent : this.#walk.at === 0 && this.queue.isFresh;
   }
 
   /** May it still have to take back a prefix that is gone from the log? */

@@ -56,9 +56,9 @@ export class UpdateGroups {
     const key = groupKeyOf(entry.options, session);
     const endOfRib = this.#endOfRib();
     for (const group of this.#byKey.get(key) ?? []) {
-      if (!group.isFresh) continue;
+      if (!group.hasNothing) continue;
       const joinsWalk = group.isWalking;
-      if (!joinsWalk && (!group.isCurrent || this.#context.isHeld())) continue;
+      if (!joinsWalk && this.#context.isHeld()) continue;
       const member = this.#enter(group, entry);
       if (!joinsWalk) group.queue.addFor(member.reader, endOfRib);
       return member;
