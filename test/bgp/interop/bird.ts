@@ -1,24 +1,17 @@
-import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { end } from './namespace.js';
 import type { Feature, Site, Vendor } from './vendor.js';
+import { VendorDaemon } from './vendor-daemon.js';
 
-export class Bird implements Vendor {
+export class Bird extends VendorDaemon implements Vendor {
   readonly name = 'bird';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop', 'churn', 'local-as']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'bounce', 'roles', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop', 'churn', 'local-as']);
   readonly bfdFamily = 6;
-  private site: Site | undefined;
-  private child: ChildProcess | undefined;
 
   async start(site: Site): Promise<void> {
-    this.site = site;
+    this.settle(site);
     writeFileSync(join(site.directory, 'bird.conf'), config(site));
     await this.run([]);
-  }
-
-  async kill(): Promise<void> {
-    if (this.child !== undefined) await end(this.child, 'SIGKILL');
   }
 
   async restart(): Promise<void> {
@@ -31,6 +24,10 @@ export class Bird implements Vendor {
 
   async refresh(): Promise<void> {
     await this.birdc('reload', 'in', 'dut4');
+  }
+
+  async nudge(): Promise<void> {
+    await Promise.resolve();
   }
 
   async bounce(): Promise<void> {
@@ -62,14 +59,9 @@ export class Bird implements Vendor {
     return namespace.ask('birdc', '-s', join(directory, 'bird.ctl'), ...words);
   }
 
-  private get own(): Site {
-    if (this.site === undefined) throw new Error('BIRD was not started');
-    return this.site;
-  }
-
   private async run(more: readonly string[]): Promise<void> {
     const { namespace, directory } = this.own;
-    this.child = namespace.daemon(join(directory, 'bird.log'), ['bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl'), ...more]);
+    this.spawn(['bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl'), ...more]);
     await Promise.resolve();
   }
 }
@@ -98,6 +90,7 @@ template bgp dut {
 protocol bgp dut4 from dut {
   neighbor ${site.ipv4.dut} as ${site.dutAs};
   password "${site.password}";
+  local role customer;
   ipv4 { import all; export where source = RTS_STATIC; add paths on; };
   ipv6 { import all; export where source = RTS_STATIC; next hop address ${site.ipv6.local}; add paths on; };
 }

@@ -1,28 +1,22 @@
-import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { end } from './namespace.js';
 import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
+import { VendorDaemon } from './vendor-daemon.js';
 
 /** An injector, not a router: what it has heard is what its log of received UPDATEs says. */
-export class Exabgp implements Vendor {
+export class Exabgp extends VendorDaemon implements Vendor {
   readonly name = 'exabgp';
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['communities', 'large-communities', 'gtsm']);
   readonly refresh = cannot('ask for routes again');
   readonly bounce = cannot('reset a session');
+  readonly nudge = cannot('be told to connect');
   readonly churn = cannot('announce so much');
   readonly setInternal = cannot('change its AS');
-  private site: Site | undefined;
-  private child: ChildProcess | undefined;
 
   async start(site: Site): Promise<void> {
-    this.site = site;
+    this.settle(site);
     writeFileSync(join(site.directory, 'exabgp.conf'), config(site));
     await this.run();
-  }
-
-  async kill(): Promise<void> {
-    if (this.child !== undefined) await end(this.child, 'SIGKILL');
   }
 
   async restart(): Promise<void> {
@@ -47,15 +41,10 @@ export class Exabgp implements Vendor {
     return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
   }
 
-  private get own(): Site {
-    if (this.site === undefined) throw new Error('ExaBGP was not started');
-    return this.site;
-  }
-
   private async run(): Promise<void> {
     const { namespace, directory } = this.own;
     const env = { ...process.env, exabgp_daemon_user: 'root', exabgp_tcp_attempts: '0', exabgp_api_cli: 'false', exabgp_log_level: 'WARNING', exabgp_api_ack: 'false' };
-    this.child = namespace.daemon(join(directory, 'exabgp.log'), ['exabgp', join(directory, 'exabgp.conf')], env);
+    this.spawn(['exabgp', join(directory, 'exabgp.conf')], env);
     await Promise.resolve();
   }
 }

@@ -8,7 +8,7 @@ type Daemon = 'zebra' | 'bfdd' | 'bgpd';
 
 export class Frr implements Vendor {
   readonly name = 'frr';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'quick-restart', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'bounce', 'roles', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
   /** Beside ttl-security it would choose the multihop kind. */
   readonly bfdFamily = 4;
   readonly churn = cannot('announce so much');
@@ -43,6 +43,10 @@ export class Frr implements Vendor {
 
   async refresh(): Promise<void> {
     await this.vtysh(`clear bgp ipv4 unicast ${this.own.ipv4.dut} soft in`);
+  }
+
+  async nudge(): Promise<void> {
+    await Promise.resolve();
   }
 
   async bounce(): Promise<void> {
@@ -95,6 +99,7 @@ router bgp ${site.as}
  neighbor ${site.ipv4.dut} password ${site.password}
  neighbor ${site.ipv4.dut} timers connect 1
  neighbor ${site.ipv4.dut} bfd
+ neighbor ${site.ipv4.dut} local-role customer
  neighbor ${site.ipv6.dut} remote-as ${site.dutAs}
  neighbor ${site.ipv6.dut} timers connect 1
  neighbor ${site.ipv6.dut} ttl-security hops 1

@@ -1,27 +1,20 @@
-import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { end, eventually } from './namespace.js';
+import { eventually } from './namespace.js';
 import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
+import { VendorDaemon } from './vendor-daemon.js';
 
-export class Gobgp implements Vendor {
+export class Gobgp extends VendorDaemon implements Vendor {
   readonly name = 'gobgp';
   /** Its soft reset works from its own tables and asks nobody. */
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['gtsm', 'communities', 'large-communities', 'add-path']);
-  readonly bounce = cannot('reset a session');
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['bounce', 'gtsm', 'communities', 'large-communities', 'add-path']);
   readonly churn = cannot('announce so much');
   readonly setInternal = cannot('change its AS');
-  private site: Site | undefined;
-  private child: ChildProcess | undefined;
 
   async start(site: Site): Promise<void> {
-    this.site = site;
+    this.settle(site);
     writeFileSync(join(site.directory, 'gobgpd.toml'), config(site));
     await this.run([]);
-  }
-
-  async kill(): Promise<void> {
-    if (this.child !== undefined) await end(this.child, 'SIGKILL');
   }
 
   async restart(): Promise<void> {
@@ -36,6 +29,14 @@ export class Gobgp implements Vendor {
     await this.gobgp('neighbor', this.own.ipv4.dut, 'softresetin');
   }
 
+  async bounce(): Promise<void> {
+    await this.gobgp('neighbor', this.own.ipv4.dut, 'reset');
+  }
+
+  async nudge(): Promise<void> {
+    await Promise.resolve();
+  }
+
   community(high: number, low: number): string {
     return `${high}:${low}`;
   }
@@ -48,14 +49,9 @@ export class Gobgp implements Vendor {
     return this.own.namespace.ask('gobgp', ...words);
   }
 
-  private get own(): Site {
-    if (this.site === undefined) throw new Error('GoBGP was not started');
-    return this.site;
-  }
-
   private async run(more: readonly string[]): Promise<void> {
     const { namespace, directory, prefix4, prefix6, as } = this.own;
-    this.child = namespace.daemon(join(directory, 'gobgpd.log'), ['gobgpd', '-f', join(directory, 'gobgpd.toml'), '--pprof-disable', ...more]);
+    this.spawn(['gobgpd', '-f', join(directory, 'gobgpd.toml'), '--pprof-disable', ...more]);
     await eventually('gobgpd answers', async () => (await this.gobgp('global')) !== '');
     await this.gobgp('global', 'rib', 'add', '-a', 'ipv4', prefix4, 'community', `${as}:1`, 'large-community', `${as}:1:2`);
     await this.gobgp('global', 'rib', 'add', '-a', 'ipv6', prefix6);

@@ -73,11 +73,12 @@ const SCENARIOS: readonly Scenario[] = [
     const routes = await world.bgpd.routes(`received=${vendor.name}6&prefix=${encodeURIComponent(site.prefix4)}`);
     expect(routes[0]?.nextHop).to.match(/^(fd20|fe80):/);
   } },
-  { name: 'a cleared session is back at once', needs: 'quick-restart', run: async (world, { vendor }) => {
+  { name: 'a cleared session comes back', needs: 'bounce', run: async (world, { vendor, site }) => {
     const name = `${vendor.name}6`;
     const { establishedCount } = await world.bgpd.neighbor(name);
     await world.bgpd.clear(name, false);
     await pause(100);
+    await vendor.nudge(site.ipv6.dut);
     await world.up(name);
     expect((await world.bgpd.neighbor(name)).establishedCount).to.equal(establishedCount + 1);
   } },
@@ -85,10 +86,11 @@ const SCENARIOS: readonly Scenario[] = [
 
 /** These change what our bgpd is told, or kill somebody; each puts things right again. */
 const LATER: readonly Scenario[] = [
-  { name: 'ADD-PATH both ways (7911): every path of a prefix is told', needs: 'quick-restart', run: async (world, party) => {
+  { name: 'ADD-PATH both ways (7911): every path of a prefix is told', needs: 'bounce', run: async (world, party) => {
     const name = `${party.vendor.name}4`;
     await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, addPath: 'both' } : peer)));
     await pause(200);
+    await party.vendor.nudge(party.site.ipv4.dut);
     await world.up(name);
     const { capabilities } = await world.bgpd.neighbor(name);
     expect(capabilities).to.include({ addPathSend: true, addPathReceive: true });
@@ -102,6 +104,7 @@ const LATER: readonly Scenario[] = [
     await eventually(`${party.vendor.name} has both`, async () => (await party.vendor.routeText(other.site.prefix4)).split(String(other.site.as)).length > 3);
     await world.bgpd.configure(world.config());
     await pause(200);
+    await party.vendor.nudge(party.site.ipv4.dut);
     await world.up(name);
   } },
   { name: 'BFD (5880) comes up, and a path that dies silently takes the session down', needs: 'bfd', run: async (world, { vendor, site }) => {
@@ -119,10 +122,28 @@ const LATER: readonly Scenario[] = [
     await world.up(name);
     expect((await world.bgpd.neighbor(name)).establishedCount).to.be.greaterThan(before);
   } },
-  { name: 'sessions opened from both ends at once settle on one connection (4271 6.8)', needs: 'quick-restart', run: async (world, party) => {
+  { name: 'roles (9234): a customer takes us as its provider and marks our routes, and refuses us as its peer', needs: 'roles', run: async (world, { vendor }) => {
+    const name = `${vendor.name}4`;
+    const as = async (role: 'provider' | 'peer'): Promise<unknown> =>
+      await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, role, roleStrict: true } : peer)));
+    await as('provider');
+    await pause(200);
+    await world.up(name);
+    const party = partyOf(world, vendor.name);
+    await world.heard(party, DUT_PREFIX4, new RegExp(`otc:? ${DUT_AS}`, 'i'));
+    await as('peer');
+    const words = async (): Promise<string> => JSON.stringify((await world.bgpd.neighbor(name)).errors);
+    await eventually('the mismatch is named', async () => /role is customer; expected peer|Role Mismatch/.test(await words()), words);
+    expect(await world.bgpd.isEstablished(name)).to.equal(false);
+    await world.bgpd.configure(world.config());
+    await world.up(name);
+  } },
+  { name: 'sessions opened from both ends at once settle on one connection (4271 6.8)', needs: 'bounce', run: async (world, party) => {
     const name = `${party.vendor.name}4`;
     for (let i = 0; i < 3; i++) {
       await Promise.all([party.vendor.bounce(), world.bgpd.clear(name, false)]);
+      await pause(100);
+      await party.vendor.nudge(party.site.ipv4.dut);
       await world.up(name);
     }
     await pause(1000);

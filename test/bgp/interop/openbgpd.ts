@@ -1,28 +1,20 @@
-import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { end } from './namespace.js';
 import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
+import { VendorDaemon } from './vendor-daemon.js';
 
-export class Openbgpd implements Vendor {
+export class Openbgpd extends VendorDaemon implements Vendor {
   readonly name = 'openbgpd';
   /** The portable version writes no routes into Linux. */
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['refresh', 'gtsm', 'communities', 'large-communities', 'add-path']);
-  readonly bounce = cannot('reset a session');
+  readonly features: ReadonlySet<Feature> = new Set<Feature>(['bounce', 'refresh', 'gtsm', 'communities', 'large-communities', 'add-path']);
   readonly churn = cannot('announce so much');
   readonly setInternal = cannot('change its AS');
-  private site: Site | undefined;
-  private child: ChildProcess | undefined;
 
   async start(site: Site): Promise<void> {
-    this.site = site;
+    this.settle(site);
     mkdirSync('/run/openbgpd', { recursive: true, mode: 0o755 });
     writeFileSync(join(site.directory, 'openbgpd.conf'), config(site), { mode: 0o600 });
     await this.run();
-  }
-
-  async kill(): Promise<void> {
-    if (this.child !== undefined) await end(this.child, 'SIGKILL');
   }
 
   async restart(): Promise<void> {
@@ -37,6 +29,14 @@ export class Openbgpd implements Vendor {
     await this.bgpctl('neighbor', this.own.ipv4.dut, 'refresh');
   }
 
+  async bounce(): Promise<void> {
+    await this.bgpctl('neighbor', this.own.ipv4.dut, 'clear');
+  }
+
+  async nudge(address: string): Promise<void> {
+    await this.bgpctl('neighbor', address, 'up');
+  }
+
   community(high: number, low: number): string {
     return `${high}:${low}`;
   }
@@ -49,14 +49,9 @@ export class Openbgpd implements Vendor {
     return this.own.namespace.ask('bgpctl', '-s', join(this.own.directory, 'openbgpd.sock'), ...words);
   }
 
-  private get own(): Site {
-    if (this.site === undefined) throw new Error('OpenBGPD was not started');
-    return this.site;
-  }
-
   private async run(): Promise<void> {
     const { namespace, directory } = this.own;
-    this.child = namespace.daemon(join(directory, 'openbgpd.log'), ['/usr/sbin/bgpd', '-d', '-f', join(directory, 'openbgpd.conf')]);
+    this.spawn(['/usr/sbin/bgpd', '-d', '-f', join(directory, 'openbgpd.conf')]);
     await Promise.resolve();
   }
 }

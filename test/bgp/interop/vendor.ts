@@ -18,8 +18,7 @@ export interface Site {
   readonly prefix6: string;
 }
 
-/** quick-restart: it takes a session up again at once after a Cease. OpenBGPD and GoBGP hold it idle for half a minute. */
-export type Feature = 'kernel' | 'restarts' | 'quick-restart' | 'churn' | 'local-as' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
+export type Feature = 'kernel' | 'restarts' | 'bounce' | 'roles' | 'churn' | 'local-as' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
 
 /** For what a vendor has no feature for: no scenario asks. */
 export const cannot = (what: string) => (): Promise<never> => Promise.reject(new Error(`This vendor cannot ${what}`));
@@ -40,6 +39,8 @@ export interface Vendor {
   refresh(): Promise<void>;
   /** Resets the IPv4 session from its end. */
   bounce(): Promise<void>;
+  /** Takes a session up that it holds idle for half a minute because we have ended it; most need no telling. */
+  nudge(address: string): Promise<void>;
   /** Announces or withdraws CHURN prefixes. */
   churn(on: boolean): Promise<void>;
   /** Makes the IPv6 session one of our AS, or external again. */

@@ -72,7 +72,8 @@ export class World {
   }
 
   async up(peer: string): Promise<void> {
-    await eventually(`${peer} is up`, () => this.bgpd.isEstablished(peer), async () => `${JSON.stringify(await this.bgpd.neighbor(peer))}\n${await this.statusOf(peer)}`);
+    // GoBGP holds an ended session idle for five seconds, more than once where both ends reset it.
+    await eventually(`${peer} is up`, () => this.bgpd.isEstablished(peer), async () => `${JSON.stringify(await this.bgpd.neighbor(peer))}\n${await this.statusOf(peer)}`, 45_000);
   }
 
   /** Waits until the vendor shows the route with this text in it. */

@@ -1,22 +1,29 @@
 /** What only a real TCP shows: ports, hop limits. Loopback, no privileges. */
 import { expect } from 'chai';
-import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
+import type { SpeakerConfig } from 'node-bgp/config';
+import { validateConfig } from 'node-bgp/config/validate';
 import { Speaker } from 'node-bgp/speaker/speaker';
 
 const [OURS, THEIRS] = ['127.0.8.1', '127.0.8.2'] as const;
 
 /** Two speakers; ours waits on a free port, theirs connects. */
-async function pair(ours: Partial<PeerConfig>, theirs: Partial<PeerConfig>, check: (a: Speaker, b: Speaker) => Promise<void>, rest: Partial<SpeakerConfig> = {}): Promise<void> {
+async function pair(ours: object, theirs: object, check: (a: Speaker, b: Speaker) => Promise<void>): Promise<void> {
   const [a, b] = [new Speaker(), new Speaker()];
   try {
-    await a.configure({ localAs: 64512, routerId: '10.0.0.1', listen: [{ address: OURS, port: 0 }], peers: [{ address: THEIRS, remoteAs: 64513, passive: true, ...ours }], ...rest });
+    await a.configure(valid({ localAs: 64512, routerId: '10.0.0.1', listen: [{ address: OURS, port: 0 }], peers: [{ address: THEIRS, remoteAs: 64513, passive: true, ...ours }] }));
     const port = a.summary().listen[0]?.port ?? 0;
     // Nobody tracks interfaces here, so a direct peer is one by its hop limit alone.
-    await b.configure({ localAs: 64513, routerId: '10.0.0.2', listen: [], peers: [{ address: OURS, port, remoteAs: 64512, localAddress: THEIRS, connectRetryTime: 1, ...theirs }] });
+    await b.configure(valid({ localAs: 64513, routerId: '10.0.0.2', listen: [], peers: [{ address: OURS, port, remoteAs: 64512, localAddress: THEIRS, connectRetryTime: 1, ...theirs }] }));
     await check(a, b);
   } finally {
     await Promise.all([a.stop(), b.stop()]);
   }
+}
+
+function valid(value: unknown): SpeakerConfig {
+  const validated = validateConfig(value);
+  if (validated.type === 'invalid') throw new Error(JSON.stringify(validated.problems));
+  return validated.config;
 }
 
 async function until(check: () => boolean): Promise<boolean> {
