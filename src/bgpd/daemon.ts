@@ -112,8 +112,8 @@ export class Daemon {
   }
 
   /** Puts right what the kernel has lost; answers how many routes differed. */
-  resync(): number {
-    return this.fib?.resync() ?? 0;
+  async resync(): Promise<number> {
+    return (await this.fib?.resync()) ?? 0;
   }
 
   /** Ends for good: peers are told, routes leave the kernel; or, gracefully, peers and kernel keep everything for the next process. */
@@ -148,8 +148,9 @@ export class Daemon {
 
   private startFib(): void {
     const fib = new FibWriter({
-      // Of its own: a send may be under way when somebody else needs one.
-      socket: new NetlinkSocket(), context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
+      open: (options) => new NetlinkSocket(options),
+      onNoNexthops: (reason) => this.log.warn({ reason }, `the kernel has no nexthop objects (Linux 5.3): each route says itself where it leads, which takes longer: ${reason}`),
+      context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
       onProblem: ({ prefix, reason }) => {
         if (reason === undefined) this.log.info({ prefix }, `the kernel takes the route to ${prefix} again`);

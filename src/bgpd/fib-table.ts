@@ -1,14 +1,14 @@
 /**
  * What should be in the kernel: for each prefix a *shape*, that is, a route without its prefix. A table of a hundred thousand routes
  * has few shapes, one per set of next hops, so a prefix costs a dozen octets here and writing it is copying a message and patching
- * the prefix in.
+ * the prefix in. Where a shape's next hops are a nexthop object of the kernel, its routes name that.
  *
  * BOUNDED by the RIB.
  */
 import { type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry } from 'node-bgp/rib/contract';
-import { grown, PrefixTable, wordsOf } from 'node-bgp/rib/prefix-table';
-import { routeTemplate, type RouteChange, type RouteRequest, type RouteTemplate } from '../dataplane/netlink/index.js';
+import { grown, PrefixTable } from 'node-bgp/rib/prefix-table';
+import { routeTemplate, type NextHop, type RouteChange, type RouteRequest, type RouteTemplate } from '../dataplane/netlink/index.js';
 import { kernelRoute, type KernelRouteContext } from './kernel-route.js';
 
 export interface RouteShape {
@@ -21,7 +21,8 @@ export interface RouteShape {
 }
 
 interface Held {
-  readonly shape: RouteShape;
+  /** Another one when the nexthop object is another. */
+  shape: RouteShape;
   readonly key: string;
   references: number;
 }
@@ -34,6 +35,9 @@ interface FamilyColumns {
 
 const columns = (family: Family): FamilyColumns => ({ prefixes: new PrefixTable(family), shapes: new Uint32Array(64) });
 
+/** The nexthop object that leads where these lead; undefined when routes have to say it themselves. */
+export type NexthopIdFor = (family: Family, hops: readonly NextHop[]) => number | undefined;
+
 export class FibTable {
   private readonly families: Readonly<Record<Family, FamilyColumns>> = { 4: columns(4), 6: columns(6) };
   private readonly shapes: (Held | undefined)[] = [undefined];
@@ -43,6 +47,8 @@ export class FibTable {
   /** Shapes of the RIB's entries, each of which belongs to one family, as long as the context is the same object. */
   private known = new Map<ForwardingEntry, RouteShape | undefined>();
   private knownFor: KernelRouteContext | undefined;
+
+  constructor(private readonly nexthopIdFor: NexthopIdFor = () => undefined) {}
 
   /** Prefixes that have a shape. */
   get size(): number {
@@ -68,8 +74,42 @@ export class FibTable {
     return id < 0 ? undefined : this.shapes[shapes[id] ?? 0]?.shape;
   }
 
-  has(prefix: IpPrefix): boolean {
-    return this.families[prefix.family].prefixes.findPrefix(prefix) >= 0;
+  /** The number of a prefix, negative when it has no shape. It stays the prefix's as long as that has one. */
+  idOf(prefix: IpPrefix): number {
+    return this.families[prefix.family].prefixes.findPrefix(prefix);
+  }
+
+  shapeAt(family: Family, id: number): RouteShape | undefined {
+    const { prefixes, shapes } = this.families[family];
+    return prefixes.isLive(id) ? this.shapes[shapes[id] ?? 0]?.shape : undefined;
+  }
+
+  prefixOf(family: Family, id: number): IpPrefix {
+    return this.families[family].prefixes.prefixOf(id);
+  }
+
+  /** Numbers given out so far: the bound of a walk. */
+  end(family: Family): number {
+    return this.families[family].prefixes.end;
+  }
+
+  /** Asks again which nexthop object each shape leads through, and remembers the answers. Routes written before keep the former one. */
+  renewNexthops(): void {
+    for (const held of this.shapes) {
+      if (held === undefined) continue;
+      const { id, family, route } = held.shape;
+      const nexthopId = this.nexthopIdFor(family, route.nextHops);
+      if (nexthopId !== route.nexthopId) held.shape = shapeOfRoute(id, family, throughNexthop(route, nexthopId));
+    }
+  }
+
+  /** Nexthop objects that shapes lead through. */
+  nexthopIds(): ReadonlySet<number> {
+    return new Set(this.shapes.map((held) => held?.shape.route.nexthopId).filter((id) => id !== undefined));
+  }
+
+  get shapeCount(): number {
+    return this.byKey.size;
   }
 
   /** Gives a prefix a shape, or takes it away. */
@@ -88,18 +128,6 @@ export class FibTable {
     this.count--;
   }
 
-  forget(prefix: IpPrefix): void {
-    this.set(prefix.family, wordsOf(prefix), 0, prefix.length, undefined);
-  }
-
-  *all(): IterableIterator<{ readonly prefix: IpPrefix; readonly shape: RouteShape }> {
-    for (const { prefixes, shapes } of [this.families[4], this.families[6]])
-      for (let id = 0; id < prefixes.end; id++) {
-        const held = prefixes.isLive(id) ? this.shapes[shapes[id] ?? 0] : undefined;
-        if (held !== undefined) yield { prefix: prefixes.prefixOf(id), shape: held.shape };
-      }
-  }
-
   private makeShape(family: Family, entry: ForwardingEntry, context: KernelRouteContext): RouteShape | undefined {
     const made = kernelRoute({ family, value: 0n, length: 0 }, entry, context);
     if (made === undefined) return undefined;
@@ -108,13 +136,8 @@ export class FibTable {
     const known = this.byKey.get(key);
     if (known !== undefined) return known.shape;
     const id = this.freeIds.pop() ?? this.shapes.length;
-    const templates = new Map<RouteChange['type'], RouteTemplate>();
-    const template = (type: RouteChange['type']): RouteTemplate => {
-      const ready = templates.get(type) ?? routeTemplate(type, family, route);
-      templates.set(type, ready);
-      return ready;
-    };
-    const held: Held = { shape: { id, family, metric: route.metric ?? 0, route, template }, key, references: 0 };
+    const shape = shapeOfRoute(id, family, throughNexthop(route, this.nexthopIdFor(family, route.nextHops)));
+    const held: Held = { shape, key, references: 0 };
     this.shapes[id] = held;
     this.byKey.set(key, held);
     return held.shape;
@@ -133,4 +156,20 @@ export class FibTable {
     this.byKey.delete(held.key);
     this.freeIds.push(id);
   }
+}
+
+function throughNexthop({ nexthopId: _, ...route }: RouteShape['route'], nexthopId: number | undefined): RouteShape['route'] {
+  return nexthopId === undefined ? route : { ...route, nexthopId };
+}
+
+function shapeOfRoute(id: number, family: Family, route: RouteShape['route']): RouteShape {
+  // A deletion names no way out: whichever the kernel's route has, it is ours by protocol and metric.
+  const { nexthopId: _, ...deleted } = { ...route, nextHops: [] };
+  const templates = new Map<RouteChange['type'], RouteTemplate>();
+  const template = (type: RouteChange['type']): RouteTemplate => {
+    const ready = templates.get(type) ?? routeTemplate(type, family, type === 'delete' ? deleted : route);
+    templates.set(type, ready);
+    return ready;
+  };
+  return { id, family, metric: route.metric ?? 0, route, template };
 }

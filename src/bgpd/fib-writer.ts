@@ -9,22 +9,31 @@
  * A few changes are written at once; many go out on a pool thread, one send at a time, while this thread prepares the next. Whoever needs
  * the kernel to be as told awaits `whenIdle` first.
  *
- * The kernel drops routes by itself when an interface goes down, and says nothing. `resync` reads our routes back and puts right what
- * differs; it runs after such losses, once a minute, and when the answers to a batch were lost.
+ * Routes lead through nexthop objects (nexthop-objects.ts). They are made before their first route is prepared, on a socket of their
+ * own, and deleted when nothing is under way and no shape leads through them.
+ *
+ * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing. `resync` reads ours back and puts
+ * right what differs (fib-audit.ts); it runs after such losses, once a minute, and when the answers to a batch were lost.
  */
 import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import {
-  decodeRouteChange, listRoutes, NetlinkBatch, NetlinkOverflowError, PROTOCOL_TORTIE_BGP, writeFromTemplate, writeRouteChange,
-  type BatchFailure, type NetlinkSocket, type Route, type RouteChange,
+  decodeRouteChange, listRoutes, NetlinkBatch, NetlinkOverflowError, NetlinkUnsteadyError, PROTOCOL_TORTIE_BGP, writeFromTemplate,
+  writeRouteChange, type BatchFailure, type NetlinkSocket, type NetlinkSocketOptions, type Route, type RouteChange,
 } from '../dataplane/netlink/index.js';
+import { FibAudit, type Correction } from './fib-audit.js';
 import { FibTable, type RouteShape } from './fib-table.js';
 import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
+import { NexthopObjects, nexthopKernel, type NexthopKernel } from './nexthop-objects.js';
 
 export interface FibWriterOptions {
-  /** Its own: a send may be under way at any time. */
-  readonly socket: NetlinkSocket;
+  /** A socket to the kernel; three are opened: for writing, for reading, for nexthop objects. */
+  readonly open: (options?: NetlinkSocketOptions) => NetlinkSocket;
+  /** The kernel's nexthop objects, if not by a socket from `open`. */
+  readonly nexthops?: NexthopKernel;
+  /** Once: there are none, and every route says itself where it leads. */
+  readonly onNoNexthops: (reason: string) => void;
   readonly context: () => KernelRouteContext;
   /** Up to `limit` changes of the RIB; false when there are no more. */
   readonly take: (sink: ForwardingSink, limit: number) => boolean;
@@ -50,11 +59,17 @@ const SLICE = 2048;
 /** So few are written without a detour: the detour costs more than they do. */
 const AT_ONCE = 32;
 const RESYNC_DELAY = 200;
+/** Nexthop objects beyond what is in use that may wait for the next resync to be deleted. */
+const MAX_SPARE_NEXTHOPS = 1024;
 const RESYNC_INTERVAL = 60_000;
 
 export class FibWriter {
   /** What should be in the kernel. */
-  private readonly wanted = new FibTable();
+  private readonly wanted: FibTable;
+  private readonly socket: NetlinkSocket;
+  private readonly reading: NetlinkSocket;
+  private readonly nexthopSocket: NetlinkSocket;
+  private readonly nexthops: NexthopObjects;
   private readonly refused = new Map<string, string>();
   private leftovers = new Map<string, Route>();
   /** Metrics that the leftovers have. */
@@ -63,18 +78,30 @@ export class FibWriter {
   private batch = new NetlinkBatch(131_072);
   private spare = new NetlinkBatch(131_072);
   private underWay: Promise<void> | undefined;
+  private resyncing: Promise<number> | undefined;
+  /** The reading of a resync, as long as it must hear of what is written. */
+  private audit: FibAudit | undefined;
+  /** The kernel may have dropped nexthop objects since they were read. */
+  private isSuspect = false;
   private isScheduled = false;
   private isStopped = false;
   private resyncTimer: NodeJS.Timeout | undefined;
   private interval: NodeJS.Timeout | undefined;
 
-  constructor(private readonly options: FibWriterOptions) {}
+  constructor(private readonly options: FibWriterOptions) {
+    this.socket = options.open({ messagesPerSend: SLICE });
+    this.reading = options.open();
+    this.nexthopSocket = options.open();
+    this.nexthops = new NexthopObjects(options.nexthops ?? nexthopKernel(this.nexthopSocket), options.onNoNexthops);
+    this.wanted = new FibTable((family, hops) => this.nexthops.idFor(family, hops));
+  }
 
   /** Reads what is there. Answers how many routes a former process left. */
   start(): number {
+    this.nexthops.observe();
     this.leftovers = new Map(this.listOwn().map((route) => [keyOf(route.prefix, route.metric), route]));
     for (const { metric } of this.leftovers.values()) this.leftoverMetrics.add(metric);
-    this.interval = setInterval(() => this.resync(), RESYNC_INTERVAL);
+    this.interval = setInterval(() => void this.resync(), RESYNC_INTERVAL);
     this.interval.unref();
     return this.leftovers.size;
   }
@@ -89,58 +116,49 @@ export class FibWriter {
     });
   }
 
-  /** Resolves when nothing is on its way to the kernel. */
+  /** Resolves when nothing is on its way to the kernel, or from it. */
   async whenIdle(): Promise<void> {
-    while (this.underWay !== undefined) await this.underWay;
+    while (this.underWay !== undefined || this.resyncing !== undefined) await (this.underWay ?? this.resyncing);
   }
 
   /** The RIB has told all it knows: what is left of the former process is out of date. Answers how many routes went. */
   sweep(): number {
     this.expectIdle();
+    if (this.isSuspect) this.renewNexthops();
     while (this.fill(SLICE)) this.apply();
     this.apply();
     const stale = [...this.leftovers.values()];
     this.leftovers.clear();
     this.applyChanges(stale.map((route) => ({ type: 'delete', route })));
+    this.collectNexthops();
     return stale.length;
   }
 
   /** The kernel may have dropped routes: look again soon. */
   loss(): void {
     if (this.isStopped) return;
-    clearTimeout(this.resyncTimer);
-    this.resyncTimer = setTimeout(() => this.resync(), RESYNC_DELAY);
+    this.isSuspect = true;
+    this.resyncTimer ??= setTimeout(() => {
+      this.resyncTimer = undefined;
+      void this.resync();
+    }, RESYNC_DELAY);
   }
 
-  /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. While a send is under way: later. */
-  resync(): number {
+  /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. Changes of the RIB go on meanwhile. */
+  async resync(): Promise<number> {
+    while (this.resyncing !== undefined) await this.resyncing;
     if (this.isStopped) return 0;
-    if (this.underWay !== undefined) {
-      this.loss();
-      return 0;
-    }
-    const held = new Map(this.listOwn().map((route) => [keyOf(route.prefix, route.metric), route]));
-    const changes: RouteChange[] = [];
-    for (const [key, route] of held) {
-      const { prefix, metric } = route;
-      const isWanted = this.wanted.get(prefix.family, wordsOf(prefix), 0, prefix.length)?.metric === metric;
-      if (!isWanted && !this.leftovers.has(key)) changes.push({ type: 'delete', route });
-    }
-    for (const { prefix, shape } of this.wanted.all()) {
-      const existing = held.get(keyOf(prefix, shape.metric));
-      const route = { ...shape.route, prefix };
-      if (existing === undefined) changes.push({ type: 'add', route });
-      else if (!isSameRoute(existing, route)) changes.push({ type: 'replace', route });
-    }
-    this.applyChanges(changes);
-    return changes.length;
+    this.resyncing = this.compareAndCorrect().finally(() => { this.resyncing = undefined; this.audit = undefined; });
+    return this.resyncing;
   }
 
-  /** Takes every route of ours out of the kernel. */
+  /** Takes every route of ours, and every nexthop object, out of the kernel. */
   removeAll(): void {
     this.expectIdle();
     this.isStopped = true;
     this.applyChanges(this.listOwn().map((route) => ({ type: 'delete', route })));
+    this.nexthops.observe();
+    this.nexthops.collect(new Set());
   }
 
   /** Ends without touching the kernel: the next process adopts what is there. */
@@ -153,7 +171,7 @@ export class FibWriter {
   /** After `whenIdle`: gives the socket back. */
   close(): void {
     this.expectIdle();
-    this.options.socket.close();
+    for (const socket of [this.socket, this.reading, this.nexthopSocket]) socket.close();
   }
 
   status(): FibStatus {
@@ -161,25 +179,85 @@ export class FibWriter {
   }
 
   private expectIdle(): void {
-    if (this.underWay !== undefined) throw new Error('Cannot write routes: others are under way; await whenIdle first');
+    if (this.underWay !== undefined || this.resyncing !== undefined) throw new Error('Cannot write routes: others are under way; await whenIdle first');
   }
 
   private listOwn(): Route[] {
-    return listRoutes(this.options.socket, { protocol: PROTOCOL_TORTIE_BGP });
+    return listRoutes(this.reading, { protocol: PROTOCOL_TORTIE_BGP });
+  }
+
+  private async compareAndCorrect(): Promise<number> {
+    try {
+      await this.whenWritten();
+      this.renewNexthops();
+      const audit = new FibAudit(this.wanted, ({ prefix, metric }) => this.leftovers.has(keyOf(prefix, metric)));
+      this.audit = audit;
+      const corrections = await audit.run(this.reading);
+      if (audit.isOverrun) this.loss();
+      const count = audit.isOverrun ? 0 : await this.correct(corrections, audit);
+      await this.whenWritten();
+      this.collectNexthops();
+      return count;
+    } catch (error) {
+      if (!(error instanceof NetlinkOverflowError || error instanceof NetlinkUnsteadyError)) throw error;
+      this.loss();
+      return 0;
+    }
+  }
+
+  /** Writes what still stands when its turn comes. */
+  private async correct(corrections: readonly Correction[], audit: FibAudit): Promise<number> {
+    let count = 0;
+    for (let start = 0; start < corrections.length; start += SLICE) {
+      await this.whenWritten();
+      if (this.isStopped) return count;
+      for (const correction of corrections.slice(start, start + SLICE)) {
+        if (!audit.stands(correction)) continue;
+        writeRouteChange(this.batch, correction.change);
+        count++;
+      }
+      this.pump();
+    }
+    return count;
+  }
+
+  private async whenWritten(): Promise<void> {
+    while (this.underWay !== undefined) await this.underWay;
+  }
+
+  private renewNexthops(): void {
+    this.isSuspect = false;
+    try {
+      this.nexthops.observe();
+    } catch (error) {
+      if (!(error instanceof NetlinkUnsteadyError)) throw error;
+      this.loss();
+      return;
+    }
+    this.wanted.renewNexthops();
+  }
+
+  /** Only when all is written and nothing in doubt: with an object go its routes. Those of a former process may lead through it still. */
+  private collectNexthops(): void {
+    if (this.isStopped || this.underWay !== undefined || this.batch.count > 0 || this.leftovers.size > 0 || this.resyncTimer !== undefined) return;
+    this.nexthops.collect(this.wanted.nexthopIds());
   }
 
   /** Sends what there is; prepares the next batch while one is under way. */
   private pump(): void {
+    if (this.isSuspect) this.renewNexthops();
     const hasMore = this.fill(SLICE);
     if (this.batch.count <= AT_ONCE) {
       this.apply();
       if (hasMore) this.wake();
+      // Sets of next hops that come and go many times a minute.
+      else if (this.nexthops.size > MAX_SPARE_NEXTHOPS + 2 * this.wanted.shapeCount) this.collectNexthops();
       return;
     }
     const sending = this.batch;
     this.batch = this.spare;
     this.spare = sending;
-    this.underWay = this.options.socket.transactAsync(sending).then(
+    this.underWay = this.socket.transactAsync(sending).then(
       (failures) => this.sent(sending, failures),
       (error: unknown) => this.failed(error, sending),
     );
@@ -212,6 +290,7 @@ export class FibWriter {
 
   private change(family: Family, words: Uint32Array, at: number, length: number, entry: ForwardingEntry | undefined, context: KernelRouteContext): void {
     const shape = entry === undefined ? undefined : this.wanted.shapeOf(family, entry, context);
+    this.audit?.touch(family, words, at, length);
     const old = this.wanted.get(family, words, at, length);
     const isHeld = old !== undefined && !this.isRefused(family, words, at, length, old.metric);
     // A route under another metric is another route to the kernel.
@@ -249,7 +328,7 @@ export class FibWriter {
     const { batch } = this;
     if (batch.count === 0) return;
     try {
-      this.settle(batch, this.options.socket.transact(batch));
+      this.settle(batch, this.socket.transact(batch));
     } catch (error) {
       if (!(error instanceof NetlinkOverflowError)) throw error;
       this.loss(); // what happened is unknown; the kernel knows
@@ -277,6 +356,11 @@ export class FibWriter {
       const prefix = formatPrefix(message.prefix);
       if (error === undefined) {
         if (this.refused.delete(key)) this.options.onProblem({ prefix, reason: undefined });
+        continue;
+      }
+      // Its nexthop object went with an interface, and there has been no resync since.
+      if (error.code === 'EINVAL' && message.nexthopId !== undefined && this.resyncing === undefined) {
+        this.loss();
         continue;
       }
       const reason = error.code === 'EEXIST' ? `somebody else has a route to it with metric ${message.metric}` : error.message;

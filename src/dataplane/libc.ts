@@ -21,6 +21,8 @@ export const SO_REUSEADDR = 2;
 export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
 export const SO_RCVBUFFORCE = 33;
+export const SO_SNDBUF = 7;
+export const SO_SNDBUFFORCE = 32;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const MSG_PEEK = 0x2;
@@ -30,6 +32,7 @@ export const CLONE_NEWNET = 0x40000000;
 
 export const EINTR = 4;
 export const EAGAIN = 11;
+export const EOPNOTSUPP = 95;
 export const ENOBUFS = 105;
 
 const process_ = koffi.load(null);

@@ -8,6 +8,7 @@ export * from './neighbour.js';
 export * from './netlink-error.js';
 export * from './netlink-socket.js';
 export * from './protocol.js';
+export * from './nexthop.js';
 export * from './route.js';
 export * from './route-change.js';
 export * from './route-list.js';

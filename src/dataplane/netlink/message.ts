@@ -14,7 +14,7 @@ const isLittleEndian = endianness() === 'LE';
 
 /** The kernel's side of an exchange is not as netlink(7) promises: bytes that are no message, an answer that never came. */
 export class NetlinkProtocolError extends Error {
-  override readonly name = 'NetlinkProtocolError';
+  override readonly name: string = 'NetlinkProtocolError';
 }
 
 /** One message. `body` is everything behind the header: a view into the receive buffer, valid only until the next receive. */

@@ -10,7 +10,7 @@
  */
 import {
   AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, openSocket, receiveBytes, receiveBytesAsync, sendBytes, sendBytesAsync,
-   setSocketBytes, setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SOCK_RAW, SOL_SOCKET,
+  setSocketBytes, setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SO_SNDBUF, SO_SNDBUFFORCE, SOCK_RAW, SOL_SOCKET,
 } from '../libc.js';
 import { SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
@@ -32,6 +32,8 @@ export interface NetlinkSocketOptions {
   readonly family?: 'route' | 'netfilter';
   /** The kernel's receive buffer in bytes; default 4 MiB, which holds the answers of far more than one send. */
   readonly receiveBufferSize?: number;
+  /** Default 256. More is for sends on a pool thread: the kernel need not wait for this thread between them. At most 2048. */
+  readonly messagesPerSend?: number;
   /** Memory of a socket that has been closed, or is idle as long as this one lives: saves making some for short-lived sockets. */
   readonly memory?: NetlinkMemory;
 }
@@ -46,10 +48,11 @@ export const netlinkMemory = (): NetlinkMemory => ({ batch: new NetlinkBatch(), 
 
 /**
  * BOUNDED: messages and bytes of one send. 256 refusals take at most 0.3 MB of receive buffer, and 64 KB stay under the
- * smallest send buffer in use (net.core.wmem_default).
+ * smallest send buffer in use (net.core.wmem_default). 2048 refusals take 2.4 MB.
  */
-const MAX_MESSAGES_PER_SEND = 256;
-const MAX_BYTES_PER_SEND = 65_536;
+const MESSAGES_PER_SEND = 256;
+const MAX_MESSAGES_PER_SEND = 2048;
+const BYTES_PER_MESSAGE = 256;
 
 /** The kernel makes dump datagrams of 32 KB at most, and answers to single requests fit well into this. */
 const RECEIVE_SIZE = 131_072;
@@ -61,15 +64,18 @@ export class NetlinkSocket {
   /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
   readonly batch: NetlinkBatch;
   private readonly fd: number;
+  private readonly messagesPerSend: number;
   private readonly receiveBuffer: Uint8Array;
   private sequence = 1;
   private isClosed = false;
 
   constructor(options: NetlinkSocketOptions = {}) {
     ({ batch: this.batch, receiveBuffer: this.receiveBuffer } = options.memory ?? netlinkMemory());
+    this.messagesPerSend = Math.min(MAX_MESSAGES_PER_SEND, options.messagesPerSend ?? MESSAGES_PER_SEND);
     this.fd = openNetlink(options.family === 'netfilter' ? NETLINK_NETFILTER : NETLINK_ROUTE);
     try {
       setReceiveBuffer(this.fd, options.receiveBufferSize ?? 4 * 1024 * 1024);
+      if (this.messagesPerSend > MESSAGES_PER_SEND) setSendBuffer(this.fd, 2 * BYTES_PER_MESSAGE * this.messagesPerSend);
       // Answers are in the queue when send returns; a receive that would wait is a lost answer, and five seconds end it.
       setSocketBytes(this.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(BigInt64Array.of(5n, 0n).buffer));
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
@@ -85,7 +91,7 @@ export class NetlinkSocket {
   /** Sends every message and waits for all answers; returns what the kernel refused, in order. Empty: all done. */
   transact(batch: NetlinkBatch): readonly BatchFailure[] {
     const failures: BatchFailure[] = [];
-    for (const part of parts(batch)) {
+    for (const part of parts(batch, this.messagesPerSend)) {
       const sequence = this.stamp(batch, part);
       sendBytes(this.fd, part.bytes, part.bytes.length);
       this.collect(batch, part, sequence, failures);
@@ -96,7 +102,7 @@ export class NetlinkSocket {
   /** As `transact`, with send(2) on a pool thread: for requests that hold the kernel up, such as deleting interfaces. */
   async transactAsync(batch: NetlinkBatch): Promise<readonly BatchFailure[]> {
     const failures: BatchFailure[] = [];
-    for (const part of parts(batch)) {
+    for (const part of parts(batch, this.messagesPerSend)) {
       const sequence = this.stamp(batch, part);
       await sendBytesAsync(this.fd, part.bytes, part.bytes.length);
       this.collect(batch, part, sequence, failures);
@@ -272,6 +278,10 @@ export function setReceiveBuffer(fd: number, size: number): void {
   if (!trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, size);
 }
 
+function setSendBuffer(fd: number, size: number): void {
+  if (!trySocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setSocketOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+}
+
 /** False if the kernel refuses the option; for options that are an improvement, not a need. */
 export function trySocketOption(fd: number, level: number, option: number, value = 1): boolean {
   try {
@@ -319,8 +329,13 @@ function dumpReader(batch: NetlinkBatch, sequence: number, visit: (message: Netl
   };
 }
 
-function changesTooOften(batch: NetlinkBatch): NetlinkProtocolError {
-  return new NetlinkProtocolError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
+/** What was to be read changed during every attempt: try again later. */
+export class NetlinkUnsteadyError extends NetlinkProtocolError {
+  override readonly name = 'NetlinkUnsteadyError';
+}
+
+function changesTooOften(batch: NetlinkBatch): NetlinkUnsteadyError {
+  return new NetlinkUnsteadyError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
 }
 
 function endsDump(batch: NetlinkBatch, message: NetlinkMessage): boolean {
@@ -347,12 +362,12 @@ interface Part {
 }
 
 /** Cuts a batch into sends. */
-function* parts(batch: NetlinkBatch): Generator<Part> {
+function* parts(batch: NetlinkBatch, maxMessages: number): Generator<Part> {
   let first = 0;
   while (first < batch.count) {
     const start = batch.offsetOf(first);
     let end = first + 1;
-    while (end < batch.count && end - first < MAX_MESSAGES_PER_SEND && batch.offsetOf(end + 1) - start <= MAX_BYTES_PER_SEND) end++;
+    while (end < batch.count && end - first < maxMessages && batch.offsetOf(end + 1) - start <= maxMessages * BYTES_PER_MESSAGE) end++;
     yield { first, count: end - first, bytes: batch.bytes.subarray(start, batch.offsetOf(end)) };
     first = end;
   }

@@ -48,13 +48,20 @@ function prefixInMessage(bytes: Uint8Array, start: number): IpPrefix {
   return prefixOf(new Octets(bytes).address(start + DST_AT, start + DST_AT + (family === 4 ? 4 : 16)), bytes[start + DST_LENGTH_AT] ?? 0);
 }
 
+export interface DecodedRouteChange {
+  readonly isDelete: boolean;
+  readonly prefix: IpPrefix;
+  readonly metric: number;
+  readonly nexthopId: number | undefined;
+}
+
 /** A change as it stands in a batch: for whoever has to know what a refused message was. */
-export function decodeRouteChange(bytes: Uint8Array, start: number, end: number): { readonly isDelete: boolean; readonly prefix: IpPrefix; readonly metric: number } {
+export function decodeRouteChange(bytes: Uint8Array, start: number, end: number): DecodedRouteChange {
   const octets = new Octets(bytes.subarray(start, end));
   const type = octets.u16(4);
   const route = decodeRoute({ type, flags: 0, sequence: 0, portId: 0, body: new Octets(octets.slice(HEADER_SIZE, end - start)) });
   if (route === undefined) throw new NetlinkProtocolError('Cannot decode a route change of an unknown family');
-  return { isDelete: type === RTM_DELROUTE, prefix: route.prefix, metric: route.metric };
+  return { isDelete: type === RTM_DELROUTE, prefix: route.prefix, metric: route.metric, nexthopId: route.nexthopId };
 }
 
 /** Applies changes in order; returns those that the kernel refused. An empty answer means that all are in the kernel. */
