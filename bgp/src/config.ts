@@ -239,6 +239,11 @@ export interface BfdConfig {
   readonly receiveInterval?: number;
   /** So many missing packets in a row are a failure; default 3. */
   readonly multiplier?: number;
+  /**
+   * Milliseconds between echoes, at least 10; absent: none. The peer has to forward, and for its echoes so does this machine: see
+   * docs/bgp.md. Single hop only.
+   */
+  readonly echoInterval?: number;
 }
 
 export interface OriginatedPrefix {

@@ -2,10 +2,14 @@
  * The BFD thread: an engine of its own event loop, so that a full table in the main thread costs BFD nothing. Started by
  * service.ts; talks to it in worker-message.ts.
  */
+import { randomBytes } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../session/clock.js';
 import { bfdKey, type BfdSessionConfig } from './contract.js';
+import { openEchoSocket, type EchoListener, type EchoPath, type EchoSocket } from './echo-socket.js';
+import { SECRET_LENGTH } from './echo.js';
 import { BfdEngine } from './engine.js';
+import { forwardsFor } from './forwarding.js';
 import { Libc } from './libc.js';
 import type { BfdSession } from './session.js';
 import { BfdUdp, type BfdListener, type BfdSender } from './udp-socket.js';
@@ -31,16 +35,31 @@ const senders = new Map<string, BfdSender>();
 /** By family and kind; a promise while it is being opened. */
 const listeners = new Map<string, Promise<BfdListener | undefined>>();
 const openListeners = new Set<BfdListener>();
+/** By family, from the first session on that wants echoes. */
+const echoSockets = new Map<4 | 6, EchoSocket>();
 let heirlooms: ReadonlyMap<string, BfdSession> = new Map();
 
 const engine = new BfdEngine({
   clock: systemClock,
   send,
   release: (config) => releaseSender(bfdKey(config)),
-  drain: () => { for (const listener of openListeners) listener.drain(); },
+  drain: () => {
+    for (const listener of openListeners) listener.drain();
+    for (const socket of echoSockets.values()) socket.drain(echoListener);
+  },
+  echo: {
+    isLooped: ({ localAddress }) => localAddress !== undefined && forwardsFor(localAddress),
+    send: (path, packet) => sendEcho(path, packet),
+    newSecret: () => randomBytes(SECRET_LENGTH),
+  },
   emit: (event) => tell({ type: 'event', event }),
   remember: (key, session) => tell(session === undefined ? { type: 'remember', key } : { type: 'remember', key, session }),
 });
+
+const echoListener: EchoListener = {
+  onControl: (payload, from, path) => engine.receivePath(payload, from, path),
+  onEcho: (payload) => engine.receiveEcho(payload),
+};
 
 port.on('message', (message: ToBfdWorker) => {
   switch (message.type) {
@@ -50,6 +69,7 @@ port.on('message', (message: ToBfdWorker) => {
       return;
     case 'configure':
       for (const config of message.sessions) ensureListener(config);
+      tendEchoSockets(message.sessions);
       engine.configure(message.sessions, heirlooms);
       heirlooms = new Map();
       return;
@@ -76,6 +96,36 @@ function openSender(key: string, config: BfdSessionConfig): BfdSender {
   tell({ type: 'opened', descriptor: sender.descriptor });
   senders.set(key, sender);
   return sender;
+}
+
+function sendEcho(path: EchoPath, packet: Uint8Array): string | undefined {
+  const socket = echoSockets.get(path.family);
+  return socket === undefined ? 'there is no packet socket' : socket.send(path, packet);
+}
+
+/** A packet socket per family that has sessions with echoes; one that cannot be opened is tried again with the next change. */
+function tendEchoSockets(sessions: readonly BfdSessionConfig[]): void {
+  for (const family of [4, 6] as const) {
+    const isWanted = sessions.some(({ peer, echoInterval }) => echoInterval !== undefined && peer.includes(':') === (family === 6));
+    const socket = echoSockets.get(family);
+    if (isWanted && socket === undefined) openEchoes(family);
+    else if (!isWanted && socket !== undefined) {
+      echoSockets.delete(family);
+      tell({ type: 'closing', descriptor: socket.descriptor });
+      socket.close();
+    }
+  }
+}
+
+function openEchoes(family: 4 | 6): void {
+  try {
+    const socket = openEchoSocket(libc, family);
+    tell({ type: 'opened', descriptor: socket.descriptor });
+    echoSockets.set(family, socket);
+    told.delete(`echo ${family}`);
+  } catch (error) {
+    problem(`echo ${family}`, error instanceof Error ? error.message : String(error));
+  }
 }
 
 function releaseSender(key: string): void {

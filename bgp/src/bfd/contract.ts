@@ -17,6 +17,11 @@ export interface BfdSessionConfig {
   readonly receiveInterval: number;
   /** So many missing packets in a row are a failure. */
   readonly multiplier: number;
+  /**
+   * Milliseconds between echoes (RFC 5880 section 6.4), ours and at least the peer's; absent: none are sent and none promised to be looped.
+   * Single hop only, and not between link-local addresses (RFC 5881 section 4).
+   */
+  readonly echoInterval?: number;
 }
 
 /** Names a session: the same for equal peer, local address and kind. */
@@ -58,8 +63,24 @@ export interface BfdSessionStatus {
   /** Milliseconds; as negotiated. */
   readonly transmitInterval: number | undefined;
   readonly detectionTime: number | undefined;
+  /** Present where echoes are wanted. */
+  readonly echo?: BfdEchoStatus;
   /** The last packet that could not be sent, in words. */
   readonly sendError: string | undefined;
+}
+
+export interface BfdEchoStatus {
+  /**
+   * "off": the session is not up, or the peer loops no echoes; "unproven": echoes go out and none has come back in time, so that control packets
+   * alone watch the path; "active": lost echoes are a failure.
+   */
+  readonly state: 'off' | 'unproven' | 'active';
+  readonly sent: number;
+  readonly returned: number;
+  /** What keeps echoes from going out, in words. */
+  readonly problem: string | undefined;
+  /** Have we told the peer that we loop its echoes: does the kernel forward? */
+  readonly loopsForPeer: boolean;
 }
 
 /** A session, and how the thread that runs them all is scheduled: "normal" means that a busy machine may delay it. */

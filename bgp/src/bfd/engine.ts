@@ -8,12 +8,22 @@
  */
 import { parseAddress, formatAddress } from '../address.js';
 import type { Clock } from '../session/clock.js';
-import { bfdKey, type BfdEvent, type BfdSessionConfig, type BfdSessionStatus } from './contract.js';
+import { bfdKey, type BfdEchoStatus, type BfdEvent, type BfdSessionConfig, type BfdSessionStatus } from './contract.js';
+import { echoDiscriminator, hearEcho, isEchoLost, newEcho, sendEcho, type Echo } from './echo.js';
+import type { EchoPath } from './echo-socket.js';
 import { BfdDiagnostic, decodeBfdPacket, describeDiagnostic, encodeBfdPacket, type BfdState } from './packet.js';
 import {
   detectionTime, isSameAgreement, newBfdSession, peerPatience, stepBfd, transmitDelay, transmitInterval,
   type BfdParameters, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
 } from './session.js';
+
+export interface EchoPorts {
+  /** Does our kernel loop echoes of a peer that this session talks to? */
+  readonly isLooped: (config: BfdSessionConfig) => boolean;
+  /** Sends an echo on its way; an answer says why it could not be. */
+  readonly send: (path: EchoPath, packet: Uint8Array) => string | undefined;
+  readonly newSecret: () => Uint8Array;
+}
 
 export interface BfdPorts {
   readonly clock: Clock;
@@ -24,6 +34,7 @@ export interface BfdPorts {
   /** Reads all packets that have arrived; each comes by `receive` before this returns. */
   readonly drain: () => void;
   readonly emit: (event: BfdEvent) => void;
+  readonly echo: EchoPorts;
   /** What a successor of this engine needs to go on with a session that is up; undefined: it is no longer up. */
   readonly remember: (key: string, session: BfdSession | undefined) => void;
 }
@@ -38,6 +49,12 @@ interface Entry {
   isLeaving: boolean;
   transmitTimer: { cancel(): void } | undefined;
   detectionTimer: { cancel(): void } | undefined;
+  /** Present while echoes go out. */
+  echo: Echo | undefined;
+  echoTimer: { cancel(): void } | undefined;
+  /** Where they go: as the peer's last control packet came. */
+  echoPath: EchoPath | undefined;
+  echoProblem: string | undefined;
   /** When silence becomes a failure; undefined: not watched. */
   silentAt: number | undefined;
   since: number;
@@ -92,6 +109,21 @@ export class BfdEngine {
     this.#step(entry, { type: 'packet', packet: decoded.packet });
   }
 
+  /** A frame has brought a control packet; the packet itself comes, or has come, by `receive`. */
+  receivePath(bytes: Uint8Array, from: string, path: EchoPath): void {
+    const decoded = decodeBfdPacket(bytes);
+    const entry = decoded.type === 'ok' ? this.#find(decoded.packet.yourDiscriminator, from, false) : undefined;
+    if (entry !== undefined) entry.echoPath = path;
+  }
+
+  /** An echo has come back. */
+  receiveEcho(packet: Uint8Array): void {
+    const entry = this.#byDiscriminator.get(echoDiscriminator(packet) ?? 0);
+    if (entry?.echo === undefined) return;
+    entry.echo = hearEcho(entry.echo, packet, entry.config.multiplier);
+    if (entry.echo.isProven) this.#step(entry, { type: 'echo', isActive: true });
+  }
+
   status(): BfdSessionStatus[] {
     return [...this.#entries].map(([key, entry]) => {
       const { session, config, since, failures, packetsIn, packetsOut, sendError } = entry;
@@ -102,6 +134,7 @@ export class BfdEngine {
         diagnostic: describeDiagnostic(session.diagnostic), remoteDiagnostic: describeDiagnostic(session.remoteDiagnostic),
         localDiscriminator: session.localDiscriminator, remoteDiscriminator: session.remoteDiscriminator, since, failures, packetsIn, packetsOut,
         transmitInterval: interval === undefined ? undefined : interval / 1000, detectionTime: detection === undefined ? undefined : detection / 1000, sendError,
+        ...(config.echoInterval === undefined ? {} : { echo: echoStatusOf(entry) }),
       };
     });
   }
@@ -118,10 +151,12 @@ export class BfdEngine {
 
   #join(key: string, config: BfdSessionConfig, heirloom: BfdSession | undefined): void {
     const isFree = heirloom !== undefined && !this.#byDiscriminator.has(heirloom.localDiscriminator);
-    const session = isFree ? heirloom : newBfdSession(this.#newDiscriminator(), parametersOf(config));
+    const wanted = this.#parametersOf(config);
+    const session = isFree ? heirloom : newBfdSession(this.#newDiscriminator(), wanted);
     const [plain = '', zone] = config.peer.split('%');
     const entry: Entry = {
       config, address: formatAddress(parseAddress(plain)), zone, session, isLeaving: false, transmitTimer: undefined, detectionTimer: undefined, silentAt: undefined,
+      echo: undefined, echoTimer: undefined, echoPath: undefined, echoProblem: undefined,
       since: this.#ports.clock.wallTime(), failures: 0, packetsIn: 0, packetsOut: 0, sendError: undefined,
     };
     this.#entries.set(key, entry);
@@ -129,7 +164,9 @@ export class BfdEngine {
     if (isFree) {
       this.#watch(entry);
       this.#ports.remember(key, session);
-      this.#step(entry, { type: 'configure', wanted: parametersOf(config) });
+      this.#step(entry, { type: 'configure', wanted });
+      // Our echoes have to prove themselves anew.
+      this.#step(entry, { type: 'echo', isActive: false });
     }
     this.#step(entry, { type: 'transmit-timer' });
   }
@@ -140,7 +177,7 @@ export class BfdEngine {
       entry.isLeaving = false;
       this.#step(entry, { type: 'enable' });
     }
-    this.#step(entry, { type: 'configure', wanted: parametersOf(config) });
+    this.#step(entry, { type: 'configure', wanted: this.#parametersOf(config) });
   }
 
   /** RFC 5880 section 6.8.16: AdminDown for a detection time, so that the peer does not take it for a failure. */
@@ -156,6 +193,7 @@ export class BfdEngine {
   #remove(key: string, entry: Entry): void {
     entry.transmitTimer?.cancel();
     entry.detectionTimer?.cancel();
+    this.#endEcho(entry);
     entry.transmitTimer = entry.detectionTimer = undefined;
     this.#entries.delete(key);
     this.#byDiscriminator.delete(entry.session.localDiscriminator);
@@ -192,6 +230,7 @@ export class BfdEngine {
       this.#ports.remember(bfdKey(entry.config), session.state === 'up' ? session : undefined);
     }
     for (const action of actions) this.#perform(entry, action);
+    this.#tendEcho(entry);
   }
 
   #perform(entry: Entry, action: BfdSessionAction): void {
@@ -245,6 +284,52 @@ export class BfdEngine {
     this.#step(entry, { type: 'detection-timer' });
   }
 
+  /** Section 6.8.9: echoes go out while the session is up and the peer says it loops them. */
+  #tendEcho(entry: Entry): void {
+    const { session: { state, remoteMinEchoRx }, config: { echoInterval } } = entry;
+    const isWanted = state === 'up' && remoteMinEchoRx !== 0 && echoInterval !== undefined;
+    if (isWanted === (entry.echo !== undefined)) return;
+    if (!isWanted) {
+      this.#endEcho(entry);
+      return this.#step(entry, { type: 'echo', isActive: false });
+    }
+    entry.echo = newEcho(this.#ports.echo.newSecret());
+    this.#scheduleEcho(entry, echoInterval);
+  }
+
+  #endEcho(entry: Entry): void {
+    entry.echoTimer?.cancel();
+    entry.echo = entry.echoTimer = entry.echoPath = entry.echoProblem = undefined;
+  }
+
+  /** A quarter less at most (section 6.8.9). */
+  #scheduleEcho(entry: Entry, echoInterval: number): void {
+    const { clock } = this.#ports;
+    const interval = Math.max(echoInterval, entry.session.remoteMinEchoRx / 1000);
+    entry.echoTimer = clock.after(interval * (0.75 + 0.25 * clock.random()), () => this.#echo(entry));
+  }
+
+  #echo(entry: Entry): void {
+    this.#ports.drain();
+    const { echo, config, session } = entry;
+    // What was read may have ended it.
+    if (echo === undefined || config.echoInterval === undefined) return;
+    if (isEchoLost(echo, config.multiplier)) return this.#step(entry, { type: 'echo-lost' });
+    if (entry.echoPath === undefined) entry.echoProblem = 'no control packet has shown the way to the peer yet';
+    else {
+      const [next, packet] = sendEcho(echo, session.localDiscriminator);
+      entry.echo = next;
+      entry.echoProblem = this.#ports.echo.send(entry.echoPath, packet);
+    }
+    this.#scheduleEcho(entry, config.echoInterval);
+  }
+
+  #parametersOf(config: BfdSessionConfig): BfdParameters {
+    const { transmitInterval: tx, receiveInterval: rx, multiplier, echoInterval } = config;
+    const requiredMinEchoRx = echoInterval !== undefined && this.#ports.echo.isLooped(config) ? echoInterval * 1000 : 0;
+    return { desiredMinTx: tx * 1000, requiredMinRx: rx * 1000, detectMultiplier: multiplier, requiredMinEchoRx };
+  }
+
   #changed(entry: Entry, from: BfdState, to: BfdState): void {
     const { session } = entry;
     entry.since = this.#ports.clock.wallTime();
@@ -256,8 +341,10 @@ export class BfdEngine {
   }
 }
 
-const parametersOf = ({ transmitInterval: tx, receiveInterval, multiplier }: BfdSessionConfig): BfdParameters =>
-  ({ desiredMinTx: tx * 1000, requiredMinRx: receiveInterval * 1000, detectMultiplier: multiplier });
+function echoStatusOf({ echo, echoProblem, session }: Entry): BfdEchoStatus {
+  const state = echo === undefined ? 'off' : echo.isProven ? 'active' : 'unproven';
+  return { state, sent: echo?.sent ?? 0, returned: echo?.returned ?? 0, problem: echoProblem, loopsForPeer: session.wanted.requiredMinEchoRx !== 0 };
+}
 
 /** The peer's detection time, as far as we know it. */
 function farewellOf({ session }: Entry): number {

@@ -1,6 +1,7 @@
 /**
  * One BFD session as a pure machine (RFC 5880 sections 6.2 and 6.8): `step(state, event) -> [state, actions]`. Asynchronous mode;
- * no echo, no authentication. The peer's demand mode is honoured, ours is never on.
+ * no authentication. The peer's demand mode is honoured, ours is never on. Echoes are sent and counted elsewhere (echo.ts); the machine is
+ * told when they begin to count, and when they are lost.
  *
  * Times are microseconds, as on the wire. The machine knows no clock: it asks for its two timers by actions and hears of them
  * by events. The engine draws the jitter (`transmitDelay`).
@@ -12,6 +13,8 @@ export interface BfdParameters {
   readonly desiredMinTx: number;
   readonly requiredMinRx: number;
   readonly detectMultiplier: number;
+  /** How many echoes of the peer our kernel loops, as the time between two; 0: none. */
+  readonly requiredMinEchoRx: number;
 }
 
 /** The variables of section 6.8.1, and what a poll sequence holds back. */
@@ -33,6 +36,10 @@ export interface BfdSession {
   readonly remoteMinTx: number;
   readonly remoteMultiplier: number;
   readonly remoteDemand: boolean;
+  /** 0: the peer loops no echoes. */
+  readonly remoteMinEchoRx: number;
+  /** Echoes watch the path, so the peer need send its control packets only slowly (section 6.8.3). */
+  readonly isEchoActive: boolean;
   /** A poll sequence is under way: P is set until F comes. */
   readonly isPolling: boolean;
 }
@@ -43,6 +50,10 @@ export type BfdSessionEvent =
   /** Nothing valid came for the detection time. */
   | { readonly type: 'detection-timer' }
   | { readonly type: 'configure'; readonly wanted: BfdParameters }
+  /** Echoes have begun to watch the path, or ceased to. */
+  | { readonly type: 'echo'; readonly isActive: boolean }
+  /** Enough of them were lost (section 6.8.5). */
+  | { readonly type: 'echo-lost' }
   | { readonly type: 'admin-down' }
   | { readonly type: 'enable' };
 
@@ -58,13 +69,15 @@ export type BfdStep = readonly [session: BfdSession, actions: readonly BfdSessio
 
 /** Slowest start: no faster than this before the session is up (section 6.8.3). */
 const SLOW_TX = 1_000_000;
+/** What the peer's control packets slow down to while echoes watch the path (section 6.8.3). */
+const ECHO_RX = 1_000_000;
 
 export function newBfdSession(localDiscriminator: number, wanted: BfdParameters): BfdSession {
   const desiredMinTx = Math.max(SLOW_TX, wanted.desiredMinTx);
   return {
     state: 'down', remoteState: 'down', localDiscriminator, remoteDiscriminator: 0, diagnostic: BfdDiagnostic.none, remoteDiagnostic: BfdDiagnostic.none,
     wanted, desiredMinTx, activeMinTx: desiredMinTx, activeMinRx: wanted.requiredMinRx,
-    remoteMinRx: 1, remoteMinTx: 0, remoteMultiplier: 0, remoteDemand: false, isPolling: false,
+    remoteMinRx: 1, remoteMinTx: 0, remoteMultiplier: 0, remoteDemand: false, remoteMinEchoRx: 0, isEchoActive: false, isPolling: false,
   };
 }
 
@@ -92,7 +105,7 @@ export function detectionTime(session: BfdSession): number | undefined {
 export function isSameAgreement(a: BfdSession, b: BfdSession): boolean {
   return a.state === b.state && a.localDiscriminator === b.localDiscriminator && a.remoteDiscriminator === b.remoteDiscriminator && a.wanted === b.wanted
     && a.desiredMinTx === b.desiredMinTx && a.activeMinTx === b.activeMinTx && a.activeMinRx === b.activeMinRx && a.isPolling === b.isPolling
-    && a.remoteMinRx === b.remoteMinRx && a.remoteMinTx === b.remoteMinTx && a.remoteMultiplier === b.remoteMultiplier && a.remoteDemand === b.remoteDemand;
+    && a.isEchoActive === b.isEchoActive && a.remoteMinEchoRx === b.remoteMinEchoRx && a.remoteMinRx === b.remoteMinRx && a.remoteMinTx === b.remoteMinTx && a.remoteMultiplier === b.remoteMultiplier && a.remoteDemand === b.remoteDemand;
 }
 
 /** Microseconds for which the peer bears our silence, as far as we know. */
@@ -104,17 +117,21 @@ export function stepBfd(session: BfdSession, event: BfdSessionEvent): BfdStep {
     case 'transmit-timer': return [session, [{ type: 'send', packet: packetOf(session) }, { type: 'schedule-transmit' }]];
     case 'detection-timer': return expire(session);
     case 'configure': return configure(session, event.wanted);
+    case 'echo': return changeEcho(session, event.isActive);
+    case 'echo-lost': return session.state === 'up' ? enter(session, 'down', BfdDiagnostic.echoFailed) : [session, []];
     case 'admin-down': return enter({ ...session, remoteDiscriminator: 0 }, 'admin-down', BfdDiagnostic.administrativelyDown);
     case 'enable': return session.state === 'admin-down' ? enter(session, 'down', BfdDiagnostic.none) : [session, []];
   }
 }
+
+const requiredMinRx = ({ wanted, isEchoActive }: BfdSession): number => (isEchoActive ? Math.max(ECHO_RX, wanted.requiredMinRx) : wanted.requiredMinRx);
 
 /** The periodic packet, or with `final` the answer to a poll. */
 export function packetOf(session: BfdSession, final = false): BfdPacket {
   return {
     diagnostic: session.diagnostic, state: session.state, poll: session.isPolling && !final, final, controlPlaneIndependent: false, demand: false,
     detectMultiplier: session.wanted.detectMultiplier, myDiscriminator: session.localDiscriminator, yourDiscriminator: session.remoteDiscriminator,
-    desiredMinTx: session.desiredMinTx, requiredMinRx: session.wanted.requiredMinRx, requiredMinEchoRx: 0,
+    desiredMinTx: session.desiredMinTx, requiredMinRx: requiredMinRx(session), requiredMinEchoRx: session.wanted.requiredMinEchoRx,
   };
 }
 
@@ -124,7 +141,7 @@ function receive(session: BfdSession, packet: BfdPacket): BfdStep {
   let next: BfdSession = {
     ...session,
     remoteDiscriminator: packet.myDiscriminator, remoteState: packet.state, remoteDiagnostic: packet.diagnostic, remoteDemand: packet.demand,
-    remoteMinRx: packet.requiredMinRx, remoteMinTx: packet.desiredMinTx, remoteMultiplier: packet.detectMultiplier,
+    remoteMinRx: packet.requiredMinRx, remoteMinTx: packet.desiredMinTx, remoteMultiplier: packet.detectMultiplier, remoteMinEchoRx: packet.requiredMinEchoRx,
   };
   if (next.isPolling && packet.final) next = endPoll(next);
   if (session.state === 'admin-down') return [{ ...session, remoteState: packet.state }, []];
@@ -165,21 +182,28 @@ function enter(session: BfdSession, state: BfdState, diagnostic: number): BfdSte
 
 function slowDown(session: BfdSession): BfdSession {
   const desiredMinTx = Math.max(SLOW_TX, session.wanted.desiredMinTx);
-  return { ...session, desiredMinTx, activeMinTx: desiredMinTx, activeMinRx: session.wanted.requiredMinRx, isPolling: false };
+  return { ...session, desiredMinTx, activeMinTx: desiredMinTx, activeMinRx: session.wanted.requiredMinRx, isEchoActive: false, isPolling: false };
 }
 
 /** Section 6.8.4 and "bfd.RemoteDiscr" of 6.8.1: silence is forgotten too. */
 function expire(session: BfdSession): BfdStep {
-  const silent: BfdSession = { ...session, remoteDiscriminator: 0, remoteState: 'down', remoteMinRx: 1, remoteDemand: false };
+  const silent: BfdSession = { ...session, remoteDiscriminator: 0, remoteState: 'down', remoteMinRx: 1, remoteDemand: false, remoteMinEchoRx: 0 };
   if (session.state !== 'init' && session.state !== 'up') return [silent, []];
   return enter(silent, 'down', BfdDiagnostic.detectionTimeExpired);
 }
 
 function configure(session: BfdSession, wanted: BfdParameters): BfdStep {
-  const { desiredMinTx, requiredMinRx, detectMultiplier } = session.wanted;
-  if (desiredMinTx === wanted.desiredMinTx && requiredMinRx === wanted.requiredMinRx && detectMultiplier === wanted.detectMultiplier) return [session, []];
+  const { desiredMinTx, requiredMinRx: minRx, detectMultiplier, requiredMinEchoRx } = session.wanted;
+  const isSame = desiredMinTx === wanted.desiredMinTx && minRx === wanted.requiredMinRx && detectMultiplier === wanted.detectMultiplier && requiredMinEchoRx === wanted.requiredMinEchoRx;
+  if (isSame) return [session, []];
   const next = session.state === 'up' ? beginPoll({ ...session, wanted }, wanted) : slowDown({ ...session, wanted });
   return [next, [{ type: 'schedule-transmit' }]];
+}
+
+/** The peer hears of its new pace by a poll, as of any other change. */
+function changeEcho(session: BfdSession, isActive: boolean): BfdStep {
+  if (session.state !== 'up' || session.isEchoActive === isActive) return [session, []];
+  return [beginPoll({ ...session, isEchoActive: isActive }, session.wanted), [{ type: 'schedule-transmit' }]];
 }
 
 /**
@@ -191,11 +215,11 @@ function beginPoll(session: BfdSession, wanted: BfdParameters): BfdSession {
     ...session,
     desiredMinTx: wanted.desiredMinTx,
     activeMinTx: Math.min(session.activeMinTx, wanted.desiredMinTx),
-    activeMinRx: Math.max(session.activeMinRx, wanted.requiredMinRx),
+    activeMinRx: Math.max(session.activeMinRx, requiredMinRx({ ...session, wanted })),
     isPolling: true,
   };
 }
 
 function endPoll(session: BfdSession): BfdSession {
-  return { ...session, activeMinTx: session.desiredMinTx, activeMinRx: session.wanted.requiredMinRx, isPolling: false };
+  return { ...session, activeMinTx: session.desiredMinTx, activeMinRx: requiredMinRx(session), isPolling: false };
 }

@@ -26,7 +26,7 @@ const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters with
 const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
 const filterNames = list(name, { max: 64 });
 
-const bfd = object({}, { transmitInterval: integer(10, 60000), receiveInterval: integer(10, 60000), multiplier: integer(1, 255) });
+const bfd = object({}, { transmitInterval: integer(10, 60000), receiveInterval: integer(10, 60000), multiplier: integer(1, 255), echoInterval: integer(10, 60000) });
 
 const session: Readonly<Record<string, Field>> = {
   description: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),

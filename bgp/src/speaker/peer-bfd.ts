@@ -120,7 +120,11 @@ export class PeerBfd {
     const local = session?.endpoints?.local.address.split('%')[0];
     if (settings.bfd === undefined || local === undefined) return undefined;
     const { transmitInterval = DEFAULT_INTERVAL, receiveInterval = DEFAULT_INTERVAL, multiplier = DEFAULT_MULTIPLIER } = settings.bfd;
-    return { peer: peerAddressText(settings), localAddress: local, multihop: this.isMultihop(peer), transmitInterval, receiveInterval, multiplier };
+    const multihop = this.isMultihop(peer);
+    // RFC 5881 section 4: not over several hops, and not from a link-local address.
+    const { echoInterval } = settings.bfd;
+    const echo = echoInterval === undefined || multihop || local.startsWith('fe80:') ? {} : { echoInterval };
+    return { peer: peerAddressText(settings), localAddress: local, multihop, transmitInterval, receiveInterval, multiplier, ...echo };
   }
 
   /** RFC 5883 section 3: whether the peer is on the link decides, not what kind of session runs over it. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
+import { bfdKey, type BfdEchoStatus, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import { BfdEngine } from 'node-bgp/bfd/engine';
+import type { EchoPath } from 'node-bgp/bfd/echo-socket';
 import { decodeBfdPacket, encodeBfdPacket, type BfdPacket } from 'node-bgp/bfd/packet';
 import type { BfdSession } from 'node-bgp/bfd/session';
 import { mergeSessions } from 'node-bgp/bfd/service';
@@ -51,6 +52,9 @@ class Bench {
   readonly remembered: [string, BfdSession | undefined][] = [];
   /** What the socket holds; read when the engine asks, as it does before it believes in silence. */
   waiting: (() => void)[] = [];
+  readonly echoes: [EchoPath, Uint8Array][] = [];
+  secrets = 0;
+  isForwarding = true;
   released = 0;
   failure: string | undefined;
   readonly engine = new BfdEngine({
@@ -63,6 +67,14 @@ class Bench {
     release: () => void this.released++,
     drain: () => { for (const read of this.waiting.splice(0)) read(); },
     emit: (event) => void this.events.push(event),
+    echo: {
+      isLooped: () => this.isForwarding,
+      send: (path, packet) => {
+        this.echoes.push([path, packet]);
+        return undefined;
+      },
+      newSecret: () => new Uint8Array(8).fill(++this.secrets),
+    },
     remember: (key, session) => void this.remembered.push([key, session]),
   });
 
@@ -214,6 +226,130 @@ describe('bgp/bfd/engine', () => {
     bench.failure = 'ENETUNREACH';
     bench.engine.configure([CONFIG]);
     expect(bench.engine.status()[0]).to.deep.include({ packetsOut: 0, sendError: 'ENETUNREACH' });
+  });
+
+  describe('with echoes', () => {
+    const ECHOING: BfdSessionConfig = { ...CONFIG, echoInterval: 100 };
+    const PATH: EchoPath = { family: 4, interfaceIndex: 3, linkAddress: new Uint8Array(6), ownAddress: Uint8Array.of(10, 0, 0, 1) };
+    const LOOPS = { requiredMinEchoRx: 50_000 };
+
+    /** Up, the peer loops, the way to it is known; its control packets come every 50 ms. */
+    function echoing(): Bench {
+      const bench = new Bench().up(ECHOING);
+      bench.hear(LOOPS);
+      const control = encodeBfdPacket({ ...(bench.sent[0] as BfdPacket), state: 'up', myDiscriminator: 9, yourDiscriminator: bench.sent[0]?.myDiscriminator ?? 0 });
+      bench.engine.receivePath(control, '10.0.0.2', PATH);
+      return bench;
+    }
+    /** Time passes; control packets keep coming, and echoes come back where the plane `forwards`. */
+    function pass(bench: Bench, milliseconds: number, forwards: boolean, said: Partial<BfdPacket> = LOOPS): void {
+      let looped = bench.echoes.length;
+      for (let i = 0; i < milliseconds / 10; i++) {
+        bench.clock.pass(10);
+        if (i % 5 === 0) bench.hear(said);
+        for (; looped < bench.echoes.length; looped++) {
+          const [, packet] = bench.echoes[looped] ?? [];
+          if (forwards && packet !== undefined) bench.waiting.push(() => bench.engine.receiveEcho(packet));
+        }
+      }
+    }
+    const echo = (bench: Bench): BfdEchoStatus | undefined => bench.engine.status()[0]?.echo;
+
+    it('sends them at the slower pace of both, and slows the peer once the first has come back', () => {
+      const bench = echoing();
+      expect(bench.sent.at(-1)).to.include({ requiredMinEchoRx: 100_000, requiredMinRx: 50_000 });
+      pass(bench, 2_000, true);
+      // 87.5 % of 100 ms each.
+      expect(bench.echoes.length).to.be.within(21, 23);
+      expect(bench.echoes.every(([path]) => path === PATH)).to.equal(true);
+      expect(echo(bench)).to.deep.include({ state: 'active', sent: bench.echoes.length, problem: undefined, loopsForPeer: true });
+      expect(bench.sent.at(-1)).to.include({ state: 'up', requiredMinRx: 1_000_000 });
+      const before = bench.echoes.length;
+      pass(bench, 2_000, true, { requiredMinEchoRx: 400_000 });
+      expect(bench.echoes.length - before).to.be.within(4, 8);
+    });
+
+    it('takes missing ones for a failure, though control packets still come', () => {
+      const bench = echoing();
+      pass(bench, 1_000, true);
+      pass(bench, 1_000, false);
+      expect(bench.events.at(-1)).to.deep.include({ from: 'up', to: 'down', isFailure: true, reason: 'echo function failed' });
+      expect(echo(bench)).to.deep.include({ state: 'off', sent: 0 });
+      const count = bench.echoes.length;
+      pass(bench, 1_000, false);
+      expect(bench.echoes.length).to.equal(count);
+    });
+
+    it('bears the loss of fewer than the multiplier', () => {
+      const bench = echoing();
+      pass(bench, 1_000, true);
+      for (let i = 0; i < 5; i++) {
+        pass(bench, 170, false);
+        pass(bench, 300, true);
+      }
+      expect(bench.states()).to.deep.equal(['init', 'up']);
+    });
+
+    it('judges nothing by echoes before the first has come back', () => {
+      const bench = echoing();
+      pass(bench, 5_000, false);
+      expect(bench.states()).to.deep.equal(['init', 'up']);
+      expect(echo(bench)?.state).to.equal('unproven');
+      expect(bench.sent.at(-1)?.requiredMinRx).to.equal(50_000);
+    });
+
+    it('does not blame the peer for our own stall', () => {
+      const bench = echoing();
+      pass(bench, 1_000, true);
+      bench.clock.stall(5_000);
+      bench.waiting.push(() => bench.hear(LOOPS), ...bench.echoes.slice(-1).map(([, packet]) => () => bench.engine.receiveEcho(packet)));
+      pass(bench, 1_000, true);
+      expect(bench.states()).to.deep.equal(['init', 'up']);
+    });
+
+    it('takes back only what it has sent, once, and with this session’s secret', () => {
+      const bench = echoing();
+      pass(bench, 500, false);
+      const [, packet = new Uint8Array()] = bench.echoes.at(-1) ?? [];
+      for (const [at, value] of [[0, 99], [5, 99], [15, 200]] as const) {
+        const forged = packet.slice();
+        forged[at] = value;
+        bench.engine.receiveEcho(forged);
+      }
+      for (let length = 0; length < packet.length; length++) bench.engine.receiveEcho(packet.slice(0, length));
+      expect(echo(bench)).to.deep.include({ state: 'unproven', returned: 0 });
+      bench.engine.receiveEcho(packet);
+      expect(echo(bench)).to.deep.include({ state: 'active', returned: bench.echoes.length });
+      bench.engine.receiveEcho(bench.echoes[0]?.[1] ?? packet);
+      expect(echo(bench)?.returned).to.equal(bench.echoes.length);
+    });
+
+    it('stops when the peer no longer loops, and goes back to control packets alone', () => {
+      const bench = echoing();
+      pass(bench, 1_000, true);
+      bench.hear({});
+      const count = bench.echoes.length;
+      bench.hear({});
+      bench.clock.pass(60);
+      bench.hear({});
+      expect([echo(bench)?.state, bench.echoes.length, bench.sent.at(-1)?.requiredMinRx]).to.deep.equal(['off', count, 50_000]);
+    });
+
+    it('sends none without a wish for them, and promises nothing that the kernel does not do', () => {
+      const without = new Bench().up();
+      pass(without, 1_000, true);
+      expect([without.echoes, without.sent.at(-1)?.requiredMinEchoRx, echo(without)]).to.deep.equal([[], 0, undefined]);
+      const host = new Bench();
+      host.isForwarding = false;
+      host.up(ECHOING);
+      expect([host.sent.at(-1)?.requiredMinEchoRx, echo(host)?.loopsForPeer]).to.deep.equal([0, false]);
+    });
+
+    it('says that it does not know the way yet', () => {
+      const bench = new Bench().up(ECHOING);
+      pass(bench, 300, true);
+      expect(echo(bench)).to.deep.include({ state: 'unproven', sent: 0, problem: 'no control packet has shown the way to the peer yet' });
+    });
   });
 
   it('stops all timers on close', () => {

@@ -150,6 +150,60 @@ bfd
     expect(JSON.parse(count)).to.deep.equal(['10.99.0.1 24 x 100', 'fd99::1 24 x 100', 'fe80::99%eth0 24 x 100']);
   });
 
+  describe('echo (RFC 5880 section 6.4)', () => {
+    const ECHO = { ...FAST, echoInterval: 50 };
+    const loop = (isOn: boolean, where: 'here' | 'there' = 'there'): void =>
+      void cable[where]('sysctl', '-qw', `net.ipv4.conf.all.forwarding=${isOn ? 1 : 0}`, `net.ipv4.conf.eth0.forwarding=${isOn ? 1 : 0}`, `net.ipv6.conf.all.forwarding=${isOn ? 1 : 0}`);
+    const frrConfig = `
+bfd
+ peer 10.99.0.1 interface eth0
+  transmit-interval 50
+  receive-interval 50
+  echo receive-interval 50
+  echo transmit-interval 50
+  echo-mode
+  no shutdown
+ !
+!
+`;
+
+    it('is looped by Linux beside FRR, counts, and is missed when Linux stops to forward', async () => {
+      loop(true);
+      loop(true, 'here');
+      const frr = cable.frr(frrConfig);
+      const node = cable.speaker();
+      node.set({ peer: '10.99.0.2', localAddress: '10.99.0.1', ...ECHO });
+      await node.up(1);
+      await eventually('echoes both ways', async () => ((await node.status()).every(({ echo }) => echo?.state === 'active' && echo.returned > 5) ? true : undefined), 30_000);
+      // FRR hears that we are slow now: RFC 5880 section 6.8.3.
+      await eventually('a packet a second from FRR', async () => ((await node.status()).every(({ detectionTime }) => detectionTime === 3_000) ? true : undefined));
+      await eventually('FRR’s echoes, looped by our kernel', () => {
+        const [, returned = '0'] = /Echo packets? input: (\d+)|Echo packet input: (\d+)/i.exec(frr.counters()) ?? [];
+        return Number(returned) > 5 ? true : undefined;
+      });
+      expect(node.downs()).to.deep.equal([]);
+      loop(false);
+      await eventually('the loss', () => node.downs()[0]);
+      expect(node.downs()[0]).to.deep.include({ from: 'up', to: 'down', isFailure: true, reason: 'echo function failed' });
+    });
+
+    it('works over IPv6 as well, and comes to nothing where the peer does not forward', async () => {
+      loop(true);
+      cable.frr(frrConfig.replaceAll('10.99.0.1 interface eth0', 'fd99::1 local-address fd99::2 interface eth0').replace('  echo-mode\n', ''));
+      const node = cable.speaker();
+      node.set({ peer: 'fd99::2', localAddress: 'fd99::1', ...ECHO });
+      await node.up(1);
+      await eventually('echoes', async () => ((await node.status()).every(({ echo }) => echo?.state === 'active' && echo.returned > 5) ? true : undefined), 30_000);
+      // This end does not forward, and does not claim to.
+      expect((await node.status())[0]?.echo?.loopsForPeer).to.equal(false);
+      loop(false);
+      await eventually('the loss', () => node.downs()[0]);
+      await node.up(1);
+      await eventually('echoes in vain', async () => ((await node.status()).every(({ echo }) => echo?.state === 'unproven' && echo.sent > 10) ? true : undefined));
+      expect(node.downs()).to.have.length(1);
+    });
+  });
+
   it('runs in front of other threads, and says so', async () => {
     const { node } = await withBird();
     // The rights of root may still be cut by a cgroup; then it is one step back.

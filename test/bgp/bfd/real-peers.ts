@@ -68,7 +68,7 @@ export class Cable {
   }
 
   /** zebra and bfdd in a path space of their own. */
-  frr(config: string): { readonly show: () => string } {
+  frr(config: string): { readonly show: () => string; readonly counters: () => string } {
     const space = `tbfd${process.pid}`;
     for (const folder of [`/etc/frr/${space}`, `/var/run/frr/${space}`]) {
       mkdirSync(folder, { recursive: true });
@@ -81,7 +81,7 @@ export class Cable {
     writeFileSync(`/etc/frr/${space}/zebra.conf`, '', { mode: 0o644 });
     this.spawn(this.theirs, '/usr/lib/frr/zebra', '-N', space, '-f', `/etc/frr/${space}/zebra.conf`);
     this.spawn(this.theirs, '/usr/lib/frr/bfdd', '-N', space, '-f', file);
-    return { show: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers brief') };
+    return { show: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers brief'), counters: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers counters') };
   }
 
   /** Ends everything, also when `up` failed half-way. */

@@ -33,7 +33,7 @@ function service(): { readonly service: BfdService; readonly threads: FakeThread
 }
 
 const up = (desiredMinTx: number): ReturnType<typeof newBfdSession> =>
-  ({ ...newBfdSession(7, { desiredMinTx, requiredMinRx: 50_000, detectMultiplier: 3 }), state: 'up', desiredMinTx, remoteDiscriminator: 9, remoteMinRx: 50_000 });
+  ({ ...newBfdSession(7, { desiredMinTx, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 0 }), state: 'up', desiredMinTx, remoteDiscriminator: 9, remoteMinRx: 50_000 });
 
 describe('bgp/bfd/service: a thread that dies', () => {
   it('is replaced at once, and its sessions and open sockets are handed on', () => {

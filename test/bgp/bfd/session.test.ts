@@ -4,7 +4,7 @@ import {
   detectionTime, newBfdSession, stepBfd, transmitDelay, transmitInterval, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
 } from 'node-bgp/bfd/session';
 
-const WANTED = { desiredMinTx: 50_000, requiredMinRx: 60_000, detectMultiplier: 3 };
+const WANTED = { desiredMinTx: 50_000, requiredMinRx: 60_000, detectMultiplier: 3, requiredMinEchoRx: 0 };
 
 const heard = (state: BfdState, more: Partial<BfdPacket> = {}): BfdPacket => ({
   diagnostic: 0, state, poll: false, final: false, controlPlaneIndependent: false, demand: false, detectMultiplier: 4, myDiscriminator: 77,
@@ -84,7 +84,7 @@ describe('bgp/bfd/session', () => {
   });
   it('slows down, and detects faster, only after the peer has answered the poll (section 6.8.3)', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true, desiredMinTx: 10_000 }))[0];
-    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 500_000, requiredMinRx: 20_000, detectMultiplier: 3 } });
+    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 500_000, requiredMinRx: 20_000, detectMultiplier: 3, requiredMinEchoRx: 0 } });
     expect([transmitInterval(polling), detectionTime(polling), polling.isPolling]).to.deep.equal([50_000, 4 * 60_000, true]);
     expect(sentBy(stepBfd(polling, { type: 'transmit-timer' })[1])[0]).to.include({ desiredMinTx: 500_000, requiredMinRx: 20_000, poll: true });
     const [done] = stepBfd(polling, packet('up', { final: true, desiredMinTx: 10_000 }));
@@ -92,7 +92,7 @@ describe('bgp/bfd/session', () => {
   });
   it('speeds up, and detects slower, at once', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true, desiredMinTx: 10_000, requiredMinRx: 1 }))[0];
-    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 10_000, requiredMinRx: 200_000, detectMultiplier: 3 } });
+    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 10_000, requiredMinRx: 200_000, detectMultiplier: 3, requiredMinEchoRx: 0 } });
     expect([transmitInterval(polling), detectionTime(polling)]).to.deep.equal([10_000, 4 * 200_000]);
   });
   it('is silent towards a peer in demand mode once both are up, but polls (section 6.6)', () => {
@@ -104,6 +104,34 @@ describe('bgp/bfd/session', () => {
   it('forgets the peer’s discriminator when it falls silent (section 6.8.1)', () => {
     expect(IN.up.remoteDiscriminator).to.equal(77);
     expect(stepBfd(IN.up, { type: 'detection-timer' })[0].remoteDiscriminator).to.equal(0);
+  });
+  it('has the peer slow down to a packet a second while echoes watch the path, by polls (section 6.8.3)', () => {
+    const settled = stepBfd(IN.up, packet('up', { final: true }))[0];
+    const [echoing, actions] = stepBfd(settled, { type: 'echo', isActive: true });
+    expect(actions).to.deep.equal([{ type: 'schedule-transmit' }]);
+    expect(sentBy(stepBfd(echoing, { type: 'transmit-timer' })[1])[0]).to.include({ poll: true, requiredMinRx: 1_000_000, desiredMinTx: 50_000 });
+    // The peer slows down any time from now.
+    expect(detectionTime(echoing)).to.equal(4 * 1_000_000);
+    const [slow] = stepBfd(echoing, packet('up', { final: true }));
+    expect([detectionTime(slow), slow.isPolling, stepBfd(slow, { type: 'echo', isActive: true })[1]]).to.deep.equal([4 * 1_000_000, false, []]);
+    // Back: the peer may still be slow until it has answered.
+    const [ending] = stepBfd(slow, { type: 'echo', isActive: false });
+    expect([detectionTime(ending), sentBy(stepBfd(ending, { type: 'transmit-timer' })[1])[0]?.requiredMinRx]).to.deep.equal([4 * 1_000_000, 60_000]);
+    expect(detectionTime(stepBfd(ending, packet('up', { final: true }))[0])).to.equal(4 * 100_000);
+  });
+  it('goes down with "echo function failed" when echoes are lost, and forgets them (section 6.8.5)', () => {
+    const echoing = stepBfd(IN.up, { type: 'echo', isActive: true })[0];
+    const [down, actions] = stepBfd(echoing, { type: 'echo-lost' });
+    expect(down).to.include({ state: 'down', diagnostic: 2, isEchoActive: false });
+    expect(sentBy(actions)[0]).to.include({ state: 'down', diagnostic: 2, requiredMinRx: 60_000 });
+    expect(stepBfd(IN.down, { type: 'echo-lost' })).to.deep.equal([IN.down, []]);
+    expect(stepBfd(IN.init, { type: 'echo', isActive: true })).to.deep.equal([IN.init, []]);
+  });
+  it('says what echoes it loops, and hears what the peer loops (section 6.8.1)', () => {
+    const [looping] = stepBfd(IN.up, { type: 'configure', wanted: { ...WANTED, requiredMinEchoRx: 50_000 } });
+    expect(sentBy(stepBfd(looping, { type: 'transmit-timer' })[1])[0]).to.include({ requiredMinEchoRx: 50_000, poll: true });
+    expect(stepBfd(IN.up, packet('up', { requiredMinEchoRx: 70_000 }))[0].remoteMinEchoRx).to.equal(70_000);
+    expect(stepBfd(stepBfd(IN.up, packet('up', { requiredMinEchoRx: 70_000 }))[0], { type: 'detection-timer' })[0].remoteMinEchoRx).to.equal(0);
   });
   it('reschedules only when its pace changes', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true }))[0];

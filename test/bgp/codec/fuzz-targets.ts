@@ -268,7 +268,7 @@ function generateBfd(chance: Chance, out: Uint8Array): number {
 }
 
 const BFD_SESSIONS = ((): readonly BfdSession[] => {
-  const wanted = { desiredMinTx: 50_000, requiredMinRx: 50_000, detectMultiplier: 3 };
+  const wanted = { desiredMinTx: 50_000, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 50_000 };
   const heard = (session: BfdSession, state: BfdState): BfdSession => stepBfd(session, { type: 'packet', packet: {
     diagnostic: 0, state, poll: false, final: false, controlPlaneIndependent: false, demand: false, detectMultiplier: 3,
     myDiscriminator: 9, yourDiscriminator: 5, desiredMinTx: 50_000, requiredMinRx: 50_000, requiredMinEchoRx: 0 } })[0];
@@ -280,7 +280,7 @@ const BFD_SESSIONS = ((): readonly BfdSession[] => {
 function runBfd(input: Uint8Array): number {
   const decoded = decodeBfdPacket(input.subarray(1));
   if (decoded.type === 'discard') return mix(7, decoded.reason.length);
-  const [session, actions] = stepBfd(BFD_SESSIONS[(input[0] ?? 0) & 3] ?? newBfdSession(1, { desiredMinTx: 1, requiredMinRx: 1, detectMultiplier: 1 }), { type: 'packet', packet: decoded.packet });
+  const [session, actions] = stepBfd(BFD_SESSIONS[(input[0] ?? 0) & 3] ?? newBfdSession(1, { desiredMinTx: 1, requiredMinRx: 1, detectMultiplier: 1, requiredMinEchoRx: 0 }), { type: 'packet', packet: decoded.packet });
   const delay = transmitDelay(session, 0.5);
   check(delay === undefined || (delay >= 0 && Number.isFinite(delay)), 'the next packet has a time');
   const time = detectionTime(session);
