@@ -35,8 +35,9 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const daemon = new Daemon({ stateDir: flags.stateDir, log });
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
-  warmUp();
+  // Routes after sessions: what is compiled last is what the tables of a restart need most.
   warmUpSessions();
+  await warmUp();
   const stop = stopOnSignals(daemon, flags, log, () => {
     server.close();
     // Somebody who is connected and says nothing must not keep a stopped daemon alive.

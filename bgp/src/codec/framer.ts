@@ -28,8 +28,11 @@ const LEAST_LENGTH: Readonly<Record<number, number>> = {
 export class MessageFramer {
   readonly #onMessage: OnMessage;
   readonly #maxLength: number;
-  /** The incomplete message: `#held.subarray(0, #heldLength)`. Grows to the message's length, never beyond. */
-  #held = new Uint8Array(0);
+  /**
+   * The incomplete message: `#held.subarray(0, #heldLength)`. Grows to the message's length, never beyond. A Buffer like what sockets hand
+   * out: to V8 it is another kind of array than a plain Uint8Array, and code that has been compiled for one kind is thrown away for two.
+   */
+  #held: Uint8Array = Buffer.alloc(0);
   #heldLength = 0;
   #isStopped = false;
 
@@ -89,7 +92,7 @@ export class MessageFramer {
   #take(chunk: Uint8Array, at: number, want: number): number {
     const count = Math.min(Math.max(want - this.#heldLength, 0), chunk.length - at);
     if (this.#held.length < want) {
-      const grown = new Uint8Array(Math.max(want, Math.min(2 * this.#held.length, this.#maxLength)));
+      const grown = Buffer.alloc(Math.max(want, Math.min(2 * this.#held.length, this.#maxLength)));
       grown.set(this.#held.subarray(0, this.#heldLength));
       this.#held = grown;
     }

@@ -86,7 +86,7 @@ export interface SetEvents {
   readonly gone: (set: SetId) => void;
 }
 
-const FIRST_CAPACITY = 1 << 12;
+const FIRST_CAPACITY = 1 << 7;
 
 export class AttributeSets {
   readonly bytes = new ByteStore();

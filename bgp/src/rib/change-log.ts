@@ -29,7 +29,7 @@ export class ChangeLog {
   #furthest = 0;
   readonly #readers = new Set<LogReader>();
   /** Per prefix: low 32 bits of one more than its last position, 0 when it is not in the log. */
-  #last = new Uint32Array(1 << 14);
+  #last = new Uint32Array(1 << 9);
   #spare: Uint32Array | undefined;
   readonly #patience: number;
 

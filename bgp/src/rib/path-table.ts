@@ -18,7 +18,7 @@ export const PathFlag = {
   stale: 2,
 } as const;
 
-const FIRST_CAPACITY = 1 << 14;
+const FIRST_CAPACITY = 1 << 9;
 
 export class PathTable {
   next = new Uint32Array(FIRST_CAPACITY);
