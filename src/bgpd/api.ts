@@ -59,12 +59,8 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'GET', path: '/v1/bfd', answer: async ({ daemon }) => ({ sessions: await daemon.speaker.bfdStatus() }) },
   { method: 'GET', path: '/v1/status', answer: status },
   { method: 'POST', path: '/v1/clear', answer: clear },
-<<<<<<< Updated upstream
-  { method: 'POST', path: '/v1/resync', answer: ({ daemon }) => ({ changed: daemon.resync() }) },
-  { method: 'GET', path: '/v1/mrt', answer: mrt },
-=======
   { method: 'POST', path: '/v1/resync', answer: async ({ daemon }) => ({ changed: await daemon.resync() }) },
->>>>>>> Stashed changes
+  { method: 'GET', path: '/v1/mrt', answer: mrt },
   { method: 'GET', path: '/metrics', answer: ({ daemon, response }) => {
     response.setHeader('content-type', 'text/plain; version=0.0.4');
     response.end(renderMetrics(daemon));
