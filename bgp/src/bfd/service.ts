@@ -177,7 +177,10 @@ export function mergeSessions(sessions: readonly BfdSessionConfig[]): BfdSession
   const merged = new Map<string, BfdSessionConfig>();
   for (const session of sessions) {
     const other = merged.get(bfdKey(session));
-    if (other === undefined || session.receiveInterval * session.multiplier < other.receiveInterval * other.multiplier) merged.set(bfdKey(session), session);
+    const isQuicker = other === undefined || session.receiveInterval * session.multiplier < other.receiveInterval * other.multiplier;
+    const echoInterval = Math.min(session.echoInterval ?? Infinity, other?.echoInterval ?? Infinity);
+    const { echoInterval: _, ...quicker } = isQuicker ? session : other;
+    merged.set(bfdKey(session), { ...quicker, ...(echoInterval === Infinity ? {} : { echoInterval }) });
   }
   return [...merged.values()];
 }

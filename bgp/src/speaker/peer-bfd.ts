@@ -144,4 +144,5 @@ export class PeerBfd {
 }
 
 const isSame = (a: BfdSessionConfig, b: BfdSessionConfig): boolean =>
-  bfdKey(a) === bfdKey(b) && a.transmitInterval === b.transmitInterval && a.receiveInterval === b.receiveInterval && a.multiplier === b.multiplier;
+  bfdKey(a) === bfdKey(b) && a.transmitInterval === b.transmitInterval && a.receiveInterval === b.receiveInterval && a.multiplier === b.multiplier
+  && a.echoInterval === b.echoInterval;

@@ -365,5 +365,6 @@ describe('bgp/bfd/engine', () => {
     const other: BfdSessionConfig = { ...CONFIG, multihop: true };
     expect(mergeSessions([slow, CONFIG, other])).to.deep.equal([CONFIG, other]);
     expect(mergeSessions([CONFIG, slow])).to.deep.equal([CONFIG]);
+    expect(mergeSessions([{ ...slow, echoInterval: 70 }, { ...CONFIG, echoInterval: 90 }, CONFIG])).to.deep.equal([{ ...CONFIG, echoInterval: 70 }]);
   });
 });

@@ -65,6 +65,22 @@ describe('bgp/speaker bfd', () => {
     }
   });
 
+  it('asks for echoes on the link only, and for others when the wish changes (RFC 5881 section 4)', async () => {
+    for (const [length, echoInterval] of [[24, 100], [32, undefined]] as const) {
+      const world = new World();
+      const a = world.speaker(A);
+      a.speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(A), length }] }]);
+      await a.configure(a.config(64512, [innerPeer(B, 64512, { bfd: { echoInterval: 100 } })]));
+      const b = world.speaker(B);
+      await b.configure(b.config(64512, [innerPeer(A, 64512)]));
+      world.seconds(10);
+      expect(a.bfd.sessions.map((session) => session.echoInterval)).to.deep.equal([echoInterval]);
+      await a.configure(a.config(64512, [innerPeer(B, 64512, { bfd: { echoInterval: 200 } })]));
+      world.seconds(1);
+      expect([a.bfd.sessions.map((session) => session.echoInterval), a.told('peer-down').length]).to.deep.equal([[echoInterval === undefined ? undefined : 200], 0]);
+    }
+  });
+
   it('becomes another kind of session when the interfaces say so', async () => {
     const [a] = await watched(new World());
     a.speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(A), length: 24 }] }]);
