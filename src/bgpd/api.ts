@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import { hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
+import { formatPrefix, hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { RouteView } from 'node-bgp/rib/contract';
 import { isObject, nearest } from 'node-bgp/config/schema';
 import { ConfigError, formatProblem, parseConfig } from 'node-bgp/config/validate';
@@ -56,6 +56,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'GET', path: '/v1/routes', answer: routes },
   { method: 'GET', path: '/v1/why', answer: why },
   { method: 'GET', path: '/v1/history', answer: history },
+  { method: 'GET', path: '/v1/changes', answer: changes },
   { method: 'GET', path: '/v1/bfd', answer: async ({ daemon }) => ({ sessions: await daemon.speaker.bfdStatus() }) },
   { method: 'GET', path: '/v1/status', answer: status },
   { method: 'POST', path: '/v1/clear', answer: clear },
@@ -206,7 +207,16 @@ function why({ daemon, query }: Request): unknown {
   const address = tryParseAddress(text);
   const prefix = address === undefined ? tryParsePrefix(text) : rib.lookup(address)?.prefix ?? hostPrefix(address);
   if (prefix === undefined) throw new RequestError(400, `Cannot explain "${text}": expected an address or a prefix`);
-  return whyJson(rib.why(prefix));
+  return whyJson(rib.why(prefix), daemon.speaker.summary().peers.filter(({ isEstablished }) => !isEstablished));
+}
+
+/** Changes of best paths, of one prefix or peer if named. */
+function changes({ daemon, query }: Request): unknown {
+  const [text, peer] = [query.get('prefix'), query.get('peer')];
+  const wanted = text === null ? undefined : formatPrefix(wantedPrefix(daemon, text));
+  const listed = [...ribOf(daemon).changes()].map(({ at, type, prefix, peer: from }) =>
+    ({ at: new Date(at).toISOString(), type: `route-${type}`, prefix: formatPrefix(prefix), ...(from === undefined ? {} : { peer: from }) }));
+  return { changes: listed.filter((each) => (wanted === undefined || each.prefix === wanted) && (peer === null || each.peer === peer)) };
 }
 
 async function routes(request: Request): Promise<undefined> {

@@ -4,6 +4,7 @@ import { formatAsPath } from 'node-bgp/codec/as-path';
 import type { PathAttributes } from 'node-bgp/codec/attribute';
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'node-bgp/codec/community';
 import type { ForwardingEntry, RouteView, Why } from 'node-bgp/rib/contract';
+import type { PeerSummary } from 'node-bgp/speaker/view';
 
 export interface AttributesJson {
   readonly origin: string;
@@ -38,8 +39,10 @@ export interface RouteJson extends AttributesJson {
 
 export interface WhyJson {
   readonly prefix: string;
-  readonly candidates: readonly (RouteJson & { readonly decidedBy: string; readonly reason: string })[];
+  readonly candidates: readonly (RouteJson & { readonly decidedBy: string; readonly reason: string; readonly importedBy?: string })[];
   readonly forwarding?: readonly { readonly nextHop?: string; readonly interface?: string; readonly weight: number }[];
+  /** Metric in the kernel that import policy asked for. */
+  readonly kernelMetric?: number;
   readonly peers: readonly { readonly peer: string; readonly advertised: boolean; readonly reason: string; readonly nextHop?: string; readonly asPath?: string }[];
 }
 
@@ -68,17 +71,22 @@ export function routeJson(route: RouteView): RouteJson {
   };
 }
 
-export function whyJson(why: Why): WhyJson {
+/** `down`: peers without a session, which the RIB does not know of. */
+export function whyJson(why: Why, down: readonly Pick<PeerSummary, 'name' | 'state' | 'heldDown' | 'lastError'>[]): WhyJson {
   return {
     prefix: formatPrefix(why.prefix),
-    candidates: why.candidates.map((candidate) => ({ ...routeJson(candidate), decidedBy: candidate.decidedBy, reason: candidate.reason })),
+    candidates: why.candidates.map((candidate) => ({ ...routeJson(candidate), decidedBy: candidate.decidedBy, reason: candidate.reason,
+      ...(candidate.importedBy === undefined ? {} : { importedBy: candidate.importedBy }) })),
     ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
-    peers: why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
+    ...(why.forwarding?.metric === undefined ? {} : { kernelMetric: why.forwarding.metric }),
+    peers: [...why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
       peer, advertised, reason, ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
       ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
-    })),
+    })), ...down.map(({ name, state, heldDown, lastError }) => ({ peer: name, advertised: false, reason: `The session is ${state}${downReason(heldDown ?? lastError)}` }))],
   };
 }
+
+const downReason = (words: string | undefined): string => (words === undefined ? '' : `: ${words}`);
 
 function hopsJson(entry: ForwardingEntry): WhyJson['forwarding'] {
   return entry.hops.map(({ address, interfaceName, weight }) => ({

@@ -31,6 +31,11 @@ interface RouteFlags extends ShowFlags {
   readonly beforePolicy?: boolean;
 }
 
+interface HistoryFlags extends ShowFlags {
+  /** A prefix; true: all. */
+  readonly routes?: string | true;
+}
+
 export function registerBgpCommand(program: Command): void {
   const bgp = program.command('bgp').description('ask a running bgpd about sessions and routes').addHelpText('after', `
 Examples:
@@ -63,9 +68,10 @@ ${EXIT_CODES}`);
       (routes) => (prefix === undefined ? formatRoutes(routes) : routes.length === 0 ? `No route to ${prefix}` : formatRouteDetails(routes))));
   examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7').description('all candidates for a prefix, which step decided, and who hears of it')
     .action((prefix: string, flags: ShowFlags) => present(flags, (client) => client.get<WhyJson>('/v1/why', { prefix }), formatWhy));
-  examples(show(bgp.command('history [peer]')), 'history', 'history spine1', 'history -o json').description('what happened, oldest first')
-    .action((peer: string | undefined, flags: ShowFlags) => present(flags,
-      async (client) => (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events, formatHistory));
+  examples(show(bgp.command('history [peer]')), 'history', 'history spine1', 'history --routes', 'history --routes 10.65.0.0/24', 'history -o json')
+    .description('what happened to sessions, or to routes, oldest first')
+    .option('--routes [prefix]', 'changes of best paths, of all or of one prefix; with a peer, those that it caused')
+    .action((peer: string | undefined, flags: HistoryFlags) => present(flags, (client) => historyOf(client, peer, flags), formatHistory));
   examples(socketOption(bgp.command('dump <file>')), 'dump table.mrt', 'dump - | bgpdump -m -').description('write the whole table to a file in MRT, "-": to standard output')
     .action(async (file: string, flags: { readonly runDir: string }) =>
       await new BgpdClient(flags.runDir).download('/v1/mrt', () => (file === '-' ? process.stdout : createWriteStream(file))));
@@ -97,6 +103,11 @@ async function routesOf(client: BgpdClient, prefix: string | undefined, flags: R
   const policy = flags.beforePolicy === true ? 'before' : undefined;
   const { routes } = await client.get<{ readonly routes: readonly RouteJson[] }>('/v1/routes', { prefix, received, advertised, family, policy });
   return sortByPrefix(routes);
+}
+
+async function historyOf(client: BgpdClient, peer: string | undefined, { routes }: HistoryFlags): Promise<readonly HistoryLine[]> {
+  if (routes === undefined) return (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events;
+  return (await client.get<{ readonly changes: readonly HistoryLine[] }>('/v1/changes', { peer, prefix: routes === true ? undefined : routes })).changes;
 }
 
 /** The daemon's tables are hashed; people read them in order. Paths of one prefix stay in theirs, best first. */

@@ -250,6 +250,34 @@ describe('bgpd daemon', function () {
     expect((await bgp(a, 'routes', '--received', 'x', '--advertised', 'y')).code).to.equal(2);
   });
 
+  it('says which rule let a path in, why a peer without a session is told nothing, and what happened to a route', async () => {
+    const [a, b] = [directory(), directory()];
+    const running = [bgpd(a), bgpd(b)];
+    await Promise.all([answers(a, running[0] as Running), answers(b, running[1] as Running)]);
+    const base = config(2, 3) as { readonly peers: readonly object[] };
+    await ask(a, 'PUT', '/v1/config', {
+      ...base, filters: { in: { rules: [{ name: 'mine', set: { kernelMetric: 77 }, action: 'accept' }] } },
+      peers: [{ ...base.peers[0], import: ['in'] }, { name: 'ghost', address: '127.0.0.99', remoteAs: 65099, shutdown: true }],
+    });
+    await ask(b, 'PUT', '/v1/config', config(3, 2, { originate: [{ prefix: '10.65.3.0/24' }] }));
+    await established(a, running[0]);
+    await until('the route', async () => ((await ask(a, 'GET', '/v1/routes?prefix=10.65.3.0/24')).body as { readonly routes: readonly unknown[] }).routes[0]);
+    const why = (await bgp(a, 'why', '10.65.3.0/24')).out;
+    expect(why).to.include('import: filter "in" rule 1 (mine) accepted it');
+    expect(why).to.match(/ghost: no, The session is Idle: \S+/);
+    await ask(b, 'PUT', '/v1/config', config(3, 2, { originate: [] }));
+    const changes = async (...more: readonly string[]): Promise<readonly string[]> => {
+      const { out } = await bgp(a, 'history', ...more, '-o', 'json');
+      return (JSON.parse(out) as readonly { readonly type: string; readonly prefix: string; readonly peer?: string }[]).map(({ type, prefix, peer }) => `${type} ${prefix} ${peer ?? '-'}`);
+    };
+    const both = ['route-added 10.65.3.0/24 127.0.0.3', 'route-withdrawn 10.65.3.0/24 127.0.0.3'];
+    await until('the withdrawal', async () => ((await changes('--routes', '10.65.3.0/24')).length === 2 ? true : undefined));
+    expect(await changes('--routes', '10.65.3.0/24')).to.deep.equal(both);
+    expect(await changes('127.0.0.3', '--routes')).to.deep.equal(both);
+    expect(await changes('ghost', '--routes')).to.deep.equal([]);
+    expect((await bgp(a, 'history', '--routes')).out).to.match(/route-added +127\.0\.0\.3 +prefix=10\.65\.3\.0\/24/);
+  });
+
   it('dumps its table in MRT when asked, to a file or a pipe; without a daemon it says so', async () => {
     const dir = directory();
     const [one, file] = [bgpd(dir), join(dir, 'table.mrt')];

@@ -16,6 +16,7 @@ import type { NextHops } from './next-hops.js';
 import { PathFlag, type PathId } from './path-table.js';
 import type { FamilyState, PeerEntry } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
+import type { RouteHistory } from './route-history.js';
 
 export class AdjRibIn {
   readonly #sets: AttributeSets;
@@ -29,6 +30,7 @@ export class AdjRibIn {
   bestChanged: ((table: FamilyTable, prefix: PrefixId) => void) | undefined;
   /** Called with each path that came, changed or went. `isSilent`: swept as stale, no UPDATE said so. */
   pathChanged: ((peer: PeerId, table: FamilyTable, prefix: PrefixId, identifier: number, isSilent: boolean) => void) | undefined;
+  history: RouteHistory | undefined;
   readonly #key = new Uint32Array(4);
 
   constructor(sets: AttributeSets, nextHops: NextHops, importer: Import, decision: Decision, tables: Readonly<Record<Family, FamilyTable>>) {
@@ -178,6 +180,10 @@ export class AdjRibIn {
   }
 
   #choose(table: FamilyTable, prefix: PrefixId, path: PathId): void {
+    const old = table.best[prefix] as PathId;
+    const { peer } = table.paths;
+    // A path that is just gone still stands in its row.
+    this.history?.note(table.prefixes, prefix, old === 0 ? undefined : peer[old], path === 0 ? undefined : peer[path]);
     table.setBest(prefix, path);
     table.log.append(prefix);
     this.bestChanged?.(table, prefix);

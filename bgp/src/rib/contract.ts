@@ -157,6 +157,8 @@ export interface RibTuning {
 }
 
 export interface RibOptions extends RibTuning {
+  /** Milliseconds since 1970, for the history of routes; absent: none is kept. */
+  readonly wallTime?: () => number;
   /** Our AS and BGP Identifier. */
   readonly localAs: number;
   readonly routerId: number;
@@ -230,6 +232,18 @@ export interface Candidate extends RouteView {
   readonly decidedBy: DecisionStep | Unusable;
   /** One sentence: what was compared, with both values. */
   readonly reason: string;
+  /** Which rule of import policy let it in; absent without import policy, and in `paths`. */
+  readonly importedBy?: string;
+}
+
+/** A change of a best path, as kept in the history. */
+export interface RouteChange {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly type: 'added' | 'changed' | 'withdrawn';
+  readonly prefix: IpPrefix;
+  /** Where the best path is from, or was before it went; absent for our own. */
+  readonly peer?: string;
 }
 
 export type NotAdvertised =
@@ -341,6 +355,8 @@ export interface Rib {
   /** Longest prefix with a best path that holds the address. */
   lookup(address: IpAddress): RouteView | undefined;
   why(prefix: IpPrefix): Why;
+  /** The last changes of best paths, oldest first; none without `wallTime`. */
+  changes(): IterableIterator<RouteChange>;
   /** Slices of at most ~1,000 routes; awaiting nothing between slices blocks the loop, so yield to it. */
   best(family: Family): IterableIterator<readonly RouteView[]>;
   received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]>;

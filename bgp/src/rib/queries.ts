@@ -66,7 +66,7 @@ export class Queries {
   }
 
   paths(prefix: IpPrefix): readonly RouteView[] {
-    return this.#candidates(prefix);
+    return this.#candidates(prefix, false);
   }
 
   lookup(address: IpAddress): RouteView | undefined {
@@ -79,7 +79,7 @@ export class Queries {
     const table = this.#context.families[prefix.family];
     const id = table.prefixes.findPrefix(prefix);
     const peers = [...this.#context.tables.peers.all()].filter(({ state }) => state === 'up').map((entry) => this.#verdict(entry, table, id));
-    return { prefix, candidates: this.#candidates(prefix), forwarding: this.#forwardingOf(table, id), peers };
+    return { prefix, candidates: this.#candidates(prefix, true), forwarding: this.#forwardingOf(table, id), peers };
   }
 
   *best(family: Family): IterableIterator<readonly RouteView[]> {
@@ -162,26 +162,32 @@ export class Queries {
     return best === 0 ? undefined : this.#view(table, best, true);
   }
 
-  #candidates(prefix: IpPrefix): readonly Candidate[] {
+  #candidates(prefix: IpPrefix, isExplained: boolean): readonly Candidate[] {
     const { decision, families } = this.#context;
     const table = families[prefix.family];
     const id = table.prefixes.findPrefix(prefix);
     if (id < 0) return [];
     const ranking = decision.ranking(table, id);
-    const ranked = ranking.map(({ path, step, reason }): Candidate => ({ ...this.#view(table, path, true), decidedBy: step, reason }));
+    const ranked = ranking.map(({ path, step, reason }): Candidate => ({
+      ...this.#view(table, path, true), decidedBy: step, reason, ...(isExplained ? this.#importedBy(table, path) : {}),
+    }));
     const seen = new Set(ranking.map(({ path }) => path));
     const out: Candidate[] = [];
     for (let path = table.head[id] as PathId; path !== 0; path = table.paths.next[path] as PathId) {
       if (seen.has(path)) continue;
       const view = this.#view(table, path, false);
       const decidedBy = view.unusable ?? 'next-hop-unreachable';
-      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view, this.#importWords(table, path, decidedBy)) });
+      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view, decidedBy === 'rejected-by-policy' ? this.#importWords(table, path) : undefined) });
     }
     return [...ranked, ...out];
   }
 
-  #importWords(table: FamilyTable, path: PathId, decidedBy: Unusable): string | undefined {
-    if (decidedBy !== 'rejected-by-policy') return undefined;
+  #importedBy(table: FamilyTable, path: PathId): Pick<Candidate, 'importedBy'> {
+    const importedBy = this.#importWords(table, path);
+    return importedBy === undefined ? {} : { importedBy };
+  }
+
+  #importWords(table: FamilyTable, path: PathId): string | undefined {
     const { paths } = table;
     const entry = this.#context.tables.peers.get(paths.peer[path] as PeerId);
     return this.#context.importer.explanation(paths.raw[path] as SetId, entry, table, paths.prefix[path] as PrefixId);

@@ -12,7 +12,7 @@ import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type NextHopId, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteView, Why,
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteChange, RouteView, Why,
 } from './contract.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
@@ -27,6 +27,7 @@ import type { PathId } from './path-table.js';
 import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
 import type { RouteTables } from './policy-route.js';
 import { Queries } from './queries.js';
+import { RouteHistory } from './route-history.js';
 import { UpdateGroups } from './update-groups.js';
 
 const FAMILIES: readonly Family[] = [4, 6];
@@ -57,6 +58,7 @@ class RoutingInformationBase implements Rib {
   readonly #queries: Queries;
   readonly #paths: PathJobs;
   readonly #outputLimit: number;
+  readonly #history: RouteHistory | undefined;
   /** Attribute sets in use per peer: a PeerId is free only when none is left. */
   readonly #setsOf = new Map<PeerId, number>();
   #isHeld = false;
@@ -75,6 +77,8 @@ class RoutingInformationBase implements Rib {
     this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
     this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
     this.#input.tracksAll = options.forwarding === true;
+    this.#history = options.wallTime === undefined ? undefined : new RouteHistory(this.#peers, options.wallTime);
+    this.#input.history = this.#history;
     const tables = { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers };
     const batch = new ExportBatch();
     this.#groups = { 4: this.#groupsOf(4, tables, batch), 6: this.#groupsOf(6, tables, batch) };
@@ -164,6 +168,7 @@ class RoutingInformationBase implements Rib {
   // ---- paths in
 
   receive(id: PeerId, update: DecodedUpdate): void {
+    this.#history?.tick();
     this.#input.receive(this.#up(id), update);
     this.#want();
   }
@@ -195,6 +200,7 @@ class RoutingInformationBase implements Rib {
   // ---- whole desired sets
 
   originate(routes: readonly LocalRoute[]): void {
+    this.#history?.tick();
     this.#local.set(routes);
     this.#want();
   }
@@ -213,6 +219,7 @@ class RoutingInformationBase implements Rib {
 
   run(steps = STEPS): boolean {
     this.#isWanted = false;
+    this.#history?.tick();
     for (let left = steps; left > 0; ) {
       const before = left;
       if (!this.#nextHops.isSettled) left -= this.#settle();
@@ -299,6 +306,10 @@ class RoutingInformationBase implements Rib {
 
   why(prefix: IpPrefix): Why {
     return this.#queries.why(prefix);
+  }
+
+  changes(): IterableIterator<RouteChange> {
+    return this.#history?.changes() ?? [].values();
   }
 
   best(family: Family): IterableIterator<readonly RouteView[]> {

@@ -108,7 +108,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.monitoring.stop();
     this.ids.clear();
     this.activeDriver = new RibDriver({
-      localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding,
+      localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding, wallTime: () => this.clock.wallTime(),
     }, this.clock, {
       forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
     });

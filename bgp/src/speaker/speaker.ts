@@ -65,7 +65,7 @@ export interface Configured extends ConfigChanges {
 }
 
 /** The tables of a speaker, to look at. */
-export type RibQueries = Pick<Rib, 'peerId' | 'counts' | 'totals' | 'paths' | 'lookup' | 'why' | 'best' | 'received' | 'offered' | 'advertised'>;
+export type RibQueries = Pick<Rib, 'peerId' | 'counts' | 'totals' | 'paths' | 'lookup' | 'why' | 'changes' | 'best' | 'received' | 'offered' | 'advertised'>;
 
 export class Speaker {
   private readonly core: Core;

@@ -56,12 +56,13 @@ export function formatWhy(why: WhyJson): string {
     `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
     `   ${attributesText(candidate)}`,
     `   ${candidate.decidedBy}: ${candidate.reason}`,
+    ...(candidate.importedBy === undefined ? [] : [`   import: ${candidate.importedBy}`]),
   ].join('\n'));
   const forwarding = (why.forwarding ?? []).map(({ nextHop, interface: name, weight }) => `${nextHop ?? 'on link'}${name === undefined ? '' : ` dev ${name}`} weight ${weight}`);
   return [
     `${why.prefix}: ${why.candidates.length === 0 ? 'no path is known' : counted(why.candidates.length, 'path')}`,
     ...candidates,
-    ...(why.candidates.length === 0 ? [] : [forwarding.length === 0 ? 'Forwarding: not in the kernel by us' : `Forwarding: ${forwarding.join(', ')}`]),
+    ...(why.candidates.length === 0 ? [] : [forwarding.length === 0 ? 'Forwarding: not in the kernel by us' : `Forwarding: ${forwarding.join(', ')}${why.kernelMetric === undefined ? '' : `, metric ${why.kernelMetric}`}`]),
     ...(why.peers.length === 0 ? [] : ['Advertised:']),
     ...why.peers.map(({ peer, advertised, reason, asPath }) => `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}`),
   ].join('\n');
