@@ -1,6 +1,6 @@
 /** The soak as a program: cut short it says so, fails, and leaves nothing behind. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
@@ -27,5 +27,6 @@ describe('bench/soak', function () {
     const directory = /^Logs stay in (\S+)$/m.exec(err)?.[1] ?? '';
     expect(directory.startsWith(`${tmpdir()}/tortie-soak-`)).to.equal(true);
     expect(readdirSync(directory)).to.include('bgpd.log');
+    rmSync(directory, { recursive: true });
   });
 });
