@@ -177,8 +177,7 @@ function neighbors({ daemon, rest }: Request): unknown {
 
 /** Of a peer that is gone its events remain: only a name that neither the speaker nor its history knows is a mistake. */
 function history({ daemon, query }: Request): unknown {
-  const asked = query.get('peer');
-  const name = asked === null ? undefined : daemon.speaker.neighbor(asked)?.name ?? asked;
+  const name = pastName(daemon, query);
   const entries = daemon.speaker.history(name);
   if (name !== undefined && entries.length === 0 && daemon.speaker.neighbor(name) === undefined) noSuchPeer(daemon, name);
   return { events: entries.map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) };
@@ -212,11 +211,17 @@ function why({ daemon, query }: Request): unknown {
 
 /** Changes of best paths, of one prefix or peer if named. */
 function changes({ daemon, query }: Request): unknown {
-  const [text, peer] = [query.get('prefix'), query.get('peer')];
+  const [text, peer] = [query.get('prefix'), pastName(daemon, query)];
   const wanted = text === null ? undefined : formatPrefix(wantedPrefix(daemon, text));
   const listed = [...ribOf(daemon).changes()].map(({ at, type, prefix, peer: from }) =>
     ({ at: new Date(at).toISOString(), type: `route-${type}`, prefix: formatPrefix(prefix), ...(from === undefined ? {} : { peer: from }) }));
-  return { changes: listed.filter((each) => (wanted === undefined || each.prefix === wanted) && (peer === null || each.peer === peer)) };
+  return { changes: listed.filter((each) => (wanted === undefined || each.prefix === wanted) && (peer === undefined || each.peer === peer)) };
+}
+
+/** By name or address; a peer that is gone has a past under its name. */
+function pastName({ speaker }: Daemon, query: URLSearchParams): string | undefined {
+  const peer = query.get('peer') ?? undefined;
+  return peer === undefined ? undefined : speaker.neighbor(peer)?.name ?? peer;
 }
 
 async function routes(request: Request): Promise<undefined> {
