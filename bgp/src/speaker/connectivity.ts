@@ -20,6 +20,19 @@ export function linkProblem(settings: PeerSettings, interfaces: readonly LocalIn
   return isDown ?? `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`;
 }
 
+/** The interface that a session runs over. Several may have the same link-local address; there the peer's own one counts. */
+export function sessionLink({ interfaceName }: PeerSettings, localAddress: string, interfaces: readonly LocalInterface[]): LocalInterface | undefined {
+  if (interfaceName !== undefined) return interfaces.find(({ name }) => name === interfaceName);
+  return interfaceOf(interfaces, parseAddress(localAddress.split('%')[0] ?? ''));
+}
+
+/** Names of the interfaces whose addresses are others than before. */
+export function readdressed(before: readonly LocalInterface[], after: readonly LocalInterface[]): ReadonlySet<string> {
+  const textOf = ({ addresses }: LocalInterface): string => addresses.map(({ address, length }) => `${address.family} ${address.value} ${length}`).join(',');
+  const old = new Map(before.map((link) => [link.name, textOf(link)]));
+  return new Set(after.filter((link) => old.get(link.name) !== textOf(link)).map(({ name }) => name));
+}
+
 /** What the RIB resolves next hops through: prefixes on links that are up. */
 export function connectedPrefixes(interfaces: readonly LocalInterface[]): readonly ConnectedPrefix[] {
   return interfaces.filter(({ isUp }) => isUp).flatMap(({ name, addresses }) =>

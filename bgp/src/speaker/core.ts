@@ -22,7 +22,7 @@ import { systemInterfaces, type LocalInterface } from '../session/interface.js';
 import type { RestartState } from '../session/local-open.js';
 import type { Session, SessionEnd } from '../session/session.js';
 import type { Connection, Transport } from '../transport/transport.js';
-import { connectedPrefixes, linkProblem } from './connectivity.js';
+import { connectedPrefixes, linkProblem, readdressed, sessionLink } from './connectivity.js';
 import type { SpeakerEvent } from './event.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
@@ -168,6 +168,15 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.driver.schedule();
   }
 
+  /** Sessions that came up before their link had its addresses have said what next hop they could. */
+  private refreshOver(links: ReadonlySet<string>): void {
+    for (const peer of links.size === 0 ? [] : this.peers.values()) {
+      const local = peer.session?.endpoints?.local.address;
+      const link = local === undefined ? undefined : sessionLink(peer.settings, local, this.interfaces);
+      if (link !== undefined && links.has(link.name)) this.refreshPolicy(peer);
+    }
+  }
+
   addressLearned(): void {
     this.directory.settingsChanged();
     this.listeners.setKeys(keysOf([...this.peers.values()].map(({ settings }) => settings), this.config.dynamicPeers ?? []));
@@ -195,6 +204,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.unnumbered.update(before);
     if (!this.isConfigured) return;
     this.rib.setConnected(connectedPrefixes(interfaces));
+    this.refreshOver(readdressed(before, interfaces));
     this.driver.schedule();
   }
 

@@ -8,7 +8,8 @@ import { addressToBytes, parseAddress, type Family, type IpAddress } from '../ad
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import type { FamilySession, PeerRole, RibPeer } from '../rib/contract.js';
 import type { RoutePolicy } from '../rib/policy.js';
-import { globalAddress, interfaceOf, isLinkLocal, linkLocalAddress, type LocalInterface } from '../session/interface.js';
+import { globalAddress, isLinkLocal, linkLocalAddress, type LocalInterface } from '../session/interface.js';
+import { sessionLink } from './connectivity.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 export interface RibPeerSources {
@@ -24,9 +25,7 @@ export interface RibPeerSources {
 export function ribPeer(sources: RibPeerSources): RibPeer {
   const { settings, negotiated, importPolicy, exportPolicy } = sources;
   const local = parseAddress(sources.localAddress.split('%')[0] ?? '');
-  const { interfaceName } = settings;
-  // Several links may have the same link-local address.
-  const link = interfaceName === undefined ? interfaceOf(sources.interfaces, local) : sources.interfaces.find(({ name }) => name === interfaceName);
+  const link = sessionLink(settings, sources.localAddress, sources.interfaces);
   return {
     name: settings.name, role: roleOf(settings, negotiated), address: knownAddress(settings), remoteAs: negotiated.peerAs, localAs: settings.localAs,
     localAsOnly: settings.isLocalAsOnly,
