@@ -36,7 +36,7 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
   // Routes after sessions: what is compiled last is what the tables of a restart need most.
-  warmUpSessions();
+  await warmUpSessions();
   await warmUp();
   const stop = stopOnSignals(daemon, flags, log, () => {
     server.close();

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { warmUpSessions } from 'node-bgp/speaker/session-warm-up';
 
 describe('bgp/speaker session-warm-up', () => {
-  it('brings every session of every round up', () => {
-    expect(warmUpSessions()).to.equal(24 * 6);
+  it('brings every session of every round up', async () => {
+    expect(await warmUpSessions()).to.equal(24 * 6);
   });
 });
