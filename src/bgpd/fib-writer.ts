@@ -189,6 +189,9 @@ export class FibWriter {
   private async compareAndCorrect(): Promise<number> {
     try {
       await this.whenWritten();
+      // Whatever was lost until here is about to be seen.
+      clearTimeout(this.resyncTimer);
+      this.resyncTimer = undefined;
       this.renewNexthops();
       const audit = new FibAudit(this.wanted, ({ prefix, metric }) => this.leftovers.has(keyOf(prefix, metric)));
       this.audit = audit;

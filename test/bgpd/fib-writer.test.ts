@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { parseAddress, parsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import { FibWriter, type FibProblem, type FibWriterOptions } from '../../src/bgpd/fib-writer.js';
@@ -26,7 +27,10 @@ class Changes {
     this.queue.push({ prefix: parsePrefix(prefix), entry });
   }
 
+  onTake: (() => void) | undefined;
+
   readonly take = (sink: ForwardingSink, limit: number): boolean => {
+    this.onTake?.();
     for (const { prefix, entry } of this.queue.splice(0, limit)) sink(prefix.family, wordsOf(prefix), 0, prefix.length, entry);
     return this.queue.length > 0;
   };
@@ -377,6 +381,44 @@ const isRoot = process.getuid?.() === 0;
       execFileSync('ip', ['netns', 'exec', NAMESPACE, 'sysctl', '-qw', 'net.ipv4.nexthop_compat_mode=1']);
       fib.stop();
     });
+  });
+
+  it('forgets what a resync found about a prefix that the RIB changes before it is put right', async () => {
+    const changes = new Changes();
+    const fib = writer(changes);
+    fib.start();
+    const prefixes = Array.from({ length: 3000 }, (_, i) => `10.${100 + (i >> 8)}.${i & 255}.0/24`);
+    for (const prefix of prefixes) changes.set(prefix, '10.0.0.9%eth0');
+    fib.sweep();
+    ip('nexthop', 'flush', 'proto', String(PROTOCOL_TORTIE_BGP)); // and the routes with them
+    // Asked first when the first slice of corrections goes out; the second is still to come.
+    changes.onTake = () => {
+      changes.onTake = undefined;
+      for (const prefix of prefixes) changes.set(prefix);
+    };
+    await fib.resync();
+    await fib.whenIdle();
+    expect(routes()).to.deep.equal([]);
+    expect(fib.status().routes).to.equal(0);
+    fib.stop();
+  });
+
+  it('writes at once after a loss that took nexthop objects, without waiting for the resync', async () => {
+    const changes = new Changes();
+    const fib = writer(changes);
+    fib.start();
+    changes.set('10.1.0.0/16', '10.0.0.9%eth0');
+    fib.sweep();
+    ip('nexthop', 'flush', 'proto', String(PROTOCOL_TORTIE_BGP));
+    fib.loss();
+    changes.set('10.2.0.0/16', '10.0.0.9%eth0');
+    fib.wake();
+    await turn();
+    await turn();
+    expect(routes()).to.deep.equal(['10.2.0.0/16 via 10.0.0.9 dev eth0 metric 20']);
+    expect(await fib.resync()).to.equal(1);
+    expect(routes()).to.have.length(2);
+    fib.stop();
   });
 
   it('takes many routes in slices', () => {
