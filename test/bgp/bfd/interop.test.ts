@@ -177,6 +177,7 @@ bfd
       await eventually('echoes both ways', async () => ((await node.status()).every(({ echo }) => echo?.state === 'active' && echo.returned > 5) ? true : undefined), 30_000);
       // FRR hears that we are slow now: RFC 5880 section 6.8.3.
       await eventually('a packet a second from FRR', async () => ((await node.status()).every(({ detectionTime }) => detectionTime === 3_000) ? true : undefined));
+      expect((await node.status())[0]?.echo?.loopsForPeer).to.equal(true);
       await eventually('FRR’s echoes, looped by our kernel', () => {
         const [, returned = '0'] = /Echo packets? input: (\d+)|Echo packet input: (\d+)/i.exec(frr.counters()) ?? [];
         return Number(returned) > 5 ? true : undefined;
