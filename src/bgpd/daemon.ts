@@ -67,7 +67,7 @@ export class Daemon {
     try {
       this.socket = new NetlinkSocket();
       this.interfaces = new InterfaceWatch({
-        socket: this.socket, onChange: (interfaces) => this.interfacesChanged(interfaces), onLoss: () => this.fib?.loss(),
+        socket: this.socket, onChange: (interfaces) => this.interfacesChanged(interfaces), onLoss: () => this.fib?.loss(), onGain: () => this.fib?.gain(),
       });
       this.interfaces.start();
     } catch (error) {

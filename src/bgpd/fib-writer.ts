@@ -144,6 +144,11 @@ export class FibWriter {
     }, RESYNC_DELAY);
   }
 
+  /** An interface or an address has come: what the kernel refused for want of it is tried again soon. */
+  gain(): void {
+    if (this.refused.size > 0) this.loss();
+  }
+
   /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. Changes of the RIB go on meanwhile. */
   async resync(): Promise<number> {
     while (this.resyncing !== undefined) await this.resyncing;

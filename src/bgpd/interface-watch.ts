@@ -14,6 +14,8 @@ export interface InterfaceWatchOptions {
   readonly onChange: (interfaces: readonly LocalInterface[]) => void;
   /** An interface went down or lost an address: the kernel may have dropped routes without a word. */
   readonly onLoss: () => void;
+  /** An interface came up, or an address is usable now: routes that the kernel refused may find favour. */
+  readonly onGain: () => void;
 }
 
 export class InterfaceWatch {
@@ -75,13 +77,17 @@ export class InterfaceWatch {
         if (isGone) this.removeLink(link.index);
         else this.links.set(link.index, link);
         if (isRunning(before) && (isGone || !isRunning(link))) this.options.onLoss();
+        if (!isRunning(before) && !isGone && isRunning(link)) this.returned(link);
         break;
       }
       case 'address':
         if (event.isGone) {
           this.addresses.delete(keyOf(event.address));
           this.options.onLoss();
-        } else this.addresses.set(keyOf(event.address), event.address);
+        } else {
+          this.addresses.set(keyOf(event.address), event.address);
+          if (!event.address.isTentative) this.options.onGain();
+        }
         break;
       case 'resync':
         this.list();
@@ -98,6 +104,18 @@ export class InterfaceWatch {
       this.isScheduled = false;
       if (this.watch !== undefined) this.tell();
     });
+  }
+
+  /**
+   * With the carrier duplicate detection begins anew, and the kernel says when it is over but not that it has begun: until then nothing can be
+   * sent from an address that we knew as usable, and the kernel refuses it as a route's source. Links without a name here are not asked for:
+   * one comes up with each pod.
+   */
+  private returned(link: Link): void {
+    const counts = this.wantedNames.has(link.name) || [...this.addresses.values()].some(({ interfaceIndex, address }) => interfaceIndex === link.index && address.family === 6 && !isLinkLocal(address));
+    if (counts)
+      for (const address of listInterfaceAddresses(this.options.socket)) if (address.interfaceIndex === link.index) this.addresses.set(keyOf(address), address);
+    this.options.onGain();
   }
 
   private removeLink(index: number): void {

@@ -181,6 +181,22 @@ const isRoot = process.getuid?.() === 0;
     fib.stop();
   });
 
+  it('tries again what the kernel refused as soon as something has come, not when the minute is over', async () => {
+    const changes = new Changes();
+    const fib = writer(changes);
+    fib.start();
+    changes.set('10.1.0.0/16', '172.16.0.1%eth0');
+    fib.sweep();
+    expect([problems.length, fib.status().refused]).to.deep.equal([1, 1]);
+    ip('addr', 'add', '172.16.0.2/24', 'dev', 'eth0');
+    fib.gain();
+    for (let i = 0; fib.status().refused > 0 && i < 200; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(problems.at(-1)).to.deep.equal({ prefix: '10.1.0.0/16', reason: undefined });
+    expect(routes()).to.deep.equal(['10.1.0.0/16 via 172.16.0.1 dev eth0 metric 20']);
+    fib.stop();
+    ip('addr', 'del', '172.16.0.2/24', 'dev', 'eth0');
+  });
+
   it('never touches a foreign route, also when it sweeps', async () => {
     ip('route', 'add', '10.8.0.0/16', 'via', '10.0.0.9', 'proto', 'static');
     const fib = writer(new Changes());
