@@ -76,21 +76,33 @@ export async function serveApi(daemon: Daemon, socketPath: string): Promise<Serv
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: 5000 },
     (request, response) => void handle(daemon, bodies, request, response));
   server.maxConnections = MAX_CONNECTIONS;
-  // Socket files of former processes; the mask keeps the file closed to others from its first moment.
+  makeWay(socketPath);
+  // The file is closed to others from its first moment.
   const mask = process.umask(0o177);
   try {
-    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
-    rmSync(socketPath, { force: true });
     server.listen(socketPath);
     await once(server, 'listening');
     chmodSync(socketPath, 0o600);
   } catch (error) {
-    throw new UserError(`Cannot listen on "${socketPath}": ${messageOf(error)}`);
+    throw cannotListen(socketPath, error);
   } finally {
     process.umask(mask);
   }
   return server;
 }
+
+/** The directory, and no socket file of a former process in it. */
+function makeWay(socketPath: string): void {
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    rmSync(socketPath, { force: true });
+  } catch (error) {
+    throw cannotListen(socketPath, error);
+  }
+}
+
+const cannotListen = (socketPath: string, error: unknown): UserError =>
+  new UserError(`Cannot listen on "${socketPath}": ${messageOf(error)}; --run-dir or TORTIE_RUN_DIR names another place`);
 
 async function isAnswered(socketPath: string): Promise<boolean> {
   const socket = connect(socketPath);

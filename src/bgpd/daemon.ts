@@ -20,6 +20,7 @@ import { FibWriter, type FibStatus } from './fib-writer.js';
 import { InterfaceWatch } from './interface-watch.js';
 import type { KernelRouteContext } from './kernel-route.js';
 import { MrtDumps } from './mrt-dumps.js';
+import { RefusalLog } from './refusal-log.js';
 import { SavedState } from './saved-state.js';
 
 export interface DaemonOptions {
@@ -44,6 +45,7 @@ export class Daemon {
   private fib: FibWriter | undefined;
   private context: KernelRouteContext | undefined;
   private readonly dumps: MrtDumps;
+  private readonly refusals: RefusalLog;
   private isSettling = false;
   private sweepTimer: NodeJS.Timeout | undefined;
 
@@ -53,6 +55,7 @@ export class Daemon {
     const wasKilled = this.state.wasKilled();
     if (wasKilled) this.log.info('the last bgpd of this boot was killed: restarting gracefully');
     this.speaker = new Speaker({ isRestarting: wasKilled, onForwarding: () => this.fib?.wake() });
+    this.refusals = new RefusalLog(this.log);
     this.dumps = new MrtDumps(this.speaker, this.log);
     this.speaker.subscribe((event) => this.heard(event));
   }
@@ -120,6 +123,7 @@ export class Daemon {
   async stop(graceful: boolean, text: string): Promise<void> {
     clearTimeout(this.sweepTimer);
     this.dumps.configure(undefined);
+    this.refusals.sum();
     await this.speaker.stop({ text, graceful });
     this.interfaces?.stop();
     const { fib } = this;
@@ -152,10 +156,7 @@ export class Daemon {
       onNoNexthops: (reason) => this.log.warn({ reason }, `the kernel has no nexthop objects (Linux 5.3): each route says itself where it leads, which takes longer: ${reason}`),
       context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
-      onProblem: ({ prefix, reason }) => {
-        if (reason === undefined) this.log.info({ prefix }, `the kernel takes the route to ${prefix} again`);
-        else this.log.error({ prefix, reason }, `the kernel refuses the route to ${prefix}: ${reason}`);
-      },
+      onProblem: (problem) => this.refusals.tell(problem),
     });
     const left = fib.start();
     this.fib = fib;

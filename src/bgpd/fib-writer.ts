@@ -371,7 +371,7 @@ export class FibWriter {
         this.loss();
         continue;
       }
-      const reason = error.code === 'EEXIST' ? `somebody else has a route to it with metric ${message.metric}` : error.message;
+      const reason = error.code === 'EEXIST' ? `somebody else has a route to it with metric ${message.metric}` : error.message.replace(`Cannot ${error.subject}: `, '');
       if (this.refused.get(key) === reason) continue;
       this.refused.set(key, reason);
       this.options.onProblem({ prefix, reason });

@@ -83,6 +83,6 @@ function replaceFile(path: string, text: string): void {
     }
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new UserError(`Cannot write "${path}": ${messageOf(error)}`);
+    throw new UserError(`Cannot write "${path}": ${messageOf(error)} (--state-dir or TORTIE_STATE_DIR names another place)`);
   }
 }

@@ -1,14 +1,6 @@
 /** `tortie cases`: runs a file of reachability cases against the engine or the kernel. */
 import type { Command } from 'commander';
-
-interface CasesOptions {
-  readonly engine?: boolean;
-  readonly kernel?: boolean;
-  readonly filter?: string;
-  readonly family?: string;
-  readonly backend: string;
-  readonly output: string;
-}
+import type { RunOptions } from '../cases/run.js';
 
 export function registerCasesCommand(program: Command): void {
   program.command('cases')
@@ -20,7 +12,7 @@ export function registerCasesCommand(program: Command): void {
     .option('--family <4|6>', 'only cells of one address family')
     .option('--backend <name>', 'with --kernel: auto, legacy, nft (both iptables) or nftables', 'auto')
     .option('-o, --output <format>', 'text or json', 'text')
-    .action(async (file: string, options: CasesOptions) => {
+    .action(async (file: string, options: RunOptions) => {
       const { runCases } = await import('../cases/run.js');
       process.exitCode = await runCases(file, options) ? 0 : 1;
     });

@@ -168,6 +168,23 @@ describe('bgpd daemon', function () {
     expect((await high.end('SIGTERM')).code).to.equal(0);
   });
 
+  it('without privileges says what routes in the kernel need, once and not per route', async function () {
+    if (process.getuid?.() !== 0) this.skip();
+    const [a, b] = [directory(), directory()];
+    for (const path of [root, a]) chmodSync(path, 0o777);
+    const one = tortie(['bgpd', '--run-dir', join(a, 'new', 'run'), '--state-dir', join(a, 'state'), '--log-format', 'text'], { uid: 65534 });
+    await answers(join(a, 'new', 'run'), one);
+    await ask(join(a, 'new', 'run'), 'PUT', '/v1/config', config(6, 7, { installRoutes: true }));
+    await answers(b, bgpd(b));
+    await ask(b, 'PUT', '/v1/config', config(7, 6, { originate: Array.from({ length: 200 }, (_, i) => ({ prefix: `10.77.${i}.0/24` })) }));
+    await until('refusals', async () => ((await ask(join(a, 'new', 'run'), 'GET', '/v1/summary')).body as { readonly kernel: { readonly refused: number } }).kernel.refused === 200 || undefined, one);
+    await one.end('SIGTERM');
+    const refusals = one.err.split('\n').filter((line) => line.includes('the kernel refuses the route to 10.77.'));
+    expect(refusals).to.have.length(5);
+    expect(refusals[0]).to.contain('operation not permitted (EPERM); writing routes needs root or CAP_NET_ADMIN');
+    expect(one.err).to.contain('the kernel refuses 195 more routes');
+  });
+
   it('reads its file again on SIGHUP and resets only what it must; a bad file changes nothing', async () => {
     const [a, b] = [directory(), directory()];
     const file = join(a, 'bgpd.yaml');

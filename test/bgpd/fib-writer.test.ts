@@ -174,7 +174,7 @@ const isRoot = process.getuid?.() === 0;
     fib.start();
     changes.set('10.1.0.0/16', '172.16.0.1%eth0');
     fib.sweep();
-    expect(problems[0]?.reason).to.match(/^Cannot add route 10\.1\.0\.0\/16: .*(unreachable|gateway)/i);
+    expect(problems[0]?.reason).to.match(/(unreachable|gateway)/i).and.not.contain('10.1.0.0/16');
     changes.set('10.1.0.0/16');
     fib.sweep();
     expect(fib.status()).to.deep.equal({ routes: 0, refused: 0, stale: 0 });

@@ -241,7 +241,7 @@ export class Session {
       if (this.lastHeardAt !== lastHeardAt) return this.timers.start('Hold', this.machine.holdTime, false);
       const seconds = this.machine.holdTime;
       this.end = { direction: 'sent', notification: undefined,
-        text: seconds > 0 ? `Nothing was heard from the peer for ${seconds} s (hold time)` : 'The peer accepted the connection but sent no OPEN' };
+        text: seconds > 0 ? `Nothing was heard from the peer for ${seconds} s (hold time); check the path to it, and whether it is alive` : 'The peer accepted the connection but sent no OPEN' };
       this.feed({ type: 'HoldTimerExpires' });
     });
   }

@@ -57,6 +57,7 @@ export function inWords({ notification, direction, text }: SessionEnd, settings:
   const own = formatIpv4(settings.routerId);
   if (direction === 'received' && notification.subcode === OpenError.badPeerAs)
     return `${text}: peer ${where} does not expect our AS ${settings.localAs}; compare its configuration`;
+  if (direction === 'sent' && notification.subcode === OpenError.badPeerAs) return `${text}; correct "remoteAs" of peer ${where} here, or the AS over there`;
   if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
     return `${text}: peer ${where} refuses our router id ${own}; is it the same on both ends?`;
   if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)

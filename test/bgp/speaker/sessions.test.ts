@@ -72,7 +72,7 @@ describe('bgp/speaker sessions', () => {
     await a.configure(a.config(64512, [peerAt(B, 64999)]));
     await b.configure(b.config(64513, [peerAt(A, 64512, { passive: true })]));
     world.seconds(1);
-    expect(a.speaker.neighbor(B)?.errors.sent?.text).to.equal('Cannot accept OPEN: its AS is 64513; expected 64999');
+    expect(a.speaker.neighbor(B)?.errors.sent?.text).to.equal(`Cannot accept OPEN: its AS is 64513; expected 64999; correct "remoteAs" of peer ${B} here, or the AS over there`);
     expect(b.speaker.neighbor(A)?.errors.received?.text).to.match(/Bad Peer AS.*does not expect our AS 64513/);
   });
 
@@ -85,7 +85,7 @@ describe('bgp/speaker sessions', () => {
     world.seconds(600);
     expect(world.network.connections.length / 2).to.be.within(8, 60);
     // Told once per reason: what it answered, and that the peer then refuses for a while.
-    expect(a.told('attempt-failed').map(({ reason }) => reason)).to.deep.equal(['Cannot accept OPEN: its AS is 64513; expected 64999', 'The peer closed the connection']);
+    expect(a.told('attempt-failed').map(({ reason }) => reason)).to.deep.equal([`Cannot accept OPEN: its AS is 64513; expected 64999; correct "remoteAs" of peer ${B} here, or the AS over there`, 'The peer closed the connection']);
     expect(a.speaker.summary().peers[0]?.lastError).to.contain('expected 64999');
   });
 
@@ -107,7 +107,7 @@ describe('bgp/speaker sessions', () => {
     expect(a.speaker.neighbor(B)?.holdTime).to.equal(9);
     world.network.silent.add(B);
     world.seconds(10);
-    expect(a.told('peer-down')[0]?.reason).to.equal('Nothing was heard from the peer for 9 s (hold time)');
+    expect(a.told('peer-down')[0]?.reason).to.equal('Nothing was heard from the peer for 9 s (hold time); check the path to it, and whether it is alive');
     expect(b.told('peer-down')[0]?.direction).to.equal('sent');
     world.network.silent.delete(B);
     world.seconds(30);
