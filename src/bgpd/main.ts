@@ -7,7 +7,6 @@
 import { join } from 'node:path';
 import { ConfigError, speakerSchema } from 'node-bgp/config/validate';
 import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
-import { warmUpSessions } from 'node-bgp/speaker/session-warm-up';
 import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
@@ -36,7 +35,6 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
   daemon.start();
   // Routes after sessions: what is compiled last is what the tables of a restart need most.
-  await warmUpSessions();
   await warmUp();
   const stop = stopOnSignals(daemon, flags, log, () => {
     server.close();
