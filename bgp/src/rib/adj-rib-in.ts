@@ -13,6 +13,7 @@ import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Import } from './import.js';
 import type { NextHops } from './next-hops.js';
+import { NlriReader } from './nlri-reader.js';
 import { PathFlag, type PathId } from './path-table.js';
 import type { FamilyState, PeerEntry } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
@@ -31,7 +32,7 @@ export class AdjRibIn {
   /** Called with each path that came, changed or went. `isSilent`: swept as stale, no UPDATE said so. */
   pathChanged: ((peer: PeerId, table: FamilyTable, prefix: PrefixId, identifier: number, isSilent: boolean) => void) | undefined;
   history: RouteHistory | undefined;
-  readonly #key = new Uint32Array(4);
+  readonly #nlri = new NlriReader();
 
   constructor(sets: AttributeSets, nextHops: NextHops, importer: Import, decision: Decision, tables: Readonly<Record<Family, FamilyTable>>) {
     this.#sets = sets;
@@ -52,32 +53,36 @@ export class AdjRibIn {
     const raw = this.#sets.intern(update.attributes, 0, update.attributesLength, hop, entry.owner, entry.extras);
     // Held over the loop, so that replacing the last path of the set does not end it.
     this.#sets.hold(raw);
-    const { bytes, end, addPath } = block;
-    const key = this.#key;
-    for (let at = block.start; at < end; ) {
-      const identifier = addPath ? read32(bytes, at) : 0;
-      if (addPath) at += 4;
-      const length = bytes[at] as number;
-      at = readPrefix(bytes, at + 1, length, key, table.prefixes.width);
-      this.put(entry, table, table.intern(key, 0, length), identifier, raw);
+    const { keys, lengths, identifiers } = this.#nlri;
+    const { width } = table.prefixes;
+    for (let at = block.start; at < block.end; ) {
+      at = this.#read(block, at, table);
+      for (let i = 0; i < this.#nlri.count; i++)
+        this.put(entry, table, table.intern(keys, i * width, lengths[i] as number), identifiers[i] as number, raw);
     }
     this.#sets.release(raw);
   }
 
   #withdrawBlock(entry: PeerEntry, block: NlriBlock): void {
     const table = this.#tables[block.family];
-    const { bytes, end, addPath } = block;
-    const key = this.#key;
-    for (let at = block.start; at < end; ) {
-      const identifier = addPath ? read32(bytes, at) : 0;
-      if (addPath) at += 4;
-      const length = bytes[at] as number;
-      at = readPrefix(bytes, at + 1, length, key, table.prefixes.width);
-      const prefix = table.prefixes.find(key, 0, length);
-      if (prefix < 0) continue;
-      const path = table.findPath(prefix, entry.id, identifier);
-      if (path !== 0) this.remove(entry, table, path);
+    const { keys, lengths, identifiers } = this.#nlri;
+    const { width } = table.prefixes;
+    for (let at = block.start; at < block.end; ) {
+      at = this.#read(block, at, table);
+      for (let i = 0; i < this.#nlri.count; i++) {
+        const prefix = table.prefixes.find(keys, i * width, lengths[i] as number);
+        if (prefix < 0) continue;
+        const path = table.findPath(prefix, entry.id, identifiers[i] as number);
+        if (path !== 0) this.remove(entry, table, path);
+      }
     }
+  }
+
+  /** The next entries of a block, and what the tables have of them fetched from memory all at once. */
+  #read(block: NlriBlock, from: number, table: FamilyTable): number {
+    const at = this.#nlri.fill(block, from, table.prefixes.width);
+    table.prefixes.touch(this.#nlri.keys, this.#nlri.lengths, this.#nlri.count);
+    return at;
   }
 
   /** The peer announces a prefix with a set (that the caller holds). */
@@ -188,23 +193,4 @@ export class AdjRibIn {
     table.log.append(prefix);
     this.bestChanged?.(table, prefix);
   }
-}
-
-const read32 = (bytes: Uint8Array, at: number): number =>
-  (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
-
-/** Reads the address of an NLRI entry into words, with bits past its length cleared; returns the offset after it. */
-function readPrefix(bytes: Uint8Array, at: number, length: number, key: Uint32Array, width: 1 | 4): number {
-  const octets = (length + 7) >>> 3;
-  if (width === 1) {
-    let word = 0;
-    for (let i = 0, shift = 24; i < octets; i++, shift -= 8) word |= (bytes[at + i] as number) << shift;
-    key[0] = length === 0 ? 0 : word & (-1 << (32 - length));
-    return at + octets;
-  }
-  key[0] = key[1] = key[2] = key[3] = 0;
-  for (let i = 0; i < octets; i++) key[i >>> 2] = (key[i >>> 2] as number) | ((bytes[at + i] as number) << (24 - 8 * (i & 3)));
-  const rest = length & 31;
-  if (rest !== 0) key[length >>> 5] = (key[length >>> 5] as number) & (-1 << (32 - rest));
-  return at + octets;
 }
