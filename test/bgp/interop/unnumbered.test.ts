@@ -3,18 +3,19 @@
  * them, and IPv4 goes with IPv6 next hops (RFC 8950).
  */
 import { expect } from 'chai';
+import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SpeakerConfig } from 'node-bgp/config';
+import type { PeerConfig, SessionConfig, SpeakerConfig } from 'node-bgp/config';
 import { BgpdProcess } from './bgpd-process.js';
 import { cable, eventually, Namespace, sweepOld } from './namespace.js';
 import { UnnumberedFrr } from './unnumbered-frr.js';
 
 /** A node with one address of its own, on its loopback, and an unnumbered peer at eth0. */
-const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string]): SpeakerConfig => ({
+const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more: Partial<SessionConfig> = {}): SpeakerConfig => ({
   localAs: as, routerId: own[0], installRoutes: true, originate: [{ prefix: `${own[0]}/32` }, { prefix: `${own[1]}/128` }],
-  peers: [{ interface: 'eth0', remoteAs: 'external' }],
+  peers: [{ interface: 'eth0', remoteAs: 'external', ...more } as PeerConfig],
 });
 
 (process.getuid?.() === 0 ? describe : describe.skip)('bgp/unnumbered', function () {
@@ -73,7 +74,8 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string]): Spe
     cable(left, 'eth0', right, 'eth0');
     const [a, b] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(right, join(directory, 'b'))];
     await Promise.all([a.start(), b.start()]);
-    await Promise.all([a.configure(nodeConfig(65001, A)), b.configure(nodeConfig(65002, B))]);
+    const secured = { password: 'first-key', bfd: { transmitInterval: 100, receiveInterval: 100 }, ttlSecurityHops: 1 };
+    await Promise.all([a.configure(nodeConfig(65001, A, secured)), b.configure(nodeConfig(65002, B, secured))]);
     const detail = (): string => `${a.log}\n${b.log}\n${left.ip('route')}\n${left.ip('-6', 'route')}`;
     const isThere = (): boolean => [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) => text.includes(linkLocal(right)));
     await eventually('routes are in the kernel', isThere, detail);
@@ -86,6 +88,29 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string]): Spe
     right.ip('link', 'set', 'eth0', 'up');
     await eventually('routes are back in the kernel', isThere, detail);
     expect(await ping(left, A[1], B[1])).to.contain(' 0% packet loss');
+    await eventually('BFD watches', async () => (await a.neighbor('eth0')).bfd === 'up', detail);
+  });
+
+  it('a killed daemon finds its neighbour again before it lets go of its routes', async () => {
+    const [left, right] = [node('una', A), node('unb', B)];
+    cable(left, 'eth0', right, 'eth0');
+    const [a, b] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(right, join(directory, 'b'))];
+    await Promise.all([a.start(), b.start()]);
+    await Promise.all([a.configure(nodeConfig(65001, A)), b.configure(nodeConfig(65002, B))]);
+    const detail = (): string => `${a.log}\n${b.log}\n${left.ip('route')}`;
+    const isThere = (): boolean => left.ip('route', 'show', B[0]).includes(linkLocal(right)) && right.ip('route', 'show', A[0]).includes(linkLocal(left));
+    await eventually('routes are in both kernels', isThere, detail);
+    const changes = spawn('ip', ['-n', left.name, 'monitor', 'route']);
+    let seen = '';
+    changes.stdout.on('data', (bytes: Buffer) => { seen += bytes.toString(); });
+    await a.kill();
+    await a.start();
+    await eventually('the restart is over', () => a.log.includes('restart is over'), detail);
+    expect(await a.isEstablished('eth0')).to.equal(true);
+    expect(a.log).to.match(/restart is over: (?!.*time)/);
+    changes.kill();
+    expect(isThere()).to.equal(true);
+    expect(seen).to.not.contain(`Deleted ${B[0]}`);
   });
 
   it('another router on the cable is found, with the address that it has', async () => {
