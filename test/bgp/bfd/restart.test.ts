@@ -35,7 +35,9 @@ function service(): { readonly service: BfdService; readonly threads: FakeThread
 const up = (desiredMinTx: number): ReturnType<typeof newBfdSession> =>
   ({ ...newBfdSession(7, { desiredMinTx, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 0 }), state: 'up', desiredMinTx, remoteDiscriminator: 9, remoteMinRx: 50_000 });
 
-describe('bgp/bfd/service: a thread that dies', () => {
+describe('bgp/bfd/service: a thread that dies', function () {
+  this.timeout(20_000);
+
   it('is replaced at once, and its sessions and open sockets are handed on', () => {
     const { threads, events } = service();
     const session = up(60_000_000);
