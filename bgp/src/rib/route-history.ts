@@ -9,22 +9,24 @@ import type { PeerId, RouteChange } from './contract.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
 import type { PrefixId, PrefixTable } from './prefix-table.js';
 
+/** A power of two. */
 const CAPACITY = 8192;
 const TYPES = ['added', 'changed', 'withdrawn'] as const;
-const WORDS = 4;
+/** Per change: four words of the prefix, then its length, type and width. */
+const STRIDE = 5;
 
 export class RouteHistory {
   readonly #peers: Peers;
   readonly #wallTime: () => number;
   readonly #times = new Float64Array(CAPACITY);
-  readonly #words = new Uint32Array(CAPACITY * WORDS);
-  readonly #lengths = new Uint8Array(CAPACITY);
-  readonly #types = new Uint8Array(CAPACITY);
-  readonly #isIpv6 = new Uint8Array(CAPACITY);
+  readonly #words = new Uint32Array(CAPACITY * STRIDE);
   /** A peer may be gone when somebody asks; its name stays. */
   readonly #names: (string | undefined)[] = new Array<string | undefined>(CAPACITY).fill(undefined);
   #count = 0;
   #now = 0;
+  /** The last name that was looked up: mostly a batch has one source. An id is not another's within a batch. */
+  #namedPeer: PeerId = LOCAL_PEER;
+  #name: string | undefined;
 
   constructor(peers: Peers, wallTime: () => number) {
     this.#peers = peers;
@@ -33,33 +35,43 @@ export class RouteHistory {
 
   tick(): void {
     this.#now = this.#wallTime();
+    this.#namedPeer = LOCAL_PEER;
+    this.#name = undefined;
   }
 
   /** `before` and `after`: sources of the best path, undefined for none. */
   note(table: PrefixTable, prefix: PrefixId, before: PeerId | undefined, after: PeerId | undefined): void {
-    const at = this.#count++ % CAPACITY;
+    const at = this.#count++ & (CAPACITY - 1);
+    const { width, words } = table;
+    const to = at * STRIDE;
     this.#times[at] = this.#now;
-    for (let i = 0; i < table.width; i++) this.#words[at * WORDS + i] = table.words[prefix * table.width + i] as number;
-    this.#lengths[at] = table.lengths[prefix] as number;
-    this.#isIpv6[at] = table.width === 1 ? 0 : 1;
-    this.#types[at] = before === undefined ? 0 : after === undefined ? 2 : 1;
-    const peer = after ?? before;
-    this.#names[at] = peer === undefined || peer === LOCAL_PEER ? undefined : this.#peers.get(peer).options.name;
+    for (let i = 0; i < width; i++) this.#words[to + i] = words[prefix * width + i] as number;
+    this.#words[to + 4] = (table.lengths[prefix] as number) | ((before === undefined ? 0 : after === undefined ? 2 : 1) << 8) | (width << 16);
+    const peer = after ?? before ?? LOCAL_PEER;
+    if (peer !== this.#namedPeer) this.#lookUp(peer);
+    this.#names[at] = this.#name;
   }
 
   /** Oldest first. */
   *changes(): IterableIterator<RouteChange> {
     for (let i = Math.max(0, this.#count - CAPACITY); i < this.#count; i++) {
-      const at = i % CAPACITY;
+      const at = i & (CAPACITY - 1);
       const name = this.#names[at];
-      yield { at: this.#times[at] as number, type: TYPES[this.#types[at] as 0 | 1 | 2], prefix: this.#prefix(at), ...(name === undefined ? {} : { peer: name }) };
+      const type = ((this.#words[at * STRIDE + 4] as number) >>> 8) & 3;
+      yield { at: this.#times[at] as number, type: TYPES[type as 0 | 1 | 2], prefix: this.#prefix(at), ...(name === undefined ? {} : { peer: name }) };
     }
   }
 
+  #lookUp(peer: PeerId): void {
+    this.#namedPeer = peer;
+    this.#name = peer === LOCAL_PEER ? undefined : this.#peers.get(peer).options.name;
+  }
+
   #prefix(at: number): IpPrefix {
-    const width = this.#isIpv6[at] === 1 ? WORDS : 1;
+    const meta = this.#words[at * STRIDE + 4] as number;
+    const width = meta >>> 16;
     let value = 0n;
-    for (let i = 0; i < width; i++) value = (value << 32n) | BigInt(this.#words[at * WORDS + i] as number);
-    return { family: width === 1 ? 4 : 6, value, length: this.#lengths[at] as number };
+    for (let i = 0; i < width; i++) value = (value << 32n) | BigInt(this.#words[at * STRIDE + i] as number);
+    return { family: width === 1 ? 4 : 6, value, length: meta & 0xff };
   }
 }
