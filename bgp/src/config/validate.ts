@@ -200,15 +200,18 @@ function checkRange(config: SpeakerConfig, range: DynamicPeersConfig, path: stri
       problems.push({ path: `${path}.range`, value: range.range, expected: `a range of its own; dynamicPeers[${index}] has the same` });
 }
 
+/** RFC 4291 2.5.6, RFC 1112, RFC 4291 2.7. */
+const NEVER_ROUTED = ['fe80::/10', '224.0.0.0/4', 'ff00::/8'].map((text) => parsePrefix(text));
+
 function checkOriginated(config: SpeakerConfig, problems: Problem[]): void {
   const seen = new Map<string, number>();
   for (const [index, { prefix }] of (config.originate ?? []).entries()) {
     const parsed = parsePrefix(prefix);
-    const canonical = formatPrefix(parsed);
-    const first = seen.get(canonical);
+    const key = parsed.family === 4 ? prefix : formatPrefix(parsed); // IPv4 text that was let in has one form
+    const first = seen.get(key);
     if (first !== undefined) problems.push({ path: `originate[${index}].prefix`, value: prefix, expected: `each prefix once; originate[${first}] has it` });
-    else seen.set(canonical, index);
-    if (containsPrefix(parsePrefix('fe80::/10'), parsed) || isMulticast(prefix.split('/')[0] ?? ''))
+    else seen.set(key, index);
+    if (NEVER_ROUTED.some((range) => containsPrefix(range, parsed)))
       problems.push({ path: `originate[${index}].prefix`, value: prefix, expected: 'a unicast prefix that may leave the link' });
   }
 }

@@ -2,7 +2,7 @@
  * What a new configuration changes, before anything is done: which peers come, go, change in place or lose their session, and
  * why. `Speaker.configure` acts on it, `tortie bgpd --check` prints it.
  */
-import type { SpeakerConfig } from '../config.js';
+import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import { resetReasons, sameSettings, settingsOf, type PeerSettings } from './peer-settings.js';
 
 export interface ConfigChanges {
@@ -48,7 +48,17 @@ function usesFilter(before: SpeakerConfig | undefined, after: SpeakerConfig, set
 }
 
 function diffOriginated(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges['originated'] {
-  const textOf = (config: SpeakerConfig | undefined): Set<string> => new Set((config?.originate ?? []).map((route) => JSON.stringify(route)));
-  const [old, next] = [textOf(before), textOf(after)];
-  return { added: [...next].filter((text) => !old.has(text)).length, removed: [...old].filter((text) => !next.has(text)).length };
+  const [old, next] = [before?.originate ?? [], after.originate ?? []];
+  // A table that is stated again mostly says the same in the same order: what is alike at the front needs no text.
+  let alike = 0;
+  while (alike < old.length && alike < next.length && isSameRoute(old[alike], next[alike])) alike++;
+  const textsFrom = (routes: readonly OriginatedPrefix[]): ReadonlySet<string> => new Set(routes.slice(alike).map((route) => JSON.stringify(route)));
+  const [gone, come] = [textsFrom(old), textsFrom(next)];
+  return { added: [...come].filter((text) => !gone.has(text)).length, removed: [...gone].filter((text) => !come.has(text)).length };
 }
+
+const isSameRoute = (a: OriginatedPrefix | undefined, b: OriginatedPrefix | undefined): boolean =>
+  a?.prefix === b?.prefix && isSameList(a?.tags, b?.tags) && isSameList(a?.communities, b?.communities) && a?.aggregate?.summaryOnly === b?.aggregate?.summaryOnly;
+
+const isSameList = (a: readonly string[] | undefined, b: readonly string[] | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((text, index) => text === b[index]));
