@@ -1,5 +1,5 @@
 /**
- * The long fuzz run: node dist/bench/fuzz-codec.js [--inputs 10000000] [--seed 1] [--target update|control|stream|bfd]
+ * The long fuzz run: node dist/bench/fuzz-codec.js [--inputs 10000000] [--seed 1] [--target update|control|stream|bfd|router]
  *
  * Stops at the first broken promise with the input in hexadecimal; put that into test/fixtures/bgp/corpus before fixing it.
  */

@@ -11,6 +11,7 @@ import { encodeAttributes, formatAttributes, parseAttributes } from 'node-bgp/co
 import { REWRITE_GROWTH, rewriteAttributes } from 'node-bgp/codec/rewrite';
 import { decodeUpdate } from 'node-bgp/codec/update';
 import { check, mix, type Chance, type FuzzTarget } from './fuzzer.js';
+import { ROUTER_TARGET } from './router-fuzz-target.js';
 
 // ---- UPDATE
 
@@ -294,4 +295,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   { name: 'control', generate: generateControl, run: runControl },
   { name: 'stream', generate: generateStream, run: runStream },
   { name: 'bfd', generate: generateBfd, run: runBfd },
+  ROUTER_TARGET,
 ];
