@@ -36,6 +36,7 @@ export function renderMetrics(daemon: Pick<Daemon, 'speaker' | 'fibStatus'>): st
   metric('listen_failures', 'gauge', 'Addresses that bgpd should listen on and cannot.', plain(summary.listen.filter(({ problem }) => problem !== undefined).length));
   metric('rib_prefixes', 'gauge', 'Prefixes with a best path.', families((family) => summary.tables[family].prefixes));
   metric('rib_paths', 'gauge', 'Paths of all peers.', families((family) => summary.tables[family].paths));
+  metric('bmp_up', 'gauge', '1 while the BMP station has taken our connection.', summary.bmp.map(({ station, isUp }) => ({ labels: { station }, value: isUp ? 1 : 0 })));
   const kernel = daemon.fibStatus;
   if (kernel !== undefined) {
     metric('kernel_routes', 'gauge', 'Routes in the kernel.', plain(kernel.routes));

@@ -10,6 +10,7 @@ describe('bgpd metrics', () => {
     const one = world.speaker('10.0.0.1');
     await one.speaker.configure({
       localAs: 64512, routerId: '10.0.0.1', listen: [{ address: '10.0.0.1', port: 179 }], originate: [{ prefix: '10.65.0.0/24' }],
+      bmp: [{ address: '127.0.0.1', port: 9 }, { address: '127.0.0.1', port: 9, monitor: ['loc-rib'] }],
       peers: [{ name: 'a "quoted"', address: '10.0.0.9', remoteAs: 65009, shutdown: true }].map((peer) => ({ ...peer, name: peer.name.replace(/ /g, '_') })),
       dynamicPeers: [{ name: 'rack/1', range: '10.0.0.0/24', remoteAs: [65002, 65003] }],
     });
@@ -32,6 +33,8 @@ describe('bgpd metrics', () => {
     expect(value('peer_state_seconds{peer="a_\\"quoted\\"",remote_as="65009"}')).to.equal('30');
     expect(value(`peer_state_seconds${dynamic}`), 'no sum of ages').to.equal(undefined);
     expect(value('rib_prefixes{family="ipv4"}')).to.equal('3');
+    expect(value('bmp_up{station="127.0.0.1:9"}')).to.equal('0');
+    await one.speaker.stop();
     expect(text).to.not.match(/10\.0\.0\.[23]|10\.6[56]/);
     for (const line of text.trim().split('\n'))
       expect(line).to.match(/^(# HELP tortie_bgp_\w+ .+|# TYPE tortie_bgp_\w+ (gauge|counter)|tortie_bgp_[a-z0-9_]+(\{(\w+="([^"\\]|\\.)*",?)+\})? -?\d+(\.\d+)?)$/);

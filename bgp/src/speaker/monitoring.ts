@@ -107,6 +107,13 @@ export class Monitoring {
     if (session !== undefined) for (const exporter of this.exporters.values()) for (const bytes of buffers) exporter.sent(session, bytes);
   }
 
+  /** Every station once: of two entries for one address both have to be up. */
+  get stations(): readonly { readonly station: string; readonly isUp: boolean }[] {
+    const states = new Map<string, boolean>();
+    for (const { name, isUp } of this.exporters.values()) states.set(name, isUp && states.get(name) !== false);
+    return [...states].map(([station, isUp]) => ({ station, isUp }));
+  }
+
   stop(): void {
     for (const exporter of this.exporters.values()) exporter.stop();
     this.exporters.clear();

@@ -208,7 +208,7 @@ export class Speaker {
       localAs: config.localAs, routerId: config.routerId, startedAt: new Date(this.startedAt).toISOString(),
       seconds: Math.round((now - this.startedAt) / 1000), isRestarting: this.isRestarting, isDraining: config.drain ?? false,
       listen: [...listeners.endpoints, ...listeners.failures.map(({ address, port, reason }) => ({ address, port, problem: reason }))],
-      tables: { ipv4: rib.totals(4), ipv6: rib.totals(6) },
+      bmp: this.core.monitoring.stations, tables: { ipv4: rib.totals(4), ipv6: rib.totals(6) },
       peers: [...peers.values()].map((peer) => peerSummary(peer, rib, this.core.idOf(peer), now)),
     };
   }

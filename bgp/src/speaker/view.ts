@@ -75,6 +75,8 @@ export interface SpeakerSummary {
   readonly isRestarting: boolean;
   readonly isDraining: boolean;
   readonly listen: readonly { readonly address: string; readonly port: number; readonly problem?: string }[];
+  /** BMP stations (RFC 7854). */
+  readonly bmp: readonly { readonly station: string; readonly isUp: boolean }[];
   readonly tables: Readonly<Record<FamilyName, { readonly prefixes: number; readonly paths: number }>>;
   readonly peers: readonly PeerSummary[];
 }

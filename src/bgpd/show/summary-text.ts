@@ -41,12 +41,13 @@ function infoOf(peer: PeerSummary): string {
 
 export function formatSummary(answer: SummaryAnswer): string {
   if (!answer.isConfigured) return 'bgpd has no configuration yet';
-  const { tables, peers, kernel, listen } = answer;
+  const { tables, peers, kernel, listen, bmp } = answer;
   const established = peers.filter((peer) => peer.isEstablished).length;
   const notes = [
     ...(answer.isRestarting ? ['restarting: routes are held back until every peer has sent its End-of-RIB'] : []),
     ...(answer.isDraining ? ['draining: everything is announced with GRACEFUL_SHUTDOWN'] : []),
     ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+    ...bmp.flatMap(({ station, isUp }) => (isUp ? [] : [`BMP station ${station} does not take our connection`])),
     ...(kernel !== undefined && kernel.refused > 0 ? [`the kernel refuses ${kernel.refused} routes (see the log)`] : []),
   ];
   return [

@@ -29,6 +29,7 @@ describe('bgp/speaker monitoring', () => {
       await until('peer up', () => station.of('peer-up').some(({ peer }) => peer.includes('127.0.1.3')));
       const told = (part: string): boolean => station.of('route-monitoring').some(({ peer, body }) => peer.includes(part) && body.includes(Buffer.from([24, 10, 65, 3])));
       await until('what b sent', () => told('127.0.1.3'));
+      expect(a.summary().bmp).to.deep.equal([{ station: `127.0.0.1:${stationPort}`, isUp: true }]);
       await until('what was chosen', () => told('loc-rib'));
       b.originate([{ prefix: '10.65.3.0/24' }, { prefix: '10.65.99.0/24' }]);
       await until('a later change', () => station.of('route-monitoring').some(({ body }) => body.includes(Buffer.from([24, 10, 65, 99]))));

@@ -24,7 +24,7 @@ describe('bgpd show peers', () => {
       const tables = { ipv4: { prefixes: 0, paths: 0 }, ipv6: { prefixes: 0, paths: 0 } };
       const summary = formatSummary({
         isConfigured: true, localAs: 65001, routerId: '10.0.0.1', startedAt: '2026-01-01T00:00:00.000Z', seconds: 60, isRestarting: false, isDraining: false,
-        listen: [], tables, peers: [detail],
+        listen: [], bmp: [], tables, peers: [detail],
       });
       expect(summary).to.match(inSummary);
       expect(formatNeighbor(detail).split('\n')[0]).to.contain(inDetail);
