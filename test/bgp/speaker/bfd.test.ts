@@ -1,6 +1,7 @@
 /** What BGP makes of BFD's word (RFC 5882, RFC 9384). */
 import { expect } from 'chai';
 import { parseAddress } from 'node-bgp/address';
+import { validateConfig } from 'node-bgp/config/validate';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const A = '10.0.0.1';
@@ -79,6 +80,11 @@ describe('bgp/speaker bfd', () => {
       world.seconds(1);
       expect([a.bfd.sessions.map((session) => session.echoInterval), a.told('peer-down').length]).to.deep.equal([[echoInterval === undefined ? undefined : 200], 0]);
     }
+  });
+
+  it('takes no interval that is too short', () => {
+    const checked = validateConfig({ localAs: 64512, routerId: A, peers: [{ address: B, remoteAs: 64513, bfd: { echoInterval: 9 } }] });
+    expect(checked).to.deep.include({ type: 'invalid', problems: [{ path: 'peers[0].bfd.echoInterval', value: 9, expected: 'an integer from 10 to 60000' }] });
   });
 
   it('becomes another kind of session when the interfaces say so', async () => {
