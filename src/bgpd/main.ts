@@ -107,13 +107,14 @@ async function check(flags: BgpdFlags): Promise<void> {
   process.stdout.write(describeChanges(changes));
 }
 
-function describeChanges({ added, removed, changed, reset, originated }: ConfigChanges): string {
+function describeChanges({ added, removed, changed, reset, originated, listenChanged }: ConfigChanges): string {
   const lines = [
     ...added.map((peer) => `new peer ${peer}`),
     ...removed.map((peer) => `peer ${peer} goes: its session ends`),
     ...reset.map(({ peer, reasons }) => `peer ${peer}: SESSION RESETS because of ${reasons.join(', ')}`),
     ...changed.map((peer) => `peer ${peer} changes, its session stays`),
     ...(originated.added + originated.removed > 0 ? [`originated prefixes: ${originated.added} more, ${originated.removed} fewer`] : []),
+    ...(listenChanged ? ['listening sockets are opened and closed to match; sessions that came over them stay'] : []),
   ];
   return `${(lines.length === 0 ? ['nothing would change'] : lines).join('\n')}\n`;
 }

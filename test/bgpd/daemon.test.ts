@@ -199,6 +199,7 @@ describe('bgpd daemon', function () {
     };
     const next = { ...config(2, 3), originate: [{ prefix: '10.65.2.0/24' }, { prefix: '10.65.9.0/24' }] };
     expect(await check(JSON.stringify(next))).to.contain('originated prefixes: 1 more, 0 fewer').and.not.contain('RESETS');
+    expect(await check(JSON.stringify({ ...config(2, 3), listen: [] }))).to.match(/\nlistening sockets are opened and closed/).and.not.contain('RESETS');
     expect(await check(JSON.stringify({ ...next, gracefulRestartTime: 7 }))).to.contain('peer 127.0.0.3: SESSION RESETS because of restartTime');
     writeFileSync(file, JSON.stringify(next));
     one.child.kill('SIGHUP');

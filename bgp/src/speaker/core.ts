@@ -35,6 +35,7 @@ import { PeerDirectory } from './peer-directory.js';
 import { cease, rejectConnection } from './cease.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
+import { Refusals } from './refusals.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
 import { RibDriver } from './rib-driver.js';
 import { ribPeer } from './rib-peer.js';
@@ -67,11 +68,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
   private readonly told = new Map<Peer, Set<string>>();
+  private readonly refusals: Refusals;
   /** Peers that sent too much and may come back later. */
   private readonly holds = new Map<Peer, { cancel(): void }>();
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {
+    this.refusals = new Refusals(options.clock);
     this.listeners = new Listeners(this);
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
@@ -283,7 +286,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   }
 
   refused(address: string, reason: string): void {
-    this.tell({ type: 'connection-refused', address, reason });
+    if (this.refusals.isNews(address, reason)) this.tell({ type: 'connection-refused', address, reason });
   }
 
   update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {

@@ -12,7 +12,7 @@ export type SpeakerEvent =
   | { readonly type: 'peer-down'; readonly peer: string; readonly direction: 'sent' | 'received' | 'local'; readonly reason: string; readonly keptFamilies: readonly Family[] }
   /** An attempt came to nothing. Told once per reason, not once per attempt. */
   | { readonly type: 'attempt-failed'; readonly peer: string; readonly direction: 'sent' | 'received' | 'local'; readonly reason: string }
-  /** A connection from somebody who is no peer, or from a peer that is held down. */
+  /** A connection from somebody who is no peer, or from a peer that is held down. Once a minute per address and reason, a hundred in all. */
   | { readonly type: 'connection-refused'; readonly address: string; readonly reason: string }
   /** An unnumbered peer's router was heard: from now on it is at this address. */
   | { readonly type: 'neighbour-found'; readonly peer: string; readonly address: string }
