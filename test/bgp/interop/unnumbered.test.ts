@@ -67,10 +67,18 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
     expect(await frr.vtysh('show bgp neighbors eth0')).to.match(new RegExp(`BGP neighbor on eth0: ${linkLocal(left)}, remote AS 65001`));
     // Nobody became anybody's default router.
     expect(right.ip('-6', 'route', 'show', 'default')).to.equal('');
+
+    right.ip('link', 'set', 'eth0', 'down');
+    await eventually('the session is gone with the link', async () => !(await bgpd.isEstablished('eth0')) && left.ip('route', 'show', B[0]) === '', detail);
+    right.ip('link', 'set', 'eth0', 'up');
+    await eventually('the session is back', () => bgpd.isEstablished('eth0'), detail, 40_000);
+    await eventually('routes are back', () => left.ip('route', 'show', B[0]).includes(linkLocal(right)) && right.ip('route', 'show', A[0]).includes(linkLocal(left)), detail);
+    expect(await ping(left, A[0], B[0])).to.contain(' 0% packet loss');
   });
 
-  it('two of ours find each other, through a link that goes and comes', async () => {
+  it('two of ours find each other, through a link that goes and comes, as soon as duplicate detection lets them', async () => {
     const [left, right] = [node('una', A), node('unb', B)];
+    for (const each of [left, right]) each.exec('sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=1', 'net.ipv6.conf.default.accept_dad=1');
     cable(left, 'eth0', right, 'eth0');
     const [a, b] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(right, join(directory, 'b'))];
     await Promise.all([a.start(), b.start()]);
