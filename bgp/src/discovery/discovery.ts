@@ -34,6 +34,8 @@ interface Link {
   socket: RouterSocket | undefined;
   timer: { cancel(): void } | undefined;
   answeredAt: number;
+  /** Clock milliseconds since which our own address has been awaited. */
+  waitsSince: number | undefined;
   /** Told once per reason. */
   problem: string | undefined;
 }
@@ -49,7 +51,7 @@ export class Discovery {
     for (const [name, link] of this.links) if (!names.has(name)) this.close(link);
     for (const name of names) {
       if (this.links.has(name)) continue;
-      const link: Link = { name, socket: undefined, timer: undefined, answeredAt: -LEAST_BETWEEN_ANSWERS, problem: undefined };
+      const link: Link = { name, socket: undefined, timer: undefined, answeredAt: -LEAST_BETWEEN_ANSWERS, waitsSince: undefined, problem: undefined };
       this.links.set(name, link);
       this.open(link);
     }
@@ -75,15 +77,13 @@ export class Discovery {
       if (!(error instanceof DiscoveryError)) throw error;
       return this.failed(link, error.message);
     }
-    link.problem = undefined;
     this.announce(link);
   }
 
   private failed(link: Link, reason: string): void {
     link.socket = undefined;
     if (this.links.get(link.name) !== link) return;
-    if (link.problem !== reason) this.owner.problem(link.name, reason);
-    link.problem = reason;
+    this.tell(link, reason);
     this.later(link, ADVERTISEMENT_INTERVAL, () => this.open(link));
   }
 
@@ -108,20 +108,38 @@ export class Discovery {
     if (socket === undefined) return;
     const problem = socket.send(encodeAdvertisement(socket.linkLayer), 'all-nodes');
     if (problem !== undefined) return this.unsent(link, socket, problem);
+    link.problem = undefined;
+    link.waitsSince = undefined;
     // RFC 4861 section 6.2.4: unsynchronised.
     this.later(link, ADVERTISEMENT_INTERVAL * (1 - this.owner.clock.random() / 4), () => this.advertise(link));
   }
 
   private unsent(link: Link, socket: RouterSocket, problem: string): void {
     switch (problem) {
-      case 'EADDRNOTAVAIL': return this.later(link, SEND_RETRY, () => this.announce(link));
+      case 'EADDRNOTAVAIL': return this.awaitAddress(link);
       // The interface is gone, or another one has its name now.
       case 'ENODEV':
       case 'ENXIO':
         socket.close();
         return this.failed(link, `Interface ${link.name} is gone`);
-      default: return this.later(link, ADVERTISEMENT_INTERVAL, () => this.announce(link));
+      default:
+        this.tell(link, `Cannot send Router Advertisements on interface ${link.name}: ${problem}`);
+        return this.later(link, ADVERTISEMENT_INTERVAL, () => this.announce(link));
     }
+  }
+
+  /** Often at first, while duplicate detection may be at work; an interface without IPv6 is told, and asked less often. */
+  private awaitAddress(link: Link): void {
+    const now = this.owner.clock.now();
+    link.waitsSince ??= now;
+    const isLong = now - link.waitsSince >= ADVERTISEMENT_INTERVAL;
+    if (isLong) this.tell(link, `Interface ${link.name} has no IPv6 link-local address: nobody can find us there`);
+    this.later(link, isLong ? ADVERTISEMENT_INTERVAL : SEND_RETRY, () => this.announce(link));
+  }
+
+  private tell(link: Link, reason: string): void {
+    if (link.problem !== reason) this.owner.problem(link.name, reason);
+    link.problem = reason;
   }
 
   private take(link: Link, bytes: Uint8Array, from: IpAddress): void {

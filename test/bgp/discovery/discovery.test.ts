@@ -125,6 +125,24 @@ describe('bgp/discovery', () => {
     expect([problems.length, link.stations.size, said(link, 'fe80::1').at(-1)]).to.deep.equal([1, 1, '20000 RA all-nodes']);
   });
 
+  it('says once that the interface has no address at all, and what else keeps it from sending', () => {
+    const { discovery, problems } = router(link, clock, 'fe80::1');
+    link.sendErrors.set('fe80::1', 'EADDRNOTAVAIL');
+    discovery.configure(ETH0);
+    clock.advance(9000);
+    expect(problems).to.deep.equal([]);
+    clock.advance(60_000);
+    expect(problems).to.deep.equal(['Interface eth0 has no IPv6 link-local address: nobody can find us there']);
+    link.sendErrors.set('fe80::1', 'EPERM');
+    clock.advance(60_000);
+    expect(problems.slice(1)).to.deep.equal(['Cannot send Router Advertisements on interface eth0: EPERM']);
+    link.sendErrors.clear();
+    clock.advance(10_000);
+    expect(said(link, 'fe80::1').map((line) => line.split(' ')[1])).to.deep.equal(['RS', 'RA']);
+    discovery.stop();
+    expect(clock.pending).to.equal(0);
+  });
+
   it('says once why it cannot listen, and tries again', () => {
     const { discovery, problems } = router(link, clock, 'fe80::1');
     link.openError = 'raw sockets need root or CAP_NET_RAW';
