@@ -135,6 +135,13 @@ export class BmpExporter {
     if (!this.#feed.isEmpty) this.#wake();
   }
 
+  /** What peers may be told, policy aside, has changed: a route reflector's clients, next hops of our own. */
+  rulesChanged(): void {
+    if (!this.#isUp || !this.#monitor.has('adj-rib-out-pre-policy')) return;
+    for (const session of this.#source.sessions()) this.#feed.recheck('adj-rib-out-pre-policy', session);
+    this.#wake();
+  }
+
   /** Says so to the station, and closes. */
   stop(words = 'The speaker was stopped'): void {
     this.#isStopped = true;

@@ -77,6 +77,11 @@ export class RouteFeed {
     this.#marks.set(`${monitoring} ${session?.id ?? ''} ${formatPrefix(prefix)} ${pathId}`, { monitoring, session, family: prefix.family, prefix, pathId });
   }
 
+  /** Rules about a table changed: every route that it may have is told as it is now, or taken back. */
+  recheck(monitoring: BmpMonitoring, session: FedSession): void {
+    for (const family of session.families) this.#dumps.push({ session, pieces: this.#tellAgain({ monitoring, session, family }) });
+  }
+
   /** The session is down: its routes are gone with it (section 4.9), there is nothing to tell. */
   forget(name: string): void {
     this.#dumps = this.#dumps.filter(({ session }) => session?.name !== name);
@@ -102,6 +107,10 @@ export class RouteFeed {
   *#tell(table: Table): Generator<readonly Uint8Array[], void, undefined> {
     for (const slice of this.#slices(table)) yield this.#monitoringOf(table, announcements(slice, parametersOf(table)));
     yield this.#monitoringOf(table, [endOfRib(table.family, parametersOf(table))]);
+  }
+
+  *#tellAgain(table: Table): Generator<readonly Uint8Array[], void, undefined> {
+    for (const slice of this.#source.rib.best(table.family)) yield this.#tellMarks(slice.map(({ prefix }) => ({ ...table, prefix, pathId: 0 })));
   }
 
   #slices({ monitoring, session, family }: Table): Iterable<readonly StreamedRoute[]> {

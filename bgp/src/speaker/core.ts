@@ -167,6 +167,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const { session } = peer;
     const id = this.ids.get(peer);
     if (session?.negotiated !== undefined && id !== undefined) this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
+    this.monitoring.rulesChanged();
     this.bfd.update(peer);
     this.driver.schedule();
   }

@@ -41,6 +41,7 @@ export class Monitoring {
   private readonly byId = new Map<PeerId, Monitored>();
   /** The peer whose UPDATE is told as it came while the RIB takes it. */
   private mirrored: PeerId | undefined;
+  private isRecheckPlanned = false;
 
   constructor(private readonly owner: MonitoringOwner) {}
 
@@ -99,6 +100,16 @@ export class Monitoring {
     this.mirrored = id;
     take();
     this.mirrored = undefined;
+  }
+
+  /** Settings of living sessions changed; of many peers at once it is told once. */
+  rulesChanged(): void {
+    if (this.isRecheckPlanned || this.exporters.size === 0) return;
+    this.isRecheckPlanned = true;
+    this.owner.clock.soon(() => {
+      this.isRecheckPlanned = false;
+      for (const exporter of this.exporters.values()) exporter.rulesChanged();
+    });
   }
 
   /** UPDATEs that went to the peer of this id. */

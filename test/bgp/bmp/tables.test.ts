@@ -58,12 +58,21 @@ class Pair {
   readonly station = new Station();
   readonly a = new Speaker();
   readonly b = new Speaker();
-  #stationPort = 0;
+  stationPort = 0;
 
   constructor(readonly addPath: boolean) {}
 
+  async listen(): Promise<void> {
+    this.stationPort = await this.station.listen();
+  }
+
+  /** Of a. */
+  configOf(more: object, peers: readonly object[]): ParsedConfig {
+    return parseConfig({ localAs: 64502, routerId: '10.0.0.2', listen: [{ address: '127.0.2.2', port: PORT }], peers, ...more });
+  }
+
   async start(): Promise<void> {
-    this.#stationPort = await this.station.listen();
+    await this.listen();
     await this.configureA([], {});
     await this.b.configure(this.#config(3, 2, { originate: [] }));
     await until('a session', () => this.a.summary().peers[0]?.isEstablished === true && this.b.summary().peers[0]?.isEstablished === true);
@@ -85,7 +94,7 @@ class Pair {
       in: { rules: [...(reject === undefined ? [] : [{ match: { prefixes: [{ prefix: reject }] }, action: 'reject' }]), { set: { localPreference: 150 }, action: 'accept' }] },
       out: { rules: [{ match: { prefixes: [{ prefix: '10.64.2.0/24' }] }, action: 'reject' }, { set: { med: 9 }, action: 'accept' }] },
     };
-    const bmp = monitor.length === 0 ? [] : [{ address: '127.0.0.1', port: this.#stationPort, monitor, statisticsInterval: 0 }];
+    const bmp = monitor.length === 0 ? [] : [{ address: '127.0.0.1', port: this.stationPort, monitor, statisticsInterval: 0 }];
     return this.a.configure(this.#config(2, 3, { filters, bmp, originate: originate.map((prefix) => ({ prefix })) }, { import: ['in'], export: ['out'] }));
   }
 
@@ -172,6 +181,31 @@ describe('bgp/bmp tables', function () {
       expect(pair.sessionsMade).to.equal(1);
     } finally {
       await pair.stop();
+    }
+  });
+
+  it('follow a change of what a peer may be told', async () => {
+    const [pair, third] = [new Pair(false), new Speaker()];
+    const client = (isClient: boolean): ParsedConfig => pair.configOf({
+      originate: [{ prefix: '10.64.1.0/24' }], bmp: [{ address: '127.0.0.1', port: pair.stationPort, monitor: ['adj-rib-out-pre-policy'], statisticsInterval: 0 }],
+    }, [3, 4].map((n) => ({ address: `127.0.2.${n}`, port: PORT, localAddress: '127.0.2.2', remoteAs: 64502, families: ['ipv4'], routeReflectorClient: isClient })));
+    const internal = (n: number): ParsedConfig => parseConfig({
+      localAs: 64502, routerId: `10.0.0.${n}`, listen: [{ address: `127.0.2.${n}`, port: PORT }], originate: [{ prefix: `10.66.${n}.0/24` }],
+      peers: [{ address: '127.0.2.2', port: PORT, localAddress: `127.0.2.${n}`, remoteAs: 64502 }],
+    });
+    const heard = (): string => heardOf(pair.station, 'adj-rib-out-pre-policy', '127.0.2.3 AS64502', false).map((text) => text.split(' ')[0]).join(' ');
+    try {
+      await pair.listen();
+      await Promise.all([pair.a.configure(client(false)), pair.b.configure(internal(3)), third.configure(internal(4))]);
+      await until('both routes', () => pair.a.summary().tables.ipv4.prefixes === 3);
+      await until('only our own', () => heard() === '10.64.1.0/24');
+      await pair.a.configure(client(true));
+      await until('the other client\'s too', () => heard() === '10.64.1.0/24 10.66.4.0/24');
+      await pair.a.configure(client(false));
+      await until('only our own again', () => heard() === '10.64.1.0/24');
+      expect(pair.sessionsMade).to.equal(1);
+    } finally {
+      await Promise.all([pair.stop(), third.stop()]);
     }
   });
 
