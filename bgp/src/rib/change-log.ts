@@ -99,10 +99,20 @@ export class ChangeLog {
     return this.#end - position > Math.max(this.#patience, tableSize);
   }
 
-  /** Drops what every reader has read; tells each prefix that is in the log no more. */
-  trim(gone: (prefix: PrefixId) => void): void {
+  /** Every reader is beyond this. */
+  #readByAll(): number {
     let until = this.#end;
-    for (const reader of this.#readers) if (reader.position < until) until = reader.position;
+    for (const { position } of this.#readers) if (position < until) until = position;
+    return until;
+  }
+
+  get isTrimmable(): boolean {
+    return this.#trimmed < this.#end && this.#readByAll() > this.#trimmed;
+  }
+
+  /** Drops up to `limit` entries that every reader has read; tells each prefix that is in the log no more. */
+  trim(limit: number, gone: (prefix: PrefixId) => void): void {
+    const until = Math.min(this.#readByAll(), this.#trimmed + limit);
     for (; this.#trimmed < until; this.#trimmed++) {
       const prefix = this.at(this.#trimmed);
       if (this.#last[prefix] !== (this.#trimmed + 1) >>> 0) continue;

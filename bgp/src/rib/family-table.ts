@@ -89,7 +89,7 @@ export class FamilyTable {
     if (this.head[prefix] === 0 && this.mayForget(prefix)) this.prefixes.remove(prefix);
   }
 
-  trimLog(): void {
-    this.log.trim((prefix) => this.forget(prefix));
+  trimLog(limit: number): void {
+    this.log.trim(limit, (prefix) => this.forget(prefix));
   }
 }

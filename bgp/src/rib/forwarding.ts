@@ -105,10 +105,7 @@ export class Forwarding {
     // Entries of next hops may have changed since: the memory lasts for one call.
     this.#forgetLast();
     let changes = 0;
-    if (this.#walk === undefined && log.isLong(this.#log.position, prefixes.end)) {
-      this.#walk = 0;
-      log.advance(this.#log, log.end);
-    }
+    this.loseLongLog();
     while (this.#walk !== undefined && changes < limit) {
       const prefix = this.#walk++;
       if (prefix >= prefixes.end) this.#endWalk();
@@ -122,6 +119,19 @@ export class Forwarding {
     log.advance(this.#log, position);
     this.#forgetLast();
     return changes;
+  }
+
+  /**
+   * Its place in the log is too far back to be kept: walk the table instead, when somebody comes. Nobody ever comes where routes are not
+   * installed, and the log must not grow for that.
+   */
+  loseLongLog(): void {
+    const { log, bestCount } = this.#table;
+    // Not the numbers given out: the log keeps those of prefixes that are gone, so they grow with it.
+    if (!log.isLong(this.#log.position, bestCount)) return;
+    // A walk under way has to see again what it has passed; what it has given out it knows.
+    this.#walk = 0;
+    log.advance(this.#log, log.end);
   }
 
   #endWalk(): void {

@@ -36,6 +36,10 @@ const SLICE = 2_048;
 const OUTPUT_LIMIT = 4 * 1024 * 1024;
 const OUTPUT_TAKE = 256 * 1024;
 const FORWARDING_TAKE = 1024;
+/** Entries of a change log that wait to be forgotten while there is other work. */
+const LONGEST_LOG = 1 << 20;
+/** Entries forgotten in a turn: a few milliseconds, more than a turn makes. */
+const TRIM = 1 << 15;
 
 export function createRib(options: RibOptions, events: RibEvents): Rib {
   return new RoutingInformationBase(options, events);
@@ -220,16 +224,22 @@ class RoutingInformationBase implements Rib {
   run(steps = STEPS): boolean {
     this.#isWanted = false;
     this.#history?.tick();
-    for (let left = steps; left > 0; ) {
+    let left = steps;
+    while (left > 0) {
       const before = left;
       if (!this.#nextHops.isSettled) left -= this.#settle();
       left -= this.#jobs.step(Math.min(left, SLICE));
       if (!this.#isHeld) for (const family of FAMILIES) if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
       if (left === before) break;
     }
-    for (const family of FAMILIES) this.#tables[family].trimLog();
+    for (const family of FAMILIES) {
+      this.#forwarding?.[family].loseLongLog();
+      // Forgetting can wait for a turn without other work: what was changed goes out before.
+      const { log } = this.#tables[family];
+      if (left === steps || log.length > LONGEST_LOG) this.#tables[family].trimLog(TRIM);
+    }
     this.#tell();
-    return this.#hasWork();
+    return this.#hasWork() || FAMILIES.some((family) => this.#tables[family].log.isTrimmable);
   }
 
   refresh(id: PeerId, family: Family, demarcated: boolean): void {
@@ -269,7 +279,7 @@ class RoutingInformationBase implements Rib {
     let left = limit;
     for (const family of FAMILIES) if (left > 0) left -= this.#forwarding[family].take(sink, left);
     this.#isForwardingTold = FAMILIES.some((family) => this.#forwarding?.[family].hasWork === true);
-    for (const family of FAMILIES) this.#tables[family].trimLog();
+    for (const family of FAMILIES) this.#tables[family].trimLog(TRIM);
     return this.#isForwardingTold;
   }
 

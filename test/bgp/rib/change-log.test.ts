@@ -17,7 +17,7 @@ describe('ChangeLog', () => {
         if (each.type === 'change') {
           log.append(each.prefix);
           for (const set of unseen) set.add(each.prefix);
-        } else if (each.type === 'trim') log.trim(() => undefined);
+        } else if (each.type === 'trim') log.trim(Infinity, () => undefined);
         else {
           const reader = readers[each.reader] as LogReader;
           const until = Math.min(log.end, reader.position + each.count);
@@ -40,12 +40,12 @@ describe('ChangeLog', () => {
     log.advance(fast, log.end);
     log.advance(slow, 10_000);
     const dropped: number[] = [];
-    log.trim((prefix) => dropped.push(prefix));
+    log.trim(Infinity, (prefix) => dropped.push(prefix));
     expect(dropped).to.deep.equal(Array.from({ length: 10_000 }, (_, i) => i));
     expect([log.has(9_999), log.has(10_000), log.length]).to.deep.equal([false, true, 10_000]);
     expect(log.at(10_000)).to.equal(10_000);
     log.unsubscribe(slow);
-    log.trim((prefix) => dropped.push(prefix));
+    log.trim(Infinity, (prefix) => dropped.push(prefix));
     expect(log.length).to.equal(0);
     expect(dropped.length).to.equal(20_000);
   });

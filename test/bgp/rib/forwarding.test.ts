@@ -1,6 +1,11 @@
 import { expect } from 'chai';
 import { parsePrefix } from 'node-bgp/address';
+import type { AttributeSets } from 'node-bgp/rib/attribute-sets';
+import type { Decision } from 'node-bgp/rib/decision';
+import { FamilyTable } from 'node-bgp/rib/family-table';
+import { Forwarding } from 'node-bgp/rib/forwarding';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/index';
+import type { NextHops } from 'node-bgp/rib/next-hops';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
 const PATH = { asPath: sequence(65001) };
@@ -48,6 +53,30 @@ describe('Forwarding', () => {
     made.announce('a', reach('20.0.1.0/24', '10.1.0.1', PATH));
     made.withdraw('a', '20.0.1.0/24');
     expect(drain(made).map(([word, entry]) => [word, entry])).to.deep.equal([[0x14000000, undefined]]);
+  });
+
+  it('holds neither log nor prefixes for a consumer that never comes, and tells it all when it does', () => {
+    const table = new FamilyTable(4, 8);
+    const made = new RibWorld({ patience: 8 });
+    made.connect([{ prefix: parsePrefix('10.1.0.0/24'), interfaceName: 'eth1' }]);
+    made.up(ribPeer('a', { role: 'ebgp', at: '10.1.0.1' }));
+    for (let round = 0; round < 50; round++) {
+      made.announce('a', reach(`20.0.${round}.0/24`, '10.1.0.1', PATH));
+      while (made.rib.run());
+      if (round < 49) made.withdraw('a', `20.0.${round}.0/24`);
+      while (made.rib.run());
+    }
+    expect(drain(made).map(([word]) => word)).to.deep.equal([0x14003100]);
+    const { sets, nextHops, decision } = {} as { sets: AttributeSets; nextHops: NextHops; decision: Decision };
+    const forwarding = new Forwarding(table, sets, nextHops, decision);
+    for (let word = 0; word < 1000; word++) {
+      table.log.append(table.intern(Uint32Array.of(word), 0, 32));
+      forwarding.loseLongLog();
+      table.trimLog(100);
+    }
+    // Numbers of prefixes that are gone and forgotten are given out again.
+    expect(table.prefixes.end).to.be.lessThan(20);
+    expect(table.log.length).to.be.lessThan(20);
   });
 
   it('hands out everything again on replay', () => {
