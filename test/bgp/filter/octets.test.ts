@@ -68,7 +68,7 @@ function interpret(rules: readonly FilterRule[], route: Route): Route | undefine
   return now;
 }
 
-const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 1 });
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 2 });
 const some = <T>(...values: T[]): fc.Arbitrary<readonly T[]> => fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 2 });
 const anyMatch: fc.Arbitrary<FilterMatch> = fc.record({
   prefixes: maybe(some<PrefixMatch>({ prefix: '10.0.0.0/8', maxLength: 24 }, { prefix: '10.1.0.0/16', minLength: 20 }, { prefix: '10.1.0.0/16', not: true }, { prefix: '11.0.0.0/8' })),
