@@ -26,7 +26,7 @@ export function requestOverUnixSocket(socketPath: string, method: string, path: 
       let size = 0;
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > MOST_BODY_BYTES) response.destroy(new Error(`the answer is longer than ${MOST_BODY_BYTES} bytes`));
+        if (size > MOST_BODY_BYTES) response.destroy(new Error(`the answer is longer than ${MOST_BODY_BYTES} bytes; ask for less`));
         else chunks.push(chunk);
       });
       response.on('error', (error) => fail(error.message, error));

@@ -105,8 +105,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   /** Starts a RIB for this configuration; every session must be down. */
   begin(config: SpeakerConfig): void {
-    const isFirst = this.activeDriver === undefined;
-    this.activeDriver?.stop();
+    const predecessor = this.activeDriver;
+    predecessor?.retire();
     this.helper.stop();
     this.monitoring.stop();
     this.ids.clear();
@@ -114,9 +114,9 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding, wallTime: () => this.clock.wallTime(),
     }, this.clock, {
       forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
-    });
+    }, this.options.keepForwarding ? predecessor : undefined);
     if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
-    if (isFirst && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
+    if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
   }
 
   setConfig(config: SpeakerConfig): void {

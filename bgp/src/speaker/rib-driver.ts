@@ -37,7 +37,8 @@ export class RibDriver {
   private hasRun = false;
   private idleWaiters: (() => void)[] = [];
 
-  constructor(options: RibOptions, private readonly clock: Clock, private readonly events: RibDriverEvents) {
+  /** `predecessor`: stopped, empty, and with withdrawals that its reader has not taken yet. */
+  constructor(options: RibOptions, private readonly clock: Clock, private readonly events: RibDriverEvents, private predecessor?: RibDriver) {
     this.rib = createRib(options, {
       forwardingReady: events.forwardingReady,
       wanted: () => this.schedule(),
@@ -85,7 +86,16 @@ export class RibDriver {
   }
 
   takeForwarding(sink: ForwardingSink, limit?: number): boolean {
+    if (this.predecessor?.takeForwarding(sink, limit) === true) return true;
+    this.predecessor = undefined;
     return this.rib.takeForwarding(sink, limit);
+  }
+
+  /** The end of a RIB whose peers have all gone: works off what that leaves to withdraw, at once. */
+  retire(): void {
+    this.stop();
+    this.rib.originate([]);
+    while (this.rib.run());
   }
 
   stop(): void {

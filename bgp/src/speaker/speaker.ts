@@ -244,7 +244,7 @@ export class Speaker {
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
     for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
-    this.core.originate(config.originate ?? []);
+    if (needsNewRib || changes.originated.added + changes.originated.removed > 0) this.core.originate(config.originate ?? []);
     const keys = keysOf([...settings.values()].map((each) => this.core.unnumbered.withAddress(each)), config.dynamicPeers ?? []);
     await this.core.listeners.configure(config.listen, keys);
     const changed = new Set(changes.changed);

@@ -1,9 +1,12 @@
 import { expect } from 'chai';
+import type { SpeakerConfig } from 'node-bgp/config';
 import type { SpeakerEvent, SpeakerEventListener } from 'node-bgp/speaker/event';
 import { eventStream } from 'node-bgp/speaker/event-stream';
 import type { ForwardingEntry } from 'node-bgp/rib/contract';
 import { Bell, routeStream } from 'node-bgp/speaker/route-stream';
 import { Speaker } from 'node-bgp/speaker/speaker';
+
+const PORT = 34_000 + (process.pid % 2_000);
 
 /** One source that counts who listens. */
 function source() {
@@ -78,6 +81,27 @@ describe('bgp/speaker route-stream', () => {
     bell.ring();
     expect((await waiting).value).to.deep.equal({ prefix: '0.0.0.0/0', via: [{ address: '10.0.0.3', interfaceName: 'eth0', weight: 1 }] });
     await stream.return();
+  });
+
+  it('takes routes back when a new router id takes a new table', async () => {
+    const at = (self: number, other: number, more: Partial<SpeakerConfig> = {}): SpeakerConfig => ({
+      localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.7.${self}`, port: PORT }],
+      peers: [{ address: `127.0.7.${other}`, port: PORT, localAddress: `127.0.7.${self}`, remoteAs: 64500 + other, multihop: 2 }], ...more,
+    });
+    const [one, two] = [new Speaker({ keepRoutes: true }), new Speaker()];
+    try {
+      await Promise.all([one.configure(at(2, 3)), two.configure(at(3, 2, { originate: [{ prefix: '10.65.3.0/24' }] }))]);
+      const seen: number[] = [];
+      for await (const { prefix, via } of one.routes()) {
+        expect(prefix).to.equal('10.65.3.0/24');
+        seen.push(via.length);
+        if (seen.length === 1) await one.configure(at(2, 3, { routerId: '10.0.0.77' }));
+        if (seen.length === 3) break;
+      }
+      expect(seen, 'there, gone with the old table, there again').to.deep.equal([1, 0, 1]);
+    } finally {
+      await Promise.all([one.stop(), two.stop()]);
+    }
   });
 
   it('has one reader, of a speaker that keeps routes', async () => {
