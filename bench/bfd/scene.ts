@@ -102,7 +102,7 @@ export class Scene {
   private bgpdConfig(): object {
     const bfd = { transmitInterval: this.interval, receiveInterval: this.interval, multiplier: 3 };
     return {
-      localAs: SPEAKER_AS, routerId: '10.255.0.1', listen: [{ address: NEAR }, { address: FAR }], filters: { none: { rules: [{ action: 'reject' }] } },
+      localAs: SPEAKER_AS, routerId: '10.255.0.1', requirePolicy: false, listen: [{ address: NEAR }, { address: FAR }], filters: { none: { rules: [{ action: 'reject' }] } },
       peers: [
         { name: 'sender', address: senderAddress(4, 0), remoteAs: SENDER_AS, passive: true, families: ['ipv4'], maxPrefixes: 5_000_000, export: ['none'] },
         { name: 'sink', address: receiverAddress(4), remoteAs: RECEIVER_AS, passive: true, families: ['ipv4'] },

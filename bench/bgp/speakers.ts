@@ -36,7 +36,7 @@ const neighbours = (topology: Topology): readonly { readonly address: string; re
 function launchTortie(topology: Topology, directory: string): Launch {
   const family = topology.family === 4 ? 'ipv4' : 'ipv6';
   const config = {
-    localAs: SPEAKER_AS, routerId: '10.255.0.1', installRoutes: topology.installs, gracefulRestartTime: 0,
+    localAs: SPEAKER_AS, routerId: '10.255.0.1', installRoutes: topology.installs, gracefulRestartTime: 0, requirePolicy: false,
     listen: speakerAddresses(topology.family).map((address) => ({ address })),
     filters: { all: { rules: [{ action: 'accept' }] }, none: { rules: [{ action: 'reject' }] } },
     peers: neighbours(topology).map(({ address, as, isReceiver }) => ({

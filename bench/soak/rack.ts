@@ -127,7 +127,7 @@ function sweepCrashed(): void {
 }
 
 const bgpdConfig = (peers: readonly ChurnPeer[], prefixes: number): object => ({
-  localAs: OWN_AS, routerId: '10.255.0.1', installRoutes: true,
+  localAs: OWN_AS, routerId: '10.255.0.1', installRoutes: true, requirePolicy: false,
   listen: speakerAddresses(4).map((address) => ({ address })),
   filters: {
     ours: { rules: [{ name: 'their pools', match: { prefixes: [{ prefix: '20.0.0.0/8', minLength: 24, maxLength: 24 }, { prefix: '2001:db8::/32', minLength: 48, maxLength: 48 }] }, action: 'accept' }], default: 'reject' },

@@ -4,6 +4,7 @@
  * Answers are JSON. A bad request is 400 {error}, something unknown 404 {error}, a bad configuration 422 {problems}. Bodies are bounded.
  * Route lists are written in slices between turns of the event loop: a full table must not cost a keepalive.
  */
+import { withDaemonDefaults } from './config-file.js';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
@@ -49,7 +50,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
     return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
   } },
   { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
-  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(parseConfig(await body())) }) },
+  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(withDaemonDefaults(parseConfig(await body()))) }) },
   { method: 'GET', path: '/v1/summary', answer: ({ daemon }) =>
     (daemon.speaker.config === undefined ? { isConfigured: false, peers: [] } : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus }) },
   { method: 'GET', path: '/v1/neighbors', answer: neighbors },

@@ -45,6 +45,9 @@ export function parseConfig(text: string, name: string): ParsedConfig {
   throw located(name, validated.problems.map((problem) => ({ line: lineOf(document, lines, problem), sentence: formatProblem(problem) })));
 }
 
+/** RFC 8212: what a person writes for a router carries nothing over an eBGP session without policy, unless it says that it may. */
+export const withDaemonDefaults = (config: ParsedConfig): ParsedConfig => (config.requirePolicy === undefined ? { ...config, requirePolicy: true } : config);
+
 /** Good JSON without a key that stands twice; anything else has problems, which need lines, which need the tree. */
 function plainJson(text: string): ParsedConfig | undefined {
   if (!/^\s*\{/.test(text)) return undefined;

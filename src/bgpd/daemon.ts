@@ -13,6 +13,7 @@ import type { ParsedConfig } from 'node-bgp/config/validate';
 import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/session/interface';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
+import { withDaemonDefaults } from './config-file.js';
 import { NetlinkSocket } from '../dataplane/netlink/index.js';
 import { UserError } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -80,7 +81,8 @@ export class Daemon {
   }
 
   /** Makes a configuration true and keeps it for the next start. `notSaved`: why it could not be kept. */
-  async configure(config: ParsedConfig): Promise<Configured & { readonly notSaved?: string }> {
+  async configure(wanted: ParsedConfig): Promise<Configured & { readonly notSaved?: string }> {
+    const config = withDaemonDefaults(wanted);
     // A link that counts only by its name has to be known when its peers are made: a restart waits for those whose link is up.
     if (this.speaker.config === undefined) this.interfaces?.setWanted(wantedInterfaces(config));
     const changes = await this.speaker.configureParsed(config);

@@ -26,6 +26,7 @@ export function tortieTorConfig(rack: Rack, tor: RackTor): SpeakerConfig {
     ],
     filters: { [NOT_LINKS]: { rules: [{ match: { prefixes: (['ipv4', 'ipv6'] as const).map((family) => everyPrefixIn(rack.topology.ranges.links[family])) }, action: 'reject' }] } },
     installRoutes: true,
+    requirePolicy: false,
   };
 }
 

@@ -105,6 +105,8 @@ function speakerConfigOf(cluster: Cluster): SpeakerConfig {
     ...(restart === undefined ? {} : { gracefulRestartTime: Math.round(restart) }),
     ...clusterIdOf(self, cluster.report),
     installRoutes: true,
+    // Calico's: a BGPPeer without filters takes what the router says. What goes out is in our own filters (RFC 8212 asks for no more).
+    requirePolicy: false,
   };
 }
 

@@ -78,7 +78,7 @@ describe('bgpd daemon', function () {
   const config = (self: number, other: number, more: object = {}): object => ({
     localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.0.${self}`, port: PORT }],
     peers: [{ address: `127.0.0.${other}`, port: PORT, localAddress: `127.0.0.${self}`, remoteAs: 64500 + other, multihop: 2 }],
-    originate: [{ prefix: `10.65.${self}.0/24` }], ...more,
+    originate: [{ prefix: `10.65.${self}.0/24` }], requirePolicy: false, ...more,
   });
 
   async function pair(): Promise<readonly [string, string, Running, Running]> {
@@ -111,6 +111,19 @@ describe('bgpd daemon', function () {
     await until('the last configuration', async () => ((await ask(dir, 'GET', '/v1/status')).body as { readonly isConfigured: boolean }).isConfigured || undefined, second);
     expect(JSON.parse(readFileSync(join(dir, 'state', 'bgpd.json'), 'utf8'))).to.deep.equal(wanted);
     await second.end('SIGTERM');
+  });
+
+  it('lets no route through an eBGP session without filters unless told so (8212), and says why', async () => {
+    const [a, b] = [directory(), directory()];
+    const [one, two] = [bgpd(a), bgpd(b)];
+    await Promise.all([answers(a, one), answers(b, two)]);
+    const peersOnly = (self: number, other: number): object => ({ ...config(self, other), requirePolicy: undefined });
+    await ask(a, 'PUT', '/v1/config', peersOnly(2, 3));
+    await ask(b, 'PUT', '/v1/config', peersOnly(3, 2));
+    await established(b, two);
+    expect(((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes).to.have.length(1);
+    await until('the warning', () => Promise.resolve(one.err.includes('names no import and no export filter (RFC 8212)') || one.out.includes('RFC 8212') || undefined));
+    expect((await ask(a, 'POST', '/v1/plan', peersOnly(2, 3))).body).to.have.nested.property('changes.changed').that.is.empty;
   });
 
   it('refuses a bad configuration with all problems and keeps the old one', async () => {

@@ -93,6 +93,8 @@ describe('topology', () => {
     });
     expect(messages(result)).to.equal('');
     expect(result.config?.localAs).to.equal(65546);
+    // bgpd closes external sessions without filters (RFC 8212); a BGPPeer without BGPFilters is open, as in Calico.
+    expect(result.config?.requirePolicy).to.equal(false);
     expect(result.config?.peers).to.deep.equal([
       { name: 'all', address: '192.0.2.9', remoteAs: 65001, localAddress: '10.0.0.2', families: ['ipv4'], holdTime: 9, import: [], export: ['tortie-export-peers'] },
       { name: 'mine', address: '2001:db8::1', port: 1179, remoteAs: 65002, families: ['ipv6'], holdTime: 60, allowLocalAs: 1, nextHopUnchanged: true, import: [], export: ['tortie-export-peers'] },

@@ -260,6 +260,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.monitoring.up(peer, id, session, negotiated);
     this.ownRestart?.up(peer.name, negotiated);
     this.bfd.update(peer);
+    this.warnOfNoPolicy(peer);
     this.tell({
       type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
       families: negotiated.families, holdTime: negotiated.holdTime,
@@ -342,6 +343,16 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   tell(event: SpeakerEvent): void {
     this.options.event(event);
+  }
+
+  /** RFC 8212: who configured no policy wonders where the routes are. */
+  private warnOfNoPolicy(peer: Peer): void {
+    const { isImportClosed, isExportClosed } = peer.settings;
+    const missing = [...(isImportClosed ? ['import'] : []), ...(isExportClosed ? ['export'] : [])];
+    if (missing.length === 0) return;
+    const what = isImportClosed ? (isExportClosed ? 'taken or sent' : 'taken') : 'sent';
+    const reason = `No routes are ${what}: the peer names no ${missing.join(' and no ')} filter (RFC 8212); name one, or set requirePolicy to false`;
+    this.tellOnce(peer, 'no policy', { type: 'peer-warning', peer: peer.name, reason });
   }
 
   /** BOUNDED: at most 64 different things are told of a peer until its next session. */

@@ -132,6 +132,7 @@ describe('bgp/speaker peering', () => {
       await c.configure(c.config(64512, [innerPeer(A, 64512)], { originate: [{ prefix: '10.67.0.0/24' }] }));
       world.seconds(10);
       expect(b.prefixes()).to.deep.equal(['10.66.0.0/24']);
+      expect(a.told('peer-warning').map(({ peer, reason }) => [peer, reason])).to.deep.equal([[B, 'No routes are taken or sent: the peer names no import and no export filter (RFC 8212); name one, or set requirePolicy to false']]);
       expect(a.prefixes()).to.deep.equal([PREFIX, '10.67.0.0/24']);
       expect(c.prefixes()).to.deep.equal([PREFIX, '10.67.0.0/24']);
       await a.reconfigure({ filters: { all: { rules: [], default: 'accept' } }, peers: [peerAt(B, 64513, { export: ['all'] }), innerPeer(C, 64512)] });
