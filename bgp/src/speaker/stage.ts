@@ -9,8 +9,9 @@ import type { Connection, ConnectionEvents, Endpoint, Transport } from '../trans
 export class StageClock implements Clock {
   private soonList: (() => void)[] = [];
 
-  now(): number { return 0; }
-  wallTime(): number { return 0; }
+  // Of the kind that real clocks give: V8 keeps small integers apart from all other numbers, and so the code that handles them.
+  now(): number { return 1000.5; }
+  wallTime(): number { return 1_700_000_000_000; }
   random(): number { return 0; }
   after(): { cancel(): void } { return { cancel: () => undefined }; }
   soon(run: () => void): void { this.soonList.push(run); }
