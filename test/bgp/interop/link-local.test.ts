@@ -27,9 +27,9 @@ import { cable, eventually, Namespace, sweepOld } from './namespace.js';
     right.ip('addr', 'add', '10.65.2.1/32', 'dev', 'lo');
     const [a, b] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(right, join(directory, 'b'))];
     const configs = (password: string): readonly [SpeakerConfig, SpeakerConfig] => [
-      { localAs: 64512, routerId: '10.65.1.1', installRoutes: true, requirePolicy: false, originate: [{ prefix: '10.65.1.1/32' }],
+      { localAs: 64512, routerId: '10.65.1.1', installRoutes: true, originate: [{ prefix: '10.65.1.1/32' }],
         peers: [{ name: 'spine', address: 'fe80::2%eth0', localAddress: 'fe80::1%eth0', remoteAs: 64513, password }] },
-      { localAs: 64513, routerId: '10.65.2.1', installRoutes: true, requirePolicy: false, originate: [{ prefix: '10.65.2.1/32' }],
+      { localAs: 64513, routerId: '10.65.2.1', installRoutes: true, originate: [{ prefix: '10.65.2.1/32' }],
         dynamicPeers: [{ name: 'leaf', range: 'fe80::/10', interface: 'eth0', remoteAs: 64512, password }] },
     ];
     await Promise.all([a.start(), b.start()]);

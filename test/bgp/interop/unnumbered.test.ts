@@ -14,7 +14,7 @@ import { UnnumberedFrr } from './unnumbered-frr.js';
 
 /** A node with one address of its own, on its loopback, and an unnumbered peer at eth0. */
 const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more: Partial<SessionConfig> = {}): SpeakerConfig => ({
-  localAs: as, routerId: own[0], installRoutes: true, requirePolicy: false, originate: [{ prefix: `${own[0]}/32` }, { prefix: `${own[1]}/128` }],
+  localAs: as, routerId: own[0], installRoutes: true, originate: [{ prefix: `${own[0]}/32` }, { prefix: `${own[1]}/128` }],
   peers: [{ interface: 'eth0', remoteAs: 'external', ...more } as PeerConfig],
 });
 

@@ -65,7 +65,7 @@ export class World {
   /** What our bgpd is told; `password` and `more` vary by scenario. */
   config(password = PASSWORD, more: (peer: PeerConfig, vendor: Vendor) => PeerConfig = (peer) => peer): SpeakerConfig {
     return {
-      localAs: DUT_AS, routerId: DUT_ADDRESS4, installRoutes: true, requirePolicy: false, gracefulRestartTime: 60,
+      localAs: DUT_AS, routerId: DUT_ADDRESS4, installRoutes: true, gracefulRestartTime: 60,
       peers: this.parties.flatMap(({ vendor, site }) => peersOf(vendor, site, password).map((peer) => more(peer, vendor))),
       originate: [{ prefix: DUT_PREFIX4, communities: ['64512:100', `${DUT_AS}:1:2`] }, { prefix: DUT_PREFIX6 }],
     };
