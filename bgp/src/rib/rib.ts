@@ -10,7 +10,7 @@ import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { DecodedUpdate } from '../codec/update.js';
 import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
-import { AttributeSets, type NextHopId, type SetId } from './attribute-sets.js';
+import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
   ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteChange, RouteView, Why,
 } from './contract.js';
@@ -22,11 +22,12 @@ import { Import } from './import.js';
 import { Jobs } from './jobs.js';
 import { LocalRoutes } from './local-routes.js';
 import { NextHops } from './next-hops.js';
+import { Outputs } from './outputs.js';
 import { PathJobs } from './path-jobs.js';
-import type { PathId } from './path-table.js';
 import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
 import type { RouteTables } from './policy-route.js';
 import { Queries } from './queries.js';
+import { carriers, Redecisions } from './redecisions.js';
 import { RouteHistory } from './route-history.js';
 import { UpdateGroups } from './update-groups.js';
 
@@ -61,6 +62,8 @@ class RoutingInformationBase implements Rib {
   readonly #names = new PathNames();
   readonly #queries: Queries;
   readonly #paths: PathJobs;
+  readonly #redecisions: Redecisions;
+  readonly #outputs: Outputs;
   readonly #outputLimit: number;
   readonly #history: RouteHistory | undefined;
   /** Attribute sets in use per peer: a PeerId is free only when none is left. */
@@ -76,7 +79,7 @@ class RoutingInformationBase implements Rib {
     this.#tables = { 4: new FamilyTable(4, options.patience), 6: new FamilyTable(6, options.patience) };
     this.#peers = new Peers({ localAs, routerId, clusterId });
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
-    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => this.#carriers(family, key, minimum));
+    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => carriers(this.#tables[family], this.#sets, this.#decision, key, minimum));
     this.#import = new Import(this.#sets, this.#nextHops, this.#peers);
     this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
     this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
@@ -91,6 +94,10 @@ class RoutingInformationBase implements Rib {
       const [groups, forwarding] = [this.#groups[family], this.#forwarding?.[family]];
       this.#tables[family].mayForget = (prefix) => !groups.remember(prefix) && forwarding?.remembers(prefix) !== true;
     }
+    this.#outputs = new Outputs(this.#groups, this.#outputLimit);
+    this.#redecisions = new Redecisions({
+      tables: this.#tables, sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers, importer: this.#import, input: this.#input, jobs: this.#jobs,
+    });
     this.#paths = new PathJobs({
       tables: this.#tables, sets: this.#sets, input: this.#input, importer: this.#import, jobs: this.#jobs,
       wanted: () => this.#want(), finished: (entry) => this.#freeIfDone(entry),
@@ -108,7 +115,7 @@ class RoutingInformationBase implements Rib {
     if (!decidesAlike(this.#decision.options, options)) {
       this.#decision.options = options;
       this.#nextHops.routesChanged();
-      for (const family of FAMILIES) this.#reconsider(this.#tables[family], () => true);
+      for (const family of FAMILIES) this.#redecisions.decide(this.#tables[family], () => true);
     }
     const affected = this.#peers.changeCluster(tuning.clusterId);
     if (affected.length > 0) this.#sets.reread((peer) => (peer === LOCAL_PEER || this.#peers.isExternal(peer) ? undefined : this.#peers.get(peer).owner));
@@ -227,7 +234,7 @@ class RoutingInformationBase implements Rib {
     let left = steps;
     while (left > 0) {
       const before = left;
-      if (!this.#nextHops.isSettled) left -= this.#settle();
+      if (!this.#nextHops.isSettled) left -= this.#redecisions.settle();
       left -= this.#jobs.step(Math.min(left, SLICE));
       if (!this.#isHeld) for (const family of FAMILIES) if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
       if (left === before) break;
@@ -253,25 +260,12 @@ class RoutingInformationBase implements Rib {
 
   takeOutput(id: PeerId, limit = OUTPUT_TAKE): readonly Uint8Array[] {
     const out: Uint8Array[] = [];
-    let octets = 0;
-    for (const family of FAMILIES) {
-      const { member } = this.#peers.get(id).family[family];
-      if (member === undefined || octets >= limit) continue;
-      const wasBlocked = member.group.queue.pending(member.reader) >= this.#outputLimit;
-      octets += member.group.queue.take(member.reader, limit - octets, out);
-      member.isTold = member.group.queue.pending(member.reader) > 0;
-      if (wasBlocked && !member.group.isCurrent) this.#want();
-    }
+    if (this.#outputs.take(this.#peers.get(id), limit, out)) this.#want();
     return out;
   }
 
   outputPending(id: PeerId): number {
-    let octets = 0;
-    for (const family of FAMILIES) {
-      const { member } = this.#peers.get(id).family[family];
-      if (member !== undefined) octets += member.group.queue.pending(member.reader);
-    }
-    return octets;
+    return this.#outputs.pending(this.#peers.get(id));
   }
 
   takeForwarding(sink: ForwardingSink, limit = FORWARDING_TAKE): boolean {
@@ -385,63 +379,11 @@ class RoutingInformationBase implements Rib {
   }
 
   #tell(): void {
-    for (const family of FAMILIES)
-      for (const group of this.#groups[family].all())
-        for (const member of group.members.values()) {
-          if (member.isTold || group.queue.pending(member.reader) === 0) continue;
-          member.isTold = true;
-          this.#events.outputReady(member.peer);
-        }
+    this.#outputs.tell((peer) => this.#events.outputReady(peer));
     if (this.#forwarding === undefined || this.#isForwardingTold || this.#isHeld) return;
     if (!this.#forwarding[4].hasWork && !this.#forwarding[6].hasWork) return;
     this.#isForwardingTold = true;
     this.#events.forwardingReady?.();
-  }
-
-  /** Next hops of the best connected-next-hop routes to an address: what a recursive next hop resolves through. */
-  #carriers(family: Family, key: Uint32Array, minimum: number): readonly number[] | undefined {
-    const table = this.#tables[family];
-    let chosen: readonly PathId[] = [];
-    table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
-      // A prefix of our own is forwarded by whoever originates it here: nothing lies beyond it.
-      const best = table.best[prefix] as PathId;
-      const isOwn = best !== 0 && table.paths.peer[best] === LOCAL_PEER;
-      chosen = isOwn ? [] : this.#decision.carriers(table, prefix);
-      return isOwn || chosen.length > 0;
-    });
-    return chosen.length === 0 ? undefined : chosen.map((path) => this.#sets.nextHop[table.paths.set[path] as SetId] as number);
-  }
-
-  /** Resolves next hops again and lets the prefixes that use a changed one be decided again. */
-  #settle(): number {
-    const changed = this.#nextHops.settle();
-    if (changed.size === 0) return 1;
-    for (const family of FAMILIES) {
-      const table = this.#tables[family];
-      this.#reconsider(table, (path) => changed.has(this.#sets.nextHop[table.paths.set[path] as SetId] as number));
-      if (this.#peers.someImport(({ dependsOnInterface }) => dependsOnInterface === true)) this.#reimport(table, changed);
-    }
-    return changed.size;
-  }
-
-  /** Import policy that looks at interfaces is asked again about paths with these next hops as they came. */
-  #reimport(table: FamilyTable, changed: ReadonlySet<NextHopId>): void {
-    this.#jobs.add({
-      table, at: 1,
-      visit: (path) => {
-        const raw = table.paths.raw[path] as SetId;
-        if (!changed.has(this.#sets.nextHop[raw] as number)) return;
-        const entry = this.#peers.get(table.paths.peer[path] as PeerId);
-        if (entry.options.importPolicy?.dependsOnInterface !== true) return;
-        this.#import.forget(raw);
-        this.#input.reimport(entry, table, path);
-      },
-    });
-  }
-
-  /** Decides again about the prefixes of these paths. */
-  #reconsider(table: FamilyTable, isMeant: (path: PathId) => boolean): void {
-    this.#jobs.add({ table, at: 1, visit: (path) => { if (isMeant(path)) this.#input.reconsider(table, table.paths.prefix[path] as number); } });
   }
 
   /** What the peer is sent is encoded anew. */
