@@ -4,7 +4,7 @@
  * Do BFD's timers hold while a full table is processed? A table goes through bgpd to a sink and is withdrawn, again and again, while BIRD and
  * FRR watch it by BFD. What counts is read from the wire: the time between our packets, and theirs, as a detection timer would have seen it.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +26,7 @@ detection time, or the table did not get through.`,
   },
 } as const;
 
+let generatorProcess: ChildProcess | undefined;
 const LONGEST_START = 60_000;
 /** The other end has to learn of the new pace, too: until then it sends a packet a second. */
 const SETTLING = 3_000;
@@ -53,9 +54,18 @@ export async function run(args: readonly string[]): Promise<number> {
   if (process.getuid?.() !== 0) return leave({ code: 2, text: 'Cannot measure without root: the run needs network namespaces of its own\n' });
   const [prefixes, rounds, interval] = [Number(read.values.prefixes), Number(read.values.rounds), Number(read.values.interval)];
   const scene = new Scene(interval);
+  // Ctrl-C in the middle: nothing may stay behind.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      generatorProcess?.kill('SIGKILL');
+      void scene.remove().finally(() => {
+        removeWork();
+        process.exit(1);
+      });
+    });
   try {
     const generator = buildGenerator();
-    scene.start();
+    await scene.start();
     await bothUp(scene, interval);
     const result = await measure(scene, generator, prefixes, rounds);
     const isGood = result.failures === 0 && result.lines.every(({ intervals }) => intervals !== undefined && intervals.longest < 3 * interval);
@@ -100,6 +110,7 @@ async function measure(scene: Scene, generator: string, prefixes: number, rounds
 function passTable(generator: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(generator, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    generatorProcess = child;
     let [out, err] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));

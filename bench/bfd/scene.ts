@@ -9,6 +9,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { requestOverUnixSocket } from '../../src/unix-http.js';
 import { createNetwork, networkOf, receiverAddress, removeNetwork, senderAddress, speakerAddresses, type BenchNetwork } from '../bgp/network.js';
@@ -29,6 +30,7 @@ export const NEIGHBOURS: readonly Neighbour[] = [
   { name: 'frr', address: senderAddress(4, 1), ownAddress: NEAR, link: 'dS' },
 ];
 const NEIGHBOUR_AS = 65200;
+const STAGGER = 1_000;
 
 export class Scene {
   readonly directory = mkdtempSync(join(tmpdir(), 'tortie-bfd-bench-'));
@@ -41,7 +43,7 @@ export class Scene {
     execFileSync('ip', ['-n', this.network.receiver, 'addr', 'add', '10.20.0.4/16', 'dev', 'vR']);
   }
 
-  start(): void {
+  async start(): Promise<void> {
     const { network, directory } = this;
     this.write('bgpd.json', JSON.stringify(this.bgpdConfig()));
     this.bgpd = this.daemon(network.speaker, 'bgpd.log', process.execPath, fileURLToPath(new URL('../../src/cli.js', import.meta.url)),
@@ -49,7 +51,7 @@ export class Scene {
     for (const { link } of NEIGHBOURS) this.daemon(network.speaker, `${link}.log`, ...captureArguments(link));
     this.write('bird.conf', this.birdConfig());
     this.daemon(network.receiver, 'bird.log', 'bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl'));
-    this.startFrr();
+    await this.startFrr();
   }
 
   get bgpdPid(): number | undefined {
@@ -82,7 +84,7 @@ export class Scene {
     rmSync(this.directory, { recursive: true });
   }
 
-  private startFrr(): void {
+  private async startFrr(): Promise<void> {
     const sockets = join(this.directory, 'frr');
     // FRR gives up root and has to find its files all the same.
     execFileSync('chmod', ['755', this.directory]);
@@ -94,9 +96,12 @@ export class Scene {
       `router bgp ${NEIGHBOUR_AS}`, ' bgp router-id 10.255.0.3', ' no bgp ebgp-requires-policy', ` neighbor ${NEAR} remote-as ${SPEAKER_AS}`,
       ` neighbor ${NEAR} timers connect 1`, ` neighbor ${NEAR} bfd 3 ${this.interval} ${this.interval}`, '',
     ].join('\n'));
-    for (const [program, config, more] of [['zebra', 'zebra.conf', []], ['bfdd', 'bfdd.conf', ['--bfdctl', join(sockets, 'bfdd.sock')]], ['bgpd', 'frr-bgpd.conf', ['-n', '-l', senderAddress(4, 1)]]] as const)
+    for (const [program, config, more] of [['zebra', 'zebra.conf', []], ['bfdd', 'bfdd.conf', ['--bfdctl', join(sockets, 'bfdd.sock')]], ['bgpd', 'frr-bgpd.conf', ['-n', '-l', senderAddress(4, 1)]]] as const) {
       this.daemon(this.network.senders, `frr-${program}.log`, `/usr/lib/frr/${program}`, '-f', join(this.directory, config), '-i', join(sockets, `${program}.pid`),
         '-z', join(sockets, 'zserv.api'), '--vty_socket', sockets, '-A', '127.0.0.1', '-u', 'frr', '-g', 'frr', '--log', 'stdout', '--log-level', 'warnings', ...more);
+      // Each needs the one before: a bgpd that finds no bfdd behind zebra never asks for its session again.
+      await sleep(STAGGER);
+    }
   }
 
   private bgpdConfig(): object {
