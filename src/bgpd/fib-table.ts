@@ -1,7 +1,8 @@
 /**
  * What should be in the kernel: for each prefix a *shape*, that is, a route without its prefix. A table of a hundred thousand routes
  * has few shapes, one per set of next hops, so a prefix costs a dozen octets here and writing it is copying a message and patching
- * the prefix in. Where a shape's next hops are a nexthop object of the kernel, its routes name that.
+ * the prefix in. A shape of many prefixes leads through a nexthop object of the kernel, which its later routes name: it pays where routes are
+ * many, and a route that says itself where it leads is what people expect to read.
  *
  * BOUNDED by the RIB.
  */
@@ -35,8 +36,8 @@ interface FamilyColumns {
 
 const columns = (family: Family): FamilyColumns => ({ prefixes: new PrefixTable(family), shapes: new Uint32Array(64) });
 
-/** The nexthop object that leads where these lead; undefined when routes have to say it themselves. */
-export type NexthopIdFor = (family: Family, hops: readonly NextHop[]) => number | undefined;
+/** The nexthop object that leads where these lead, made only if it may be; undefined when routes have to say it themselves. */
+export type NexthopIdFor = (family: Family, hops: readonly NextHop[], mayMake: boolean) => number | undefined;
 
 export class FibTable {
   private readonly families: Readonly<Record<Family, FamilyColumns>> = { 4: columns(4), 6: columns(6) };
@@ -48,7 +49,8 @@ export class FibTable {
   private known = new Map<ForwardingEntry, RouteShape | undefined>();
   private knownFor: KernelRouteContext | undefined;
 
-  constructor(private readonly nexthopIdFor: NexthopIdFor = () => undefined) {}
+  /** `sharedBy`: with so many prefixes a shape gets a nexthop object, through which it leads from then on. */
+  constructor(private readonly sharedBy: number, private readonly nexthopIdFor: NexthopIdFor) {}
 
   /** Prefixes that have a shape. */
   get size(): number {
@@ -97,10 +99,14 @@ export class FibTable {
   renewNexthops(): void {
     for (const held of this.shapes) {
       if (held === undefined) continue;
-      const { id, family, route } = held.shape;
-      const nexthopId = this.nexthopIdFor(family, route.nextHops);
-      if (nexthopId !== route.nexthopId) held.shape = shapeOfRoute(id, family, throughNexthop(route, nexthopId));
+      this.renewNexthop(held, held.shape.route.nexthopId !== undefined || held.references >= this.sharedBy);
     }
+  }
+
+  private renewNexthop(held: Held, mayMake: boolean): void {
+    const { id, family, route } = held.shape;
+    const nexthopId = this.nexthopIdFor(family, route.nextHops, mayMake);
+    if (nexthopId !== route.nexthopId) held.shape = shapeOfRoute(id, family, throughNexthop(route, nexthopId));
   }
 
   /** Nexthop objects that shapes lead through. */
@@ -136,7 +142,7 @@ export class FibTable {
     const known = this.byKey.get(key);
     if (known !== undefined) return known.shape;
     const id = this.freeIds.pop() ?? this.shapes.length;
-    const shape = shapeOfRoute(id, family, throughNexthop(route, this.nexthopIdFor(family, route.nextHops)));
+    const shape = shapeOfRoute(id, family, throughNexthop(route, this.nexthopIdFor(family, route.nextHops, this.sharedBy <= 1)));
     const held: Held = { shape, key, references: 0 };
     this.shapes[id] = held;
     this.byKey.set(key, held);
@@ -147,6 +153,7 @@ export class FibTable {
     const held = this.shapes[id];
     if (held === undefined) throw new RangeError(`Route shape ${id} is not in the table`);
     held.references++;
+    if (held.references === this.sharedBy && held.shape.route.nexthopId === undefined) this.renewNexthop(held, true);
   }
 
   private release(id: number): void {

@@ -9,7 +9,7 @@
  * A few changes are written at once; many go out on a pool thread, one send at a time, while this thread prepares the next. Whoever needs
  * the kernel to be as told awaits `whenIdle` first.
  *
- * Routes lead through nexthop objects (nexthop-objects.ts). They are made before their first route is prepared, on a socket of their
+ * Many routes that lead the same way do so through nexthop objects (nexthop-objects.ts). These are made before their first route is prepared, on a socket of their
  * own, and deleted when nothing is under way and no shape leads through them.
  *
  * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing. `resync` reads ours back and puts
@@ -32,6 +32,8 @@ export interface FibWriterOptions {
   readonly open: (options?: NetlinkSocketOptions) => NetlinkSocket;
   /** The kernel's nexthop objects, if not by a socket from `open`. */
   readonly nexthops?: NexthopKernel;
+  /** How many routes must lead the same way before they do so through a nexthop object; default 1,000. */
+  readonly nexthopsFrom?: number;
   /** Once: there are none, and every route says itself where it leads. */
   readonly onNoNexthops: (reason: string) => void;
   readonly context: () => KernelRouteContext;
@@ -59,6 +61,8 @@ const SLICE = 2048;
 /** So few are written without a detour: the detour costs more than they do. */
 const AT_ONCE = 32;
 const RESYNC_DELAY = 200;
+/** Fewer routes are written in no time either way, and read better without. */
+const NEXTHOPS_FROM = 1000;
 /** Nexthop objects beyond what is in use that may wait for the next resync to be deleted. */
 const MAX_SPARE_NEXTHOPS = 1024;
 const RESYNC_INTERVAL = 60_000;
@@ -93,7 +97,7 @@ export class FibWriter {
     this.reading = options.open();
     this.nexthopSocket = options.open();
     this.nexthops = new NexthopObjects(options.nexthops ?? nexthopKernel(this.nexthopSocket), options.onNoNexthops);
-    this.wanted = new FibTable((family, hops) => this.nexthops.idFor(family, hops));
+    this.wanted = new FibTable(options.nexthopsFrom ?? NEXTHOPS_FROM, (family, hops, mayMake) => this.nexthops.idFor(family, hops, mayMake));
   }
 
   /** Reads what is there. Answers how many routes a former process left. */

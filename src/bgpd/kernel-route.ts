@@ -40,13 +40,14 @@ function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: Kernel
 }
 
 /**
- * Would writing `wanted` change nothing? Through a nexthop object, its number says where a route leads. Otherwise the next hops do;
- * their order does not count, the kernel keeps its own.
+ * Does the one lead where the other would? Through a nexthop object, its number says where a route leads. A route without says so itself, and
+ * is as good as one through the object; the order of its next hops does not count, the kernel keeps its own.
  */
 export function isSameRoute(held: Route, wanted: RouteRequest): boolean {
-  return held.type === 'unicast' && held.metric === (wanted.metric ?? 0) && held.nexthopId === wanted.nexthopId &&
-    sameAddress(held.preferredSource, wanted.preferredSource) &&
-    (wanted.nexthopId !== undefined || (held.nextHops.length === wanted.nextHops.length && hopsText(held.nextHops) === hopsText(wanted.nextHops)));
+  return held.type === 'unicast' && held.metric === (wanted.metric ?? 0) && sameAddress(held.preferredSource, wanted.preferredSource) &&
+    (held.nexthopId === undefined
+      ? held.nextHops.length === wanted.nextHops.length && hopsText(held.nextHops) === hopsText(wanted.nextHops)
+      : held.nexthopId === wanted.nexthopId);
 }
 
 const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean => a?.family === b?.family && a?.value === b?.value;

@@ -66,12 +66,12 @@ export class NexthopObjects {
     }
   }
 
-  /** The number of the object that leads where these lead, made if need be; undefined: say it in the route. */
-  idFor(family: Family, hops: readonly NextHop[]): number | undefined {
+  /** The number of the object that leads where these lead, made if there is none and it may be; undefined: say it in the route. */
+  idFor(family: Family, hops: readonly NextHop[], mayMake: boolean): number | undefined {
     if (this.isOff) return undefined;
     const members: NexthopMember[] = [];
     for (const hop of hops) {
-      const id = this.wayFor(family, hop);
+      const id = this.wayFor(family, hop, mayMake);
       if (id === undefined) return undefined;
       members.push({ id, weight: hop.weight ?? 1 });
     }
@@ -79,7 +79,7 @@ export class NexthopObjects {
     if (only === undefined || members.length === 1) return only?.id;
     // The order does not matter to traffic, and must not to identity.
     members.sort((a, b) => a.id - b.id);
-    return this.make(this.groupContent(members), (id) => ({ type: 'group', id, members, protocol: PROTOCOL_TORTIE_BGP }));
+    return this.find(this.groupContent(members), mayMake, (id) => ({ type: 'group', id, members, protocol: PROTOCOL_TORTIE_BGP }));
   }
 
   /** Deletes all of ours that are neither in use nor members of a group in use. Routes through them would go too. */
@@ -95,20 +95,22 @@ export class NexthopObjects {
         if ((nexthop.type === 'group') === isGroup && !kept.has(nexthop.id)) this.remove(nexthop);
   }
 
-  private wayFor(family: Family, { via, interfaceIndex, isOnlink }: NextHop): number | undefined {
+  private wayFor(family: Family, { via, interfaceIndex, isOnlink }: NextHop, mayMake: boolean): number | undefined {
     // An object always names its interface; a route may leave it to the kernel.
     if (interfaceIndex === undefined) return undefined;
     const way = {
       type: 'way', family: via?.family ?? family, interfaceIndex, protocol: PROTOCOL_TORTIE_BGP,
       ...(via === undefined ? {} : { via }), ...(isOnlink === true ? { isOnlink } : {}),
     } as const;
-    return this.make(wayContent(way), (id) => ({ ...way, id }));
+    return this.find(wayContent(way), mayMake, (id) => ({ ...way, id }));
   }
 
-  private make(content: string | undefined, nexthop: (id: number) => Exclude<Nexthop, { type: 'other' }>): number | undefined {
+  private find(content: string | undefined, mayMake: boolean, nexthop: (id: number) => Exclude<Nexthop, { type: 'other' }>): number | undefined {
     if (content === undefined) return undefined;
-    const known = this.byContent.get(content);
-    if (known !== undefined) return known;
+    return this.byContent.get(content) ?? (mayMake ? this.make(content, nexthop) : undefined);
+  }
+
+  private make(content: string, nexthop: (id: number) => Exclude<Nexthop, { type: 'other' }>): number | undefined {
     const id = this.freeId();
     const made = nexthop(id);
     const isMade = this.ask(() => {

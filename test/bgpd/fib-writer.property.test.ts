@@ -36,6 +36,8 @@ const quiet = fc.oneof({ weight: 4, arbitrary: change }, { weight: 3, arbitrary:
 const rough = fc.oneof({ weight: 8, arbitrary: quiet },
   fc.record({ type: fc.constantFrom('vanish' as const, 'stray' as const, 'nexthop' as const), index: fc.nat(PREFIXES - 1) }),
   fc.record({ type: fc.constant('flap' as const), interfaceName: fc.constantFrom('eth0' as const, 'eth1' as const) }));
+/** From how many routes on a nexthop object pays: all, some, hardly any. */
+const from = fc.constantFrom(1, 40, 900);
 
 (isRoot ? describe : describe.skip)('bgpd fib-writer, any history', () => {
   const indexes = new Map<string, number>();
@@ -72,7 +74,7 @@ const rough = fc.oneof({ weight: 8, arbitrary: quiet },
   });
 
   /** Plays the steps; answers what each resync changed, and proves that the kernel ends as the RIB does. */
-  async function play(steps: readonly Step[]): Promise<readonly number[]> {
+  async function play(steps: readonly Step[], nexthopsFrom: number): Promise<readonly number[]> {
     const wanted = new Map<number, Hops>();
     const queue = new Map<number, Hops>();
     const take = (sink: ForwardingSink, limit: number): boolean => {
@@ -84,7 +86,7 @@ const rough = fc.oneof({ weight: 8, arbitrary: quiet },
       return queue.size > 0;
     };
     const context = { metric: 20, preferredSource: {}, indexOf: (name: string) => indexes.get(name) };
-    const fib = new FibWriter({ open, context: () => context, take, onProblem: () => undefined, onNoNexthops: (reason) => { throw new Error(reason); } });
+    const fib = new FibWriter({ open, nexthopsFrom, context: () => context, take, onProblem: () => undefined, onNoNexthops: (reason) => { throw new Error(reason); } });
     const resyncs: Promise<number>[] = [];
     fib.start();
     fib.sweep();
@@ -130,24 +132,26 @@ const rough = fc.oneof({ weight: 8, arbitrary: quiet },
     const expected = live.map(([index, hops]) => `${formatPrefix(prefixAt(index))} ${(hopsOf(4, hops)?.hops ?? []).length}`).sort();
     expect(routes.map(({ prefix, nextHops }) => `${formatPrefix(prefix)} ${nextHops.length}`).sort()).to.deep.equal(expected);
     expect(status).to.deep.equal({ routes: live.length, refused: 0, stale: 0 });
-    const inUse = new Set(routes.map(({ nexthopId }) => nexthopId ?? 0));
+    const inUse = new Set(routes.flatMap(({ nexthopId }) => (nexthopId === undefined ? [] : [nexthopId])));
     for (const object of objects) if (object.type === 'group' && inUse.has(object.id)) for (const { id } of object.members) inUse.add(id);
-    expect(objects.map(({ id }) => id).sort()).to.deep.equal([...inUse].sort());
+    // A route written before its next hops had an object goes on without, and the object goes with the last route of the kind.
+    if (nexthopsFrom === 1) expect(objects.map(({ id }) => id).sort()).to.deep.equal([...inUse].sort());
+    else expect(objects.map(({ id }) => id)).to.include.members([...inUse]);
     expect(listNexthops(tool)).to.deep.equal([]);
     return corrected;
   }
 
   it('a resync never corrects what the RIB itself changed meanwhile', async function () {
     this.timeout(120_000);
-    await fc.assert(fc.asyncProperty(fc.array(quiet, { minLength: 4, maxLength: 24 }), async (steps) => {
-      for (const corrected of await play(steps)) expect(corrected).to.equal(0);
+    await fc.assert(fc.asyncProperty(fc.array(quiet, { minLength: 4, maxLength: 24 }), from, async (steps, nexthopsFrom) => {
+      for (const corrected of await play(steps, nexthopsFrom)) expect(corrected).to.equal(0);
     }), { numRuns: 25 });
   });
 
   it('routes that vanish, strays, dropped interfaces and nexthop objects end in the wanted table', async function () {
     this.timeout(120_000);
-    await fc.assert(fc.asyncProperty(fc.array(rough, { minLength: 4, maxLength: 24 }), async (steps) => {
-      await play(steps);
+    await fc.assert(fc.asyncProperty(fc.array(rough, { minLength: 4, maxLength: 24 }), from, async (steps, nexthopsFrom) => {
+      await play(steps, nexthopsFrom);
     }), { numRuns: 25 });
   });
 });

@@ -84,7 +84,7 @@ const isRoot = process.getuid?.() === 0;
   function writer(changes: Changes, metric = 20, more: Partial<FibWriterOptions> = {}): FibWriter {
     problems = [];
     return new FibWriter({
-      open: opened, onNoNexthops: (reason) => { throw new Error(reason); }, ...more,
+      open: opened, nexthopsFrom: 1, onNoNexthops: (reason) => { throw new Error(reason); }, ...more,
       context: () => ({ metric, preferredSource: {}, indexOf: (name) => indexes.get(name) }), take: changes.take, onProblem: (problem) => problems.push(problem),
     });
   }
@@ -265,7 +265,7 @@ const isRoot = process.getuid?.() === 0;
       fib.stop();
     });
 
-    it('take the place of what an older version wrote without a gap, both families', async () => {
+    it('leave what an older version wrote without them as it is, both families', async () => {
       const prefixes = { 4: '10.1.0.0/16', 6: 'fd01::/48' } as const;
       const hops = { 4: ['10.0.0.9%eth0', '10.0.1.9%eth1'], 6: ['fd00:0::9%eth0', 'fd00:1::9%eth1'] } as const;
       const told: string[] = [];
@@ -285,10 +285,45 @@ const isRoot = process.getuid?.() === 0;
       expect(fib.start()).to.equal(2);
       for (const family of [4, 6] as const) changes.set(prefixes[family], ...hops[family]);
       fib.sweep();
-      expect([routes(), routes(6)]).to.deep.equal(before);
-      expect([Number.isNaN(idOf(prefixes[4])), Number.isNaN(idOf(prefixes[6], 6))]).to.deep.equal([false, false]);
-      expect(await monitor.changes()).to.deep.equal([prefixes[4]]);
       expect(await fib.resync()).to.equal(0);
+      expect([routes(), routes(6)]).to.deep.equal(before);
+      expect(await monitor.changes()).to.deep.equal([]);
+      for (const family of [4, 6] as const) changes.set(prefixes[family], hops[family][0]);
+      fib.sweep();
+      expect([Number.isNaN(idOf(prefixes[4])), Number.isNaN(idOf(prefixes[6], 6))]).to.deep.equal([false, false]);
+      expect([routes(), routes(6)]).to.deep.equal([['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20'], ['fd01::/48 via fd00::9 dev eth0 metric 20']]);
+      fib.stop();
+    });
+
+    it('are made for what many routes share; the routes before, and those of a restart, stay as they are', async () => {
+      const prefix = (i: number): string => `10.1.${i}.0/24`;
+      const fill = (changes: Changes, count: number): void => {
+        for (let i = 0; i < count; i++) changes.set(prefix(i), '10.0.0.9%eth0', '10.0.1.9%eth1');
+        changes.set('10.9.0.0/16', '10.0.0.8%eth0');
+      };
+      const named = (count: number): readonly boolean[] => Array.from({ length: count }, (_, i) => !Number.isNaN(idOf(prefix(i))));
+      const first = new Changes();
+      const killed = writer(first, 20, { nexthopsFrom: 3 });
+      killed.start();
+      fill(first, 5);
+      killed.sweep();
+      expect(named(5)).to.deep.equal([false, false, false, true, true]);
+      expect(Number.isNaN(idOf('10.9.0.0/16'))).to.equal(true);
+      const before = routes();
+      expect([before.length, await killed.resync(), own().length]).to.deep.equal([6, 0, 3]);
+      killed.stop();
+
+      const monitor = await watchRoutes(NAMESPACE);
+      const changes = new Changes();
+      const fib = writer(changes, 20, { nexthopsFrom: 3 });
+      fib.start();
+      fill(changes, 5);
+      fib.sweep();
+      expect([routes(), await fib.resync()]).to.deep.equal([before, 0]);
+      expect(await monitor.changes()).to.deep.equal([]);
+      for (let i = 3; i < 5; i++) changes.set(prefix(i));
+      fib.sweep();
+      expect([named(3), routes().length]).to.deep.equal([[false, false, false], 4]);
       fib.stop();
     });
 
