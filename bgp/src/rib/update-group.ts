@@ -131,7 +131,8 @@ export class UpdateGroup {
   /** Its place in the log is too far back to be kept: walk the table instead. */
   loseLongLog(): void {
     const { table } = this.#context;
-    if (!table.log.isLong(this.#log.position, table.prefixes.end)) return;
+    // Not the numbers given out: the log keeps those of prefixes that are gone, so they grow with it.
+    if (!table.log.isLong(this.#log.position, table.bestCount)) return;
     if (this.#walk === undefined) this.startWalk(false);
     else {
       this.#walk.again = true;

@@ -1,8 +1,14 @@
 /** Sharing: one encoding for many peers, newcomers, refreshes, peers that do not read, identifiers of several paths. */
 import { expect } from 'chai';
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
+import type { AdjRibOut } from 'node-bgp/rib/adj-rib-out';
+import type { AttributeSets } from 'node-bgp/rib/attribute-sets';
+import type { Export } from 'node-bgp/rib/export';
+import { ExportBatch } from 'node-bgp/rib/export-batch';
+import { FamilyTable } from 'node-bgp/rib/family-table';
 import type { RibPeer } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
+import { UpdateGroup } from 'node-bgp/rib/update-group';
 import { ReferenceRib } from './reference-rib.js';
 import { reach, ribPeer, RibWorld, sequence, type WirePeer } from './rib-world.js';
 
@@ -182,6 +188,22 @@ describe('Update groups', () => {
       expect(late.heard.size).to.equal(0);
       world.settle();
       expect([...late.heard].sort()).to.deep.equal([...early.heard].sort());
+    });
+
+    it('keeps no log of prefixes that came and went, always others', () => {
+      const table = new FamilyTable(4, 8);
+      const parameters = { as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: 4096 };
+      const out = { has: () => false } as unknown as AdjRibOut;
+      const group = new UpdateGroup('stalled', {} as Export, parameters, out, { table, sets: {} as AttributeSets, batch: new ExportBatch() });
+      table.mayForget = (prefix) => !group.remembers(prefix);
+      for (let word = 0; word < 1000; word++) {
+        table.log.append(table.intern(Uint32Array.of(word), 0, 32));
+        group.loseLongLog();
+        table.trimLog(100);
+      }
+      expect(group.isWalking).to.equal(true);
+      expect(table.prefixes.end).to.be.lessThan(20);
+      expect(table.log.length).to.be.lessThan(20);
     });
 
     it('holds back nobody who joins later', () => {
