@@ -1,6 +1,10 @@
 /**
  * Deciding again about what is there already, because the world around it has changed: next hops that resolve otherwise, options of the
  * decision. Each is a job over the paths (jobs.ts).
+ *
+ * Import policy that looks at interfaces can contradict itself: it rejects a path for the interface that the path, once taken, makes its
+ * own next hop use. There is no verdict that stands, so after ASKED_AT_MOST changes of a next hop since anything came from outside, its
+ * paths keep the verdict they have (BIRD never asks again at all). The next news from outside (`outside`) starts the count anew.
  */
 import type { Family } from '../address.js';
 import type { AdjRibIn } from './adj-rib-in.js';
@@ -25,12 +29,21 @@ export interface RedecisionsContext {
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
+/** More than any chain of routes through routes needs: only paths over links carry others. */
+const ASKED_AT_MOST = 8;
 
 export class Redecisions {
   readonly #context: RedecisionsContext;
+  /** How often import policy was asked again for a change of this next hop. BOUNDED by the next hops. */
+  readonly #asked = new Map<NextHopId, number>();
 
   constructor(context: RedecisionsContext) {
     this.#context = context;
+  }
+
+  /** Something came from outside: whatever oscillated may have an answer now. */
+  outside(): void {
+    if (this.#asked.size > 0) this.#asked.clear();
   }
 
   /** Resolves next hops again and lets the prefixes that use a changed one be decided again; returns the steps it took. */
@@ -38,10 +51,12 @@ export class Redecisions {
     const { nextHops, tables, sets, peers } = this.#context;
     const changed = nextHops.settle();
     if (changed.size === 0) return 1;
+    const asksAgain = peers.someImport(({ dependsOnInterface }) => dependsOnInterface === true);
+    const asked = asksAgain ? this.#mayAsk(changed) : changed;
     for (const family of FAMILIES) {
       const table = tables[family];
       this.decide(table, (path) => changed.has(sets.nextHop[table.paths.set[path] as SetId] as number));
-      if (peers.someImport(({ dependsOnInterface }) => dependsOnInterface === true)) this.#reimport(table, changed);
+      if (asksAgain && asked.size > 0) this.#reimport(table, asked);
     }
     return changed.size;
   }
@@ -50,6 +65,17 @@ export class Redecisions {
   decide(table: FamilyTable, isMeant: (path: PathId) => boolean): void {
     const { jobs, input } = this.#context;
     jobs.add({ table, at: 1, visit: (path) => { if (isMeant(path)) input.reconsider(table, table.paths.prefix[path] as number); } });
+  }
+
+  #mayAsk(changed: ReadonlySet<NextHopId>): ReadonlySet<NextHopId> {
+    const few = new Set<NextHopId>();
+    for (const id of changed) {
+      const times = (this.#asked.get(id) ?? 0) + 1;
+      if (times > ASKED_AT_MOST) continue;
+      this.#asked.set(id, times);
+      few.add(id);
+    }
+    return few;
   }
 
   /** Import policy that looks at interfaces is asked again about paths with these next hops as they came. */

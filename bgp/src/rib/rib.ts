@@ -112,6 +112,7 @@ class RoutingInformationBase implements Rib {
 
   retune(tuning: RibTuning): void {
     const options = decisionOptions(tuning);
+    this.#redecisions.outside();
     if (!decidesAlike(this.#decision.options, options)) {
       this.#decision.options = options;
       this.#nextHops.routesChanged();
@@ -131,6 +132,7 @@ class RoutingInformationBase implements Rib {
   peerUp(options: RibPeer): PeerId {
     const known = this.#peers.named(options.name)?.options;
     const entry = this.#peers.up(options);
+    this.#redecisions.outside();
     if (known !== undefined && importDiffers(known, options)) this.#paths.redoImport(entry);
     for (const family of FAMILIES) {
       const session = sessionOf(options, family);
@@ -146,6 +148,7 @@ class RoutingInformationBase implements Rib {
     const entry = this.#up(id);
     const before = entry.options;
     this.#peers.change(entry, options);
+    this.#redecisions.outside();
     if (importDiffers(before, options)) this.#paths.redoImport(entry);
     this.#regroup(entry);
     this.#noteAddPath();
@@ -155,6 +158,7 @@ class RoutingInformationBase implements Rib {
   peerDown(id: PeerId, how: 'drop' | readonly Family[]): void {
     const entry = this.#up(id);
     const kept = how === 'drop' ? [] : how;
+    this.#redecisions.outside();
     entry.state = kept.length > 0 ? 'stale' : 'gone';
     for (const family of FAMILIES) {
       const state = entry.family[family];
@@ -180,6 +184,7 @@ class RoutingInformationBase implements Rib {
 
   receive(id: PeerId, update: DecodedUpdate): void {
     this.#history?.tick();
+    this.#redecisions.outside();
     this.#input.receive(this.#up(id), update);
     this.#want();
   }
@@ -190,6 +195,7 @@ class RoutingInformationBase implements Rib {
 
   sweepStale(id: PeerId, family: Family): void {
     const entry = this.#peers.get(id);
+    this.#redecisions.outside();
     entry.kept.delete(family);
     if (entry.state === 'stale' && entry.kept.size === 0) entry.state = 'gone';
     if (entry.family[family].stale > 0) this.#paths.sweep(entry, family);
@@ -212,11 +218,13 @@ class RoutingInformationBase implements Rib {
 
   originate(routes: readonly LocalRoute[]): void {
     this.#history?.tick();
+    this.#redecisions.outside();
     this.#local.set(routes);
     this.#want();
   }
 
   setConnected(connected: readonly ConnectedPrefix[]): void {
+    this.#redecisions.outside();
     this.#nextHops.setConnected(connected);
     this.#want();
   }

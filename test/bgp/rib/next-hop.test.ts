@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { parsePrefix } from 'node-bgp/address';
 import type { ConnectedPrefix } from 'node-bgp/rib/index';
+import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
 const link = (prefix: string, interfaceName: string): ConnectedPrefix => ({ prefix: parsePrefix(prefix), interfaceName });
@@ -137,5 +138,31 @@ describe('Next hops', () => {
     world.announce('a', reach(BLOCK, '203.0.113.9', { asPath: sequence(65001) }));
     world.settle();
     expect(world.rib.paths(parsePrefix(BLOCK))[0]?.isBest).to.equal(true);
+  });
+
+  /** The verdict on a path takes away the very way that brought the verdict: there is no answer that stands. */
+  it('come to rest where import policy rejects a route for the interface that it makes its own next hop use', () => {
+    const world = new RibWorld({ localAs: 64512 });
+    world.connect([link('10.0.0.0/24', 'eth0'), link('10.1.0.0/24', 'eth1')]);
+    let asked = 0;
+    const importPolicy: RoutePolicy = {
+      key: 'not eth0', dependsOnPrefix: false, dependsOnPeer: false, dependsOnInterface: true,
+      judge: (route) => {
+        asked++;
+        return route.interfaceName === 'eth0' ? { type: 'reject' } : { type: 'accept' };
+      },
+    };
+    const from = (name: string, at: string) => world.up(ribPeer(name, { role: 'ibgp', at, remoteAs: 64512, localAs: 64512, importPolicy }));
+    from('a', '10.0.0.1');
+    from('b', '10.1.0.1');
+    // Through 'b' the next hop of 'a' is on eth1, so its path is taken, preferred, and puts it on eth0.
+    world.announce('b', reach('10.0.0.1/32', '10.1.0.1', { localPreference: 100 }));
+    world.announce('a', reach('10.0.0.1/32', '10.0.0.1', { localPreference: 200 }));
+    world.settle();
+    expect(asked).to.be.lessThan(100);
+    // What stands in its way is gone: now there is an answer, and it is asked for.
+    world.connect([link('10.0.0.0/24', 'eth2'), link('10.1.0.0/24', 'eth1')]);
+    world.settle();
+    expect(via(world, '10.0.0.1/32')).to.deep.equal(['10.0.0.1 eth2']);
   });
 });
