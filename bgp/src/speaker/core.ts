@@ -15,7 +15,7 @@ import { decodeUpdate } from '../codec/update.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
-import type { ConnectedPrefix, PeerId, Rib, RibTuning } from '../rib/contract.js';
+import type { PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import { systemInterfaces, type LocalInterface } from '../session/interface.js';
@@ -26,8 +26,10 @@ import { connectedPrefixes, linkProblem, readdressed, sessionLink } from './conn
 import type { SpeakerEvent } from './event.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
+import { MaxPrefixHolds } from './max-prefix-holds.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
 import { Monitoring, type MonitoringOwner } from './monitoring.js';
+import { Notices } from './notices.js';
 import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, knownAddress, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
@@ -35,10 +37,10 @@ import { PeerDirectory } from './peer-directory.js';
 import { cease, rejectConnection } from './cease.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
-import { Refusals } from './refusals.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
 import { RibDriver } from './rib-driver.js';
 import { ribPeer } from './rib-peer.js';
+import { ribTuning } from './rib-tuning.js';
 import { UnnumberedPeers, type UnnumberedOwner } from './unnumbered.js';
 
 export interface CoreOptions {
@@ -67,14 +69,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   private interfaces: readonly LocalInterface[] = [];
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
-  private readonly told = new Map<Peer, Set<string>>();
-  private readonly refusals: Refusals;
-  /** Peers that sent too much and may come back later. */
-  private readonly holds = new Map<Peer, { cancel(): void }>();
+  private readonly notices: Notices;
+  private readonly holds: MaxPrefixHolds;
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {
-    this.refusals = new Refusals(options.clock);
+    this.holds = new MaxPrefixHolds(options.clock);
+    this.notices = new Notices(options.clock, options.event);
     this.listeners = new Listeners(this);
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
@@ -142,9 +143,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const id = this.ids.get(peer);
     if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
     this.ids.delete(peer);
-    this.told.delete(peer);
-    this.holds.get(peer)?.cancel();
-    this.holds.delete(peer);
+    this.notices.forget(peer);
+    this.holds.forget(peer);
     this.directory.remove(peer);
     this.bfd.forget(peer);
   }
@@ -216,7 +216,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.ownRestart?.cancel();
     this.unnumbered.stop();
     this.helper.stop();
-    for (const timer of this.holds.values()) timer.cancel();
+    this.holds.stopAll();
     this.monitoring.stop();
     this.activeDriver?.stop();
     await Promise.all([this.listeners.stop(), this.bfd.close()]);
@@ -251,7 +251,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   }
 
   up(peer: Peer, session: Session, negotiated: NegotiatedSession): void {
-    this.told.delete(peer);
+    this.notices.forget(peer);
     const before = this.ids.get(peer);
     const id = this.driver.up(this.ribPeer(peer, session, negotiated), session);
     if (before !== undefined && before !== id) this.helper.forget(before);
@@ -260,7 +260,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.monitoring.up(peer, id, session, negotiated);
     this.ownRestart?.up(peer.name, negotiated);
     this.bfd.update(peer);
-    this.warnOfNoPolicy(peer);
+    this.notices.noPolicy(peer);
     this.tell({
       type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
       families: negotiated.families, holdTime: negotiated.holdTime,
@@ -283,12 +283,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   }
 
   attemptFailed(peer: Peer, end: SessionEnd): void {
-    this.tellOnce(peer, `attempt ${peer.inWords(end)}`, { type: 'attempt-failed', peer: peer.name, direction: end.direction, reason: peer.inWords(end) });
+    this.notices.once(peer, `attempt ${peer.inWords(end)}`, { type: 'attempt-failed', peer: peer.name, direction: end.direction, reason: peer.inWords(end) });
     this.dropIfDynamic(peer);
   }
 
   refused(address: string, reason: string): void {
-    if (this.refusals.isNews(address, reason)) this.tell({ type: 'connection-refused', address, reason });
+    this.notices.refused(address, reason);
   }
 
   update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
@@ -297,7 +297,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const update = decodeUpdate(bytes, start, end, negotiated.decode);
     if (update.severity === 'reset') return strongest(update.errors);
     for (const { severity, reason } of update.errors)
-      if (severity !== 'reset') this.tellOnce(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
+      if (severity !== 'reset') this.notices.once(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
     this.monitoring.received(id, update, bytes, start, end, () => {
       if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
       else this.rib.receive(id, update);
@@ -321,14 +321,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     for (const family of peer.session?.negotiated?.families ?? []) {
       const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.counts(id, family).received);
       if (verdict.type === 'ok') continue;
-      if (verdict.type === 'warn') this.tellOnce(peer, `max-prefixes ${family} ${verdict.level}`, { type: 'peer-warning', peer: peer.name, reason: verdict.text });
-      else {
-        peer.block('max-prefixes', verdict.text, verdict.notification);
-        const { restartAfter } = peer.settings.maxPrefixes;
-        this.holds.get(peer)?.cancel();
-        if (restartAfter !== undefined) this.holds.set(peer, this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes')));
-        return;
-      }
+      if (verdict.type === 'warn') this.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, { type: 'peer-warning', peer: peer.name, reason: verdict.text });
+      else return this.holds.stop(peer, verdict);
     }
     // After the check, so that nothing goes out of a peer that has just sent too much.
     this.driver.inputDone();
@@ -343,24 +337,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   tell(event: SpeakerEvent): void {
     this.options.event(event);
-  }
-
-  /** RFC 8212: who configured no policy wonders where the routes are. */
-  private warnOfNoPolicy(peer: Peer): void {
-    const { isImportClosed, isExportClosed } = peer.settings;
-    const missing = [...(isImportClosed ? ['import'] : []), ...(isExportClosed ? ['export'] : [])];
-    if (missing.length === 0) return;
-    const what = isImportClosed ? (isExportClosed ? 'taken or sent' : 'taken') : 'sent';
-    const reason = `No routes are ${what}: the peer names no ${missing.join(' and no ')} filter (RFC 8212); name one, or set requirePolicy to false`;
-    this.tellOnce(peer, 'no policy', { type: 'peer-warning', peer: peer.name, reason });
-  }
-
-  /** BOUNDED: at most 64 different things are told of a peer until its next session. */
-  private tellOnce(peer: Peer, key: string, event: SpeakerEvent): void {
-    const told = this.told.get(peer) ?? new Set();
-    if (told.has(key) || told.size >= 64) return;
-    this.told.set(peer, told.add(key));
-    this.tell(event);
   }
 
   private endOfRib(peer: Peer, id: PeerId, family: Family): void {
@@ -412,13 +388,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.ids.delete(peer);
     this.dropIfDynamic(peer);
   }
-}
-
-function ribTuning({ clusterId, multipath, alwaysCompareMed }: SpeakerConfig): RibTuning {
-  return {
-    ...(clusterId === undefined ? {} : { clusterId: identifierOf(clusterId) }), ...(multipath === undefined ? {} : { multipath }),
-    ...(alwaysCompareMed === undefined ? {} : { alwaysCompareMed }),
-  };
 }
 
 function fail(): never {
