@@ -13,7 +13,7 @@ import { parseAddress, type IpPrefix } from '../address.js';
 import { encodeControlMessage } from '../codec/message.js';
 import { openAsField } from '../codec/open.js';
 import { Afi, HEADER_LENGTH, Safi } from '../iana.js';
-import type { Rib } from '../rib/contract.js';
+import type { RibQueries } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import {
   initiation, peerDown, peerUp, routeMonitoring, statisticsReport, termination,
@@ -45,7 +45,7 @@ export interface BmpSource extends FeedSource {
   readonly sysName: string;
   readonly sysDescr: string;
   readonly clock: Clock;
-  readonly rib: FeedSource['rib'] & Pick<Rib, 'counts' | 'totals'>;
+  readonly rib: FeedSource['rib'] & Pick<RibQueries, 'counts' | 'totals'>;
   /** Sessions that are Established now. */
   sessions(): readonly BmpSession[];
   /** The connection came up, was lost, or could not be made. */

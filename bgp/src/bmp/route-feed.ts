@@ -9,7 +9,7 @@
  * BOUNDED: one entry per table of a session, one mark per route of a monitored table.
  */
 import { formatPrefix, type Family, type IpPrefix } from '../address.js';
-import type { PeerId, Rib } from '../rib/contract.js';
+import type { PeerId, RibQueries } from '../rib/contract.js';
 import { routeMonitoring, type BmpPeer, type BmpTable } from './message.js';
 import { announcements, endOfRib, tableParameters, withdrawals, type StreamedRoute } from './route-stream.js';
 
@@ -30,7 +30,7 @@ export interface FedSession {
 export interface FeedSource {
   readonly localAs: number;
   readonly routerId: number;
-  readonly rib: Pick<Rib, 'received' | 'advertised' | 'offered' | 'best' | 'receivedPath' | 'offeredPath' | 'bestPath'>;
+  readonly rib: Pick<RibQueries, 'received' | 'advertised' | 'offered' | 'best' | 'receivedPath' | 'offeredPath' | 'bestPath'>;
 }
 
 /** Marks told at a time. */

@@ -1,12 +1,12 @@
 /** A whole table as a stream of MRT records: every prefix with every path, its peers first. */
 import { parseAddress, type Family, type IpAddress } from '../address.js';
 import { encodeAttributes } from '../codec/parse.js';
-import type { Rib, RouteView } from '../rib/contract.js';
+import type { RibQueries, RouteView } from '../rib/contract.js';
 import { peerIndexRecord, ribRecord, type MrtPath, type MrtPeer } from './record.js';
 
 export interface TableDumpSource {
   /** Queries of the RIB. */
-  readonly rib: Pick<Rib, 'best' | 'paths'>;
+  readonly rib: Pick<RibQueries, 'best' | 'paths'>;
   /** Ourselves. */
   readonly localAs: number;
   readonly routerId: number;

@@ -277,8 +277,38 @@ export interface Why {
   readonly peers: readonly PeerVerdict[];
 }
 
+/** Questions: nothing changes by asking. Lists come in slices so that nobody blocks the loop. */
+export interface RibQueries {
+  /** PeerId of the peer of this name, up or stale. */
+  peerId(name: string): PeerId | undefined;
+  counts(id: PeerId, family: Family): PeerCounts;
+  /** Octets encoded and not yet taken. */
+  outputPending(id: PeerId): number;
+  /** Prefixes with a best path, and paths, of a family. */
+  totals(family: Family): { readonly prefixes: number; readonly paths: number };
+  /** All paths of exactly this prefix, best first. */
+  paths(prefix: IpPrefix): readonly RouteView[];
+  /** Longest prefix with a best path that holds the address. */
+  lookup(address: IpAddress): RouteView | undefined;
+  why(prefix: IpPrefix): Why;
+  /** The last changes of best paths, oldest first; none without `wallTime`. */
+  changes(): IterableIterator<RouteChange>;
+  /** Slices of at most ~1,000 routes; awaiting nothing between slices blocks the loop, so yield to it. */
+  best(family: Family): IterableIterator<readonly RouteView[]>;
+  received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]>;
+  advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
+  /** Adj-RIB-Out before policy (RFC 8671): best paths that the rules of BGP let go to the peer, as the Loc-RIB has them. */
+  offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
+  /** One path of each of these tables; `pathId` 0 without ADD-PATH. */
+  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined;
+  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined;
+  bestPath(prefix: IpPrefix): RouteView | undefined;
+}
+
 /** The RIB as its owner sees it; made by `createRib`. */
 export interface Rib {
+  readonly queries: RibQueries;
+
   // ---- options
   /** Takes on other options, all of them stated; only what depends on one that changed is worked out again, and no session is touched. */
   retune(tuning: RibTuning): void;
@@ -293,8 +323,6 @@ export interface Rib {
    * the PeerId then stays valid for sweepStale and endOfRib. What was to be sent is forgotten either way.
    */
   peerDown(id: PeerId, how: 'drop' | readonly Family[]): void;
-  /** PeerId of the peer of this name, up or stale. */
-  peerId(name: string): PeerId | undefined;
 
   // ---- paths in
   /**
@@ -336,8 +364,6 @@ export interface Rib {
    * is nothing. The buffers are shared with other peers: never change them.
    */
   takeOutput(id: PeerId, limit?: number): readonly Uint8Array[];
-  /** Octets encoded and not yet taken. */
-  outputPending(id: PeerId): number;
   /** Up to `limit` forwarding changes into the sink; false when there are no more. Default 1024. */
   takeForwarding(sink: ForwardingSink, limit?: number): boolean;
   /** Forget what was handed out and hand out every entry again (kernel resync). */
@@ -345,26 +371,4 @@ export interface Rib {
 
   /** Takes the place of the last watcher; sessions and tables do not notice. */
   watch(watcher: RibWatcher): void;
-
-  // ---- queries; lists come in slices so that nobody blocks the loop
-  counts(id: PeerId, family: Family): PeerCounts;
-  /** Prefixes with a best path, and paths, of a family. */
-  totals(family: Family): { readonly prefixes: number; readonly paths: number };
-  /** All paths of exactly this prefix, best first. */
-  paths(prefix: IpPrefix): readonly RouteView[];
-  /** Longest prefix with a best path that holds the address. */
-  lookup(address: IpAddress): RouteView | undefined;
-  why(prefix: IpPrefix): Why;
-  /** The last changes of best paths, oldest first; none without `wallTime`. */
-  changes(): IterableIterator<RouteChange>;
-  /** Slices of at most ~1,000 routes; awaiting nothing between slices blocks the loop, so yield to it. */
-  best(family: Family): IterableIterator<readonly RouteView[]>;
-  received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]>;
-  advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
-  /** Adj-RIB-Out before policy (RFC 8671): best paths that the rules of BGP let go to the peer, as the Loc-RIB has them. */
-  offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
-  /** One path of each of these tables; `pathId` 0 without ADD-PATH. */
-  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined;
-  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined;
-  bestPath(prefix: IpPrefix): RouteView | undefined;
 }

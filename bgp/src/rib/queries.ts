@@ -7,15 +7,17 @@ import type { Family, IpAddress, IpPrefix } from '../address.js';
 import { formatAddress } from '../address.js';
 import { parseAttributes } from '../codec/parse.js';
 import type { SetId } from './attribute-sets.js';
-import type { Candidate, ForwardingEntry, NotAdvertised, PeerId, PeerVerdict, RouteView, Unusable, Why } from './contract.js';
+import type { Candidate, ForwardingEntry, NotAdvertised, PeerCounts, PeerId, PeerVerdict, RibQueries, RouteChange, RouteView, Unusable, Why } from './contract.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Forwarding } from './forwarding.js';
 import type { Import } from './import.js';
+import type { Outputs } from './outputs.js';
 import { PathFlag, type PathId } from './path-table.js';
 import { LOCAL_PEER, type PeerEntry } from './peers.js';
 import type { RouteTables } from './policy-route.js';
 import { wordsOf, type PrefixId } from './prefix-table.js';
+import type { RouteHistory } from './route-history.js';
 import type { UpdateGroups } from './update-groups.js';
 
 export interface QueryContext {
@@ -25,6 +27,9 @@ export interface QueryContext {
   readonly groups: Readonly<Record<Family, UpdateGroups>>;
   readonly forwarding: Readonly<Record<Family, Forwarding>> | undefined;
   readonly importer: Import;
+  readonly outputs: Outputs;
+  /** Absent when nobody keeps one. */
+  readonly history: RouteHistory | undefined;
 }
 
 /** Routes per slice, and rows looked at for one. */
@@ -58,11 +63,34 @@ const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
 
 const withWords = (text: string, words: string | undefined): string => (words === undefined ? text : `${text}: ${words}`);
 
-export class Queries {
+export class Queries implements RibQueries {
   readonly #context: QueryContext;
 
   constructor(context: QueryContext) {
     this.#context = context;
+  }
+
+  peerId(name: string): PeerId | undefined {
+    return this.#context.tables.peers.named(name)?.id;
+  }
+
+  counts(id: PeerId, family: Family): PeerCounts {
+    const { received, accepted, stale, member } = this.#context.tables.peers.get(id).family[family];
+    const advertised = member === undefined ? 0 : member.group.out.count - member.group.out.countFrom(id);
+    return { received, accepted, stale, advertised };
+  }
+
+  outputPending(id: PeerId): number {
+    return this.#context.outputs.pending(this.#context.tables.peers.get(id));
+  }
+
+  totals(family: Family): { readonly prefixes: number; readonly paths: number } {
+    const { bestCount, paths } = this.#context.families[family];
+    return { prefixes: bestCount, paths: paths.size };
+  }
+
+  changes(): IterableIterator<RouteChange> {
+    return this.#context.history?.changes() ?? [].values();
   }
 
   paths(prefix: IpPrefix): readonly RouteView[] {
@@ -110,7 +138,8 @@ export class Queries {
     }
   }
 
-  *advertised(entry: PeerEntry, family: Family): IterableIterator<readonly RouteView[]> {
+  *advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
+    const entry = this.#context.tables.peers.get(id);
     const table = this.#context.families[family];
     const { sets } = this.#context.tables;
     for (let from = 0; from < table.prefixes.end; ) {
@@ -124,7 +153,8 @@ export class Queries {
     }
   }
 
-  *offered(entry: PeerEntry, family: Family): IterableIterator<readonly RouteView[]> {
+  *offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
+    const entry = this.#context.tables.peers.get(id);
     const table = this.#context.families[family];
     for (let from = 0; from < table.prefixes.end; ) {
       const slice: RouteView[] = [];
@@ -134,10 +164,11 @@ export class Queries {
     }
   }
 
-  offeredPath(entry: PeerEntry, prefix: IpPrefix): RouteView | undefined {
+  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined {
+    const entry = this.#context.tables.peers.get(id);
     const table = this.#context.families[prefix.family];
-    const id = table.prefixes.findPrefix(prefix);
-    return this.#isOffered(entry, table, id) ? this.#view(table, table.best[id] as PathId, true) : undefined;
+    const found = table.prefixes.findPrefix(prefix);
+    return this.#isOffered(entry, table, found) ? this.#view(table, table.best[found] as PathId, true) : undefined;
   }
 
   /** Not its own, and allowed by the rules of export; policy is not asked. */

@@ -6,13 +6,13 @@
  * members read by `takeOutput`; and `takeForwarding` follows the same log for the kernel. Long work (a lost peer, a sweep, a next hop that
  * changed) is a job in slices.
  */
-import type { Family, IpAddress, IpPrefix } from '../address.js';
+import type { Family } from '../address.js';
 import type { DecodedUpdate } from '../codec/update.js';
 import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerCounts, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibTuning, RibWatcher, RouteChange, RouteView, Why,
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibQueries, RibTuning, RibWatcher,
 } from './contract.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
@@ -60,7 +60,7 @@ class RoutingInformationBase implements Rib {
   readonly #local: LocalRoutes;
   readonly #jobs = new Jobs();
   readonly #names = new PathNames();
-  readonly #queries: Queries;
+  readonly queries: RibQueries;
   readonly #paths: PathJobs;
   readonly #redecisions: Redecisions;
   readonly #outputs: Outputs;
@@ -103,8 +103,9 @@ class RoutingInformationBase implements Rib {
       wanted: () => this.#want(), finished: (entry) => this.#freeIfDone(entry),
     });
     this.#local = new LocalRoutes(this.#tables, this.#input, this.#sets, this.#peers.get(LOCAL_PEER));
-    this.#queries = new Queries({
+    this.queries = new Queries({
       tables, decision: this.#decision, families: this.#tables, groups: this.#groups, forwarding: this.#forwarding, importer: this.#import,
+      history: this.#history, outputs: this.#outputs,
     });
   }
 
@@ -174,10 +175,6 @@ class RoutingInformationBase implements Rib {
     this.#noteAddPath();
     this.#freeIfDone(entry);
     this.#want();
-  }
-
-  peerId(name: string): PeerId | undefined {
-    return this.#peers.named(name)?.id;
   }
 
   // ---- paths in
@@ -272,10 +269,6 @@ class RoutingInformationBase implements Rib {
     return out;
   }
 
-  outputPending(id: PeerId): number {
-    return this.#outputs.pending(this.#peers.get(id));
-  }
-
   takeForwarding(sink: ForwardingSink, limit = FORWARDING_TAKE): boolean {
     if (this.#forwarding === undefined || this.#isHeld) return false;
     let left = limit;
@@ -294,62 +287,6 @@ class RoutingInformationBase implements Rib {
     this.#input.bestChanged = bestChanged === undefined ? undefined : (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
     this.#input.pathChanged = pathChanged === undefined ? undefined
       : (peer, table, prefix, identifier, isSilent) => pathChanged(peer, table.prefixes.prefixOf(prefix), identifier, isSilent);
-  }
-
-  // ---- queries
-
-  counts(id: PeerId, family: Family): PeerCounts {
-    const { received, accepted, stale, member } = this.#peers.get(id).family[family];
-    const advertised = member === undefined ? 0 : member.group.out.count - member.group.out.countFrom(id);
-    return { received, accepted, stale, advertised };
-  }
-
-  totals(family: Family): { readonly prefixes: number; readonly paths: number } {
-    return { prefixes: this.#tables[family].bestCount, paths: this.#tables[family].paths.size };
-  }
-
-  paths(prefix: IpPrefix): readonly RouteView[] {
-    return this.#queries.paths(prefix);
-  }
-
-  lookup(address: IpAddress): RouteView | undefined {
-    return this.#queries.lookup(address);
-  }
-
-  why(prefix: IpPrefix): Why {
-    return this.#queries.why(prefix);
-  }
-
-  changes(): IterableIterator<RouteChange> {
-    return this.#history?.changes() ?? [].values();
-  }
-
-  best(family: Family): IterableIterator<readonly RouteView[]> {
-    return this.#queries.best(family);
-  }
-
-  received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]> {
-    return this.#queries.received(id, family, when);
-  }
-
-  advertised(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
-    return this.#queries.advertised(this.#peers.get(id), family);
-  }
-
-  offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]> {
-    return this.#queries.offered(this.#peers.get(id), family);
-  }
-
-  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined {
-    return this.#queries.receivedPath(id, prefix, pathId, when);
-  }
-
-  offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined {
-    return this.#queries.offeredPath(this.#peers.get(id), prefix);
-  }
-
-  bestPath(prefix: IpPrefix): RouteView | undefined {
-    return this.#queries.bestPath(prefix);
   }
 
   // ---- private

@@ -319,7 +319,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const id = this.ids.get(peer);
     if (id === undefined || !this.isConfigured) return;
     for (const family of peer.session?.negotiated?.families ?? []) {
-      const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.counts(id, family).received);
+      const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.queries.counts(id, family).received);
       if (verdict.type === 'ok') continue;
       if (verdict.type === 'warn') this.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, { type: 'peer-warning', peer: peer.name, reason: verdict.text });
       else return this.holds.stop(peer, verdict);

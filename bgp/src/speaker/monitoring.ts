@@ -136,7 +136,7 @@ export class Monitoring {
     const { owner, sessions } = this;
     const source: BmpSource = {
       localAs: owner.config.localAs, routerId: identifierOf(owner.config.routerId), sysName: owner.config.routerId, sysDescr: 'node-bgp',
-      clock: owner.clock, rib: owner.rib, sessions: () => [...sessions.values()],
+      clock: owner.clock, rib: owner.rib.queries, sessions: () => [...sessions.values()],
       event: ({ type, station: name, reason }) => owner.tell({ type, station: name, reason }),
     };
     const { address, port = DEFAULT_PORT, monitor = MONITORED_BY_DEFAULT, statisticsInterval } = station;

@@ -18,7 +18,7 @@ import { Afi, CeaseCode, Safi } from '../iana.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import { openRouterSocket } from '../discovery/icmpv6-socket.js';
 import { encodeShutdownText } from '../codec/notification.js';
-import type { ForwardingSink, Rib } from '../rib/contract.js';
+import type { ForwardingSink, RibQueries } from '../rib/contract.js';
 import type { BfdEvent, BfdStatus } from '../bfd/contract.js';
 import { BfdService } from '../bfd/service.js';
 import { systemClock, type Clock } from '../session/clock.js';
@@ -65,7 +65,6 @@ export interface Configured extends ConfigChanges {
 }
 
 /** The tables of a speaker, to look at. */
-export type RibQueries = Pick<Rib, 'peerId' | 'counts' | 'totals' | 'paths' | 'lookup' | 'why' | 'changes' | 'best' | 'received' | 'offered' | 'advertised'>;
 
 export class Speaker {
   private readonly core: Core;
@@ -198,12 +197,12 @@ export class Speaker {
   /** Routes are held back until the peers have sent theirs (RFC 4724 section 4.1). */
   get isRestarting(): boolean { return this.core.isRestarting; }
   /** The tables themselves: queries only. Undefined before the first `configure`. */
-  get rib(): RibQueries | undefined { return this.core.isConfigured ? this.core.rib : undefined; }
+  get rib(): RibQueries | undefined { return this.core.isConfigured ? this.core.rib.queries : undefined; }
 
   summary(): SpeakerSummary {
     const config = this.requireConfig();
     const now = this.clock.wallTime();
-    const { rib, listeners, peers } = this.core;
+    const { rib: { queries: rib }, listeners, peers } = this.core;
     return {
       localAs: config.localAs, routerId: config.routerId, startedAt: new Date(this.startedAt).toISOString(),
       seconds: Math.round((now - this.startedAt) / 1000), isRestarting: this.isRestarting, isDraining: config.drain ?? false,
@@ -219,7 +218,7 @@ export class Speaker {
     if (peer === undefined) return undefined;
     const id = this.core.idOf(peer);
     const stale = id === undefined ? [] : this.core.helper.view(id);
-    return peerDetail(peer, this.core.rib, id, { stale, bfd: this.core.bfd.stateOf(peer) }, this.clock.wallTime());
+    return peerDetail(peer, this.core.rib.queries, id, { stale, bfd: this.core.bfd.stateOf(peer) }, this.clock.wallTime());
   }
 
   /** Every BFD session with its timers and counters. */

@@ -5,7 +5,7 @@ import { formatIpv4, type Family } from '../address.js';
 import type { BfdState } from '../bfd/packet.js';
 import type { FamilyName } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
-import type { PeerCounts, PeerId, Rib } from '../rib/contract.js';
+import type { PeerCounts, PeerId, RibQueries } from '../rib/contract.js';
 import type { MessageCounters } from '../session/session.js';
 import { peerAddressText } from './peer-settings.js';
 import type { LastError } from './peer-failures.js';
@@ -84,7 +84,7 @@ export interface SpeakerSummary {
 const familyName = (family: Family): FamilyName => (family === 4 ? 'ipv4' : 'ipv6');
 const TIMERS = ['Hold', 'Keepalive', 'ConnectRetry', 'IdleHold', 'SendHold', 'DelayOpen'] as const;
 
-export function peerSummary(peer: Peer, rib: Rib, id: PeerId | undefined, wallTime: number): PeerSummary {
+export function peerSummary(peer: Peer, rib: RibQueries, id: PeerId | undefined, wallTime: number): PeerSummary {
   const { settings, session } = peer;
   const remoteAs = session?.negotiated?.peerAs ?? (settings.remoteAs === 'external' ? undefined : settings.remoteAs[0]) ?? 0;
   const families = session?.negotiated?.families ?? settings.families;
@@ -102,7 +102,7 @@ export function peerSummary(peer: Peer, rib: Rib, id: PeerId | undefined, wallTi
   };
 }
 
-export function peerDetail(peer: Peer, rib: Rib, id: PeerId | undefined, more: Pick<PeerDetail, 'stale' | 'bfd'>, wallTime: number): PeerDetail {
+export function peerDetail(peer: Peer, rib: RibQueries, id: PeerId | undefined, more: Pick<PeerDetail, 'stale' | 'bfd'>, wallTime: number): PeerDetail {
   const { settings, session } = peer;
   const endpoints = session?.endpoints;
   const negotiated = session?.negotiated;

@@ -14,7 +14,7 @@ const rejecting = (match: FilterMatch, direction: 'import' | 'export'): RoutePol
   compilePolicy({ f: { rules: [{ match, action: 'reject' }] } }, ['f'], { direction, peerType: 'ebgp', name: 'p', address: parseAddress('10.0.1.1'), remoteAs: 65001, localAs: 65000 });
 
 const received = (world: RibWorld, name: string): string[] =>
-  [...world.rib.received(world.peer(name).id, 4, 'after-policy')].flat().map(({ prefix }) => formatPrefix(prefix)).sort();
+  [...world.rib.queries.received(world.peer(name).id, 4, 'after-policy')].flat().map(({ prefix }) => formatPrefix(prefix)).sort();
 
 /** The sending peer is on eth0; it names next hops behind eth0, eth1 and eth2, and one behind both of the latter. */
 function world(peer: { readonly importPolicy?: RoutePolicy }, other: { readonly exportPolicy?: RoutePolicy } = {}): RibWorld {

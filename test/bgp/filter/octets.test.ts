@@ -110,8 +110,8 @@ describe('bgp/filter on octets', () => {
       for (const rules of policies) {
         world.rib.peerChanged(id, { ...options, importPolicy: compiled(rules) });
         world.settle();
-        const shown = [...world.rib.received(id, 4, 'after-policy')].flat().map(({ prefix, attributes, nextHop, weight }) =>
-          textOf({ prefix: formatPrefix(prefix), attributes, nextHop: nextHop ?? parseAddress('0.0.0.0'), weight, metric: world.rib.why(prefix).forwarding?.metric }));
+        const shown = [...world.rib.queries.received(id, 4, 'after-policy')].flat().map(({ prefix, attributes, nextHop, weight }) =>
+          textOf({ prefix: formatPrefix(prefix), attributes, nextHop: nextHop ?? parseAddress('0.0.0.0'), weight, metric: world.rib.queries.why(prefix).forwarding?.metric }));
         expect(shown.sort()).to.deep.equal(routes.flatMap((route) => interpret(rules, route) ?? []).map(textOf).sort());
       }
     }), { numRuns: 300 }));

@@ -112,7 +112,7 @@ describe('Decision', () => {
   for (const each of CASES)
     it(`${each.step}: ${each.about}`, () => {
       for (const winnerFirst of [true, false]) {
-        const { candidates } = decide(each, winnerFirst).rib.why(parsePrefix(PREFIX));
+        const { candidates } = decide(each, winnerFirst).rib.queries.why(parsePrefix(PREFIX));
         expect(candidates.map(({ source, decidedBy, reason }) => [source.type === 'local' ? '' : source.peer, decidedBy, reason])).to.deep.equal([
           ['winner', each.step, candidates[0]?.reason], ['loser', each.step, each.reason],
         ]);
@@ -126,7 +126,7 @@ describe('Decision', () => {
     world.announce('peer', reach(PREFIX, '10.1.0.2', path(65001)));
     world.originate([{ prefix: parsePrefix(PREFIX) }]);
     world.settle();
-    const [best, learned] = world.rib.why(parsePrefix(PREFIX)).candidates;
+    const [best, learned] = world.rib.queries.why(parsePrefix(PREFIX)).candidates;
     expect(best?.source.type).to.equal('local');
     expect(learned?.decidedBy).to.equal('local-origin');
     expect([...world.forwarding], 'a learned route for our own prefix is never installed').to.deep.equal([]);
@@ -144,7 +144,7 @@ describe('Decision', () => {
         world.up(ribPeer(name, { role: 'ebgp', at: `10.1.0.${routerId}`, routerId }));
         world.announce(name, reach(PREFIX, `10.1.0.${routerId}`, attributes));
       }
-      const why = world.rib.why(parsePrefix(PREFIX)).candidates.map(({ source, decidedBy }) => `${source.type === 'local' ? '' : source.peer} ${decidedBy}`);
+      const why = world.rib.queries.why(parsePrefix(PREFIX)).candidates.map(({ source, decidedBy }) => `${source.type === 'local' ? '' : source.peer} ${decidedBy}`);
       expect(why, order.join()).to.deep.equal(['b router-id', 'c router-id', 'a med']);
     }
   });
@@ -153,7 +153,7 @@ describe('Decision', () => {
     const world = new RibWorld();
     world.up(ribPeer('peer', { role: 'ebgp', at: '10.1.0.2' }));
     world.announce('peer', reach(PREFIX, '10.1.0.2', path(65001)));
-    const [only] = world.rib.why(parsePrefix(PREFIX)).candidates;
+    const [only] = world.rib.queries.why(parsePrefix(PREFIX)).candidates;
     expect([only?.decidedBy, only?.reason]).to.deep.equal(['only-path', 'It is the only usable path']);
   });
 
@@ -176,7 +176,7 @@ describe('Decision', () => {
     it('takes no more than the limit', () => expect(hops(world({ multipath: { ebgp: 2 } }))).to.equal(2));
     it('wants the same AS_PATH when told so', () => expect(hops(world({ multipath: { relaxAsPath: false } }, path(65001)))).to.equal(2));
     it('marks them in answers', () => {
-      const { candidates } = world({ multipath: { ebgp: 2 } }).rib.why(parsePrefix(PREFIX));
+      const { candidates } = world({ multipath: { ebgp: 2 } }).rib.queries.why(parsePrefix(PREFIX));
       expect(candidates.map(({ isBest, isMultipath }) => [isBest, isMultipath])).to.deep.equal([[true, true], [false, true], [false, false]]);
     });
   });

@@ -20,7 +20,7 @@ function told(from: Partner | 'local', attributes: Partial<PathAttributes>, to: 
     world.announce('from', reach(PREFIX, nextHop, attributes));
   }
   world.settle();
-  const verdict = world.rib.why(parsePrefix(PREFIX)).peers.find(({ peer }) => peer === 'to');
+  const verdict = world.rib.queries.why(parsePrefix(PREFIX)).peers.find(({ peer }) => peer === 'to');
   if (verdict === undefined) throw new Error('The peer has no verdict');
   expect(world.peer('to').heard.has(PREFIX), 'what goes over the wire agrees with the answer').to.equal(verdict.advertised);
   return verdict;
@@ -68,9 +68,9 @@ describe('Export', () => {
       world.up(ribPeer('from', { at: '10.1.0.1', ...EBGP }));
       world.announce('from', reach(PREFIX, '10.1.0.1', PATH));
       world.settle();
-      expect(world.rib.why(parsePrefix(PREFIX)).peers.map(({ code }) => code)).to.deep.equal(['learned-from-this-peer']);
+      expect(world.rib.queries.why(parsePrefix(PREFIX)).peers.map(({ code }) => code)).to.deep.equal(['learned-from-this-peer']);
       expect(world.peer('from').heard.size).to.equal(0);
-      expect(world.rib.counts(world.peer('from').id, 4)).to.deep.equal({ received: 1, accepted: 1, stale: 0, advertised: 0 });
+      expect(world.rib.queries.counts(world.peer('from').id, 4)).to.deep.equal({ received: 1, accepted: 1, stale: 0, advertised: 0 });
     });
 
     it('not what policy rejects', () => {
@@ -81,7 +81,7 @@ describe('Export', () => {
     it('nothing of a prefix that nobody has', () => {
       const world = new RibWorld();
       world.up(ribPeer('to', { at: '10.2.0.1', ...EBGP }));
-      expect(world.rib.why(parsePrefix(PREFIX)).peers[0]?.code).to.equal('no-best-path');
+      expect(world.rib.queries.why(parsePrefix(PREFIX)).peers[0]?.code).to.equal('no-best-path');
     });
   });
 

@@ -13,7 +13,7 @@ function candidate(peer: Partial<RibPeer> & Pick<RibPeer, 'role'>, attributes: P
   world.connect([{ prefix: parsePrefix('10.1.0.0/24'), interfaceName: 'eth1' }]);
   world.up(ribPeer('from', { at: '10.1.0.1', ...peer }));
   world.announce('from', reach(PREFIX, nextHop, attributes));
-  return world.rib.why(parsePrefix(PREFIX)).candidates[0];
+  return world.rib.queries.why(parsePrefix(PREFIX)).candidates[0];
 }
 
 const policy = (judge: RoutePolicy['judge'], more: Partial<RoutePolicy> = {}): RoutePolicy => ({ key: `${Math.random()}`, dependsOnPrefix: false, dependsOnPeer: false, judge, ...more });
@@ -57,10 +57,10 @@ describe('Import', () => {
     const importPolicy = policy(({ prefix, attributes }) => (prefix?.length === 24 ? { type: 'reject' } : { type: 'accept', attributes: { ...attributes, med: 1 } }), { dependsOnPrefix: true });
     const { id } = world.up(ribPeer('from', { role: 'ebgp', at: '10.1.0.1', importPolicy }));
     world.announce('from', reach('192.0.2.0/24', '10.1.0.1', { asPath: sequence(65001) }), reach('192.0.0.0/16', '10.1.0.1', { asPath: sequence(65001) }));
-    const list = (when: 'before-policy' | 'after-policy') => [...world.rib.received(id, 4, when)].flat().map(({ prefix, attributes }) => [prefix.length, attributes.med]);
+    const list = (when: 'before-policy' | 'after-policy') => [...world.rib.queries.received(id, 4, when)].flat().map(({ prefix, attributes }) => [prefix.length, attributes.med]);
     expect(list('before-policy')).to.deep.equal([[24, undefined], [16, undefined]]);
     expect(list('after-policy')).to.deep.equal([[16, 1]]);
-    expect(world.rib.counts(id, 4)).to.deep.equal({ received: 2, accepted: 1, stale: 0, advertised: 0 });
+    expect(world.rib.queries.counts(id, 4)).to.deep.equal({ received: 2, accepted: 1, stale: 0, advertised: 0 });
   });
 
   it('asks a policy that ignores prefixes once for all prefixes of a set, one that does not once each', () => {

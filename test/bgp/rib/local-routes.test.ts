@@ -39,7 +39,7 @@ describe('Local routes', () => {
     made.originate([own('10.65.0.0/26', { tags: ['service'] }), own('192.168.0.1/32', { tags: ['node', 'block'] })]);
     made.settle();
     expect([...to.heard.keys()]).to.deep.equal(['192.168.0.1/32']);
-    expect(made.rib.lookup({ family: 4, value: 0x0a410001n })?.tags).to.deep.equal(['service']);
+    expect(made.rib.queries.lookup({ family: 4, value: 0x0a410001n })?.tags).to.deep.equal(['service']);
   });
 
   it('carry the attributes given', () => {
@@ -69,7 +69,7 @@ describe('Local routes', () => {
       const { world: made, to } = world();
       made.originate([aggregate(true), own('10.65.1.0/26')]);
       made.settle();
-      expect(made.rib.why(parsePrefix('10.65.1.0/26')).peers[0]?.code).to.equal('summary-only');
+      expect(made.rib.queries.why(parsePrefix('10.65.1.0/26')).peers[0]?.code).to.equal('summary-only');
       made.originate([own('10.65.1.0/26')]);
       made.settle();
       expect([...to.heard.keys()]).to.deep.equal(['10.65.1.0/26']);
@@ -79,7 +79,7 @@ describe('Local routes', () => {
       for (const asSet of [false, true]) {
         const { world: made } = world();
         made.originate([own('10.65.0.0/16', { aggregate: { summaryOnly: true, asSet } }), ...parts]);
-        const [path] = made.rib.paths(parsePrefix('10.65.0.0/16'));
+        const [path] = made.rib.queries.paths(parsePrefix('10.65.0.0/16'));
         expect(path?.attributes.aggregator?.as).to.equal(65000);
         expect(path?.attributes.atomicAggregate).to.equal(asSet ? undefined : true);
         expect(path?.attributes.asPath).to.deep.equal(asSet ? [{ type: 'set', members: [65009] }] : []);
@@ -90,7 +90,7 @@ describe('Local routes', () => {
   it('come in lists of slices', () => {
     const { world: made } = world();
     made.originate(Array.from({ length: 2300 }, (_, i) => own(`20.${i >> 8}.${i & 255}.0/24`)));
-    const slices = [...made.rib.best(4)];
+    const slices = [...made.rib.queries.best(4)];
     expect(slices.flat().length).to.equal(2300);
     expect(slices.every(({ length }) => length <= 1000)).to.equal(true);
     expect(slices.flat().map(({ prefix }) => formatPrefix(prefix))).to.include('20.8.251.0/24');

@@ -33,7 +33,7 @@ function rack(): RibWorld {
 describe('Next hops', () => {
   it('of the mesh resolve through the routes of both ToRs', () => {
     const world = rack();
-    expect(world.rib.lookup({ family: 4, value: BigInt(0x0a410105) })?.source).to.include({ peer: 'node2' });
+    expect(world.rib.queries.lookup({ family: 4, value: BigInt(0x0a410105) })?.source).to.include({ peer: 'node2' });
     expect(via(world, BLOCK)).to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
     expect(via(world, '192.168.0.2/32')).to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
   });
@@ -68,7 +68,7 @@ describe('Next hops', () => {
     world.withdraw('tor1', '192.168.0.0/24');
     world.settle();
     expect(via(world, BLOCK), 'the ToRs\' own routes to the block').to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
-    expect(world.rib.paths(parsePrefix(BLOCK)).map(({ unusable }) => unusable)).to.deep.equal([undefined, undefined, 'next-hop-unreachable']);
+    expect(world.rib.queries.paths(parsePrefix(BLOCK)).map(({ unusable }) => unusable)).to.deep.equal([undefined, undefined, 'next-hop-unreachable']);
   });
 
   it('come back together with the link that carries them, whichever was known first', () => {
@@ -117,7 +117,7 @@ describe('Next hops', () => {
     world.withdraw('tor2', '192.168.0.2/32');
     world.announce('tor1', reach('192.168.0.0/16', '10.0.1.0', { asPath: sequence(65001) }));
     world.settle();
-    expect(world.rib.paths(parsePrefix(BLOCK)).find(({ source }) => source.type === 'ibgp')?.unusable).to.equal('next-hop-unreachable');
+    expect(world.rib.queries.paths(parsePrefix(BLOCK)).find(({ source }) => source.type === 'ibgp')?.unusable).to.equal('next-hop-unreachable');
   });
 
   it('that are link-local are looked for on the session\'s interface', () => {
@@ -137,7 +137,7 @@ describe('Next hops', () => {
     world.up(ribPeer('a', { role: 'ebgp', at: '10.1.0.1' }));
     world.announce('a', reach(BLOCK, '203.0.113.9', { asPath: sequence(65001) }));
     world.settle();
-    expect(world.rib.paths(parsePrefix(BLOCK))[0]?.isBest).to.equal(true);
+    expect(world.rib.queries.paths(parsePrefix(BLOCK))[0]?.isBest).to.equal(true);
   });
 
   /** The verdict on a path takes away the very way that brought the verdict: there is no answer that stands. */

@@ -23,7 +23,7 @@ describe('Rib over restarts', () => {
     made.down('sender', 'drop');
     made.settle();
     expect(to.heard.size).to.equal(0);
-    expect(made.rib.peerId('sender')).to.equal(undefined);
+    expect(made.rib.queries.peerId('sender')).to.equal(undefined);
   });
 
   it('keeps those of the families named, stale and in use, and drops the others', () => {
@@ -32,8 +32,8 @@ describe('Rib over restarts', () => {
     made.down('sender', [4]);
     made.settle();
     expect([...to.heard.keys()].sort()).to.deep.equal(['192.0.2.0/24', '198.51.100.0/24']);
-    expect(made.rib.counts(id, 4).stale).to.equal(2);
-    expect(made.rib.paths(parsePrefix(V4))[0]?.isStale).to.equal(true);
+    expect(made.rib.queries.counts(id, 4).stale).to.equal(2);
+    expect(made.rib.queries.paths(parsePrefix(V4))[0]?.isStale).to.equal(true);
   });
 
   it('gives them back to the session that returns, without a word to others, and sweeps at End-of-RIB what it did not repeat', () => {
@@ -50,7 +50,7 @@ describe('Rib over restarts', () => {
     made.rib.endOfRib(id, 6);
     made.settle();
     expect([...to.heard.keys()]).to.deep.equal([V4]);
-    expect(made.rib.counts(id, 4)).to.include({ received: 1, stale: 0 });
+    expect(made.rib.queries.counts(id, 4)).to.include({ received: 1, stale: 0 });
   });
 
   it('sweeps when time is up, and lets go of the peer with the last family', () => {
@@ -63,7 +63,7 @@ describe('Rib over restarts', () => {
     made.rib.sweepStale(id, 6);
     made.settle();
     expect(to.heard.size).to.equal(0);
-    expect(() => made.rib.counts(id, 4)).to.throw(RangeError);
+    expect(() => made.rib.queries.counts(id, 4)).to.throw(RangeError);
   });
 
   it('keeps what a second restart finds in the middle of a sweep', () => {
@@ -73,7 +73,7 @@ describe('Rib over restarts', () => {
     made.rib.endOfRib(id, 4);
     made.down('sender', [4]);
     made.settle();
-    expect(made.rib.counts(id, 4)).to.include({ received: 2, stale: 2 });
+    expect(made.rib.queries.counts(id, 4)).to.include({ received: 2, stale: 2 });
   });
 
   it('never takes the paths of a returning session for those being dropped', () => {
@@ -83,7 +83,7 @@ describe('Rib over restarts', () => {
     made.announce('sender', reach(V4, '10.1.0.1', PATH));
     made.settle();
     expect([...to.heard.keys()]).to.deep.equal([V4]);
-    expect(made.rib.counts(made.peer('sender').id, 4).received).to.equal(1);
+    expect(made.rib.queries.counts(made.peer('sender').id, 4).received).to.equal(1);
   });
 
   it('lets a returning session announce what its old family was just dropped for', () => {
@@ -117,11 +117,11 @@ describe('Rib over restarts', () => {
       made.settle();
       expect([...internal.heard.keys()].filter((key) => !key.includes(':'))).to.deep.equal([V4]);
       expect(internal.heard.get(V4)).to.contain('4294901766');
-      expect(made.rib.counts(id, 4)).to.include({ received: 1, stale: 1 });
+      expect(made.rib.queries.counts(id, 4)).to.include({ received: 1, stale: 1 });
       made.up(ribPeer('other', { role: 'ebgp', at: '10.1.0.9', remoteAs: 65009 }));
       made.announce('other', reach(V4, '10.1.0.9', { asPath: sequence(65009, 1, 2, 3, 4, 5) }));
-      expect(made.rib.why(parsePrefix(V4)).candidates.map(({ decidedBy }) => decidedBy)).to.deep.equal(['long-lived-stale', 'long-lived-stale']);
-      expect(made.rib.paths(parsePrefix(V4))[0]?.source).to.include({ peer: 'other' });
+      expect(made.rib.queries.why(parsePrefix(V4)).candidates.map(({ decidedBy }) => decidedBy)).to.deep.equal(['long-lived-stale', 'long-lived-stale']);
+      expect(made.rib.queries.paths(parsePrefix(V4))[0]?.source).to.include({ peer: 'other' });
     });
 
     it('makes a path fresh again when the peer repeats it', () => {
@@ -135,7 +135,7 @@ describe('Rib over restarts', () => {
       made.announce('sender', reach(V4, '10.1.0.1', PATH));
       made.settle();
       expect(to.heard.get(V4)).to.not.contain('4294901766');
-      expect(made.rib.paths(parsePrefix(V4))[0]?.isStale).to.equal(false);
+      expect(made.rib.queries.paths(parsePrefix(V4))[0]?.isStale).to.equal(false);
     });
   });
 

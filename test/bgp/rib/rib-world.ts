@@ -169,7 +169,7 @@ export class RibWorld {
       const more = this.rib.run();
       for (const peer of this.peers.values()) peer.listen(this.rib.takeOutput(peer.id));
       const forwards = this.#forward(1000);
-      if (!more && !this.#isWanted && !forwards && [...this.peers.values()].every(({ id }) => this.rib.outputPending(id) === 0)) return;
+      if (!more && !this.#isWanted && !forwards && [...this.peers.values()].every(({ id }) => this.rib.queries.outputPending(id) === 0)) return;
     }
     throw new Error('The RIB does not come to rest');
   }

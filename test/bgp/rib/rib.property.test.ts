@@ -114,7 +114,7 @@ function apply(world: RibWorld, event: Event): void {
       const kept = world.kept.get(event.peer);
       if (kept === undefined) return;
       world.kept.delete(event.peer);
-      for (const family of [4, 6] as const) if (world.rib.peerId(event.peer) === kept.id) world.rib.sweepStale(kept.id, family);
+      for (const family of [4, 6] as const) if (world.rib.queries.peerId(event.peer) === kept.id) world.rib.sweepStale(kept.id, family);
       return;
     }
     case 'refresh': {
@@ -146,9 +146,9 @@ function checkAgainstReference(world: RibWorld): void {
       const heard = new Map([...peer.heard].filter(([key]) => parsePrefix(key.split(' ')[0] as string).family === family));
       if (session?.addPathSend === true) expect(sorted(heard, bare), `what ${peer.options.name} has heard`).to.deep.equal(sorted(expected, bare));
       else expect(sorted(heard), `what ${peer.options.name} has heard`).to.deep.equal(sorted(expected));
-      expect(world.rib.counts(peer.id, family).advertised, `advertised to ${peer.options.name}`).to.equal(expected.size);
+      expect(world.rib.queries.counts(peer.id, family).advertised, `advertised to ${peer.options.name}`).to.equal(expected.size);
       const said = [...peer.said.values()].filter((route) => route.prefix.family === family).length;
-      expect(world.rib.counts(peer.id, family).received, `received from ${peer.options.name}`).to.equal(said);
+      expect(world.rib.queries.counts(peer.id, family).received, `received from ${peer.options.name}`).to.equal(said);
     }
     const forwarding = new Map(reference.prefixes(family).flatMap((each) => {
       const ways = reference.forwarding(each);
@@ -157,7 +157,7 @@ function checkAgainstReference(world: RibWorld): void {
     expect(sorted(new Map([...world.forwarding].filter(([key]) => parsePrefix(key).family === family))), 'forwarding').to.deep.equal(sorted(forwarding));
     for (const each of reference.prefixes(family)) {
       const order = reference.ranked(each).map(({ peer, pathId: id }) => `${peer?.name ?? 'us'} ${id}`);
-      const why = world.rib.why(each).candidates.filter(({ unusable }) => unusable === undefined);
+      const why = world.rib.queries.why(each).candidates.filter(({ unusable }) => unusable === undefined);
       const [best] = why;
       expect(best === undefined ? undefined : named(best), `best path of ${formatPrefix(each)}`).to.equal(order[0]);
       expect(why.map(named).sort(), `usable paths of ${formatPrefix(each)}`).to.deep.equal(order.sort());

@@ -4,7 +4,7 @@ import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
 describe('Route history', () => {
-  const texts = (world: RibWorld): string[] => [...world.rib.changes()].map(({ at, type, prefix, peer }) => `${at} ${type} ${formatPrefix(prefix)} ${peer ?? '-'}`);
+  const texts = (world: RibWorld): string[] => [...world.rib.queries.changes()].map(({ at, type, prefix, peer }) => `${at} ${type} ${formatPrefix(prefix)} ${peer ?? '-'}`);
 
   it('has every change of a best path, with its source, also when the source is gone', () => {
     let now = 0;

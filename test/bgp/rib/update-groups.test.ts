@@ -66,7 +66,7 @@ describe('Update groups', () => {
       world.announce(name, reach('192.0.2.0/24', `10.1.0.${host}`, PATH));
       world.settle();
     }
-    expect(world.rib.lookup({ family: 4, value: 0xc0000201n })?.source).to.include({ peer: 'b' });
+    expect(world.rib.queries.lookup({ family: 4, value: 0xc0000201n })?.source).to.include({ peer: 'b' });
     expect(to.updates).to.equal(1);
   });
 
@@ -152,7 +152,7 @@ describe('Update groups', () => {
       for (let round = 0; round < 20; round++) {
         withTable(world, 200, round * 200);
         for (let i = 0; i < 20; i++) world.turn(500, 1e6, ['sleeper']);
-        expect(world.rib.outputPending(sleeper.id)).to.be.lessThan(4 * limit);
+        expect(world.rib.queries.outputPending(sleeper.id)).to.be.lessThan(4 * limit);
       }
       expect(reader.heard.size).to.equal(4000);
       expect(sleeper.heard.size).to.equal(0);
@@ -291,7 +291,7 @@ describe('Update groups', () => {
     const to = world.up(receiver('to', 1));
     withTable(world, 2500);
     world.settle();
-    const slices = [...world.rib.advertised(to.id, 4)];
+    const slices = [...world.rib.queries.advertised(to.id, 4)];
     expect(slices.every((slice) => slice.length <= 1000)).to.equal(true);
     const listed = slices.flat().map(({ prefix }) => formatPrefix(prefix));
     expect(listed.sort()).to.deep.equal([...to.heard.keys()].sort());
@@ -325,8 +325,8 @@ describe('Update groups', () => {
       world.down(`r${round}`, 'drop');
     }
     world.settle();
-    expect(world.rib.totals(4)).to.deep.equal({ prefixes: 0, paths: 0 });
-    expect(world.rib.paths(parsePrefix('20.0.0.0/24'))).to.deep.equal([]);
+    expect(world.rib.queries.totals(4)).to.deep.equal({ prefixes: 0, paths: 0 });
+    expect(world.rib.queries.paths(parsePrefix('20.0.0.0/24'))).to.deep.equal([]);
     expect(world.forwarding.size).to.equal(0);
   });
 });
