@@ -277,6 +277,12 @@ export interface Why {
   readonly peers: readonly PeerVerdict[];
 }
 
+/** Encoded whole messages in order; none when there is nothing. The buffers are shared with other peers: never change them. */
+export interface RibOutput {
+  readonly buffers: readonly Uint8Array[];
+  readonly messages: number;
+}
+
 /** Questions: nothing changes by asking. Lists come in slices so that nobody blocks the loop. */
 export interface RibQueries {
   /** PeerId of the peer of this name, up or stale. */
@@ -359,11 +365,8 @@ export interface Rib {
   run(steps?: number): boolean;
   /** The peer asked ROUTE-REFRESH (RFC 2918): all of Adj-RIB-Out goes again, between BoRR and EoRR when `demarcated` (RFC 7313). */
   refresh(id: PeerId, family: Family, demarcated: boolean): void;
-  /**
-   * Encoded whole messages to write to this peer, at most about `limit` octets (one buffer at least), in order; empty when there
-   * is nothing. The buffers are shared with other peers: never change them.
-   */
-  takeOutput(id: PeerId, limit?: number): readonly Uint8Array[];
+  /** What to write to this peer, at most about `limit` octets (one buffer at least). */
+  takeOutput(id: PeerId, limit?: number): RibOutput;
   /** Up to `limit` forwarding changes into the sink; false when there are no more. Default 1024. */
   takeForwarding(sink: ForwardingSink, limit?: number): boolean;
   /** Forget what was handed out and hand out every entry again (kernel resync). */

@@ -8,7 +8,15 @@
  * A member's place is its next buffer, plus buffers left over from a group it was in before. Buffers all members have taken are
  * dropped. BOUNDED: the group stops producing, or sets slow members apart, at the output limit.
  */
+import { HEADER_LENGTH } from '../iana.js';
 import type { PeerId } from './contract.js';
+
+/** What is handed out to one member. */
+export interface Output {
+  readonly buffers: Uint8Array[];
+  /** In all buffers together. */
+  messages: number;
+}
 
 /** A part of a buffer that one peer gets something else for, or nothing. */
 interface Exception {
@@ -19,6 +27,8 @@ interface Exception {
 
 export interface OutputBuffer {
   readonly bytes: Uint8Array;
+  /** In `bytes`; counted once for all readers, when the first one takes it. */
+  messages: number | undefined;
   readonly exceptions: ReadonlyMap<PeerId, readonly Exception[]> | undefined;
 }
 
@@ -95,7 +105,7 @@ export class OutputQueue {
 
   /** Something for this reader alone, after what it has to read already. Only right after `join`. */
   addFor(reader: OutputReader, bytes: Uint8Array): void {
-    reader.backlog.push({ bytes, exceptions: undefined });
+    reader.backlog.push({ bytes, messages: undefined, exceptions: undefined });
     reader.backlogOctets += bytes.length;
   }
 
@@ -129,7 +139,7 @@ export class OutputQueue {
   }
 
   /** Appends up to about `limit` octets for the reader to `out`; returns how many. */
-  take(reader: OutputReader, limit: number, out: Uint8Array[]): number {
+  take(reader: OutputReader, limit: number, out: Output): number {
     let octets = 0;
     let used = 0;
     for (; octets < limit && used < reader.backlog.length; used++) {
@@ -156,7 +166,7 @@ export class OutputQueue {
 
   #seal(): void {
     if (this.#end === this.#start) return;
-    this.#sealed.push({ bytes: this.#slab.subarray(this.#start, this.#end), exceptions: this.#exceptions });
+    this.#sealed.push({ bytes: this.#slab.subarray(this.#start, this.#end), messages: undefined, exceptions: this.#exceptions });
     this.#start = this.#end;
     this.#exceptions = undefined;
   }
@@ -169,17 +179,27 @@ export class OutputQueue {
   }
 }
 
-function give({ bytes, exceptions }: OutputBuffer, peer: PeerId, out: Uint8Array[]): void {
-  const own = exceptions?.get(peer);
+function give(buffer: OutputBuffer, peer: PeerId, out: Output): void {
+  const { bytes } = buffer;
+  out.messages += buffer.messages ??= countMessages(bytes, 0, bytes.length);
+  const own = buffer.exceptions?.get(peer);
   if (own === undefined) {
-    out.push(bytes);
+    out.buffers.push(bytes);
     return;
   }
   let at = 0;
   for (const { start, end, instead } of own) {
-    if (start > at) out.push(bytes.subarray(at, start));
-    if (instead !== undefined) out.push(instead);
+    if (start > at) out.buffers.push(bytes.subarray(at, start));
+    if (instead !== undefined) out.buffers.push(instead);
+    out.messages += (instead === undefined ? 0 : countMessages(instead, 0, instead.length)) - countMessages(bytes, start, end);
     at = end;
   }
-  if (at < bytes.length) out.push(bytes.subarray(at));
+  if (at < bytes.length) out.buffers.push(bytes.subarray(at));
+}
+
+/** By their headers (RFC 4271 section 4.1). */
+function countMessages(bytes: Uint8Array, start: number, end: number): number {
+  let count = 0;
+  for (let at = start; at < end; at += Math.max(HEADER_LENGTH, ((bytes[at + 16] ?? 0) << 8) | (bytes[at + 17] ?? 0))) count++;
+  return count;
 }

@@ -1,6 +1,7 @@
 /** Encoded messages on their way from the update groups to the sessions: who has some, and handing them out. */
 import type { Family } from '../address.js';
 import type { PeerId } from './contract.js';
+import type { Output } from './output-queue.js';
 import type { PeerEntry } from './peers.js';
 import type { UpdateGroups } from './update-groups.js';
 
@@ -28,7 +29,7 @@ export class Outputs {
   }
 
   /** Appends up to about `limit` octets to `out`; true when a group that had to wait for this may go on. */
-  take(entry: PeerEntry, limit: number, out: Uint8Array[]): boolean {
+  take(entry: PeerEntry, limit: number, out: Output): boolean {
     let octets = 0;
     let isFreed = false;
     for (const family of FAMILIES) {

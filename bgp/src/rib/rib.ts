@@ -12,7 +12,7 @@ import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerId, Rib, RibEvents, RibOptions, RibPeer, RibQueries, RibTuning, RibWatcher,
+  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerId, Rib, RibEvents, RibOptions, RibOutput, RibPeer, RibQueries, RibTuning, RibWatcher,
 } from './contract.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
@@ -22,6 +22,7 @@ import { Import } from './import.js';
 import { Jobs } from './jobs.js';
 import { LocalRoutes } from './local-routes.js';
 import { NextHops } from './next-hops.js';
+import type { Output } from './output-queue.js';
 import { Outputs } from './outputs.js';
 import { PathJobs } from './path-jobs.js';
 import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
@@ -263,8 +264,8 @@ class RoutingInformationBase implements Rib {
     this.#want();
   }
 
-  takeOutput(id: PeerId, limit = OUTPUT_TAKE): readonly Uint8Array[] {
-    const out: Uint8Array[] = [];
+  takeOutput(id: PeerId, limit = OUTPUT_TAKE): RibOutput {
+    const out: Output = { buffers: [], messages: 0 };
     if (this.#outputs.take(this.#peers.get(id), limit, out)) this.#want();
     return out;
   }

@@ -160,8 +160,8 @@ export class Session {
   }
 
   /** Writes UPDATEs, whole messages in each buffer. False: wait for `writable`. */
-  writeUpdates(buffers: readonly Uint8Array[]): boolean {
-    for (const bytes of buffers) this.sent.update += countMessages(bytes);
+  writeUpdates(buffers: readonly Uint8Array[], messages: number): boolean {
+    this.sent.update += messages;
     return this.write(buffers);
   }
 
@@ -383,12 +383,6 @@ export class Session {
 }
 
 const KEEPALIVE_BYTES = encodeControlMessage(KEEPALIVE);
-
-function countMessages(bytes: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; at + HEADER_LENGTH <= bytes.length; at += Math.max(HEADER_LENGTH, ((bytes[at + 16] ?? 0) << 8) | (bytes[at + 17] ?? 0))) count++;
-  return count;
-}
 
 function noMessages(): MessageCounters {
   return { open: 0, update: 0, notification: 0, keepalive: 0, routeRefresh: 0, bytes: 0 };

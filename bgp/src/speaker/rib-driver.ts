@@ -129,10 +129,10 @@ export class RibDriver {
     while (!attached.isBlocked && this.ready.has(id)) {
       if (attached.session.queuedBytes > OUTPUT_MARK) attached.isBlocked = true;
       else {
-        const buffers = this.rib.takeOutput(id, OUTPUT_SLICE);
+        const { buffers, messages } = this.rib.takeOutput(id, OUTPUT_SLICE);
         if (buffers.length === 0) this.ready.delete(id);
         else {
-          if (!attached.session.writeUpdates(buffers)) attached.isBlocked = true;
+          if (!attached.session.writeUpdates(buffers, messages)) attached.isBlocked = true;
           this.events.sent(id, buffers);
         }
       }

@@ -9,7 +9,7 @@ import { entriesOf } from 'node-bgp/codec/nlri';
 import { encodeAttributes, parseAttributes } from 'node-bgp/codec/parse';
 import { UpdateWriter } from 'node-bgp/codec/update-writer';
 import { decodeUpdate } from 'node-bgp/codec/update';
-import { createRib, type ConnectedPrefix, type LocalRoute, type PeerId, type Rib, type RibEvents, type RibOptions, type RibPeer } from 'node-bgp/rib/index';
+import { createRib, type ConnectedPrefix, type LocalRoute, type PeerId, type Rib, type RibEvents, type RibOptions, type RibOutput, type RibPeer } from 'node-bgp/rib/index';
 import { describe as describeRoute, type ReferenceRoute, type ReferenceState } from './reference-rib.js';
 
 export const LOCAL_AS = 65000;
@@ -56,15 +56,18 @@ export class WirePeer {
     this.id = id;
   }
 
-  listen(messages: readonly Uint8Array[]): void {
-    for (const chunk of messages)
+  listen({ buffers, messages }: RibOutput): void {
+    let heard = 0;
+    for (const chunk of buffers)
       for (let at = 0; at < chunk.length; ) {
         const length = ((chunk[at + 16] as number) << 8) | (chunk[at + 17] as number);
         if (length > (this.options.extendedMessage === true ? 65535 : 4096)) throw new Error(`A message of ${length} octets is too long`);
         if (chunk[at + 18] === 2) this.#update(chunk, at + 19, at + length);
         else this.other.push(chunk[at + 18] as number);
         at += length;
+        heard++;
       }
+    if (heard !== messages) throw new Error(`${messages} messages were announced, ${heard} came`);
   }
 
   #update(bytes: Uint8Array, start: number, end: number): void {

@@ -30,7 +30,7 @@ describe('Update groups', () => {
     world.settle();
     withTable(world, 50);
     while (world.rib.run());
-    const [first, ...rest] = peers.map(({ id }) => world.rib.takeOutput(id));
+    const [first, ...rest] = peers.map(({ id }) => world.rib.takeOutput(id).buffers);
     expect(first?.length).to.equal(1);
     for (const other of rest) expect(other[0]).to.equal(first?.[0]);
   });
@@ -96,7 +96,7 @@ describe('Update groups', () => {
       while (world.rib.run());
       withTable(world, 1, 101);
       while (world.rib.run());
-      const [a, b] = [early, late].map(({ id }) => world.rib.takeOutput(id));
+      const [a, b] = [early, late].map(({ id }) => world.rib.takeOutput(id).buffers);
       expect(a?.at(-1)).to.equal(b?.at(-1));
     });
 
