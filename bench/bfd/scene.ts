@@ -5,8 +5,8 @@
  *
  * BIRD and FRR hear no routes: what they are there for is BFD, and what they do with a table is not measured.
  */
-import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,7 @@ import { requestOverUnixSocket } from '../../src/unix-http.js';
 import { createNetwork, networkOf, receiverAddress, removeNetwork, senderAddress, speakerAddresses, type BenchNetwork } from '../bgp/network.js';
 import { RECEIVER_AS, SENDER_AS, SPEAKER_AS } from '../bgp/scenarios.js';
 import { captureArguments } from './intervals.js';
+import { endDaemon, startDaemon } from '../daemon.js';
 
 export interface Neighbour {
   readonly name: 'bird' | 'frr';
@@ -79,7 +80,7 @@ export class Scene {
   }
 
   async remove(): Promise<void> {
-    await Promise.all(this.children.map(end));
+    await Promise.all(this.children.map(endDaemon));
     removeNetwork(this.network);
     rmSync(this.directory, { recursive: true });
   }
@@ -130,18 +131,8 @@ protocol bgp dut { local 10.20.0.4 as ${NEIGHBOUR_AS}; neighbor ${FAR} as ${SPEA
   }
 
   private daemon(namespace: string, log: string, ...argv: readonly string[]): ChildProcess {
-    const output = openSync(join(this.directory, log), 'a');
-    const child = spawn('ip', ['netns', 'exec', namespace, ...argv], { stdio: ['ignore', output, output] });
+    const child = startDaemon(namespace, join(this.directory, log), argv);
     this.children.push(child);
     return child;
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const hurry = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  await gone;
-  clearTimeout(hurry);
 }

@@ -15,6 +15,7 @@ import { createNetwork, networkOf, receiverAddress, removeNetwork, speakerAddres
 import type { ChurnOrder } from './churn-process.js';
 import type { ChurnPeer } from './route-model.js';
 import { captureArguments, countPackets, silences, type Silence } from './wire-watch.js';
+import { endDaemon, startDaemon } from '../daemon.js';
 
 export const STEADY = 'bird';
 const OWN_AS = 64512;
@@ -96,26 +97,16 @@ export class Rack {
 
   /** `keep`: the logs are worth reading. */
   async remove(keep: boolean): Promise<void> {
-    await Promise.all(this.children.map(end));
+    await Promise.all(this.children.map(endDaemon));
     removeNetwork(this.network);
     if (!keep) rmSync(this.directory, { recursive: true });
   }
 
   private daemon(namespace: string, log: string, argv: readonly string[]): ChildProcess {
-    const output = openSync(join(this.directory, log), 'a');
-    const child = spawn('ip', ['netns', 'exec', namespace, ...argv], { stdio: ['ignore', output, output] });
+    const child = startDaemon(namespace, join(this.directory, log), argv);
     this.children.push(child);
     return child;
   }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const hurry = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  await gone;
-  clearTimeout(hurry);
 }
 
 /** Namespaces of soaks whose process is gone. */

@@ -2,19 +2,13 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import type { Family } from 'node-bgp/address';
-import { Changes, FibWorld, NO_NEXTHOPS, watchRoutes } from './fib-world.js';
+import { Changes, fibWorld, NO_NEXTHOPS, watchRoutes } from './fib-world.js';
 
 const isRoot = process.getuid?.() === 0;
 const NAMESPACE = `tfnh${process.pid}`;
 
 (isRoot ? describe : describe.skip)('bgpd fib-writer: nexthop objects', () => {
-  let world: FibWorld;
-  const ip = (...argv: readonly string[]): string => world.ip(...argv);
-  const routes = (family: Family = 4): readonly string[] => world.routes(family);
-  const writer: FibWorld['writer'] = (...options) => world.writer(...options);
-  before(() => { world = new FibWorld(NAMESPACE); });
-  afterEach(() => world.clear());
-  after(() => world.close());
+  const { world, ip, routes, writer } = fibWorld(NAMESPACE);
 
   const objects = (): readonly string[] => ip('nexthop').split('\n').map((line) => line.trim()).filter((line) => line !== '');
   const own = (): readonly string[] => objects().filter((line) => /proto (172|tortie-bgp)/.test(line));
@@ -198,10 +192,10 @@ const NAMESPACE = `tfnh${process.pid}`;
     ip('nexthop', 'del', 'id', String(idOf('10.1.0.0/16')));
     changes.set('10.2.0.0/16', '10.0.0.9%eth0');
     fib.sweep();
-    expect([routes(), world.problems]).to.deep.equal([[], []]);
+    expect([routes(), world().problems]).to.deep.equal([[], []]);
     expect(await fib.resync()).to.equal(2);
     expect(routes()).to.deep.equal(['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20', '10.2.0.0/16 via 10.0.0.9 dev eth0 metric 20']);
-    expect([world.problems, fib.status().refused]).to.deep.equal([[], 0]);
+    expect([world().problems, fib.status().refused]).to.deep.equal([[], 0]);
     fib.stop();
   });
 

@@ -68,6 +68,21 @@ export class FibWorld {
   }
 }
 
+/** A world for the tests of a `describe`, and short names for what they use most. */
+export function fibWorld(namespace: string): Pick<FibWorld, 'ip' | 'routes' | 'writer'> & { readonly world: () => FibWorld } {
+  let made: FibWorld | undefined;
+  const world = (): FibWorld => {
+    if (made === undefined) throw new Error('The world is there while tests run');
+    return made;
+  };
+  before(() => { made = new FibWorld(namespace); });
+  afterEach(() => world().clear());
+  after(() => world().close());
+  return {
+    world, ip: (...argv) => world().ip(...argv), routes: (family) => world().routes(family), writer: (...options) => world().writer(...options),
+  };
+}
+
 /** Changes of a RIB that is not there. */
 export class Changes {
   private queue: { readonly prefix: IpPrefix; readonly entry: ForwardingEntry | undefined }[] = [];

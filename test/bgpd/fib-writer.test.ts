@@ -1,21 +1,15 @@
 /** The kernel side, in a namespace of its own. */
 import { expect } from 'chai';
 import { setImmediate as turn } from 'node:timers/promises';
-import { parseAddress, parsePrefix, type Family } from 'node-bgp/address';
+import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { applyRouteChanges, PROTOCOL_TORTIE_BGP } from '../../src/dataplane/netlink/index.js';
-import { Changes, FibWorld, NO_NEXTHOPS, watchRoutes } from './fib-world.js';
+import { Changes, fibWorld, NO_NEXTHOPS, watchRoutes } from './fib-world.js';
 
 const isRoot = process.getuid?.() === 0;
 const NAMESPACE = `tfib${process.pid}`;
 
 (isRoot ? describe : describe.skip)('bgpd fib-writer', () => {
-  let world: FibWorld;
-  const ip = (...argv: readonly string[]): string => world.ip(...argv);
-  const routes = (family: Family = 4): readonly string[] => world.routes(family);
-  const writer: FibWorld['writer'] = (...options) => world.writer(...options);
-  before(() => { world = new FibWorld(NAMESPACE); });
-  afterEach(() => world.clear());
-  after(() => world.close());
+  const { world, ip, routes, writer } = fibWorld(NAMESPACE);
 
   it('writes, replaces and deletes single and multipath routes of both families', () => {
     const changes = new Changes();
@@ -79,15 +73,15 @@ const NAMESPACE = `tfib${process.pid}`;
     const changes = new Changes();
     const fib = writer(changes);
     fib.start();
-    applyRouteChanges(world.socket, [{ type: 'add', route: { prefix: parsePrefix('10.1.0.0/16'), protocol: 4, metric: 20, nextHops: [{ via: parseAddress('10.0.1.9') }] } }]);
+    applyRouteChanges(world().socket, [{ type: 'add', route: { prefix: parsePrefix('10.1.0.0/16'), protocol: 4, metric: 20, nextHops: [{ via: parseAddress('10.0.1.9') }] } }]);
     changes.set('10.1.0.0/16', '10.0.0.9%eth0');
     fib.sweep();
-    expect(world.problems).to.deep.equal([{ prefix: '10.1.0.0/16', reason: 'somebody else has a route to it with metric 20' }]);
+    expect(world().problems).to.deep.equal([{ prefix: '10.1.0.0/16', reason: 'somebody else has a route to it with metric 20' }]);
     expect([routes(), fib.status().refused]).to.deep.equal([[], 1]);
     expect(ip('route', 'show', '10.1.0.0/16')).to.contain('proto static');
     ip('route', 'del', '10.1.0.0/16');
     await fib.resync();
-    expect(world.problems.at(-1)).to.deep.equal({ prefix: '10.1.0.0/16', reason: undefined });
+    expect(world().problems.at(-1)).to.deep.equal({ prefix: '10.1.0.0/16', reason: undefined });
     expect(routes()).to.deep.equal(['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20']);
     fib.stop();
   });
@@ -98,7 +92,7 @@ const NAMESPACE = `tfib${process.pid}`;
     fib.start();
     changes.set('10.1.0.0/16', '172.16.0.1%eth0');
     fib.sweep();
-    expect(world.problems[0]?.reason).to.match(/(unreachable|gateway)/i).and.not.contain('10.1.0.0/16');
+    expect(world().problems[0]?.reason).to.match(/(unreachable|gateway)/i).and.not.contain('10.1.0.0/16');
     changes.set('10.1.0.0/16');
     fib.sweep();
     expect(fib.status()).to.deep.equal({ routes: 0, refused: 0, stale: 0 });
@@ -111,11 +105,11 @@ const NAMESPACE = `tfib${process.pid}`;
     fib.start();
     changes.set('10.1.0.0/16', '172.16.0.1%eth0');
     fib.sweep();
-    expect([world.problems.length, fib.status().refused]).to.deep.equal([1, 1]);
+    expect([world().problems.length, fib.status().refused]).to.deep.equal([1, 1]);
     ip('addr', 'add', '172.16.0.2/24', 'dev', 'eth0');
     fib.gain();
     for (let i = 0; fib.status().refused > 0 && i < 200; i++) await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(world.problems.at(-1)).to.deep.equal({ prefix: '10.1.0.0/16', reason: undefined });
+    expect(world().problems.at(-1)).to.deep.equal({ prefix: '10.1.0.0/16', reason: undefined });
     expect(routes()).to.deep.equal(['10.1.0.0/16 via 172.16.0.1 dev eth0 metric 20']);
     fib.stop();
     ip('addr', 'del', '172.16.0.2/24', 'dev', 'eth0');
