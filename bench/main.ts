@@ -9,9 +9,18 @@ interface Area {
 /** One row per area; `run` gets the remaining arguments and answers with the exit code. */
 const AREAS: Readonly<Record<string, Area>> = {
   bgp: { about: 'the BGP speaker beside BIRD, FRR, OpenBGPD and GoBGP', load: () => import('./bgp/main.js') },
-  policy: { about: 'the packet path and the programming cost of NetworkPolicy', load: () => import('./policy/main.js') },
-  soak: { about: 'half an hour of churn: memory, sessions, BFD beside it, tables at the end', load: () => import('./soak/main.js') },
-  bfd: { about: 'BFD while a full table goes through: the time between packets, beside BIRD and FRR', load: () => import('./bfd/main.js') },
+  policy: {
+    about: 'the packet path and the programming cost of NetworkPolicy',
+    load: () => import('./policy/main.js'),
+  },
+  soak: {
+    about: 'half an hour of churn: memory, sessions, BFD beside it, tables at the end',
+    load: () => import('./soak/main.js'),
+  },
+  bfd: {
+    about: 'BFD while a full table goes through: the time between packets, beside BIRD and FRR',
+    load: () => import('./bfd/main.js'),
+  },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   load: { about: 'the agent of a node in a large, changing cluster', load: () => import('./load/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
@@ -19,9 +28,14 @@ const AREAS: Readonly<Record<string, Area>> = {
 
 const [name = '', ...args] = process.argv.slice(2);
 const area = Object.hasOwn(AREAS, name) ? AREAS[name] : undefined;
-const areas = (): string => Object.entries(AREAS).map(([key, { about }]) => `  ${key.padEnd(8)} ${about}\n`).join('');
+const areas = (): string =>
+  Object.entries(AREAS)
+    .map(([key, { about }]) => `  ${key.padEnd(8)} ${about}\n`)
+    .join('');
 if (name === '--help' || name === '-h') {
-  process.stdout.write(`npm run bench -- <area> [options]\n\n${areas()}\nnpm run bench -- <area> --help says what an area measures, needs and takes.\n`);
+  process.stdout.write(
+    `npm run bench -- <area> [options]\n\n${areas()}\nnpm run bench -- <area> --help says what an area measures, needs and takes.\n`,
+  );
 } else if (area === undefined) {
   process.stderr.write(`Cannot measure "${name}": expected npm run bench -- <area>, where area is one of\n${areas()}`);
   process.exitCode = 2;

@@ -23,7 +23,11 @@ export type OptionTable = Readonly<Record<string, Option>>;
 
 /** A switch is a boolean; a value is text, and undefined only where it has no default. */
 export type Values<T extends OptionTable> = {
-  readonly [K in keyof T]: T[K] extends { readonly value: string } ? (T[K] extends { readonly default: string } ? string : string | undefined) : boolean;
+  readonly [K in keyof T]: T[K] extends { readonly value: string }
+    ? T[K] extends { readonly default: string }
+      ? string
+      : string | undefined
+    : boolean;
 };
 
 export interface Usage<T extends OptionTable> {
@@ -34,7 +38,13 @@ export interface Usage<T extends OptionTable> {
 }
 
 const COMMON = {
-  output: { value: 'FORMAT', short: 'o', default: 'text', words: ['text', 'json'], about: 'json: the last line of the output is one object' },
+  output: {
+    value: 'FORMAT',
+    short: 'o',
+    default: 'text',
+    words: ['text', 'json'],
+    about: 'json: the last line of the output is one object',
+  },
   help: { short: 'h', about: 'this page' },
 } as const satisfies OptionTable;
 
@@ -46,22 +56,41 @@ export type ReadOptions<T extends OptionTable> =
 export function readOptions<const T extends OptionTable>(usage: Usage<T>, args: readonly string[]): ReadOptions<T> {
   const table: OptionTable = { ...usage.options, ...COMMON };
   const { values, tokens } = parseArgs({
-    args: [...args], strict: false, tokens: true,
-    options: Object.fromEntries(Object.entries(table).map(([name, { value, short, default: initial }]) =>
-      [name, { type: value === undefined ? 'boolean' as const : 'string' as const, ...(short === undefined ? {} : { short }), ...(initial === undefined ? {} : { default: initial }) }])),
+    args: [...args],
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      Object.entries(table).map(([name, { value, short, default: initial }]) => [
+        name,
+        {
+          type: value === undefined ? ('boolean' as const) : ('string' as const),
+          ...(short === undefined ? {} : { short }),
+          ...(initial === undefined ? {} : { default: initial }),
+        },
+      ]),
+    ),
   });
   if (values['help'] === true) return { type: 'exit', code: 0, text: helpOf(usage) };
   const problems: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'positional') problems.push(`"${token.value}" is not an option`);
-    else if (token.kind === 'option' && !Object.hasOwn(table, token.name)) problems.push(`there is no option ${token.rawName}`);
+    else if (token.kind === 'option' && !Object.hasOwn(table, token.name))
+      problems.push(`there is no option ${token.rawName}`);
     else if (token.kind === 'option') {
       const problem = problemOf(token.rawName, token.value, table[token.name]);
       if (problem !== undefined) problems.push(problem);
     }
   }
-  if (problems.length > 0) return { type: 'exit', code: 2, text: `Cannot measure ${usage.area}: ${problems.join('; ')}\nSee npm run bench -- ${usage.area} --help\n` };
-  const named = Object.entries(table).map(([name, { value }]) => [name, value === undefined ? values[name] === true : values[name]]);
+  if (problems.length > 0)
+    return {
+      type: 'exit',
+      code: 2,
+      text: `Cannot measure ${usage.area}: ${problems.join('; ')}\nSee npm run bench -- ${usage.area} --help\n`,
+    };
+  const named = Object.entries(table).map(([name, { value }]) => [
+    name,
+    value === undefined ? values[name] === true : values[name],
+  ]);
   return { type: 'values', values: Object.fromEntries(named) as Values<T & typeof COMMON> };
 }
 
@@ -72,13 +101,15 @@ export function leave({ code, text }: { readonly code: 0 | 2; readonly text: str
 }
 
 function problemOf(name: string, given: string | undefined, option: Option | undefined): string | undefined {
-  if (option?.value === undefined) return given === undefined ? undefined : `${name} takes no value, and got "${given}"`;
+  if (option?.value === undefined)
+    return given === undefined ? undefined : `${name} takes no value, and got "${given}"`;
   if (given === undefined || given === '') return `${name} needs a value: ${option.about}`;
   const { range, words, list, isWhole = true } = option;
   if (range !== undefined) {
     const [least, most] = range;
     const isNumber = /^\d+(\.\d+)?$/.test(given) && (!isWhole || Number.isInteger(Number(given)));
-    if (!isNumber || Number(given) < least || Number(given) > most) return `${name} "${given}" is not ${isWhole ? 'a whole number' : 'a number'} from ${least} to ${most}`;
+    if (!isNumber || Number(given) < least || Number(given) > most)
+      return `${name} "${given}" is not ${isWhole ? 'a whole number' : 'a number'} from ${least} to ${most}`;
   }
   if (words !== undefined && !words.includes(given)) return `${name} "${given}" is not one of ${words.join(', ')}`;
   const stranger = list === undefined ? undefined : given.split(',').find((word) => !list.includes(word));
@@ -96,7 +127,14 @@ export function helpOf({ area, about, options }: Usage<OptionTable>): string {
 }
 
 function limitsOf({ range, words, list, default: initial }: Option): string {
-  const allowed = range !== undefined ? [`${range[0]} to ${range[1]}`] : words !== undefined ? [words.join(' or ')] : list !== undefined ? [`of ${list.join(', ')}`] : [];
+  const allowed =
+    range !== undefined
+      ? [`${range[0]} to ${range[1]}`]
+      : words !== undefined
+        ? [words.join(' or ')]
+        : list !== undefined
+          ? [`of ${list.join(', ')}`]
+          : [];
   const facts = [...allowed, ...(initial === undefined ? [] : [`default ${initial}`])];
   return facts.length === 0 ? '' : ` (${facts.join('; ')})`;
 }

@@ -26,13 +26,20 @@ function build() {
   for (const compiler of ['musl-gcc', 'gcc']) {
     const draft = `${target}.${process.pid}`;
     try {
-      execFileSync(compiler, [...FLAGS, '-o', draft, source], { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
+      execFileSync(compiler, [...FLAGS, '-o', draft, source], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        encoding: 'utf8',
+      });
       renameSync(draft, target);
       return;
     } catch (error) {
-      failures.push(`${compiler}: ${error.code === 'ENOENT' ? 'not installed' : (error.stderr ?? error.message).trim()}`);
+      failures.push(
+        `${compiler}: ${error.code === 'ENOENT' ? 'not installed' : (error.stderr ?? error.message).trim()}`,
+      );
     }
   }
-  process.stderr.write(`Cannot compile the CNI plugin: expected musl-gcc (Debian package musl-tools) or gcc with static libc\n${failures.join('\n')}\n`);
+  process.stderr.write(
+    `Cannot compile the CNI plugin: expected musl-gcc (Debian package musl-tools) or gcc with static libc\n${failures.join('\n')}\n`,
+  );
   process.exitCode = 1;
 }

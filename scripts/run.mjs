@@ -20,10 +20,20 @@ const packages = [
   { name: 'iproute2', file: 'ip', why: 'network namespaces', by: ['lab', 'test', 'cases', 'bench'] },
   { name: 'iptables', file: 'iptables', why: 'policy rules (legacy and nft)', by: ['lab', 'test', 'cases', 'bench'] },
   { name: 'ipset', file: 'ipset', why: 'address sets of policies', by: ['lab', 'test', 'cases', 'bench'] },
-  { name: 'gcc', file: 'gcc', why: 'the CNI client and the prober, two small C programs', by: ['lab', 'test', 'cases', 'bench'] },
+  {
+    name: 'gcc',
+    file: 'gcc',
+    why: 'the CNI client and the prober, two small C programs',
+    by: ['lab', 'test', 'cases', 'bench'],
+  },
   { name: 'libc6-dev', file: '/usr/include/stdio.h', why: 'the same', by: ['lab', 'test', 'cases', 'bench'] },
   { name: 'linux-libc-dev', file: '/usr/include/linux/if.h', why: 'the same', by: ['lab', 'test', 'cases', 'bench'] },
-  { name: 'musl-tools', file: 'musl-gcc', why: 'linking them statically, 37 KB instead of 670', by: ['lab', 'test', 'cases', 'bench'] },
+  {
+    name: 'musl-tools',
+    file: 'musl-gcc',
+    why: 'linking them statically, 37 KB instead of 670',
+    by: ['lab', 'test', 'cases', 'bench'],
+  },
   { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench'] },
   { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test'] },
   { name: 'net-tools', file: 'route', why: 'route -n', by: ['lab', 'test'] },
@@ -34,7 +44,12 @@ const packages = [
   { name: 'gobgpd', file: 'gobgpd', why: 'an interoperability peer', by: ['test', 'bench'] },
   { name: 'openbgpd', file: '/usr/sbin/bgpctl', why: 'an interoperability peer', by: ['test', 'bench'] },
   { name: 'exabgp', file: 'exabgp', why: 'an injector of odd routes', by: ['test'] },
-  { name: 'containernetworking-plugins', file: '/usr/lib/cni/ptp', why: 'CNI plugins to chain with and to compare with', by: ['test', 'bench'] },
+  {
+    name: 'containernetworking-plugins',
+    file: '/usr/lib/cni/ptp',
+    why: 'CNI plugins to chain with and to compare with',
+    by: ['test', 'bench'],
+  },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
 ];
@@ -47,7 +62,13 @@ const fail = (sentence) => {
 
 /** Runs argv, its output shown only when it fails unless `show`. */
 const run = (argv, { show = false, env = {} } = {}) => {
-  const result = spawnSync(argv[0], argv.slice(1), { cwd: root, encoding: 'utf8', stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, maxBuffer: 1 << 26 });
+  const result = spawnSync(argv[0], argv.slice(1), {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    maxBuffer: 1 << 26,
+  });
   if (result.error) return { ok: false, output: result.error.message };
   return { ok: result.status === 0, output: show ? '' : `${result.stdout}${result.stderr}`, status: result.status };
 };
@@ -61,29 +82,40 @@ const timed = (label, work) => {
 };
 
 const found = (file) =>
-  file.startsWith('/') ? existsSync(file) : `${process.env.PATH}:/usr/sbin:/sbin`.split(':').some((dir) => existsSync(join(dir, file)));
+  file.startsWith('/')
+    ? existsSync(file)
+    : `${process.env.PATH}:/usr/sbin:/sbin`.split(':').some((dir) => existsSync(join(dir, file)));
 
 function checkMachine(command) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
     fail(`Cannot run on Node ${process.versions.node}: expected ${OLDEST_NODE.join('.')} or newer.`);
-  if (process.platform !== 'linux') fail(`Cannot run on ${process.platform}: expected Linux, for its network namespaces.`);
-  if (process.getuid() !== 0) fail(`Cannot run \`${command}\` as user ${process.getuid()}: expected root, for network namespaces and iptables.`);
+  if (process.platform !== 'linux')
+    fail(`Cannot run on ${process.platform}: expected Linux, for its network namespaces.`);
+  if (process.getuid() !== 0)
+    fail(`Cannot run \`${command}\` as user ${process.getuid()}: expected root, for network namespaces and iptables.`);
 }
 
 function installPackages(command) {
   const missing = packages.filter((entry) => entry.by.includes(command) && !found(entry.file));
   if (missing.length === 0) return;
   if (!found('apt-get'))
-    fail(`Cannot install ${missing.map((entry) => entry.name).join(', ')}: apt-get is not on this machine; install what provides ${missing.map((entry) => entry.file).join(', ')} by hand.`);
+    fail(
+      `Cannot install ${missing.map((entry) => entry.name).join(', ')}: apt-get is not on this machine; install what provides ${missing.map((entry) => entry.file).join(', ')} by hand.`,
+    );
   say('Installing Debian packages:');
   for (const entry of missing) say(`  ${entry.name.padEnd(28)} ${entry.why}`);
   withoutServiceStart(() => {
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     const update = timed('apt-get update', () => run(['apt-get', 'update', '-q'], { env }));
     const names = missing.map((entry) => entry.name);
-    const install = timed('apt-get install', () => run(['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names], { env }));
-    if (!install.ok) fail(`Cannot install ${names.join(', ')}: ${(update.ok ? install : update).output.trim().split('\n').slice(-6).join('\n')}`);
+    const install = timed('apt-get install', () =>
+      run(['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names], { env }),
+    );
+    if (!install.ok)
+      fail(
+        `Cannot install ${names.join(', ')}: ${(update.ok ? install : update).output.trim().split('\n').slice(-6).join('\n')}`,
+      );
   });
 }
 
@@ -104,7 +136,10 @@ function withoutServiceStart(work) {
 
 function installModules() {
   const stamp = join(root, 'node_modules', '.tortie-lock');
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).update(process.version).digest('hex');
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .update(process.version)
+    .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say('Installing the Node packages of package-lock.json:');
   const result = timed('npm ci', () => run(['npm', 'ci', '--no-audit', '--no-fund']));
@@ -134,7 +169,10 @@ const commands = {
   lab: (args) => [join(root, 'dist/src/cli.js'), 'lab', 'run', ...args],
   cases: (args) => [join(root, 'dist/src/cli.js'), 'cases', ...args],
   bench: (args) => [join(root, 'dist/bench/main.js'), ...args],
-  test: (args) => [join(root, 'node_modules/mocha/bin/mocha.js'), ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args])],
+  test: (args) => [
+    join(root, 'node_modules/mocha/bin/mocha.js'),
+    ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args]),
+  ],
 };
 
 const [name, ...args] = process.argv.slice(2);

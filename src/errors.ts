@@ -3,7 +3,11 @@ export class UserError extends Error {
   override readonly name = 'UserError';
 
   /** @param exitCode 1: the work failed; 2: the command line is wrong. */
-  constructor(message: string, readonly exitCode: 1 | 2 = 1, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    readonly exitCode: 1 | 2 = 1,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }

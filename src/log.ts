@@ -24,20 +24,26 @@ export function createLogger(name: string, options: LogOptions = {}): Logger {
   const format = options.format ?? (process.env['TORTIE_LOG_FORMAT'] === 'text' ? 'text' : 'json');
   const level = options.level ?? process.env['TORTIE_LOG_LEVEL'] ?? 'info';
   const destination = pino.destination({ dest: 2, sync: true });
-  const stream = format === 'text' ? { write: (line: string): void => void destination.write(formatLine(line)) } : destination;
-  return pino({
-    name,
-    level,
-    base: { name },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    redact: { paths: redact, censor: '[redacted]' },
-  }, stream);
+  const stream =
+    format === 'text' ? { write: (line: string): void => void destination.write(formatLine(line)) } : destination;
+  return pino(
+    {
+      name,
+      level,
+      base: { name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: redact, censor: '[redacted]' },
+    },
+    stream,
+  );
 }
 
 /** `18:30:01.123 info  agent: message key=value`. */
 function formatLine(line: string): string {
   const { time, level, name, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
-  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const fields = Object.entries(rest).map(
+    ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(name)}: ${String(msg)}${fields.join('')}\n`;
 }

@@ -13,32 +13,46 @@ const MOST_BODY_BYTES = 256 * 1024 * 1024;
  * @param timeout of the whole exchange
  * @throws Error with a sentence that names the socket when nobody answers
  */
-export function requestOverUnixSocket(socketPath: string, method: string, path: string, body?: unknown, timeout = 10_000): Promise<UnixResponse> {
+export function requestOverUnixSocket(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  timeout = 10_000,
+): Promise<UnixResponse> {
   const text = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve, reject) => {
-    const fail = (why: string, cause?: unknown): void => reject(new Error(`Cannot ask "${socketPath}": ${why}`, { cause }));
-    const outgoing = request({
-      socketPath, method, path,
-      signal: AbortSignal.timeout(timeout),
-      headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-    }, (response) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > MOST_BODY_BYTES) response.destroy(new Error(`the answer is longer than ${MOST_BODY_BYTES} bytes; ask for less`));
-        else chunks.push(chunk);
-      });
-      response.on('error', (error) => fail(error.message, error));
-      response.on('end', () => {
-        const answer = Buffer.concat(chunks).toString('utf8');
-        try {
-          resolve({ status: response.statusCode ?? 0, body: answer === '' ? undefined : JSON.parse(answer) });
-        } catch (error) {
-          fail(`the answer to ${method} ${path} is not JSON`, error);
-        }
-      });
-    });
+    const fail = (why: string, cause?: unknown): void =>
+      reject(new Error(`Cannot ask "${socketPath}": ${why}`, { cause }));
+    const outgoing = request(
+      {
+        socketPath,
+        method,
+        path,
+        signal: AbortSignal.timeout(timeout),
+        headers:
+          text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let size = 0;
+        response.on('data', (chunk: Buffer) => {
+          size += chunk.length;
+          if (size > MOST_BODY_BYTES)
+            response.destroy(new Error(`the answer is longer than ${MOST_BODY_BYTES} bytes; ask for less`));
+          else chunks.push(chunk);
+        });
+        response.on('error', (error) => fail(error.message, error));
+        response.on('end', () => {
+          const answer = Buffer.concat(chunks).toString('utf8');
+          try {
+            resolve({ status: response.statusCode ?? 0, body: answer === '' ? undefined : JSON.parse(answer) });
+          } catch (error) {
+            fail(`the answer to ${method} ${path} is not JSON`, error);
+          }
+        });
+      },
+    );
     outgoing.on('error', (error: NodeJS.ErrnoException) => fail(describe(error, timeout), error));
     outgoing.end(text);
   });

@@ -20,40 +20,91 @@ function sourcesOf(folder: string): readonly SourceFile[] {
     .map((name) => {
       const path = join(folder, name);
       const text = readFileSync(join(root, path), 'utf8');
-      const specifiers = [...text.matchAll(/^(?:import|export)\b[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
-      return { path, imports: specifiers.map((specifier) => (specifier.startsWith('.') ? relative(root, resolve(root, dirname(path), specifier)) : specifier)) };
+      const specifiers = [
+        ...text.matchAll(/^(?:import|export)\b[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm),
+      ].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+      return {
+        path,
+        imports: specifiers.map((specifier) =>
+          specifier.startsWith('.') ? relative(root, resolve(root, dirname(path), specifier)) : specifier,
+        ),
+      };
     });
 }
 
 /** Text without what only people read; the checker's own directives stay. */
-const codeOf = (path: string): string => readFileSync(join(root, path), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/(?! @ts-).*$/gm, '');
+const codeOf = (path: string): string =>
+  readFileSync(join(root, path), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/(?! @ts-).*$/gm, '');
 
 function offenders(folder: string, isForbidden: (specifier: string, path: string) => boolean): readonly string[] {
-  return sourcesOf(folder).flatMap(({ path, imports }) => imports.filter((specifier) => isForbidden(specifier, path)).map((specifier) => `${path} imports ${specifier}`));
+  return sourcesOf(folder).flatMap(({ path, imports }) =>
+    imports.filter((specifier) => isForbidden(specifier, path)).map((specifier) => `${path} imports ${specifier}`),
+  );
 }
 
 const OURS = ['node-bgp', '@tortie/ipam', '@tortie/policy'];
 const isOurs = (specifier: string, but: readonly string[] = []): boolean =>
-  OURS.some((name) => specifier === name || specifier.startsWith(`${name}/`)) && !but.some((name) => specifier === name || specifier.startsWith(`${name}/`));
-const EFFECTS = new Set(['node:net', 'node:dgram', 'node:http', 'node:https', 'node:fs', 'node:fs/promises', 'node:child_process', 'node:worker_threads', 'koffi', 'netlink']);
+  OURS.some((name) => specifier === name || specifier.startsWith(`${name}/`)) &&
+  !but.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+const EFFECTS = new Set([
+  'node:net',
+  'node:dgram',
+  'node:http',
+  'node:https',
+  'node:fs',
+  'node:fs/promises',
+  'node:child_process',
+  'node:worker_threads',
+  'koffi',
+  'netlink',
+]);
 
 describe('architecture', () => {
-  it('node-bgp imports nothing of ours', () => expect(offenders('bgp/src', (specifier) => isOurs(specifier) || specifier.startsWith('src/'))).to.deep.equal([]));
+  it('node-bgp imports nothing of ours', () =>
+    expect(offenders('bgp/src', (specifier) => isOurs(specifier) || specifier.startsWith('src/'))).to.deep.equal([]));
   for (const name of ['ipam', 'policy'])
-    it(`${name} imports only node-bgp/address`, () => expect(offenders(`${name}/src`, (specifier) => isOurs(specifier, ['node-bgp/address']) || specifier.startsWith('src/'))).to.deep.equal([]));
+    it(`${name} imports only node-bgp/address`, () =>
+      expect(
+        offenders(
+          `${name}/src`,
+          (specifier) => isOurs(specifier, ['node-bgp/address']) || specifier.startsWith('src/'),
+        ),
+      ).to.deep.equal([]));
 
   it('policy is pure', () => expect(offenders('policy/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
   it('topology, cluster and api are pure', () => {
     // The writer of manifests/crds is an entry point of its own.
     const isEntry = (path: string): boolean => path.endsWith('/write-manifests.ts');
-    for (const folder of ['src/topology', 'src/cluster', 'src/api']) expect(offenders(folder, (specifier, path) => EFFECTS.has(specifier) && !isEntry(path)), folder).to.deep.equal([]);
+    for (const folder of ['src/topology', 'src/cluster', 'src/api'])
+      expect(
+        offenders(folder, (specifier, path) => EFFECTS.has(specifier) && !isEntry(path)),
+        folder,
+      ).to.deep.equal([]);
   });
   it('the speaker touches sockets and files in its edges alone', () => {
-    const edges = ['bgp/src/transport/', 'bgp/src/bfd/', 'bgp/src/bmp/', 'bgp/src/mrt/', 'bgp/src/native/', 'bgp/src/discovery/icmpv6-socket.ts'];
-    expect(offenders('bgp/src', (specifier, path) => EFFECTS.has(specifier) && !edges.some((edge) => path.startsWith(edge)))).to.deep.equal([]);
+    const edges = [
+      'bgp/src/transport/',
+      'bgp/src/bfd/',
+      'bgp/src/bmp/',
+      'bgp/src/mrt/',
+      'bgp/src/native/',
+      'bgp/src/discovery/icmpv6-socket.ts',
+    ];
+    expect(
+      offenders('bgp/src', (specifier, path) => EFFECTS.has(specifier) && !edges.some((edge) => path.startsWith(edge))),
+    ).to.deep.equal([]);
   });
   it('production code does not know the lab', () => {
-    expect(offenders('src', (specifier, path) => specifier.startsWith('src/lab/') && !path.startsWith('src/lab/') && path !== 'src/commands/lab.ts' && !path.startsWith('src/cases/'))).to.deep.equal([]);
+    expect(
+      offenders(
+        'src',
+        (specifier, path) =>
+          specifier.startsWith('src/lab/') &&
+          !path.startsWith('src/lab/') &&
+          path !== 'src/commands/lab.ts' &&
+          !path.startsWith('src/cases/'),
+      ),
+    ).to.deep.equal([]);
   });
   it('nothing runs a shell', () => {
     for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
@@ -64,6 +115,10 @@ describe('architecture', () => {
   });
   it('no file escapes the type checker', () => {
     for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
-      for (const { path } of sourcesOf(folder)) expect(/@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(codeOf(path)), path).to.equal(null);
+      for (const { path } of sourcesOf(folder))
+        expect(
+          /@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(codeOf(path)),
+          path,
+        ).to.equal(null);
   });
 });

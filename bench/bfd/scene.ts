@@ -12,7 +12,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { requestOverUnixSocket } from '../../src/unix-http.js';
-import { createNetwork, networkOf, receiverAddress, removeNetwork, senderAddress, speakerAddresses, type BenchNetwork } from '../bgp/network.js';
+import {
+  createNetwork,
+  networkOf,
+  receiverAddress,
+  removeNetwork,
+  senderAddress,
+  speakerAddresses,
+  type BenchNetwork,
+} from '../bgp/network.js';
 import { RECEIVER_AS, SENDER_AS, SPEAKER_AS } from '../bgp/scenarios.js';
 import { captureArguments } from './intervals.js';
 import { endDaemon, startDaemon } from '../daemon.js';
@@ -47,11 +55,33 @@ export class Scene {
   async start(): Promise<void> {
     const { network, directory } = this;
     this.write('bgpd.json', JSON.stringify(this.bgpdConfig()));
-    this.bgpd = this.daemon(network.speaker, 'bgpd.log', process.execPath, fileURLToPath(new URL('../../src/cli.js', import.meta.url)),
-      'bgpd', '--config', join(directory, 'bgpd.json'), '--run-dir', directory, '--state-dir', directory, '--log-format', 'json');
+    this.bgpd = this.daemon(
+      network.speaker,
+      'bgpd.log',
+      process.execPath,
+      fileURLToPath(new URL('../../src/cli.js', import.meta.url)),
+      'bgpd',
+      '--config',
+      join(directory, 'bgpd.json'),
+      '--run-dir',
+      directory,
+      '--state-dir',
+      directory,
+      '--log-format',
+      'json',
+    );
     for (const { link } of NEIGHBOURS) this.daemon(network.speaker, `${link}.log`, ...captureArguments(link));
     this.write('bird.conf', this.birdConfig());
-    this.daemon(network.receiver, 'bird.log', 'bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl'));
+    this.daemon(
+      network.receiver,
+      'bird.log',
+      'bird',
+      '-f',
+      '-c',
+      join(directory, 'bird.conf'),
+      '-s',
+      join(directory, 'bird.ctl'),
+    );
     await this.startFrr();
   }
 
@@ -60,7 +90,13 @@ export class Scene {
   }
 
   async ask<T>(path: string): Promise<T> {
-    const { status, body } = await requestOverUnixSocket(join(this.directory, 'bgpd.sock'), 'GET', path, undefined, 60_000);
+    const { status, body } = await requestOverUnixSocket(
+      join(this.directory, 'bgpd.sock'),
+      'GET',
+      path,
+      undefined,
+      60_000,
+    );
     if (status !== 200) throw new Error(`bgpd answers ${path} with ${status}: ${JSON.stringify(body)}`);
     return body as T;
   }
@@ -73,9 +109,17 @@ export class Scene {
   load(prefixes: number): readonly string[] {
     const { senders, receiver } = this.network;
     return [
-      '-S', `ns=${senders},src=${senderAddress(4, 0)},dst=${NEAR},as=${SENDER_AS},af=4,n=${prefixes}`,
-      '-R', `ns=${receiver},src=${receiverAddress(4)},dst=${FAR},as=${RECEIVER_AS},af=4`,
-      '--dutas', String(SPEAKER_AS), '--withdraw', '--timeout', '120', '--pids', String(this.bgpdPid ?? 0),
+      '-S',
+      `ns=${senders},src=${senderAddress(4, 0)},dst=${NEAR},as=${SENDER_AS},af=4,n=${prefixes}`,
+      '-R',
+      `ns=${receiver},src=${receiverAddress(4)},dst=${FAR},as=${RECEIVER_AS},af=4`,
+      '--dutas',
+      String(SPEAKER_AS),
+      '--withdraw',
+      '--timeout',
+      '120',
+      '--pids',
+      String(this.bgpdPid ?? 0),
     ];
   }
 
@@ -93,13 +137,47 @@ export class Scene {
     if (made.status !== 0) throw new Error(`Cannot make a directory for FRR: ${made.error?.message ?? made.stderr}`);
     this.write('zebra.conf', 'hostname peer\n');
     this.write('bfdd.conf', 'bfd\n');
-    this.write('frr-bgpd.conf', [
-      `router bgp ${NEIGHBOUR_AS}`, ' bgp router-id 10.255.0.3', ' no bgp ebgp-requires-policy', ` neighbor ${NEAR} remote-as ${SPEAKER_AS}`,
-      ` neighbor ${NEAR} timers connect 1`, ` neighbor ${NEAR} bfd 3 ${this.interval} ${this.interval}`, '',
-    ].join('\n'));
-    for (const [program, config, more] of [['zebra', 'zebra.conf', []], ['bfdd', 'bfdd.conf', ['--bfdctl', join(sockets, 'bfdd.sock')]], ['bgpd', 'frr-bgpd.conf', ['-n', '-l', senderAddress(4, 1)]]] as const) {
-      this.daemon(this.network.senders, `frr-${program}.log`, `/usr/lib/frr/${program}`, '-f', join(this.directory, config), '-i', join(sockets, `${program}.pid`),
-        '-z', join(sockets, 'zserv.api'), '--vty_socket', sockets, '-A', '127.0.0.1', '-u', 'frr', '-g', 'frr', '--log', 'stdout', '--log-level', 'warnings', ...more);
+    this.write(
+      'frr-bgpd.conf',
+      [
+        `router bgp ${NEIGHBOUR_AS}`,
+        ' bgp router-id 10.255.0.3',
+        ' no bgp ebgp-requires-policy',
+        ` neighbor ${NEAR} remote-as ${SPEAKER_AS}`,
+        ` neighbor ${NEAR} timers connect 1`,
+        ` neighbor ${NEAR} bfd 3 ${this.interval} ${this.interval}`,
+        '',
+      ].join('\n'),
+    );
+    for (const [program, config, more] of [
+      ['zebra', 'zebra.conf', []],
+      ['bfdd', 'bfdd.conf', ['--bfdctl', join(sockets, 'bfdd.sock')]],
+      ['bgpd', 'frr-bgpd.conf', ['-n', '-l', senderAddress(4, 1)]],
+    ] as const) {
+      this.daemon(
+        this.network.senders,
+        `frr-${program}.log`,
+        `/usr/lib/frr/${program}`,
+        '-f',
+        join(this.directory, config),
+        '-i',
+        join(sockets, `${program}.pid`),
+        '-z',
+        join(sockets, 'zserv.api'),
+        '--vty_socket',
+        sockets,
+        '-A',
+        '127.0.0.1',
+        '-u',
+        'frr',
+        '-g',
+        'frr',
+        '--log',
+        'stdout',
+        '--log-level',
+        'warnings',
+        ...more,
+      );
       // Each needs the one before: a bgpd that finds no bfdd behind zebra never asks for its session again.
       await sleep(STAGGER);
     }
@@ -108,11 +186,30 @@ export class Scene {
   private bgpdConfig(): object {
     const bfd = { transmitInterval: this.interval, receiveInterval: this.interval, multiplier: 3 };
     return {
-      localAs: SPEAKER_AS, routerId: '10.255.0.1', requirePolicy: false, listen: [{ address: NEAR }, { address: FAR }], filters: { none: { rules: [{ action: 'reject' }] } },
+      localAs: SPEAKER_AS,
+      routerId: '10.255.0.1',
+      requirePolicy: false,
+      listen: [{ address: NEAR }, { address: FAR }],
+      filters: { none: { rules: [{ action: 'reject' }] } },
       peers: [
-        { name: 'sender', address: senderAddress(4, 0), remoteAs: SENDER_AS, passive: true, families: ['ipv4'], maxPrefixes: 5_000_000, export: ['none'] },
+        {
+          name: 'sender',
+          address: senderAddress(4, 0),
+          remoteAs: SENDER_AS,
+          passive: true,
+          families: ['ipv4'],
+          maxPrefixes: 5_000_000,
+          export: ['none'],
+        },
         { name: 'sink', address: receiverAddress(4), remoteAs: RECEIVER_AS, passive: true, families: ['ipv4'] },
-        ...NEIGHBOURS.map(({ name, address }) => ({ name, address, remoteAs: NEIGHBOUR_AS, bfd, import: ['none'], export: ['none'] })),
+        ...NEIGHBOURS.map(({ name, address }) => ({
+          name,
+          address,
+          remoteAs: NEIGHBOUR_AS,
+          bfd,
+          import: ['none'],
+          export: ['none'],
+        })),
       ],
     };
   }

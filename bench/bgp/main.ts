@@ -13,7 +13,21 @@ import { SCENARIOS, type Scenario } from './scenarios.js';
 import { SPEAKERS, type Speaker } from './speakers.js';
 import { leave, readOptions } from '../options.js';
 
-const DEFAULT_SCENARIOS = ['v4_100k', 'v4_1m', 'v6_200k', 'churn_100k', 'join_100k', 'mp300_1r', 'mp100_all', 'k8s300_all', 'conn300', 'fib_100k', 'lat', 'lat_100k', 'lat_fib'];
+const DEFAULT_SCENARIOS = [
+  'v4_100k',
+  'v4_1m',
+  'v6_200k',
+  'churn_100k',
+  'join_100k',
+  'mp300_1r',
+  'mp100_all',
+  'k8s300_all',
+  'conn300',
+  'fib_100k',
+  'lat',
+  'lat_100k',
+  'lat_fib',
+];
 
 const USAGE = {
   area: 'bgp',
@@ -21,8 +35,17 @@ const USAGE = {
 peer's time stands ours divided by it. Needs root (network namespaces), a C compiler, and the peers: one that is missing is left out.
 Exit code 1: ours could not do a scenario.`,
   options: {
-    scenario: { value: 'NAME[,NAME]', list: Object.keys(SCENARIOS), about: `what to measure; without it ${DEFAULT_SCENARIOS.length} of them` },
-    peers: { value: 'NAME[,NAME]', default: 'bird,frr,openbgpd,gobgp', list: Object.keys(SPEAKERS), about: 'whom to compare with' },
+    scenario: {
+      value: 'NAME[,NAME]',
+      list: Object.keys(SCENARIOS),
+      about: `what to measure; without it ${DEFAULT_SCENARIOS.length} of them`,
+    },
+    peers: {
+      value: 'NAME[,NAME]',
+      default: 'bird,frr,openbgpd,gobgp',
+      list: Object.keys(SPEAKERS),
+      about: 'whom to compare with',
+    },
     runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
     list: { about: 'what each scenario is' },
   },
@@ -41,7 +64,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return 2;
   }
   const speakers = present([OURS, ...values.peers.split(',').filter((peer) => peer !== OURS && peer !== '')]);
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => void abandon().finally(() => process.exit(1)));
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => void abandon().finally(() => process.exit(1)));
   try {
     const generator = buildGenerator();
     const results: ScenarioResult[] = [];
@@ -59,7 +83,13 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-async function measureScenario(generator: string, name: string, scenario: Scenario, speakers: ReadonlyMap<string, Speaker>, runs: number): Promise<ScenarioResult> {
+async function measureScenario(
+  generator: string,
+  name: string,
+  scenario: Scenario,
+  speakers: ReadonlyMap<string, Speaker>,
+  runs: number,
+): Promise<ScenarioResult> {
   const reports = new Map<string, RunReport[]>();
   for (let round = 0; round < runs; round++)
     for (const [speaker, definition] of speakers) {
@@ -70,19 +100,27 @@ async function measureScenario(generator: string, name: string, scenario: Scenar
       if (list.filter(({ isComplete }) => !isComplete).length >= 2) continue;
       const report = await measure(generator, scenario, definition, speaker);
       list.push(report);
-      const times = report.phases.filter(({ phase }) => phase !== 'end').map(({ phase, all_ms, p50_ms }) => `${phase} ${p50_ms ?? all_ms ?? '-'}`);
-      process.stderr.write(`  ${name} ${speaker} ${round + 1}/${runs}: ${report.problem ?? times.join(', ')}${report.isQuiet ? '' : ' (machine busy)'}\n`);
+      const times = report.phases
+        .filter(({ phase }) => phase !== 'end')
+        .map(({ phase, all_ms, p50_ms }) => `${phase} ${p50_ms ?? all_ms ?? '-'}`);
+      process.stderr.write(
+        `  ${name} ${speaker} ${round + 1}/${runs}: ${report.problem ?? times.join(', ')}${report.isQuiet ? '' : ' (machine busy)'}\n`,
+      );
     }
   return summarise(name, scenario, reports);
 }
 
 function problemOf(scenarios: readonly string[], peers: readonly string[], runs: number): string | undefined {
   const unknown = scenarios.find((name) => !Object.hasOwn(SCENARIOS, name));
-  if (unknown !== undefined) return `Cannot measure scenario "${unknown}": expected one of ${Object.keys(SCENARIOS).join(', ')}`;
+  if (unknown !== undefined)
+    return `Cannot measure scenario "${unknown}": expected one of ${Object.keys(SCENARIOS).join(', ')}`;
   const stranger = peers.find((name) => name !== '' && !Object.hasOwn(SPEAKERS, name));
-  if (stranger !== undefined) return `Cannot compare with "${stranger}": expected one of ${Object.keys(SPEAKERS).join(', ')}`;
+  if (stranger !== undefined)
+    return `Cannot compare with "${stranger}": expected one of ${Object.keys(SPEAKERS).join(', ')}`;
   if (!Number.isInteger(runs) || runs < 1) return `Cannot measure "${runs}" runs: expected a whole number from 1 on`;
-  return process.getuid?.() === 0 ? undefined : 'Cannot measure without root: the run needs network namespaces of its own';
+  return process.getuid?.() === 0
+    ? undefined
+    : 'Cannot measure without root: the run needs network namespaces of its own';
 }
 
 /** Those of the speakers that are on this machine; says which are not. */
@@ -92,7 +130,10 @@ function present(names: readonly string[]): ReadonlyMap<string, Speaker> {
     const speaker = SPEAKERS[name];
     if (speaker === undefined) continue;
     if (existsSync(speaker.needs.file)) found.set(name, speaker);
-    else process.stderr.write(`Without ${name}: ${speaker.needs.file} is missing; install the Debian package ${speaker.needs.package}\n`);
+    else
+      process.stderr.write(
+        `Without ${name}: ${speaker.needs.file} is missing; install the Debian package ${speaker.needs.package}\n`,
+      );
   }
   return found;
 }
@@ -112,7 +153,12 @@ function asJson(results: readonly ScenarioResult[], speakers: ReadonlyMap<string
       for (const [phase, ratio] of Object.entries(phases)) target[isOne ? phase : `${scenario}.${phase}`] = ratio;
     }
   const versions = Object.fromEntries([...speakers].map(([name, speaker]) => [name, versionOf(speaker)]));
-  return { area: 'bgp', versions, ratios, scenarios: Object.fromEntries(results.map(({ scenario, ...rest }) => [scenario, rest])) };
+  return {
+    area: 'bgp',
+    versions,
+    ratios,
+    scenarios: Object.fromEntries(results.map(({ scenario, ...rest }) => [scenario, rest])),
+  };
 }
 
 function list(): number {

@@ -12,7 +12,9 @@ export interface ScenarioResult {
   readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly targets: readonly TargetResult[];
   /** Complete runs, and of these those during which nothing else used the machine. */
-  readonly runs: Readonly<Record<string, { readonly complete: number; readonly quiet: number; readonly problem?: string }>>;
+  readonly runs: Readonly<
+    Record<string, { readonly complete: number; readonly quiet: number; readonly problem?: string }>
+  >;
 }
 
 export interface TargetResult {
@@ -25,7 +27,8 @@ export interface TargetResult {
 
 export const OURS = 'tortie';
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? NaN;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? NaN;
 
 /** Figures of one run by phase; the kernel's share and memory are phases of their own. */
 function figures({ phases }: RunReport): Map<string, number> {
@@ -42,7 +45,11 @@ function figures({ phases }: RunReport): Map<string, number> {
   return found;
 }
 
-export function summarise(name: string, scenario: Scenario, reports: ReadonlyMap<string, readonly RunReport[]>): ScenarioResult {
+export function summarise(
+  name: string,
+  scenario: Scenario,
+  reports: ReadonlyMap<string, readonly RunReport[]>,
+): ScenarioResult {
   const medians: Record<string, Record<string, number>> = {};
   const runs: Record<string, { complete: number; quiet: number; problem?: string }> = {};
   for (const [speaker, all] of reports) {
@@ -50,7 +57,9 @@ export function summarise(name: string, scenario: Scenario, reports: ReadonlyMap
     const quiet = complete.filter(({ isQuiet }) => isQuiet);
     const used = (quiet.length * 2 >= complete.length ? quiet : complete).map(figures);
     const phases = new Set(used.flatMap((run) => [...run.keys()]));
-    medians[speaker] = Object.fromEntries([...phases].map((phase) => [phase, round(median(used.flatMap((run) => run.get(phase) ?? [])))]));
+    medians[speaker] = Object.fromEntries(
+      [...phases].map((phase) => [phase, round(median(used.flatMap((run) => run.get(phase) ?? [])))]),
+    );
     const problem = all.find((run) => run.problem !== undefined)?.problem;
     runs[speaker] = { complete: complete.length, quiet: quiet.length, ...(problem === undefined ? {} : { problem }) };
   }
@@ -61,25 +70,41 @@ export function summarise(name: string, scenario: Scenario, reports: ReadonlyMap
 function ratiosOf(medians: Medians): Record<string, Record<string, number>> {
   const ours = medians[OURS] ?? {};
   const peers = Object.entries(medians).filter(([speaker]) => speaker !== OURS);
-  return Object.fromEntries(peers.map(([speaker, theirs]) => [
-    speaker,
-    Object.fromEntries(Object.entries(ours).flatMap(([phase, time]) => {
-      const other = theirs[phase];
-      return other === undefined || other === 0 ? [] : [[phase, Math.round((time / other) * 1000) / 1000]];
-    })),
-  ]));
+  return Object.fromEntries(
+    peers.map(([speaker, theirs]) => [
+      speaker,
+      Object.fromEntries(
+        Object.entries(ours).flatMap(([phase, time]) => {
+          const other = theirs[phase];
+          return other === undefined || other === 0 ? [] : [[phase, Math.round((time / other) * 1000) / 1000]];
+        }),
+      ),
+    ]),
+  );
 }
 
-function targetsOf(scenario: Scenario, medians: Medians, ratios: Readonly<Record<string, Readonly<Record<string, number>>>>): TargetResult[] {
+function targetsOf(
+  scenario: Scenario,
+  medians: Medians,
+  ratios: Readonly<Record<string, Readonly<Record<string, number>>>>,
+): TargetResult[] {
   return Object.entries(scenario.targets).map(([phase, { against, ratio, ms }]) => {
     const wanted = ratio ?? ms ?? NaN;
-    const got = ratio === undefined ? medians[OURS]?.[phase] : against === 'best' ? worstRatio(ratios, phase) : ratios[against]?.[phase];
+    const got =
+      ratio === undefined
+        ? medians[OURS]?.[phase]
+        : against === 'best'
+          ? worstRatio(ratios, phase)
+          : ratios[against]?.[phase];
     return { phase, against, wanted, got, isMet: got !== undefined && got <= wanted };
   });
 }
 
 /** Against the best peer the ratio is the largest. */
-function worstRatio(ratios: Readonly<Record<string, Readonly<Record<string, number>>>>, phase: string): number | undefined {
+function worstRatio(
+  ratios: Readonly<Record<string, Readonly<Record<string, number>>>>,
+  phase: string,
+): number | undefined {
   const found = Object.values(ratios).flatMap((of) => of[phase] ?? []);
   return found.length === 0 ? undefined : Math.max(...found);
 }
@@ -96,13 +121,26 @@ export function formatResult({ scenario, medians, ratios, targets, runs }: Scena
   };
   const rows = [
     ['', ...speakers],
-    ...phases.map((phase) => [phase === 'memory' ? 'peak memory, MB' : `${phase}, ms`, ...speakers.map((speaker) => cell(speaker, phase))]),
+    ...phases.map((phase) => [
+      phase === 'memory' ? 'peak memory, MB' : `${phase}, ms`,
+      ...speakers.map((speaker) => cell(speaker, phase)),
+    ]),
     ['runs (quiet)', ...speakers.map((speaker) => `${runs[speaker]?.complete ?? 0} (${runs[speaker]?.quiet ?? 0})`)],
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const table = rows.map((row) => row.map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart((widths[column] ?? 0) + 2))).join(''));
-  const problems = Object.entries(runs).flatMap(([speaker, { problem }]) => (problem === undefined ? [] : [`  ${speaker}: ${problem}`]));
-  const goals = targets.map(({ phase, against, wanted, got, isMet }) =>
-    `  ${isMet ? 'met   ' : 'MISSED'} ${phase}: ${got ?? 'not measured'}, wanted at most ${wanted}${against === 'none' ? ' ms' : ` of ${against}`}`);
+  const table = rows.map((row) =>
+    row
+      .map((text, column) =>
+        column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart((widths[column] ?? 0) + 2),
+      )
+      .join(''),
+  );
+  const problems = Object.entries(runs).flatMap(([speaker, { problem }]) =>
+    problem === undefined ? [] : [`  ${speaker}: ${problem}`],
+  );
+  const goals = targets.map(
+    ({ phase, against, wanted, got, isMet }) =>
+      `  ${isMet ? 'met   ' : 'MISSED'} ${phase}: ${got ?? 'not measured'}, wanted at most ${wanted}${against === 'none' ? ' ms' : ` of ${against}`}`,
+  );
   return [`${scenario}`, ...table.map((line) => `  ${line}`), ...goals, ...problems, ''].join('\n');
 }

@@ -1,6 +1,16 @@
 /** One measurement: fresh namespaces, a freshly started speaker, one run of the generator; nothing is left behind. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,15 +55,26 @@ export function buildGenerator(): string {
   const binary = join(work, 'bgpload');
   const folder = fileURLToPath(new URL('../../../bench/bgp/generator/', import.meta.url));
   const sources = SOURCES.map((name) => join(folder, name));
-  if (existsSync(binary) && sources.every((source) => statSync(source).mtimeMs < statSync(binary).mtimeMs)) return binary;
-  const result = spawnSync('gcc', ['-O2', '-Wall', '-o', binary, ...sources.filter((source) => source.endsWith('.c')), '-lm'], { encoding: 'utf8' });
-  if (result.status !== 0) throw new Error(`Cannot compile the load generator: ${result.error?.message ?? result.stderr}`);
+  if (existsSync(binary) && sources.every((source) => statSync(source).mtimeMs < statSync(binary).mtimeMs))
+    return binary;
+  const result = spawnSync(
+    'gcc',
+    ['-O2', '-Wall', '-o', binary, ...sources.filter((source) => source.endsWith('.c')), '-lm'],
+    { encoding: 'utf8' },
+  );
+  if (result.status !== 0)
+    throw new Error(`Cannot compile the load generator: ${result.error?.message ?? result.stderr}`);
   return binary;
 }
 
 export const removeWork = (): void => rmSync(work, { recursive: true, force: true });
 
-export async function measure(generator: string, scenario: Scenario, speaker: Speaker, name: string): Promise<RunReport> {
+export async function measure(
+  generator: string,
+  scenario: Scenario,
+  speaker: Speaker,
+  name: string,
+): Promise<RunReport> {
   const network = networkOf(`tb${process.pid}`);
   const directory = join(work, name);
   const launch = speaker.launch(scenario.topology, directory);
@@ -62,7 +83,8 @@ export async function measure(generator: string, scenario: Scenario, speaker: Sp
     writeFileSync(path, text);
     chmodSync(path, launch.mode ?? 0o644);
   }
-  for (const { path, owner } of launch.directories ?? []) spawnSync('install', ['-d', '-o', owner, '-g', owner, '-m', '755', path]);
+  for (const { path, owner } of launch.directories ?? [])
+    spawnSync('install', ['-d', '-o', owner, '-g', owner, '-m', '755', path]);
   removeNetwork(network);
   createNetwork(network, scenario.topology.senders);
   const children: ChildProcess[] = [];
@@ -98,7 +120,9 @@ export async function abandon(): Promise<void> {
 /** Until somebody listens on port 179 in the namespace, and a little longer: some listen before they are ready. */
 async function listening(namespace: string): Promise<void> {
   for (let i = 0; i < 100; i++) {
-    const { stdout } = spawnSync('ip', ['netns', 'exec', namespace, 'cat', '/proc/net/tcp', '/proc/net/tcp6'], { encoding: 'utf8' });
+    const { stdout } = spawnSync('ip', ['netns', 'exec', namespace, 'cat', '/proc/net/tcp', '/proc/net/tcp6'], {
+      encoding: 'utf8',
+    });
     // Local port 179 in hexadecimal, state LISTEN.
     if (/:00B3 [0-9A-F:]+ 0A/.test(stdout)) break;
     await sleep(100);
@@ -116,11 +140,15 @@ function load(generator: string, args: readonly string[]): Promise<RunReport> {
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
     child.on('error', reject);
     child.on('close', (code) => {
-      const phases = out.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as PhaseReport);
+      const phases = out
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as PhaseReport);
       const end = phases.find(({ phase }) => phase === 'end');
       const isQuiet = end !== undefined && (end.other_cpu_s ?? Infinity) <= Math.max(0.1, 0.15 * (end.wall_s ?? 0));
       const isClean = phases.every(({ bad = 0, unknown = 0, ok = true }) => bad + unknown === 0 && ok);
-      const problem = code === 0 ? undefined : err.trim().split('\n').at(-1) || 'It did not get all routes through in time';
+      const problem =
+        code === 0 ? undefined : err.trim().split('\n').at(-1) || 'It did not get all routes through in time';
       resolve({ phases, isComplete: code === 0 && isClean && end !== undefined, isQuiet, problem });
     });
   });
@@ -129,13 +157,20 @@ function load(generator: string, args: readonly string[]): Promise<RunReport> {
 function withDescendants(pid: number): number[] {
   const children = (): string[] => {
     try {
-      return readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(/\s+/));
+      return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+        readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(/\s+/),
+      );
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw error;
     }
   };
-  return [pid, ...children().filter((text) => text !== '').flatMap((text) => withDescendants(Number(text)))];
+  return [
+    pid,
+    ...children()
+      .filter((text) => text !== '')
+      .flatMap((text) => withDescendants(Number(text))),
+  ];
 }
 
 function isAlive(pid: number): boolean {

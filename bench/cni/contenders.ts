@@ -31,7 +31,7 @@ const IPV4: Pool = { name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 };
 const IPV6: Pool = { name: 'ipv6', cidr: 'fd00:65::/112', blockSize: 120 };
 
 export const CONTENDERS: Readonly<Record<string, (place: Place) => Promise<Contender>>> = {
-  'tortie': (place) => tortie(place, [IPV4, IPV6], 'auto'),
+  tortie: (place) => tortie(place, [IPV4, IPV6], 'auto'),
   'tortie-ipv4': (place) => tortie(place, [IPV4], 'auto'),
   'tortie-nftables': (place) => tortie(place, [IPV4, IPV6], 'nftables'),
   ptp: async (place) => ptp(place),

@@ -29,7 +29,9 @@ export class Launcher {
   constructor(private readonly directory: string) {
     mkdirSync(directory, { recursive: true });
     this.program = join(directory, 'launch');
-    execFileSync('gcc', ['-O2', '-o', this.program, packageFile('bench/cni/launch.c')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('gcc', ['-O2', '-o', this.program, packageFile('bench/cni/launch.c')], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
   }
 
   /** Throws if a job fails, with its output: a failed call is no measurement. */
@@ -39,12 +41,19 @@ export class Launcher {
       writeFileSync(join(this.directory, `${index}.env`), `${strings.join('\0')}\0`);
       writeFileSync(join(this.directory, `${index}.in`), job.stdin);
     }
-    const printed = execFileSync('nsenter', [`--net=${netns}`, this.program, manner, this.directory, '0', String(jobs.length)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+    const printed = execFileSync(
+      'nsenter',
+      [`--net=${netns}`, this.program, manner, this.directory, '0', String(jobs.length)],
+      { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     const lines = printed.trim().split('\n');
     const wall = Number(lines.pop()?.split(' ')[1]) / 1000;
     const times = lines.map((line, index) => {
       const [status, micros] = line.split(' ').map(Number);
-      if (status !== 0) throw new Error(`Cannot measure ${jobs[index]?.program ?? ''}: it exits with ${status ?? '?'}: ${this.output(index).trim()}`);
+      if (status !== 0)
+        throw new Error(
+          `Cannot measure ${jobs[index]?.program ?? ''}: it exits with ${status ?? '?'}: ${this.output(index).trim()}`,
+        );
       return (micros ?? NaN) / 1000;
     });
     return { times, wall };

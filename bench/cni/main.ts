@@ -37,7 +37,12 @@ namespaces), a C compiler, and for the reference containernetworking-plugins.`,
   options: {
     pods: { value: 'N', default: '100', range: [1, 200], about: 'pods at once' },
     runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
-    contenders: { value: 'NAME[,NAME]', default: Object.keys(CONTENDERS).join(','), list: Object.keys(CONTENDERS), about: 'plugins to compare' },
+    contenders: {
+      value: 'NAME[,NAME]',
+      default: Object.keys(CONTENDERS).join(','),
+      list: Object.keys(CONTENDERS),
+      about: 'plugins to compare',
+    },
   },
 } as const;
 
@@ -53,29 +58,48 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const medians = await measure(names, pods, runs);
   process.stdout.write(format(medians, pods));
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify({ pods, runs, medians: Object.fromEntries(medians), ratios: ratiosOf(medians), aims: AIMS })}\n`);
+  if (values.output === 'json')
+    process.stdout.write(
+      `${JSON.stringify({ pods, runs, medians: Object.fromEntries(medians), ratios: ratiosOf(medians), aims: AIMS })}\n`,
+    );
   return 0;
 }
 
 function problemOf(pods: number, runs: number, names: readonly string[]): string | undefined {
-  if (!Number.isInteger(pods) || pods < 1 || pods > 200) return `Cannot measure "${pods}" pods: expected a whole number from 1 to 200`;
+  if (!Number.isInteger(pods) || pods < 1 || pods > 200)
+    return `Cannot measure "${pods}" pods: expected a whole number from 1 to 200`;
   if (!Number.isInteger(runs) || runs < 1) return `Cannot measure "${runs}" runs: expected a whole number from 1 on`;
   const stranger = names.find((name) => !Object.hasOwn(CONTENDERS, name));
-  if (stranger !== undefined) return `Cannot measure "${stranger}": expected some of ${Object.keys(CONTENDERS).join(', ')}`;
-  if (names.includes(REFERENCE) && !existsSync('/usr/lib/cni/ptp')) return 'Cannot compare with ptp: /usr/lib/cni/ptp is missing; install containernetworking-plugins';
-  return process.getuid?.() === 0 ? undefined : 'Cannot measure without root: the run needs network namespaces of its own';
+  if (stranger !== undefined)
+    return `Cannot measure "${stranger}": expected some of ${Object.keys(CONTENDERS).join(', ')}`;
+  if (names.includes(REFERENCE) && !existsSync('/usr/lib/cni/ptp'))
+    return 'Cannot compare with ptp: /usr/lib/cni/ptp is missing; install containernetworking-plugins';
+  return process.getuid?.() === 0
+    ? undefined
+    : 'Cannot measure without root: the run needs network namespaces of its own';
 }
 
-async function measure(names: readonly string[], podCount: number, runs: number): Promise<ReadonlyMap<string, Readonly<Record<Phase, number>>>> {
+async function measure(
+  names: readonly string[],
+  podCount: number,
+  runs: number,
+): Promise<ReadonlyMap<string, Readonly<Record<Phase, number>>>> {
   const directory = mkdtempSync(join(tmpdir(), 'tortie-bench-cni-'));
   const world = new World('tbench-cni');
-  const running = new Map<string, { readonly contender: Contender; readonly netns: string; readonly samples: Samples }>();
+  const running = new Map<
+    string,
+    { readonly contender: Contender; readonly netns: string; readonly samples: Samples }
+  >();
   try {
     const launcher = new Launcher(join(directory, 'jobs'));
     const pods = world.pods(podCount);
     for (const name of names) {
       const netns = world.node(name);
-      const contender = await CONTENDERS[name]?.({ netns, directory: join(directory, name), pods: pods.map((pod) => basename(pod)) });
+      const contender = await CONTENDERS[name]?.({
+        netns,
+        directory: join(directory, name),
+        pods: pods.map((pod) => basename(pod)),
+      });
       if (contender !== undefined) running.set(name, { contender, netns, samples: new Map() });
     }
     // The first round warms caches, compilers and connections up, and is not counted.
@@ -83,7 +107,9 @@ async function measure(names: readonly string[], podCount: number, runs: number)
       for (const [name, { contender, netns, samples }] of running) {
         const counted = round === 0 ? new Map<Phase, number[]>() : samples;
         await measureRound(launcher, contender, netns, pods, `r${round}`, counted);
-        process.stderr.write(`  ${name} ${round === 0 ? 'warm-up' : `${round}/${runs}`}: ${PHASES.map((phase) => `${phase} ${median(counted.get(phase) ?? []).toFixed(1)}`).join(', ')}\n`);
+        process.stderr.write(
+          `  ${name} ${round === 0 ? 'warm-up' : `${round}/${runs}`}: ${PHASES.map((phase) => `${phase} ${median(counted.get(phase) ?? []).toFixed(1)}`).join(', ')}\n`,
+        );
       }
     return new Map(Array.from(running, ([name, { samples }]) => [name, mediansOf(samples)]));
   } finally {
@@ -93,13 +119,28 @@ async function measure(names: readonly string[], podCount: number, runs: number)
   }
 }
 
-async function measureRound(launcher: Launcher, contender: Contender, netns: string, pods: readonly string[], tag: string, samples: Samples): Promise<void> {
-  const record = (phase: Phase, values: readonly number[]): void => void samples.set(phase, [...(samples.get(phase) ?? []), ...values]);
-  for (const [manner, chosen] of [['one', pods.slice(0, ONE_BY_ONE)], ['all', pods]] as const satisfies readonly (readonly [Manner, readonly string[]])[]) {
+async function measureRound(
+  launcher: Launcher,
+  contender: Contender,
+  netns: string,
+  pods: readonly string[],
+  tag: string,
+  samples: Samples,
+): Promise<void> {
+  const record = (phase: Phase, values: readonly number[]): void =>
+    void samples.set(phase, [...(samples.get(phase) ?? []), ...values]);
+  for (const [manner, chosen] of [
+    ['one', pods.slice(0, ONE_BY_ONE)],
+    ['all', pods],
+  ] as const satisfies readonly (readonly [Manner, readonly string[]])[]) {
     const jobs = chosen.map((pod) => jobOf(contender, 'ADD', pod, `${tag}-${manner}`));
     const added = launcher.run(netns, manner, jobs);
     const results = jobs.map((_, index): unknown => JSON.parse(launcher.output(index)));
-    const deleted = launcher.run(netns, manner, chosen.map((pod, index) => jobOf(contender, 'DEL', pod, `${tag}-${manner}`, results[index])));
+    const deleted = launcher.run(
+      netns,
+      manner,
+      chosen.map((pod, index) => jobOf(contender, 'DEL', pod, `${tag}-${manner}`, results[index])),
+    );
     record(`add_${manner}`, manner === 'one' ? added.times : [added.wall]);
     record(`del_${manner}`, manner === 'one' ? deleted.times : [deleted.wall]);
     await settle(netns);
@@ -111,14 +152,19 @@ function jobOf(contender: Contender, command: 'ADD' | 'DEL', netns: string, tag:
   return {
     program: contender.program,
     environment: {
-      ...contender.environment, CNI_COMMAND: command, CNI_CONTAINERID: `${tag}-${pod}`, CNI_IFNAME: 'eth0', CNI_NETNS: netns,
+      ...contender.environment,
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: `${tag}-${pod}`,
+      CNI_IFNAME: 'eth0',
+      CNI_NETNS: netns,
       CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${POD_NAMESPACE};K8S_POD_NAME=${pod}`,
     },
     stdin: JSON.stringify({ ...contender.config, ...(prevResult === undefined ? {} : { prevResult }) }),
   };
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? NaN;
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? NaN;
 
 function mediansOf(samples: Samples): Readonly<Record<Phase, number>> {
   const of = (phase: Phase): number => median(samples.get(phase) ?? []);
@@ -131,18 +177,43 @@ function ratiosOf(medians: Medians): Readonly<Record<string, Readonly<Record<str
   const reference = medians.get(REFERENCE);
   if (reference === undefined) return {};
   const others = [...medians].filter(([name]) => name !== REFERENCE);
-  return Object.fromEntries(others.map(([name, times]) => [name, Object.fromEntries(PHASES.map((phase) => [phase, times[phase] / reference[phase]]))]));
+  return Object.fromEntries(
+    others.map(([name, times]) => [
+      name,
+      Object.fromEntries(PHASES.map((phase) => [phase, times[phase] / reference[phase]])),
+    ]),
+  );
 }
 
 function format(medians: Medians, pods: number): string {
   const ratios = ratiosOf(medians);
-  const heads: Readonly<Record<Phase, string>> = { add_one: 'ADD', del_one: 'DEL', add_all: `${pods} ADD at once`, del_all: `${pods} DEL at once` };
-  const rows = Array.from(medians, ([name, times]) => [name, ...PHASES.map((phase) => {
-    const ratio = ratios[name]?.[phase];
-    return `${times[phase].toFixed(2)}${ratio === undefined ? '' : ` (${ratio.toFixed(2)})`}`;
-  })]);
+  const heads: Readonly<Record<Phase, string>> = {
+    add_one: 'ADD',
+    del_one: 'DEL',
+    add_all: `${pods} ADD at once`,
+    del_all: `${pods} DEL at once`,
+  };
+  const rows = Array.from(medians, ([name, times]) => [
+    name,
+    ...PHASES.map((phase) => {
+      const ratio = ratios[name]?.[phase];
+      return `${times[phase].toFixed(2)}${ratio === undefined ? '' : ` (${ratio.toFixed(2)})`}`;
+    }),
+  ]);
   const aims = ['aim', ...PHASES.map((phase) => (AIMS[phase] === undefined ? '' : `<= ${AIMS[phase]}`))];
-  const table = [['ms, median', ...PHASES.map((phase) => heads[phase])], ...rows, ...(Object.keys(ratios).length === 0 ? [] : [aims])];
+  const table = [
+    ['ms, median', ...PHASES.map((phase) => heads[phase])],
+    ...rows,
+    ...(Object.keys(ratios).length === 0 ? [] : [aims]),
+  ];
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
-  return table.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd()).map((line) => `${line}\n`).join('');
+  return table
+    .map((row) =>
+      row
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
 }

@@ -11,25 +11,58 @@ export interface Pool {
   readonly blockSize: number;
 }
 
-export function startNodeAgent({ netns, directory, pods }: Place, pools: readonly Pool[], policyBackend: string): Promise<BenchNode> {
+export function startNodeAgent(
+  { netns, directory, pods }: Place,
+  pools: readonly Pool[],
+  policyBackend: string,
+): Promise<BenchNode> {
   return BenchNode.start({ netns, directory, policyBackend }, [base(), objects(pods, pools)]);
 }
 
 function* base(): Generator<Write> {
-  yield { path: '/api/v1/namespaces', object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: POD_NAMESPACE } } };
-  yield { path: '/api/v1/nodes', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: NODE }, status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } } };
+  yield {
+    path: '/api/v1/namespaces',
+    object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: POD_NAMESPACE } },
+  };
+  yield {
+    path: '/api/v1/nodes',
+    object: {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: NODE },
+      status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] },
+    },
+  };
 }
 
 function* objects(pods: readonly string[], pools: readonly Pool[]): Generator<Write> {
   for (const { name, cidr, blockSize } of pools)
-    yield { path: '/apis/projectcalico.org/v3/ippools', object: { apiVersion: 'projectcalico.org/v3', kind: 'IPPool', metadata: { name }, spec: { cidr, blockSize } } };
+    yield {
+      path: '/apis/projectcalico.org/v3/ippools',
+      object: { apiVersion: 'projectcalico.org/v3', kind: 'IPPool', metadata: { name }, spec: { cidr, blockSize } },
+    };
   yield {
     path: `/apis/networking.k8s.io/v1/namespaces/${POD_NAMESPACE}/networkpolicies`,
     object: {
-      apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'web' },
-      spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'], ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 80 }] }], egress: [{}] },
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'web' },
+      spec: {
+        podSelector: {},
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 80 }] }],
+        egress: [{}],
+      },
     },
   };
   for (const name of pods)
-    yield { path: `/api/v1/namespaces/${POD_NAMESPACE}/pods`, object: { apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { app: 'web' } }, spec: { nodeName: NODE, containers: [{ name: 'web', image: 'web' }] } } };
+    yield {
+      path: `/api/v1/namespaces/${POD_NAMESPACE}/pods`,
+      object: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, labels: { app: 'web' } },
+        spec: { nodeName: NODE, containers: [{ name: 'web', image: 'web' }] },
+      },
+    };
 }

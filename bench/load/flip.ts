@@ -37,7 +37,8 @@ export async function flip(api: ApiClient, flows: readonly FlippedFlow[], change
 
 async function flipOne(api: ApiClient, { kind, client, server, flips }: FlippedFlow): Promise<void> {
   const isAllowed = !(flips.at(-1)?.isAllowed ?? false);
-  const [pod, labels] = kind === 'peer' ? [client, { access: isAllowed ? 'granted' : null }] : [server, { open: isAllowed ? 'yes' : null }];
+  const [pod, labels] =
+    kind === 'peer' ? [client, { access: isAllowed ? 'granted' : null }] : [server, { open: isAllowed ? 'yes' : null }];
   const sentAt = monotonicMicros();
   const place = flips.push({ isAllowed, sentAt, acknowledgedAt: NaN }) - 1;
   await api.patch(podPath(pod), { metadata: { labels } });

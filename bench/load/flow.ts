@@ -31,12 +31,33 @@ export interface Flow {
 export const monotonicMicros = (): number => Number(process.hrtime.bigint() / 1000n);
 
 export class RunningFlow {
-  private constructor(private readonly child: ChildProcess, private readonly file: string) {}
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly file: string,
+  ) {}
 
   static start({ from, to, family, interval, file }: FlowPlan): RunningFlow {
     const fd = openSync(file, 'w');
     const target = to.addresses[family === 4 ? 0 : 1];
-    const child = spawn(PROBER, ['stream', '--netns', from.netns, '--to', target, '--port', String(PORT), '--interval', String(interval), '--duration', '3600000', '--fresh', '--trace'], { stdio: ['ignore', fd, 'inherit'] });
+    const child = spawn(
+      PROBER,
+      [
+        'stream',
+        '--netns',
+        from.netns,
+        '--to',
+        target,
+        '--port',
+        String(PORT),
+        '--interval',
+        String(interval),
+        '--duration',
+        '3600000',
+        '--fresh',
+        '--trace',
+      ],
+      { stdio: ['ignore', fd, 'inherit'] },
+    );
     closeSync(fd);
     return new RunningFlow(child, file);
   }
@@ -49,7 +70,10 @@ export class RunningFlow {
     }
     const lines = readFileSync(this.file, 'utf8').trim().split('\n');
     const tally = JSON.parse(lines.pop() ?? '{}') as Omit<Flow, 'answered'>;
-    const answered = lines.slice(1).map((line) => Number(line.slice(0, line.indexOf('\t')))).sort((a, b) => a - b);
+    const answered = lines
+      .slice(1)
+      .map((line) => Number(line.slice(0, line.indexOf('\t'))))
+      .sort((a, b) => a - b);
     return { ...tally, answered };
   }
 }

@@ -22,7 +22,12 @@ export interface Latency {
  *
  * @param answered ascending times of sending; @param interval microseconds between datagrams; @param end when the last flip's time is over
  */
-export function latenciesOf(flips: readonly Flip[], answered: readonly number[], interval: number, end: number): readonly Latency[] {
+export function latenciesOf(
+  flips: readonly Flip[],
+  answered: readonly number[],
+  interval: number,
+  end: number,
+): readonly Latency[] {
   let next = 0;
   return flips.map((flip, index) => {
     const until = flips[index + 1]?.sentAt ?? end;
@@ -30,9 +35,18 @@ export function latenciesOf(flips: readonly Flip[], answered: readonly number[],
     const first = answered[next];
     let last: number | undefined;
     while (next < answered.length && (answered[next] ?? 0) < until) last = answered[next++];
-    const enforcedAt = flip.isAllowed ? (last === undefined ? undefined : first) : (last ?? flip.sentAt - interval) + interval;
-    if (enforcedAt === undefined || enforcedAt >= until) return { isAllowed: flip.isAllowed, sinceAcknowledged: undefined, sinceSent: undefined };
-    return { isAllowed: flip.isAllowed, sinceAcknowledged: Math.max(0, enforcedAt - flip.acknowledgedAt) / 1000, sinceSent: (enforcedAt - flip.sentAt) / 1000 };
+    const enforcedAt = flip.isAllowed
+      ? last === undefined
+        ? undefined
+        : first
+      : (last ?? flip.sentAt - interval) + interval;
+    if (enforcedAt === undefined || enforcedAt >= until)
+      return { isAllowed: flip.isAllowed, sinceAcknowledged: undefined, sinceSent: undefined };
+    return {
+      isAllowed: flip.isAllowed,
+      sinceAcknowledged: Math.max(0, enforcedAt - flip.acknowledgedAt) / 1000,
+      sinceSent: (enforcedAt - flip.sentAt) / 1000,
+    };
   });
 }
 

@@ -28,12 +28,19 @@ interface CniAnswer {
 }
 
 /** @param sandboxes as many namespaces as there are pods */
-export async function connectPods(node: BenchNode, nodeNetns: string, pods: readonly PodName[], sandboxes: readonly string[]): Promise<ReadonlyMap<string, ConnectedPod>> {
+export async function connectPods(
+  node: BenchNode,
+  nodeNetns: string,
+  pods: readonly PodName[],
+  sandboxes: readonly string[],
+): Promise<ReadonlyMap<string, ConnectedPod>> {
   const connected = new Map<string, ConnectedPod>();
   await inParallel(pods.entries(), WINDOW, async ([index, pod]) => {
     const netns = sandboxes[index] ?? '';
     const one = await connect(node, nodeNetns, pod, netns);
-    await node.api.patch(`${podPath(pod)}/status`, { status: { phase: 'Running', podIP: one.addresses[0], podIPs: one.addresses.map((ip) => ({ ip })) } });
+    await node.api.patch(`${podPath(pod)}/status`, {
+      status: { phase: 'Running', podIP: one.addresses[0], podIPs: one.addresses.map((ip) => ({ ip })) },
+    });
     connected.set(pod.name, one);
   });
   return connected;
@@ -41,15 +48,23 @@ export async function connectPods(node: BenchNode, nodeNetns: string, pods: read
 
 async function connect(node: BenchNode, nodeNetns: string, pod: PodName, netns: string): Promise<ConnectedPod> {
   const environment = {
-    CNI_COMMAND: 'ADD', CNI_CONTAINERID: basename(netns), CNI_IFNAME: 'eth0', CNI_NETNS: netns, CNI_PATH: CNI_BIN,
+    CNI_COMMAND: 'ADD',
+    CNI_CONTAINERID: basename(netns),
+    CNI_IFNAME: 'eth0',
+    CNI_NETNS: netns,
+    CNI_PATH: CNI_BIN,
     CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${pod.namespace};K8S_POD_NAME=${pod.name}`,
   };
   const config = JSON.stringify({ cniVersion: '1.0.0', name: 'tortie', type: 'tortie', socket: node.socketPath });
-  const { code, stdout } = await runPlugin(join(CNI_BIN, 'tortie'), environment, config, ['nsenter', `--net=${nodeNetns}`]);
+  const { code, stdout } = await runPlugin(join(CNI_BIN, 'tortie'), environment, config, [
+    'nsenter',
+    `--net=${nodeNetns}`,
+  ]);
   const answer = JSON.parse(stdout) as CniAnswer;
   const [ipv4, ipv6] = (answer.ips ?? []).map(({ address }) => address.split('/')[0] ?? '');
   const host = answer.interfaces?.find(({ sandbox }) => sandbox === undefined || sandbox === '');
-  if (code !== 0 || ipv4 === undefined || ipv6 === undefined || host === undefined) throw new Error(`Cannot connect pod ${pod.namespace}/${pod.name}: ${stdout.trim()}`);
+  if (code !== 0 || ipv4 === undefined || ipv6 === undefined || host === undefined)
+    throw new Error(`Cannot connect pod ${pod.namespace}/${pod.name}: ${stdout.trim()}`);
   return { ...pod, netns, hostInterface: host.name, addresses: [ipv4, ipv6] };
 }
 

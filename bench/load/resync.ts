@@ -29,7 +29,10 @@ const ROWS: Readonly<Record<string, Disturbance>> = {
     await node.api.patch(policyPath(policy), { metadata: { annotations: { touched: String(index) } } });
   },
   'policy changed beside the point': async ({ node }, index) => {
-    const [policy, ingress] = index % 3 === 0 ? [STEADY_POLICY, steadyIngress(index % 50)] : [SHUT_POLICIES[index % 2] ?? STEADY_POLICY, shutIngress(index % 50)];
+    const [policy, ingress] =
+      index % 3 === 0
+        ? [STEADY_POLICY, steadyIngress(index % 50)]
+        : [SHUT_POLICIES[index % 2] ?? STEADY_POLICY, shutIngress(index % 50)];
     await node.api.patch(policyPath(policy), { spec: { ingress } });
   },
   'pod moved between denying policies': async ({ node, deniedServer }, index) => {
@@ -45,7 +48,11 @@ function rowAt(index: number): string {
   if (index % 250 === 125) return 'agent killed and started';
   if (index % 100 === 50) return 'all watches cut';
   if (index % 20 === 10) return 'our rules damaged from outside';
-  return ['policy written again, unchanged', 'policy changed beside the point', 'pod moved between denying policies'][index % 3] ?? '';
+  return (
+    ['policy written again, unchanged', 'policy changed beside the point', 'pod moved between denying policies'][
+      index % 3
+    ] ?? ''
+  );
 }
 
 /** How often each disturbance came. */
@@ -65,7 +72,15 @@ export async function resync(ground: Ground, count: number): Promise<Readonly<Re
 function damage({ netns, policyBackend, bystander }: Ground): void {
   const chain = `TORTIE-TO-${bystander.hostInterface}`;
   if (policyBackend === 'nftables') within(netns, 'nft', 'flush', 'chain', 'inet', 'tortie', chain);
-  else within(netns, policyBackend === 'legacy' ? 'iptables-legacy' : policyBackend === 'nft' ? 'iptables-nft' : 'iptables', '-w', '5', '-F', chain);
+  else
+    within(
+      netns,
+      policyBackend === 'legacy' ? 'iptables-legacy' : policyBackend === 'nft' ? 'iptables-nft' : 'iptables',
+      '-w',
+      '5',
+      '-F',
+      chain,
+    );
 }
 
 function within(netns: string, ...argv: readonly string[]): void {

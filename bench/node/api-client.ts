@@ -15,7 +15,10 @@ export class ApiClient {
   constructor(private readonly socketPath: string) {}
 
   async isReady(): Promise<boolean> {
-    return this.send('GET', '/readyz').then(() => true, () => false);
+    return this.send('GET', '/readyz').then(
+      () => true,
+      () => false,
+    );
   }
 
   create(path: string, object: unknown): Promise<void> {
@@ -38,14 +41,18 @@ export class ApiClient {
   private send(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<void> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body);
-      const headers = body === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) };
+      const headers =
+        body === undefined ? {} : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) };
       const sent = request({ socketPath: this.socketPath, path, method, headers, agent: this.agent }, (response) => {
         let answer = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => (answer = (answer + chunk).slice(0, 500))).on('end', () => {
-          const status = response.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve();
-          else reject(new Error(`Cannot ${method} ${path}: HTTP ${status}: ${answer}`));
-        });
+        response
+          .setEncoding('utf8')
+          .on('data', (chunk: string) => (answer = (answer + chunk).slice(0, 500)))
+          .on('end', () => {
+            const status = response.statusCode ?? 0;
+            if (status >= 200 && status < 300) resolve();
+            else reject(new Error(`Cannot ${method} ${path}: HTTP ${status}: ${answer}`));
+          });
       });
       sent.on('error', reject).end(text);
     });
@@ -53,7 +60,11 @@ export class ApiClient {
 }
 
 /** So many at a time; the first failure ends it. */
-export async function inParallel<T>(items: Iterable<T>, window: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(
+  items: Iterable<T>,
+  window: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const iterator = items[Symbol.iterator]();
   const lane = async (): Promise<void> => {
     for (let next = iterator.next(); next.done !== true; next = iterator.next()) await work(next.value);

@@ -78,17 +78,42 @@ export class BenchNode {
 
   private async startApiServer(): Promise<void> {
     const { netns, directory } = this.plan;
-    const argv = [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen', API, '--listen-unix', join(directory, 'api.sock'), '--crds', packageFile('manifests/crds')];
+    const argv = [
+      process.execPath,
+      packageFile('dist/src/lab/apiserver/main.js'),
+      '--listen',
+      API,
+      '--listen-unix',
+      join(directory, 'api.sock'),
+      '--crds',
+      packageFile('manifests/crds'),
+    ];
     this.apiServer = new NodeProcess(netns, directory, 'apiserver', argv);
     await serving(this.apiServer, () => this.api.isReady());
   }
 
   private async startAgent(): Promise<void> {
     const { netns, directory, policyBackend } = this.plan;
-    const flags = ['--node', NODE, '--kubeconfig', join(directory, 'kubeconfig'), '--run-dir', directory, '--state-dir', join(directory, 'state'), '--policy-backend', policyBackend];
+    const flags = [
+      '--node',
+      NODE,
+      '--kubeconfig',
+      join(directory, 'kubeconfig'),
+      '--run-dir',
+      directory,
+      '--state-dir',
+      join(directory, 'state'),
+      '--policy-backend',
+      policyBackend,
+    ];
     this.agent = new NodeProcess(netns, directory, 'agent', tortieArgv('agent', ...flags));
     const config = JSON.stringify({ cniVersion: '1.1.0', name: 'tortie', type: 'tortie', socket: this.socketPath });
-    await serving(this.agent, async () => (await runPlugin(join(CNI_BIN, 'tortie'), { CNI_COMMAND: 'STATUS' }, config, ['nsenter', `--net=${netns}`])).code === 0);
+    await serving(
+      this.agent,
+      async () =>
+        (await runPlugin(join(CNI_BIN, 'tortie'), { CNI_COMMAND: 'STATUS' }, config, ['nsenter', `--net=${netns}`]))
+          .code === 0,
+    );
   }
 }
 
@@ -97,7 +122,10 @@ async function serving(process: NodeProcess, isReady: () => Promise<boolean>): P
   while (!(await isReady())) {
     const problem = process.problem();
     if (problem !== undefined) throw new Error(`Cannot start ${process.name}: ${problem}`);
-    if (Date.now() > end) throw new Error(`Cannot start ${process.name}: it does not serve within ${READY_WITHIN / 1000} s: ${process.tail()}`);
+    if (Date.now() > end)
+      throw new Error(
+        `Cannot start ${process.name}: it does not serve within ${READY_WITHIN / 1000} s: ${process.tail()}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -9,7 +9,12 @@ export class NodeProcess {
   private readonly child: ChildProcess;
   private readonly log: string;
 
-  constructor(netns: string, directory: string, readonly name: string, argv: readonly string[]) {
+  constructor(
+    netns: string,
+    directory: string,
+    readonly name: string,
+    argv: readonly string[],
+  ) {
     this.log = join(directory, `${name}.log`);
     const fd = openSync(this.log, 'a');
     this.child = spawn('nsenter', [`--net=${netns}`, ...argv], { stdio: ['ignore', fd, fd] });

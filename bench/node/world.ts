@@ -22,7 +22,13 @@ export class World {
   node(name: string): string {
     const path = this.create(name);
     ip('-n', `${this.tag}-${process.pid}-${name}`, 'addr', 'add', '10.0.0.1/32', 'dev', 'lo');
-    execFileSync('nsenter', [`--net=${path}`, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
+    execFileSync('nsenter', [
+      `--net=${path}`,
+      'sysctl',
+      '-qw',
+      'net.ipv4.ip_forward=1',
+      'net.ipv6.conf.all.forwarding=1',
+    ]);
     return path;
   }
 
@@ -46,7 +52,11 @@ export class World {
 /** Waits until the namespace has no veth left: background deletions belong to the phase that caused them, not to the next. */
 export async function settle(netns: string): Promise<void> {
   const end = Date.now() + 30_000;
-  while (execFileSync('nsenter', [`--net=${netns}`, 'ip', '-br', 'link', 'show', 'type', 'veth'], { encoding: 'utf8' }).trim() !== '') {
+  while (
+    execFileSync('nsenter', [`--net=${netns}`, 'ip', '-br', 'link', 'show', 'type', 'veth'], {
+      encoding: 'utf8',
+    }).trim() !== ''
+  ) {
     if (Date.now() > end) throw new Error(`Interfaces remain in ${netns} 30 s after they were to be deleted`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

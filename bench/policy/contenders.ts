@@ -20,33 +20,60 @@ export interface Contender {
 export type ContenderName = 'none' | 'established' | 'linear-legacy' | 'linear-nft' | 'legacy' | 'nft' | 'nftables';
 
 export const CONTENDERS: Readonly<Record<ContenderName, (rig: Rig, size: ClusterSize) => Promise<Contender>>> = {
-  'none': async () => still,
-  'established': async (rig) => {
+  none: async () => still,
+  established: async (rig) => {
     for (const program of ['iptables-legacy-restore', 'ip6tables-legacy-restore'])
-      run('ip', ['netns', 'exec', rig.node, program], '*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n');
+      run(
+        'ip',
+        ['netns', 'exec', rig.node, program],
+        '*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n',
+      );
     return still;
   },
   'linear-legacy': (rig, size) => linear(rig, size, 'legacy'),
   'linear-nft': (rig, size) => linear(rig, size, 'nft'),
-  'legacy': (rig, size) => tortie(rig, size, 'legacy'),
-  'nft': (rig, size) => tortie(rig, size, 'nft'),
-  'nftables': (rig, size) => tortie(rig, size, 'nftables'),
+  legacy: (rig, size) => tortie(rig, size, 'legacy'),
+  nft: (rig, size) => tortie(rig, size, 'nft'),
+  nftables: (rig, size) => tortie(rig, size, 'nftables'),
 };
 
 const still: Contender = { load: 0, changeOne: async () => undefined, stop: async () => undefined };
 const CHANGES = 21;
 
 async function linear(rig: Rig, size: ClusterSize, backend: 'legacy' | 'nft'): Promise<Contender> {
-  const rules = Array.from({ length: size.policies }, (_, i) => `-A FORWARD -s 172.${16 + (i >> 14)}.${(i >> 6) & 255}.${i & 63} -p tcp --dport 80 -j DROP`);
+  const rules = Array.from(
+    { length: size.policies },
+    (_, i) => `-A FORWARD -s 172.${16 + (i >> 14)}.${(i >> 6) & 255}.${i & 63} -p tcp --dport 80 -j DROP`,
+  );
   const start = performance.now();
-  run('ip', ['netns', 'exec', rig.node, `iptables-${backend}-restore`], `*filter\n${rules.join('\n')}\n-A FORWARD -j ACCEPT\nCOMMIT\n`);
+  run(
+    'ip',
+    ['netns', 'exec', rig.node, `iptables-${backend}-restore`],
+    `*filter\n${rules.join('\n')}\n-A FORWARD -j ACCEPT\nCOMMIT\n`,
+  );
   const load = performance.now() - start;
   const changeOne = async (): Promise<number | undefined> => {
     if (size.policies === 0) return undefined;
     const times: number[] = [];
     for (let i = 0; i < CHANGES; i++) {
       const begin = performance.now();
-      run('ip', ['netns', 'exec', rig.node, `iptables-${backend}`, '-R', 'FORWARD', '1', '-s', `198.18.0.${i}`, '-p', 'tcp', '--dport', '80', '-j', 'DROP']);
+      run('ip', [
+        'netns',
+        'exec',
+        rig.node,
+        `iptables-${backend}`,
+        '-R',
+        'FORWARD',
+        '1',
+        '-s',
+        `198.18.0.${i}`,
+        '-p',
+        'tcp',
+        '--dport',
+        '80',
+        '-j',
+        'DROP',
+      ]);
       times.push(performance.now() - begin);
     }
     return median(times);
@@ -71,14 +98,21 @@ async function tortie(rig: Rig, size: ClusterSize, backend: BackendSetting): Pro
 }
 
 /** Event to kernel: a port of a policy of the first namespace comes and goes. */
-async function changeOnePolicy(engine: PolicyEngine, netfilter: Netfilter, size: ClusterSize): Promise<number | undefined> {
+async function changeOnePolicy(
+  engine: PolicyEngine,
+  netfilter: Netfilter,
+  size: ClusterSize,
+): Promise<number | undefined> {
   if (size.policies === 0) return undefined;
   const times: number[] = [];
   for (let i = 0; i < CHANGES; i++) {
     const event = policyEvent(7, 0);
     if (event.type !== 'upsert') throw new Error('a policy is upserted');
     const { metadata, spec } = event.object as { metadata: object; spec: object };
-    const changed = { metadata, spec: { ...spec, ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 7000 + i }] }] } };
+    const changed = {
+      metadata,
+      spec: { ...spec, ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 7000 + i }] }] },
+    };
     const begin = performance.now();
     engine.apply({ ...event, object: changed });
     const { failures } = await netfilter.apply(engine.flush());

@@ -55,8 +55,19 @@ export async function runLoad(options: LoadOptions): Promise<number> {
       const churn = await measureChurn(node, options.changes);
       const resyncs = await measureResyncs(node, options.resyncs);
       const flips = await measureFlips(node, options.resyncs);
-      const result = { backend, policies: options.policies, pods: options.pods, rssMegabytes: Math.round(process.memoryUsage().rss / 1e6), churn, resyncs, flips, counters: node.netfilter.status().counters };
-      process.stdout.write(options.isJson ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, undefined, 2)}\n`);
+      const result = {
+        backend,
+        policies: options.policies,
+        pods: options.pods,
+        rssMegabytes: Math.round(process.memoryUsage().rss / 1e6),
+        churn,
+        resyncs,
+        flips,
+        counters: node.netfilter.status().counters,
+      };
+      process.stdout.write(
+        options.isJson ? `${JSON.stringify(result)}\n` : `${JSON.stringify(result, undefined, 2)}\n`,
+      );
       return resyncs.lost + resyncs.leaked + flips.lost + flips.leaked === 0 ? 0 : 1;
     } finally {
       await node.netfilter.stop();
@@ -75,7 +86,12 @@ async function startNode(size: ClusterSize, rig: Rig, backend: BackendSetting): 
     engine.apply(endpointEvent(size, i, hostInterfaceName(namespace, name)));
   }
   engine.flush();
-  const netfilter = await createNetfilter({ families: [4, 6], backend, within: rig.within, onFailures: (failures) => failures.forEach((failure) => process.stderr.write(`${failure.message}\n`)) });
+  const netfilter = await createNetfilter({
+    families: [4, 6],
+    backend,
+    within: rig.within,
+    onFailures: (failures) => failures.forEach((failure) => process.stderr.write(`${failure.message}\n`)),
+  });
   await netfilter.sync(engine.ruleset());
   return { size, engine, netfilter, rig };
 }
@@ -89,12 +105,16 @@ interface Spread {
 
 function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN).toFixed(2));
+  const at = (share: number): number =>
+    Number((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN).toFixed(2));
   return { count: sorted.length, median: Number(median(sorted).toFixed(2)), p99: at(0.99), worst: at(1) };
 }
 
 /** Milliseconds from the event to the applied kernel, and from the event to the packets. */
-async function measureChurn(node: Node, changes: number): Promise<{ readonly applied: Spread; readonly opened: Spread; readonly closed: Spread }> {
+async function measureChurn(
+  node: Node,
+  changes: number,
+): Promise<{ readonly applied: Spread; readonly opened: Spread; readonly closed: Spread }> {
   const stream = startStream(node.rig, 80, 1, true);
   await stream.started;
   const events: { readonly at: number; readonly opens: boolean }[] = [];
@@ -116,19 +136,31 @@ async function measureChurn(node: Node, changes: number): Promise<{ readonly app
   const { answered } = await stream.stop();
   node.engine.apply(podEvent(node.size, 0, 'front'));
   await node.netfilter.apply(node.engine.flush());
-  return { applied: spreadOf(applied), opened: spreadOf(opens(events, answered)), closed: spreadOf(closes(events, answered)) };
+  return {
+    applied: spreadOf(applied),
+    opened: spreadOf(opens(events, answered)),
+    closed: spreadOf(closes(events, answered)),
+  };
 }
 
 /** From each opening to the first answered flow that began after it. */
-function opens(events: readonly { readonly at: number; readonly opens: boolean }[], answered: readonly number[]): readonly number[] {
-  return events.filter((event) => event.opens).flatMap((event) => {
-    const first = answered.find((sent) => sent >= event.at);
-    return first === undefined ? [] : [(first - event.at) / 1000];
-  });
+function opens(
+  events: readonly { readonly at: number; readonly opens: boolean }[],
+  answered: readonly number[],
+): readonly number[] {
+  return events
+    .filter((event) => event.opens)
+    .flatMap((event) => {
+      const first = answered.find((sent) => sent >= event.at);
+      return first === undefined ? [] : [(first - event.at) / 1000];
+    });
 }
 
 /** From each closing to the last answered flow before the next opening; 0 if none was answered any more. */
-function closes(events: readonly { readonly at: number; readonly opens: boolean }[], answered: readonly number[]): readonly number[] {
+function closes(
+  events: readonly { readonly at: number; readonly opens: boolean }[],
+  answered: readonly number[],
+): readonly number[] {
   return events.flatMap((event, i) => {
     const until = events[i + 1]?.at;
     if (event.opens || until === undefined) return [];
@@ -145,7 +177,10 @@ interface Traffic {
 }
 
 /** The whole state again and again, under traffic. */
-async function measureResyncs(node: Node, count: number): Promise<Traffic & { readonly resyncs: number; readonly sync: Spread }> {
+async function measureResyncs(
+  node: Node,
+  count: number,
+): Promise<Traffic & { readonly resyncs: number; readonly sync: Spread }> {
   const times: number[] = [];
   const traffic = await underTraffic(node, async () => {
     for (let i = 0; i < count; i++) {
@@ -163,7 +198,7 @@ async function measureFlips(node: Node, count: number): Promise<Traffic & { read
     for (let i = 0; i < count; i++) {
       const index = [2, 3, 4, 6, 7][i % 5] ?? 2;
       const event = policyEvent(index, 0);
-      const name = event.type === 'upsert' ? event.object.metadata?.name ?? '' : '';
+      const name = event.type === 'upsert' ? (event.object.metadata?.name ?? '') : '';
       node.engine.apply(i % 2 === 0 ? { type: 'delete', kind: 'NetworkPolicy', namespace: 'ns0', name } : event);
       await node.netfilter.apply(node.engine.flush());
     }
@@ -188,9 +223,33 @@ interface Tally {
 }
 
 /** A flow of fresh UDP connections between the two pods. */
-function startStream(rig: Rig, port: number, interval: number, isTraced: boolean): { readonly started: Promise<unknown>; stop(): Promise<{ readonly tally: Tally; readonly answered: readonly number[] }> } {
+function startStream(
+  rig: Rig,
+  port: number,
+  interval: number,
+  isTraced: boolean,
+): {
+  readonly started: Promise<unknown>;
+  stop(): Promise<{ readonly tally: Tally; readonly answered: readonly number[] }>;
+} {
   const target = rig.pods[1].addresses[0] ?? '';
-  const child = spawn(PROBER, ['stream', '--netns', rig.pod(0), '--to', target, '--port', String(port), '--interval', String(interval), '--fresh', ...(isTraced ? ['--trace'] : [])], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    PROBER,
+    [
+      'stream',
+      '--netns',
+      rig.pod(0),
+      '--to',
+      target,
+      '--port',
+      String(port),
+      '--interval',
+      String(interval),
+      '--fresh',
+      ...(isTraced ? ['--trace'] : []),
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
   const started = once(child.stdout, 'data');
@@ -201,7 +260,9 @@ function startStream(rig: Rig, port: number, interval: number, isTraced: boolean
       child.kill('SIGTERM');
       await closed;
       const lines = text.trim().split('\n');
-      const answered = lines.flatMap((line) => (/^\d+\t\d+$/.test(line) ? [Number(line.split('\t')[0])] : [])).sort((a, b) => a - b);
+      const answered = lines
+        .flatMap((line) => (/^\d+\t\d+$/.test(line) ? [Number(line.split('\t')[0])] : []))
+        .sort((a, b) => a - b);
       return { tally: JSON.parse(lines[lines.length - 1] ?? '{}') as Tally, answered };
     },
   };

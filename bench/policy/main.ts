@@ -30,16 +30,26 @@ const USAGE = {
   about: `What NetworkPolicy costs a packet, and what it costs to program, beside a ruleset that only accepts established traffic and one that
 is linear. With --load: changes and resyncs on one backend. Needs root (network namespaces) and a C compiler.`,
   options: {
-    'sizes': { value: 'N[,N]', default: '0,100,1000,10000', about: 'numbers of policies to measure at' },
-    'contenders': { value: 'NAME[,NAME]', default: Object.keys(CONTENDERS).join(','), list: Object.keys(CONTENDERS), about: 'rulesets to compare' },
-    'runs': { value: 'N', default: '3', range: [1, 1000], about: 'runs of each' },
-    'duration': { value: 'MS', default: '700', range: [10, 600_000], about: 'milliseconds of traffic in one measurement' },
-    'load': { about: 'measure programming instead of packets' },
-    'backend': { value: 'NAME', default: 'nftables', about: 'with --load: the backend' },
-    'policies': { value: 'N', default: '2000', range: [1, 100_000], about: 'with --load: policies' },
-    'pods': { value: 'N', default: '10000', range: [1, 1_000_000], about: 'with --load: pods' },
-    'changes': { value: 'N', default: '400', range: [1, 1_000_000], about: 'with --load: changes' },
-    'resyncs': { value: 'N', default: '1000', range: [0, 1_000_000], about: 'with --load: resyncs' },
+    sizes: { value: 'N[,N]', default: '0,100,1000,10000', about: 'numbers of policies to measure at' },
+    contenders: {
+      value: 'NAME[,NAME]',
+      default: Object.keys(CONTENDERS).join(','),
+      list: Object.keys(CONTENDERS),
+      about: 'rulesets to compare',
+    },
+    runs: { value: 'N', default: '3', range: [1, 1000], about: 'runs of each' },
+    duration: {
+      value: 'MS',
+      default: '700',
+      range: [10, 600_000],
+      about: 'milliseconds of traffic in one measurement',
+    },
+    load: { about: 'measure programming instead of packets' },
+    backend: { value: 'NAME', default: 'nftables', about: 'with --load: the backend' },
+    policies: { value: 'N', default: '2000', range: [1, 100_000], about: 'with --load: policies' },
+    pods: { value: 'N', default: '10000', range: [1, 1_000_000], about: 'with --load: pods' },
+    changes: { value: 'N', default: '400', range: [1, 1_000_000], about: 'with --load: changes' },
+    resyncs: { value: 'N', default: '1000', range: [0, 1_000_000], about: 'with --load: resyncs' },
   },
 } as const;
 
@@ -54,33 +64,64 @@ export async function run(args: readonly string[]): Promise<number> {
   buildProber();
   if (values.load) {
     const { runLoad } = await import('./load.js');
-    return runLoad({ backend: values.backend, policies: Number(values.policies), pods: Number(values.pods), changes: Number(values.changes), resyncs: Number(values.resyncs), isJson: values.output === 'json' });
+    return runLoad({
+      backend: values.backend,
+      policies: Number(values.policies),
+      pods: Number(values.pods),
+      changes: Number(values.changes),
+      resyncs: Number(values.resyncs),
+      isJson: values.output === 'json',
+    });
   }
   const names = values.contenders.split(',').filter((name): name is ContenderName => Object.hasOwn(CONTENDERS, name));
   const sizes = values.sizes.split(',').map(Number);
-  if (names.length !== values.contenders.split(',').length || sizes.some((size) => !Number.isInteger(size) || size < 0)) {
-    process.stderr.write(`Cannot measure "${values.contenders}" at "${values.sizes}": expected some of ${Object.keys(CONTENDERS).join(', ')} and whole numbers\n`);
+  if (
+    names.length !== values.contenders.split(',').length ||
+    sizes.some((size) => !Number.isInteger(size) || size < 0)
+  ) {
+    process.stderr.write(
+      `Cannot measure "${values.contenders}" at "${values.sizes}": expected some of ${Object.keys(CONTENDERS).join(', ')} and whole numbers\n`,
+    );
     return 2;
   }
   const rows: Row[] = [];
-  for (const policies of sizes) rows.push(...await measureSize(policies, names, Number(values.runs), Number(values.duration)));
+  for (const policies of sizes)
+    rows.push(...(await measureSize(policies, names, Number(values.runs), Number(values.duration))));
   process.stdout.write(formatTable(rows));
   if (values.output === 'json') process.stdout.write(`${JSON.stringify({ rows, ratios: ratiosOf(rows) })}\n`);
   return 0;
 }
 
-async function measureSize(policies: number, names: readonly ContenderName[], runs: number, duration: number): Promise<readonly Row[]> {
+async function measureSize(
+  policies: number,
+  names: readonly ContenderName[],
+  runs: number,
+  duration: number,
+): Promise<readonly Row[]> {
   const size: ClusterSize = { policies, pods: Math.max(LOCAL_PODS, policies * 2), local: LOCAL_PODS };
   const withIperf = hasIperf();
   if (!withIperf) process.stderr.write('Throughput is left out: iperf3 is not installed\n');
   const metrics = METRICS.filter((metric) => withIperf || metric !== 'megabits');
-  const standing = new Map<ContenderName, { readonly rig: Rig; readonly servers: Servers; readonly contender: Contender; readonly samples: Map<Metric, number[]> }>();
+  const standing = new Map<
+    ContenderName,
+    {
+      readonly rig: Rig;
+      readonly servers: Servers;
+      readonly contender: Contender;
+      readonly samples: Map<Metric, number[]>;
+    }
+  >();
   try {
     for (const name of names) {
       const rig = new Rig(name, [podAt(size, 0), podAt(size, 1)]);
       const servers = new Servers();
       await servers.start(rig, withIperf);
-      standing.set(name, { rig, servers, contender: await CONTENDERS[name](rig, size), samples: new Map(metrics.map((metric) => [metric, []])) });
+      standing.set(name, {
+        rig,
+        servers,
+        contender: await CONTENDERS[name](rig, size),
+        samples: new Map(metrics.map((metric) => [metric, []])),
+      });
       process.stderr.write(`  ${policies} policies: ${name} stands\n`);
     }
     // The first round warms caches up and is not counted.
@@ -89,7 +130,9 @@ async function measureSize(policies: number, names: readonly ContenderName[], ru
         for (const metric of metrics) {
           const value = measure(rig, metric, duration);
           if (round > 0) samples.get(metric)?.push(value);
-          process.stderr.write(`  ${policies} policies, round ${round}/${runs}: ${name} ${Math.round(value)} ${metric}\n`);
+          process.stderr.write(
+            `  ${policies} policies, round ${round}/${runs}: ${name} ${Math.round(value)} ${metric}\n`,
+          );
         }
     const rows: Row[] = [];
     for (const [contender, { contender: running, samples }] of standing) {
@@ -122,13 +165,40 @@ function ratiosOf(rows: readonly Row[]): Record<string, Record<string, Record<st
 
 function formatTable(rows: readonly Row[]): string {
   const ratios = ratiosOf(rows);
-  const head = ['policies', 'contender', 'requests/s', 'connections/s', 'Mbit/s', 'of established (rr, crr, thr)', 'full load ms', 'one change ms'];
+  const head = [
+    'policies',
+    'contender',
+    'requests/s',
+    'connections/s',
+    'Mbit/s',
+    'of established (rr, crr, thr)',
+    'full load ms',
+    'one change ms',
+  ];
   const lines = rows.map((row) => {
     const ratio = ratios[String(row.policies)]?.[row.contender] ?? {};
     const share = METRICS.map((metric) => ratio[metric]?.toFixed(2) ?? '-').join(' ');
-    const number = (value: number | undefined, digits = 0): string => (value === undefined || value === 0 ? '-' : value.toFixed(digits));
-    return [String(row.policies), row.contender, number(row.path.requests), number(row.path.connections), number(row.path.megabits), share, number(row.load), number(row.change, 2)];
+    const number = (value: number | undefined, digits = 0): string =>
+      value === undefined || value === 0 ? '-' : value.toFixed(digits);
+    return [
+      String(row.policies),
+      row.contender,
+      number(row.path.requests),
+      number(row.path.connections),
+      number(row.path.megabits),
+      share,
+      number(row.load),
+      number(row.change, 2),
+    ];
   });
   const widths = head.map((title, i) => Math.max(title.length, ...lines.map((line) => line[i]?.length ?? 0)));
-  return [head, ...lines].map((line) => `${line.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd()}\n`).join('');
+  return [head, ...lines]
+    .map(
+      (line) =>
+        `${line
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
 }

@@ -11,7 +11,8 @@ export const METRICS = ['requests', 'connections', 'megabits'] as const;
 export type Metric = (typeof METRICS)[number];
 
 export function buildProber(): void {
-  if (spawnSync(process.execPath, [BUILD], { stdio: 'inherit' }).status !== 0) throw new Error('Cannot measure: tortie-prober could not be built');
+  if (spawnSync(process.execPath, [BUILD], { stdio: 'inherit' }).status !== 0)
+    throw new Error('Cannot measure: tortie-prober could not be built');
 }
 
 export const hasIperf = (): boolean => spawnSync('iperf3', ['--version'], { stdio: 'ignore' }).error === undefined;
@@ -21,11 +22,15 @@ export class Servers {
   private readonly children: ChildProcess[] = [];
 
   async start(rig: Rig, withIperf: boolean): Promise<void> {
-    const prober = spawn(PROBER, ['serve', '--netns', rig.pod(1), '--name', 'b', '--tcp', '80', '--udp', '80,81'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const prober = spawn(PROBER, ['serve', '--netns', rig.pod(1), '--name', 'b', '--tcp', '80', '--udp', '80,81'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.children.push(prober);
     await once(prober.stdout, 'data');
     if (!withIperf) return;
-    const iperf = spawn('ip', ['netns', 'exec', rig.pod(1), 'iperf3', '-s', '--forceflush'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const iperf = spawn('ip', ['netns', 'exec', rig.pod(1), 'iperf3', '-s', '--forceflush'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.children.push(iperf);
     await once(iperf.stdout, 'data');
   }
@@ -44,10 +49,26 @@ export function measure(rig: Rig, metric: Metric, milliseconds: number): number 
   const target = rig.pods[1].addresses[0] ?? '';
   if (metric === 'megabits') {
     const seconds = String(Math.max(1, Math.round(milliseconds / 1000)));
-    const report = JSON.parse(run('ip', ['netns', 'exec', rig.pod(0), 'iperf3', '-c', target, '-t', seconds, '-J'])) as { end: { sum_received: { bits_per_second: number } } };
+    const report = JSON.parse(
+      run('ip', ['netns', 'exec', rig.pod(0), 'iperf3', '-c', target, '-t', seconds, '-J']),
+    ) as { end: { sum_received: { bits_per_second: number } } };
     return report.end.sum_received.bits_per_second / 1e6;
   }
   const kind = metric === 'requests' ? 'rr' : 'crr';
-  const { perSecond } = JSON.parse(run(PROBER, ['rate', '--netns', rig.pod(0), '--to', target, '--port', '80', '--kind', kind, '--duration', String(milliseconds)])) as { perSecond: number };
+  const { perSecond } = JSON.parse(
+    run(PROBER, [
+      'rate',
+      '--netns',
+      rig.pod(0),
+      '--to',
+      target,
+      '--port',
+      '80',
+      '--kind',
+      kind,
+      '--duration',
+      String(milliseconds),
+    ]),
+  ) as { perSecond: number };
   return perSecond;
 }

@@ -17,7 +17,10 @@ export class Rig {
   private readonly plumbing: EndpointPlumbing;
 
   /** @param name unique among rigs; namespaces are "<name>-node", "-a", "-b". */
-  constructor(name: string, readonly pods: readonly [PodIdentity, PodIdentity]) {
+  constructor(
+    name: string,
+    readonly pods: readonly [PodIdentity, PodIdentity],
+  ) {
     this.namespaces = ['node', 'a', 'b'].map((part) => `tortie-bench-${process.pid}-${name}-${part}`);
     for (const namespace of this.namespaces) ip('netns', 'add', namespace);
     this.within = (work) => inNamespace(pathOf(this.node), work);
@@ -26,9 +29,17 @@ export class Rig {
       enableForwarding({ ipv4: true, ipv6: true });
       return new EndpointPlumbing((error) => process.stderr.write(`${error.message}\n`));
     });
-    pods.forEach((pod, i) => this.within(() => this.plumbing.add({
-      containerId: pod.name, podInterface: 'eth0', hostInterface: hostInterfaceName(pod.namespace, pod.name), netns: pathOf(this.pod(i)), addresses: pod.addresses.map(parseAddress),
-    })));
+    pods.forEach((pod, i) =>
+      this.within(() =>
+        this.plumbing.add({
+          containerId: pod.name,
+          podInterface: 'eth0',
+          hostInterface: hostInterfaceName(pod.namespace, pod.name),
+          netns: pathOf(this.pod(i)),
+          addresses: pod.addresses.map(parseAddress),
+        }),
+      ),
+    );
   }
 
   get node(): string {
@@ -54,7 +65,11 @@ export function ip(...args: readonly string[]): void {
 }
 
 export function run(file: string, args: readonly string[], input?: string): string {
-  const { status, stdout, stderr, error } = spawnSync(file, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...(input === undefined ? {} : { input }) });
+  const { status, stdout, stderr, error } = spawnSync(file, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    ...(input === undefined ? {} : { input }),
+  });
   if (status !== 0) throw new Error(`Cannot run "${file} ${args.join(' ')}": ${error?.message ?? stderr.trim()}`);
   return stdout;
 }

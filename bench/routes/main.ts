@@ -25,7 +25,8 @@ type Times = Readonly<Record<Phase, number>>;
 
 const USAGE = {
   area: 'routes',
-  about: 'Routes into the kernel, listed and removed again, over our netlink and by iproute2. Needs root (network namespaces).',
+  about:
+    'Routes into the kernel, listed and removed again, over our netlink and by iproute2. Needs root (network namespaces).',
   options: {
     routes: { value: 'N', default: '100000', range: [1, 1_000_000], about: 'routes of one family' },
     runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
@@ -38,7 +39,9 @@ export async function run(args: readonly string[]): Promise<number> {
   const { values } = read;
   const [count, runs] = [Number(values.routes), Number(values.runs)];
   if (!Number.isInteger(count) || count < 1 || count > 1_000_000 || !Number.isInteger(runs) || runs < 1) {
-    process.stderr.write(`Cannot measure "${values.routes}" routes in "${values.runs}" runs: expected 1 to 1000000 routes and at least one run\n`);
+    process.stderr.write(
+      `Cannot measure "${values.routes}" routes in "${values.runs}" runs: expected 1 to 1000000 routes and at least one run\n`,
+    );
     return 2;
   }
   const bench = new RouteBench(count);
@@ -54,8 +57,12 @@ export async function run(args: readonly string[]): Promise<number> {
   const medians = { tortie: mediansOf(samples.tortie), ip: mediansOf(samples.ip) };
   const ratios = { ip: Object.fromEntries(PHASES.map((phase) => [phase, medians.tortie[phase] / medians.ip[phase]])) };
   process.stdout.write(`${count} routes, ms  ${PHASES.map((phase) => phase.padStart(16)).join('')}\n`);
-  process.stdout.write(`${'tortie'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => `${medians.tortie[phase].toFixed(0)} (${(ratios.ip[phase] ?? NaN).toFixed(2)})`.padStart(16)).join('')}\n`);
-  process.stdout.write(`${'iproute2'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => medians.ip[phase].toFixed(0).padStart(16)).join('')}\n`);
+  process.stdout.write(
+    `${'tortie'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => `${medians.tortie[phase].toFixed(0)} (${(ratios.ip[phase] ?? NaN).toFixed(2)})`.padStart(16)).join('')}\n`,
+  );
+  process.stdout.write(
+    `${'iproute2'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => medians.ip[phase].toFixed(0).padStart(16)).join('')}\n`,
+  );
   if (values.output === 'json') process.stdout.write(`${JSON.stringify({ routes: count, runs, medians, ratios })}\n`);
   return 0;
 }
@@ -74,9 +81,19 @@ class RouteBench {
     this.ip('addr', 'add', '10.0.0.1/24', 'dev', 'v0');
     this.socket = inNamespace(`/run/netns/${this.namespace}`, () => new NetlinkSocket());
     const interfaceIndex = findLink(this.socket, { name: 'v0' })?.index;
-    const via = (last: number): NextHop => ({ via: { family: 4, value: 0x0a000000n + BigInt(last) } satisfies IpAddress, interfaceIndex });
-    const changes = (type: RouteChange['type'], nextHops: readonly NextHop[]): readonly RouteChange[] => Array.from({ length: count }, (_, i) =>
-      ({ type, route: { prefix: { family: 4, value: 0x0b000000n + BigInt(i * 16), length: 28 }, protocol: PROTOCOL_TORTIE_BGP, nextHops } }));
+    const via = (last: number): NextHop => ({
+      via: { family: 4, value: 0x0a000000n + BigInt(last) } satisfies IpAddress,
+      interfaceIndex,
+    });
+    const changes = (type: RouteChange['type'], nextHops: readonly NextHop[]): readonly RouteChange[] =>
+      Array.from({ length: count }, (_, i) => ({
+        type,
+        route: {
+          prefix: { family: 4, value: 0x0b000000n + BigInt(i * 16), length: 28 },
+          protocol: PROTOCOL_TORTIE_BGP,
+          nextHops,
+        },
+      }));
     this.single = changes('add', [via(2)]);
     this.multipath = changes('replace', [via(2), via(3)]);
     this.write('add', this.single, 'via 10.0.0.2 dev v0');
@@ -89,12 +106,15 @@ class RouteBench {
       const [failure] = applyRouteChanges(this.socket, changes);
       if (failure !== undefined) throw failure.error;
     };
-    const deletions = this.single.map(({ route }): RouteChange => ({ type: 'delete', route: { ...route, nextHops: [] } }));
+    const deletions = this.single.map(
+      ({ route }): RouteChange => ({ type: 'delete', route: { ...route, nextHops: [] } }),
+    );
     return {
       add: timed(apply(this.single)),
       list: timed(() => {
         const { length } = listRoutes(this.socket, { protocol: PROTOCOL_TORTIE_BGP });
-        if (length !== this.single.length) throw new Error(`There are ${length} routes, expected ${this.single.length}`);
+        if (length !== this.single.length)
+          throw new Error(`There are ${length} routes, expected ${this.single.length}`);
       }),
       multipath: timed(apply(this.multipath)),
       delete: timed(apply(deletions)),
@@ -106,9 +126,14 @@ class RouteBench {
     return {
       add: timed(batch('add')),
       list: timed(() => {
-        const printed = execFileSync('ip', ['-n', this.namespace, '-j', 'route', 'show', 'proto', String(PROTOCOL_TORTIE_BGP)], { encoding: 'utf8', maxBuffer: 1 << 30 });
+        const printed = execFileSync(
+          'ip',
+          ['-n', this.namespace, '-j', 'route', 'show', 'proto', String(PROTOCOL_TORTIE_BGP)],
+          { encoding: 'utf8', maxBuffer: 1 << 30 },
+        );
         const { length } = JSON.parse(printed) as readonly unknown[];
-        if (length !== this.single.length) throw new Error(`There are ${length} routes, expected ${this.single.length}`);
+        if (length !== this.single.length)
+          throw new Error(`There are ${length} routes, expected ${this.single.length}`);
       }),
       multipath: timed(batch('replace')),
       delete: timed(batch('del')),
@@ -122,7 +147,9 @@ class RouteBench {
   }
 
   private write(command: string, changes: readonly RouteChange[], rest: string): void {
-    const lines = changes.map(({ route }) => `route ${command} ${formatPrefix(route.prefix)} proto ${PROTOCOL_TORTIE_BGP} ${rest}\n`);
+    const lines = changes.map(
+      ({ route }) => `route ${command} ${formatPrefix(route.prefix)} proto ${PROTOCOL_TORTIE_BGP} ${rest}\n`,
+    );
     writeFileSync(join(this.directory, command), lines.join(''));
   }
 
@@ -138,6 +165,7 @@ function timed(work: () => void): number {
 }
 
 function mediansOf(samples: readonly Times[]): Times {
-  const of = (phase: Phase): number => samples.map((times) => times[phase]).sort((a, b) => a - b)[(samples.length - 1) >> 1] ?? NaN;
+  const of = (phase: Phase): number =>
+    samples.map((times) => times[phase]).sort((a, b) => a - b)[(samples.length - 1) >> 1] ?? NaN;
   return { add: of('add'), list: of('list'), multipath: of('multipath'), delete: of('delete') };
 }

@@ -41,11 +41,16 @@ const random = randomNumbers(order.seed);
 const tell = (event: ChurnEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`);
 const below = (limit: number): number => Math.floor(random() * limit);
 
-const sessions = order.peers.map((peer, index) => new ChurnSession({
-  peer, identifier: 0x0a0a0000 + index + 2, dut: order.dut,
-  onLost: (reason) => tell({ type: 'lost', at: Date.now(), peer: peer.name, reason }),
-  onUp: () => tell({ type: 'up', at: Date.now(), peer: peer.name }),
-}));
+const sessions = order.peers.map(
+  (peer, index) =>
+    new ChurnSession({
+      peer,
+      identifier: 0x0a0a0000 + index + 2,
+      dut: order.dut,
+      onLost: (reason) => tell({ type: 'lost', at: Date.now(), peer: peer.name, reason }),
+      onUp: () => tell({ type: 'up', at: Date.now(), peer: peer.name }),
+    }),
+);
 let serial = 0;
 let sent = 0;
 let late = 0;
@@ -65,7 +70,12 @@ async function churn(): Promise<void> {
   const end = performance.now() + order.seconds * 1000;
   const flapping = sessions.filter(({ peer }) => peer.flaps !== 'never');
   // Spread over the interval, so that no two peers flap at the same moment.
-  const nextFlap = new Map(flapping.map((session, k) => [session, performance.now() + (order.flapEvery * 1000 * (k + 1)) / (flapping.length + 1)]));
+  const nextFlap = new Map(
+    flapping.map((session, k) => [
+      session,
+      performance.now() + (order.flapEvery * 1000 * (k + 1)) / (flapping.length + 1),
+    ]),
+  );
   let owed = 0;
   let last = performance.now();
   let nextProgress = last + 10_000;
@@ -76,7 +86,8 @@ async function churn(): Promise<void> {
     late += debt;
     owed -= debt;
     const ready = sessions.filter((session) => session.isReady);
-    for (; owed >= 1 && ready.length > 0; owed--) churnOnce(ready[below(ready.length)] ?? sessions[0] as ChurnSession);
+    for (; owed >= 1 && ready.length > 0; owed--)
+      churnOnce(ready[below(ready.length)] ?? (sessions[0] as ChurnSession));
     for (const session of ready) session.flush();
     for (const [session, at] of nextFlap) {
       if (now < at) continue;
@@ -97,6 +108,9 @@ process.stdin.on('end', () => process.exit(0)).resume();
 await allUp();
 await churn();
 await allUp();
-writeFileSync(order.tablesFile, JSON.stringify(Object.fromEntries(sessions.map((session) => [session.peer.name, session.table]))));
+writeFileSync(
+  order.tablesFile,
+  JSON.stringify(Object.fromEntries(sessions.map((session) => [session.peer.name, session.table]))),
+);
 tell({ type: 'progress', at: Date.now(), sent, late });
 tell({ type: 'done', at: Date.now(), sent });

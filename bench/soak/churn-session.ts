@@ -32,7 +32,13 @@ export class ChurnSession {
   /** Index of a prefix to the serial number it is announced with. BOUNDED by the number of prefixes. */
   private readonly announced = new Map<number, number>();
   private readonly out = new Uint8Array(1 << 16);
-  private readonly writer = new UpdateWriter({ as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: MAX_MESSAGE_LENGTH });
+  private readonly writer = new UpdateWriter({
+    as4: true,
+    addPathIpv4: false,
+    addPathIpv6: false,
+    extendedNextHop: false,
+    maxMessageLength: MAX_MESSAGE_LENGTH,
+  });
   private socket: Socket | undefined;
   private hasOpened = false;
   private isUp = false;
@@ -93,7 +99,15 @@ export class ChurnSession {
     this.isClosing = true;
     this.isUp = false;
     if (this.peer.flaps === 'reset') socket.resetAndDestroy();
-    else socket.end(encodeControlMessage({ type: 'notification', code: ErrorCode.cease, subcode: CeaseCode.administrativeReset, data: new Uint8Array(0) }));
+    else
+      socket.end(
+        encodeControlMessage({
+          type: 'notification',
+          code: ErrorCode.cease,
+          subcode: CeaseCode.administrativeReset,
+          data: new Uint8Array(0),
+        }),
+      );
   }
 
   private connect(): void {
@@ -103,7 +117,8 @@ export class ChurnSession {
     this.isClosing = false;
     let reason = 'the speaker closed the connection';
     const framer = new MessageFramer((type, bytes, start, end) => {
-      if (type === MessageType.notification) reason = describeNotification(bytes[start] ?? 0, bytes[start + 1] ?? 0, bytes.subarray(start + 2, end));
+      if (type === MessageType.notification)
+        reason = describeNotification(bytes[start] ?? 0, bytes[start + 1] ?? 0, bytes.subarray(start + 2, end));
       else this.heard(type);
     });
     socket.once('connect', () => this.control(this.open()));
@@ -111,7 +126,9 @@ export class ChurnSession {
       const error = framer.push(chunk);
       if (error !== undefined) socket.destroy(new Error(error.reason));
     });
-    socket.on('error', (error) => { reason = error.message; });
+    socket.on('error', (error) => {
+      reason = error.message;
+    });
     socket.once('close', () => {
       const wasLost = this.isUp && !this.isClosing;
       this.isUp = false;
@@ -157,17 +174,31 @@ export class ChurnSession {
   }
 
   private open(): Uint8Array {
-    const families = [{ afi: Afi.ipv4, safi: Safi.unicast }, { afi: Afi.ipv6, safi: Safi.unicast }];
+    const families = [
+      { afi: Afi.ipv4, safi: Safi.unicast },
+      { afi: Afi.ipv6, safi: Safi.unicast },
+    ];
     const { as, flaps } = this.peer;
     return encodeControlMessage({
-      type: 'open', version: 4, as: openAsField(as), holdTime: HOLD_TIME, identifier: this.options.identifier,
+      type: 'open',
+      version: 4,
+      as: openAsField(as),
+      holdTime: HOLD_TIME,
+      identifier: this.options.identifier,
       capabilities: [
         ...families.map((family) => ({ type: 'multiprotocol' as const, ...family })),
         { type: 'four-octet-as', as },
-        ...(flaps === 'reset' ? [{
-          type: 'graceful-restart' as const, restarting: true, notification: false, restartTime: 60,
-          families: families.map((family) => ({ ...family, forwardingPreserved: true })),
-        }] : []),
+        ...(flaps === 'reset'
+          ? [
+              {
+                type: 'graceful-restart' as const,
+                restarting: true,
+                notification: false,
+                restartTime: 60,
+                families: families.map((family) => ({ ...family, forwardingPreserved: true })),
+              },
+            ]
+          : []),
       ],
     });
   }

@@ -10,17 +10,33 @@ interface Routes {
   readonly routes: readonly RouteJson[];
 }
 
-export async function compareWithModel(rack: Rack, peers: readonly ChurnPeer[], tables: Readonly<Record<string, PeerTable>>): Promise<Differences> {
+export async function compareWithModel(
+  rack: Rack,
+  peers: readonly ChurnPeer[],
+  tables: Readonly<Record<string, PeerTable>>,
+): Promise<Differences> {
   const found: Record<string, number> = {};
   for (const { name } of peers) {
     const { routes } = await rack.ask<Routes>(`/v1/routes?policy=before&received=${name}`);
-    found[`routes received from ${name}`] = differences(new Map(routes.map(({ prefix, med }) => [prefix, med])), new Map(Object.entries(tables[name] ?? {})));
+    found[`routes received from ${name}`] = differences(
+      new Map(routes.map(({ prefix, med }) => [prefix, med])),
+      new Map(Object.entries(tables[name] ?? {})),
+    );
   }
   const best = bestOf(peers, tables);
   const { routes } = await rack.ask<Routes>('/v1/routes');
-  found['best routes'] = differences(new Map(routes.filter(({ isBest }) => isBest).map(({ prefix, peer }) => [prefix, peer])), new Map([...best].map(([prefix, { name }]) => [prefix, name])));
-  found['routes in the kernel'] = differences(new Map(rack.kernelPrefixes().map((prefix) => [prefix, true])), new Map([...best.keys()].map((prefix) => [prefix, true])));
-  found[`routes in ${STEADY}`] = differences(birdTable(rack.birdc('show', 'route', 'protocol', 'dut', 'all')), new Map([...best].map(([prefix, { as }]) => [prefix, as])));
+  found['best routes'] = differences(
+    new Map(routes.filter(({ isBest }) => isBest).map(({ prefix, peer }) => [prefix, peer])),
+    new Map([...best].map(([prefix, { name }]) => [prefix, name])),
+  );
+  found['routes in the kernel'] = differences(
+    new Map(rack.kernelPrefixes().map((prefix) => [prefix, true])),
+    new Map([...best.keys()].map((prefix) => [prefix, true])),
+  );
+  found[`routes in ${STEADY}`] = differences(
+    birdTable(rack.birdc('show', 'route', 'protocol', 'dut', 'all')),
+    new Map([...best].map(([prefix, { as }]) => [prefix, as])),
+  );
   return found;
 }
 

@@ -11,7 +11,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { requestOverUnixSocket } from '../../src/unix-http.js';
-import { createNetwork, networkOf, receiverAddress, removeNetwork, speakerAddresses, type BenchNetwork } from '../bgp/network.js';
+import {
+  createNetwork,
+  networkOf,
+  receiverAddress,
+  removeNetwork,
+  speakerAddresses,
+  type BenchNetwork,
+} from '../bgp/network.js';
 import type { ChurnOrder } from './churn-process.js';
 import type { ChurnPeer } from './route-model.js';
 import { captureArguments, countPackets, silences, type Silence } from './wire-watch.js';
@@ -42,34 +49,69 @@ export class Rack {
   startDaemons(): void {
     const { directory, network } = this;
     this.bgpd = this.daemon(network.speaker, 'bgpd.log', [
-      process.execPath, compiled('../../src/cli.js'), 'bgpd', '--config', join(directory, 'bgpd.json'), '--run-dir', directory, '--state-dir', directory, '--log-format', 'json', '--log-level', 'info',
+      process.execPath,
+      compiled('../../src/cli.js'),
+      'bgpd',
+      '--config',
+      join(directory, 'bgpd.json'),
+      '--run-dir',
+      directory,
+      '--state-dir',
+      directory,
+      '--log-format',
+      'json',
+      '--log-level',
+      'info',
     ]);
     this.daemon(network.speaker, 'bfd.log', captureArguments('dR'));
-    this.daemon(network.receiver, 'bird.log', ['bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl')]);
+    this.daemon(network.receiver, 'bird.log', [
+      'bird',
+      '-f',
+      '-c',
+      join(directory, 'bird.conf'),
+      '-s',
+      join(directory, 'bird.ctl'),
+    ]);
   }
 
   /** The churn process; its standard output is JSON lines. */
   startChurn(order: ChurnOrder): ChildProcess {
     const log = openSync(join(this.directory, 'churn.log'), 'a');
-    const child = spawn('ip', ['netns', 'exec', this.network.senders, process.execPath, compiled('./churn-process.js'), JSON.stringify(order)], { stdio: ['pipe', 'pipe', log] });
+    const child = spawn(
+      'ip',
+      ['netns', 'exec', this.network.senders, process.execPath, compiled('./churn-process.js'), JSON.stringify(order)],
+      { stdio: ['pipe', 'pipe', log] },
+    );
     this.children.push(child);
     return child;
   }
 
   async ask<T>(path: string): Promise<T> {
-    const { status, body } = await requestOverUnixSocket(join(this.directory, 'bgpd.sock'), 'GET', path, undefined, 60_000);
+    const { status, body } = await requestOverUnixSocket(
+      join(this.directory, 'bgpd.sock'),
+      'GET',
+      path,
+      undefined,
+      60_000,
+    );
     if (status !== 200) throw new Error(`bgpd answers ${path} with ${status}: ${JSON.stringify(body)}`);
     return body as T;
   }
 
   birdc(...words: readonly string[]): string {
-    return execFileSync('birdc', ['-s', join(this.directory, 'bird.ctl'), ...words], { encoding: 'utf8', maxBuffer: 1 << 28 });
+    return execFileSync('birdc', ['-s', join(this.directory, 'bird.ctl'), ...words], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    });
   }
 
   /** Prefixes that bgpd (protocol 172) has in its kernel. */
   kernelPrefixes(): readonly string[] {
     const list = (family: '-4' | '-6'): readonly string[] => {
-      const text = execFileSync('ip', ['-n', this.network.speaker, '-j', family, 'route', 'show', 'proto', '172'], { encoding: 'utf8', maxBuffer: 1 << 28 });
+      const text = execFileSync('ip', ['-n', this.network.speaker, '-j', family, 'route', 'show', 'proto', '172'], {
+        encoding: 'utf8',
+        maxBuffer: 1 << 28,
+      });
       return (JSON.parse(text === '' ? '[]' : text) as readonly { readonly dst: string }[]).map(({ dst }) => dst);
     };
     return [...list('-4'), ...list('-6')];
@@ -85,7 +127,10 @@ export class Rack {
   }
 
   logLines(): readonly { readonly time: number | string; readonly msg: string; readonly peer?: string }[] {
-    return readFileSync(join(this.directory, 'bgpd.log'), 'utf8').split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as { time: number | string; msg: string; peer?: string });
+    return readFileSync(join(this.directory, 'bgpd.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as { time: number | string; msg: string; peer?: string });
   }
 
   /** What the wire has shown of BFD. */
@@ -118,14 +163,39 @@ function sweepCrashed(): void {
 }
 
 const bgpdConfig = (peers: readonly ChurnPeer[], prefixes: number): object => ({
-  localAs: OWN_AS, routerId: '10.255.0.1', installRoutes: true, requirePolicy: false,
+  localAs: OWN_AS,
+  routerId: '10.255.0.1',
+  installRoutes: true,
+  requirePolicy: false,
   listen: speakerAddresses(4).map((address) => ({ address })),
   filters: {
-    ours: { rules: [{ name: 'their pools', match: { prefixes: [{ prefix: '20.0.0.0/8', minLength: 24, maxLength: 24 }, { prefix: '2001:db8::/32', minLength: 48, maxLength: 48 }] }, action: 'accept' }], default: 'reject' },
+    ours: {
+      rules: [
+        {
+          name: 'their pools',
+          match: {
+            prefixes: [
+              { prefix: '20.0.0.0/8', minLength: 24, maxLength: 24 },
+              { prefix: '2001:db8::/32', minLength: 48, maxLength: 48 },
+            ],
+          },
+          action: 'accept',
+        },
+      ],
+      default: 'reject',
+    },
     none: { rules: [{ action: 'reject' }] },
   },
   peers: [
-    ...peers.map(({ name, as, localAddress }) => ({ name, address: localAddress, remoteAs: as, passive: true, maxPrefixes: prefixes + 1, import: ['ours'], export: ['none'] })),
+    ...peers.map(({ name, as, localAddress }) => ({
+      name,
+      address: localAddress,
+      remoteAs: as,
+      passive: true,
+      maxPrefixes: prefixes + 1,
+      import: ['ours'],
+      export: ['none'],
+    })),
     { name: STEADY, address: receiverAddress(4), remoteAs: STEADY_AS, holdTime: HOLD_TIME, bfd: BFD, import: ['none'] },
   ],
 });

@@ -22,16 +22,25 @@ export interface ChurnPeer {
 export type PeerTable = Readonly<Record<string, number>>;
 
 export const prefixOf = (index: number): IpPrefix =>
-  parsePrefix(index % 2 === 0
-    ? `20.${(index >> 9) & 255}.${(index >> 1) & 255}.0/24`
-    : `2001:db8:${((index >> 1) & 0xffff).toString(16)}::/48`);
+  parsePrefix(
+    index % 2 === 0
+      ? `20.${(index >> 9) & 255}.${(index >> 1) & 255}.0/24`
+      : `2001:db8:${((index >> 1) & 0xffff).toString(16)}::/48`,
+  );
 
 export const prefixText = (index: number): string => formatPrefix(prefixOf(index));
 
 export function attributesOf({ as, pathLength }: ChurnPeer, serial: number): Uint8Array {
   return encodeAttributes({
-    origin: 'igp', med: serial, communities: [(64999 << 16 | serial % 16) >>> 0],
-    asPath: [{ type: 'sequence', members: Array.from({ length: pathLength }, (_, hop) => (hop === 0 ? as : 4_200_000_000 + hop)) }],
+    origin: 'igp',
+    med: serial,
+    communities: [((64999 << 16) | (serial % 16)) >>> 0],
+    asPath: [
+      {
+        type: 'sequence',
+        members: Array.from({ length: pathLength }, (_, hop) => (hop === 0 ? as : 4_200_000_000 + hop)),
+      },
+    ],
   });
 }
 
@@ -39,7 +48,10 @@ export const nextHopOf = ({ localAddress, localAddress6 }: ChurnPeer, index: num
   addressToBytes(parseAddress(index % 2 === 0 ? localAddress : localAddress6));
 
 /** Prefix to the name of the peer whose route must be chosen. */
-export function bestOf(peers: readonly ChurnPeer[], tables: Readonly<Record<string, PeerTable>>): ReadonlyMap<string, ChurnPeer> {
+export function bestOf(
+  peers: readonly ChurnPeer[],
+  tables: Readonly<Record<string, PeerTable>>,
+): ReadonlyMap<string, ChurnPeer> {
   const best = new Map<string, ChurnPeer>();
   const worstFirst = [...peers].sort((a, b) => b.pathLength - a.pathLength);
   for (const peer of worstFirst) for (const prefix of Object.keys(tables[peer.name] ?? {})) best.set(prefix, peer);

@@ -15,7 +15,18 @@ const WORTH_TELLING = 100;
 const PACKET = /^(\d+\.\d+) IP (\d+\.\d+\.\d+\.\d+)\./;
 
 /** Arguments of tcpdump: one line per BFD control packet, with the time in seconds since 1970. */
-export const captureArguments = (interfaceName: string): readonly string[] => ['tcpdump', '-i', interfaceName, '-ltt', '-n', '-q', 'udp', 'dst', 'port', '3784'];
+export const captureArguments = (interfaceName: string): readonly string[] => [
+  'tcpdump',
+  '-i',
+  interfaceName,
+  '-ltt',
+  '-n',
+  '-q',
+  'udp',
+  'dst',
+  'port',
+  '3784',
+];
 
 export function silences(capture: string, ownAddress: string): readonly Silence[] {
   const last = new Map<Silence['from'], number>();

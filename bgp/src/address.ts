@@ -62,10 +62,14 @@ export function parsePrefix(text: string, hostBits: 'mask' | 'reject' = 'mask'):
   const address = slash < 0 ? undefined : tryParseAddress(text.slice(0, slash));
   const digits = text.slice(slash + 1);
   if (address === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(digits) || Number(digits) > bitsOf(address.family))
-    throw new AddressError(`Cannot parse prefix "${text}": expected CIDR notation such as 10.65.0.0/26 or fd00:65::/122`);
+    throw new AddressError(
+      `Cannot parse prefix "${text}": expected CIDR notation such as 10.65.0.0/26 or fd00:65::/122`,
+    );
   const prefix = prefixOf(address, Number(digits));
   if (hostBits === 'reject' && prefix.value !== address.value)
-    throw new AddressError(`Cannot parse prefix "${text}": bits are set past its length; expected ${formatPrefix(prefix)}`);
+    throw new AddressError(
+      `Cannot parse prefix "${text}": bits are set past its length; expected ${formatPrefix(prefix)}`,
+    );
   return prefix;
 }
 
@@ -137,7 +141,8 @@ export function addressToBytes(address: IpAddress): Uint8Array {
 
 /** From exactly 4 or 16 bytes; throws RangeError for any other length. */
 export function addressFromBytes(bytes: Uint8Array): IpAddress {
-  if (bytes.length !== 4 && bytes.length !== 16) throw new RangeError(`An address has 4 or 16 bytes, not ${bytes.length}`);
+  if (bytes.length !== 4 && bytes.length !== 16)
+    throw new RangeError(`An address has 4 or 16 bytes, not ${bytes.length}`);
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
   return { family: bytes.length === 4 ? 4 : 6, value };

@@ -60,7 +60,13 @@ export interface BmpStationConfig {
    * Default: adj-rib-in. What peers sent before and after import policy, the best paths, what export policy is asked about, and what
    * peers are sent.
    */
-  readonly monitor?: readonly ('adj-rib-in' | 'adj-rib-in-post-policy' | 'loc-rib' | 'adj-rib-out-pre-policy' | 'adj-rib-out')[];
+  readonly monitor?: readonly (
+    | 'adj-rib-in'
+    | 'adj-rib-in-post-policy'
+    | 'loc-rib'
+    | 'adj-rib-out-pre-policy'
+    | 'adj-rib-out'
+  )[];
   /** Seconds between reports; default 60, 0 is off. */
   readonly statisticsInterval?: number;
 }
@@ -82,53 +88,53 @@ export type SessionConfig = SessionFields & SessionDistance & SessionNextHop & S
 /** How far the peer may be: in hops that its packets may take, or must have taken; not both. */
 export type SessionDistance =
   | {
-    /** eBGP over this many hops at most; default 1, that is, directly connected. */
-    readonly multihop?: number;
-    readonly ttlSecurityHops?: undefined;
-  }
+      /** eBGP over this many hops at most; default 1, that is, directly connected. */
+      readonly multihop?: number;
+      readonly ttlSecurityHops?: undefined;
+    }
   | {
-    readonly multihop?: undefined;
-    /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
-    readonly ttlSecurityHops?: number;
-  };
+      readonly multihop?: undefined;
+      /** GTSM (RFC 5082): accept only packets that came at most this many hops. */
+      readonly ttlSecurityHops?: number;
+    };
 
 /** Default: our own address towards eBGP, as it came towards iBGP. */
 export type SessionNextHop =
   | {
-    /** Put our own address as NEXT_HOP: default true for eBGP, false for iBGP. */
-    readonly nextHopSelf?: boolean;
-    readonly nextHopUnchanged?: false | undefined;
-  }
+      /** Put our own address as NEXT_HOP: default true for eBGP, false for iBGP. */
+      readonly nextHopSelf?: boolean;
+      readonly nextHopUnchanged?: false | undefined;
+    }
   | {
-    readonly nextHopSelf?: false | undefined;
-    /** Leave NEXT_HOP as it came, also on eBGP. Calico: keepOriginalNextHop. */
-    readonly nextHopUnchanged?: boolean;
-  };
+      readonly nextHopSelf?: false | undefined;
+      /** Leave NEXT_HOP as it came, also on eBGP. Calico: keepOriginalNextHop. */
+      readonly nextHopUnchanged?: boolean;
+    };
 
 export type SessionLocalAs =
   | {
-    /** Default: the speaker's localAs. Towards this peer both stand in the path, ours behind this one (RFC 7705 3.1). */
-    readonly localAs?: number;
-    readonly localAsOnly?: false | undefined;
-  }
+      /** Default: the speaker's localAs. Towards this peer both stand in the path, ours behind this one (RFC 7705 3.1). */
+      readonly localAs?: number;
+      readonly localAsOnly?: false | undefined;
+    }
   | {
-    readonly localAs: number;
-    /** Only `localAs` stands in what we send it (RFC 7705 3.3, "Replace Old AS"); default false. */
-    readonly localAsOnly?: boolean;
-  };
+      readonly localAs: number;
+      /** Only `localAs` stands in what we send it (RFC 7705 3.3, "Replace Old AS"); default false. */
+      readonly localAsOnly?: boolean;
+    };
 
 /** RFC 9234. */
 export type SessionRole =
   | {
-    /** What we are to the peer; no role: nothing is checked. */
-    readonly role?: RoleName;
-    readonly roleStrict?: false | undefined;
-  }
+      /** What we are to the peer; no role: nothing is checked. */
+      readonly role?: RoleName;
+      readonly roleStrict?: false | undefined;
+    }
   | {
-    readonly role: RoleName;
-    /** A peer that sends no role is refused; default false. */
-    readonly roleStrict?: boolean;
-  };
+      readonly role: RoleName;
+      /** A peer that sends no role is refused; default false. */
+      readonly roleStrict?: boolean;
+    };
 
 /** Fields that depend on no other. */
 export interface SessionFields {
@@ -187,20 +193,22 @@ export interface SessionFields {
 /** A peer is told by its address, or by the interface at whose other end it is. */
 export type PeerConfig = AddressedPeerConfig | UnnumberedPeerConfig;
 
-export type AddressedPeerConfig = SessionConfig & PeerFields & {
-  /** A link-local address names its interface: "fe80::1%eth0", or `interface` beside it does. */
-  readonly address: string;
-  readonly interface?: string;
-};
+export type AddressedPeerConfig = SessionConfig &
+  PeerFields & {
+    /** A link-local address names its interface: "fe80::1%eth0", or `interface` beside it does. */
+    readonly address: string;
+    readonly interface?: string;
+  };
 
 /**
  * An unnumbered peer: the router that is heard on this interface by its Router Advertisements (RFC 4861), or connects over it from a
  * link-local address. One per interface.
  */
-export type UnnumberedPeerConfig = SessionConfig & PeerFields & {
-  readonly interface: string;
-  readonly address?: undefined;
-};
+export type UnnumberedPeerConfig = SessionConfig &
+  PeerFields & {
+    readonly interface: string;
+    readonly address?: undefined;
+  };
 
 export interface PeerFields {
   /** Shown in tables; default is the address, or the interface of an unnumbered peer. Unique. */

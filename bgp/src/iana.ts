@@ -176,15 +176,29 @@ export function nameOf(table: Readonly<Record<string, number>>, value: number): 
 /** MRT Types and Subtypes, RFC 6396; ADD-PATH subtypes RFC 8050. */
 export const MrtType = { tableDumpV2: 13, bgp4mp: 16, bgp4mpEt: 17 } as const;
 export const TableDumpSubtype = {
-  peerIndexTable: 1, ribIpv4Unicast: 2, ribIpv6Unicast: 4, ribIpv4UnicastAddPath: 8, ribIpv6UnicastAddPath: 10,
+  peerIndexTable: 1,
+  ribIpv4Unicast: 2,
+  ribIpv6Unicast: 4,
+  ribIpv4UnicastAddPath: 8,
+  ribIpv6UnicastAddPath: 10,
 } as const;
 export const Bgp4mpSubtype = {
-  stateChange: 0, message: 1, messageAs4: 4, stateChangeAs4: 5, messageAddPath: 8, messageAs4AddPath: 9,
+  stateChange: 0,
+  message: 1,
+  messageAs4: 4,
+  stateChangeAs4: 5,
+  messageAddPath: 8,
+  messageAs4AddPath: 9,
 } as const;
 
 /** BMP Message Types, RFC 7854 section 4.1. */
 export const BmpMessageType = {
-  routeMonitoring: 0, statisticsReport: 1, peerDown: 2, peerUp: 3, initiation: 4, termination: 5,
+  routeMonitoring: 0,
+  statisticsReport: 1,
+  peerDown: 2,
+  peerUp: 3,
+  initiation: 4,
+  termination: 5,
 } as const;
 
 /** BMP Peer Types (RFC 7854 section 4.2, RFC 9069 section 4.1) and Peer Flags. */
@@ -199,7 +213,12 @@ export const BmpPeerFlag = {
 
 /** BMP Peer Down reasons, RFC 7854 section 4.9 and RFC 9069 section 5.3. */
 export const BmpDownReason = {
-  localNotification: 1, localNoNotification: 2, remoteNotification: 3, remoteNoData: 4, deconfigured: 5, locRibClosed: 6,
+  localNotification: 1,
+  localNoNotification: 2,
+  remoteNotification: 3,
+  remoteNoData: 4,
+  deconfigured: 5,
+  locRibClosed: 6,
 } as const;
 
 /** BMP Initiation, Peer Up and Termination information types. */

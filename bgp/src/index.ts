@@ -1,7 +1,16 @@
 /** node-bgp: a BGP-4 speaker. The README shows how to start; `Speaker` is where to read on. */
 export * from './address.js';
 export type * from './config.js';
-export { ConfigError, formatProblem, parseConfig, speakerSchema, validateConfig, type ParsedConfig, type Problem, type Validated } from './config/validate.js';
+export {
+  ConfigError,
+  formatProblem,
+  parseConfig,
+  speakerSchema,
+  validateConfig,
+  type ParsedConfig,
+  type Problem,
+  type Validated,
+} from './config/validate.js';
 export type { Candidate, PeerCounts, PeerVerdict, RibQueries, RouteView, Why } from './rib/contract.js';
 export type { LocalInterface } from './session/interface.js';
 export type { ConfigChanges } from './speaker/config-diff.js';

@@ -12,7 +12,17 @@
  * Not here: which pool a pod may use (the caller passes pool names), claiming (claim.ts), and who is still alive (`owners`
  * lists what a caller may compare with reality and `release`).
  */
-import { addressAt, containsAddress, formatAddress, formatPrefix, parseAddress, parsePrefix, sizeOf, type Family, type IpPrefix } from 'node-bgp/address';
+import {
+  addressAt,
+  containsAddress,
+  formatAddress,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+  sizeOf,
+  type Family,
+  type IpPrefix,
+} from 'node-bgp/address';
 import { Journal, type JournalEntry, type Owner } from './journal.js';
 
 export interface OwnBlock {
@@ -32,7 +42,10 @@ export interface AssignRequest {
 export class NoAddressError extends Error {
   override readonly name = 'NoAddressError';
 
-  constructor(message: string, readonly family: Family) {
+  constructor(
+    message: string,
+    readonly family: Family,
+  ) {
     super(message);
   }
 }
@@ -109,7 +122,8 @@ export class Allocator {
     for (const block of this.blocks.values()) {
       if (block.wasSeen) continue;
       block.wasSeen = true;
-      for (let offset = 0; offset < block.size; offset++) if (!block.assigned.has(offset)) yield formatAddress(addressAt(block.prefix, offset));
+      for (let offset = 0; offset < block.size; offset++)
+        if (!block.assigned.has(offset)) yield formatAddress(addressAt(block.prefix, offset));
     }
   }
 
@@ -131,7 +145,8 @@ export class Allocator {
   /** Every owner with its addresses. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
     const owners = new Map<string, Owner>();
-    for (const owner of this.ownerByAddress.values()) owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
+    for (const owner of this.ownerByAddress.values())
+      owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
     return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
   }
 
@@ -151,7 +166,9 @@ export class Allocator {
    */
   async assign(request: AssignRequest): Promise<readonly string[]> {
     const held = this.addressesOfOwner(request.owner.containerId, request.owner.interfaceName);
-    const missing = request.families.filter((family) => !held.some((address) => parseAddress(address).family === family));
+    const missing = request.families.filter(
+      (family) => !held.some((address) => parseAddress(address).family === family),
+    );
     const taken: string[] = [];
     try {
       for (const family of missing) taken.push(this.take(family, request.pools, request.owner));
@@ -230,10 +247,16 @@ export class Allocator {
     const blocks = [...this.blocksOf(family, pools)];
     const names = pools.map((pool) => `"${pool}"`).join(', ');
     const total = blocks.reduce((sum, block) => sum + block.size, 0);
-    const why = pools.length === 0 ? 'no pool of this family may serve the pod'
-      : blocks.length === 0 ? 'this node owns no block of it yet'
-      : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use`;
-    return new NoAddressError(`Cannot assign an IPv${family} address${pools.length === 0 ? '' : ` from pool ${names}`}: ${why}`, family);
+    const why =
+      pools.length === 0
+        ? 'no pool of this family may serve the pod'
+        : blocks.length === 0
+          ? 'this node owns no block of it yet'
+          : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use`;
+    return new NoAddressError(
+      `Cannot assign an IPv${family} address${pools.length === 0 ? '' : ` from pool ${names}`}: ${why}`,
+      family,
+    );
   }
 
   private record(address: string, owner: Owner): void {
@@ -283,7 +306,15 @@ export class Allocator {
   private insertBlock(block: OwnBlock): void {
     const cidr = formatPrefix(block.prefix);
     if (this.blocks.has(cidr)) return;
-    const state: BlockState = { ...block, size: Number(sizeOf(block.prefix)), nextOffset: 0, free: [], resting: new Map(), assigned: new Set(), wasSeen: false };
+    const state: BlockState = {
+      ...block,
+      size: Number(sizeOf(block.prefix)),
+      nextOffset: 0,
+      free: [],
+      resting: new Map(),
+      assigned: new Set(),
+      wasSeen: false,
+    };
     this.blocks.set(cidr, state);
     // A block may come back (an API server restored from backup) while its addresses are still in use.
     for (const address of this.ownerByAddress.keys()) {
@@ -315,7 +346,8 @@ export class Allocator {
     for (const [address, owner] of this.ownerByAddress) entries.push({ op: 'assign', address, owner });
     for (const block of this.blocks.values())
       for (const [offset, at] of block.resting)
-        if (this.options.now() - at < this.coolDown) entries.push({ op: 'release', address: formatAddress(addressAt(block.prefix, offset)), at });
+        if (this.options.now() - at < this.coolDown)
+          entries.push({ op: 'release', address: formatAddress(addressAt(block.prefix, offset)), at });
     return entries;
   }
 

@@ -22,11 +22,16 @@ export async function claimBlock(store: BlockStore, pool: Pool, node: string): P
     const taken = new Set((await store.list()).map((block) => block.cidr));
     let tries = 0;
     for (const prefix of freeBlocks(pool, node, taken)) {
-      if ((await store.create({ cidr: formatPrefix(prefix), node, pool: pool.name })) === 'created') return { prefix, pool: pool.name };
+      if ((await store.create({ cidr: formatPrefix(prefix), node, pool: pool.name })) === 'created')
+        return { prefix, pool: pool.name };
       if (++tries === MOST_TRIES_PER_LIST) break;
     }
     if (tries === 0)
-      throw new PoolExhaustedError(`Cannot claim a block of pool "${pool.name}": all ${blockCountOf(pool)} blocks of ${formatPrefix(pool.prefix)} have an owner`);
+      throw new PoolExhaustedError(
+        `Cannot claim a block of pool "${pool.name}": all ${blockCountOf(pool)} blocks of ${formatPrefix(pool.prefix)} have an owner`,
+      );
   }
-  throw new PoolExhaustedError(`Cannot claim a block of pool "${pool.name}": lost the race for ${MOST_LISTS * MOST_TRIES_PER_LIST} blocks in a row`);
+  throw new PoolExhaustedError(
+    `Cannot claim a block of pool "${pool.name}": lost the race for ${MOST_LISTS * MOST_TRIES_PER_LIST} blocks in a row`,
+  );
 }

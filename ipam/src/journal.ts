@@ -45,11 +45,21 @@ export class JournalError extends Error {
 const COMPACT_AT_LINES = 4096;
 
 export class Journal {
-  private queue: { readonly text: string; readonly count: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  private queue: {
+    readonly text: string;
+    readonly count: number;
+    readonly resolve: () => void;
+    readonly reject: (error: unknown) => void;
+  }[] = [];
   private writing: Promise<void> | undefined;
   private failure: Error | undefined;
 
-  private constructor(private readonly path: string, private file: FileHandle, private lines: number, private readonly options: JournalOptions) {}
+  private constructor(
+    private readonly path: string,
+    private file: FileHandle,
+    private lines: number,
+    private readonly options: JournalOptions,
+  ) {}
 
   /**
    * Opens or creates the file (mode 0600).
@@ -80,7 +90,12 @@ export class Journal {
     if (entries.length === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       if (this.failure !== undefined) return reject(this.failure);
-      this.queue.push({ text: entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''), count: entries.length, resolve, reject });
+      this.queue.push({
+        text: entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''),
+        count: entries.length,
+        resolve,
+        reject,
+      });
       this.writing ??= this.drain();
     });
   }
@@ -98,7 +113,10 @@ export class Journal {
         await this.file.appendFile(batch.map((item) => item.text).join(''));
         await this.file.datasync();
       } catch (error) {
-        this.failure = new JournalError(`Cannot write journal "${this.path}": ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        this.failure = new JournalError(
+          `Cannot write journal "${this.path}": ${error instanceof Error ? error.message : String(error)}`,
+          { cause: error },
+        );
         for (const item of [...batch, ...this.queue]) item.reject(this.failure);
         this.queue = [];
         break;
@@ -127,7 +145,11 @@ export class Journal {
   private async compact(): Promise<void> {
     const entries = this.options.living();
     const fresh = `${this.path}.new`;
-    const file = await open(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600);
+    const file = await open(
+      fresh,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND,
+      0o600,
+    );
     try {
       await file.appendFile(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
       await file.datasync();
@@ -168,11 +190,16 @@ function isEntry(value: unknown): value is JournalEntry {
   if (typeof value !== 'object' || value === null) return false;
   const entry = value as Record<string, unknown>;
   switch (entry['op']) {
-    case 'block': return typeof entry['cidr'] === 'string' && typeof entry['pool'] === 'string';
-    case 'unblock': return typeof entry['cidr'] === 'string';
-    case 'assign': return typeof entry['address'] === 'string' && isOwner(entry['owner']);
-    case 'release': return typeof entry['address'] === 'string' && typeof entry['at'] === 'number';
-    default: return false;
+    case 'block':
+      return typeof entry['cidr'] === 'string' && typeof entry['pool'] === 'string';
+    case 'unblock':
+      return typeof entry['cidr'] === 'string';
+    case 'assign':
+      return typeof entry['address'] === 'string' && isOwner(entry['owner']);
+    case 'release':
+      return typeof entry['address'] === 'string' && typeof entry['at'] === 'number';
+    default:
+      return false;
   }
 }
 

@@ -7,7 +7,15 @@
 import IPCIDR from 'ip-cidr';
 import { createHash } from 'node:crypto';
 import {
-  addressAt, bitsOf, formatPrefix, prefixOf, prefixesOverlap, sizeOf, tryParsePrefix, type Family, type IpPrefix,
+  addressAt,
+  bitsOf,
+  formatPrefix,
+  prefixOf,
+  prefixesOverlap,
+  sizeOf,
+  tryParsePrefix,
+  type Family,
+  type IpPrefix,
 } from 'node-bgp/address';
 
 export interface Pool {
@@ -43,7 +51,10 @@ const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 20, 6: 116 };
  * Checks pools alone and against each other. A wrong pool is left out and named; of two that overlap the one whose name
  * sorts first stays, so that every node decides alike.
  */
-export function parsePools(inputs: readonly PoolInput[]): { readonly pools: readonly Pool[]; readonly problems: readonly PoolProblem[] } {
+export function parsePools(inputs: readonly PoolInput[]): {
+  readonly pools: readonly Pool[];
+  readonly problems: readonly PoolProblem[];
+} {
   const pools: Pool[] = [];
   const problems: PoolProblem[] = [];
   for (const input of [...inputs].sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -54,20 +65,34 @@ export function parsePools(inputs: readonly PoolInput[]): { readonly pools: read
     }
     const other = pools.find((pool) => prefixesOverlap(pool.prefix, parsed.prefix));
     if (other === undefined) pools.push(parsed);
-    else problems.push({ pool: input.name, field: 'spec.cidr', message: `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of pool "${other.name}"` });
+    else
+      problems.push({
+        pool: input.name,
+        field: 'spec.cidr',
+        message: `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of pool "${other.name}"`,
+      });
   }
   return { pools, problems };
 }
 
 function parsePool(input: PoolInput): Pool | PoolProblem {
-  const problem = (field: string, why: string): PoolProblem => ({ pool: input.name, field, message: `Cannot use pool "${input.name}": ${field} ${why}` });
+  const problem = (field: string, why: string): PoolProblem => ({
+    pool: input.name,
+    field,
+    message: `Cannot use pool "${input.name}": ${field} ${why}`,
+  });
   const prefix = IPCIDR.isValidCIDR(input.cidr) ? tryParsePrefix(input.cidr) : undefined;
-  if (prefix === undefined) return problem('spec.cidr', `is "${input.cidr}"; expected CIDR notation such as 10.65.0.0/16 or fd00:65::/48`);
+  if (prefix === undefined)
+    return problem('spec.cidr', `is "${input.cidr}"; expected CIDR notation such as 10.65.0.0/16 or fd00:65::/48`);
   const blockLength = input.blockSize ?? Math.max(DEFAULT_BLOCK_LENGTH[prefix.family], prefix.length);
   const [shortest, longest] = [SHORTEST_BLOCK[prefix.family], bitsOf(prefix.family)];
   if (!Number.isInteger(blockLength) || blockLength < shortest || blockLength > longest)
     return problem('spec.blockSize', `is ${blockLength}; expected ${shortest} to ${longest}`);
-  if (blockLength < prefix.length) return problem('spec.blockSize', `is ${blockLength}, larger than the pool itself; expected ${prefix.length} to ${longest}`);
+  if (blockLength < prefix.length)
+    return problem(
+      'spec.blockSize',
+      `is ${blockLength}, larger than the pool itself; expected ${prefix.length} to ${longest}`,
+    );
   return { name: input.name, prefix, blockLength, isDisabled: input.disabled === true };
 }
 

@@ -11,7 +11,16 @@
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import type { FailsafePort } from './compile/host-chains.js';
 import { TCP, UDP } from './model/ports.js';
-import { labelMap, canonicalAddresses, podOf, sameLabels, samePod, sameTexts, withAccountLabels, type Pod } from './resolve/pod.js';
+import {
+  labelMap,
+  canonicalAddresses,
+  podOf,
+  sameLabels,
+  samePod,
+  sameTexts,
+  withAccountLabels,
+  type Pod,
+} from './resolve/pod.js';
 import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
 import { AddressSets } from './resolve/address-sets.js';
 import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
@@ -43,12 +52,19 @@ export interface EngineOptions {
   readonly failsafeOutbound?: readonly FailsafePort[];
 }
 
-const ports = (protocol: number, ...numbers: readonly number[]): readonly FailsafePort[] => numbers.map((port) => ({ protocol, port }));
+const ports = (protocol: number, ...numbers: readonly number[]): readonly FailsafePort[] =>
+  numbers.map((port) => ({ protocol, port }));
 
 /** Calico's: ssh, BGP, etcd, Typha, the API server, etcd's old ports, and DHCP. */
-export const FAILSAFE_INBOUND: readonly FailsafePort[] = [...ports(TCP, 22, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(UDP, 68)];
+export const FAILSAFE_INBOUND: readonly FailsafePort[] = [
+  ...ports(TCP, 22, 179, 2379, 2380, 5473, 6443, 6666, 6667),
+  ...ports(UDP, 68),
+];
 /** The same without ssh, and DNS. */
-export const FAILSAFE_OUTBOUND: readonly FailsafePort[] = [...ports(TCP, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(UDP, 53, 67)];
+export const FAILSAFE_OUTBOUND: readonly FailsafePort[] = [
+  ...ports(TCP, 179, 2379, 2380, 5473, 6443, 6666, 6667),
+  ...ports(UDP, 53, 67),
+];
 
 /** What stands in the way of an object, part by part. */
 export interface ObjectProblems {
@@ -72,27 +88,62 @@ export class PolicyEngine {
   private readonly chains = new NamedStore<Chain>(sameChain);
   private readonly maps = new NamedStore<DispatchMap>(sameMap);
   private readonly policyChains = new PolicyChains(this.cluster, this.policies, this.sets, this.chains);
-  private readonly endpoints = new LocalEndpoints(this.cluster, this.policies, this.policyChains, new OpenEndpoints(this.store), this.chains, this.maps);
+  private readonly endpoints = new LocalEndpoints(
+    this.cluster,
+    this.policies,
+    this.policyChains,
+    new OpenEndpoints(this.store),
+    this.chains,
+    this.maps,
+  );
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
   /** BOUNDED by the cluster's objects; only those with problems. */
   private readonly found = new Map<string, ObjectProblems>();
-  private readonly sliceOwners = new Map<string, { readonly service: string; readonly endpoints: readonly ServiceEndpoint[] }>();
+  private readonly sliceOwners = new Map<
+    string,
+    { readonly service: string; readonly endpoints: readonly ServiceEndpoint[] }
+  >();
 
   constructor(options: EngineOptions = {}) {
-    const { podInterfacePrefix = 'tort', podToHost = 'accept', failsafeInbound = FAILSAFE_INBOUND, failsafeOutbound = FAILSAFE_OUTBOUND } = options;
+    const {
+      podInterfacePrefix = 'tort',
+      podToHost = 'accept',
+      failsafeInbound = FAILSAFE_INBOUND,
+      failsafeOutbound = FAILSAFE_OUTBOUND,
+    } = options;
     this.oracle = new Oracle(this.cluster, this.policies, { inbound: failsafeInbound, outbound: failsafeOutbound });
-    this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, { podInterfacePrefix, podToHost, failsafeInbound, failsafeOutbound });
+    this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, {
+      podInterfacePrefix,
+      podToHost,
+      failsafeInbound,
+      failsafeOutbound,
+    });
   }
 
   /** Takes in one event; replays and duplicates are harmless. Never throws for what users wrote. */
   apply(event: PolicyEvent): void {
     switch (event.type) {
-      case 'upsert': return this.applyObject(event.kind, event.object.metadata?.namespace ?? '', event.object.metadata?.name ?? '', event.object);
-      case 'delete': return this.applyObject(event.kind, event.namespace ?? '', event.name, undefined);
-      case 'endpoint-upsert': return this.applyEndpoint(event.endpoint.namespace, event.endpoint.name, event.endpoint);
-      case 'endpoint-delete': return this.applyEndpoint(event.namespace, event.name, undefined);
-      case 'host-interfaces': return this.hosts.setInterfaces(event.interfaces.map(({ name, addresses }) => ({ name, addresses: addresses.flatMap((one) => canonicalAddresses([one])) })));
+      case 'upsert':
+        return this.applyObject(
+          event.kind,
+          event.object.metadata?.namespace ?? '',
+          event.object.metadata?.name ?? '',
+          event.object,
+        );
+      case 'delete':
+        return this.applyObject(event.kind, event.namespace ?? '', event.name, undefined);
+      case 'endpoint-upsert':
+        return this.applyEndpoint(event.endpoint.namespace, event.endpoint.name, event.endpoint);
+      case 'endpoint-delete':
+        return this.applyEndpoint(event.namespace, event.name, undefined);
+      case 'host-interfaces':
+        return this.hosts.setInterfaces(
+          event.interfaces.map(({ name, addresses }) => ({
+            name,
+            addresses: addresses.flatMap((one) => canonicalAddresses([one])),
+          })),
+        );
     }
   }
 
@@ -105,16 +156,25 @@ export class PolicyEngine {
     const sets = this.store.drain();
     const [chains, maps, hooks] = [this.chains.drain(), this.maps.drain(), this.hosts.drain()];
     return {
-      setsCreated: sets.created, setsChanged: sets.changed, setsDeleted: sets.deleted,
-      chainsUpserted: chains.upserted, chainsDeleted: chains.deleted,
-      mapsUpserted: maps.upserted, mapsDeleted: maps.deleted,
+      setsCreated: sets.created,
+      setsChanged: sets.changed,
+      setsDeleted: sets.deleted,
+      chainsUpserted: chains.upserted,
+      chainsDeleted: chains.deleted,
+      mapsUpserted: maps.upserted,
+      mapsDeleted: maps.deleted,
       ...(hooks.changed ? { hooks: hooks.hooks } : {}),
     };
   }
 
   /** The whole ruleset, a snapshot. Call it right after a flush: sets follow events at once, chains wait for the flush. */
   ruleset(): Ruleset {
-    return { sets: this.store.snapshot(), chains: new Map(this.chains.all()), maps: new Map(this.maps.all()), hooks: this.hosts.allHooks() };
+    return {
+      sets: this.store.snapshot(),
+      chains: new Map(this.chains.all()),
+      maps: new Map(this.maps.all()),
+      hooks: this.hosts.allHooks(),
+    };
   }
 
   /** Would this connection attempt be allowed anywhere in the cluster? Needs no endpoints and no flush. */
@@ -141,7 +201,9 @@ export class PolicyEngine {
     const found = this.found.get(keyText)?.problems ?? [];
     const policy = this.policies.get(keyText);
     // Not a fault of the object alone: the tier may come later.
-    return policy === undefined || this.policies.tier(policy.tier) !== undefined ? found : [...found, invalid('spec.tier', policy.tier, 'must be the name of a Tier that exists')];
+    return policy === undefined || this.policies.tier(policy.tier) !== undefined
+      ? found
+      : [...found, invalid('spec.tier', policy.tier, 'must be the name of a Tier that exists')];
   }
 
   endpointState(namespace: string, name: string): EndpointState {
@@ -155,26 +217,46 @@ export class PolicyEngine {
 
   private applyObject(kind: ObjectKind, namespace: string, name: string, object: KubeObject | undefined): void {
     switch (kind) {
-      case 'Pod': return this.applyPod(namespace, name, object);
-      case 'Namespace': return this.applyNamespace(name, object);
-      case 'Node': return this.applyNode(name, object);
-      case 'ServiceAccount': return this.applyServiceAccount(namespace, name, object);
-      case 'EndpointSlice': return this.applyEndpointSlice(namespace, name, object);
-      case 'Service': return;
-      case 'Tier': return this.applyTier(name, object);
-      case 'NetworkSet': return this.applyNetworkSet(kind, namespace, name, object);
-      case 'GlobalNetworkSet': return this.applyNetworkSet(kind, undefined, name, object);
-      case 'HostEndpoint': return this.applyHostEndpoint(name, object);
-      case 'NetworkPolicy': case 'CalicoNetworkPolicy': case 'StagedNetworkPolicy': case 'StagedKubernetesNetworkPolicy':
+      case 'Pod':
+        return this.applyPod(namespace, name, object);
+      case 'Namespace':
+        return this.applyNamespace(name, object);
+      case 'Node':
+        return this.applyNode(name, object);
+      case 'ServiceAccount':
+        return this.applyServiceAccount(namespace, name, object);
+      case 'EndpointSlice':
+        return this.applyEndpointSlice(namespace, name, object);
+      case 'Service':
+        return;
+      case 'Tier':
+        return this.applyTier(name, object);
+      case 'NetworkSet':
+        return this.applyNetworkSet(kind, namespace, name, object);
+      case 'GlobalNetworkSet':
+        return this.applyNetworkSet(kind, undefined, name, object);
+      case 'HostEndpoint':
+        return this.applyHostEndpoint(name, object);
+      case 'NetworkPolicy':
+      case 'CalicoNetworkPolicy':
+      case 'StagedNetworkPolicy':
+      case 'StagedKubernetesNetworkPolicy':
         return this.applyPolicy({ kind, namespace, name }, object);
-      case 'ClusterNetworkPolicy': case 'AdminNetworkPolicy': case 'BaselineAdminNetworkPolicy': case 'GlobalNetworkPolicy': case 'StagedGlobalNetworkPolicy':
+      case 'ClusterNetworkPolicy':
+      case 'AdminNetworkPolicy':
+      case 'BaselineAdminNetworkPolicy':
+      case 'GlobalNetworkPolicy':
+      case 'StagedGlobalNetworkPolicy':
         return this.applyPolicy({ kind, namespace: '', name }, object);
     }
   }
 
   private applyPod(namespace: string, name: string, object: PodObject | undefined): void {
     const known = this.cluster.podEntry(namespace, name);
-    const pod = object === undefined ? undefined : podOf(namespace, name, object, (account) => this.cluster.serviceAccountLabels(namespace, account));
+    const pod =
+      object === undefined
+        ? undefined
+        : podOf(namespace, name, object, (account) => this.cluster.serviceAccountLabels(namespace, account));
     if (pod === undefined ? known?.pod === undefined : known?.pod !== undefined && samePod(known.pod, pod)) return;
     const entry = this.cluster.ensurePod(namespace, name);
     this.change(entry, pod, entry.endpoint);
@@ -186,7 +268,13 @@ export class PolicyEngine {
     const before = known?.endpoint;
     const after = given === undefined ? undefined : { ...given, addresses: canonicalAddresses(given.addresses) };
     if (before === undefined && after === undefined) return;
-    if (before !== undefined && after !== undefined && before.interface === after.interface && sameTexts(before.addresses, after.addresses)) return;
+    if (
+      before !== undefined &&
+      after !== undefined &&
+      before.interface === after.interface &&
+      sameTexts(before.addresses, after.addresses)
+    )
+      return;
     const entry = known ?? this.cluster.ensurePod(namespace, name);
     this.change(entry, entry.pod, after);
     this.endpoints.endpointChanged(entry, before?.interface, after?.interface);
@@ -194,7 +282,12 @@ export class PolicyEngine {
 
   /** Changes an entry, and the addresses of all entries that claimed or now claim one of its addresses. */
   private change(entry: PodEntry, pod: Pod | undefined, endpoint: LocalEndpoint | undefined): void {
-    const claims = [...(entry.pod?.addresses ?? []), ...(entry.endpoint?.addresses ?? []), ...(pod?.addresses ?? []), ...(endpoint?.addresses ?? [])];
+    const claims = [
+      ...(entry.pod?.addresses ?? []),
+      ...(entry.endpoint?.addresses ?? []),
+      ...(pod?.addresses ?? []),
+      ...(endpoint?.addresses ?? []),
+    ];
     const affected = new Set([entry, ...this.cluster.rivals(claims)]);
     for (const one of affected) this.sets.detach(one);
     this.cluster.updatePod(entry, pod, endpoint);
@@ -239,13 +332,21 @@ export class PolicyEngine {
     const before = this.sliceOwners.get(key);
     const service = object?.metadata?.labels?.['kubernetes.io/service-name'];
     const endpoints = object === undefined || service === undefined ? undefined : serviceEndpointsOf(object);
-    if (before !== undefined && before.service !== service) this.changeSlice(namespace, before.service, name, before.endpoints, undefined);
-    if (service !== undefined) this.changeSlice(namespace, service, name, before?.service === service ? before.endpoints : [], endpoints);
+    if (before !== undefined && before.service !== service)
+      this.changeSlice(namespace, before.service, name, before.endpoints, undefined);
+    if (service !== undefined)
+      this.changeSlice(namespace, service, name, before?.service === service ? before.endpoints : [], endpoints);
     if (service !== undefined && endpoints !== undefined) this.sliceOwners.set(key, { service, endpoints });
     else this.sliceOwners.delete(key);
   }
 
-  private changeSlice(namespace: string, service: string, slice: string, before: readonly ServiceEndpoint[], after: readonly ServiceEndpoint[] | undefined): void {
+  private changeSlice(
+    namespace: string,
+    service: string,
+    slice: string,
+    before: readonly ServiceEndpoint[],
+    after: readonly ServiceEndpoint[] | undefined,
+  ): void {
     this.cluster.setServiceSlice(namespace, service, slice, after);
     this.sets.serviceSliceChanged(namespace, service, before, after ?? []);
   }
@@ -259,7 +360,12 @@ export class PolicyEngine {
     this.hosts.touch();
   }
 
-  private applyNetworkSet(kind: ObjectKind, namespace: string | undefined, name: string, object: KubeObject | undefined): void {
+  private applyNetworkSet(
+    kind: ObjectKind,
+    namespace: string | undefined,
+    name: string,
+    object: KubeObject | undefined,
+  ): void {
     const problems: Problem[] = [];
     const [before, had] = [this.cluster.networkSet(namespace, name), this.cluster.hasNetworkSets()];
     const after = object === undefined ? undefined : networkSetOf(namespace, name, object, problems);
@@ -311,7 +417,10 @@ export class PolicyEngine {
 /** Every address that the node's status lists, internal ones first; host names are not addresses. */
 function nodeOf(name: string, object: NodeObject): Node {
   const listed = object.status?.addresses ?? [];
-  const ranked = [...listed.filter((one) => one.type === 'InternalIP'), ...listed.filter((one) => one.type !== 'InternalIP')];
+  const ranked = [
+    ...listed.filter((one) => one.type === 'InternalIP'),
+    ...listed.filter((one) => one.type !== 'InternalIP'),
+  ];
   const addresses = new Set<string>();
   for (const { address } of ranked) {
     const parsed = address === undefined ? undefined : tryParseAddress(address);

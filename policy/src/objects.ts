@@ -7,18 +7,31 @@
 
 /** A kind, unambiguous across API groups (NetworkPolicy exists in two). Items of an API list carry no `kind`, so events name it. */
 export type ObjectKind =
-  | 'Pod' | 'Namespace' | 'Node' | 'ServiceAccount' | 'Service' | 'EndpointSlice'
+  | 'Pod'
+  | 'Namespace'
+  | 'Node'
+  | 'ServiceAccount'
+  | 'Service'
+  | 'EndpointSlice'
   | PolicyKind
-  | 'Tier' | 'NetworkSet' | 'GlobalNetworkSet' | 'HostEndpoint';
+  | 'Tier'
+  | 'NetworkSet'
+  | 'GlobalNetworkSet'
+  | 'HostEndpoint';
 
 export type PolicyKind =
   /** networking.k8s.io/v1 */
   | 'NetworkPolicy'
   /** policy.networking.k8s.io */
-  | 'ClusterNetworkPolicy' | 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy'
+  | 'ClusterNetworkPolicy'
+  | 'AdminNetworkPolicy'
+  | 'BaselineAdminNetworkPolicy'
   /** projectcalico.org/v3 NetworkPolicy and its relatives */
-  | 'CalicoNetworkPolicy' | 'GlobalNetworkPolicy'
-  | 'StagedNetworkPolicy' | 'StagedGlobalNetworkPolicy' | 'StagedKubernetesNetworkPolicy';
+  | 'CalicoNetworkPolicy'
+  | 'GlobalNetworkPolicy'
+  | 'StagedNetworkPolicy'
+  | 'StagedGlobalNetworkPolicy'
+  | 'StagedKubernetesNetworkPolicy';
 
 /** API group and kind of every object kind. */
 export const OBJECT_KINDS: ReadonlyMap<ObjectKind, { readonly group: string; readonly kind: string }> = new Map([

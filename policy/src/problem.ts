@@ -12,27 +12,52 @@ export interface Problem {
   /** What was wanted: 'must be a strict subset of `cidr`'. */
   readonly expected: string;
   /** Kubernetes' StatusReasons for causes. */
-  readonly reason: 'FieldValueInvalid' | 'FieldValueRequired' | 'FieldValueNotSupported' | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueTypeInvalid' | 'FieldValueDuplicate';
+  readonly reason:
+    | 'FieldValueInvalid'
+    | 'FieldValueRequired'
+    | 'FieldValueNotSupported'
+    | 'FieldValueForbidden'
+    | 'FieldValueTooLong'
+    | 'FieldValueTooMany'
+    | 'FieldValueTypeInvalid'
+    | 'FieldValueDuplicate';
   /** The whole sentence as Kubernetes words it: 'spec.x: Invalid value: "y": must ...'. */
   readonly message: string;
 }
 
 const words = {
-  FieldValueInvalid: 'Invalid value', FieldValueRequired: 'Required value', FieldValueNotSupported: 'Unsupported value',
-  FieldValueForbidden: 'Forbidden', FieldValueTooLong: 'Too long', FieldValueTooMany: 'Too many', FieldValueTypeInvalid: 'Invalid value', FieldValueDuplicate: 'Duplicate value',
+  FieldValueInvalid: 'Invalid value',
+  FieldValueRequired: 'Required value',
+  FieldValueNotSupported: 'Unsupported value',
+  FieldValueForbidden: 'Forbidden',
+  FieldValueTooLong: 'Too long',
+  FieldValueTooMany: 'Too many',
+  FieldValueTypeInvalid: 'Invalid value',
+  FieldValueDuplicate: 'Duplicate value',
 } as const;
 
 function problem(reason: Problem['reason'], field: string, value: unknown, expected: string): Problem {
   const shown = value === undefined ? '' : showValue(value);
-  const quoted = shown === '' || reason === 'FieldValueRequired' || reason === 'FieldValueForbidden' ? '' : `: ${shown}`;
-  return { field, value: shown, expected, reason, message: `${field}: ${words[reason]}${quoted}${expected === '' ? '' : `: ${expected}`}` };
+  const quoted =
+    shown === '' || reason === 'FieldValueRequired' || reason === 'FieldValueForbidden' ? '' : `: ${shown}`;
+  return {
+    field,
+    value: shown,
+    expected,
+    reason,
+    message: `${field}: ${words[reason]}${quoted}${expected === '' ? '' : `: ${expected}`}`,
+  };
 }
 
-export const invalid = (field: string, value: unknown, expected: string): Problem => problem('FieldValueInvalid', field, value, expected);
-export const required = (field: string, expected = ''): Problem => problem('FieldValueRequired', field, undefined, expected);
-export const forbidden = (field: string, expected: string): Problem => problem('FieldValueForbidden', field, undefined, expected);
+export const invalid = (field: string, value: unknown, expected: string): Problem =>
+  problem('FieldValueInvalid', field, value, expected);
+export const required = (field: string, expected = ''): Problem =>
+  problem('FieldValueRequired', field, undefined, expected);
+export const forbidden = (field: string, expected: string): Problem =>
+  problem('FieldValueForbidden', field, undefined, expected);
 export const duplicate = (field: string, value: unknown): Problem => problem('FieldValueDuplicate', field, value, '');
-export const wrongType = (field: string, value: unknown, expected: string): Problem => problem('FieldValueTypeInvalid', field, value, `must be ${expected}`);
+export const wrongType = (field: string, value: unknown, expected: string): Problem =>
+  problem('FieldValueTypeInvalid', field, value, `must be ${expected}`);
 export const notSupported = (field: string, value: unknown, supported: readonly string[]): Problem =>
   problem('FieldValueNotSupported', field, value, `supported values: ${supported.map((one) => `"${one}"`).join(', ')}`);
 export const tooMany = (field: string, count: number, most: number): Problem =>

@@ -164,16 +164,29 @@ export const setName = (family: Family, id: string): string => `tortie${family}-
 export const portSlots = (range: PortRange): number => (range.from === range.to ? 1 : 2);
 
 export function isEmptyDelta(delta: RulesetDelta): boolean {
-  return delta.hooks === undefined && delta.setsCreated.length + delta.setsChanged.length + delta.setsDeleted.length
-    + delta.chainsUpserted.length + delta.chainsDeleted.length + delta.mapsUpserted.length + delta.mapsDeleted.length === 0;
+  return (
+    delta.hooks === undefined &&
+    delta.setsCreated.length +
+      delta.setsChanged.length +
+      delta.setsDeleted.length +
+      delta.chainsUpserted.length +
+      delta.chainsDeleted.length +
+      delta.mapsUpserted.length +
+      delta.mapsDeleted.length ===
+      0
+  );
 }
 
 /** The delta that builds a ruleset from nothing. */
 export function deltaOf(ruleset: Ruleset): RulesetDelta {
   return {
-    setsCreated: [...ruleset.sets.values()], setsChanged: [], setsDeleted: [],
-    chainsUpserted: [...ruleset.chains.values()], chainsDeleted: [],
-    mapsUpserted: [...ruleset.maps.values()], mapsDeleted: [],
+    setsCreated: [...ruleset.sets.values()],
+    setsChanged: [],
+    setsDeleted: [],
+    chainsUpserted: [...ruleset.chains.values()],
+    chainsDeleted: [],
+    mapsUpserted: [...ruleset.maps.values()],
+    mapsDeleted: [],
     hooks: ruleset.hooks,
   };
 }

@@ -46,7 +46,9 @@ export interface AgentOptions {
 
 const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
 /** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
-export const AGENT_KINDS: readonly KindName[] = [...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks'])];
+export const AGENT_KINDS: readonly KindName[] = [
+  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks']),
+];
 /** How often to say what the start is waiting for. */
 const PATIENCE = 10_000;
 const KERNEL_RETRY = 1_000;
@@ -67,7 +69,10 @@ export class Agent {
   private isReady = false;
   private isStopped = false;
 
-  private constructor(private readonly options: AgentOptions, private readonly allocator: Allocator) {
+  private constructor(
+    private readonly options: AgentOptions,
+    private readonly allocator: Allocator,
+  ) {
     const { log, kernel, node } = options;
     this.engine = new PolicyEngine({ nodeName: node });
     const onHealth = (): void => this.status.changed();
@@ -78,13 +83,38 @@ export class Agent {
       this.bgp.changed();
       onHealth();
     };
-    this.connections = new ConnectionCleaner((addresses) => kernel.forgetConnections(addresses), log.child({ loop: 'pods' }));
+    this.connections = new ConnectionCleaner(
+      (addresses) => kernel.forgetConnections(addresses),
+      log.child({ loop: 'pods' }),
+    );
     this.policy = new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
-    this.hostInterfaces = new HostInterfaces({ observe: () => kernel.interfaces(), tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }), log: log.child({ loop: 'policy' }) });
-    this.ipam = new IpamLoop({ node, cluster: this.cluster, allocator, store: new KubernetesBlockStore(options.datastore), matches: selectorMatches, log: log.child({ loop: 'ipam' }), onBlocks, onHealth });
-    this.bgp = new BgpLoop({ socketPath: join(options.runDir, 'bgpd.sock'), compute: () => this.topology(), log: log.child({ loop: 'bgp' }), onHealth });
+    this.hostInterfaces = new HostInterfaces({
+      observe: () => kernel.interfaces(),
+      tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }),
+      log: log.child({ loop: 'policy' }),
+    });
+    this.ipam = new IpamLoop({
+      node,
+      cluster: this.cluster,
+      allocator,
+      store: new KubernetesBlockStore(options.datastore),
+      matches: selectorMatches,
+      log: log.child({ loop: 'ipam' }),
+      onBlocks,
+      onHealth,
+    });
+    this.bgp = new BgpLoop({
+      socketPath: join(options.runDir, 'bgpd.sock'),
+      compute: () => this.topology(),
+      log: log.child({ loop: 'bgp' }),
+      onHealth,
+    });
     this.pods = new PodNetwork({
-      allocator, dataplane: kernel.endpoints, policy: this.policy, connections: this.connections, log: log.child({ loop: 'pods' }),
+      allocator,
+      dataplane: kernel.endpoints,
+      policy: this.policy,
+      connections: this.connections,
+      log: log.child({ loop: 'pods' }),
       assign: (owner, pools) => this.ipam.assign(owner, pools),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
@@ -92,8 +122,19 @@ export class Agent {
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => this.routes.changed(),
     });
-    this.routes = new RouteLoop({ kernel: kernel.routes, desired: () => ({ blocks: allocator.ownBlocks(), endpoints: this.pods.endpoints() }), log: log.child({ loop: 'routes' }), onHealth });
-    this.status = new NodeStatusWriter(node, options.version, options.datastore, () => this.report(), log.child({ loop: 'status' }));
+    this.routes = new RouteLoop({
+      kernel: kernel.routes,
+      desired: () => ({ blocks: allocator.ownBlocks(), endpoints: this.pods.endpoints() }),
+      log: log.child({ loop: 'routes' }),
+      onHealth,
+    });
+    this.status = new NodeStatusWriter(
+      node,
+      options.version,
+      options.datastore,
+      () => this.report(),
+      log.child({ loop: 'status' }),
+    );
   }
 
   /** Opens the journal and begins to watch; `run` does the rest. @throws JournalError */
@@ -102,7 +143,8 @@ export class Agent {
     const allocator = await Allocator.open({
       journalPath: join(options.stateDir, 'ipam.journal'),
       now: Date.now,
-      onCompactionFailed: (error) => options.log.warn({ err: error }, 'Cannot rewrite the address journal; it goes on growing'),
+      onCompactionFailed: (error) =>
+        options.log.warn({ err: error }, 'Cannot rewrite the address journal; it goes on growing'),
     });
     return new Agent(options, allocator);
   }
@@ -115,14 +157,21 @@ export class Agent {
       if (BGP_KINDS.includes(change.kind) || change.kind === 'nodes') this.bgp.changed();
     });
     this.cluster.onHealth(() => this.reportApi());
-    this.watches = this.cluster.kinds.map((kind) => datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}));
+    this.watches = this.cluster.kinds.map((kind) =>
+      datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}),
+    );
     await this.awaitSync();
     this.pods.restore();
     this.hostInterfaces.level();
     await this.writePolicy();
     if (this.isStopped) return;
     this.options.kernel.sweep(this.pods.owners());
-    this.options.kernel.watch({ onRoutes: () => this.routes.changed(), onAddresses: () => this.bgp.changed(), onInterfaces: () => this.hostInterfaces.changed(), onNetfilter: () => this.status.changed() });
+    this.options.kernel.watch({
+      onRoutes: () => this.routes.changed(),
+      onAddresses: () => this.bgp.changed(),
+      onInterfaces: () => this.hostInterfaces.changed(),
+      onNetfilter: () => this.status.changed(),
+    });
     // What changed before anybody watched.
     this.hostInterfaces.level();
     this.routes.start();
@@ -131,14 +180,26 @@ export class Agent {
     this.bgp.start();
     this.isReady = true;
     this.status.changed();
-    log.info({ node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length }, 'The node serves pods');
+    log.info(
+      { node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
+      'The node serves pods',
+    );
   }
 
   /** Leaves the kernel as it is: packets go on without us. */
   async stop(): Promise<void> {
     this.isStopped = true;
     for (const watch of this.watches) watch.stop();
-    for (const loop of [this.policy, this.ipam, this.bgp, this.routes, this.connections, this.hostInterfaces, this.status]) loop.stop();
+    for (const loop of [
+      this.policy,
+      this.ipam,
+      this.bgp,
+      this.routes,
+      this.connections,
+      this.hostInterfaces,
+      this.status,
+    ])
+      loop.stop();
     await this.options.kernel.close();
     await this.allocator.close();
   }
@@ -147,7 +208,8 @@ export class Agent {
   unreadiness(): string | undefined {
     if (this.isReady) return undefined;
     const missing = this.cluster.missing();
-    if (missing.length > 0) return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
+    if (missing.length > 0)
+      return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
     const [problem] = this.policy.problems();
     return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
   }
@@ -158,11 +220,15 @@ export class Agent {
     this.policy.take(event);
     if (event.type !== 'upsert' && event.type !== 'delete') return;
     const { namespace = '', name } = change.object.metadata;
-    if (this.problems.update(event.kind, namespace, name, this.engine.problemsOf(event.kind, namespace, name))) this.status.changed();
+    if (this.problems.update(event.kind, namespace, name, this.engine.problemsOf(event.kind, namespace, name)))
+      this.status.changed();
   }
 
   private async awaitSync(): Promise<void> {
-    const reminder = setInterval(() => this.options.log.warn({ missing: this.cluster.missing() }, `Not serving pods yet: ${this.unreadiness()}`), PATIENCE);
+    const reminder = setInterval(
+      () => this.options.log.warn({ missing: this.cluster.missing() }, `Not serving pods yet: ${this.unreadiness()}`),
+      PATIENCE,
+    );
     try {
       await this.cluster.synced;
     } finally {
@@ -208,7 +274,11 @@ export class Agent {
   private reportApi(): void {
     const problems = [...this.cluster.problems()];
     if (problems.length === 0) this.options.log.info('The API server answers');
-    else this.options.log.warn({ kinds: problems.map(([kind]) => kind), problem: problems[0]?.[1] }, 'Cannot read from the API server; the last state stands');
+    else
+      this.options.log.warn(
+        { kinds: problems.map(([kind]) => kind), problem: problems[0]?.[1] },
+        'Cannot read from the API server; the last state stands',
+      );
     this.status.changed();
   }
 
@@ -218,9 +288,21 @@ export class Agent {
     return {
       aspects: [
         { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
-        { type: 'PolicyReady', problems: [...this.policy.problems(), ...this.problems.sentences()], wellMessage: 'The kernel holds all policy' },
+        {
+          type: 'PolicyReady',
+          problems: [...this.policy.problems(), ...this.problems.sentences()],
+          wellMessage: 'The kernel holds all policy',
+        },
         { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
-        { type: 'BGPReady', problems: [...(sessionProblem === undefined ? [] : [sessionProblem]), ...problems.map(({ resource, message }) => `${resource} ${message}`), ...bgp.problems], wellMessage: 'All sessions are established' },
+        {
+          type: 'BGPReady',
+          problems: [
+            ...(sessionProblem === undefined ? [] : [sessionProblem]),
+            ...problems.map(({ resource, message }) => `${resource} ${message}`),
+            ...bgp.problems,
+          ],
+          wellMessage: 'All sessions are established',
+        },
       ],
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),

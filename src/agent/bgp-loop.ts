@@ -61,7 +61,11 @@ export class BgpLoop {
   }
 
   /** Resources that could not be used, and why bgpd does not hold the state it should. */
-  status(): { readonly problems: readonly TopologyProblem[]; readonly sessionProblem: string | undefined; readonly summary: SpeakerSummary | undefined } {
+  status(): {
+    readonly problems: readonly TopologyProblem[];
+    readonly sessionProblem: string | undefined;
+    readonly summary: SpeakerSummary | undefined;
+  } {
     return { problems: this.problems, sessionProblem: this.sessionProblem, summary: this.lastSummary };
   }
 
@@ -100,7 +104,10 @@ export class BgpLoop {
     if (status === 200) {
       this.accepted = text;
       this.refused = undefined;
-      this.options.log.info({ peers: config.peers?.length ?? 0, originated: config.originate?.map((route) => route.prefix) }, 'bgpd accepted the desired state');
+      this.options.log.info(
+        { peers: config.peers?.length ?? 0, originated: config.originate?.map((route) => route.prefix) },
+        'bgpd accepted the desired state',
+      );
       return;
     }
     if (status === 422) this.refused = text;
@@ -110,7 +117,13 @@ export class BgpLoop {
   /** A bgpd that answers with another state than the one it accepted has been restarted on an older file. */
   private async readStatus(): Promise<void> {
     try {
-      const { status, body } = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/summary', undefined, 3_000);
+      const { status, body } = await requestOverUnixSocket(
+        this.options.socketPath,
+        'GET',
+        '/v1/summary',
+        undefined,
+        3_000,
+      );
       if (status !== 200) throw new Error(`bgpd answered a question for its summary with ${status}`);
       this.lastSummary = body as SpeakerSummary;
       const held = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/config', undefined, 3_000);
@@ -145,8 +158,12 @@ export class BgpLoop {
 
 /** The answer redacts passwords, so only what cannot be secret is compared. */
 function holdsPrefixes(held: unknown, accepted: string): boolean {
-  const shape = (config: SpeakerConfig | undefined): string => JSON.stringify([
-    config?.localAs, config?.routerId, (config?.originate ?? []).map((route) => route.prefix), (config?.peers ?? []).map((peer) => [peer.address, peer.remoteAs]),
-  ]);
+  const shape = (config: SpeakerConfig | undefined): string =>
+    JSON.stringify([
+      config?.localAs,
+      config?.routerId,
+      (config?.originate ?? []).map((route) => route.prefix),
+      (config?.peers ?? []).map((peer) => [peer.address, peer.remoteAs]),
+    ]);
   return shape(held as SpeakerConfig | undefined) === shape(JSON.parse(accepted) as SpeakerConfig);
 }

@@ -39,7 +39,15 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
       const pod = podRequest(request);
       try {
         const { addresses, endpoint } = await pods.add(pod);
-        log.info({ pod: `${pod.namespace}/${pod.pod}`, container: pod.containerId, addresses, interface: endpoint.hostInterface }, 'Attached');
+        log.info(
+          {
+            pod: `${pod.namespace}/${pod.pod}`,
+            container: pod.containerId,
+            addresses,
+            interface: endpoint.hostInterface,
+          },
+          'Attached',
+        );
         return resultOf(pod, addresses, endpoint);
       } catch (error) {
         throw cniErrorOf(error);
@@ -48,13 +56,19 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
     del: async ({ containerId, interfaceName }) => {
       await ready();
       const released = await pods.remove({ containerId, interfaceName });
-      if (released !== undefined) log.info({ pod: `${released.namespace}/${released.pod}`, container: containerId }, 'Detached');
+      if (released !== undefined)
+        log.info({ pod: `${released.namespace}/${released.pod}`, container: containerId }, 'Detached');
     },
     check: async (request) => {
       await ready();
       const pod = podRequest(request);
       const { problems, addresses, endpoint } = await pods.check(pod);
-      if (endpoint === undefined || problems.length > 0) throw new CniError(addresses.length === 0 ? 'unknownContainer' : 'ioFailure', `Pod "${pod.namespace}/${pod.pod}" is not attached as it should be: ${problems[0] ?? 'its interface is missing'}`, problems.join('\n'));
+      if (endpoint === undefined || problems.length > 0)
+        throw new CniError(
+          addresses.length === 0 ? 'unknownContainer' : 'ioFailure',
+          `Pod "${pod.namespace}/${pod.pod}" is not attached as it should be: ${problems[0] ?? 'its interface is missing'}`,
+          problems.join('\n'),
+        );
       return resultOf(pod, addresses, endpoint);
     },
     status: async () => {
@@ -71,11 +85,21 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
   };
 }
 
-function podRequest(request: Pick<CniAddRequest, 'containerId' | 'interfaceName' | 'netns' | 'config'> & { readonly arguments: CniArguments }): PodRequest {
+function podRequest(
+  request: Pick<CniAddRequest, 'containerId' | 'interfaceName' | 'netns' | 'config'> & {
+    readonly arguments: CniArguments;
+  },
+): PodRequest {
   const { podNamespace, podName } = request.arguments;
-  const missing = [...(podNamespace === undefined ? ['K8S_POD_NAMESPACE'] : []), ...(podName === undefined ? ['K8S_POD_NAME'] : [])];
+  const missing = [
+    ...(podNamespace === undefined ? ['K8S_POD_NAMESPACE'] : []),
+    ...(podName === undefined ? ['K8S_POD_NAME'] : []),
+  ];
   if (podNamespace === undefined || podName === undefined)
-    throw new CniError('invalidEnvironment', `Cannot attach container "${request.containerId}": CNI_ARGS lacks ${missing.join(' and ')}; expected the pod's namespace and name, as Kubernetes' runtimes set them`);
+    throw new CniError(
+      'invalidEnvironment',
+      `Cannot attach container "${request.containerId}": CNI_ARGS lacks ${missing.join(' and ')}; expected the pod's namespace and name, as Kubernetes' runtimes set them`,
+    );
   return {
     containerId: request.containerId,
     interfaceName: request.interfaceName,
@@ -99,6 +123,7 @@ function resultOf(pod: PodRequest, addresses: readonly string[], endpoint: Plumb
 /** Which failures pass by themselves, in the specification's codes. */
 function cniErrorOf(error: unknown): Error {
   if (error instanceof CniError) return error;
-  if (error instanceof TryAgainError || error instanceof NoAddressError) return new CniError('tryAgainLater', error.message, '', { cause: error });
+  if (error instanceof TryAgainError || error instanceof NoAddressError)
+    return new CniError('tryAgainLater', error.message, '', { cause: error });
   return new CniError('ioFailure', messageOf(error), '', { cause: error });
 }

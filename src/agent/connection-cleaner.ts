@@ -22,7 +22,11 @@ export class ConnectionCleaner {
   private walk: Promise<void> | undefined;
   private isStopped = false;
 
-  constructor(private readonly forget: (addresses: readonly string[]) => Promise<void>, private readonly log: Logger, private readonly delay = DELAY) {}
+  constructor(
+    private readonly forget: (addresses: readonly string[]) => Promise<void>,
+    private readonly log: Logger,
+    private readonly delay = DELAY,
+  ) {}
 
   /** These may have entries of somebody who had them before; nobody has them now. */
   mark(addresses: Iterable<string>): void {

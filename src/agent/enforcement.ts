@@ -8,9 +8,17 @@ import type { NetfilterFailure } from './policy-loop.js';
 
 const OTHERS = /^(?:chain |rule )?filter\/TORTIE-(?:P[IO]|FROM|TO)-|^set /;
 
-export function failuresFor(ruleset: Ruleset, hostInterface: string, failures: readonly NetfilterFailure[]): readonly NetfilterFailure[] {
+export function failuresFor(
+  ruleset: Ruleset,
+  hostInterface: string,
+  failures: readonly NetfilterFailure[],
+): readonly NetfilterFailure[] {
   if (failures.length === 0) return failures;
-  const own = reachableFrom(ruleset, ['TORTIE-POD-FORWARD', endpointChainName('egress', hostInterface), endpointChainName('ingress', hostInterface)]);
+  const own = reachableFrom(ruleset, [
+    'TORTIE-POD-FORWARD',
+    endpointChainName('egress', hostInterface),
+    endpointChainName('ingress', hostInterface),
+  ]);
   return failures.filter(({ subject }) => !OTHERS.test(subject) || own.some((name) => subject.includes(name)));
 }
 
@@ -22,10 +30,11 @@ function reachableFrom(ruleset: Ruleset, start: readonly string[]): readonly str
     for (const rule of ruleset.chains.get(`filter/${name}`)?.rules ?? []) {
       const targets = rule.action.type === 'jump' || rule.action.type === 'goto' ? [rule.action.chain] : [];
       for (const match of rule.matches) if (match.type === 'set' || match.type === 'set-port') seen.add(match.set);
-      for (const target of targets) if (!seen.has(target)) {
-        seen.add(target);
-        open.push(target);
-      }
+      for (const target of targets)
+        if (!seen.has(target)) {
+          seen.add(target);
+          open.push(target);
+        }
     }
   }
   return [...seen];

@@ -54,5 +54,7 @@ export class HostInterfaces {
 
 /** The kernel lists in an order of its own, which is no change. */
 function canonical(interfaces: readonly HostInterface[]): readonly HostInterface[] {
-  return interfaces.map(({ name, addresses }) => ({ name, addresses: [...addresses].sort() })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return interfaces
+    .map(({ name, addresses }) => ({ name, addresses: [...addresses].sort() }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

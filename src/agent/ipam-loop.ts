@@ -7,7 +7,15 @@
  *
  * The path of a pod only touches memory and the journal; it waits for a claim when nothing at all is left.
  */
-import { claimBlock, NoAddressError, parsePools, type Allocator, type BlockStore, type Owner, type Pool } from '@tortie/ipam';
+import {
+  claimBlock,
+  NoAddressError,
+  parsePools,
+  type Allocator,
+  type BlockStore,
+  type Owner,
+  type Pool,
+} from '@tortie/ipam';
 import { formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { IPPool } from '../api/ipam.js';
 import type { Cluster } from '../cluster/cluster.js';
@@ -46,7 +54,8 @@ export class IpamLoop {
   /** Call after the first sync: nothing is claimed before the claims of others are known. */
   async start(): Promise<void> {
     this.options.cluster.onChange((change) => {
-      if (change.kind === 'ipPools' || (change.kind === 'nodes' && change.object.metadata.name === this.options.node)) this.poolsChanged();
+      if (change.kind === 'ipPools' || (change.kind === 'nodes' && change.object.metadata.name === this.options.node))
+        this.poolsChanged();
       if (change.kind === 'ipamBlocks') void this.reconcile();
     });
     this.poolsChanged();
@@ -74,7 +83,11 @@ export class IpamLoop {
    */
   async assign(owner: Owner, wanted: ReadonlyMap<Family, readonly string[]>): Promise<readonly string[]> {
     const families = this.families();
-    if (families.length === 0) throw new NoAddressError(`Cannot assign an address: ${this.poolProblems[0] ?? 'no enabled IPPool may serve this node'}`, 4);
+    if (families.length === 0)
+      throw new NoAddressError(
+        `Cannot assign an address: ${this.poolProblems[0] ?? 'no enabled IPPool may serve this node'}`,
+        4,
+      );
     const request = { owner, families, pools: families.flatMap((family) => this.poolsFor(family, wanted)) };
     const until = Date.now() + CLAIM_WAIT;
     for (;;) {
@@ -92,19 +105,30 @@ export class IpamLoop {
   }
 
   private async claimFor(error: NoAddressError, pools: readonly Pool[], until: number): Promise<void> {
-    const timeout = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), Math.max(0, until - Date.now())).unref());
+    const timeout = new Promise<'late'>((resolve) =>
+      setTimeout(() => resolve('late'), Math.max(0, until - Date.now())).unref(),
+    );
     const outcome = await Promise.race([this.claim(error.family, pools), timeout]);
     const problem = this.claimProblems.get(error.family);
-    if (outcome === 'late' || problem !== undefined) throw new NoAddressError(`${error.message}; ${problem ?? 'claiming another block takes too long'}`, error.family);
+    if (outcome === 'late' || problem !== undefined)
+      throw new NoAddressError(`${error.message}; ${problem ?? 'claiming another block takes too long'}`, error.family);
   }
 
   private poolsFor(family: Family, wanted: ReadonlyMap<Family, readonly string[]>): readonly string[] {
     const known = this.pools.filter((pool) => pool.prefix.family === family);
     const names = wanted.get(family);
     if (names === undefined) return known.filter((pool) => !this.isManual(pool)).map((pool) => pool.name);
-    const missing = names.filter((name) => !known.some((pool) => pool.name === name || formatPrefix(pool.prefix) === name));
-    if (missing.length > 0) throw new NoAddressError(`Cannot assign an IPv${family} address: the pod asks for pool ${missing.map((name) => `"${name}"`).join(', ')}, which does not exist or may not serve this node`, family);
-    return known.filter((pool) => names.includes(pool.name) || names.includes(formatPrefix(pool.prefix))).map((pool) => pool.name);
+    const missing = names.filter(
+      (name) => !known.some((pool) => pool.name === name || formatPrefix(pool.prefix) === name),
+    );
+    if (missing.length > 0)
+      throw new NoAddressError(
+        `Cannot assign an IPv${family} address: the pod asks for pool ${missing.map((name) => `"${name}"`).join(', ')}, which does not exist or may not serve this node`,
+        family,
+      );
+    return known
+      .filter((pool) => names.includes(pool.name) || names.includes(formatPrefix(pool.prefix)))
+      .map((pool) => pool.name);
   }
 
   private isManual(pool: Pool): boolean {
@@ -120,7 +144,14 @@ export class IpamLoop {
     const labels = new Map(Object.entries(cluster.get('nodes', node)?.metadata.labels ?? {}));
     const problems: string[] = [];
     const inputs = [...cluster.all('ipPools').values()].filter((pool) => this.servesThisNode(pool, labels, problems));
-    const parsed = parsePools(inputs.map(({ metadata, spec }) => ({ name: metadata.name, cidr: spec.cidr, ...(spec.blockSize === undefined ? {} : { blockSize: spec.blockSize }), ...(spec.disabled === undefined ? {} : { disabled: spec.disabled }) })));
+    const parsed = parsePools(
+      inputs.map(({ metadata, spec }) => ({
+        name: metadata.name,
+        cidr: spec.cidr,
+        ...(spec.blockSize === undefined ? {} : { blockSize: spec.blockSize }),
+        ...(spec.disabled === undefined ? {} : { disabled: spec.disabled }),
+      })),
+    );
     this.pools = parsed.pools;
     const all = [...problems, ...parsed.problems.map((problem) => problem.message)];
     for (const problem of all) if (!this.poolProblems.includes(problem)) this.options.log.error(problem);
@@ -131,8 +162,14 @@ export class IpamLoop {
 
   private servesThisNode({ metadata, spec }: IPPool, labels: ReadonlyMap<string, string>, problems: string[]): boolean {
     if (spec.allowedUses !== undefined && !spec.allowedUses.includes('Workload')) return false;
-    for (const [mode, value] of [['ipipMode', spec.ipipMode], ['vxlanMode', spec.vxlanMode]])
-      if (value !== undefined && value !== 'Never') problems.push(`Pool "${metadata.name}" has ${mode} ${value}; expected Never: Tortie routes without an overlay, and does so for this pool too`);
+    for (const [mode, value] of [
+      ['ipipMode', spec.ipipMode],
+      ['vxlanMode', spec.vxlanMode],
+    ])
+      if (value !== undefined && value !== 'Never')
+        problems.push(
+          `Pool "${metadata.name}" has ${mode} ${value}; expected Never: Tortie routes without an overlay, and does so for this pool too`,
+        );
     if (spec.nodeSelector === undefined || spec.nodeSelector === '') return true;
     try {
       return this.options.matches(spec.nodeSelector, labels);
@@ -147,7 +184,14 @@ export class IpamLoop {
     if (this.isStopped) return;
     for (const family of FAMILIES) {
       const pools = this.usablePools(family).filter((pool) => !this.isManual(pool));
-      if (pools.length > 0 && this.options.allocator.wantsBlock(family, pools.map((pool) => pool.name))) void this.claim(family, pools);
+      if (
+        pools.length > 0 &&
+        this.options.allocator.wantsBlock(
+          family,
+          pools.map((pool) => pool.name),
+        )
+      )
+        void this.claim(family, pools);
     }
   }
 
@@ -155,11 +199,16 @@ export class IpamLoop {
   private claim(family: Family, pools: readonly Pool[]): Promise<void> {
     const running = this.claims.get(family);
     if (running !== undefined) return running;
-    const claim = this.claimFrom(pools).then(() => this.setClaimProblem(family, undefined), (error: unknown) => {
-      this.setClaimProblem(family, messageOf(error));
-      clearTimeout(this.retry);
-      if (!this.isStopped) this.retry = setTimeout(() => this.claimAhead(), RETRY).unref();
-    }).finally(() => this.claims.delete(family));
+    const claim = this.claimFrom(pools)
+      .then(
+        () => this.setClaimProblem(family, undefined),
+        (error: unknown) => {
+          this.setClaimProblem(family, messageOf(error));
+          clearTimeout(this.retry);
+          if (!this.isStopped) this.retry = setTimeout(() => this.claimAhead(), RETRY).unref();
+        },
+      )
+      .finally(() => this.claims.delete(family));
     this.claims.set(family, claim);
     return claim;
   }
@@ -222,7 +271,10 @@ export class IpamLoop {
         if (!claims.has(cidr) && (await store.create({ cidr, node, pool })) === 'created') continue;
         const owner = claims.get(cidr)?.node;
         if (owner === node) continue;
-        log.error({ block: cidr, owner }, `Block ${cidr} belongs to ${owner === undefined ? 'another node' : `node "${owner}"`} now; giving it up`);
+        log.error(
+          { block: cidr, owner },
+          `Block ${cidr} belongs to ${owner === undefined ? 'another node' : `node "${owner}"`} now; giving it up`,
+        );
         await allocator.removeBlock(prefix);
         hasChanged = true;
       }

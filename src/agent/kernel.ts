@@ -44,4 +44,3 @@ export interface NodeKernel {
   watch(events: KernelEvents): void;
   close(): Promise<void>;
 }
-

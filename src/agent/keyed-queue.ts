@@ -7,9 +7,14 @@ export class KeyedQueue {
     const before = this.tails.get(key) ?? Promise.resolve();
     const result = before.then(work, work);
     // Whoever comes next only waits; the failure belongs to whoever asked.
-    const tail = result.then(() => {}, () => {}).then(() => {
-      if (this.tails.get(key) === tail) this.tails.delete(key);
-    });
+    const tail = result
+      .then(
+        () => {},
+        () => {},
+      )
+      .then(() => {
+        if (this.tails.get(key) === tail) this.tails.delete(key);
+      });
     this.tails.set(key, tail);
     return result;
   }

@@ -28,6 +28,10 @@ export class KubernetesBlockStore implements BlockStore {
   async delete(block: BlockRecord): Promise<void> {
     const existing = await this.datastore.get('ipamBlocks', blockName(block.cidr));
     if (existing === undefined || existing.spec.node !== block.node) return;
-    await this.datastore.delete('ipamBlocks', blockName(block.cidr), existing.metadata.uid === undefined ? {} : { uid: existing.metadata.uid });
+    await this.datastore.delete(
+      'ipamBlocks',
+      blockName(block.cidr),
+      existing.metadata.uid === undefined ? {} : { uid: existing.metadata.uid },
+    );
   }
 }

@@ -37,13 +37,15 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
   const netfilter = await createNetfilter({
     families: [4, 6],
     backend: setting,
-    onDrift: ({ family, findings }) => log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
+    onDrift: ({ family, findings }) =>
+      log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
     onFailures: (failures) => {
       for (const { family, subject, message } of failures) log.error({ family, subject }, message);
       onNetfilter();
     },
   });
-  for (const [family, { backend, reason }] of netfilter.status().backends) log.info({ family, backend, reason }, 'Writing policy');
+  for (const [family, { backend, reason }] of netfilter.status().backends)
+    log.info({ family, backend, reason }, 'Writing policy');
   return new LinuxKernel(netfilter, log, (listener) => (onNetfilter = listener));
 }
 
@@ -59,12 +61,19 @@ class LinuxKernel implements NodeKernel {
   readonly netfilter: NodeKernel['netfilter'];
   readonly routes: NodeKernel['routes'];
 
-  constructor(private readonly tables: Netfilter, private readonly log: Logger, private readonly onNetfilter: (listener: () => void) => void) {
-    this.plumbing = new EndpointPlumbing((error) => log.warn({ err: error }, 'Cannot delete interfaces of removed pods; trying again'));
+  constructor(
+    private readonly tables: Netfilter,
+    private readonly log: Logger,
+    private readonly onNetfilter: (listener: () => void) => void,
+  ) {
+    this.plumbing = new EndpointPlumbing((error) =>
+      log.warn({ err: error }, 'Cannot delete interfaces of removed pods; trying again'),
+    );
     this.endpoints = {
       interfaceName: (namespace, pod) => hostInterfaceName(namespace, pod),
       plumb: async (request) => describe(this.plumbing.add(specOf(request))),
-      unplumb: async (owner) => void this.plumbing.remove({ ...ownerOf(owner), hostInterface: hostInterfaceName(owner.namespace, owner.pod) }),
+      unplumb: async (owner) =>
+        void this.plumbing.remove({ ...ownerOf(owner), hostInterface: hostInterfaceName(owner.namespace, owner.pod) }),
       check: async (request) => this.check(request),
     };
     this.netfilter = {
@@ -73,29 +82,43 @@ class LinuxKernel implements NodeKernel {
       failures: () => tables.status().failures,
     };
     this.routes = {
-      level: ({ blocks, pods }) => this.ownRoutes.level([
-        ...blocks.map((prefix) => ({ type: 'blackhole' as const, prefix })),
-        ...pods.map(({ address, hostInterface }) => ({ type: 'pod' as const, prefix: hostPrefix(parseAddress(address)), hostInterface })),
-      ]),
+      level: ({ blocks, pods }) =>
+        this.ownRoutes.level([
+          ...blocks.map((prefix) => ({ type: 'blackhole' as const, prefix })),
+          ...pods.map(({ address, hostInterface }) => ({
+            type: 'pod' as const,
+            prefix: hostPrefix(parseAddress(address)),
+            hostInterface,
+          })),
+        ]),
     };
   }
 
   forgetConnections(addresses: readonly string[]): Promise<void> {
     // One at a time: a walk has the socket to itself.
-    const walk = this.walk.then(() => flushConnectionsAsync(this.conntrack, addresses.map(parseAddress))).then(() => undefined);
+    const walk = this.walk
+      .then(() => flushConnectionsAsync(this.conntrack, addresses.map(parseAddress)))
+      .then(() => undefined);
     this.walk = walk.catch(() => undefined);
     return walk;
   }
 
   loopbackAddresses(): ReadonlySet<string> {
     const addresses = listInterfaceAddresses(this.socket, { interfaceIndex: LOOPBACK_INDEX });
-    return new Set(addresses.filter(({ address, scope }) => scope !== HOST_SCOPE && formatAddress(address) !== '::1').map(({ address }) => formatAddress(address)));
+    return new Set(
+      addresses
+        .filter(({ address, scope }) => scope !== HOST_SCOPE && formatAddress(address) !== '::1')
+        .map(({ address }) => formatAddress(address)),
+    );
   }
 
   interfaces(): readonly HostInterface[] {
     const addresses = listInterfaceAddresses(this.socket).filter(({ scope }) => scope !== LINK_SCOPE);
-    const of = (index: number): readonly string[] => addresses.filter(({ interfaceIndex }) => interfaceIndex === index).map(({ address }) => formatAddress(address));
-    return listLinks(this.socket).filter(isNodes).map(({ index, name }) => ({ name, addresses: of(index) }));
+    const of = (index: number): readonly string[] =>
+      addresses.filter(({ interfaceIndex }) => interfaceIndex === index).map(({ address }) => formatAddress(address));
+    return listLinks(this.socket)
+      .filter(isNodes)
+      .map(({ index, name }) => ({ name, addresses: of(index) }));
   }
 
   sweep(owners: readonly Owner[]): void {
@@ -111,9 +134,20 @@ class LinuxKernel implements NodeKernel {
   watch({ onRoutes, onAddresses, onInterfaces, onNetfilter }: KernelEvents): void {
     this.onNetfilter(onNetfilter);
     const onEvent = (event: KernelEvent): void => {
-      if (event.type === 'resync' || (event.type === 'route' && event.route.protocol === PROTOCOL_TORTIE) || event.type === 'link') onRoutes();
-      if (event.type === 'resync' || (event.type === 'address' && event.address.interfaceIndex === LOOPBACK_INDEX)) onAddresses();
-      if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || (event.type === 'address' && event.address.scope !== LINK_SCOPE)) onInterfaces();
+      if (
+        event.type === 'resync' ||
+        (event.type === 'route' && event.route.protocol === PROTOCOL_TORTIE) ||
+        event.type === 'link'
+      )
+        onRoutes();
+      if (event.type === 'resync' || (event.type === 'address' && event.address.interfaceIndex === LOOPBACK_INDEX))
+        onAddresses();
+      if (
+        event.type === 'resync' ||
+        (event.type === 'link' && isNodes(event.link)) ||
+        (event.type === 'address' && event.address.scope !== LINK_SCOPE)
+      )
+        onInterfaces();
     };
     this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent);
   }
@@ -131,18 +165,25 @@ class LinuxKernel implements NodeKernel {
     const spec = specOf(request);
     const problems = this.plumbing.check(spec);
     // With nothing wrong, `add` finds exactly this connection and leaves it alone.
-    return problems.length > 0 ? { problems, endpoint: undefined } : { problems, endpoint: describe(this.plumbing.add(spec)) };
+    return problems.length > 0
+      ? { problems, endpoint: undefined }
+      : { problems, endpoint: describe(this.plumbing.add(spec)) };
   }
 }
 
 /** Not a pod's. */
 const isNodes = ({ name }: Link): boolean => !name.startsWith(INTERFACE_PREFIX);
 
-const ownerOf = (owner: Owner): EndpointOwner => ({ containerId: owner.containerId, podInterface: owner.interfaceName });
+const ownerOf = (owner: Owner): EndpointOwner => ({
+  containerId: owner.containerId,
+  podInterface: owner.interfaceName,
+});
 
 function specOf({ containerId, interfaceName, namespace, pod, netns, addresses, mtu }: EndpointRequest): EndpointSpec {
   return {
-    containerId, podInterface: interfaceName, netns,
+    containerId,
+    podInterface: interfaceName,
+    netns,
     hostInterface: hostInterfaceName(namespace, pod),
     addresses: addresses.map(parseAddress),
     label: `${namespace}/${pod}`,
@@ -150,4 +191,9 @@ function specOf({ containerId, interfaceName, namespace, pod, netns, addresses, 
   };
 }
 
-const describe = ({ host, pod }: Endpoint): PlumbedEndpoint => ({ hostInterface: host.name, hostMac: host.mac, podMac: pod.mac, mtu: pod.mtu });
+const describe = ({ host, pod }: Endpoint): PlumbedEndpoint => ({
+  hostInterface: host.name,
+  hostMac: host.mac,
+  podMac: pod.mac,
+  mtu: pod.mtu,
+});

@@ -33,24 +33,46 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
 export async function runAgent(flags: AgentFlags): Promise<void> {
-  const log = createLogger('agent', { ...(flags.logFormat && { format: flags.logFormat }), ...(flags.logLevel && { level: flags.logLevel }) });
-  if ((flags.cniBinDir === undefined) !== (flags.cniConfDir === undefined)) throw new UserError('Cannot install the CNI plugin: expected --cni-bin-dir and --cni-conf-dir together', 2);
+  const log = createLogger('agent', {
+    ...(flags.logFormat && { format: flags.logFormat }),
+    ...(flags.logLevel && { level: flags.logLevel }),
+  });
+  if ((flags.cniBinDir === undefined) !== (flags.cniConfDir === undefined))
+    throw new UserError('Cannot install the CNI plugin: expected --cni-bin-dir and --cni-conf-dir together', 2);
   const backend = BACKENDS.find((name) => name === flags.policyBackend);
-  if (backend === undefined) throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
+  if (backend === undefined)
+    throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
   const node = flags.node ?? process.env['NODE_NAME'] ?? hostname();
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
   checkKernel(log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
-  const agent = await startable('open the address journal', () => Agent.open({
-    node, kernel, log, version: VERSION,
-    datastore: new KubernetesDatastore(client), runDir: flags.runDir, stateDir: flags.stateDir, namespace: flags.namespace,
-  }));
+  const agent = await startable('open the address journal', () =>
+    Agent.open({
+      node,
+      kernel,
+      log,
+      version: VERSION,
+      datastore: new KubernetesDatastore(client),
+      runDir: flags.runDir,
+      stateDir: flags.stateDir,
+      namespace: flags.namespace,
+    }),
+  );
   const server = new CniServer({
     socketPath: join(flags.runDir, 'agent.sock'),
-    handlers: cniHandlers({ pods: agent.pods, unreadiness: () => agent.unreadiness(), addressProblems: () => agent.ipam.problems(), log: log.child({ loop: 'cni' }) }),
+    handlers: cniHandlers({
+      pods: agent.pods,
+      unreadiness: () => agent.unreadiness(),
+      addressProblems: () => agent.ipam.problems(),
+      log: log.child({ loop: 'cni' }),
+    }),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),
     onAnswer: ({ environment }, { isDone, error }, duration) => {
-      const call = { command: environment.get('CNI_COMMAND'), container: environment.get('CNI_CONTAINERID'), milliseconds: Math.round(duration * 1000) / 1000 };
+      const call = {
+        command: environment.get('CNI_COMMAND'),
+        container: environment.get('CNI_CONTAINERID'),
+        milliseconds: Math.round(duration * 1000) / 1000,
+      };
       if (isDone) log.debug(call, 'Answered a CNI call');
       else log.warn({ ...call, problem: error?.message }, 'Refused a CNI call');
     },
@@ -93,7 +115,8 @@ function untilSignal(log: Logger): Promise<void> {
 /** Last of all: runtimes take the conflist as the sign that the node can serve pods. The plugin that it names comes first. */
 function install({ cniBinDir, cniConfDir, runDir }: AgentFlags, log: Logger): void {
   const plugin = cniBinDir === undefined ? undefined : installPlugin(cniBinDir, join(root, 'dist/cni/tortie'));
-  const conflist = cniConfDir === undefined ? undefined : installConflist(cniConfDir, { socketPath: join(runDir, 'agent.sock') });
+  const conflist =
+    cniConfDir === undefined ? undefined : installConflist(cniConfDir, { socketPath: join(runDir, 'agent.sock') });
   const changed = [plugin, conflist].filter((path) => path !== undefined);
   if (changed.length > 0) log.info({ changed }, 'Installed the CNI plugin');
 }

@@ -32,17 +32,27 @@ const MOST_MESSAGE_LENGTH = 8_192;
 /** All problems in one message, cut where it grows past what a status may hold. */
 function joinProblems(problems: readonly string[]): string {
   const text = problems.join('; ');
-  return text.length <= MOST_MESSAGE_LENGTH ? text : `${text.slice(0, MOST_MESSAGE_LENGTH)}... (${problems.length} problems)`;
+  return text.length <= MOST_MESSAGE_LENGTH
+    ? text
+    : `${text.slice(0, MOST_MESSAGE_LENGTH)}... (${problems.length} problems)`;
 }
 
 /** Conditions of a report; a transition time moves only when the status word does. */
 export function conditionsOf(report: NodeReport, before: readonly Condition[], now: string): readonly Condition[] {
-  const all: readonly Aspect[] = [...report.aspects, { type: 'Ready', problems: report.aspects.flatMap((aspect) => aspect.problems), wellMessage: 'The node serves pods' }];
+  const all: readonly Aspect[] = [
+    ...report.aspects,
+    {
+      type: 'Ready',
+      problems: report.aspects.flatMap((aspect) => aspect.problems),
+      wellMessage: 'The node serves pods',
+    },
+  ];
   return all.map(({ type, problems, wellMessage }) => {
     const status = problems.length === 0 ? 'True' : 'False';
     const previous = before.find((condition) => condition.type === type);
     return {
-      type, status,
+      type,
+      status,
       reason: problems.length === 0 ? 'Ok' : 'Problems',
       message: problems.length === 0 ? wellMessage : joinProblems(problems),
       lastTransitionTime: previous?.status === status ? previous.lastTransitionTime : now,
@@ -59,7 +69,13 @@ export class NodeStatusWriter {
   private conditions: readonly Condition[] = [];
   private readonly startedAt = new Date().toISOString();
 
-  constructor(private readonly node: string, private readonly version: string, private readonly datastore: Datastore, private readonly report: () => NodeReport, private readonly log: Logger) {}
+  constructor(
+    private readonly node: string,
+    private readonly version: string,
+    private readonly datastore: Datastore,
+    private readonly report: () => NodeReport,
+    private readonly log: Logger,
+  ) {}
 
   changed(): void {
     this.isDirty = true;
@@ -95,7 +111,11 @@ export class NodeStatusWriter {
   private async write(): Promise<void> {
     const existing = await this.current();
     const report = this.report();
-    this.conditions = conditionsOf(report, existing.status?.conditions ?? this.conditions, new Date().toISOString().replace(/\.\d+Z/, 'Z'));
+    this.conditions = conditionsOf(
+      report,
+      existing.status?.conditions ?? this.conditions,
+      new Date().toISOString().replace(/\.\d+Z/, 'Z'),
+    );
     const status: NodeStatusStatus = {
       conditions: this.conditions,
       agent: { version: this.version, startedAt: this.startedAt },

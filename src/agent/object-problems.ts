@@ -11,12 +11,16 @@ export class ObjectProblemLog {
   /** Returns whether anything about the object changed. */
   update(kind: ObjectKind, namespace: string, name: string, problems: readonly Problem[]): boolean {
     const object = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
-    const sentence = problems.length === 0 ? undefined : `${object}: ${problems.map((problem) => problem.message).join('; ')}`;
+    const sentence =
+      problems.length === 0 ? undefined : `${object}: ${problems.map((problem) => problem.message).join('; ')}`;
     if (this.current.get(object) === sentence) return false;
     if (sentence === undefined) this.current.delete(object);
     else {
       this.current.set(object, sentence);
-      this.log.warn({ kind, namespace, object: name, problems: problems.map(({ field, message }) => ({ field, message })) }, `Parts of ${object} cannot be used; the rest is enforced`);
+      this.log.warn(
+        { kind, namespace, object: name, problems: problems.map(({ field, message }) => ({ field, message })) },
+        `Parts of ${object} cannot be used; the rest is enforced`,
+      );
     }
     return true;
   }

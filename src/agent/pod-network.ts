@@ -72,7 +72,10 @@ export interface PodNetworkOptions {
   /** Those refusals of the kernel that concern one endpoint. */
   readonly concerning: (hostInterface: string, failures: readonly NetfilterFailure[]) => readonly NetfilterFailure[];
   /** Connections of an address are forgotten before it changes hands. */
-  readonly connections: { mark(addresses: Iterable<string>): void; ensure(addresses: readonly string[]): Promise<void> };
+  readonly connections: {
+    mark(addresses: Iterable<string>): void;
+    ensure(addresses: readonly string[]): Promise<void>;
+  };
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
   readonly pod: (namespace: string, name: string) => Pod | undefined;
   /** Resolves at the next change of the cluster copy or after so many milliseconds. */
@@ -91,7 +94,10 @@ export class TryAgainError extends Error {
 const POD_WAIT = 5_000;
 const POLICY_WAIT = 10_000;
 
-const POOL_ANNOTATIONS: readonly (readonly [Family, string])[] = [[4, 'cni.projectcalico.org/ipv4pools'], [6, 'cni.projectcalico.org/ipv6pools']];
+const POOL_ANNOTATIONS: readonly (readonly [Family, string])[] = [
+  [4, 'cni.projectcalico.org/ipv4pools'],
+  [6, 'cni.projectcalico.org/ipv6pools'],
+];
 
 export class PodNetwork {
   private readonly queue = new KeyedQueue();
@@ -100,7 +106,8 @@ export class PodNetwork {
 
   /** Tells the policy engine of everybody who lives here; call once, before the first write to the kernel. */
   restore(): void {
-    for (const { owner, addresses } of this.options.allocator.owners()) this.announce(owner.namespace, owner.pod, addresses);
+    for (const { owner, addresses } of this.options.allocator.owners())
+      this.announce(owner.namespace, owner.pod, addresses);
   }
 
   /** Everybody who lives here, for the sweep of the others. */
@@ -109,8 +116,18 @@ export class PodNetwork {
   }
 
   /** Addresses of every local endpoint with its host interface. */
-  endpoints(): readonly { readonly hostInterface: string; readonly addresses: readonly string[]; readonly owner: Owner }[] {
-    return this.options.allocator.owners().map(({ owner, addresses }) => ({ owner, addresses, hostInterface: this.options.dataplane.interfaceName(owner.namespace, owner.pod) }));
+  endpoints(): readonly {
+    readonly hostInterface: string;
+    readonly addresses: readonly string[];
+    readonly owner: Owner;
+  }[] {
+    return this.options.allocator
+      .owners()
+      .map(({ owner, addresses }) => ({
+        owner,
+        addresses,
+        hostInterface: this.options.dataplane.interfaceName(owner.namespace, owner.pod),
+      }));
   }
 
   /** @throws TryAgainError, NoAddressError, or what the kernel said */
@@ -119,7 +136,12 @@ export class PodNetwork {
       await this.removePredecessors(request);
       const isNew = this.options.allocator.addressesOfOwner(request.containerId, request.interfaceName).length === 0;
       const pod = await this.awaitPod(request);
-      const owner: Owner = { containerId: request.containerId, interfaceName: request.interfaceName, namespace: request.namespace, pod: request.pod };
+      const owner: Owner = {
+        containerId: request.containerId,
+        interfaceName: request.interfaceName,
+        namespace: request.namespace,
+        pod: request.pod,
+      };
       const addresses = await this.options.assign(owner, poolsAskedFor(pod));
       try {
         this.announce(request.namespace, request.pod, addresses);
@@ -136,7 +158,13 @@ export class PodNetwork {
   }
 
   /** Never fails for something unknown. Returns who was detached. */
-  async remove({ containerId, interfaceName }: { readonly containerId: string; readonly interfaceName: string }): Promise<Owner | undefined> {
+  async remove({
+    containerId,
+    interfaceName,
+  }: {
+    readonly containerId: string;
+    readonly interfaceName: string;
+  }): Promise<Owner | undefined> {
     const owner = this.ownerOf(containerId, interfaceName);
     if (owner !== undefined) await this.queue.run(podKey(owner), () => this.removeOwner(owner));
     return owner;
@@ -145,16 +173,30 @@ export class PodNetwork {
   /** What is wrong with an attachment that ADD made; no problems when all is well. */
   async check(request: PodRequest): Promise<EndpointCheck & { readonly addresses: readonly string[] }> {
     const addresses = this.options.allocator.addressesOfOwner(request.containerId, request.interfaceName);
-    if (addresses.length === 0) return { addresses, endpoint: undefined, problems: [`container "${request.containerId}" has no interface "${request.interfaceName}" here`] };
+    if (addresses.length === 0)
+      return {
+        addresses,
+        endpoint: undefined,
+        problems: [`container "${request.containerId}" has no interface "${request.interfaceName}" here`],
+      };
     const { problems, endpoint } = await this.options.dataplane.check({ ...request, addresses });
     const state = this.options.endpointState(request.namespace, request.pod);
-    return { addresses, endpoint, problems: state === 'no-endpoint' ? [`policy does not know pod "${request.namespace}/${request.pod}"`, ...problems] : problems };
+    return {
+      addresses,
+      endpoint,
+      problems:
+        state === 'no-endpoint'
+          ? [`policy does not know pod "${request.namespace}/${request.pod}"`, ...problems]
+          : problems,
+    };
   }
 
   /** Removes every attachment that is not in the list, as CNI GC asks. Returns how many. */
   async collect(valid: readonly { readonly containerId: string; readonly interfaceName: string }[]): Promise<number> {
     const keep = new Set(valid.map((attachment) => `${attachment.containerId}/${attachment.interfaceName}`));
-    const stale = this.options.allocator.owners().filter(({ owner }) => !keep.has(`${owner.containerId}/${owner.interfaceName}`));
+    const stale = this.options.allocator
+      .owners()
+      .filter(({ owner }) => !keep.has(`${owner.containerId}/${owner.interfaceName}`));
     for (const { owner } of stale) await this.queue.run(podKey(owner), () => this.removeOwner(owner));
     return stale.length;
   }
@@ -162,7 +204,11 @@ export class PodNetwork {
   /** The runtime replaced a sandbox and its DEL has not come yet: the name of the veth is the pod's, so the old one goes first. */
   private async removePredecessors(request: PodRequest): Promise<void> {
     for (const { owner } of this.options.allocator.owners())
-      if (podKey(owner) === podKey(request) && (owner.containerId !== request.containerId || owner.interfaceName !== request.interfaceName)) await this.removeOwner(owner);
+      if (
+        podKey(owner) === podKey(request) &&
+        (owner.containerId !== request.containerId || owner.interfaceName !== request.interfaceName)
+      )
+        await this.removeOwner(owner);
   }
 
   private async removeOwner(owner: Owner): Promise<void> {
@@ -200,21 +246,30 @@ export class PodNetwork {
     for (;;) {
       const found = this.options.pod(namespace, pod);
       if (found !== undefined) return found;
-      if (Date.now() >= until) throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": the API server has not told this node of it within ${POD_WAIT / 1000} s, so its policy is unknown`);
+      if (Date.now() >= until)
+        throw new TryAgainError(
+          `Cannot attach pod "${namespace}/${pod}": the API server has not told this node of it within ${POD_WAIT / 1000} s, so its policy is unknown`,
+        );
       await this.options.nextChange(until - Date.now());
     }
   }
 
   private async awaitPolicy({ namespace, pod }: PodRequest): Promise<void> {
     const late = new Promise<never>((_, reject) => {
-      const error = new TryAgainError(`Cannot attach pod "${namespace}/${pod}": the kernel has not taken its policy within ${POLICY_WAIT / 1000} s`);
+      const error = new TryAgainError(
+        `Cannot attach pod "${namespace}/${pod}": the kernel has not taken its policy within ${POLICY_WAIT / 1000} s`,
+      );
       setTimeout(() => reject(error), POLICY_WAIT).unref();
     });
     const refused = await Promise.race([this.options.policy.settled(), late]);
     const [failure] = this.options.concerning(this.options.dataplane.interfaceName(namespace, pod), refused);
-    if (failure !== undefined) throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": the kernel does not take its policy: ${failure.message}`);
+    if (failure !== undefined)
+      throw new TryAgainError(
+        `Cannot attach pod "${namespace}/${pod}": the kernel does not take its policy: ${failure.message}`,
+      );
     const state = this.options.endpointState(namespace, pod);
-    if (state === 'pod-unknown' || state === 'namespace-unknown') throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": its policy is not known yet (${state})`);
+    if (state === 'pod-unknown' || state === 'namespace-unknown')
+      throw new TryAgainError(`Cannot attach pod "${namespace}/${pod}": its policy is not known yet (${state})`);
   }
 }
 
@@ -231,7 +286,9 @@ function poolsAskedFor(pod: Pod): ReadonlyMap<Family, readonly string[]> {
 }
 
 function parseNames(text: string, annotation: string): readonly string[] {
-  const wrong = new Error(`Cannot read annotation ${annotation}: it is ${JSON.stringify(text)}; expected a JSON list of pool names such as ["blue"]`);
+  const wrong = new Error(
+    `Cannot read annotation ${annotation}: it is ${JSON.stringify(text)}; expected a JSON list of pool names such as ["blue"]`,
+  );
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -241,4 +298,3 @@ function parseNames(text: string, annotation: string): readonly string[] {
   if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) throw wrong;
   return value as string[];
 }
-

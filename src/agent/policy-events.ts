@@ -4,12 +4,24 @@ import type { KindName } from '../api/kinds.js';
 import type { ClusterChange } from '../cluster/cluster.js';
 
 export const POLICY_KINDS: ReadonlyMap<KindName, ObjectKind> = new Map([
-  ['pods', 'Pod'], ['namespaces', 'Namespace'], ['nodes', 'Node'], ['serviceAccounts', 'ServiceAccount'], ['endpointSlices', 'EndpointSlice'],
+  ['pods', 'Pod'],
+  ['namespaces', 'Namespace'],
+  ['nodes', 'Node'],
+  ['serviceAccounts', 'ServiceAccount'],
+  ['endpointSlices', 'EndpointSlice'],
   ['networkPolicies', 'NetworkPolicy'],
-  ['clusterNetworkPolicies', 'ClusterNetworkPolicy'], ['adminNetworkPolicies', 'AdminNetworkPolicy'], ['baselineAdminNetworkPolicies', 'BaselineAdminNetworkPolicy'],
-  ['calicoNetworkPolicies', 'CalicoNetworkPolicy'], ['globalNetworkPolicies', 'GlobalNetworkPolicy'],
-  ['stagedNetworkPolicies', 'StagedNetworkPolicy'], ['stagedGlobalNetworkPolicies', 'StagedGlobalNetworkPolicy'], ['stagedKubernetesNetworkPolicies', 'StagedKubernetesNetworkPolicy'],
-  ['tiers', 'Tier'], ['networkSets', 'NetworkSet'], ['globalNetworkSets', 'GlobalNetworkSet'], ['hostEndpoints', 'HostEndpoint'],
+  ['clusterNetworkPolicies', 'ClusterNetworkPolicy'],
+  ['adminNetworkPolicies', 'AdminNetworkPolicy'],
+  ['baselineAdminNetworkPolicies', 'BaselineAdminNetworkPolicy'],
+  ['calicoNetworkPolicies', 'CalicoNetworkPolicy'],
+  ['globalNetworkPolicies', 'GlobalNetworkPolicy'],
+  ['stagedNetworkPolicies', 'StagedNetworkPolicy'],
+  ['stagedGlobalNetworkPolicies', 'StagedGlobalNetworkPolicy'],
+  ['stagedKubernetesNetworkPolicies', 'StagedKubernetesNetworkPolicy'],
+  ['tiers', 'Tier'],
+  ['networkSets', 'NetworkSet'],
+  ['globalNetworkSets', 'GlobalNetworkSet'],
+  ['hostEndpoints', 'HostEndpoint'],
 ]);
 
 /** Undefined for kinds that have nothing to do with policy. */
@@ -18,5 +30,10 @@ export function policyEventOf(change: ClusterChange): PolicyEvent | undefined {
   if (kind === undefined) return undefined;
   const { metadata } = change.object;
   if (change.type === 'upsert') return { type: 'upsert', kind, object: change.object };
-  return { type: 'delete', kind, name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) };
+  return {
+    type: 'delete',
+    kind,
+    name: metadata.name,
+    ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+  };
 }

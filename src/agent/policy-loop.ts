@@ -49,7 +49,12 @@ export class PolicyLoop {
   private waiters: Waiter[] = [];
   private breakdown: string | undefined;
 
-  constructor(private readonly engine: PolicySource, private readonly netfilter: Netfilter, private readonly log: Logger, private readonly onHealth: () => void) {}
+  constructor(
+    private readonly engine: PolicySource,
+    private readonly netfilter: Netfilter,
+    private readonly log: Logger,
+    private readonly onHealth: () => void,
+  ) {}
 
   take(event: PolicyEvent): void {
     this.engine.apply(event);
@@ -79,7 +84,9 @@ export class PolicyLoop {
 
   /** Why the kernel does not hold what it should, in sentences. */
   problems(): readonly string[] {
-    return this.breakdown === undefined ? this.netfilter.failures().map((failure) => failure.message) : [this.breakdown];
+    return this.breakdown === undefined
+      ? this.netfilter.failures().map((failure) => failure.message)
+      : [this.breakdown];
   }
 
   private schedule(): void {
@@ -106,7 +113,10 @@ export class PolicyLoop {
       this.needsSync = true;
       this.report(messageOf(error));
       for (const waiter of waiters) waiter.reject(error instanceof Error ? error : new Error(String(error)));
-      this.retry = setTimeout(() => this.schedule(), Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.attempts++, 10)));
+      this.retry = setTimeout(
+        () => this.schedule(),
+        Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.attempts++, 10)),
+      );
     } finally {
       this.isRunning = false;
     }
@@ -125,7 +135,8 @@ export class PolicyLoop {
 
   private report(breakdown: string | undefined): void {
     if (breakdown === this.breakdown) return;
-    if (breakdown !== undefined) this.log.error({ problem: breakdown }, 'Cannot write policy into the kernel; trying again');
+    if (breakdown !== undefined)
+      this.log.error({ problem: breakdown }, 'Cannot write policy into the kernel; trying again');
     else this.log.info('The kernel holds all policy again');
     this.breakdown = breakdown;
     this.onHealth();

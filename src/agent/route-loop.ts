@@ -75,7 +75,9 @@ export class RouteLoop {
     return {
       // A block of one address is its pod's own host route; a blackhole would collide with it.
       blocks: blocks.map(({ prefix }) => prefix).filter((prefix) => prefix.length < bitsOf(prefix.family)),
-      pods: endpoints.flatMap(({ hostInterface, addresses }) => addresses.map((address) => ({ address, hostInterface }))),
+      pods: endpoints.flatMap(({ hostInterface, addresses }) =>
+        addresses.map((address) => ({ address, hostInterface })),
+      ),
     };
   }
 }

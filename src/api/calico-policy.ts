@@ -70,7 +70,10 @@ export interface CalicoRule {
   readonly source?: EntityRule;
   readonly destination?: EntityRule;
   /** Layer 7: stored, reported as unsupported. */
-  readonly http?: { readonly methods?: readonly string[]; readonly paths?: readonly { readonly exact?: string; readonly prefix?: string }[] };
+  readonly http?: {
+    readonly methods?: readonly string[];
+    readonly paths?: readonly { readonly exact?: string; readonly prefix?: string }[];
+  };
   readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
 }
 

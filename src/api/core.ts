@@ -125,7 +125,9 @@ export interface Namespace extends KubeObject {
 
 export interface Service extends KubeObject {
   readonly spec?: ServiceSpec;
-  readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] } };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] };
+  };
 }
 
 export interface ServiceSpec {
@@ -154,9 +156,21 @@ export interface ServicePort {
 
 export interface Endpoints extends KubeObject {
   readonly subsets?: readonly {
-    readonly addresses?: readonly { readonly ip: string; readonly nodeName?: string; readonly targetRef?: ObjectReference }[];
-    readonly notReadyAddresses?: readonly { readonly ip: string; readonly nodeName?: string; readonly targetRef?: ObjectReference }[];
-    readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: TransportProtocol }[];
+    readonly addresses?: readonly {
+      readonly ip: string;
+      readonly nodeName?: string;
+      readonly targetRef?: ObjectReference;
+    }[];
+    readonly notReadyAddresses?: readonly {
+      readonly ip: string;
+      readonly nodeName?: string;
+      readonly targetRef?: ObjectReference;
+    }[];
+    readonly ports?: readonly {
+      readonly name?: string;
+      readonly port: number;
+      readonly protocol?: TransportProtocol;
+    }[];
   }[];
 }
 

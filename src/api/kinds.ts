@@ -4,12 +4,29 @@
  */
 import type { BGPConfiguration, BGPFilter, BGPPeer } from './bgp.js';
 import type {
-  CalicoNetworkPolicy, GlobalNetworkPolicy, GlobalNetworkSet, HostEndpoint, NetworkSet, StagedGlobalNetworkPolicy,
-  StagedKubernetesNetworkPolicy, StagedNetworkPolicy, Tier,
+  CalicoNetworkPolicy,
+  GlobalNetworkPolicy,
+  GlobalNetworkSet,
+  HostEndpoint,
+  NetworkSet,
+  StagedGlobalNetworkPolicy,
+  StagedKubernetesNetworkPolicy,
+  StagedNetworkPolicy,
+  Tier,
 } from './calico-policy.js';
 import type { AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy } from './cluster-policy.js';
 import type {
-  ConfigMap, CoreEvent, Endpoints, EndpointSlice, Lease, Namespace, Node, Pod, Secret, Service, ServiceAccount,
+  ConfigMap,
+  CoreEvent,
+  Endpoints,
+  EndpointSlice,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  Secret,
+  Service,
+  ServiceAccount,
 } from './core.js';
 import type { IPAMBlock, IPPool, IPReservation } from './ipam.js';
 import type { NetworkPolicy } from './networking.js';
@@ -38,12 +55,42 @@ export const kinds = {
   secrets: { ...CORE, kind: 'Secret', plural: 'secrets', namespaced: true },
   configMaps: { ...CORE, kind: 'ConfigMap', plural: 'configmaps', namespaced: true },
   events: { ...CORE, kind: 'Event', plural: 'events', namespaced: true },
-  endpointSlices: { group: 'discovery.k8s.io', version: 'v1', kind: 'EndpointSlice', plural: 'endpointslices', namespaced: true },
+  endpointSlices: {
+    group: 'discovery.k8s.io',
+    version: 'v1',
+    kind: 'EndpointSlice',
+    plural: 'endpointslices',
+    namespaced: true,
+  },
   leases: { group: 'coordination.k8s.io', version: 'v1', kind: 'Lease', plural: 'leases', namespaced: true },
-  networkPolicies: { group: 'networking.k8s.io', version: 'v1', kind: 'NetworkPolicy', plural: 'networkpolicies', namespaced: true },
-  clusterNetworkPolicies: { group: 'policy.networking.k8s.io', version: 'v1alpha2', kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', namespaced: false },
-  adminNetworkPolicies: { group: 'policy.networking.k8s.io', version: 'v1alpha1', kind: 'AdminNetworkPolicy', plural: 'adminnetworkpolicies', namespaced: false },
-  baselineAdminNetworkPolicies: { group: 'policy.networking.k8s.io', version: 'v1alpha1', kind: 'BaselineAdminNetworkPolicy', plural: 'baselineadminnetworkpolicies', namespaced: false },
+  networkPolicies: {
+    group: 'networking.k8s.io',
+    version: 'v1',
+    kind: 'NetworkPolicy',
+    plural: 'networkpolicies',
+    namespaced: true,
+  },
+  clusterNetworkPolicies: {
+    group: 'policy.networking.k8s.io',
+    version: 'v1alpha2',
+    kind: 'ClusterNetworkPolicy',
+    plural: 'clusternetworkpolicies',
+    namespaced: false,
+  },
+  adminNetworkPolicies: {
+    group: 'policy.networking.k8s.io',
+    version: 'v1alpha1',
+    kind: 'AdminNetworkPolicy',
+    plural: 'adminnetworkpolicies',
+    namespaced: false,
+  },
+  baselineAdminNetworkPolicies: {
+    group: 'policy.networking.k8s.io',
+    version: 'v1alpha1',
+    kind: 'BaselineAdminNetworkPolicy',
+    plural: 'baselineadminnetworkpolicies',
+    namespaced: false,
+  },
   ipPools: { ...CALICO, kind: 'IPPool', plural: 'ippools', namespaced: false },
   ipReservations: { ...CALICO, kind: 'IPReservation', plural: 'ipreservations', namespaced: false },
   bgpConfigurations: { ...CALICO, kind: 'BGPConfiguration', plural: 'bgpconfigurations', namespaced: false },
@@ -52,14 +99,30 @@ export const kinds = {
   calicoNetworkPolicies: { ...CALICO, kind: 'NetworkPolicy', plural: 'networkpolicies', namespaced: true },
   globalNetworkPolicies: { ...CALICO, kind: 'GlobalNetworkPolicy', plural: 'globalnetworkpolicies', namespaced: false },
   stagedNetworkPolicies: { ...CALICO, kind: 'StagedNetworkPolicy', plural: 'stagednetworkpolicies', namespaced: true },
-  stagedGlobalNetworkPolicies: { ...CALICO, kind: 'StagedGlobalNetworkPolicy', plural: 'stagedglobalnetworkpolicies', namespaced: false },
-  stagedKubernetesNetworkPolicies: { ...CALICO, kind: 'StagedKubernetesNetworkPolicy', plural: 'stagedkubernetesnetworkpolicies', namespaced: true },
+  stagedGlobalNetworkPolicies: {
+    ...CALICO,
+    kind: 'StagedGlobalNetworkPolicy',
+    plural: 'stagedglobalnetworkpolicies',
+    namespaced: false,
+  },
+  stagedKubernetesNetworkPolicies: {
+    ...CALICO,
+    kind: 'StagedKubernetesNetworkPolicy',
+    plural: 'stagedkubernetesnetworkpolicies',
+    namespaced: true,
+  },
   tiers: { ...CALICO, kind: 'Tier', plural: 'tiers', namespaced: false },
   networkSets: { ...CALICO, kind: 'NetworkSet', plural: 'networksets', namespaced: true },
   globalNetworkSets: { ...CALICO, kind: 'GlobalNetworkSet', plural: 'globalnetworksets', namespaced: false },
   hostEndpoints: { ...CALICO, kind: 'HostEndpoint', plural: 'hostendpoints', namespaced: false },
   ipamBlocks: { group: 'tortie.dev', version: 'v1alpha1', kind: 'IPAMBlock', plural: 'ipamblocks', namespaced: false },
-  nodeStatuses: { group: 'tortie.dev', version: 'v1alpha1', kind: 'NodeStatus', plural: 'nodestatuses', namespaced: false },
+  nodeStatuses: {
+    group: 'tortie.dev',
+    version: 'v1alpha1',
+    kind: 'NodeStatus',
+    plural: 'nodestatuses',
+    namespaced: false,
+  },
 } as const satisfies Readonly<Record<string, ResourceKind>>;
 
 export type KindName = keyof typeof kinds;
@@ -100,7 +163,8 @@ export interface ObjectOf {
 }
 
 /** "v1" or "projectcalico.org/v3". */
-export const apiVersionOf = (kind: ResourceKind): string => (kind.group === '' ? kind.version : `${kind.group}/${kind.version}`);
+export const apiVersionOf = (kind: ResourceKind): string =>
+  kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 
 /** URL path of a kind: "/api/v1/pods", "/api/v1/namespaces/NS/pods", ".../NAME". */
 export function resourcePath(kind: ResourceKind, namespace?: string, name?: string): string {

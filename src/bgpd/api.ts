@@ -10,7 +10,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import { formatPrefix, hostPrefix, parsePrefix, tryParseAddress, tryParsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
+import {
+  formatPrefix,
+  hostPrefix,
+  parsePrefix,
+  tryParseAddress,
+  tryParsePrefix,
+  type Family,
+  type IpPrefix,
+} from 'node-bgp/address';
 import type { RouteView } from 'node-bgp/rib/contract';
 import { isObject, nearest } from 'node-bgp/config/schema';
 import { ConfigError, formatProblem, parseConfig } from 'node-bgp/config/validate';
@@ -30,7 +38,12 @@ const REQUEST_TIMEOUT = 60_000;
 
 class RequestError extends Error {
   override readonly name = 'RequestError';
-  constructor(readonly status: 400 | 404 | 409 | 413 | 503, message: string) { super(message); }
+  constructor(
+    readonly status: 400 | 404 | 409 | 413 | 503,
+    message: string,
+  ) {
+    super(message);
+  }
 }
 
 interface Request {
@@ -45,14 +58,30 @@ interface Request {
 type Answer = (request: Request) => unknown;
 
 const ROWS: readonly { readonly method: string; readonly path: string; readonly answer: Answer }[] = [
-  { method: 'PUT', path: '/v1/config', answer: async ({ daemon, body }) => {
-    const { listenFailures, notSaved, ...changes } = await daemon.configure(parseConfig(await body()));
-    return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
-  } },
+  {
+    method: 'PUT',
+    path: '/v1/config',
+    answer: async ({ daemon, body }) => {
+      const { listenFailures, notSaved, ...changes } = await daemon.configure(parseConfig(await body()));
+      return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
+    },
+  },
   { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
-  { method: 'POST', path: '/v1/plan', answer: async ({ daemon, body }) => ({ changes: daemon.speaker.plan(withDaemonDefaults(parseConfig(await body()))) }) },
-  { method: 'GET', path: '/v1/summary', answer: ({ daemon }) =>
-    (daemon.speaker.config === undefined ? { isConfigured: false, peers: [] } : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus }) },
+  {
+    method: 'POST',
+    path: '/v1/plan',
+    answer: async ({ daemon, body }) => ({
+      changes: daemon.speaker.plan(withDaemonDefaults(parseConfig(await body()))),
+    }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/summary',
+    answer: ({ daemon }) =>
+      daemon.speaker.config === undefined
+        ? { isConfigured: false, peers: [] }
+        : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus },
+  },
   { method: 'GET', path: '/v1/neighbors', answer: neighbors },
   { method: 'GET', path: '/v1/routes', answer: routes },
   { method: 'GET', path: '/v1/why', answer: why },
@@ -63,19 +92,25 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   { method: 'POST', path: '/v1/clear', answer: clear },
   { method: 'POST', path: '/v1/resync', answer: async ({ daemon }) => ({ changed: await daemon.resync() }) },
   { method: 'GET', path: '/v1/mrt', answer: mrt },
-  { method: 'GET', path: '/metrics', answer: ({ daemon, response }) => {
-    response.setHeader('content-type', 'text/plain; version=0.0.4');
-    response.end(renderMetrics(daemon));
-    return undefined;
-  } },
+  {
+    method: 'GET',
+    path: '/metrics',
+    answer: ({ daemon, response }) => {
+      response.setHeader('content-type', 'text/plain; version=0.0.4');
+      response.end(renderMetrics(daemon));
+      return undefined;
+    },
+  },
 ];
 
 /** Listens on the socket, mode 0600. Fails if another daemon answers there; a socket that nobody listens on is replaced. */
 export async function serveApi(daemon: Daemon, socketPath: string): Promise<Server> {
   if (await isAnswered(socketPath)) throw new UserError(`Cannot listen on "${socketPath}": another bgpd answers there`);
   const bodies = new BodyReader();
-  const server = createServer({ headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: 5000 },
-    (request, response) => void handle(daemon, bodies, request, response));
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, connectionsCheckingInterval: 5000 },
+    (request, response) => void handle(daemon, bodies, request, response),
+  );
   server.maxConnections = MAX_CONNECTIONS;
   makeWay(socketPath);
   // The file is closed to others from its first moment.
@@ -103,7 +138,9 @@ function makeWay(socketPath: string): void {
 }
 
 const cannotListen = (socketPath: string, error: unknown): UserError =>
-  new UserError(`Cannot listen on "${socketPath}": ${messageOf(error)}; --run-dir or TORTIE_RUN_DIR names another place`);
+  new UserError(
+    `Cannot listen on "${socketPath}": ${messageOf(error)}; --run-dir or TORTIE_RUN_DIR names another place`,
+  );
 
 async function isAnswered(socketPath: string): Promise<boolean> {
   const socket = connect(socketPath);
@@ -117,17 +154,32 @@ async function isAnswered(socketPath: string): Promise<boolean> {
   }
 }
 
-async function handle(daemon: Daemon, bodies: BodyReader, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  daemon: Daemon,
+  bodies: BodyReader,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   try {
     const url = new URL(incoming.url ?? '/', 'http://bgpd');
-    const row = ROWS.find(({ method, path }) => method === incoming.method && (url.pathname === path || url.pathname.startsWith(`${path}/`)));
+    const row = ROWS.find(
+      ({ method, path }) =>
+        method === incoming.method && (url.pathname === path || url.pathname.startsWith(`${path}/`)),
+    );
     if (row === undefined) throw new RequestError(404, `There is no ${incoming.method ?? ''} ${url.pathname}`);
     const rest = decoded(url.pathname.slice(row.path.length + 1));
-    const result = await row.answer({ daemon, query: url.searchParams, rest, body: () => bodies.readJson(incoming), response });
+    const result = await row.answer({
+      daemon,
+      query: url.searchParams,
+      rest,
+      body: () => bodies.readJson(incoming),
+      response,
+    });
     if (result !== undefined) send(response, 200, result);
   } catch (error) {
     if (response.headersSent) response.destroy();
-    else if (error instanceof ConfigError) send(response, 422, { problems: error.problems, error: error.problems.map(formatProblem).join('\n') });
+    else if (error instanceof ConfigError)
+      send(response, 422, { problems: error.problems, error: error.problems.map(formatProblem).join('\n') });
     else if (error instanceof RequestError) send(response, error.status, { error: error.message });
     else send(response, 500, { error: messageOf(error) });
   }
@@ -151,7 +203,11 @@ class BodyReader {
         size += chunk.length;
         this.held += chunk.length;
         if (size > MAX_BODY_BYTES) throw new RequestError(413, `The body is longer than ${MAX_BODY_BYTES} bytes`);
-        if (this.held > MAX_ALL_BODIES) throw new RequestError(503, `The bodies of all requests together are longer than ${MAX_ALL_BODIES} bytes; try again later`);
+        if (this.held > MAX_ALL_BODIES)
+          throw new RequestError(
+            503,
+            `The bodies of all requests together are longer than ${MAX_ALL_BODIES} bytes; try again later`,
+          );
         chunks.push(chunk);
       }
     } finally {
@@ -192,7 +248,8 @@ function neighbors({ daemon, rest }: Request): unknown {
 function history({ daemon, query }: Request): unknown {
   const name = pastName(daemon, query);
   const entries = daemon.speaker.history(name);
-  if (name !== undefined && entries.length === 0 && daemon.speaker.neighbor(name) === undefined) noSuchPeer(daemon, name);
+  if (name !== undefined && entries.length === 0 && daemon.speaker.neighbor(name) === undefined)
+    noSuchPeer(daemon, name);
   return { events: entries.map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) };
 }
 
@@ -200,8 +257,13 @@ function status({ daemon }: Request): unknown {
   const { speaker } = daemon;
   const peers = speaker.config === undefined ? [] : speaker.summary().peers;
   return {
-    pid: process.pid, isConfigured: speaker.config !== undefined, isRestarting: speaker.isRestarting, kernel: daemon.fibStatus,
-    peers: peers.length, established: peers.filter((peer) => peer.isEstablished).length, memory: process.memoryUsage().rss,
+    pid: process.pid,
+    isConfigured: speaker.config !== undefined,
+    isRestarting: speaker.isRestarting,
+    kernel: daemon.fibStatus,
+    peers: peers.length,
+    established: peers.filter((peer) => peer.isEstablished).length,
+    memory: process.memoryUsage().rss,
   };
 }
 
@@ -217,24 +279,35 @@ function why({ daemon, query }: Request): unknown {
   const rib = ribOf(daemon);
   const text = query.get('prefix') ?? '';
   const address = tryParseAddress(text);
-  const prefix = address === undefined ? tryParsePrefix(text) : rib.lookup(address)?.prefix ?? hostPrefix(address);
+  const prefix = address === undefined ? tryParsePrefix(text) : (rib.lookup(address)?.prefix ?? hostPrefix(address));
   if (prefix === undefined) throw new RequestError(400, `Cannot explain "${text}": expected an address or a prefix`);
-  return whyJson(rib.why(prefix), daemon.speaker.summary().peers.filter(({ isEstablished }) => !isEstablished));
+  return whyJson(
+    rib.why(prefix),
+    daemon.speaker.summary().peers.filter(({ isEstablished }) => !isEstablished),
+  );
 }
 
 /** Changes of best paths, of one prefix or peer if named. */
 function changes({ daemon, query }: Request): unknown {
   const [text, peer] = [query.get('prefix'), pastName(daemon, query)];
   const wanted = text === null ? undefined : formatPrefix(wantedPrefix(daemon, text));
-  const listed = [...ribOf(daemon).changes()].map(({ at, type, prefix, peer: from }) =>
-    ({ at: new Date(at).toISOString(), type: `route-${type}`, prefix: formatPrefix(prefix), ...(from === undefined ? {} : { peer: from }) }));
-  return { changes: listed.filter((each) => (wanted === undefined || each.prefix === wanted) && (peer === undefined || each.peer === peer)) };
+  const listed = [...ribOf(daemon).changes()].map(({ at, type, prefix, peer: from }) => ({
+    at: new Date(at).toISOString(),
+    type: `route-${type}`,
+    prefix: formatPrefix(prefix),
+    ...(from === undefined ? {} : { peer: from }),
+  }));
+  return {
+    changes: listed.filter(
+      (each) => (wanted === undefined || each.prefix === wanted) && (peer === undefined || each.peer === peer),
+    ),
+  };
 }
 
 /** By name or address; a peer that is gone has a past under its name. */
 function pastName({ speaker }: Daemon, query: URLSearchParams): string | undefined {
   const peer = query.get('peer') ?? undefined;
-  return peer === undefined ? undefined : speaker.neighbor(peer)?.name ?? peer;
+  return peer === undefined ? undefined : (speaker.neighbor(peer)?.name ?? peer);
 }
 
 async function routes(request: Request): Promise<undefined> {
@@ -273,10 +346,16 @@ async function mrt({ daemon, response }: Request): Promise<undefined> {
 function* routeSlices(daemon: Daemon, query: URLSearchParams): Iterable<readonly RouteView[]> {
   const rib = ribOf(daemon);
   const [received, advertised, text] = [query.get('received'), query.get('advertised'), query.get('prefix')];
-  if (received !== null && advertised !== null) throw new RequestError(400, 'Cannot list routes: give "received" or "advertised", not both');
+  if (received !== null && advertised !== null)
+    throw new RequestError(400, 'Cannot list routes: give "received" or "advertised", not both');
   const wanted = text === null ? undefined : wantedPrefix(daemon, text);
-  const matches = (slice: readonly RouteView[]): readonly RouteView[] => (wanted === undefined ? slice
-    : slice.filter(({ prefix }) => prefix.family === wanted.family && prefix.value === wanted.value && prefix.length === wanted.length));
+  const matches = (slice: readonly RouteView[]): readonly RouteView[] =>
+    wanted === undefined
+      ? slice
+      : slice.filter(
+          ({ prefix }) =>
+            prefix.family === wanted.family && prefix.value === wanted.value && prefix.length === wanted.length,
+        );
   const peer = received ?? advertised;
   if (peer === null && wanted !== undefined) {
     yield rib.paths(wanted);
@@ -288,7 +367,8 @@ function* routeSlices(daemon: Daemon, query: URLSearchParams): Iterable<readonly
     else {
       const id = rib.peerId(peerNameOf(daemon, peer));
       if (id === undefined) continue;
-      for (const slice of received === null ? rib.advertised(id, family) : rib.received(id, family, when)) yield matches(slice);
+      for (const slice of received === null ? rib.advertised(id, family) : rib.received(id, family, when))
+        yield matches(slice);
     }
   }
 }
@@ -320,7 +400,10 @@ function ribOf(daemon: Daemon): NonNullable<Daemon['speaker']['rib']> {
 function noSuchPeer(daemon: Daemon, name: string): never {
   const names = daemon.speaker.neighborNames;
   const near = nearest(name, names) ?? names.find((each) => each.startsWith(name));
-  throw new RequestError(404, `There is no peer "${name}"; ${near === undefined ? '"tortie bgp summary" lists all' : `did you mean "${near}"?`}`);
+  throw new RequestError(
+    404,
+    `There is no peer "${name}"; ${near === undefined ? '"tortie bgp summary" lists all' : `did you mean "${near}"?`}`,
+  );
 }
 
 function badPrefix(text: string): never {

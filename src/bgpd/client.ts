@@ -16,7 +16,9 @@ export class BgpdClient {
   }
 
   get<T>(path: string, query: Readonly<Record<string, string | undefined>> = {}): Promise<T> {
-    const parameters = new URLSearchParams(Object.entries(query).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]])));
+    const parameters = new URLSearchParams(
+      Object.entries(query).flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[key, value]])),
+    );
     const text = parameters.toString();
     return this.ask<T>('GET', text === '' ? path : `${path}?${text}`);
   }
@@ -30,7 +32,10 @@ export class BgpdClient {
     try {
       const outgoing = request({ socketPath: this.socketPath, method: 'GET', path }).end();
       const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-      if (response.statusCode !== 200) throw new Error(((await json(response)) as { readonly error?: string }).error ?? `status ${response.statusCode ?? 0}`);
+      if (response.statusCode !== 200)
+        throw new Error(
+          ((await json(response)) as { readonly error?: string }).error ?? `status ${response.statusCode ?? 0}`,
+        );
       await pipeline(response, into());
     } catch (error) {
       throw new UserError(`Cannot download ${path} from "${this.socketPath}": ${messageOf(error)}`);

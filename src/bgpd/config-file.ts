@@ -9,7 +9,17 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { formatProblem, validateConfig, type ParsedConfig, type Problem } from 'node-bgp/config/validate';
-import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type YAMLError } from 'yaml';
+import {
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type YAMLError,
+} from 'yaml';
 import { UserError, messageOf } from '../errors.js';
 import { hasRepeatedKey } from './json-keys.js';
 
@@ -27,7 +37,8 @@ export function readConfigFile(path: string): ParsedConfig {
 
 /** As readConfigFile, of text; `name` stands in front of the line numbers. */
 export function parseConfig(text: string, name: string): ParsedConfig {
-  if (text.trim() === '') throw new UserError(`${name}:1: The file is empty; expected at least "localAs" and "routerId"`);
+  if (text.trim() === '')
+    throw new UserError(`${name}:1: The file is empty; expected at least "localAs" and "routerId"`);
   const plain = plainJson(text);
   if (plain !== undefined) return plain;
   const lines = new LineCounter();
@@ -42,11 +53,15 @@ export function parseConfig(text: string, name: string): ParsedConfig {
   }
   const validated = validateConfig(value);
   if (validated.type === 'valid') return validated.config;
-  throw located(name, validated.problems.map((problem) => ({ line: lineOf(document, lines, problem), sentence: formatProblem(problem) })));
+  throw located(
+    name,
+    validated.problems.map((problem) => ({ line: lineOf(document, lines, problem), sentence: formatProblem(problem) })),
+  );
 }
 
 /** RFC 8212: what a person writes for a router carries nothing over an eBGP session without policy, unless it says that it may. */
-export const withDaemonDefaults = (config: ParsedConfig): ParsedConfig => (config.requirePolicy === undefined ? { ...config, requirePolicy: true } : config);
+export const withDaemonDefaults = (config: ParsedConfig): ParsedConfig =>
+  config.requirePolicy === undefined ? { ...config, requirePolicy: true } : config;
 
 /** Good JSON without a key that stands twice; anything else has problems, which need lines, which need the tree. */
 function plainJson(text: string): ParsedConfig | undefined {
@@ -85,12 +100,13 @@ function readBounded(path: string): Buffer {
   const fd = openSync(path, 'r');
   try {
     const pieces: Buffer[] = [];
-    for (let size = 0; ;) {
+    for (let size = 0; ; ) {
       const piece = Buffer.allocUnsafe(1024 * 1024);
       const length = readSync(fd, piece);
       if (length === 0) return Buffer.concat(pieces);
       size += length;
-      if (size > MOST_BYTES) throw new UserError(`Cannot read configuration "${path}": it is longer than ${MOST_BYTES} bytes`);
+      if (size > MOST_BYTES)
+        throw new UserError(`Cannot read configuration "${path}": it is longer than ${MOST_BYTES} bytes`);
       pieces.push(piece.subarray(0, length));
     }
   } finally {
@@ -124,18 +140,23 @@ function syntaxProblems(errors: readonly YAMLError[], lines: LineCounter, text: 
 
 function sentenceOf(error: YAMLError, text: string): string {
   switch (error.code) {
-    case 'DUPLICATE_KEY': return `The key "${/^["']?([^"':\s]+)/.exec(text.slice(error.pos[0]))?.[1] ?? '?'}" stands twice in one mapping; expected it once`;
-    case 'MULTIPLE_DOCS': return 'A second document begins here; expected one in the file';
-    case 'TAB_AS_INDENT': return 'A tab indents this line; expected blanks';
-    case 'TAG_RESOLVE_FAILED': return `${error.message}; expected no tags`;
-    default: return error.message;
+    case 'DUPLICATE_KEY':
+      return `The key "${/^["']?([^"':\s]+)/.exec(text.slice(error.pos[0]))?.[1] ?? '?'}" stands twice in one mapping; expected it once`;
+    case 'MULTIPLE_DOCS':
+      return 'A second document begins here; expected one in the file';
+    case 'TAB_AS_INDENT':
+      return 'A tab indents this line; expected blanks';
+    case 'TAG_RESOLVE_FAILED':
+      return `${error.message}; expected no tags`;
+    default:
+      return error.message;
   }
 }
 
 /** Line of the value that a problem is about; of the nearest thing around it where the value is missing. */
 function lineOf(document: Document, lines: LineCounter, problem: Problem): number {
   let node: unknown = document.contents;
-  let offset = isNode(node) ? node.range?.[0] ?? 0 : 0;
+  let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
   for (const step of stepsOf(problem.path)) {
     if (isSeq(node)) {
       node = node.items[Number(step)];
@@ -154,4 +175,5 @@ function lineOf(document: Document, lines: LineCounter, problem: Problem): numbe
 /** `filters["a.b"].rules[0]` -> filters, a.b, rules, 0 */
 const stepsOf = (path: string): readonly string[] =>
   [...path.matchAll(/\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.[\]]+)/g)].map(([, quoted, index, plain]) =>
-    (quoted === undefined ? index ?? plain ?? '' : JSON.parse(`"${quoted}"`) as string));
+    quoted === undefined ? (index ?? plain ?? '') : (JSON.parse(`"${quoted}"`) as string),
+  );

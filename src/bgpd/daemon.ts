@@ -71,7 +71,10 @@ export class Daemon {
     try {
       this.socket = new NetlinkSocket();
       this.interfaces = new InterfaceWatch({
-        socket: this.socket, onChange: (interfaces) => this.interfacesChanged(interfaces), onLoss: () => this.fib?.loss(), onGain: () => this.fib?.gain(),
+        socket: this.socket,
+        onChange: (interfaces) => this.interfacesChanged(interfaces),
+        onLoss: () => this.fib?.loss(),
+        onGain: () => this.fib?.gain(),
       });
       this.interfaces.start();
     } catch (error) {
@@ -93,10 +96,17 @@ export class Daemon {
       this.followConfig(applied);
       this.dumps.configure(applied.mrt);
     }
-    for (const { peer, reasons } of changes.reset) this.log.info({ peer, reasons }, `session with ${peer} was reset: ${reasons.join(', ')} changed`);
-    this.log.info({
-      added: shortened(changes.added), removed: shortened(changes.removed), changed: shortened(changes.changed), originated: changes.originated,
-    }, 'configuration applied');
+    for (const { peer, reasons } of changes.reset)
+      this.log.info({ peer, reasons }, `session with ${peer} was reset: ${reasons.join(', ')} changed`);
+    this.log.info(
+      {
+        added: shortened(changes.added),
+        removed: shortened(changes.removed),
+        changed: shortened(changes.changed),
+        originated: changes.originated,
+      },
+      'configuration applied',
+    );
     return { ...changes, ...(notSaved === undefined ? {} : { notSaved }) };
   }
 
@@ -155,7 +165,11 @@ export class Daemon {
   private startFib(): void {
     const fib = new FibWriter({
       open: (options) => new NetlinkSocket(options),
-      onNoNexthops: (reason) => this.log.warn({ reason }, `the kernel has no nexthop objects (Linux 5.3): each route says itself where it leads, which takes longer: ${reason}`),
+      onNoNexthops: (reason) =>
+        this.log.warn(
+          { reason },
+          `the kernel has no nexthop objects (Linux 5.3): each route says itself where it leads, which takes longer: ${reason}`,
+        ),
       context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
       onProblem: (problem) => this.refusals.tell(problem),
@@ -190,9 +204,14 @@ export class Daemon {
     const own = parseAddress(config.routerId);
     const link = interfaceOf(interfaces, own);
     const ipv6 = globalAddress(link, 6);
-    const preferredSource: Partial<Record<Family, IpAddress>> = link === undefined ? {} : { 4: own, ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
+    const preferredSource: Partial<Record<Family, IpAddress>> =
+      link === undefined ? {} : { 4: own, ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
     const before = this.context?.preferredSource;
-    this.context = { metric: config.kernelMetric ?? DEFAULT_METRIC, preferredSource, indexOf: (name) => this.interfaces?.indexOf(name) };
+    this.context = {
+      metric: config.kernelMetric ?? DEFAULT_METRIC,
+      preferredSource,
+      indexOf: (name) => this.interfaces?.indexOf(name),
+    };
     if (before !== undefined && textOf(before) !== textOf(preferredSource)) {
       this.speaker.replayForwarding();
       this.fib?.wake();
@@ -211,7 +230,7 @@ export class Daemon {
 
 /** A thousand names in one line of log tell nobody more than the first of them. */
 const shortened = (names: readonly string[]): readonly string[] =>
-  (names.length <= MOST_LOGGED ? names : [...names.slice(0, MOST_LOGGED), `and ${names.length - MOST_LOGGED} more`]);
+  names.length <= MOST_LOGGED ? names : [...names.slice(0, MOST_LOGGED), `and ${names.length - MOST_LOGGED} more`];
 
 const textOf = (sources: KernelRouteContext['preferredSource']): string =>
   [sources[4], sources[6]].map((address) => (address === undefined ? '' : formatAddress(address))).join(' ');
@@ -225,20 +244,35 @@ function wantedInterfaces(config: SpeakerConfig): ReadonlySet<string> {
 function logEvent(log: Logger, event: SpeakerEvent): void {
   const { type, ...fields } = event;
   switch (event.type) {
-    case 'peer-state': return log.debug(fields, `peer ${event.peer} is ${event.state}`);
-    case 'peer-up': return log.info(fields, `peer ${event.peer} is up`);
-    case 'peer-down': return log.warn(fields, `peer ${event.peer} is down: ${event.reason}`);
-    case 'neighbour-found': return log.info(fields, `peer ${event.peer} is at ${event.address}`);
-    case 'attempt-failed': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
-    case 'connection-refused': return log.warn(fields, `connection from ${event.address} refused: ${event.reason}`);
-    case 'peer-warning': return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
-    case 'update-error': return log.warn(fields, `peer ${event.peer}: ${event.reason} (${event.severity})`);
-    case 'listen-failed': return log.error(fields, event.reason);
-    case 'listening': return log.info(fields, `listening on ${event.address} port ${event.port}`);
-    case 'stale-swept': return log.info(fields, `stale IPv${event.family} routes of ${event.peer} are gone: ${event.reason}`);
-    case 'restart-done': return log.info(fields, `restart is over: ${event.reason}`);
-    case 'bmp-up': return log.info(fields, `BMP station ${event.station} is connected`);
-    case 'bmp-down': return log.warn(fields, `BMP station ${event.station} is away: ${event.reason}`);
-    case 'end-of-rib': return log.debug(fields, type);
+    case 'peer-state':
+      return log.debug(fields, `peer ${event.peer} is ${event.state}`);
+    case 'peer-up':
+      return log.info(fields, `peer ${event.peer} is up`);
+    case 'peer-down':
+      return log.warn(fields, `peer ${event.peer} is down: ${event.reason}`);
+    case 'neighbour-found':
+      return log.info(fields, `peer ${event.peer} is at ${event.address}`);
+    case 'attempt-failed':
+      return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
+    case 'connection-refused':
+      return log.warn(fields, `connection from ${event.address} refused: ${event.reason}`);
+    case 'peer-warning':
+      return log.warn(fields, `peer ${event.peer}: ${event.reason}`);
+    case 'update-error':
+      return log.warn(fields, `peer ${event.peer}: ${event.reason} (${event.severity})`);
+    case 'listen-failed':
+      return log.error(fields, event.reason);
+    case 'listening':
+      return log.info(fields, `listening on ${event.address} port ${event.port}`);
+    case 'stale-swept':
+      return log.info(fields, `stale IPv${event.family} routes of ${event.peer} are gone: ${event.reason}`);
+    case 'restart-done':
+      return log.info(fields, `restart is over: ${event.reason}`);
+    case 'bmp-up':
+      return log.info(fields, `BMP station ${event.station} is connected`);
+    case 'bmp-down':
+      return log.warn(fields, `BMP station ${event.station} is away: ${event.reason}`);
+    case 'end-of-rib':
+      return log.debug(fields, type);
   }
 }

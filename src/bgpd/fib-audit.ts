@@ -8,7 +8,13 @@
  */
 import { type Family, type IpPrefix } from 'node-bgp/address';
 import { setImmediate as turn } from 'node:timers/promises';
-import { PROTOCOL_TORTIE_BGP, visitRoutes, type NetlinkSocket, type Route, type RouteChange } from '../dataplane/netlink/index.js';
+import {
+  PROTOCOL_TORTIE_BGP,
+  visitRoutes,
+  type NetlinkSocket,
+  type Route,
+  type RouteChange,
+} from '../dataplane/netlink/index.js';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import type { FibTable } from './fib-table.js';
 import { isSameRoute } from './kernel-route.js';
@@ -30,7 +36,10 @@ export class FibAudit {
   private readonly seen: Readonly<Record<Family, Uint8Array>>;
 
   /** `isSpared`: routes of ours that are not in the table and may stay for now. */
-  constructor(private readonly table: FibTable, private readonly isSpared: (route: Route) => boolean) {
+  constructor(
+    private readonly table: FibTable,
+    private readonly isSpared: (route: Route) => boolean,
+  ) {
     this.seen = { 4: new Uint8Array(table.end(4)), 6: new Uint8Array(table.end(6)) };
   }
 
@@ -50,10 +59,15 @@ export class FibAudit {
 
   /** What has to be written so that the kernel holds the table; ask `stands` for each when it is written. */
   async run(socket: NetlinkSocket): Promise<readonly Correction[]> {
-    await visitRoutes(socket, { protocol: PROTOCOL_TORTIE_BGP }, (route) => this.take(route), (family) => {
-      this.found[family] = [];
-      this.seen[family].fill(0);
-    });
+    await visitRoutes(
+      socket,
+      { protocol: PROTOCOL_TORTIE_BGP },
+      (route) => this.take(route),
+      (family) => {
+        this.found[family] = [];
+        this.seen[family].fill(0);
+      },
+    );
     for (const family of [4, 6] as const)
       for (let id = 0; id < this.seen[family].length; id++) {
         if (id % SLICE === SLICE - 1) await turn();
@@ -89,7 +103,9 @@ export class FibAudit {
 }
 
 function wordKey(family: Family, words: Uint32Array, at: number, length: number): string {
-  return family === 4 ? `${words[at] ?? 0}/${length}` : `${words[at] ?? 0} ${words[at + 1] ?? 0} ${words[at + 2] ?? 0} ${words[at + 3] ?? 0}/${length}`;
+  return family === 4
+    ? `${words[at] ?? 0}/${length}`
+    : `${words[at] ?? 0} ${words[at + 1] ?? 0} ${words[at + 2] ?? 0} ${words[at + 3] ?? 0}/${length}`;
 }
 
 const prefixKey = (prefix: IpPrefix): string => wordKey(prefix.family, wordsOf(prefix), 0, prefix.length);

@@ -9,7 +9,13 @@
 import { type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry } from 'node-bgp/rib/contract';
 import { grown, PrefixTable } from 'node-bgp/rib/prefix-table';
-import { routeTemplate, type NextHop, type RouteChange, type RouteRequest, type RouteTemplate } from '../dataplane/netlink/index.js';
+import {
+  routeTemplate,
+  type NextHop,
+  type RouteChange,
+  type RouteRequest,
+  type RouteTemplate,
+} from '../dataplane/netlink/index.js';
 import { kernelRoute, type KernelRouteContext } from './kernel-route.js';
 
 export interface RouteShape {
@@ -50,7 +56,10 @@ export class FibTable {
   private knownFor: KernelRouteContext | undefined;
 
   /** `sharedBy`: with so many prefixes a shape gets a nexthop object, through which it leads from then on. */
-  constructor(private readonly sharedBy: number, private readonly nexthopIdFor: NexthopIdFor) {}
+  constructor(
+    private readonly sharedBy: number,
+    private readonly nexthopIdFor: NexthopIdFor,
+  ) {}
 
   /** Prefixes that have a shape. */
   get size(): number {
@@ -142,7 +151,11 @@ export class FibTable {
     const known = this.byKey.get(key);
     if (known !== undefined) return known.shape;
     const id = this.freeIds.pop() ?? this.shapes.length;
-    const shape = shapeOfRoute(id, family, throughNexthop(route, this.nexthopIdFor(family, route.nextHops, this.sharedBy <= 1)));
+    const shape = shapeOfRoute(
+      id,
+      family,
+      throughNexthop(route, this.nexthopIdFor(family, route.nextHops, this.sharedBy <= 1)),
+    );
     const held: Held = { shape, key, references: 0 };
     this.shapes[id] = held;
     this.byKey.set(key, held);
@@ -165,7 +178,10 @@ export class FibTable {
   }
 }
 
-function throughNexthop({ nexthopId: _, ...route }: RouteShape['route'], nexthopId: number | undefined): RouteShape['route'] {
+function throughNexthop(
+  { nexthopId: _, ...route }: RouteShape['route'],
+  nexthopId: number | undefined,
+): RouteShape['route'] {
   return nexthopId === undefined ? route : { ...route, nexthopId };
 }
 

@@ -19,8 +19,19 @@ import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import {
-  decodeRouteChange, listRoutes, NetlinkBatch, NetlinkOverflowError, NetlinkUnsteadyError, PROTOCOL_TORTIE_BGP, writeFromTemplate,
-  writeRouteChange, type BatchFailure, type NetlinkSocket, type NetlinkSocketOptions, type Route, type RouteChange,
+  decodeRouteChange,
+  listRoutes,
+  NetlinkBatch,
+  NetlinkOverflowError,
+  NetlinkUnsteadyError,
+  PROTOCOL_TORTIE_BGP,
+  writeFromTemplate,
+  writeRouteChange,
+  type BatchFailure,
+  type NetlinkSocket,
+  type NetlinkSocketOptions,
+  type Route,
+  type RouteChange,
 } from '../dataplane/netlink/index.js';
 import { FibAudit, type Correction } from './fib-audit.js';
 import { FibTable, type RouteShape } from './fib-table.js';
@@ -97,7 +108,9 @@ export class FibWriter {
     this.reading = options.open();
     this.nexthopSocket = options.open();
     this.nexthops = new NexthopObjects(options.nexthops ?? nexthopKernel(this.nexthopSocket), options.onNoNexthops);
-    this.wanted = new FibTable(options.nexthopsFrom ?? NEXTHOPS_FROM, (family, hops, mayMake) => this.nexthops.idFor(family, hops, mayMake));
+    this.wanted = new FibTable(options.nexthopsFrom ?? NEXTHOPS_FROM, (family, hops, mayMake) =>
+      this.nexthops.idFor(family, hops, mayMake),
+    );
   }
 
   /** Reads what is there. Answers how many routes a former process left. */
@@ -157,7 +170,10 @@ export class FibWriter {
   async resync(): Promise<number> {
     while (this.resyncing !== undefined) await this.resyncing;
     if (this.isStopped) return 0;
-    this.resyncing = this.compareAndCorrect().finally(() => { this.resyncing = undefined; this.audit = undefined; });
+    this.resyncing = this.compareAndCorrect().finally(() => {
+      this.resyncing = undefined;
+      this.audit = undefined;
+    });
     return this.resyncing;
   }
 
@@ -188,7 +204,8 @@ export class FibWriter {
   }
 
   private expectIdle(): void {
-    if (this.underWay !== undefined || this.resyncing !== undefined) throw new Error('Cannot write routes: others are under way; await whenIdle first');
+    if (this.underWay !== undefined || this.resyncing !== undefined)
+      throw new Error('Cannot write routes: others are under way; await whenIdle first');
   }
 
   private listOwn(): Route[] {
@@ -251,7 +268,14 @@ export class FibWriter {
 
   /** Only when all is written and nothing in doubt: with an object go its routes. Those of a former process may lead through it still. */
   private collectNexthops(): void {
-    if (this.isStopped || this.underWay !== undefined || this.batch.count > 0 || this.leftovers.size > 0 || this.resyncTimer !== undefined) return;
+    if (
+      this.isStopped ||
+      this.underWay !== undefined ||
+      this.batch.count > 0 ||
+      this.leftovers.size > 0 ||
+      this.resyncTimer !== undefined
+    )
+      return;
     this.nexthops.collect(this.wanted.nexthopIds());
   }
 
@@ -273,7 +297,10 @@ export class FibWriter {
       (failures) => this.sent(sending, failures),
       (error: unknown) => this.failed(error, sending),
     );
-    if (hasMore) setImmediate(() => { if (this.underWay !== undefined && !this.isStopped) this.fill(SLICE); });
+    if (hasMore)
+      setImmediate(() => {
+        if (this.underWay !== undefined && !this.isStopped) this.fill(SLICE);
+      });
   }
 
   private sent(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {
@@ -297,10 +324,20 @@ export class FibWriter {
     const context = this.options.context();
     const room = limit - this.batch.count;
     if (room <= 0) return true;
-    return this.options.take((family, words, at, length, entry) => this.change(family, words, at, length, entry, context), room);
+    return this.options.take(
+      (family, words, at, length, entry) => this.change(family, words, at, length, entry, context),
+      room,
+    );
   }
 
-  private change(family: Family, words: Uint32Array, at: number, length: number, entry: ForwardingEntry | undefined, context: KernelRouteContext): void {
+  private change(
+    family: Family,
+    words: Uint32Array,
+    at: number,
+    length: number,
+    entry: ForwardingEntry | undefined,
+    context: KernelRouteContext,
+  ): void {
     const shape = entry === undefined ? undefined : this.wanted.shapeOf(family, entry, context);
     this.audit?.touch(family, words, at, length);
     const old = this.wanted.get(family, words, at, length);
@@ -313,7 +350,8 @@ export class FibWriter {
     const left = this.leftovers.size === 0 ? undefined : this.takeLeftover(prefixAt(family, words, at, length), shape);
     const replaces = left !== undefined || (isHeld && old.metric === shape?.metric);
     const isThere = left === 'same' || (isHeld && shape === old);
-    if (shape !== undefined && !isThere) writeFromTemplate(this.batch, shape.template(replaces ? 'replace' : 'add'), words, at, length);
+    if (shape !== undefined && !isThere)
+      writeFromTemplate(this.batch, shape.template(replaces ? 'replace' : 'add'), words, at, length);
     if (shape !== old) this.wanted.set(family, words, at, length, shape);
   }
 
@@ -375,7 +413,10 @@ export class FibWriter {
         this.loss();
         continue;
       }
-      const reason = error.code === 'EEXIST' ? `somebody else has a route to it with metric ${message.metric}` : error.message.replace(`Cannot ${error.subject}: `, '');
+      const reason =
+        error.code === 'EEXIST'
+          ? `somebody else has a route to it with metric ${message.metric}`
+          : error.message.replace(`Cannot ${error.subject}: `, '');
       if (this.refused.get(key) === reason) continue;
       this.refused.set(key, reason);
       this.options.onProblem({ prefix, reason });
@@ -383,7 +424,8 @@ export class FibWriter {
   }
 }
 
-const keyOf = ({ family, value, length }: IpPrefix, metric: number): string => `${family} ${value.toString(36)} ${length} ${metric}`;
+const keyOf = ({ family, value, length }: IpPrefix, metric: number): string =>
+  `${family} ${value.toString(36)} ${length} ${metric}`;
 
 function prefixAt(family: Family, words: Uint32Array, offset: number, length: number): IpPrefix {
   if (family === 4) return { family, value: BigInt(words[offset] ?? 0), length };

@@ -6,7 +6,16 @@
  * link-local address is left out unless somebody asks for it by name: a node has one for each pod.
  */
 import { isLinkLocal, type LocalInterface } from 'node-bgp/session/interface';
-import { listInterfaceAddresses, listLinks, watchKernel, type InterfaceAddress, type KernelEvent, type KernelWatch, type Link, type NetlinkSocket } from '../dataplane/netlink/index.js';
+import {
+  listInterfaceAddresses,
+  listLinks,
+  watchKernel,
+  type InterfaceAddress,
+  type KernelEvent,
+  type KernelWatch,
+  type Link,
+  type NetlinkSocket,
+} from '../dataplane/netlink/index.js';
 
 export interface InterfaceWatchOptions {
   readonly socket: NetlinkSocket;
@@ -55,11 +64,22 @@ export class InterfaceWatch {
   }
 
   get current(): readonly LocalInterface[] {
-    return [...this.links.values()].map((link) => ({
-      name: link.name, isUp: link.isUp && link.hasCarrier,
-      addresses: [...this.addresses.values()].filter(({ interfaceIndex, isTentative }) => interfaceIndex === link.index && !isTentative)
-        .map(({ address, prefixLength, peer }) => ({ address, length: prefixLength, ...(peer === undefined ? {} : { peer }) })),
-    })).filter(({ name, addresses }) => this.wantedNames.has(name) || addresses.some(({ address }) => address.family === 4 || !isLinkLocal(address)));
+    return [...this.links.values()]
+      .map((link) => ({
+        name: link.name,
+        isUp: link.isUp && link.hasCarrier,
+        addresses: [...this.addresses.values()]
+          .filter(({ interfaceIndex, isTentative }) => interfaceIndex === link.index && !isTentative)
+          .map(({ address, prefixLength, peer }) => ({
+            address,
+            length: prefixLength,
+            ...(peer === undefined ? {} : { peer }),
+          })),
+      }))
+      .filter(
+        ({ name, addresses }) =>
+          this.wantedNames.has(name) || addresses.some(({ address }) => address.family === 4 || !isLinkLocal(address)),
+      );
   }
 
   private list(): void {
@@ -112,9 +132,14 @@ export class InterfaceWatch {
    * one comes up with each pod.
    */
   private returned(link: Link): void {
-    const counts = this.wantedNames.has(link.name) || [...this.addresses.values()].some(({ interfaceIndex, address }) => interfaceIndex === link.index && address.family === 6 && !isLinkLocal(address));
+    const counts =
+      this.wantedNames.has(link.name) ||
+      [...this.addresses.values()].some(
+        ({ interfaceIndex, address }) => interfaceIndex === link.index && address.family === 6 && !isLinkLocal(address),
+      );
     if (counts)
-      for (const address of listInterfaceAddresses(this.options.socket)) if (address.interfaceIndex === link.index) this.addresses.set(keyOf(address), address);
+      for (const address of listInterfaceAddresses(this.options.socket))
+        if (address.interfaceIndex === link.index) this.addresses.set(keyOf(address), address);
     this.options.onGain();
   }
 
@@ -127,7 +152,9 @@ export class InterfaceWatch {
     this.indexes.clear();
     for (const { name, index } of this.links.values()) this.indexes.set(name, index);
     const interfaces = this.current;
-    const text = JSON.stringify(interfaces, (_, value: unknown) => (typeof value === 'bigint' ? value.toString(36) : value));
+    const text = JSON.stringify(interfaces, (_, value: unknown) =>
+      typeof value === 'bigint' ? value.toString(36) : value,
+    );
     if (text === this.told) return;
     this.told = text;
     this.options.onChange(interfaces);
@@ -136,4 +163,5 @@ export class InterfaceWatch {
 
 const isRunning = (link: Link | undefined): boolean => link !== undefined && link.isUp && link.hasCarrier;
 
-const keyOf = ({ interfaceIndex, address, prefixLength }: InterfaceAddress): string => `${interfaceIndex} ${address.family} ${address.value} ${prefixLength}`;
+const keyOf = ({ interfaceIndex, address, prefixLength }: InterfaceAddress): string =>
+  `${interfaceIndex} ${address.family} ${address.value} ${prefixLength}`;

@@ -14,7 +14,11 @@ export interface KernelRouteContext {
 }
 
 /** Undefined when an interface is unknown by now: its removal is about to arrive. */
-export function kernelRoute(prefix: IpPrefix, entry: ForwardingEntry, context: KernelRouteContext): RouteRequest | undefined {
+export function kernelRoute(
+  prefix: IpPrefix,
+  entry: ForwardingEntry,
+  context: KernelRouteContext,
+): RouteRequest | undefined {
   const nextHops: NextHop[] = [];
   const isMultipath = entry.hops.length > 1;
   for (const hop of entry.hops) {
@@ -24,7 +28,10 @@ export function kernelRoute(prefix: IpPrefix, entry: ForwardingEntry, context: K
   }
   const preferredSource = context.preferredSource[prefix.family];
   return {
-    prefix, protocol: PROTOCOL_TORTIE_BGP, metric: entry.metric ?? context.metric, nextHops,
+    prefix,
+    protocol: PROTOCOL_TORTIE_BGP,
+    metric: entry.metric ?? context.metric,
+    nextHops,
     ...(preferredSource === undefined ? {} : { preferredSource }),
   };
 }
@@ -44,13 +51,24 @@ function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: Kernel
  * is as good as one through the object; the order of its next hops does not count, the kernel keeps its own.
  */
 export function isSameRoute(held: Route, wanted: RouteRequest): boolean {
-  return held.type === 'unicast' && held.metric === (wanted.metric ?? 0) && sameAddress(held.preferredSource, wanted.preferredSource) &&
+  return (
+    held.type === 'unicast' &&
+    held.metric === (wanted.metric ?? 0) &&
+    sameAddress(held.preferredSource, wanted.preferredSource) &&
     (held.nexthopId === undefined
       ? held.nextHops.length === wanted.nextHops.length && hopsText(held.nextHops) === hopsText(wanted.nextHops)
-      : held.nexthopId === wanted.nexthopId);
+      : held.nexthopId === wanted.nexthopId)
+  );
 }
 
-const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean => a?.family === b?.family && a?.value === b?.value;
+const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean =>
+  a?.family === b?.family && a?.value === b?.value;
 
 const hopsText = (hops: readonly NextHop[]): string =>
-  hops.map(({ via, interfaceIndex, weight }) => `${via?.family ?? ''} ${via?.value ?? ''} ${interfaceIndex ?? ''} ${weight ?? 1}`).sort().join(',');
+  hops
+    .map(
+      ({ via, interfaceIndex, weight }) =>
+        `${via?.family ?? ''} ${via?.value ?? ''} ${interfaceIndex ?? ''} ${weight ?? 1}`,
+    )
+    .sort()
+    .join(',');

@@ -67,7 +67,12 @@ async function useSaved(daemon: Daemon, log: ReturnType<typeof createLogger>): P
 
 type Stop = (graceful: boolean) => Promise<void>;
 
-function stopOnSignals(daemon: Daemon, flags: BgpdFlags, log: ReturnType<typeof createLogger>, closeApi: () => void): Stop {
+function stopOnSignals(
+  daemon: Daemon,
+  flags: BgpdFlags,
+  log: ReturnType<typeof createLogger>,
+  closeApi: () => void,
+): Stop {
   let stopping: Promise<void> | undefined;
   const stop: Stop = (graceful) => (stopping ??= daemon.stop(graceful, 'bgpd was stopped').finally(closeApi));
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
@@ -94,10 +99,18 @@ async function reload(daemon: Daemon, flags: BgpdFlags, log: ReturnType<typeof c
 async function check(flags: BgpdFlags): Promise<void> {
   if (flags.config === undefined) throw new UserError('Cannot check: --check needs --config FILE', 2);
   const config = readConfigFile(flags.config);
-  process.stdout.write(`${flags.config} is good: ${(config.peers ?? []).length} peers, ${(config.originate ?? []).length} prefixes\n`);
+  process.stdout.write(
+    `${flags.config} is good: ${(config.peers ?? []).length} peers, ${(config.originate ?? []).length} prefixes\n`,
+  );
   let changes: ConfigChanges;
   try {
-    const { status, body } = await requestOverUnixSocket(join(flags.runDir, 'bgpd.sock'), 'POST', '/v1/plan', config, 3000);
+    const { status, body } = await requestOverUnixSocket(
+      join(flags.runDir, 'bgpd.sock'),
+      'POST',
+      '/v1/plan',
+      config,
+      3000,
+    );
     if (status !== 200) throw new Error(`the daemon answers with ${status}`);
     ({ changes } = body as { readonly changes: ConfigChanges });
   } catch (error) {
@@ -113,7 +126,9 @@ function describeChanges({ added, removed, changed, reset, originated, listenCha
     ...removed.map((peer) => `peer ${peer} goes: its session ends`),
     ...reset.map(({ peer, reasons }) => `peer ${peer}: SESSION RESETS because of ${reasons.join(', ')}`),
     ...changed.map((peer) => `peer ${peer} changes, its session stays`),
-    ...(originated.added + originated.removed > 0 ? [`originated prefixes: ${originated.added} more, ${originated.removed} fewer`] : []),
+    ...(originated.added + originated.removed > 0
+      ? [`originated prefixes: ${originated.added} more, ${originated.removed} fewer`]
+      : []),
     ...(listenChanged ? ['listening sockets are opened and closed to match; sessions that came over them stay'] : []),
   ];
   return `${(lines.length === 0 ? ['nothing would change'] : lines).join('\n')}\n`;

@@ -31,12 +31,42 @@ export function renderMetrics(daemon: Pick<Daemon, 'speaker' | 'fibStatus'>): st
   if (config === undefined) return `${lines.join('\n')}\n`;
   const summary = speaker.summary();
   metric('uptime_seconds', 'gauge', 'Seconds since bgpd started.', plain(summary.seconds));
-  metric('restarting', 'gauge', '1 while routes are held back after a restart (RFC 4724).', plain(summary.isRestarting ? 1 : 0));
-  metric('draining', 'gauge', '1 while everything is announced with GRACEFUL_SHUTDOWN (RFC 8326).', plain(summary.isDraining ? 1 : 0));
-  metric('listen_failures', 'gauge', 'Addresses that bgpd should listen on and cannot.', plain(summary.listen.filter(({ problem }) => problem !== undefined).length));
-  metric('rib_prefixes', 'gauge', 'Prefixes with a best path.', families((family) => summary.tables[family].prefixes));
-  metric('rib_paths', 'gauge', 'Paths of all peers.', families((family) => summary.tables[family].paths));
-  metric('bmp_up', 'gauge', '1 while the BMP station has taken our connection.', summary.bmp.map(({ station, isUp }) => ({ labels: { station }, value: isUp ? 1 : 0 })));
+  metric(
+    'restarting',
+    'gauge',
+    '1 while routes are held back after a restart (RFC 4724).',
+    plain(summary.isRestarting ? 1 : 0),
+  );
+  metric(
+    'draining',
+    'gauge',
+    '1 while everything is announced with GRACEFUL_SHUTDOWN (RFC 8326).',
+    plain(summary.isDraining ? 1 : 0),
+  );
+  metric(
+    'listen_failures',
+    'gauge',
+    'Addresses that bgpd should listen on and cannot.',
+    plain(summary.listen.filter(({ problem }) => problem !== undefined).length),
+  );
+  metric(
+    'rib_prefixes',
+    'gauge',
+    'Prefixes with a best path.',
+    families((family) => summary.tables[family].prefixes),
+  );
+  metric(
+    'rib_paths',
+    'gauge',
+    'Paths of all peers.',
+    families((family) => summary.tables[family].paths),
+  );
+  metric(
+    'bmp_up',
+    'gauge',
+    '1 while the BMP station has taken our connection.',
+    summary.bmp.map(({ station, isUp }) => ({ labels: { station }, value: isUp ? 1 : 0 })),
+  );
   const kernel = daemon.fibStatus;
   if (kernel !== undefined) {
     metric('kernel_routes', 'gauge', 'Routes in the kernel.', plain(kernel.routes));
@@ -55,7 +85,11 @@ export interface PeerGroup {
 }
 
 /** A peer out of a range is called "RANGE/ADDRESS", and an address has no slash. */
-export function groupsOf(peers: readonly PeerDetail[], configured: ReadonlySet<string>, most: number): readonly PeerGroup[] {
+export function groupsOf(
+  peers: readonly PeerDetail[],
+  configured: ReadonlySet<string>,
+  most: number,
+): readonly PeerGroup[] {
   const shared = new Map<string, PeerDetail[]>();
   const own: PeerGroup[] = [];
   for (const peer of peers) {
@@ -73,27 +107,95 @@ export function groupsOf(peers: readonly PeerDetail[], configured: ReadonlySet<s
 }
 
 function peerMetrics(groups: readonly PeerGroup[], metric: Metric): void {
-  const perPeer = (valueOf: (peer: PeerDetail) => number | undefined): readonly Sample[] => groups.flatMap(({ labels, peers }) => {
-    const values = peers.flatMap((peer) => valueOf(peer) ?? []);
-    return values.length === 0 ? [] : [{ labels, value: sum(values) }];
-  });
+  const perPeer = (valueOf: (peer: PeerDetail) => number | undefined): readonly Sample[] =>
+    groups.flatMap(({ labels, peers }) => {
+      const values = peers.flatMap((peer) => valueOf(peer) ?? []);
+      return values.length === 0 ? [] : [{ labels, value: sum(values) }];
+    });
   const alone = (valueOf: (peer: PeerDetail) => number): readonly Sample[] =>
-    groups.flatMap(({ labels, peers: [peer, ...more] }) => (peer === undefined || more.length > 0 || labels['remote_as'] === '' ? [] : [{ labels, value: valueOf(peer) }]));
-  metric('peers', 'gauge', 'Peers in this series.', groups.map(({ labels, peers }) => ({ labels, value: peers.length })));
-  metric('peer_up', 'gauge', '1 when the session is Established; in a sum, how many are.', perPeer((peer) => (peer.isEstablished ? 1 : 0)));
-  metric('peer_held_down', 'gauge', '1 when it is kept down on purpose: shut down, a limit was crossed, its link is gone.', perPeer((peer) => (peer.heldDown === undefined ? 0 : 1)));
-  metric('peer_established_total', 'counter', 'Times the session came up.', perPeer((peer) => peer.establishedCount));
-  metric('peer_state_seconds', 'gauge', 'Seconds since the session came up or went down.', alone((peer) => peer.seconds));
-  metric('peer_hold_time_seconds', 'gauge', 'Hold time that was agreed, 0 for none.', alone((peer) => peer.holdTime ?? 0));
-  metric('peer_bfd_up', 'gauge', '1 when BFD sees the peer.', perPeer((peer) => (peer.bfd === undefined ? undefined : peer.bfd === 'up' ? 1 : 0)));
+    groups.flatMap(({ labels, peers: [peer, ...more] }) =>
+      peer === undefined || more.length > 0 || labels['remote_as'] === '' ? [] : [{ labels, value: valueOf(peer) }],
+    );
+  metric(
+    'peers',
+    'gauge',
+    'Peers in this series.',
+    groups.map(({ labels, peers }) => ({ labels, value: peers.length })),
+  );
+  metric(
+    'peer_up',
+    'gauge',
+    '1 when the session is Established; in a sum, how many are.',
+    perPeer((peer) => (peer.isEstablished ? 1 : 0)),
+  );
+  metric(
+    'peer_held_down',
+    'gauge',
+    '1 when it is kept down on purpose: shut down, a limit was crossed, its link is gone.',
+    perPeer((peer) => (peer.heldDown === undefined ? 0 : 1)),
+  );
+  metric(
+    'peer_established_total',
+    'counter',
+    'Times the session came up.',
+    perPeer((peer) => peer.establishedCount),
+  );
+  metric(
+    'peer_state_seconds',
+    'gauge',
+    'Seconds since the session came up or went down.',
+    alone((peer) => peer.seconds),
+  );
+  metric(
+    'peer_hold_time_seconds',
+    'gauge',
+    'Hold time that was agreed, 0 for none.',
+    alone((peer) => peer.holdTime ?? 0),
+  );
+  metric(
+    'peer_bfd_up',
+    'gauge',
+    '1 when BFD sees the peer.',
+    perPeer((peer) => (peer.bfd === undefined ? undefined : peer.bfd === 'up' ? 1 : 0)),
+  );
   metric('peer_received_messages_total', 'counter', 'Messages received in this session.', perType(groups, 'received'));
   metric('peer_sent_messages_total', 'counter', 'Messages sent in this session.', perType(groups, 'sent'));
-  metric('peer_received_bytes_total', 'counter', 'Octets received in this session.', perPeer((peer) => peer.received?.bytes));
-  metric('peer_sent_bytes_total', 'counter', 'Octets sent in this session.', perPeer((peer) => peer.sent?.bytes));
-  metric('peer_queued_bytes', 'gauge', 'Octets that wait for the peer to read.', perPeer((peer) => peer.queuedBytes));
-  for (const [name, help] of [['received', 'Paths received, before policy.'], ['accepted', 'Paths let in by policy.'], ['stale', 'Paths kept over a restart of the peer.'], ['advertised', 'Prefixes advertised.']] as const)
-    metric(`peer_prefixes_${name}`, 'gauge', help, perFamily(groups, (counts) => counts[name]));
-  metric('peer_max_prefixes', 'gauge', 'Most paths that the peer may send, per family.', alone((peer) => peer.maxPrefixes));
+  metric(
+    'peer_received_bytes_total',
+    'counter',
+    'Octets received in this session.',
+    perPeer((peer) => peer.received?.bytes),
+  );
+  metric(
+    'peer_sent_bytes_total',
+    'counter',
+    'Octets sent in this session.',
+    perPeer((peer) => peer.sent?.bytes),
+  );
+  metric(
+    'peer_queued_bytes',
+    'gauge',
+    'Octets that wait for the peer to read.',
+    perPeer((peer) => peer.queuedBytes),
+  );
+  for (const [name, help] of [
+    ['received', 'Paths received, before policy.'],
+    ['accepted', 'Paths let in by policy.'],
+    ['stale', 'Paths kept over a restart of the peer.'],
+    ['advertised', 'Prefixes advertised.'],
+  ] as const)
+    metric(
+      `peer_prefixes_${name}`,
+      'gauge',
+      help,
+      perFamily(groups, (counts) => counts[name]),
+    );
+  metric(
+    'peer_max_prefixes',
+    'gauge',
+    'Most paths that the peer may send, per family.',
+    alone((peer) => peer.maxPrefixes),
+  );
 }
 
 const TYPES = ['open', 'update', 'notification', 'keepalive', 'routeRefresh'] as const;
@@ -101,15 +203,24 @@ const TYPES = ['open', 'update', 'notification', 'keepalive', 'routeRefresh'] as
 function perType(groups: readonly PeerGroup[], direction: 'received' | 'sent'): readonly Sample[] {
   return groups.flatMap(({ labels, peers }) => {
     const counters = peers.flatMap((peer) => peer[direction] ?? []);
-    return counters.length === 0 ? [] : TYPES.map((type) => ({ labels: { ...labels, type }, value: sum(counters.map((each) => each[type])) }));
+    return counters.length === 0
+      ? []
+      : TYPES.map((type) => ({ labels: { ...labels, type }, value: sum(counters.map((each) => each[type])) }));
   });
 }
 
-function perFamily(groups: readonly PeerGroup[], valueOf: (counts: NonNullable<PeerDetail['families']['ipv4']>) => number): readonly Sample[] {
-  return groups.flatMap(({ labels, peers }) => (['ipv4', 'ipv6'] as const).flatMap((family) => {
-    const values = peers.flatMap(({ families: { [family]: counts } }) => (counts === undefined ? [] : [valueOf(counts)]));
-    return values.length === 0 ? [] : [{ labels: { ...labels, family }, value: sum(values) }];
-  }));
+function perFamily(
+  groups: readonly PeerGroup[],
+  valueOf: (counts: NonNullable<PeerDetail['families']['ipv4']>) => number,
+): readonly Sample[] {
+  return groups.flatMap(({ labels, peers }) =>
+    (['ipv4', 'ipv6'] as const).flatMap((family) => {
+      const values = peers.flatMap(({ families: { [family]: counts } }) =>
+        counts === undefined ? [] : [valueOf(counts)],
+      );
+      return values.length === 0 ? [] : [{ labels: { ...labels, family }, value: sum(values) }];
+    }),
+  );
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

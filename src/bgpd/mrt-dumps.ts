@@ -26,7 +26,10 @@ export class MrtDumps {
   private config: MrtConfig | undefined;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly speaker: Speaker, private readonly log: Logger) {}
+  constructor(
+    private readonly speaker: Speaker,
+    private readonly log: Logger,
+  ) {}
 
   /** An unchanged configuration keeps its rhythm; undefined ends it. */
   configure(config: MrtConfig | undefined): void {
@@ -46,7 +49,10 @@ export class MrtDumps {
       const bytes = await writeDump(this.speaker, config);
       this.log.debug({ file: config.file, bytes }, 'the table was dumped');
     } catch (error) {
-      this.log.error({ file: config.file, problem: messageOf(error) }, `cannot dump the table into ${config.file}: ${messageOf(error)}`);
+      this.log.error(
+        { file: config.file, problem: messageOf(error) },
+        `cannot dump the table into ${config.file}: ${messageOf(error)}`,
+      );
     }
     // The next one only after this one: a slow disk gets no second writer.
     if (this.config === config) this.schedule(config);
@@ -83,13 +89,16 @@ async function writeDump(speaker: Speaker, { file: path, keep = 0 }: MrtConfig):
 async function rotate(path: string, keep: number): Promise<void> {
   const own = `${basename(path)}.`;
   const numbers = (await readdir(dirname(path))).flatMap((name) => {
-    const number = name.startsWith(own) && /^[1-9]\d{0,8}$/.test(name.slice(own.length)) ? Number(name.slice(own.length)) : 0;
+    const number =
+      name.startsWith(own) && /^[1-9]\d{0,8}$/.test(name.slice(own.length)) ? Number(name.slice(own.length)) : 0;
     return number > 0 ? [number] : [];
   });
-  for (const number of numbers.filter((each) => each >= Math.max(1, keep))) await rm(join(dirname(path), `${own}${number}`), { force: true });
+  for (const number of numbers.filter((each) => each >= Math.max(1, keep)))
+    await rm(join(dirname(path), `${own}${number}`), { force: true });
   if (keep === 0) return;
   // From the oldest on: a crash in between leaves a gap, never one file in the place of two.
-  for (const number of numbers.filter((each) => each < keep).sort((a, b) => b - a)) await rename(`${path}.${number}`, `${path}.${number + 1}`);
+  for (const number of numbers.filter((each) => each < keep).sort((a, b) => b - a))
+    await rename(`${path}.${number}`, `${path}.${number + 1}`);
   // A second name: the file itself is never missing.
   await link(path, `${path}.1`).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error; // the first dump
@@ -103,7 +112,13 @@ export function* tableChunks(speaker: Speaker): Generator<Uint8Array, void, unde
   let records: Uint8Array[] = [];
   let size = 0;
   const { localAs, routerId } = config;
-  for (const record of dumpTable({ rib, localAs, routerId: identifierOf(routerId), peers: peersOf(speaker), seconds: Math.floor(Date.now() / 1000) })) {
+  for (const record of dumpTable({
+    rib,
+    localAs,
+    routerId: identifierOf(routerId),
+    peers: peersOf(speaker),
+    seconds: Math.floor(Date.now() / 1000),
+  })) {
     records.push(record);
     size += record.length;
     if (size < CHUNK) continue;
@@ -116,12 +131,14 @@ export function* tableChunks(speaker: Speaker): Generator<Uint8Array, void, unde
 
 /** A peer that is down has no identifier; its routes may still be there (RFC 4724). */
 function peersOf(speaker: Speaker): ReadonlyMap<string, MrtPeer> {
-  return new Map(speaker.neighborNames.flatMap((name): [string, MrtPeer][] => {
-    const peer = speaker.neighbor(name);
-    if (peer === undefined) return [];
-    // An unnumbered peer that was never found has no routes to be dumped either.
-    if (peer.address === peer.interface) return [];
-    const address = parseAddress(peer.address.split('%')[0] ?? peer.address);
-    return [[name, { identifier: identifierOf(peer.routerId ?? '0.0.0.0'), address, as: peer.remoteAs }]];
-  }));
+  return new Map(
+    speaker.neighborNames.flatMap((name): [string, MrtPeer][] => {
+      const peer = speaker.neighbor(name);
+      if (peer === undefined) return [];
+      // An unnumbered peer that was never found has no routes to be dumped either.
+      if (peer.address === peer.interface) return [];
+      const address = parseAddress(peer.address.split('%')[0] ?? peer.address);
+      return [[name, { identifier: identifierOf(peer.routerId ?? '0.0.0.0'), address, as: peer.remoteAs }]];
+    }),
+  );
 }

@@ -14,7 +14,16 @@
  */
 import type { Family } from 'node-bgp/address';
 import {
-  createNexthop, deleteNexthop, isUnsupported, listNexthops, NetlinkError, PROTOCOL_TORTIE_BGP, type NetlinkSocket, type NextHop, type Nexthop, type NexthopMember,
+  createNexthop,
+  deleteNexthop,
+  isUnsupported,
+  listNexthops,
+  NetlinkError,
+  PROTOCOL_TORTIE_BGP,
+  type NetlinkSocket,
+  type NextHop,
+  type Nexthop,
+  type NexthopMember,
 } from '../dataplane/netlink/index.js';
 
 /** What there is to the kernel. Errors are NetlinkError. */
@@ -43,7 +52,10 @@ export class NexthopObjects {
   private nextId = FIRST_ID;
   private isOff = false;
 
-  constructor(private readonly kernel: NexthopKernel, private readonly onUnsupported: (reason: string) => void) {}
+  constructor(
+    private readonly kernel: NexthopKernel,
+    private readonly onUnsupported: (reason: string) => void,
+  ) {}
 
   get size(): number {
     return this.ours.size;
@@ -79,7 +91,12 @@ export class NexthopObjects {
     if (only === undefined || members.length === 1) return only?.id;
     // The order does not matter to traffic, and must not to identity.
     members.sort((a, b) => a.id - b.id);
-    return this.find(this.groupContent(members), mayMake, (id) => ({ type: 'group', id, members, protocol: PROTOCOL_TORTIE_BGP }));
+    return this.find(this.groupContent(members), mayMake, (id) => ({
+      type: 'group',
+      id,
+      members,
+      protocol: PROTOCOL_TORTIE_BGP,
+    }));
   }
 
   /** Deletes all of ours that are neither in use nor members of a group in use. Routes through them would go too. */
@@ -99,13 +116,21 @@ export class NexthopObjects {
     // An object always names its interface; a route may leave it to the kernel.
     if (interfaceIndex === undefined) return undefined;
     const way = {
-      type: 'way', family: via?.family ?? family, interfaceIndex, protocol: PROTOCOL_TORTIE_BGP,
-      ...(via === undefined ? {} : { via }), ...(isOnlink === true ? { isOnlink } : {}),
+      type: 'way',
+      family: via?.family ?? family,
+      interfaceIndex,
+      protocol: PROTOCOL_TORTIE_BGP,
+      ...(via === undefined ? {} : { via }),
+      ...(isOnlink === true ? { isOnlink } : {}),
     } as const;
     return this.find(wayContent(way), mayMake, (id) => ({ ...way, id }));
   }
 
-  private find(content: string | undefined, mayMake: boolean, nexthop: (id: number) => Exclude<Nexthop, { type: 'other' }>): number | undefined {
+  private find(
+    content: string | undefined,
+    mayMake: boolean,
+    nexthop: (id: number) => Exclude<Nexthop, { type: 'other' }>,
+  ): number | undefined {
     if (content === undefined) return undefined;
     return this.byContent.get(content) ?? (mayMake ? this.make(content, nexthop) : undefined);
   }
@@ -155,9 +180,12 @@ export class NexthopObjects {
 
   private contentOf(nexthop: Nexthop): string | undefined {
     switch (nexthop.type) {
-      case 'way': return wayContent(nexthop);
-      case 'group': return this.groupContent(nexthop.members);
-      case 'other': return undefined;
+      case 'way':
+        return wayContent(nexthop);
+      case 'group':
+        return this.groupContent(nexthop.members);
+      case 'other':
+        return undefined;
     }
   }
 

@@ -48,4 +48,5 @@ export class RefusalLog {
   }
 }
 
-const remedy = (reason: string): string => (/EPERM|not permitted/i.test(reason) ? '; writing routes needs root or CAP_NET_ADMIN, or leave installRoutes out' : '');
+const remedy = (reason: string): string =>
+  /EPERM|not permitted/i.test(reason) ? '; writing routes needs root or CAP_NET_ADMIN, or leave installRoutes out' : '';

@@ -39,50 +39,101 @@ export interface RouteJson extends AttributesJson {
 
 export interface WhyJson {
   readonly prefix: string;
-  readonly candidates: readonly (RouteJson & { readonly decidedBy: string; readonly reason: string; readonly importedBy?: string })[];
+  readonly candidates: readonly (RouteJson & {
+    readonly decidedBy: string;
+    readonly reason: string;
+    readonly importedBy?: string;
+  })[];
   readonly forwarding?: readonly { readonly nextHop?: string; readonly interface?: string; readonly weight: number }[];
   /** Metric in the kernel that import policy asked for. */
   readonly kernelMetric?: number;
-  readonly peers: readonly { readonly peer: string; readonly advertised: boolean; readonly reason: string; readonly nextHop?: string; readonly asPath?: string }[];
+  readonly peers: readonly {
+    readonly peer: string;
+    readonly advertised: boolean;
+    readonly reason: string;
+    readonly nextHop?: string;
+    readonly asPath?: string;
+  }[];
 }
 
 export function attributesJson(attributes: PathAttributes): AttributesJson {
-  const { origin, asPath, med, localPreference, communities, largeCommunities, extendedCommunities, originatorId, clusterList, atomicAggregate, otc } = attributes;
+  const {
+    origin,
+    asPath,
+    med,
+    localPreference,
+    communities,
+    largeCommunities,
+    extendedCommunities,
+    originatorId,
+    clusterList,
+    atomicAggregate,
+    otc,
+  } = attributes;
   return {
-    origin, asPath: formatAsPath(asPath),
-    ...(med === undefined ? {} : { med }), ...(localPreference === undefined ? {} : { localPreference }),
+    origin,
+    asPath: formatAsPath(asPath),
+    ...(med === undefined ? {} : { med }),
+    ...(localPreference === undefined ? {} : { localPreference }),
     ...(communities === undefined ? {} : { communities: communities.map(formatCommunity) }),
     ...(largeCommunities === undefined ? {} : { largeCommunities: largeCommunities.map(formatLargeCommunity) }),
-    ...(extendedCommunities === undefined ? {} : { extendedCommunities: extendedCommunities.map(formatExtendedCommunity) }),
+    ...(extendedCommunities === undefined
+      ? {}
+      : { extendedCommunities: extendedCommunities.map(formatExtendedCommunity) }),
     ...(originatorId === undefined ? {} : { originatorId: formatIpv4(originatorId) }),
     ...(clusterList === undefined ? {} : { clusterList: clusterList.map(formatIpv4) }),
-    ...(atomicAggregate === undefined ? {} : { atomicAggregate }), ...(otc === undefined ? {} : { otc }),
+    ...(atomicAggregate === undefined ? {} : { atomicAggregate }),
+    ...(otc === undefined ? {} : { otc }),
   };
 }
 
 export function routeJson(route: RouteView): RouteJson {
   const { source, nextHop, pathId, unusable, tags } = route;
   return {
-    prefix: formatPrefix(route.prefix), source: source.type, ...(source.type === 'local' ? {} : { peer: source.peer }),
-    ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }), ...(pathId === undefined ? {} : { pathId }),
-    isBest: route.isBest, isMultipath: route.isMultipath, isStale: route.isStale, ...(unusable === undefined ? {} : { unusable }),
-    weight: route.weight, ...(tags === undefined || tags.length === 0 ? {} : { tags }),
+    prefix: formatPrefix(route.prefix),
+    source: source.type,
+    ...(source.type === 'local' ? {} : { peer: source.peer }),
+    ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
+    ...(pathId === undefined ? {} : { pathId }),
+    isBest: route.isBest,
+    isMultipath: route.isMultipath,
+    isStale: route.isStale,
+    ...(unusable === undefined ? {} : { unusable }),
+    weight: route.weight,
+    ...(tags === undefined || tags.length === 0 ? {} : { tags }),
     ...attributesJson(route.attributes),
   };
 }
 
 /** `down`: peers without a session, which the RIB does not know of. */
-export function whyJson(why: Why, down: readonly Pick<PeerSummary, 'name' | 'state' | 'heldDown' | 'lastError'>[]): WhyJson {
+export function whyJson(
+  why: Why,
+  down: readonly Pick<PeerSummary, 'name' | 'state' | 'heldDown' | 'lastError'>[],
+): WhyJson {
   return {
     prefix: formatPrefix(why.prefix),
-    candidates: why.candidates.map((candidate) => ({ ...routeJson(candidate), decidedBy: candidate.decidedBy, reason: candidate.reason,
-      ...(candidate.importedBy === undefined ? {} : { importedBy: candidate.importedBy }) })),
+    candidates: why.candidates.map((candidate) => ({
+      ...routeJson(candidate),
+      decidedBy: candidate.decidedBy,
+      reason: candidate.reason,
+      ...(candidate.importedBy === undefined ? {} : { importedBy: candidate.importedBy }),
+    })),
     ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
     ...(why.forwarding?.metric === undefined ? {} : { kernelMetric: why.forwarding.metric }),
-    peers: [...why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
-      peer, advertised, reason, ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
-      ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
-    })), ...down.map(({ name, state, heldDown, lastError }) => ({ peer: name, advertised: false, reason: `The session is ${state}${downReason(heldDown ?? lastError)}` }))],
+    peers: [
+      ...why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
+        peer,
+        advertised,
+        reason,
+        ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
+        ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
+      })),
+      ...down.map(({ name, state, heldDown, lastError }) => ({
+        peer: name,
+        advertised: false,
+        reason: `The session is ${state}${downReason(heldDown ?? lastError)}`,
+      })),
+    ],
   };
 }
 
@@ -90,6 +141,8 @@ const downReason = (words: string | undefined): string => (words === undefined ?
 
 function hopsJson(entry: ForwardingEntry): WhyJson['forwarding'] {
   return entry.hops.map(({ address, interfaceName, weight }) => ({
-    ...(address === undefined ? {} : { nextHop: formatAddress(address) }), ...(interfaceName === undefined ? {} : { interface: interfaceName }), weight,
+    ...(address === undefined ? {} : { nextHop: formatAddress(address) }),
+    ...(interfaceName === undefined ? {} : { interface: interfaceName }),
+    weight,
   }));
 }

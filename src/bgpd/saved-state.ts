@@ -5,7 +5,17 @@
  *
  * Files are replaced by rename after fsync, so that a crash leaves the old one or the new one, never half of one.
  */
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError, messageOf } from '../errors.js';
 
@@ -83,6 +93,8 @@ function replaceFile(path: string, text: string): void {
     }
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new UserError(`Cannot write "${path}": ${messageOf(error)} (--state-dir or TORTIE_STATE_DIR names another place)`);
+    throw new UserError(
+      `Cannot write "${path}": ${messageOf(error)} (--state-dir or TORTIE_STATE_DIR names another place)`,
+    );
   }
 }

@@ -114,4 +114,5 @@ export const isBroken = (one: Case | BrokenCase): one is BrokenCase => 'problems
 /** The identity of a cell's question, without its answer. */
 export const cellKey = (cell: Cell): string => `${cell.from} ${cell.to} ${cell.protocol} ${cell.port} ${cell.family}`;
 
-export const formatCell = (cell: Cell): string => `${cell.from} -> ${cell.to} ${cell.protocol} ${cell.port} IPv${cell.family}`;
+export const formatCell = (cell: Cell): string =>
+  `${cell.from} -> ${cell.to} ${cell.protocol} ${cell.port} IPv${cell.family}`;

@@ -4,7 +4,14 @@
  */
 import type { Family } from 'node-bgp/address';
 import { tryParseAddress } from 'node-bgp/address';
-import { objectKindOf, OBJECT_KINDS, type KubeObject, type ObjectKind, type PodObject, type PolicyEvent } from '@tortie/policy/objects';
+import {
+  objectKindOf,
+  OBJECT_KINDS,
+  type KubeObject,
+  type ObjectKind,
+  type PodObject,
+  type PolicyEvent,
+} from '@tortie/policy/objects';
 import type { Action, CaseNamespace, CasePod, EndpointId, Labels, World } from './case-file.js';
 
 /** An action speaks of something that is not there. */
@@ -37,7 +44,10 @@ export class ClusterState {
     const events: PolicyEvent[] = this.world.nodes.map((node) => ({
       type: 'upsert',
       kind: 'Node',
-      object: { metadata: { name: node.name, labels: node.labels }, status: { addresses: node.ips.map((address) => ({ type: 'InternalIP', address })) } } as KubeObject,
+      object: {
+        metadata: { name: node.name, labels: node.labels },
+        status: { addresses: node.ips.map((address) => ({ type: 'InternalIP', address })) },
+      } as KubeObject,
     }));
     for (const namespace of this.world.namespaces) events.push(this.putNamespace(namespace));
     for (const pod of this.world.pods) events.push(this.putPod(pod));
@@ -48,16 +58,25 @@ export class ClusterState {
   apply(action: Action): readonly PolicyEvent[] {
     switch (action.op) {
       case 'createPolicy':
-      case 'updatePolicy': return [this.putPolicy(action.object)];
-      case 'deletePolicy': return [this.deletePolicy(action)];
+      case 'updatePolicy':
+        return [this.putPolicy(action.object)];
+      case 'deletePolicy':
+        return [this.deletePolicy(action)];
       case 'createNamespace':
-      case 'setNamespaceLabels': return [this.putNamespace(action)];
-      case 'deleteNamespace': return this.deleteNamespace(action.name);
-      case 'createPod': return [this.putPod(action.pod)];
-      case 'setPodLabels': return [this.putPod({ ...this.pod(action), labels: action.labels })];
-      case 'setPodPhase': return [this.putPod({ ...this.pod(action), phase: action.phase })];
-      case 'setPodTerminating': return [this.putPod({ ...this.pod(action), terminating: true })];
-      case 'deletePod': return [this.deletePod(this.pod(action))];
+      case 'setNamespaceLabels':
+        return [this.putNamespace(action)];
+      case 'deleteNamespace':
+        return this.deleteNamespace(action.name);
+      case 'createPod':
+        return [this.putPod(action.pod)];
+      case 'setPodLabels':
+        return [this.putPod({ ...this.pod(action), labels: action.labels })];
+      case 'setPodPhase':
+        return [this.putPod({ ...this.pod(action), phase: action.phase })];
+      case 'setPodTerminating':
+        return [this.putPod({ ...this.pod(action), terminating: true })];
+      case 'deletePod':
+        return [this.deletePod(this.pod(action))];
     }
   }
 
@@ -106,14 +125,20 @@ export class ClusterState {
 
   private deleteNamespace(name: string): readonly PolicyEvent[] {
     const pods = this.pods.filter((pod) => pod.namespace === name).map((pod) => this.deletePod(pod));
-    const policies = [...this.policies.values()].filter((policy) => policy.namespace === name).map((policy) => this.forgetPolicy(policy));
+    const policies = [...this.policies.values()]
+      .filter((policy) => policy.namespace === name)
+      .map((policy) => this.forgetPolicy(policy));
     this.namespaceLabels.delete(name);
     return [...pods, ...policies, { type: 'delete', kind: 'Namespace', name }];
   }
 
   private putPod(pod: CasePod): PolicyEvent {
-    if (!this.namespaceLabels.has(pod.namespace)) throw new ActionError(`Cannot create pod "${pod.namespace}/${pod.name}": there is no namespace "${pod.namespace}"`);
-    if (!this.world.nodes.some((node) => node.name === pod.node)) throw new ActionError(`Cannot create pod "${pod.namespace}/${pod.name}": there is no node "${pod.node}"`);
+    if (!this.namespaceLabels.has(pod.namespace))
+      throw new ActionError(
+        `Cannot create pod "${pod.namespace}/${pod.name}": there is no namespace "${pod.namespace}"`,
+      );
+    if (!this.world.nodes.some((node) => node.name === pod.node))
+      throw new ActionError(`Cannot create pod "${pod.namespace}/${pod.name}": there is no node "${pod.node}"`);
     this.podsById.set(`${pod.namespace}/${pod.name}`, pod);
     return { type: 'upsert', kind: 'Pod', object: this.podObject(pod) };
   }
@@ -126,7 +151,10 @@ export class ClusterState {
   private putPolicy(object: KubeObject): PolicyEvent {
     const kind = objectKindOf(object);
     const name = object.metadata?.name ?? '';
-    if (kind === undefined) throw new ActionError(`Cannot create "${name}": kind "${object.kind ?? ''}" of "${object.apiVersion ?? ''}" is unknown`);
+    if (kind === undefined)
+      throw new ActionError(
+        `Cannot create "${name}": kind "${object.kind ?? ''}" of "${object.apiVersion ?? ''}" is unknown`,
+      );
     const { namespace } = object.metadata ?? {};
     const identity: PolicyIdentity = { kind, namespace, name };
     this.policies.set(identityText(identity), identity);
@@ -134,8 +162,11 @@ export class ClusterState {
   }
 
   private deletePolicy({ kind, namespace, name }: Action & { readonly op: 'deletePolicy' }): PolicyEvent {
-    const policy = [...this.policies.values()].find((one) => kindNames(one.kind).includes(kind) && one.name === name && (one.namespace ?? '') === (namespace ?? ''));
-    if (policy === undefined) throw new ActionError(`Cannot delete ${kind} "${namespace ?? ''}/${name}": there is none`);
+    const policy = [...this.policies.values()].find(
+      (one) => kindNames(one.kind).includes(kind) && one.name === name && (one.namespace ?? '') === (namespace ?? ''),
+    );
+    if (policy === undefined)
+      throw new ActionError(`Cannot delete ${kind} "${namespace ?? ''}/${name}": there is none`);
     return this.forgetPolicy(policy);
   }
 
@@ -148,12 +179,19 @@ export class ClusterState {
   private podObject(pod: CasePod): PodObject {
     const ips = isOnHost(pod) ? this.nodeIps(pod.node) : pod.ips;
     const portsOf = (sidecar: boolean): readonly { name?: string; containerPort: number; protocol: string }[] =>
-      pod.ports.filter((port) => (port.sidecar === true) === sidecar).map((port) => ({
-        ...(port.name === undefined ? {} : { name: port.name }), containerPort: port.port, protocol: port.protocol,
-      }));
+      pod.ports
+        .filter((port) => (port.sidecar === true) === sidecar)
+        .map((port) => ({
+          ...(port.name === undefined ? {} : { name: port.name }),
+          containerPort: port.port,
+          protocol: port.protocol,
+        }));
     const sidecars = portsOf(true);
     const metadata = {
-      namespace: pod.namespace, name: pod.name, labels: pod.labels, ...(pod.terminating === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
+      namespace: pod.namespace,
+      name: pod.name,
+      labels: pod.labels,
+      ...(pod.terminating === true ? { deletionTimestamp: '2026-01-01T00:00:00Z' } : {}),
     };
     return {
       apiVersion: 'v1',
@@ -165,7 +203,11 @@ export class ClusterState {
         containers: [{ ports: portsOf(false) }],
         ...(sidecars.length === 0 ? {} : { initContainers: [{ restartPolicy: 'Always', ports: sidecars }] }),
       },
-      status: { phase: pod.phase ?? 'Running', ...(ips[0] === undefined ? {} : { podIP: ips[0] }), podIPs: ips.map((ip) => ({ ip })) },
+      status: {
+        phase: pod.phase ?? 'Running',
+        ...(ips[0] === undefined ? {} : { podIP: ips[0] }),
+        podIPs: ips.map((ip) => ({ ip })),
+      },
     };
   }
 }

@@ -4,7 +4,11 @@
  */
 
 export class JsonReader {
-  constructor(readonly problems: string[], readonly path: string, readonly value: unknown) {}
+  constructor(
+    readonly problems: string[],
+    readonly path: string,
+    readonly value: unknown,
+  ) {}
 
   /** Says what is wrong here: `cases[3].world: expected ..., got ...`. */
   fail(expected: string): void {
@@ -32,7 +36,8 @@ export class JsonReader {
   }
 
   integer(low: number, high: number): number {
-    if (typeof this.value === 'number' && Number.isInteger(this.value) && this.value >= low && this.value <= high) return this.value;
+    if (typeof this.value === 'number' && Number.isInteger(this.value) && this.value >= low && this.value <= high)
+      return this.value;
     this.fail(`an integer from ${low} to ${high}`);
     return low;
   }
@@ -53,7 +58,8 @@ export class JsonReader {
   /** A missing list is empty. */
   list(): readonly JsonReader[] {
     if (this.isMissing) return [];
-    if (Array.isArray(this.value)) return this.value.map((one: unknown, i) => new JsonReader(this.problems, `${this.path}[${i}]`, one));
+    if (Array.isArray(this.value))
+      return this.value.map((one: unknown, i) => new JsonReader(this.problems, `${this.path}[${i}]`, one));
     this.fail('a list');
     return [];
   }
@@ -61,7 +67,11 @@ export class JsonReader {
   /** A missing object is empty. */
   entries(): readonly (readonly [string, JsonReader])[] {
     if (this.isMissing) return [];
-    if (isRecord(this.value)) return Object.entries(this.value).map(([name, one]) => [name, new JsonReader(this.problems, `${this.path}.${name}`, one)]);
+    if (isRecord(this.value))
+      return Object.entries(this.value).map(([name, one]) => [
+        name,
+        new JsonReader(this.problems, `${this.path}.${name}`, one),
+      ]);
     this.fail('an object');
     return [];
   }
@@ -74,7 +84,8 @@ export class JsonReader {
   }
 }
 
-export const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';

@@ -7,14 +7,35 @@
  */
 import { tryParseAddress, type Family } from 'node-bgp/address';
 import { objectKindOf, type KubeObject } from '@tortie/policy/objects';
-import { cellKey, type Action, type BrokenCase, type Case, type CaseFile, type CasePod, type Cell, type Protocol, type Step, type ValidationObject, type World } from './case-file.js';
+import {
+  cellKey,
+  type Action,
+  type BrokenCase,
+  type Case,
+  type CaseFile,
+  type CasePod,
+  type Cell,
+  type Protocol,
+  type Step,
+  type ValidationObject,
+  type World,
+} from './case-file.js';
 import { isRecord, JsonReader } from './json-reader.js';
 
 const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 const FAMILIES: readonly Family[] = [4, 6];
 const OPERATIONS = [
-  'createPolicy', 'updatePolicy', 'deletePolicy', 'createNamespace', 'setNamespaceLabels', 'deleteNamespace', 'createPod', 'setPodLabels',
-  'setPodPhase', 'setPodTerminating', 'deletePod',
+  'createPolicy',
+  'updatePolicy',
+  'deletePolicy',
+  'createNamespace',
+  'setNamespaceLabels',
+  'deleteNamespace',
+  'createPod',
+  'setPodLabels',
+  'setPodPhase',
+  'setPodTerminating',
+  'deletePod',
 ] as const;
 
 /** The file as a whole is not one of cases. */
@@ -28,12 +49,17 @@ export function readCaseFile(text: string): CaseFile {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new CaseFileError(`Cannot read the cases: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new CaseFileError(`Cannot read the cases: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   const problems: string[] = [];
   const root = new JsonReader(problems, 'file', json);
   if (!isRecord(json)) throw new CaseFileError('Cannot read the cases: expected a JSON object with a list "cases"');
-  const cases = root.field('cases').list().map((one, i) => readCase(one.value, `cases[${i}]`, json));
+  const cases = root
+    .field('cases')
+    .list()
+    .map((one, i) => readCase(one.value, `cases[${i}]`, json));
   const validation = root.field('validation').list().map(readValidation);
   if (problems.length > 0) throw new CaseFileError(`Cannot read the cases: ${problems.join('; ')}`);
   return { cases, validation };
@@ -45,7 +71,10 @@ function readCase(value: unknown, path: string, file: Record<string, unknown>): 
   const id = reader.field('id').text();
   const title = reader.field('title').textOr('');
   const world = readWorld(worldOf(reader, file));
-  const steps = reader.field('steps').list().map((step) => readStep(step, world));
+  const steps = reader
+    .field('steps')
+    .list()
+    .map((step) => readStep(step, world));
   return problems.length > 0 ? { id, title, problems } : { id, title, world, steps };
 }
 
@@ -54,30 +83,43 @@ function worldOf(reader: JsonReader, file: Record<string, unknown>): JsonReader 
   const world = reader.field('world');
   if (typeof world.value !== 'string') return world;
   const worlds = file['worlds'];
-  if (isRecord(worlds) && Object.hasOwn(worlds, world.value)) return new JsonReader(reader.problems, `worlds.${world.value}`, worlds[world.value]);
+  if (isRecord(worlds) && Object.hasOwn(worlds, world.value))
+    return new JsonReader(reader.problems, `worlds.${world.value}`, worlds[world.value]);
   world.fail('a world of the file');
   return new JsonReader([], 'worlds', {});
 }
 
 function readWorld(reader: JsonReader): World {
   return {
-    nodes: reader.field('nodes').list().map((node) => ({ name: node.field('name').text(), ips: readIps(node), labels: node.field('labels').labels() })),
-    namespaces: reader.field('namespaces').list().map((one) => ({ name: one.field('name').text(), labels: one.field('labels').labels() })),
+    nodes: reader
+      .field('nodes')
+      .list()
+      .map((node) => ({ name: node.field('name').text(), ips: readIps(node), labels: node.field('labels').labels() })),
+    namespaces: reader
+      .field('namespaces')
+      .list()
+      .map((one) => ({ name: one.field('name').text(), labels: one.field('labels').labels() })),
     pods: reader.field('pods').list().map(readPod),
-    externals: reader.field('externals').list().map((one) => ({ name: one.field('name').text(), ips: readIps(one) })),
+    externals: reader
+      .field('externals')
+      .list()
+      .map((one) => ({ name: one.field('name').text(), ips: readIps(one) })),
   };
 }
 
 function readIps(owner: JsonReader): readonly string[] {
   const seen = new Set<Family>();
-  return owner.field('ips').list().map((reader) => {
-    const text = reader.text();
-    const address = tryParseAddress(text);
-    if (address === undefined) reader.fail('an IP address');
-    else if (seen.has(address.family)) reader.fail(`at most one IPv${address.family} address`);
-    else seen.add(address.family);
-    return text;
-  });
+  return owner
+    .field('ips')
+    .list()
+    .map((reader) => {
+      const text = reader.text();
+      const address = tryParseAddress(text);
+      if (address === undefined) reader.fail('an IP address');
+      else if (seen.has(address.family)) reader.fail(`at most one IPv${address.family} address`);
+      else seen.add(address.family);
+      return text;
+    });
 }
 
 function readPod(reader: JsonReader): CasePod {
@@ -88,12 +130,15 @@ function readPod(reader: JsonReader): CasePod {
     labels: reader.field('labels').labels(),
     ips: readIps(reader),
     node: reader.field('node').text(),
-    ports: reader.field('ports').list().map((port) => ({
-      ...(port.field('name').isMissing ? {} : { name: port.field('name').text() }),
-      port: port.field('port').integer(1, 65535),
-      protocol: port.field('protocol').isMissing ? 'TCP' : port.field('protocol').oneOf(PROTOCOLS) ?? 'TCP',
-      sidecar: port.field('sidecar').flag(),
-    })),
+    ports: reader
+      .field('ports')
+      .list()
+      .map((port) => ({
+        ...(port.field('name').isMissing ? {} : { name: port.field('name').text() }),
+        port: port.field('port').integer(1, 65535),
+        protocol: port.field('protocol').isMissing ? 'TCP' : (port.field('protocol').oneOf(PROTOCOLS) ?? 'TCP'),
+        sidecar: port.field('sidecar').flag(),
+      })),
     hostNetwork: reader.field('hostNetwork').flag(),
     ...(phase.isMissing ? {} : { phase: phase.text() }),
     terminating: reader.field('terminating').flag(),
@@ -101,12 +146,18 @@ function readPod(reader: JsonReader): CasePod {
 }
 
 function readStep(reader: JsonReader, world: World): Step {
-  const actions = reader.field('actions').list().flatMap((action) => readAction(action) ?? []);
+  const actions = reader
+    .field('actions')
+    .list()
+    .flatMap((action) => readAction(action) ?? []);
   const cells = new Map<string, Cell>();
   const claim = (cell: Cell): void => {
     if (!cells.has(cellKey(cell))) cells.set(cellKey(cell), cell);
   };
-  const endpoints = reader.field('endpoints').list().map((one) => one.text());
+  const endpoints = reader
+    .field('endpoints')
+    .list()
+    .map((one) => one.text());
   for (const table of reader.field('expect').list()) readTable(table, endpoints).forEach(claim);
   const addresses = addressesOf(world, actions);
   for (const cell of reader.field('assert').list()) readAssertion(cell, addresses).forEach(claim);
@@ -126,11 +177,13 @@ function readTable(reader: JsonReader, endpoints: readonly string[]): readonly C
   const cells: Cell[] = [];
   rows.forEach((row, i) => {
     const text = row.text();
-    if (text.length !== endpoints.length || !/^[01?-]*$/.test(text)) row.fail(`${endpoints.length} characters of 0, 1, ? and -`);
+    if (text.length !== endpoints.length || !/^[01?-]*$/.test(text))
+      row.fail(`${endpoints.length} characters of 0, 1, ? and -`);
     endpoints.forEach((to, j) => {
       const verdict = text[j];
       const from = endpoints[i];
-      if (from !== undefined && (verdict === '1' || verdict === '0')) cells.push({ from, to, protocol, port, family, allow: verdict === '1' });
+      if (from !== undefined && (verdict === '1' || verdict === '0'))
+        cells.push({ from, to, protocol, port, family, allow: verdict === '1' });
     });
   });
   return cells;
@@ -143,15 +196,18 @@ function readAssertion(reader: JsonReader, addresses: (id: string) => readonly s
   const from = reader.field('from').text();
   const to = reader.field('to').text();
   const given = reader.field('family');
-  const has = (family: Family): boolean => [from, to].every((id) => addresses(id).some((ip) => tryParseAddress(ip)?.family === family));
-  return [{
-    from,
-    to,
-    protocol: reader.field('protocol').isMissing ? 'TCP' : reader.field('protocol').oneOf(PROTOCOLS) ?? 'TCP',
-    port: reader.field('port').integer(1, 65535),
-    family: given.isMissing ? (has(4) || !has(6) ? 4 : 6) : given.oneOf(FAMILIES) ?? 4,
-    allow: allow === true || allow === 1,
-  }];
+  const has = (family: Family): boolean =>
+    [from, to].every((id) => addresses(id).some((ip) => tryParseAddress(ip)?.family === family));
+  return [
+    {
+      from,
+      to,
+      protocol: reader.field('protocol').isMissing ? 'TCP' : (reader.field('protocol').oneOf(PROTOCOLS) ?? 'TCP'),
+      port: reader.field('port').integer(1, 65535),
+      family: given.isMissing ? (has(4) || !has(6) ? 4 : 6) : (given.oneOf(FAMILIES) ?? 4),
+      allow: allow === true || allow === 1,
+    },
+  ];
 }
 
 /** Addresses of an endpoint id, of pods that the step creates too. */
@@ -167,23 +223,39 @@ function addressesOf(world: World, actions: readonly Action[]): (id: string) => 
 
 function readAction(reader: JsonReader): Action | undefined {
   const op = reader.field('op').oneOf(OPERATIONS);
-  const identity = (): { namespace: string; name: string } => ({ namespace: reader.field('namespace').text(), name: reader.field('name').text() });
+  const identity = (): { namespace: string; name: string } => ({
+    namespace: reader.field('namespace').text(),
+    name: reader.field('name').text(),
+  });
   switch (op) {
-    case undefined: return undefined;
+    case undefined:
+      return undefined;
     case 'createPolicy':
-    case 'updatePolicy': return { op, object: readObject(reader.field('object')) };
+    case 'updatePolicy':
+      return { op, object: readObject(reader.field('object')) };
     case 'deletePolicy': {
       const namespace = reader.field('namespace');
-      return { op, kind: reader.field('kind').text(), name: reader.field('name').text(), ...(namespace.isMissing ? {} : { namespace: namespace.text() }) };
+      return {
+        op,
+        kind: reader.field('kind').text(),
+        name: reader.field('name').text(),
+        ...(namespace.isMissing ? {} : { namespace: namespace.text() }),
+      };
     }
     case 'createNamespace':
-    case 'setNamespaceLabels': return { op, name: reader.field('name').text(), labels: reader.field('labels').labels() };
-    case 'deleteNamespace': return { op, name: reader.field('name').text() };
-    case 'createPod': return { op, pod: readPod(reader.field('pod')) };
-    case 'setPodLabels': return { op, ...identity(), labels: reader.field('labels').labels() };
-    case 'setPodPhase': return { op, ...identity(), phase: reader.field('phase').text() };
+    case 'setNamespaceLabels':
+      return { op, name: reader.field('name').text(), labels: reader.field('labels').labels() };
+    case 'deleteNamespace':
+      return { op, name: reader.field('name').text() };
+    case 'createPod':
+      return { op, pod: readPod(reader.field('pod')) };
+    case 'setPodLabels':
+      return { op, ...identity(), labels: reader.field('labels').labels() };
+    case 'setPodPhase':
+      return { op, ...identity(), phase: reader.field('phase').text() };
     case 'setPodTerminating':
-    case 'deletePod': return { op, ...identity() };
+    case 'deletePod':
+      return { op, ...identity() };
   }
 }
 

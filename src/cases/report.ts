@@ -14,7 +14,9 @@ export function formatOutcome(outcome: CaseOutcome): string {
   const lines = [head, ...outcome.problems.map((problem) => `         ${problem}`)];
   for (const { step, cell, got, because } of outcome.wrong.slice(0, SHOWN_PER_CASE)) {
     const reason = because === undefined ? '' : ` (${because})`;
-    lines.push(`         step ${step}: ${formatCell(cell)}: expected ${cell.allow ? 'allowed' : 'dropped'}, got ${got}${reason}`);
+    lines.push(
+      `         step ${step}: ${formatCell(cell)}: expected ${cell.allow ? 'allowed' : 'dropped'}, got ${got}${reason}`,
+    );
   }
   if (outcome.wrong.length > SHOWN_PER_CASE) lines.push(`         and ${outcome.wrong.length - SHOWN_PER_CASE} more`);
   return lines.join('\n');
@@ -36,7 +38,11 @@ export interface Totals {
   readonly duration: number;
 }
 
-export function totalsOf(cases: readonly CaseOutcome[], validations: readonly ValidationOutcome[], duration: number): Totals {
+export function totalsOf(
+  cases: readonly CaseOutcome[],
+  validations: readonly ValidationOutcome[],
+  duration: number,
+): Totals {
   return {
     cases: cases.length,
     failedCases: cases.filter((one) => !isPassed(one)).length,
@@ -49,9 +55,12 @@ export function totalsOf(cases: readonly CaseOutcome[], validations: readonly Va
 }
 
 export function formatTotals(totals: Totals): string {
-  const part = (name: string, count: number, failed: number): string => `${count} ${name}: ${count - failed} passed, ${failed} failed`;
-  return `${part('cases', totals.cases, totals.failedCases)}; ${part('cells', totals.cells, totals.failedCells)}; `
-    + `${part('validation objects', totals.validations, totals.failedValidations)}; ${(totals.duration / 1000).toFixed(1)} s`;
+  const part = (name: string, count: number, failed: number): string =>
+    `${count} ${name}: ${count - failed} passed, ${failed} failed`;
+  return (
+    `${part('cases', totals.cases, totals.failedCases)}; ${part('cells', totals.cells, totals.failedCells)}; ` +
+    `${part('validation objects', totals.validations, totals.failedValidations)}; ${(totals.duration / 1000).toFixed(1)} s`
+  );
 }
 
 /** Passed means that something ran and nothing failed. */

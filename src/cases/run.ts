@@ -43,7 +43,11 @@ export async function runCases(path: string, options: RunOptions): Promise<boole
   return isAllPassed(totals);
 }
 
-async function runOnKernel(cases: readonly (Case | BrokenCase)[], options: RunOptions, take: (outcome: CaseOutcome) => void): Promise<void> {
+async function runOnKernel(
+  cases: readonly (Case | BrokenCase)[],
+  options: RunOptions,
+  take: (outcome: CaseOutcome) => void,
+): Promise<void> {
   const { KernelRun } = await import('./kernel/kernel-run.js');
   const backend = BACKENDS.find((one) => one === options.backend) ?? 'auto';
   let isInterrupted = false;
@@ -74,7 +78,8 @@ function load(path: string): CaseFile {
 
 function checkOptions(options: RunOptions): void {
   const check = (option: string, value: string, allowed: readonly string[]): void => {
-    if (!allowed.includes(value)) throw new UserError(`Cannot use ${option} "${value}": expected ${allowed.join(', ')}`, 2);
+    if (!allowed.includes(value))
+      throw new UserError(`Cannot use ${option} "${value}": expected ${allowed.join(', ')}`, 2);
   };
   if (options.family !== undefined) check('--family', options.family, ['4', '6']);
   check('--backend', options.backend, BACKENDS);
@@ -100,10 +105,17 @@ function patternOf(filter: string | undefined): RegExp {
 
 function ofFamily(one: Case | BrokenCase, family: string | undefined): Case | BrokenCase {
   if (family === undefined || isBroken(one)) return one;
-  return { ...one, steps: one.steps.map((step) => ({ ...step, cells: step.cells.filter((cell) => String(cell.family) === family) })) };
+  return {
+    ...one,
+    steps: one.steps.map((step) => ({ ...step, cells: step.cells.filter((cell) => String(cell.family) === family) })),
+  };
 }
 
-function jsonOf(cases: readonly CaseOutcome[], validations: readonly ValidationOutcome[], totals: ReturnType<typeof totalsOf>): unknown {
+function jsonOf(
+  cases: readonly CaseOutcome[],
+  validations: readonly ValidationOutcome[],
+  totals: ReturnType<typeof totalsOf>,
+): unknown {
   return { passed: isAllPassed(totals), totals, cases, validation: validations };
 }
 

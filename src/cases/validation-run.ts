@@ -7,7 +7,13 @@ import type { ValidationOutcome } from './outcome.js';
 
 export function runValidation(one: ValidationObject): ValidationOutcome {
   const found = problemsOf(one.object);
-  if (found === undefined) return { id: one.id, isValid: one.isValid, found: [`no validation for kind "${one.object.kind ?? ''}" of "${one.object.apiVersion ?? ''}"`], isRight: false };
+  if (found === undefined)
+    return {
+      id: one.id,
+      isValid: one.isValid,
+      found: [`no validation for kind "${one.object.kind ?? ''}" of "${one.object.apiVersion ?? ''}"`],
+      isRight: false,
+    };
   return { id: one.id, isValid: one.isValid, found, isRight: (found.length === 0) === one.isValid };
 }
 
@@ -15,10 +21,13 @@ export function runValidation(one: ValidationObject): ValidationOutcome {
 function problemsOf(object: KubeObject): readonly string[] | undefined {
   const kind = objectKindOf(object);
   switch (kind) {
-    case 'NetworkPolicy': return validateNetworkPolicy(object).map((problem) => problem.message);
+    case 'NetworkPolicy':
+      return validateNetworkPolicy(object).map((problem) => problem.message);
     case 'ClusterNetworkPolicy':
     case 'AdminNetworkPolicy':
-    case 'BaselineAdminNetworkPolicy': return validateClusterPolicy(kind, object).map((problem) => problem.message);
-    default: return undefined;
+    case 'BaselineAdminNetworkPolicy':
+      return validateClusterPolicy(kind, object).map((problem) => problem.message);
+    default:
+      return undefined;
   }
 }

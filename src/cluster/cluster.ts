@@ -12,7 +12,8 @@ export type ClusterChange = {
   [K in KindName]: { readonly type: 'upsert' | 'delete'; readonly kind: K; readonly object: ObjectOf[K] };
 }[KindName];
 
-export const objectKey = (namespace: string | undefined, name: string): string => (namespace === undefined || namespace === '' ? name : `${namespace}/${name}`);
+export const objectKey = (namespace: string | undefined, name: string): string =>
+  namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
 const keyOf = (object: KubeObject): string => objectKey(object.metadata.namespace, object.metadata.name);
 
 export class Cluster implements WatchSink<KindName> {

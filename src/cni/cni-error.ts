@@ -29,7 +29,12 @@ export class CniError extends Error {
   override readonly name = 'CniError';
 
   /** @param details further sentences for whoever debugs, one a line. */
-  constructor(readonly reason: CniErrorReason, message: string, readonly details: string = '', options?: ErrorOptions) {
+  constructor(
+    readonly reason: CniErrorReason,
+    message: string,
+    readonly details: string = '',
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 
@@ -40,7 +45,12 @@ export class CniError extends Error {
 
 /** What goes to standard output, as one line. */
 export function renderCniError(error: CniError, version: CniVersion): string {
-  const body = { cniVersion: version, code: error.code, msg: error.message, ...(error.details === '' ? {} : { details: error.details }) };
+  const body = {
+    cniVersion: version,
+    code: error.code,
+    msg: error.message,
+    ...(error.details === '' ? {} : { details: error.details }),
+  };
   return `${JSON.stringify(body)}\n`;
 }
 
@@ -53,7 +63,9 @@ export interface CniProblem {
 
 /** One error for all problems found; the first is the message, all are the details. */
 export function errorOfProblems(reason: CniErrorReason, what: string, problems: readonly CniProblem[]): CniError {
-  const sentences = problems.map((problem) => `${problem.field} is ${quote(problem.value)}: expected ${problem.expected}`);
+  const sentences = problems.map(
+    (problem) => `${problem.field} is ${quote(problem.value)}: expected ${problem.expected}`,
+  );
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
   return new CniError(reason, `Cannot use ${what}: ${sentences[0] ?? 'it is invalid'}${more}`, sentences.join('\n'));
 }

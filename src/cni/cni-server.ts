@@ -40,7 +40,10 @@ export class CniServer {
   private readonly calls = new Set<Promise<void>>();
 
   constructor(private readonly options: CniServerOptions) {
-    this.server = createServer({ requestTimeout: RECEIVE_TIMEOUT, headersTimeout: RECEIVE_TIMEOUT }, (request, response) => this.route(request, response));
+    this.server = createServer(
+      { requestTimeout: RECEIVE_TIMEOUT, headersTimeout: RECEIVE_TIMEOUT },
+      (request, response) => this.route(request, response),
+    );
   }
 
   /** Starts to serve. Takes the place of a dead agent's socket; throws if a living one has it. */
@@ -80,7 +83,9 @@ export class CniServer {
       response.writeHead(405, { allow: 'POST' }).end();
       return;
     }
-    const call = this.serve(request, response).catch(this.options.onFault).finally(() => this.calls.delete(call));
+    const call = this.serve(request, response)
+      .catch(this.options.onFault)
+      .finally(() => this.calls.delete(call));
     this.calls.add(call);
   }
 
@@ -93,7 +98,8 @@ export class CniServer {
     let call: CniCall | undefined;
     let answer: CniAnswer;
     try {
-      if (this.calls.size >= (this.options.maxCalls ?? 1_000)) throw new CniError('tryAgainLater', `Cannot serve the call: ${this.calls.size} are under way`);
+      if (this.calls.size >= (this.options.maxCalls ?? 1_000))
+        throw new CniError('tryAgainLater', `Cannot serve the call: ${this.calls.size} are under way`);
       call = decodeCall(await readBody(request));
       answer = await answerCall(call, this.options.handlers, gone.signal, this.options.onFault);
     } catch (error) {
@@ -101,7 +107,13 @@ export class CniServer {
       answer = { isDone: false, stdout: renderCniError(error, LATEST_CNI_VERSION), error };
     }
     const body = Buffer.from(answer.stdout, 'utf8');
-    response.writeHead(answer.isDone ? 200 : 422, { 'content-type': 'application/json', 'content-length': body.length, connection: 'close' }).end(body);
+    response
+      .writeHead(answer.isDone ? 200 : 422, {
+        'content-type': 'application/json',
+        'content-length': body.length,
+        connection: 'close',
+      })
+      .end(body);
     this.options.onAnswer?.(call ?? { environment: new Map(), stdin: '' }, answer, performance.now() - begun);
   }
 }
@@ -112,7 +124,8 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MAX_CALL_BYTES) throw new CniError('undecodable', `Cannot read the call: it has more than ${MAX_CALL_BYTES} bytes`);
+      if (size > MAX_CALL_BYTES)
+        throw new CniError('undecodable', `Cannot read the call: it has more than ${MAX_CALL_BYTES} bytes`);
       chunks.push(chunk);
     }
   } catch (error) {

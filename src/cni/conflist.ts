@@ -6,7 +6,18 @@
  * what is already as wanted is left alone: runtimes reload at every change.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
@@ -50,7 +61,9 @@ export async function commonVersion(pluginDirectory: string, chained: readonly C
     versions = versions.filter((version) => supported.includes(version));
     if (versions.length > 0) continue;
     const spoken = supported.length === 0 ? 'no version that Tortie knows' : supported.join(', ');
-    throw new Error(`Cannot chain CNI plugin "${type}": it speaks ${spoken}, expected one of ${CNI_VERSIONS.join(', ')}`);
+    throw new Error(
+      `Cannot chain CNI plugin "${type}": it speaks ${spoken}, expected one of ${CNI_VERSIONS.join(', ')}`,
+    );
   }
   return versions[versions.length - 1] ?? LATEST_CNI_VERSION;
 }
@@ -81,7 +94,13 @@ export function uninstallConflist(directory: string): void {
 /** False if the file is already as wanted. */
 function replaceFile(path: string, content: Uint8Array, mode: number): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isFile() === true && (found.mode & 0o777) === mode && found.size === content.length && readFileSync(path).equals(content)) return false;
+  if (
+    found?.isFile() === true &&
+    (found.mode & 0o777) === mode &&
+    found.size === content.length &&
+    readFileSync(path).equals(content)
+  )
+    return false;
   mkdirSync(dirname(path), { recursive: true });
   // A leading dot: runtimes skip what does not end in .conf, .conflist or .json.
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
@@ -109,14 +128,26 @@ function syncDirectory(path: string): void {
 async function askVersions(file: string, type: string): Promise<readonly CniVersion[]> {
   let stdout: string;
   try {
-    const asked = promisify(execFile)(file, [], { env: { CNI_COMMAND: 'VERSION' }, timeout: 10_000, maxBuffer: 65_536 });
+    const asked = promisify(execFile)(file, [], {
+      env: { CNI_COMMAND: 'VERSION' },
+      timeout: 10_000,
+      maxBuffer: 65_536,
+    });
     // A plugin that does not read its input closes it; what it prints decides.
     asked.child.stdin?.on('error', () => undefined).end(JSON.stringify({ cniVersion: '1.0.0' }));
     ({ stdout } = await asked);
   } catch (error) {
-    throw new Error(`Cannot chain CNI plugin "${type}": "${file}" does not run: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(
+      `Cannot chain CNI plugin "${type}": "${file}" does not run: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   const answer: unknown = JSON.parse(stdout);
-  const versions = typeof answer === 'object' && answer !== null && 'supportedVersions' in answer ? answer.supportedVersions : undefined;
-  return Array.isArray(versions) ? versions.filter((version): version is CniVersion => typeof version === 'string' && isCniVersion(version)) : [];
+  const versions =
+    typeof answer === 'object' && answer !== null && 'supportedVersions' in answer
+      ? answer.supportedVersions
+      : undefined;
+  return Array.isArray(versions)
+    ? versions.filter((version): version is CniVersion => typeof version === 'string' && isCniVersion(version))
+    : [];
 }

@@ -16,7 +16,9 @@ export function parseCommand(environment: ReadonlyMap<string, string>): CniComma
   const value = environment.get('CNI_COMMAND');
   const command = COMMANDS.find((known) => known === value);
   if (command !== undefined) return command;
-  throw errorOfProblems('invalidEnvironment', 'the environment', [{ field: 'CNI_COMMAND', value, expected: `one of ${COMMANDS.join(', ')}` }]);
+  throw errorOfProblems('invalidEnvironment', 'the environment', [
+    { field: 'CNI_COMMAND', value, expected: `one of ${COMMANDS.join(', ')}` },
+  ]);
 }
 
 /** What says which container is meant. `netns` is there unless `isNetnsOptional`; throws CniError with all problems. */
@@ -29,12 +31,22 @@ export function parseTarget(environment: ReadonlyMap<string, string>, isNetnsOpt
   const problems: CniProblem[] = [];
   const containerId = environment.get('CNI_CONTAINERID') ?? '';
   if (!NAME_PATTERN.test(containerId))
-    problems.push({ field: 'CNI_CONTAINERID', value: environment.get('CNI_CONTAINERID'), expected: 'letters, digits, "_", "." and "-", starting with a letter or digit' });
+    problems.push({
+      field: 'CNI_CONTAINERID',
+      value: environment.get('CNI_CONTAINERID'),
+      expected: 'letters, digits, "_", "." and "-", starting with a letter or digit',
+    });
   const interfaceName = environment.get('CNI_IFNAME') ?? '';
   const nameProblem = interfaceNameProblem(interfaceName);
-  if (nameProblem !== undefined) problems.push({ field: 'CNI_IFNAME', value: environment.get('CNI_IFNAME'), expected: nameProblem });
+  if (nameProblem !== undefined)
+    problems.push({ field: 'CNI_IFNAME', value: environment.get('CNI_IFNAME'), expected: nameProblem });
   const netns = environment.get('CNI_NETNS') ?? '';
-  if (netns === '' && !isNetnsOptional) problems.push({ field: 'CNI_NETNS', value: environment.get('CNI_NETNS'), expected: 'the path of a network namespace' });
+  if (netns === '' && !isNetnsOptional)
+    problems.push({
+      field: 'CNI_NETNS',
+      value: environment.get('CNI_NETNS'),
+      expected: 'the path of a network namespace',
+    });
   const parsed = parseArguments(environment.get('CNI_ARGS') ?? '', problems);
   if (problems.length > 0) throw errorOfProblems('invalidEnvironment', 'the environment', problems);
   return { containerId, interfaceName, netns, arguments: parsed };
@@ -42,7 +54,8 @@ export function parseTarget(environment: ReadonlyMap<string, string>, isNetnsOpt
 
 /** What is expected instead, if the kernel would not take the name (dev_valid_name). */
 function interfaceNameProblem(name: string): string | undefined {
-  if (name === '' || Buffer.byteLength(name) > MAX_INTERFACE_NAME_LENGTH) return `1 to ${MAX_INTERFACE_NAME_LENGTH} bytes`;
+  if (name === '' || Buffer.byteLength(name) > MAX_INTERFACE_NAME_LENGTH)
+    return `1 to ${MAX_INTERFACE_NAME_LENGTH} bytes`;
   if (name === '.' || name === '..') return 'a name other than "." and ".."';
   return /[/:\s\0]/.test(name) ? 'a name without "/", ":" and blanks' : undefined;
 }
@@ -53,8 +66,14 @@ function parseArguments(text: string, problems: CniProblem[]): CniArguments {
   for (const pair of text.split(';')) {
     if (pair === '') continue;
     const equals = pair.indexOf('=');
-    if (equals <= 0) problems.push({ field: 'CNI_ARGS', value: pair, expected: 'pairs such as K8S_POD_NAME=web, separated by ";"' });
+    if (equals <= 0)
+      problems.push({ field: 'CNI_ARGS', value: pair, expected: 'pairs such as K8S_POD_NAME=web, separated by ";"' });
     else all.set(pair.slice(0, equals), pair.slice(equals + 1));
   }
-  return { podNamespace: all.get('K8S_POD_NAMESPACE'), podName: all.get('K8S_POD_NAME'), podUid: all.get('K8S_POD_UID'), all };
+  return {
+    podNamespace: all.get('K8S_POD_NAMESPACE'),
+    podName: all.get('K8S_POD_NAME'),
+    podUid: all.get('K8S_POD_UID'),
+    all,
+  };
 }

@@ -51,12 +51,23 @@ export function encodeCall(call: CniCall): Uint8Array {
 }
 
 /** Serves one call; never throws. `onFault` hears what a handler threw besides CniError. */
-export async function answerCall(call: CniCall, handlers: CniHandlers, signal: AbortSignal, onFault: (error: unknown) => void): Promise<CniAnswer> {
+export async function answerCall(
+  call: CniCall,
+  handlers: CniHandlers,
+  signal: AbortSignal,
+  onFault: (error: unknown) => void,
+): Promise<CniAnswer> {
   try {
     return { isDone: true, stdout: await serve(call, handlers, signal) };
   } catch (thrown) {
     if (!(thrown instanceof CniError)) onFault(thrown);
-    const error = thrown instanceof CniError ? thrown : new CniError('internal', `Cannot serve the call: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    const error =
+      thrown instanceof CniError
+        ? thrown
+        : new CniError(
+            'internal',
+            `Cannot serve the call: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+          );
     return { isDone: false, stdout: renderCniError(error, versionForErrors(call.stdin)), error };
   }
 }
@@ -76,9 +87,15 @@ async function serve(call: CniCall, handlers: CniHandlers, signal: AbortSignal):
       return '';
     case 'CHECK': {
       const target = parseTarget(call.environment, false);
-      if (previous === undefined) throw new CniError('invalidConfig', 'Cannot check: the configuration has no prevResult');
+      if (previous === undefined)
+        throw new CniError('invalidConfig', 'Cannot check: the configuration has no prevResult');
       const missing = missingFrom(previous, await handlers.check({ ...target, config, previous, signal }));
-      if (missing.length > 0) throw new CniError('checkFailed', `Container "${target.containerId}" is not as prevResult says: ${missing[0] ?? ''}`, missing.join('\n'));
+      if (missing.length > 0)
+        throw new CniError(
+          'checkFailed',
+          `Container "${target.containerId}" is not as prevResult says: ${missing[0] ?? ''}`,
+          missing.join('\n'),
+        );
       return '';
     }
     case 'STATUS':

@@ -29,10 +29,14 @@ export function parseNetworkConfig(stdin: string, command: CniCommand): CniInput
   const raw = parseObject(stdin);
   const version = raw['cniVersion'];
   if (typeof version !== 'string' || !isCniVersion(version))
-    throw errorOfProblems('incompatibleVersion', 'the network configuration', [{ field: 'cniVersion', value: version, expected: `one of ${CNI_VERSIONS.join(', ')}` }]);
+    throw errorOfProblems('incompatibleVersion', 'the network configuration', [
+      { field: 'cniVersion', value: version, expected: `one of ${CNI_VERSIONS.join(', ')}` },
+    ]);
   const since = missingSince(command, version);
   if (since !== undefined)
-    throw errorOfProblems('incompatibleVersion', `the network configuration for ${command}`, [{ field: 'cniVersion', value: version, expected: `${since} or newer, which introduced ${command}` }]);
+    throw errorOfProblems('incompatibleVersion', `the network configuration for ${command}`, [
+      { field: 'cniVersion', value: version, expected: `${since} or newer, which introduced ${command}` },
+    ]);
 
   const problems: CniProblem[] = [];
   const name = parseName(raw['name'], problems);
@@ -48,11 +52,18 @@ function parseObject(stdin: string): Readonly<Record<string, unknown>> {
   try {
     value = JSON.parse(stdin);
   } catch (error) {
-    const why = stdin.trim() === '' ? 'standard input is empty' : error instanceof Error ? error.message : String(error);
-    throw new CniError('undecodable', `Cannot decode the network configuration: ${why}; expected a JSON object on standard input`);
+    const why =
+      stdin.trim() === '' ? 'standard input is empty' : error instanceof Error ? error.message : String(error);
+    throw new CniError(
+      'undecodable',
+      `Cannot decode the network configuration: ${why}; expected a JSON object on standard input`,
+    );
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new CniError('undecodable', `Cannot decode the network configuration: it is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}; expected a JSON object`);
+    throw new CniError(
+      'undecodable',
+      `Cannot decode the network configuration: it is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}; expected a JSON object`,
+    );
   return value as Readonly<Record<string, unknown>>;
 }
 
@@ -72,7 +83,8 @@ function parseMtu(value: unknown, problems: CniProblem[]): number | undefined {
 
 function parsePrevious(value: unknown, command: CniCommand, problems: CniProblem[]): CniResult | undefined {
   if (value === undefined || value === null) {
-    if (command === 'CHECK') problems.push({ field: 'prevResult', value: undefined, expected: 'the result of the ADD that is to be checked' });
+    if (command === 'CHECK')
+      problems.push({ field: 'prevResult', value: undefined, expected: 'the result of the ADD that is to be checked' });
     return undefined;
   }
   // GC and STATUS have no use for one, and DEL must not fail because of one.
@@ -90,8 +102,13 @@ function parseValidAttachments(value: unknown, problems: CniProblem[]): CniAttac
   return value.flatMap((item: unknown, index) => {
     const record = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>>;
     const { containerID, ifname } = record;
-    if (typeof containerID === 'string' && containerID !== '' && typeof ifname === 'string' && ifname !== '') return [{ containerId: containerID, interfaceName: ifname }];
-    problems.push({ field: `${VALID_ATTACHMENTS}[${index}]`, value: item, expected: 'an object with "containerID" and "ifname"' });
+    if (typeof containerID === 'string' && containerID !== '' && typeof ifname === 'string' && ifname !== '')
+      return [{ containerId: containerID, interfaceName: ifname }];
+    problems.push({
+      field: `${VALID_ATTACHMENTS}[${index}]`,
+      value: item,
+      expected: 'an object with "containerID" and "ifname"',
+    });
     return [];
   });
 }

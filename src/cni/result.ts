@@ -1,7 +1,15 @@
 /**
  * Results of ADD: one shape inside (that of 1.1.0), parsed from and rendered for every version of the specification.
  */
-import { formatAddress, formatPrefix, hostPrefix, type IpAddress, type IpPrefix, tryParseAddress, tryParsePrefix } from 'node-bgp/address';
+import {
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  type IpAddress,
+  type IpPrefix,
+  tryParseAddress,
+  tryParsePrefix,
+} from 'node-bgp/address';
 import type { CniProblem } from './cni-error.js';
 import { type CniVersion, isAtLeast } from './version.js';
 
@@ -55,7 +63,10 @@ export function attachmentResult(facts: AttachmentFacts): CniResult {
       { name: pod.name, mac: pod.mac, mtu: pod.mtu, sandbox: pod.netns },
     ],
     ips: facts.addresses.map((address) => ({ address: formatPrefix(hostPrefix(address)), interface: 1 })),
-    routes: facts.routes.map(({ prefix, via }) => ({ dst: formatPrefix(prefix), ...(via === undefined ? {} : { gw: formatAddress(via) }) })),
+    routes: facts.routes.map(({ prefix, via }) => ({
+      dst: formatPrefix(prefix),
+      ...(via === undefined ? {} : { gw: formatAddress(via) }),
+    })),
   };
 }
 
@@ -78,7 +89,12 @@ export function renderResult(result: CniResult, version: CniVersion): string {
   const has10 = isAtLeast(version, '1.0.0');
   const body = {
     cniVersion: version,
-    interfaces: result.interfaces.map(({ name, mac, mtu, sandbox }) => ({ name, mac, ...(has11 ? { mtu } : {}), sandbox })),
+    interfaces: result.interfaces.map(({ name, mac, mtu, sandbox }) => ({
+      name,
+      mac,
+      ...(has11 ? { mtu } : {}),
+      sandbox,
+    })),
     ips: result.ips.map((ip) => ({
       ...(has10 ? {} : { version: ip.address.includes(':') ? '6' : '4' }),
       interface: ip.interface,
@@ -117,12 +133,18 @@ export function missingFrom(actual: CniResult, ours: CniResult): readonly string
   const interfaces = new Map(actual.interfaces.map((item) => [keyOf(item), item]));
   for (const item of ours.interfaces) {
     const found = interfaces.get(keyOf(item));
-    if (found === undefined) sentences.push(`prevResult has no interface "${item.name}"${item.sandbox === undefined ? ' of the host' : ` in ${item.sandbox}`}`);
+    if (found === undefined)
+      sentences.push(
+        `prevResult has no interface "${item.name}"${item.sandbox === undefined ? ' of the host' : ` in ${item.sandbox}`}`,
+      );
     else if (found.mac !== undefined && item.mac !== undefined && found.mac.toLowerCase() !== item.mac.toLowerCase())
-      sentences.push(`prevResult says that interface "${item.name}" has MAC address ${found.mac}, and it has ${item.mac}`);
+      sentences.push(
+        `prevResult says that interface "${item.name}" has MAC address ${found.mac}, and it has ${item.mac}`,
+      );
   }
   const ips = new Set(actual.ips.map((ip) => canonical(ip.address)));
-  for (const ip of ours.ips) if (!ips.has(canonical(ip.address))) sentences.push(`prevResult has no address ${ip.address}`);
+  for (const ip of ours.ips)
+    if (!ips.has(canonical(ip.address))) sentences.push(`prevResult has no address ${ip.address}`);
   return sentences;
 }
 
@@ -138,11 +160,19 @@ function parseInterface(item: unknown, at: string, problems: CniProblem[]): CniI
 function parseIp(item: unknown, at: string, interfaces: number, problems: CniProblem[]): CniIp | undefined {
   const address = isRecord(item) ? item['address'] : undefined;
   if (!isRecord(item) || typeof address !== 'string' || tryParsePrefix(address) === undefined) {
-    problems.push({ field: `${at}.address`, value: address, expected: 'an address with its length, such as 10.65.0.7/32' });
+    problems.push({
+      field: `${at}.address`,
+      value: address,
+      expected: 'an address with its length, such as 10.65.0.7/32',
+    });
     return undefined;
   }
   const index = item['interface'];
-  if (index !== undefined && index !== null && (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= interfaces)) {
+  if (
+    index !== undefined &&
+    index !== null &&
+    (typeof index !== 'number' || !Number.isInteger(index) || index < 0 || index >= interfaces)
+  ) {
     problems.push({ field: `${at}.interface`, value: index, expected: `an index of the ${interfaces} interfaces` });
     return undefined;
   }
@@ -158,7 +188,12 @@ function parseRoute(item: unknown, at: string, problems: CniProblem[]): CniRoute
   return { dst, ...texts(item, ['gw']), ...numbers(item, ['mtu', 'advmss', 'priority', 'table', 'scope']) };
 }
 
-function parseList<T>(value: unknown, path: string, problems: CniProblem[], parse: (item: unknown, at: string, problems: CniProblem[]) => T | undefined): T[] {
+function parseList<T>(
+  value: unknown,
+  path: string,
+  problems: CniProblem[],
+  parse: (item: unknown, at: string, problems: CniProblem[]) => T | undefined,
+): T[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) {
     problems.push({ field: path, value, expected: 'a list' });
@@ -168,11 +203,15 @@ function parseList<T>(value: unknown, path: string, problems: CniProblem[], pars
 }
 
 function texts<K extends string>(item: Readonly<Record<string, unknown>>, keys: readonly K[]): { [P in K]?: string } {
-  return Object.fromEntries(keys.flatMap((key) => (typeof item[key] === 'string' && item[key] !== '' ? [[key, item[key]]] : []))) as { [P in K]?: string };
+  return Object.fromEntries(
+    keys.flatMap((key) => (typeof item[key] === 'string' && item[key] !== '' ? [[key, item[key]]] : [])),
+  ) as { [P in K]?: string };
 }
 
 function numbers<K extends string>(item: Readonly<Record<string, unknown>>, keys: readonly K[]): { [P in K]?: number } {
-  return Object.fromEntries(keys.flatMap((key) => (typeof item[key] === 'number' ? [[key, item[key]]] : []))) as { [P in K]?: number };
+  return Object.fromEntries(keys.flatMap((key) => (typeof item[key] === 'number' ? [[key, item[key]]] : []))) as {
+    [P in K]?: number;
+  };
 }
 
 /** Equal text for equal addresses: "FD00::1/128" and "fd00::1/128". */
@@ -182,4 +221,5 @@ function canonical(text: string): string {
   return parsed === undefined ? text : `${formatAddress(parsed)}/${length ?? ''}`;
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -20,7 +20,8 @@ const SINCE: Partial<Record<CniCommand, CniVersion>> = { CHECK: '0.4.0', STATUS:
 export const isCniVersion = (text: string): text is CniVersion => (CNI_VERSIONS as readonly string[]).includes(text);
 
 /** Is `version` at least `other`? */
-export const isAtLeast = (version: CniVersion, other: CniVersion): boolean => CNI_VERSIONS.indexOf(version) >= CNI_VERSIONS.indexOf(other);
+export const isAtLeast = (version: CniVersion, other: CniVersion): boolean =>
+  CNI_VERSIONS.indexOf(version) >= CNI_VERSIONS.indexOf(other);
 
 /** The version that introduced a command, if `version` is older than that. */
 export function missingSince(command: CniCommand, version: CniVersion): CniVersion | undefined {

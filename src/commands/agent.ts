@@ -10,17 +10,28 @@ export function registerAgentCommand(program: Command): void {
     .option('--kubeconfig <file>', "how to reach the API server (default: the pod's service account)")
     .option('--run-dir <dir>', 'sockets', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie')
     .option('--state-dir <dir>', 'the address journal', process.env['TORTIE_STATE_DIR'] ?? '/var/lib/tortie')
-    .option('--namespace <name>', 'namespace of the secrets with BGP passwords', process.env['POD_NAMESPACE'] ?? 'tortie-system')
+    .option(
+      '--namespace <name>',
+      'namespace of the secrets with BGP passwords',
+      process.env['POD_NAMESPACE'] ?? 'tortie-system',
+    )
     .option('--cni-conf-dir <dir>', 'write 10-tortie.conflist here once the node can serve pods')
     .option('--cni-bin-dir <dir>', 'install the CNI plugin here')
-    .option('--policy-backend <backend>', 'auto; legacy or nft (iptables of that kind); nftables (a table of our own)', 'auto')
+    .option(
+      '--policy-backend <backend>',
+      'auto; legacy or nft (iptables of that kind); nftables (a table of our own)',
+      'auto',
+    )
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 The agent watches the API server and answers the CNI plugin on <run-dir>/agent.sock. It tells bgpd, on <run-dir>/bgpd.sock, what to
 advertise. Stopping it leaves every packet as it is; a new one takes over from the journal.
 
-Exit codes: 0 stopped by a signal, 1 cannot start, 2 wrong options.`)
+Exit codes: 0 stopped by a signal, 1 cannot start, 2 wrong options.`,
+    )
     .action(async (flags: AgentFlags) => {
       const { runAgent } = await import('../agent/main.js');
       await runAgent(flags);

@@ -37,7 +37,12 @@ interface HistoryFlags extends ShowFlags {
 }
 
 export function registerBgpCommand(program: Command): void {
-  const bgp = program.command('bgp').description('ask a running bgpd about sessions and routes').addHelpText('after', `
+  const bgp = program
+    .command('bgp')
+    .description('ask a running bgpd about sessions and routes')
+    .addHelpText(
+      'after',
+      `
 Examples:
   tortie bgp summary --watch              # all sessions, once a second
   tortie bgp neighbor spine1              # timers, counters, what was agreed, the last errors in words
@@ -46,36 +51,88 @@ Examples:
   tortie bgp why 10.65.0.0/24             # which path won, at which step, and who hears of it
   tortie bgp clear spine1 --soft          # ask for and send all routes again, without a reset
 A PEER is a name or an address that "summary" shows; a PREFIX may be an address: then the longest prefix that holds it.
-${EXIT_CODES}`);
-  const show = (command: Command): Command => socketOption(command)
-    .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
-    .option('-w, --watch [seconds]', 'again and again (default: each second), until Ctrl-C');
+${EXIT_CODES}`,
+    );
+  const show = (command: Command): Command =>
+    socketOption(command)
+      .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
+      .option('-w, --watch [seconds]', 'again and again (default: each second), until Ctrl-C');
   const examples = (command: Command, ...lines: readonly string[]): Command =>
-    command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  tortie bgp ${line}`).join('\n')}\n${EXIT_CODES}`);
+    command.addHelpText(
+      'after',
+      `\nExamples:\n${lines.map((line) => `  tortie bgp ${line}`).join('\n')}\n${EXIT_CODES}`,
+    );
 
-  examples(show(bgp.command('summary')).addHelpText('after', SUMMARY_COLUMNS), 'summary', 'summary --watch 5', 'summary -o json | jq \'.peers[] | select(.isEstablished | not)\'')
+  examples(
+    show(bgp.command('summary')).addHelpText('after', SUMMARY_COLUMNS),
+    'summary',
+    'summary --watch 5',
+    "summary -o json | jq '.peers[] | select(.isEstablished | not)'",
+  )
     .description('all sessions at a glance')
     .action((flags: ShowFlags) => present(flags, (client) => client.get<SummaryAnswer>('/v1/summary'), formatSummary));
-  examples(show(bgp.command('neighbor [peer]')), 'neighbor spine1', 'neighbor 192.0.2.1', 'neighbor -o json').description('everything about a session, or about all')
-    .action((peer: string | undefined, flags: ShowFlags) => present(flags, (client) => neighborsOf(client, peer), (peers) => peers.map(formatNeighbor).join('\n\n')));
-  examples(show(bgp.command('routes [prefix]')), 'routes --family ipv6', 'routes 10.65.0.0/24', 'routes 10.65.0.7', 'routes --received spine1 --before-policy', 'routes 0.0.0.0/0 --advertised spine1')
+  examples(show(bgp.command('neighbor [peer]')), 'neighbor spine1', 'neighbor 192.0.2.1', 'neighbor -o json')
+    .description('everything about a session, or about all')
+    .action((peer: string | undefined, flags: ShowFlags) =>
+      present(
+        flags,
+        (client) => neighborsOf(client, peer),
+        (peers) => peers.map(formatNeighbor).join('\n\n'),
+      ),
+    );
+  examples(
+    show(bgp.command('routes [prefix]')),
+    'routes --family ipv6',
+    'routes 10.65.0.0/24',
+    'routes 10.65.0.7',
+    'routes --received spine1 --before-policy',
+    'routes 0.0.0.0/0 --advertised spine1',
+  )
     .description('the routing table, or one prefix or address of it')
     .option('--received <peer>', 'what a peer has sent us, after import filters')
     .option('--before-policy', 'with --received: as it came')
     .option('--advertised <peer>', 'what we send a peer')
     .addOption(new Option('--family <family>', 'only this one').choices(['ipv4', 'ipv6']))
-    .action((prefix: string | undefined, flags: RouteFlags) => present(flags, (client) => routesOf(client, prefix, flags),
-      (routes) => (prefix === undefined ? formatRoutes(routes) : routes.length === 0 ? `No route to ${prefix}` : formatRouteDetails(routes))));
-  examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7').description('all candidates for a prefix, which step decided, and who hears of it')
-    .action((prefix: string, flags: ShowFlags) => present(flags, (client) => client.get<WhyJson>('/v1/why', { prefix }), formatWhy));
-  examples(show(bgp.command('history [peer]')), 'history', 'history spine1', 'history --routes', 'history --routes 10.65.0.0/24', 'history -o json')
+    .action((prefix: string | undefined, flags: RouteFlags) =>
+      present(
+        flags,
+        (client) => routesOf(client, prefix, flags),
+        (routes) =>
+          prefix === undefined
+            ? formatRoutes(routes)
+            : routes.length === 0
+              ? `No route to ${prefix}`
+              : formatRouteDetails(routes),
+      ),
+    );
+  examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7')
+    .description('all candidates for a prefix, which step decided, and who hears of it')
+    .action((prefix: string, flags: ShowFlags) =>
+      present(flags, (client) => client.get<WhyJson>('/v1/why', { prefix }), formatWhy),
+    );
+  examples(
+    show(bgp.command('history [peer]')),
+    'history',
+    'history spine1',
+    'history --routes',
+    'history --routes 10.65.0.0/24',
+    'history -o json',
+  )
     .description('what happened to sessions, or to routes, oldest first')
     .option('--routes [prefix]', 'changes of best paths, of all or of one prefix; with a peer, those that it caused')
-    .action((peer: string | undefined, flags: HistoryFlags) => present(flags, (client) => historyOf(client, peer, flags), formatHistory));
-  examples(socketOption(bgp.command('dump <file>')), 'dump table.mrt', 'dump - | bgpdump -m -').description('write the whole table to a file in MRT, "-": to standard output')
-    .action(async (file: string, flags: { readonly runDir: string }) =>
-      await new BgpdClient(flags.runDir).download('/v1/mrt', () => (file === '-' ? process.stdout : createWriteStream(file))));
-  examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft').description('reset a session; lifts a hold after too many prefixes')
+    .action((peer: string | undefined, flags: HistoryFlags) =>
+      present(flags, (client) => historyOf(client, peer, flags), formatHistory),
+    );
+  examples(socketOption(bgp.command('dump <file>')), 'dump table.mrt', 'dump - | bgpdump -m -')
+    .description('write the whole table to a file in MRT, "-": to standard output')
+    .action(
+      async (file: string, flags: { readonly runDir: string }) =>
+        await new BgpdClient(flags.runDir).download('/v1/mrt', () =>
+          file === '-' ? process.stdout : createWriteStream(file),
+        ),
+    );
+  examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft')
+    .description('reset a session; lifts a hold after too many prefixes')
     .option('--soft', 'keep the session, only ask for and send all routes again')
     .action(async (peer: string, flags: { readonly runDir: string; readonly soft?: boolean }) => {
       await new BgpdClient(flags.runDir).post('/v1/clear', { peer, soft: flags.soft === true });
@@ -97,17 +154,38 @@ async function neighborsOf(client: BgpdClient, peer: string | undefined): Promis
   return (await client.get<{ readonly neighbors: readonly PeerDetail[] }>('/v1/neighbors')).neighbors;
 }
 
-async function routesOf(client: BgpdClient, prefix: string | undefined, flags: RouteFlags): Promise<readonly RouteJson[]> {
-  if (flags.received !== undefined && flags.advertised !== undefined) throw new UserError('Cannot show routes: give --received or --advertised, not both', 2);
+async function routesOf(
+  client: BgpdClient,
+  prefix: string | undefined,
+  flags: RouteFlags,
+): Promise<readonly RouteJson[]> {
+  if (flags.received !== undefined && flags.advertised !== undefined)
+    throw new UserError('Cannot show routes: give --received or --advertised, not both', 2);
   const { received, advertised, family } = flags;
   const policy = flags.beforePolicy === true ? 'before' : undefined;
-  const { routes } = await client.get<{ readonly routes: readonly RouteJson[] }>('/v1/routes', { prefix, received, advertised, family, policy });
+  const { routes } = await client.get<{ readonly routes: readonly RouteJson[] }>('/v1/routes', {
+    prefix,
+    received,
+    advertised,
+    family,
+    policy,
+  });
   return sortByPrefix(routes);
 }
 
-async function historyOf(client: BgpdClient, peer: string | undefined, { routes }: HistoryFlags): Promise<readonly HistoryLine[]> {
-  if (routes === undefined) return (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events;
-  return (await client.get<{ readonly changes: readonly HistoryLine[] }>('/v1/changes', { peer, prefix: routes === true ? undefined : routes })).changes;
+async function historyOf(
+  client: BgpdClient,
+  peer: string | undefined,
+  { routes }: HistoryFlags,
+): Promise<readonly HistoryLine[]> {
+  if (routes === undefined)
+    return (await client.get<{ readonly events: readonly HistoryLine[] }>('/v1/history', { peer })).events;
+  return (
+    await client.get<{ readonly changes: readonly HistoryLine[] }>('/v1/changes', {
+      peer,
+      prefix: routes === true ? undefined : routes,
+    })
+  ).changes;
 }
 
 /** The daemon's tables are hashed; people read them in order. Paths of one prefix stay in theirs, best first. */
@@ -116,25 +194,38 @@ function sortByPrefix(routes: readonly RouteJson[]): readonly RouteJson[] {
   return keyed.sort((a, b) => comparePrefixes(a.prefix, b.prefix)).map(({ route }) => route);
 }
 
-async function present<T>(flags: ShowFlags, ask: (client: BgpdClient) => Promise<T>, format: (answer: T) => string): Promise<void> {
+async function present<T>(
+  flags: ShowFlags,
+  ask: (client: BgpdClient) => Promise<T>,
+  format: (answer: T) => string,
+): Promise<void> {
   const client = new BgpdClient(flags.runDir);
-  if (flags.watch !== undefined) return await watch(intervalOf(flags.watch), async () => {
-    const answer = await ask(client);
-    return flags.output === 'json' ? JSON.stringify(answer) : format(answer);
-  }, flags.output === 'table' && process.stdout.isTTY);
+  if (flags.watch !== undefined)
+    return await watch(
+      intervalOf(flags.watch),
+      async () => {
+        const answer = await ask(client);
+        return flags.output === 'json' ? JSON.stringify(answer) : format(answer);
+      },
+      flags.output === 'table' && process.stdout.isTTY,
+    );
   const answer = await ask(client);
   process.stdout.write(`${flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer)}\n`);
 }
 
 function intervalOf(text: string | true): number {
   const seconds = text === true ? 1 : Number(text);
-  if (!(seconds > 0 && seconds <= 86400)) throw new UserError(`Cannot watch every "${String(text)}" seconds: expected a number above 0, at most 86400`, 2);
+  if (!(seconds > 0 && seconds <= 86400))
+    throw new UserError(`Cannot watch every "${String(text)}" seconds: expected a number above 0, at most 86400`, 2);
   return seconds * 1000;
 }
 
 /** Never returns. A daemon that restarts is what people watch for: its silence is shown, not the end. The first answer has to come. */
 async function watch(interval: number, ask: () => Promise<string>, isScreen: boolean): Promise<never> {
-  const show = (text: string): void => void process.stdout.write(isScreen ? `\x1b[H\x1b[2J${fitted(text, process.stdout.columns, process.stdout.rows)}\n` : `${text}\n`);
+  const show = (text: string): void =>
+    void process.stdout.write(
+      isScreen ? `\x1b[H\x1b[2J${fitted(text, process.stdout.columns, process.stdout.rows)}\n` : `${text}\n`,
+    );
   show(await ask());
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, interval));

@@ -6,7 +6,10 @@ export function registerBgpdCommand(program: Command): void {
   program
     .command('bgpd')
     .description('speak BGP: tell peers our prefixes, learn theirs, write them into the kernel')
-    .option('--config <file>', 'YAML or JSON; read again on SIGHUP (default: the last configuration given over the socket)')
+    .option(
+      '--config <file>',
+      'YAML or JSON; read again on SIGHUP (default: the last configuration given over the socket)',
+    )
     .option('--check', 'only check the file, and say which sessions of a running bgpd it would reset')
     .option('--schema', 'print the JSON Schema of the configuration')
     .option('--run-dir <dir>', 'where bgpd.sock is', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie')
@@ -14,7 +17,9 @@ export function registerBgpdCommand(program: Command): void {
     .option('--graceful-stop', 'on SIGTERM leave routes and peers as they are, for the process that follows')
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Without Kubernetes all it needs is a file:
 
     localAs: 64512
@@ -28,7 +33,8 @@ Without Kubernetes all it needs is a file:
 
 Port 179 and routes in the kernel need root (CAP_NET_BIND_SERVICE, CAP_NET_ADMIN); a high port and no installRoutes need nothing.
 
-Exit codes: 0 stopped by a signal or the file is good, 1 cannot start or the file is bad, 2 wrong options.`)
+Exit codes: 0 stopped by a signal or the file is good, 1 cannot start or the file is bad, 2 wrong options.`,
+    )
     .action(async (flags: BgpdFlags) => {
       const { runBgpd } = await import('../bgpd/main.js');
       await runBgpd(flags);

@@ -3,8 +3,11 @@ import type { Command } from 'commander';
 import type { RunOptions } from '../cases/run.js';
 
 export function registerCasesCommand(program: Command): void {
-  program.command('cases')
-    .description('run a file of NetworkPolicy cases (schema netpol-acceptance/v1); exits 1 if any cell comes out otherwise')
+  program
+    .command('cases')
+    .description(
+      'run a file of NetworkPolicy cases (schema netpol-acceptance/v1); exits 1 if any cell comes out otherwise',
+    )
     .argument('<file>', 'the cases, JSON')
     .option('--engine', 'ask the policy engine for every cell (the default)')
     .option('--kernel', 'build the world in network namespaces and send a packet for every cell (root)')
@@ -14,6 +17,6 @@ export function registerCasesCommand(program: Command): void {
     .option('-o, --output <format>', 'text or json', 'text')
     .action(async (file: string, options: RunOptions) => {
       const { runCases } = await import('../cases/run.js');
-      process.exitCode = await runCases(file, options) ? 0 : 1;
+      process.exitCode = (await runCases(file, options)) ? 0 : 1;
     });
 }

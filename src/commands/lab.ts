@@ -17,70 +17,116 @@ interface StartFlags extends NameOption {
   readonly kubeconfig?: string;
 }
 
-const named = (command: Command): Command => command.option('--name <lab>', 'which lab; several can live side by side', 'lab');
-const output = (): Option => new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
+const named = (command: Command): Command =>
+  command.option('--name <lab>', 'which lab; several can live side by side', 'lab');
+const output = (): Option =>
+  new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
 
 export function registerLabCommand(program: Command): void {
-  const lab = program.command('lab').description('build a rack on this machine, in network namespaces, and try things on it');
+  const lab = program
+    .command('lab')
+    .description('build a rack on this machine, in network namespaces, and try things on it');
   registerLife(lab);
   registerLooks(lab);
   registerFaults(lab);
-  named(lab.command('supervise', { hidden: true })).option('--held', 'end with standard input')
-    .action(async ({ name, held }: NameOption & { held?: boolean }) => (await import('../lab/supervise.js')).supervise(name, held === true));
+  named(lab.command('supervise', { hidden: true }))
+    .option('--held', 'end with standard input')
+    .action(async ({ name, held }: NameOption & { held?: boolean }) =>
+      (await import('../lab/supervise.js')).supervise(name, held === true),
+    );
 }
 
 /** Making labs and taking them away. */
 function registerLife(lab: Command): void {
-  const starting = (command: Command): Command => named(command)
-    .option('--topology <file>', 'YAML file that describes the rack (default: two routers, three nodes)')
-    .addOption(new Option('--tor <kind>', 'what the top-of-rack routers run').choices(['bird', 'frr', 'tortie']).default('bird'))
-    .option('--kubeconfig <file>', 'use the API server of this kubeconfig instead of the embedded one');
-  starting(lab.command('run')).description('start a lab, show it, and take it down on Ctrl-C')
+  const starting = (command: Command): Command =>
+    named(command)
+      .option('--topology <file>', 'YAML file that describes the rack (default: two routers, three nodes)')
+      .addOption(
+        new Option('--tor <kind>', 'what the top-of-rack routers run')
+          .choices(['bird', 'frr', 'tortie'])
+          .default('bird'),
+      )
+      .option('--kubeconfig <file>', 'use the API server of this kubeconfig instead of the embedded one');
+  starting(lab.command('run'))
+    .description('start a lab, show it, and take it down on Ctrl-C')
     .option('--once', 'show everything, check every claim, then take it down; exit status 0 only if all held')
-    .action(async (flags: StartFlags & { once?: boolean }) => (await import('../lab/run-lab.js')).runLab(flags, flags.once === true));
-  starting(lab.command('up')).description('start a lab and leave it running')
+    .action(async (flags: StartFlags & { once?: boolean }) =>
+      (await import('../lab/run-lab.js')).runLab(flags, flags.once === true),
+    );
+  starting(lab.command('up'))
+    .description('start a lab and leave it running')
     .action(async (flags: StartFlags) => {
       await (await import('../lab/start-lab.js')).startLab(flags, (text) => process.stdout.write(`${text}\n`));
-      process.stdout.write(`Lab "${flags.name}" is up. Next: tortie lab status, tortie lab probe, tortie lab exec node1 -- route -n\n`);
+      process.stdout.write(
+        `Lab "${flags.name}" is up. Next: tortie lab status, tortie lab probe, tortie lab exec node1 -- route -n\n`,
+      );
     });
-  named(lab.command('down')).description('take a lab away, also one that crashed')
+  named(lab.command('down'))
+    .description('take a lab away, also one that crashed')
     .action(async ({ name }: NameOption) => {
       const swept = await (await import('../lab/start-lab.js')).stopLab(name);
-      process.stdout.write(`Lab "${name}" is gone: ${swept.processes} processes and ${swept.namespaces} namespaces were left to remove\n`);
+      process.stdout.write(
+        `Lab "${name}" is gone: ${swept.processes} processes and ${swept.namespaces} namespaces were left to remove\n`,
+      );
     });
-  lab.command('list').description('names of the labs on this machine')
-    .action(async () => void process.stdout.write((await (await import('../lab/state-dir.js')).listLabs()).map((name) => `${name}\n`).join('')));
+  lab
+    .command('list')
+    .description('names of the labs on this machine')
+    .action(
+      async () =>
+        void process.stdout.write(
+          (await (await import('../lab/state-dir.js')).listLabs()).map((name) => `${name}\n`).join(''),
+        ),
+    );
 }
 
 /** Looking at a lab and working in it. */
 function registerLooks(lab: Command): void {
   named(lab.command('status')).description('what runs in a lab').addOption(output()).action(showStatus);
-  named(lab.command('kubeconfig')).description('print the kubeconfig of a lab').option('--path', 'print where it lies instead').action(showKubeconfig);
-  named(lab.command('exec')).description('run a command on a node, router or outside host, or in a pod: tortie lab exec node1 -- route -n')
-    .argument('<where>', 'node, pod (NAMESPACE/NAME), router or outside host').argument('<command...>')
+  named(lab.command('kubeconfig'))
+    .description('print the kubeconfig of a lab')
+    .option('--path', 'print where it lies instead')
+    .action(showKubeconfig);
+  named(lab.command('exec'))
+    .description('run a command on a node, router or outside host, or in a pod: tortie lab exec node1 -- route -n')
+    .argument('<where>', 'node, pod (NAMESPACE/NAME), router or outside host')
+    .argument('<command...>')
     .action((where: string, argv: readonly string[], { name }: NameOption) => execAt(name, where, argv));
-  named(lab.command('probe')).description('who reaches whom: every pod, node and outside host tries every pod')
+  named(lab.command('probe'))
+    .description('who reaches whom: every pod, node and outside host tries every pod')
     .option('--port <port>', 'port to try: 80/TCP, 53/UDP, 9999/SCTP', '80/TCP')
     .addOption(new Option('--family <family>', 'one address family only').choices(['4', '6']))
     .option('--timeout <ms>', 'how long an answer may take', '1000')
-    .addOption(output()).action(showProbe);
+    .addOption(output())
+    .action(showProbe);
 }
 
 /** Breaking things. */
 function registerFaults(lab: Command): void {
-  named(lab.command('link')).description('shut or open a router\'s port: tortie lab link down node1 tor1')
-    .argument('<state>', 'up or down').argument('<device>', 'node, outside host or second router').argument('<tor>')
+  named(lab.command('link'))
+    .description("shut or open a router's port: tortie lab link down node1 tor1")
+    .argument('<state>', 'up or down')
+    .argument('<device>', 'node, outside host or second router')
+    .argument('<tor>')
     .action((state: string, device: string, tor: string, { name }: NameOption) => {
-      if (state !== 'up' && state !== 'down') throw new UserError(`Cannot set a link "${state}": expected up or down`, 2);
+      if (state !== 'up' && state !== 'down')
+        throw new UserError(`Cannot set a link "${state}": expected up or down`, 2);
       return post(name, '/v1/link', { state, device, tor });
     });
-  const onProcess = (action: 'kill' | 'stop' | 'start', description: string): Command => named(lab.command(action)).description(description)
-    .argument('<where>', 'node or router; "apiserver" alone').argument('[process]', 'agent, bgpd, bird, ...')
-    .action((where: string, which: string | undefined, { name }: NameOption) => post(name, '/v1/process', { name: which === undefined ? where : `${where} ${which}`, action }));
+  const onProcess = (action: 'kill' | 'stop' | 'start', description: string): Command =>
+    named(lab.command(action))
+      .description(description)
+      .argument('<where>', 'node or router; "apiserver" alone')
+      .argument('[process]', 'agent, bgpd, bird, ...')
+      .action((where: string, which: string | undefined, { name }: NameOption) =>
+        post(name, '/v1/process', { name: which === undefined ? where : `${where} ${which}`, action }),
+      );
   onProcess('kill', 'kill -9 a process, which is then started again: tortie lab kill node1 agent');
   onProcess('stop', 'end a process and leave it so');
   onProcess('start', 'start a process that was stopped');
-  named(lab.command('restart-pod')).description('give a pod a new sandbox, as after a crash of its runtime').argument('<pod>', 'NAMESPACE/NAME')
+  named(lab.command('restart-pod'))
+    .description('give a pod a new sandbox, as after a crash of its runtime')
+    .argument('<pod>', 'NAMESPACE/NAME')
     .action((pod: string, { name }: NameOption) => {
       const [namespace, podName] = pod.includes('/') ? pod.split('/') : ['default', pod];
       return post(name, '/v1/restart-pod', { namespace, name: podName });
@@ -110,7 +156,10 @@ async function showKubeconfig({ name, path }: NameOption & { path?: boolean }): 
 async function execAt(lab: string, where: string, argv: readonly string[]): Promise<void> {
   const { findPlace } = await import('../lab/devices.js');
   const place = await findPlace(lab, where);
-  const child = spawn('ip', ['netns', 'exec', place.netns, ...argv], { stdio: 'inherit', env: { ...process.env, ...place.env } });
+  const child = spawn('ip', ['netns', 'exec', place.netns, ...argv], {
+    stdio: 'inherit',
+    env: { ...process.env, ...place.env },
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise<number>((resolve, reject) => {
     child.once('error', reject);
@@ -129,13 +178,18 @@ async function showProbe({ name, port, family, timeout, output }: ProbeFlags): P
   const { parsePort } = await import('../lab/topology.js');
   const parsed = parsePort(port);
   if (parsed === undefined) throw new UserError(`Cannot probe port "${port}": expected 80/TCP, 53/UDP or 9999/SCTP`, 2);
-  if (!/^[1-9][0-9]{0,5}$/.test(timeout)) throw new UserError(`Cannot wait "${timeout}" milliseconds: expected 1 to 999999`, 2);
+  if (!/^[1-9][0-9]{0,5}$/.test(timeout))
+    throw new UserError(`Cannot wait "${timeout}" milliseconds: expected 1 to 999999`, 2);
   const { endpointsOf, rackOf } = await import('../lab/devices.js');
   const { requireLab } = await import('../lab/state-dir.js');
   const { probe, renderMatrix } = await import('../lab/reachability.js');
   const rack = rackOf(await requireLab(name));
   const status = await (await import('../lab/control.js')).callLab<LabStatus>(name, 'GET', '/v1/status');
-  const families = family === undefined ? [4, 6] as const : family === '4' ? [4] as const : [6] as const;
+  const families = family === undefined ? ([4, 6] as const) : family === '4' ? ([4] as const) : ([6] as const);
   const matrix = await probe(endpointsOf(rack, status), { port: parsed, families, timeout: Number(timeout) });
-  process.stdout.write(output === 'json' ? `${JSON.stringify({ port: `${parsed.port}/${parsed.transport}`, cells: matrix.cells }, null, 2)}\n` : `${renderMatrix(matrix)}\n`);
+  process.stdout.write(
+    output === 'json'
+      ? `${JSON.stringify({ port: `${parsed.port}/${parsed.transport}`, cells: matrix.cells }, null, 2)}\n`
+      : `${renderMatrix(matrix)}\n`,
+  );
 }

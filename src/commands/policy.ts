@@ -42,36 +42,47 @@ const many = (value: string, before: readonly string[] = []): readonly string[] 
 
 export function registerPolicyCommand(program: Command): void {
   const policy = program.command('policy').description('what network policy allows, and why');
-  const ends = (command: Command): Command => command
-    .option('--port <port>', 'such as 80 or 53/UDP; may be repeated', many, [])
-    .option('--family <4|6>', 'address family (default: both)')
-    .option('-n, --namespace <name>', 'only pods of this namespace; may be repeated', many, [])
-    .option('--nodes', 'nodes too')
-    .option('--outside <address>', 'an address outside the cluster too; may be repeated', many, []);
+  const ends = (command: Command): Command =>
+    command
+      .option('--port <port>', 'such as 80 or 53/UDP; may be repeated', many, [])
+      .option('--family <4|6>', 'address family (default: both)')
+      .option('-n, --namespace <name>', 'only pods of this namespace; may be repeated', many, [])
+      .option('--nodes', 'nodes too')
+      .option('--outside <address>', 'an address outside the cluster too; may be repeated', many, []);
 
-  ends(source(policy.command('matrix'))).description('who reaches whom on a port').action(showMatrix);
-  source(policy.command('explain')).description('tier by tier, why a flow is allowed or denied')
+  ends(source(policy.command('matrix')))
+    .description('who reaches whom on a port')
+    .action(showMatrix);
+  source(policy.command('explain'))
+    .description('tier by tier, why a flow is allowed or denied')
     .requiredOption('--from <end>', 'NAMESPACE/POD, node:NAME or an address')
     .requiredOption('--to <end>', 'likewise')
     .requiredOption('--port <port>', 'such as 80 or 53/UDP')
     .option('--family <4|6>', 'address family (default: what the ends say, else 4)')
     .action(explainFlow);
-  ends(source(policy.command('diff'))).description('which pairs a change would allow or deny; exits 1 when any')
+  ends(source(policy.command('diff')))
+    .description('which pairs a change would allow or deny; exits 1 when any')
     .option('--base <file>', 'the objects before the change, instead of the live cluster; may be repeated', many)
     .option('--delete', 'the objects of -f go instead of coming')
     .action(showDiff);
-  source(policy.command('render')).description("a node's packet filter rules")
+  source(policy.command('render'))
+    .description("a node's packet filter rules")
     .requiredOption('--node <name>', 'whose')
     .addOption(new Option('--format <format>', 'which packet filter').choices(['iptables', 'nft']).default('iptables'))
     .option('--family <4|6>', 'with iptables', '4')
     .action(renderNode);
 }
 
-const source = (command: Command): Command => command
-  .option('-f, --filename <file>', 'objects as kubectl get -o json or yaml prints them, - for standard input; may be repeated', many)
-  .option('--live', 'the objects of the live cluster')
-  .option('--kubeconfig <file>', 'with --live (default: KUBECONFIG)')
-  .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'));
+const source = (command: Command): Command =>
+  command
+    .option(
+      '-f, --filename <file>',
+      'objects as kubectl get -o json or yaml prints them, - for standard input; may be repeated',
+      many,
+    )
+    .option('--live', 'the objects of the live cluster')
+    .option('--kubeconfig <file>', 'with --live (default: KUBECONFIG)')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'));
 
 async function showMatrix(flags: MatrixFlags): Promise<void> {
   const { computeMatrix, formatMatrix, matrixJson } = await import('../policy/matrix.js');
@@ -92,10 +103,11 @@ async function explainFlow(flags: ExplainFlags): Promise<void> {
   const { formatExplanation } = await import('../policy/explain.js');
   const engine = engineOf(eventsOf(await loadSource(flags)));
   const [from, to] = [parseEnd(flags.from), parseEnd(flags.to)];
-  const family = flags.family === undefined ? familyOf([from, to]) ?? 4 : parseFamily(flags.family);
+  const family = flags.family === undefined ? (familyOf([from, to]) ?? 4) : parseFamily(flags.family);
   const flow: Flow = { from, to, family, ...parseProbe(flags.port) };
   const explanation = engine.explain(flow);
-  const kernel = flags.live === true ? await (await import('../policy/kernel-rules.js')).readKernelRules(explanation, family) : [];
+  const kernel =
+    flags.live === true ? await (await import('../policy/kernel-rules.js')).readKernelRules(explanation, family) : [];
   print(flags.output, { flow, ...explanation, kernel }, () => formatExplanation(flow, explanation, kernel));
 }
 
@@ -104,12 +116,26 @@ async function showDiff(flags: DiffFlags): Promise<void> {
   const { deletionsOf, engineOf, eventsOf, podsOf, readObjects } = await import('../policy/objects.js');
   const { parseProbe } = await import('../policy/question.js');
   if (flags.filename === undefined) throw new UserError('Cannot compare: -f is missing; it names the change', 2);
-  const base = await loadSource({ ...flags, filename: flags.base, live: flags.live === true || flags.base === undefined });
+  const base = await loadSource({
+    ...flags,
+    filename: flags.base,
+    live: flags.live === true || flags.base === undefined,
+  });
   const changed = await readObjects(flags.filename, process.stdin);
-  const after: readonly PolicyEvent[] = [...eventsOf(base), ...(flags.delete === true ? deletionsOf(changed) : eventsOf(changed))];
+  const after: readonly PolicyEvent[] = [
+    ...eventsOf(base),
+    ...(flags.delete === true ? deletionsOf(changed) : eventsOf(changed)),
+  ];
   const ends = await endsOf(base, flags);
   const families = await familiesOf(flags.family);
-  const changes = changedVerdicts(engineOf(eventsOf(base)), engineOf(after), ends, podsOf(base), flags.port.map(parseProbe), families);
+  const changes = changedVerdicts(
+    engineOf(eventsOf(base)),
+    engineOf(after),
+    ends,
+    podsOf(base),
+    flags.port.map(parseProbe),
+    families,
+  );
   print(flags.output, changesJson(changes), () => formatChanges(changes));
   process.exitCode = changes.length > 0 ? 1 : 0;
 }
@@ -121,41 +147,64 @@ async function renderNode(flags: RenderFlags): Promise<void> {
   const { hostInterfaceName } = await import('../dataplane/endpoint-name.js');
   const objects = await loadSource(flags);
   const endpoints = podsOf(objects)
-    .filter((pod) => pod.spec?.nodeName === flags.node && pod.spec.hostNetwork !== true && pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed')
+    .filter(
+      (pod) =>
+        pod.spec?.nodeName === flags.node &&
+        pod.spec.hostNetwork !== true &&
+        pod.status?.phase !== 'Succeeded' &&
+        pod.status?.phase !== 'Failed',
+    )
     .map((pod): PolicyEvent => {
       const [namespace, name] = [pod.metadata?.namespace ?? '', pod.metadata?.name ?? ''];
       const addresses = (pod.status?.podIPs ?? []).map((entry) => entry.ip ?? '').filter((ip) => ip !== '');
-      return { type: 'endpoint-upsert', endpoint: { namespace, name, interface: hostInterfaceName(namespace, name), addresses } };
+      return {
+        type: 'endpoint-upsert',
+        endpoint: { namespace, name, interface: hostInterfaceName(namespace, name), addresses },
+      };
     });
   const engine = engineOf([...eventsOf(objects), ...endpoints]);
   engine.flush();
   const ruleset = engine.ruleset();
   if (flags.format === 'nft') return void process.stdout.write(renderNftables(ruleset));
   const family = parseFamily(flags.family);
-  const sets = [...ruleset.sets.values()].filter((set) => set.family === family).flatMap((set) => [`# ${set.note}`, ...renderSet(set).map((line) => `# ${line}`)]);
+  const sets = [...ruleset.sets.values()]
+    .filter((set) => set.family === family)
+    .flatMap((set) => [`# ${set.note}`, ...renderSet(set).map((line) => `# ${line}`)]);
   process.stdout.write(`${sets.map((line) => `${line}\n`).join('')}${renderIptables(ruleset, family)}`);
 }
 
 /** What -f or --live names. Refused parts of objects, and namespaces that had to be made up, are told on standard error. */
 async function loadSource(flags: SourceFlags): Promise<readonly LoadedObject[]> {
   const { engineOf, eventsOf, missingNamespaces, readObjects } = await import('../policy/objects.js');
-  if ((flags.filename === undefined) === (flags.live !== true)) throw new UserError('Cannot choose where objects come from: give either -f FILE or --live', 2);
-  const given = flags.live === true
-    ? await (await import('../policy/live.js')).readLiveObjects(flags.kubeconfig ?? process.env['KUBECONFIG'])
-    : await readObjects(flags.filename ?? [], process.stdin);
+  if ((flags.filename === undefined) === (flags.live !== true))
+    throw new UserError('Cannot choose where objects come from: give either -f FILE or --live', 2);
+  const given =
+    flags.live === true
+      ? await (await import('../policy/live.js')).readLiveObjects(flags.kubeconfig ?? process.env['KUBECONFIG'])
+      : await readObjects(flags.filename ?? [], process.stdin);
   const added = missingNamespaces(given);
-  for (const { object } of added) process.stderr.write(`Namespace ${object.metadata?.name} was not given: taken to have no labels of its own\n`);
+  for (const { object } of added)
+    process.stderr.write(`Namespace ${object.metadata?.name} was not given: taken to have no labels of its own\n`);
   const objects = [...added, ...given];
   for (const { kind, namespace, name, problems } of engineOf(eventsOf(objects)).problems())
-    for (const { message } of problems) process.stderr.write(`${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
+    for (const { message } of problems)
+      process.stderr.write(`${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
   return objects;
 }
 
-async function endsOf(objects: readonly LoadedObject[], flags: Pick<MatrixFlags, 'namespace' | 'nodes' | 'outside'>): Promise<readonly FlowEnd[]> {
+async function endsOf(
+  objects: readonly LoadedObject[],
+  flags: Pick<MatrixFlags, 'namespace' | 'nodes' | 'outside'>,
+): Promise<readonly FlowEnd[]> {
   const { podEnds } = await import('../policy/matrix.js');
   const { podsOf } = await import('../policy/objects.js');
   const { parseEnd } = await import('../policy/question.js');
-  const nodes = flags.nodes === true ? objects.filter((one) => one.kind === 'Node').map((one): FlowEnd => ({ type: 'node', name: one.object.metadata?.name ?? '' })) : [];
+  const nodes =
+    flags.nodes === true
+      ? objects
+          .filter((one) => one.kind === 'Node')
+          .map((one): FlowEnd => ({ type: 'node', name: one.object.metadata?.name ?? '' }))
+      : [];
   return [...podEnds(podsOf(objects), flags.namespace), ...nodes, ...flags.outside.map(parseEnd)];
 }
 

@@ -5,7 +5,15 @@
  * The pod sends everything to a gateway that exists nowhere: 169.254.1.1 and fe80::ecee:eeff:feee:eeee resolve, by permanent
  * neighbour entries, to the MAC address that every host side has. The node answers with one /32 or /128 route per pod.
  */
-import { bitsOf, compareAddresses, formatAddress, formatPrefix, hostPrefix, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import {
+  bitsOf,
+  compareAddresses,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  type IpAddress,
+  type IpPrefix,
+} from 'node-bgp/address';
 import { GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC } from './endpoint-name.js';
 import type { NetlinkBatch } from './netlink/batch.js';
 import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
@@ -24,7 +32,11 @@ const DEFAULT_IPV6: IpPrefix = { family: 6, value: 0n, length: 0 };
 /** Host-side settings that travel with IFF_UP. IPv6 makes no address of its own: the gateway's is the only one. */
 export const HOST_LINK_SETTINGS: LinkSettings = {
   isUp: true,
-  ipv4Conf: new Map([[IPV4_CONF.proxyArp, 1], [IPV4_CONF.forwarding, 1], [IPV4_CONF.routeLocalnet, 1]]),
+  ipv4Conf: new Map([
+    [IPV4_CONF.proxyArp, 1],
+    [IPV4_CONF.forwarding, 1],
+    [IPV4_CONF.routeLocalnet, 1],
+  ]),
 };
 
 export interface HostSysctl {
@@ -93,10 +105,14 @@ export function podRoute(address: IpAddress, hostIndex: number): RouteRequest {
 }
 
 /** The pod's routes, as CNI's result shows them too. */
-export function podSideRoutes(addresses: readonly IpAddress[]): readonly { readonly prefix: IpPrefix; readonly via?: IpAddress }[] {
-  return addresses.flatMap((address) => (address.family === 4
-    ? [{ prefix: hostPrefix(GATEWAY_IPV4) }, { prefix: DEFAULT_IPV4, via: GATEWAY_IPV4 }]
-    : [{ prefix: DEFAULT_IPV6, via: GATEWAY_IPV6 }]));
+export function podSideRoutes(
+  addresses: readonly IpAddress[],
+): readonly { readonly prefix: IpPrefix; readonly via?: IpAddress }[] {
+  return addresses.flatMap((address) =>
+    address.family === 4
+      ? [{ prefix: hostPrefix(GATEWAY_IPV4) }, { prefix: DEFAULT_IPV4, via: GATEWAY_IPV4 }]
+      : [{ prefix: DEFAULT_IPV6, via: GATEWAY_IPV6 }],
+  );
 }
 
 const gatewayOf = (address: IpAddress): IpAddress => (address.family === 4 ? GATEWAY_IPV4 : GATEWAY_IPV6);
@@ -109,7 +125,11 @@ export function writePodSide(batch: NetlinkBatch, index: number, addresses: read
     writePermanentNeighbour(batch, { interfaceIndex: index, address: gatewayOf(address), mac: GATEWAY_MAC });
   }
   for (const { prefix, via } of podSideRoutes(addresses)) {
-    const route = { prefix, protocol: PROTOCOL_BOOT, nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }) }] };
+    const route = {
+      prefix,
+      protocol: PROTOCOL_BOOT,
+      nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }) }],
+    };
     writeRouteChange(batch, { type: 'add', route });
   }
 }
@@ -131,32 +151,54 @@ export function podSideProblems(observed: ObservedPodSide, addresses: readonly I
     if (found === undefined || found.prefixLength !== bitsOf(address.family))
       problems.push(`Interface "${link.name}" of the pod lacks address ${formatPrefix(hostPrefix(address))}`);
     const gateway = gatewayOf(address);
-    const hasGateway = observed.neighbours.some((item) => item.isPermanent && item.mac === GATEWAY_MAC && compareAddresses(item.address, gateway) === 0);
-    if (!hasGateway) problems.push(`Interface "${link.name}" of the pod lacks the permanent neighbour entry of ${formatAddress(gateway)}`);
+    const hasGateway = observed.neighbours.some(
+      (item) => item.isPermanent && item.mac === GATEWAY_MAC && compareAddresses(item.address, gateway) === 0,
+    );
+    if (!hasGateway)
+      problems.push(
+        `Interface "${link.name}" of the pod lacks the permanent neighbour entry of ${formatAddress(gateway)}`,
+      );
   }
   for (const { prefix, via } of podSideRoutes(addresses)) {
-    const hasRoute = observed.routes.some((route) => samePrefix(route.prefix, prefix)
-      && route.nextHops.some((hop) => hop.interfaceIndex === link.index && sameAddress(hop.via, via)));
-    if (!hasRoute) problems.push(`The pod lacks the route ${formatPrefix(prefix)} ${via === undefined ? '' : `via ${formatAddress(via)} `}dev ${link.name}`);
+    const hasRoute = observed.routes.some(
+      (route) =>
+        samePrefix(route.prefix, prefix) &&
+        route.nextHops.some((hop) => hop.interfaceIndex === link.index && sameAddress(hop.via, via)),
+    );
+    if (!hasRoute)
+      problems.push(
+        `The pod lacks the route ${formatPrefix(prefix)} ${via === undefined ? '' : `via ${formatAddress(via)} `}dev ${link.name}`,
+      );
   }
   return problems;
 }
 
 /** What the host side lacks, as sentences. */
-export function hostSideProblems(link: Link, routes: readonly Route[], addresses: readonly IpAddress[]): readonly string[] {
+export function hostSideProblems(
+  link: Link,
+  routes: readonly Route[],
+  addresses: readonly IpAddress[],
+): readonly string[] {
   const problems: string[] = [];
   if (!link.isUp) problems.push(`Interface "${link.name}" is down`);
-  if (link.mac !== GATEWAY_MAC) problems.push(`Interface "${link.name}" has MAC address ${link.mac}, expected ${GATEWAY_MAC}`);
+  if (link.mac !== GATEWAY_MAC)
+    problems.push(`Interface "${link.name}" has MAC address ${link.mac}, expected ${GATEWAY_MAC}`);
   for (const address of addresses) {
     const prefix = hostPrefix(address);
-    const hasRoute = routes.some((route) => route.protocol === PROTOCOL_TORTIE && samePrefix(route.prefix, prefix)
-      && route.nextHops.length === 1 && route.nextHops[0]?.interfaceIndex === link.index);
+    const hasRoute = routes.some(
+      (route) =>
+        route.protocol === PROTOCOL_TORTIE &&
+        samePrefix(route.prefix, prefix) &&
+        route.nextHops.length === 1 &&
+        route.nextHops[0]?.interfaceIndex === link.index,
+    );
     if (!hasRoute) problems.push(`The route ${formatPrefix(prefix)} dev ${link.name} is missing`);
   }
   return problems;
 }
 
-const samePrefix = (a: IpPrefix, b: IpPrefix): boolean => a.family === b.family && a.value === b.value && a.length === b.length;
+const samePrefix = (a: IpPrefix, b: IpPrefix): boolean =>
+  a.family === b.family && a.value === b.value && a.length === b.length;
 
 function sameAddress(a: IpAddress | undefined, b: IpAddress | undefined): boolean {
   return a === undefined || b === undefined ? a === b : compareAddresses(a, b) === 0;

@@ -51,7 +51,8 @@ const MAX_ALIAS_LENGTH = 255;
  * for its predecessor.
  */
 export function formatAlias(owner: EndpointOwner, label: string): string {
-  const id = owner.containerId.length > 128 ? createHash('sha1').update(owner.containerId).digest('hex') : owner.containerId;
+  const id =
+    owner.containerId.length > 128 ? createHash('sha1').update(owner.containerId).digest('hex') : owner.containerId;
   return `${ALIAS_PREFIX}${id}/${owner.podInterface} ${label}`.trimEnd().slice(0, MAX_ALIAS_LENGTH);
 }
 

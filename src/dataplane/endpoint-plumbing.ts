@@ -11,9 +11,25 @@
  * Does not choose addresses, program policy or remember anything.
  */
 import type { IpAddress } from 'node-bgp/address';
-import { hostIpv4Conf, hostSideProblems, hostSysctls, podSideProblems, podSideRoutes, writeHostSide, writeHostSysctls, writePodSide } from './endpoint-layout.js';
 import {
-  DOOMED_GROUP, doomedInterfaceName, type EndpointOwner, formatAlias, GATEWAY_MAC, isHostInterfaceName, ownerKey, ownerOfAlias,
+  hostIpv4Conf,
+  hostSideProblems,
+  hostSysctls,
+  podSideProblems,
+  podSideRoutes,
+  writeHostSide,
+  writeHostSysctls,
+  writePodSide,
+} from './endpoint-layout.js';
+import {
+  DOOMED_GROUP,
+  doomedInterfaceName,
+  type EndpointOwner,
+  formatAlias,
+  GATEWAY_MAC,
+  isHostInterfaceName,
+  ownerKey,
+  ownerOfAlias,
 } from './endpoint-name.js';
 import { EndpointReaper } from './endpoint-reaper.js';
 import { listInterfaceAddresses } from './netlink/interface-address.js';
@@ -43,7 +59,13 @@ export interface EndpointSpec extends EndpointOwner {
 /** A connected pod. */
 export interface Endpoint {
   readonly host: { readonly name: string; readonly index: number; readonly mac: string; readonly mtu: number };
-  readonly pod: { readonly name: string; readonly index: number; readonly mac: string; readonly mtu: number; readonly netns: string };
+  readonly pod: {
+    readonly name: string;
+    readonly index: number;
+    readonly mac: string;
+    readonly mtu: number;
+    readonly netns: string;
+  };
   readonly addresses: readonly IpAddress[];
   readonly routes: ReturnType<typeof podSideRoutes>;
 }
@@ -64,7 +86,11 @@ export type EndpointErrorReason = 'name-taken' | 'namespace-gone' | 'kernel';
 export class EndpointError extends Error {
   override readonly name = 'EndpointError';
 
-  constructor(readonly reason: EndpointErrorReason, message: string, options?: ErrorOptions) {
+  constructor(
+    readonly reason: EndpointErrorReason,
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }
@@ -158,7 +184,10 @@ export class EndpointPlumbing {
       throw new EndpointError('namespace-gone', error.message, { cause: error });
     }
     try {
-      const socket = inNamespace(fd, () => new NetlinkSocket({ receiveBufferSize: POD_RECEIVE_BUFFER, memory: this.podMemory }));
+      const socket = inNamespace(
+        fd,
+        () => new NetlinkSocket({ receiveBufferSize: POD_RECEIVE_BUFFER, memory: this.podMemory }),
+      );
       try {
         return task({ fd, socket });
       } finally {
@@ -171,7 +200,10 @@ export class EndpointPlumbing {
 
   private expectOurs(link: Link): void {
     if (ownerOfAlias(link.alias) !== undefined) return;
-    throw new EndpointError('name-taken', `Cannot use "${link.name}" for a pod: an interface of that name exists and is not Tortie's (no alias "tortie:...")`);
+    throw new EndpointError(
+      'name-taken',
+      `Cannot use "${link.name}" for a pod: an interface of that name exists and is not Tortie's (no alias "tortie:...")`,
+    );
   }
 
   private create(spec: EndpointSpec, pod: PodNamespace): Endpoint {
@@ -211,7 +243,12 @@ export class EndpointPlumbing {
     const { batch } = this.socket;
     const { mtu } = spec;
     batch.clear();
-    writeVeth(batch, { name: spec.hostInterface, mac: GATEWAY_MAC, mtu, peer: { name: spec.podInterface, namespaceFd: pod.fd, mtu } });
+    writeVeth(batch, {
+      name: spec.hostInterface,
+      mac: GATEWAY_MAC,
+      mtu,
+      peer: { name: spec.podInterface, namespaceFd: pod.fd, mtu },
+    });
     writeLinkSettings(batch, { name: spec.hostInterface }, { alias: formatAlias(spec, spec.label ?? '') });
     return this.socket.transact(batch)[0]?.error;
   }
@@ -220,9 +257,15 @@ export class EndpointPlumbing {
   private clearPodSide(spec: EndpointSpec, pod: PodNamespace): void {
     const link = findLink(pod.socket, { name: spec.podInterface });
     if (link === undefined) return;
-    const far = link.kind === 'veth' && link.peerIndex !== undefined ? findLink(this.socket, { index: link.peerIndex }) : undefined;
+    const far =
+      link.kind === 'veth' && link.peerIndex !== undefined
+        ? findLink(this.socket, { index: link.peerIndex })
+        : undefined;
     if (far === undefined || far.peerIndex !== link.index || !isDoomed(far))
-      throw new EndpointError('name-taken', `Cannot create "${spec.podInterface}" in ${spec.netns}: the namespace has an interface of that name, which is not Tortie's`);
+      throw new EndpointError(
+        'name-taken',
+        `Cannot create "${spec.podInterface}" in ${spec.netns}: the namespace has an interface of that name, which is not Tortie's`,
+      );
     this.socket.batch.clear();
     writeLinkDeletion(this.socket.batch, { index: far.index });
     tolerate(this.socket, 'ENODEV');
@@ -251,9 +294,18 @@ export class EndpointPlumbing {
     if (link !== undefined) this.doom(link);
   }
 
-  private observe(spec: EndpointSpec, link: Link, pod: PodNamespace): { problems: readonly string[]; endpoint?: Endpoint } {
+  private observe(
+    spec: EndpointSpec,
+    link: Link,
+    pod: PodNamespace,
+  ): { problems: readonly string[]; endpoint?: Endpoint } {
     const owner = ownerOfAlias(link.alias);
-    if (owner !== ownerKey(spec)) return { problems: [`Interface "${link.name}" belongs to "${owner ?? 'nobody that Tortie knows'}", expected "${ownerKey(spec)}"`] };
+    if (owner !== ownerKey(spec))
+      return {
+        problems: [
+          `Interface "${link.name}" belongs to "${owner ?? 'nobody that Tortie knows'}", expected "${ownerKey(spec)}"`,
+        ],
+      };
     const podLink = findLink(pod.socket, { name: spec.podInterface });
     if (podLink === undefined) return { problems: [`The pod has no interface "${spec.podInterface}"`] };
     if (podLink.index !== link.peerIndex || podLink.peerIndex !== link.index)
@@ -261,13 +313,20 @@ export class EndpointPlumbing {
     const ofPod = { interfaceIndex: podLink.index };
     const problems = [
       ...mtuProblems(spec, link),
-      ...hostSideProblems(link, listRoutes(this.socket, { protocol: PROTOCOL_TORTIE, interfaceIndex: link.index }), spec.addresses),
-      ...podSideProblems({
-        link: podLink,
-        addresses: listInterfaceAddresses(pod.socket, ofPod),
-        neighbours: listNeighbours(pod.socket, ofPod),
-        routes: listRoutes(pod.socket),
-      }, spec.addresses),
+      ...hostSideProblems(
+        link,
+        listRoutes(this.socket, { protocol: PROTOCOL_TORTIE, interfaceIndex: link.index }),
+        spec.addresses,
+      ),
+      ...podSideProblems(
+        {
+          link: podLink,
+          addresses: listInterfaceAddresses(pod.socket, ofPod),
+          neighbours: listNeighbours(pod.socket, ofPod),
+          routes: listRoutes(pod.socket),
+        },
+        spec.addresses,
+      ),
     ];
     return { problems, endpoint: endpointOf(spec, link, podLink) };
   }
@@ -293,7 +352,8 @@ function tolerate(socket: NetlinkSocket, code: string): void {
 
 function expectLink(socket: NetlinkSocket, name: string): Link {
   const link = findLink(socket, { name });
-  if (link === undefined) throw new EndpointError('kernel', `Interface "${name}" vanished while its pod was being connected`);
+  if (link === undefined)
+    throw new EndpointError('kernel', `Interface "${name}" vanished while its pod was being connected`);
   return link;
 }
 
@@ -307,7 +367,9 @@ function endpointOf(spec: EndpointSpec, host: Link, pod: Link): Endpoint {
 }
 
 function mtuProblems(spec: EndpointSpec, link: Link): readonly string[] {
-  return spec.mtu === undefined || spec.mtu === link.mtu ? [] : [`Interface "${link.name}" has MTU ${link.mtu}, expected ${spec.mtu}`];
+  return spec.mtu === undefined || spec.mtu === link.mtu
+    ? []
+    : [`Interface "${link.name}" has MTU ${link.mtu}, expected ${spec.mtu}`];
 }
 
 function sysctlProblems(spec: EndpointSpec): readonly string[] {
@@ -330,6 +392,7 @@ function tryReadSysctl(path: SysctlPath): string | undefined {
 }
 
 function asEndpointError(spec: EndpointSpec, error: unknown): unknown {
-  if (!(error instanceof NetlinkError) && !(error instanceof SysctlError) && !(error instanceof NamespaceError)) return error;
+  if (!(error instanceof NetlinkError) && !(error instanceof SysctlError) && !(error instanceof NamespaceError))
+    return error;
   return new EndpointError('kernel', `Cannot connect the pod in ${spec.netns}: ${error.message}`, { cause: error });
 }

@@ -70,8 +70,12 @@ export function probeFeatures(matches: readonly string[] = MATCHES): readonly Fe
 
 /** One sentence per feature that is missing. */
 export function describeMissing(reports: readonly FeatureReport[]): readonly string[] {
-  return reports.filter(({ problem }) => problem !== undefined).map(({ name, kernelPart, purpose, isRequired, problem }) =>
-    `This kernel ${isRequired ? 'lacks' : 'does without'} ${name} (${kernelPart}), which Tortie needs for ${purpose}: ${problem ?? ''}`);
+  return reports
+    .filter(({ problem }) => problem !== undefined)
+    .map(
+      ({ name, kernelPart, purpose, isRequired, problem }) =>
+        `This kernel ${isRequired ? 'lacks' : 'does without'} ${name} (${kernelPart}), which Tortie needs for ${purpose}: ${problem ?? ''}`,
+    );
 }
 
 function report({ attempt, ...feature }: Probe, scratch: Scratch): FeatureReport {
@@ -86,38 +90,71 @@ function report({ attempt, ...feature }: Probe, scratch: Scratch): FeatureReport
 /** In this order: later probes use what earlier ones made. */
 const PROBES: readonly Probe[] = [
   {
-    name: 'veth interfaces', kernelPart: 'CONFIG_VETH', purpose: 'connecting pods', isRequired: true,
+    name: 'veth interfaces',
+    kernelPart: 'CONFIG_VETH',
+    purpose: 'connecting pods',
+    isRequired: true,
     attempt: ({ route }) => makeVeth(route),
   },
   {
-    name: 'interface groups', kernelPart: 'IFLA_GROUP', purpose: 'deleting many interfaces at once', isRequired: true,
+    name: 'interface groups',
+    kernelPart: 'IFLA_GROUP',
+    purpose: 'deleting many interfaces at once',
+    isRequired: true,
     attempt: ({ route }) => deleteByGroup(route),
   },
   {
-    name: 'IPv6', kernelPart: 'CONFIG_IPV6, not switched off by ipv6.disable=1', purpose: 'dual-stack pods', isRequired: false,
+    name: 'IPv6',
+    kernelPart: 'CONFIG_IPV6, not switched off by ipv6.disable=1',
+    purpose: 'dual-stack pods',
+    isRequired: false,
     attempt: () => void readSysctl(['net', 'ipv6', 'conf', 'all', 'forwarding']),
   },
   {
-    name: 'blackhole routes', kernelPart: 'CONFIG_INET', purpose: 'keeping packets to unused addresses of own blocks', isRequired: true,
-    attempt: ({ route }) => applyRoute(route, { prefix: parsePrefix('10.65.0.0/26'), type: 'blackhole', protocol: PROTOCOL_TORTIE, nextHops: [] }),
+    name: 'blackhole routes',
+    kernelPart: 'CONFIG_INET',
+    purpose: 'keeping packets to unused addresses of own blocks',
+    isRequired: true,
+    attempt: ({ route }) =>
+      applyRoute(route, {
+        prefix: parsePrefix('10.65.0.0/26'),
+        type: 'blackhole',
+        protocol: PROTOCOL_TORTIE,
+        nextHops: [],
+      }),
   },
   {
-    name: 'multipath routes', kernelPart: 'CONFIG_IP_ROUTE_MULTIPATH', purpose: 'using both top-of-rack routers at once', isRequired: false,
+    name: 'multipath routes',
+    kernelPart: 'CONFIG_IP_ROUTE_MULTIPATH',
+    purpose: 'using both top-of-rack routers at once',
+    isRequired: false,
     attempt: ({ route }) => tryMultipath(route),
   },
   {
-    name: 'connection tracking', kernelPart: 'CONFIG_NF_CT_NETLINK', purpose: 'stateful policy and clean reuse of addresses', isRequired: true,
-    attempt: ({ netfilter }) => void flushConnections(netfilter, [parseAddress('192.0.2.1'), parseAddress('2001:db8::1')]),
+    name: 'connection tracking',
+    kernelPart: 'CONFIG_NF_CT_NETLINK',
+    purpose: 'stateful policy and clean reuse of addresses',
+    isRequired: true,
+    attempt: ({ netfilter }) =>
+      void flushConnections(netfilter, [parseAddress('192.0.2.1'), parseAddress('2001:db8::1')]),
   },
-  ...(['address', 'network', 'address-port'] as const).map((type): Probe => ({
-    name: `sets of type ${type}`, kernelPart: 'CONFIG_IP_SET, CONFIG_IP_SET_HASH_*', purpose: 'policies written with iptables', isRequired: false,
-    attempt: ({ netfilter }) => makeSets(netfilter, type),
-  })),
+  ...(['address', 'network', 'address-port'] as const).map(
+    (type): Probe => ({
+      name: `sets of type ${type}`,
+      kernelPart: 'CONFIG_IP_SET, CONFIG_IP_SET_HASH_*',
+      purpose: 'policies written with iptables',
+      isRequired: false,
+      attempt: ({ netfilter }) => makeSets(netfilter, type),
+    }),
+  ),
 ];
 
 function matchProbe(name: string): Probe {
   return {
-    name: `the iptables match "${name}"`, kernelPart: `xt_${name}`, purpose: 'policies written with iptables', isRequired: false,
+    name: `the iptables match "${name}"`,
+    kernelPart: `xt_${name}`,
+    purpose: 'policies written with iptables',
+    isRequired: false,
     attempt: ({ netfilter }) => tryMatch(netfilter, name),
   };
 }
@@ -140,7 +177,8 @@ function deleteByGroup(socket: NetlinkSocket): void {
   writeLinkSettings(batch, { name: 'tortprobe2' }, { group });
   writeGroupDeletion(batch, group);
   socket.request(batch);
-  if (findLink(socket, { name: 'tortprobe2' }) !== undefined) throw new Error('the group was deleted and its interface is still there');
+  if (findLink(socket, { name: 'tortprobe2' }) !== undefined)
+    throw new Error('the group was deleted and its interface is still there');
 }
 
 function applyRoute(socket: NetlinkSocket, route: RouteRequest): void {
@@ -153,14 +191,20 @@ function tryMultipath(socket: NetlinkSocket): void {
   const link = findLink(socket, { name: VETH });
   if (link === undefined) throw new Error('it cannot be tried without veth interfaces');
   const { batch } = socket;
-  const hops: readonly NextHop[] = ['10.64.0.2', '10.64.0.3'].map((via) => ({ via: parseAddress(via), interfaceIndex: link.index }));
+  const hops: readonly NextHop[] = ['10.64.0.2', '10.64.0.3'].map((via) => ({
+    via: parseAddress(via),
+    interfaceIndex: link.index,
+  }));
   batch.clear();
   writeInterfaceAddress(batch, { interfaceIndex: link.index, address: parseAddress('10.64.0.1'), prefixLength: 24 });
   socket.request(batch);
   const prefix = parsePrefix('10.66.0.0/16');
   applyRoute(socket, { prefix, protocol: PROTOCOL_TORTIE, nextHops: hops });
-  const found = listRoutes(socket, { family: 4, protocol: PROTOCOL_TORTIE }).find((route) => route.prefix.value === prefix.value && route.type === 'unicast');
-  if (found?.nextHops.length !== hops.length) throw new Error(`a route with ${hops.length} next hops has ${found?.nextHops.length ?? 0} when read back`);
+  const found = listRoutes(socket, { family: 4, protocol: PROTOCOL_TORTIE }).find(
+    (route) => route.prefix.value === prefix.value && route.type === 'unicast',
+  );
+  if (found?.nextHops.length !== hops.length)
+    throw new Error(`a route with ${hops.length} next hops has ${found?.nextHops.length ?? 0} when read back`);
 }
 
 function makeSets(socket: NetlinkSocket, type: keyof typeof NEWEST_REVISION): void {

@@ -38,21 +38,41 @@ export const ENOBUFS = 105;
 const process_ = koffi.load(null);
 const raw = {
   socket: process_.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number,
-  bind: process_.func('int bind(int, const void *, uint32_t)') as (fd: number, address: Uint8Array, length: number) => number,
+  bind: process_.func('int bind(int, const void *, uint32_t)') as (
+    fd: number,
+    address: Uint8Array,
+    length: number,
+  ) => number,
   listen: process_.func('int listen(int, int)') as (fd: number, backlog: number) => number,
   close: process_.func('int close(int)') as (fd: number) => number,
   unshare: process_.func('int unshare(int)') as (flags: number) => number,
   setns: process_.func('int setns(int, int)') as (fd: number, type: number) => number,
-  setsockopt: process_.func('int setsockopt(int, int, int, const void *, uint32_t)') as
-    (fd: number, level: number, option: number, value: Uint8Array, length: number) => number,
-  getsockopt: process_.func('int getsockopt(int, int, int, void *, void *)') as
-    (fd: number, level: number, option: number, value: Uint8Array, length: Uint8Array) => number,
-  getsockname: process_.func('int getsockname(int, void *, void *)') as (fd: number, address: Uint8Array, length: Uint8Array) => number,
+  setsockopt: process_.func('int setsockopt(int, int, int, const void *, uint32_t)') as (
+    fd: number,
+    level: number,
+    option: number,
+    value: Uint8Array,
+    length: number,
+  ) => number,
+  getsockopt: process_.func('int getsockopt(int, int, int, void *, void *)') as (
+    fd: number,
+    level: number,
+    option: number,
+    value: Uint8Array,
+    length: Uint8Array,
+  ) => number,
+  getsockname: process_.func('int getsockname(int, void *, void *)') as (
+    fd: number,
+    address: Uint8Array,
+    length: Uint8Array,
+  ) => number,
   // koffi knows no ssize_t; intptr_t has its width and sign on every Linux.
-  send: process_.func('intptr_t send(int, const void *, size_t, int)') as
-    KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>,
-  recv: process_.func('intptr_t recv(int, void *, size_t, int)') as
-    KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>,
+  send: process_.func('intptr_t send(int, const void *, size_t, int)') as KoffiFunc<
+    (fd: number, bytes: Uint8Array, length: number, flags: number) => number
+  >,
+  recv: process_.func('intptr_t recv(int, void *, size_t, int)') as KoffiFunc<
+    (fd: number, bytes: Uint8Array, length: number, flags: number) => number
+  >,
 };
 
 /** socket(2), always close-on-exec. */
@@ -97,7 +117,10 @@ export function setSocketBytes(fd: number, level: number, option: number, value:
 /** getsockopt(2) into `value`, which may carry input; returns how many bytes the kernel filled. */
 export function getSocketBytes(fd: number, level: number, option: number, value: Uint8Array): number {
   const length = Uint32Array.of(value.length);
-  checked(raw.getsockopt(fd, level, option, value, new Uint8Array(length.buffer)), `Cannot read socket option ${level}/${option}`);
+  checked(
+    raw.getsockopt(fd, level, option, value, new Uint8Array(length.buffer)),
+    `Cannot read socket option ${level}/${option}`,
+  );
   return length[0] ?? 0;
 }
 
@@ -105,7 +128,7 @@ export function getSocketBytes(fd: number, level: number, option: number, value:
 export function socketName(fd: number): Uint8Array {
   const address = new Uint8Array(128);
   const length = Uint32Array.of(address.length);
-  checked(raw.getsockname(fd, address, new Uint8Array(length.buffer)), 'Cannot read the socket\'s name');
+  checked(raw.getsockname(fd, address, new Uint8Array(length.buffer)), "Cannot read the socket's name");
   return address.subarray(0, length[0]);
 }
 

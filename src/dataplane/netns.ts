@@ -15,8 +15,19 @@
 import { closeSync, constants, fstatSync, openSync, stat, statfsSync, writeSync } from 'node:fs';
 import { encodeSockaddr, socketFamily } from 'node-bgp/transport/sockaddr';
 import {
-  AF_INET6, bindSocket, closeFd, IPPROTO_IPV6, IPV6_V6ONLY, listenSocket, openSocket, setNetworkNamespace, setSocketOption, SO_REUSEADDR,
-  SOCK_STREAM, SOL_SOCKET, unshareNetworkNamespace,
+  AF_INET6,
+  bindSocket,
+  closeFd,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
+  listenSocket,
+  openSocket,
+  setNetworkNamespace,
+  setSocketOption,
+  SO_REUSEADDR,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  unshareNetworkNamespace,
 } from './libc.js';
 
 /** A namespace by the path that it is mounted or linked at (/run/netns/x, /proc/1/ns/net), or by an open descriptor of it. */
@@ -26,7 +37,11 @@ export type Namespace = string | number;
 export class NamespaceError extends Error {
   override readonly name = 'NamespaceError';
 
-  constructor(message: string, /** True when there is nothing at the path. */ readonly isGone: boolean, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    /** True when there is nothing at the path. */ readonly isGone: boolean,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }
@@ -48,7 +63,8 @@ export function inNamespace<T>(namespace: Namespace, task: () => T): T {
     } finally {
       comeBack(back);
     }
-    if (isThenable(result)) throw new TypeError('A task inside a network namespace must be synchronous, but it returned a promise');
+    if (isThenable(result))
+      throw new TypeError('A task inside a network namespace must be synchronous, but it returned a promise');
     return result;
   } finally {
     if (typeof namespace === 'string') closeSync(fd);
@@ -83,12 +99,19 @@ export function openNamespace(path: string): number {
     fd = openSync(path, constants.O_RDONLY);
   } catch (error) {
     const isGone = isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH');
-    throw new NamespaceError(`Cannot open network namespace "${path}": ${isGone ? 'there is none at that path' : String(error)}`, isGone, { cause: error });
+    throw new NamespaceError(
+      `Cannot open network namespace "${path}": ${isGone ? 'there is none at that path' : String(error)}`,
+      isGone,
+      { cause: error },
+    );
   }
   if (isNamespaceFile(fd)) return fd;
   closeSync(fd);
   // `ip netns` leaves a plain file behind when the mount is lost: that too is a namespace that has gone.
-  throw new NamespaceError(`Cannot use "${path}" as a network namespace: expected a file of /proc/<pid>/ns/net or a mount of one`, true);
+  throw new NamespaceError(
+    `Cannot use "${path}" as a network namespace: expected a file of /proc/<pid>/ns/net or a mount of one`,
+    true,
+  );
 }
 
 /** Identity of a namespace, equal for all paths that lead to it: "4026531840". */
@@ -150,7 +173,10 @@ function comeBack(fd: number): void {
     setNetworkNamespace(fd);
     current = fd;
   } catch (error) {
-    writeSync(2, `Cannot come back from a network namespace: ${String(error)}; the process ends so that it does nothing in the wrong one\n`);
+    writeSync(
+      2,
+      `Cannot come back from a network namespace: ${String(error)}; the process ends so that it does nothing in the wrong one\n`,
+    );
     process.abort();
   }
 }
@@ -166,4 +192,5 @@ function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-const isErrno = (error: unknown, code: string): boolean => error instanceof Error && 'code' in error && error.code === code;
+const isErrno = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;

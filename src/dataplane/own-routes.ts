@@ -9,7 +9,14 @@
 import { bitsOf, formatAddress, formatPrefix, type IpPrefix } from 'node-bgp/address';
 import { findLink } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
-import { IPV6_DEFAULT_METRIC, PROTOCOL_TORTIE, type Route, type RouteChange, type RouteFailure, type RouteRequest } from './netlink/route.js';
+import {
+  IPV6_DEFAULT_METRIC,
+  PROTOCOL_TORTIE,
+  type Route,
+  type RouteChange,
+  type RouteFailure,
+  type RouteRequest,
+} from './netlink/route.js';
 import { applyRouteChanges } from './netlink/route-change.js';
 import { listRoutes } from './netlink/route-list.js';
 
@@ -36,7 +43,9 @@ export class OwnRouteTable {
     const observed = listRoutes(this.socket, { protocol: PROTOCOL_TORTIE });
     const changes = diffRoutes(this.resolve(routes, observed), observed);
     // ENODEV, ESRCH: interface and route went between the look and the deed.
-    const refused = applyRouteChanges(this.socket, changes).filter(({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH');
+    const refused = applyRouteChanges(this.socket, changes).filter(
+      ({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH',
+    );
     return refused.length === 0 ? [] : this.explain(refused);
   }
 
@@ -46,7 +55,10 @@ export class OwnRouteTable {
     const indexes = new Map<string, number>();
     const requests = routes.flatMap((route): RouteRequest[] => {
       const base = { prefix: route.prefix, protocol: PROTOCOL_TORTIE };
-      if (route.type === 'blackhole') return route.prefix.length === bitsOf(route.prefix.family) ? [] : [{ ...base, type: 'blackhole', nextHops: [] }];
+      if (route.type === 'blackhole')
+        return route.prefix.length === bitsOf(route.prefix.family)
+          ? []
+          : [{ ...base, type: 'blackhole', nextHops: [] }];
       const known = indexes.get(route.hostInterface) ?? this.indexes.get(route.hostInterface);
       const isConfirmed = known !== undefined && present.get(keyOf({ ...base, nextHops: [] })) === known;
       const interfaceIndex = isConfirmed ? known : findLink(this.socket, { name: route.hostInterface })?.index;
@@ -88,17 +100,24 @@ export function diffRoutes(desired: readonly RouteRequest[], observed: readonly 
 
 /** What makes two routes the same place in a table, in one number: address, length, metric, family. */
 function keyOf({ prefix, metric = prefix.family === 6 ? IPV6_DEFAULT_METRIC : 0 }: RouteRequest): bigint {
-  return (prefix.value << 48n) | BigInt(((prefix.length * 0x1_0000_0000) + metric) * 2 + (prefix.family === 6 ? 1 : 0));
+  return (prefix.value << 48n) | BigInt((prefix.length * 0x1_0000_0000 + metric) * 2 + (prefix.family === 6 ? 1 : 0));
 }
 
 function isAsWanted(route: Route, wanted: RouteRequest): boolean {
   const [hop] = route.nextHops;
   const [wantedHop] = wanted.nextHops;
-  return route.type === (wanted.type ?? 'unicast') && route.nextHops.length === wanted.nextHops.length
-    && hop?.via === undefined && hop?.interfaceIndex === wantedHop?.interfaceIndex;
+  return (
+    route.type === (wanted.type ?? 'unicast') &&
+    route.nextHops.length === wanted.nextHops.length &&
+    hop?.via === undefined &&
+    hop?.interfaceIndex === wantedHop?.interfaceIndex
+  );
 }
 
 function describe(route: Route): string {
-  const hops = route.nextHops.map((hop) => `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`);
+  const hops = route.nextHops.map(
+    (hop) =>
+      `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`,
+  );
   return `${route.type === 'unicast' ? '' : `${route.type} `}${formatPrefix(route.prefix)}${hops.join(' nexthop')} proto ${route.protocol}`;
 }

@@ -11,7 +11,11 @@ export type SysctlPath = readonly string[];
 export class SysctlError extends Error {
   override readonly name = 'SysctlError';
 
-  constructor(message: string, /** True when this kernel has no such parameter. */ readonly isMissing: boolean, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    /** True when this kernel has no such parameter. */ readonly isMissing: boolean,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }
@@ -53,7 +57,8 @@ export function enableForwarding(families: { readonly ipv4: boolean; readonly ip
 
 function fileOf(path: SysctlPath): string {
   for (const segment of path)
-    if (segment === '' || segment === '.' || segment === '..' || segment.includes('/')) throw new RangeError(`"${segment}" is no segment of a sysctl name`);
+    if (segment === '' || segment === '.' || segment === '..' || segment.includes('/'))
+      throw new RangeError(`"${segment}" is no segment of a sysctl name`);
   return `/proc/sys/${path.join('/')}`;
 }
 
@@ -61,5 +66,9 @@ function failure(action: string, path: SysctlPath, error: unknown): SysctlError 
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   const isMissing = code === 'ENOENT';
   const why = isMissing ? 'this kernel has no such parameter' : code === 'EROFS' ? '/proc/sys is read-only' : code;
-  return new SysctlError(`Cannot ${action === 'read' ? 'read' : 'set'} ${formatSysctl(path)}${action === 'read' ? '' : action.slice(3)}: ${why}`, isMissing, { cause: error });
+  return new SysctlError(
+    `Cannot ${action === 'read' ? 'read' : 'set'} ${formatSysctl(path)}${action === 'read' ? '' : action.slice(3)}: ${why}`,
+    isMissing,
+    { cause: error },
+  );
 }

@@ -9,7 +9,10 @@ export class SystemError extends Error {
   readonly code: string;
 
   /** @param attempt what was wanted, without a full stop: `Cannot open a netlink socket`. */
-  constructor(attempt: string, readonly errno: number) {
+  constructor(
+    attempt: string,
+    readonly errno: number,
+  ) {
     super(`${attempt}: ${errnoText(errno)}`);
     this.code = errnoCode(errno);
   }

@@ -31,7 +31,11 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
 
   /** @param status HTTP status; @param reason Kubernetes' machine-readable word, "AlreadyExists". */
-  constructor(message: string, readonly status: number, readonly reason: string) {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly reason: string,
+  ) {
     super(message);
   }
 }
@@ -46,5 +50,9 @@ export interface Datastore {
   /** Replaces the status of an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
   replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
   /** No error when it is gone already. `uid`: only that incarnation. */
-  delete<K extends KindName>(kind: K, name: string, options?: { readonly namespace?: string; readonly uid?: string }): Promise<void>;
+  delete<K extends KindName>(
+    kind: K,
+    name: string,
+    options?: { readonly namespace?: string; readonly uid?: string },
+  ): Promise<void>;
 }

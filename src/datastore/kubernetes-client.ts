@@ -28,7 +28,10 @@ export class KubernetesClient {
   private readonly server: URL;
   private credentials: { readonly options: HttpsRequestOptions; readonly at: number } | undefined;
 
-  private constructor(private readonly config: KubeConfig, server: string) {
+  private constructor(
+    private readonly config: KubeConfig,
+    server: string,
+  ) {
     this.server = new URL(server.endsWith('/') ? server : `${server}/`);
   }
 
@@ -39,10 +42,15 @@ export class KubernetesClient {
       if (kubeconfig === undefined) config.loadFromCluster();
       else config.loadFromFile(kubeconfig);
     } catch (error) {
-      throw new UserError(`Cannot load the Kubernetes configuration ${kubeconfig === undefined ? 'of this pod' : `"${kubeconfig}"`}: ${messageOf(error)}`, 1, { cause: error });
+      throw new UserError(
+        `Cannot load the Kubernetes configuration ${kubeconfig === undefined ? 'of this pod' : `"${kubeconfig}"`}: ${messageOf(error)}`,
+        1,
+        { cause: error },
+      );
     }
     const cluster = config.getCurrentCluster();
-    if (cluster === null) throw new UserError(`Cannot use kubeconfig "${kubeconfig ?? ''}": it has no current context with a cluster`);
+    if (cluster === null)
+      throw new UserError(`Cannot use kubeconfig "${kubeconfig ?? ''}": it has no current context with a cluster`);
     return new KubernetesClient(config, cluster.server);
   }
 
@@ -58,7 +66,8 @@ export class KubernetesClient {
     let size = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > MOST_BODY_BYTES) throw new Error(`Cannot read ${method} ${path}: the answer is longer than ${MOST_BODY_BYTES} bytes`);
+      if (size > MOST_BODY_BYTES)
+        throw new Error(`Cannot read ${method} ${path}: the answer is longer than ${MOST_BODY_BYTES} bytes`);
       chunks.push(chunk);
     }
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
@@ -85,20 +94,39 @@ export class KubernetesClient {
   }
 
   /** Sends and waits for the response's head; anything but 2xx is thrown. */
-  private async open(method: string, path: string, body?: RequestBody, timeout?: number, signal?: AbortSignal): Promise<IncomingMessage> {
+  private async open(
+    method: string,
+    path: string,
+    body?: RequestBody,
+    timeout?: number,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
     const url = new URL(path.replace(/^\//, ''), this.server);
     const options = await this.requestOptions();
     const text = body === undefined ? undefined : JSON.stringify(body.value);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(url, {
-        ...(options as RequestOptions), method, timeout, signal,
-        headers: {
-          ...options.headers, accept: 'application/json', 'user-agent': 'tortie',
-          ...(body === undefined ? {} : { 'content-type': body.contentType, 'content-length': Buffer.byteLength(text ?? '') }),
+      const request = send(
+        url,
+        {
+          ...(options as RequestOptions),
+          method,
+          timeout,
+          signal,
+          headers: {
+            ...options.headers,
+            accept: 'application/json',
+            'user-agent': 'tortie',
+            ...(body === undefined
+              ? {}
+              : { 'content-type': body.contentType, 'content-length': Buffer.byteLength(text ?? '') }),
+          },
         },
-      }, resolve);
-      request.on('timeout', () => request.destroy(new Error(`Cannot reach ${url.origin}: no answer within ${REQUEST_TIMEOUT / 1000} s`)));
+        resolve,
+      );
+      request.on('timeout', () =>
+        request.destroy(new Error(`Cannot reach ${url.origin}: no answer within ${REQUEST_TIMEOUT / 1000} s`)),
+      );
       request.on('error', reject);
       request.end(text);
     });
@@ -109,7 +137,8 @@ export class KubernetesClient {
   }
 
   private async requestOptions(): Promise<HttpsRequestOptions> {
-    if (this.credentials !== undefined && Date.now() - this.credentials.at < CREDENTIALS_LIFETIME) return this.credentials.options;
+    if (this.credentials !== undefined && Date.now() - this.credentials.at < CREDENTIALS_LIFETIME)
+      return this.credentials.options;
     const options: HttpsRequestOptions = {};
     // The library refuses plain HTTP unless told to skip TLS checks; a lab's server on loopback has none to skip.
     await this.config.applyToHTTPSOptions(options);

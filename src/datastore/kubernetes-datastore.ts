@@ -30,7 +30,10 @@ export class KubernetesDatastore implements Datastore {
   }
 
   create<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
-    return this.client.request('POST', resourcePath(kinds[kind], object.metadata.namespace), { contentType: JSON_TYPE, value: typed(kind, object) });
+    return this.client.request('POST', resourcePath(kinds[kind], object.metadata.namespace), {
+      contentType: JSON_TYPE,
+      value: typed(kind, object),
+    });
   }
 
   replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
@@ -38,14 +41,29 @@ export class KubernetesDatastore implements Datastore {
     return this.client.request('PUT', `${path}/status`, { contentType: JSON_TYPE, value: typed(kind, object) });
   }
 
-  async delete<K extends KindName>(kind: K, name: string, options: { readonly namespace?: string; readonly uid?: string } = {}): Promise<void> {
-    const body = { apiVersion: 'v1', kind: 'DeleteOptions', ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }) };
+  async delete<K extends KindName>(
+    kind: K,
+    name: string,
+    options: { readonly namespace?: string; readonly uid?: string } = {},
+  ): Promise<void> {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
+    };
     try {
-      await this.client.request('DELETE', resourcePath(kinds[kind], options.namespace, name), { contentType: JSON_TYPE, value: body });
+      await this.client.request('DELETE', resourcePath(kinds[kind], options.namespace, name), {
+        contentType: JSON_TYPE,
+        value: body,
+      });
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 404)) throw error;
     }
   }
 }
 
-const typed = <K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] => ({ ...object, apiVersion: apiVersionOf(kinds[kind]), kind: kinds[kind].kind });
+const typed = <K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] => ({
+  ...object,
+  apiVersion: apiVersionOf(kinds[kind]),
+  kind: kinds[kind].kind,
+});

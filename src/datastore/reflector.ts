@@ -41,7 +41,12 @@ export class Reflector<K extends KindName> implements Watch {
   private isSynced = false;
   private failures = 0;
 
-  constructor(private readonly client: KubernetesClient, private readonly kind: K, private readonly sink: WatchSink<K>, private readonly options: WatchOptions) {}
+  constructor(
+    private readonly client: KubernetesClient,
+    private readonly kind: K,
+    private readonly sink: WatchSink<K>,
+    private readonly options: WatchOptions,
+  ) {}
 
   /** Runs until stopped. Rejects only when the sink threw. */
   async run(): Promise<void> {
@@ -71,7 +76,9 @@ export class Reflector<K extends KindName> implements Watch {
     if (isAbsent) this.deliver([]);
     this.resourceVersion = isAbsent ? undefined : this.resourceVersion;
     this.sink.health(this.kind, isAbsent ? undefined : messageOf(error));
-    const pause = isAbsent ? ABSENT_KIND_PAUSE : Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.failures++, 10));
+    const pause = isAbsent
+      ? ABSENT_KIND_PAUSE
+      : Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.failures++, 10));
     await this.sleep(pause * (0.75 + Math.random() / 2));
   }
 
@@ -100,7 +107,11 @@ export class Reflector<K extends KindName> implements Watch {
       seen.add(key);
       const before = this.known.get(key);
       if (before !== undefined && before.metadata.uid !== item.metadata.uid) this.remove(key, before);
-      if (before?.metadata.resourceVersion === item.metadata.resourceVersion && before?.metadata.uid === item.metadata.uid) continue;
+      if (
+        before?.metadata.resourceVersion === item.metadata.resourceVersion &&
+        before?.metadata.uid === item.metadata.uid
+      )
+        continue;
       this.known.set(key, item);
       this.tell(() => this.sink.upsert(this.kind, item));
     }
@@ -112,17 +123,23 @@ export class Reflector<K extends KindName> implements Watch {
 
   private async watch(): Promise<void> {
     const query = this.query({
-      watch: 'true', allowWatchBookmarks: 'true', resourceVersion: this.resourceVersion ?? '',
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: this.resourceVersion ?? '',
       timeoutSeconds: String(Math.round(WATCH_SECONDS * (1 + Math.random()))),
     });
     const started = Date.now();
     let isHealthy = false;
-    await this.client.stream(`${this.path()}?${query}`, (line) => {
-      if (!isHealthy) this.sink.health(this.kind, undefined);
-      isHealthy = true;
-      this.failures = 0;
-      this.handle(JSON.parse(line) as WatchEvent);
-    }, this.abort.signal);
+    await this.client.stream(
+      `${this.path()}?${query}`,
+      (line) => {
+        if (!isHealthy) this.sink.health(this.kind, undefined);
+        isHealthy = true;
+        this.failures = 0;
+        this.handle(JSON.parse(line) as WatchEvent);
+      },
+      this.abort.signal,
+    );
     // A server that ends every watch at once must not be asked in a tight loop.
     if (Date.now() - started < SHORTEST_PAUSE) await this.sleep(SHORTEST_PAUSE);
   }
@@ -130,7 +147,11 @@ export class Reflector<K extends KindName> implements Watch {
   private handle(event: WatchEvent): void {
     if (event.type === 'ERROR') {
       if (event.object.code === 410) throw new GoneError();
-      throw new ApiError(event.object.message ?? 'the watch ended with an error', event.object.code ?? 500, event.object.reason ?? '');
+      throw new ApiError(
+        event.object.message ?? 'the watch ended with an error',
+        event.object.code ?? 500,
+        event.object.reason ?? '',
+      );
     }
     this.resourceVersion = event.object.metadata.resourceVersion ?? this.resourceVersion;
     if (event.type === 'BOOKMARK') return;

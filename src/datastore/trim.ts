@@ -16,7 +16,9 @@ export function trim<K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf
 
 function trimMetadata(metadata: KubeObject['metadata'], mayHoldAnnotations: boolean): KubeObject['metadata'] {
   const { managedFields, ownerReferences, annotations, ...rest } = metadata;
-  const kept = mayHoldAnnotations ? Object.entries(annotations ?? {}).filter(([key]) => ANNOTATION_PREFIXES.some((prefix) => key.startsWith(prefix))) : [];
+  const kept = mayHoldAnnotations
+    ? Object.entries(annotations ?? {}).filter(([key]) => ANNOTATION_PREFIXES.some((prefix) => key.startsWith(prefix)))
+    : [];
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) };
 }
 
@@ -32,12 +34,28 @@ function trimPod(pod: Pod): Pod {
       ...(hostNetwork === undefined ? {} : { hostNetwork }),
       ...(serviceAccountName === undefined ? {} : { serviceAccountName }),
     },
-    ...(pod.status === undefined ? {} : { status: { ...(pod.status.phase && { phase: pod.status.phase }), ...(pod.status.podIPs && { podIPs: pod.status.podIPs }), ...(pod.status.podIP && { podIP: pod.status.podIP }) } }),
+    ...(pod.status === undefined
+      ? {}
+      : {
+          status: {
+            ...(pod.status.phase && { phase: pod.status.phase }),
+            ...(pod.status.podIPs && { podIPs: pod.status.podIPs }),
+            ...(pod.status.podIP && { podIP: pod.status.podIP }),
+          },
+        }),
   };
 }
 
 const trimContainer = ({ name, ports, restartPolicy }: Container): Container => ({
   name,
-  ...(ports === undefined || ports.length === 0 ? {} : { ports: ports.map(({ name: portName, containerPort, protocol }) => ({ containerPort, ...(portName && { name: portName }), ...(protocol && { protocol }) })) }),
+  ...(ports === undefined || ports.length === 0
+    ? {}
+    : {
+        ports: ports.map(({ name: portName, containerPort, protocol }) => ({
+          containerPort,
+          ...(portName && { name: portName }),
+          ...(protocol && { protocol }),
+        })),
+      }),
   ...(restartPolicy === undefined ? {} : { restartPolicy }),
 });

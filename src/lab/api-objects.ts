@@ -13,7 +13,13 @@ import { UserError } from '../errors.js';
 import { LAB_LABEL, type RackObject } from './rack-objects.js';
 import { packageFile } from './tortie-argv.js';
 
-const CRD: ResourceKind = { group: 'apiextensions.k8s.io', version: 'v1', kind: 'CustomResourceDefinition', plural: 'customresourcedefinitions', namespaced: false };
+const CRD: ResourceKind = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  namespaced: false,
+};
 const ESTABLISHED_WITHIN = 15_000;
 
 /** Installs Tortie's CRDs; those that the server has already stay as they are. Settles when all are served. */
@@ -21,7 +27,9 @@ export async function createCrds(client: KubernetesClient, lab: string): Promise
   const directory = packageFile('manifests/crds');
   const files = (await readdir(directory)).filter((file) => file.endsWith('.yaml')).sort();
   const texts = await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')));
-  const objects = texts.flatMap((text) => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null)).filter((object): object is KubeObject => object !== null);
+  const objects = texts
+    .flatMap((text) => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null))
+    .filter((object): object is KubeObject => object !== null);
   for (const object of objects) await createUnlessThere(client, CRD, labelled(object, lab));
   for (const object of objects) await established(client, object.metadata.name);
 }
@@ -29,10 +37,15 @@ export async function createCrds(client: KubernetesClient, lab: string): Promise
 async function established(client: KubernetesClient, name: string): Promise<void> {
   const deadline = Date.now() + ESTABLISHED_WITHIN;
   for (;;) {
-    const crd = await client.request<{ status?: { conditions?: readonly { type: string; status: string; message?: string }[] } }>('GET', resourcePath(CRD, undefined, name));
+    const crd = await client.request<{
+      status?: { conditions?: readonly { type: string; status: string; message?: string }[] };
+    }>('GET', resourcePath(CRD, undefined, name));
     const conditions = crd.status?.conditions ?? [];
     if (conditions.some(({ type, status }) => type === 'Established' && status === 'True')) return;
-    if (Date.now() > deadline) throw new Error(`Cannot use CRD "${name}": the API server did not establish it within ${ESTABLISHED_WITHIN / 1000} s: ${JSON.stringify(conditions)}`);
+    if (Date.now() > deadline)
+      throw new Error(
+        `Cannot use CRD "${name}": the API server did not establish it within ${ESTABLISHED_WITHIN / 1000} s: ${JSON.stringify(conditions)}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -41,18 +54,31 @@ async function established(client: KubernetesClient, name: string): Promise<void
 export async function createObject(client: KubernetesClient, { kind, object }: RackObject): Promise<void> {
   const resource = kinds[kind];
   const isNew = await createUnlessThere(client, resource, object);
-  if (!isNew && kind !== 'namespaces') throw new UserError(`Cannot create ${resource.kind} "${object.metadata.name}": the API server has one that is not this lab's; expected a cluster without it`);
+  if (!isNew && kind !== 'namespaces')
+    throw new UserError(
+      `Cannot create ${resource.kind} "${object.metadata.name}": the API server has one that is not this lab's; expected a cluster without it`,
+    );
   if (isNew && 'status' in object) {
     const path = `${resourcePath(resource, object.metadata.namespace, object.metadata.name)}/status`;
-    await client.request('PATCH', path, { contentType: 'application/merge-patch+json', value: { status: object.status } });
+    await client.request('PATCH', path, {
+      contentType: 'application/merge-patch+json',
+      value: { status: object.status },
+    });
   }
 }
 
 /** False when the server has it already. */
-async function createUnlessThere(client: KubernetesClient, resource: ResourceKind, object: KubeObject): Promise<boolean> {
+async function createUnlessThere(
+  client: KubernetesClient,
+  resource: ResourceKind,
+  object: KubeObject,
+): Promise<boolean> {
   try {
     const value = { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
-    await client.request('POST', resourcePath(resource, object.metadata.namespace), { contentType: 'application/json', value });
+    await client.request('POST', resourcePath(resource, object.metadata.namespace), {
+      contentType: 'application/json',
+      value,
+    });
     return true;
   } catch (error) {
     if (error instanceof ApiError && error.reason === 'AlreadyExists') return false;
@@ -61,7 +87,17 @@ async function createUnlessThere(client: KubernetesClient, resource: ResourceKin
 }
 
 /** In this order: what uses comes before what is used. CRDs take the objects of their kinds with them. */
-const REMOVED = [kinds.pods, kinds.bgpPeers, kinds.bgpConfigurations, kinds.ipPools, kinds.secrets, kinds.leases, kinds.nodes, kinds.namespaces, CRD] as const;
+const REMOVED = [
+  kinds.pods,
+  kinds.bgpPeers,
+  kinds.bgpConfigurations,
+  kinds.ipPools,
+  kinds.secrets,
+  kinds.leases,
+  kinds.nodes,
+  kinds.namespaces,
+  CRD,
+] as const;
 
 /** Takes everything away that carries the lab's label, and what its nodes wrote about themselves. */
 export async function removeObjects(client: KubernetesClient, lab: string, nodes: readonly string[]): Promise<void> {
@@ -69,7 +105,11 @@ export async function removeObjects(client: KubernetesClient, lab: string, nodes
   await removeNodeRecords(client, new Set(nodes));
   for (const resource of REMOVED) {
     for (const object of await listUnlessUnknown(client, resource, selector)) {
-      const value = { apiVersion: 'v1', kind: 'DeleteOptions', ...(resource.kind === 'Pod' ? { gracePeriodSeconds: 0 } : {}) };
+      const value = {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        ...(resource.kind === 'Pod' ? { gracePeriodSeconds: 0 } : {}),
+      };
       await removeUnlessGone(client, resource, object, value);
     }
   }
@@ -80,25 +120,44 @@ async function removeNodeRecords(client: KubernetesClient, nodes: ReadonlySet<st
   const statuses = await listUnlessUnknown(client, kinds.nodeStatuses, '');
   const blocks = await listUnlessUnknown(client, kinds.ipamBlocks, '');
   const ofNode = (object: KubeObject): string => (object as { spec?: { node?: string } }).spec?.node ?? '';
-  for (const object of statuses) if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeStatuses, object, {});
-  for (const object of blocks) if (nodes.has(ofNode(object))) await removeUnlessGone(client, kinds.ipamBlocks, object, {});
+  for (const object of statuses)
+    if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeStatuses, object, {});
+  for (const object of blocks)
+    if (nodes.has(ofNode(object))) await removeUnlessGone(client, kinds.ipamBlocks, object, {});
 }
 
-async function listUnlessUnknown(client: KubernetesClient, resource: ResourceKind, query: string): Promise<readonly KubeObject[]> {
+async function listUnlessUnknown(
+  client: KubernetesClient,
+  resource: ResourceKind,
+  query: string,
+): Promise<readonly KubeObject[]> {
   try {
-    return (await client.request<KubeList<KubeObject>>('GET', `${resourcePath(resource)}${query === '' ? '' : `?${query}`}`)).items;
+    return (
+      await client.request<KubeList<KubeObject>>('GET', `${resourcePath(resource)}${query === '' ? '' : `?${query}`}`)
+    ).items;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return [];
     throw error;
   }
 }
 
-async function removeUnlessGone(client: KubernetesClient, resource: ResourceKind, object: KubeObject, value: unknown): Promise<void> {
+async function removeUnlessGone(
+  client: KubernetesClient,
+  resource: ResourceKind,
+  object: KubeObject,
+  value: unknown,
+): Promise<void> {
   try {
-    await client.request('DELETE', resourcePath(resource, object.metadata.namespace, object.metadata.name), { contentType: 'application/json', value });
+    await client.request('DELETE', resourcePath(resource, object.metadata.namespace, object.metadata.name), {
+      contentType: 'application/json',
+      value,
+    });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
   }
 }
 
-const labelled = (object: KubeObject, lab: string): KubeObject => ({ ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [LAB_LABEL]: lab } } });
+const labelled = (object: KubeObject, lab: string): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, labels: { ...object.metadata.labels, [LAB_LABEL]: lab } },
+});

@@ -47,12 +47,21 @@ export interface CniResult {
 export class CniError extends Error {
   override readonly name = 'CniError';
 
-  constructor(readonly plugin: string, readonly command: string, readonly code: number, text: string) {
+  constructor(
+    readonly plugin: string,
+    readonly command: string,
+    readonly code: number,
+    text: string,
+  ) {
     super(`Cannot ${command} by CNI plugin "${plugin}": ${text} (code ${code})`);
   }
 }
 
-export type ExecPlugin = (program: string, env: Readonly<Record<string, string>>, input: string) => Promise<CommandResult>;
+export type ExecPlugin = (
+  program: string,
+  env: Readonly<Record<string, string>>,
+  input: string,
+) => Promise<CommandResult>;
 
 interface CachedAttachment {
   readonly kind: 'cniCacheV1';
@@ -76,12 +85,18 @@ export class CniRuntime {
    * @param cache where results are kept, one file per attachment
    * @param exec runs a plugin in the node's network namespace
    */
-  constructor(private readonly list: NetworkConfigList, private readonly path: readonly string[], private readonly cache: string, private readonly exec: ExecPlugin) {}
+  constructor(
+    private readonly list: NetworkConfigList,
+    private readonly path: readonly string[],
+    private readonly cache: string,
+    private readonly exec: ExecPlugin,
+  ) {}
 
   /** Section 4, "Adding an attachment": in order, each plugin sees the result before it. The last result counts. */
   async add(attachment: Attachment): Promise<CniResult> {
     let result: CniResult | undefined;
-    for (const plugin of this.list.plugins) result = parseResult(plugin.type, await this.invoke('ADD', plugin, attachment, result));
+    for (const plugin of this.list.plugins)
+      result = parseResult(plugin.type, await this.invoke('ADD', plugin, attachment, result));
     if (result === undefined) throw new Error(`Cannot add to network "${this.list.name}": it has no plugins`);
     await this.remember(attachment, result);
     return result;
@@ -108,10 +123,20 @@ export class CniRuntime {
     const wanted = new Set(valid.map((attachment) => `${attachment.containerId} ${attachment.interface}`));
     for (const cached of await this.recallAll()) {
       if (wanted.has(`${cached.containerId} ${cached.ifName}`)) continue;
-      await this.delete({ containerId: cached.containerId, interface: cached.ifName, netns: cached.netns, args: cached.args, runtimeConfig: cached.runtimeConfig });
+      await this.delete({
+        containerId: cached.containerId,
+        interface: cached.ifName,
+        netns: cached.netns,
+        args: cached.args,
+        runtimeConfig: cached.runtimeConfig,
+      });
     }
-    const attachments = valid.map((attachment) => ({ containerID: attachment.containerId, ifname: attachment.interface }));
-    for (const plugin of this.list.plugins) await this.invoke('GC', { ...plugin, 'cni.dev/valid-attachments': attachments });
+    const attachments = valid.map((attachment) => ({
+      containerID: attachment.containerId,
+      ifname: attachment.interface,
+    }));
+    for (const plugin of this.list.plugins)
+      await this.invoke('GC', { ...plugin, 'cni.dev/valid-attachments': attachments });
   }
 
   /** Section 2, STATUS: may containers be added now? Throws CniError (codes 50, 51) when not. */
@@ -122,18 +147,41 @@ export class CniRuntime {
   /** Section 2, VERSION: every plugin must know the version of the list. */
   async checkVersions(): Promise<void> {
     for (const plugin of this.list.plugins) {
-      const answer = JSON.parse(await this.invoke('VERSION', plugin)) as { readonly supportedVersions?: readonly string[] };
+      const answer = JSON.parse(await this.invoke('VERSION', plugin)) as {
+        readonly supportedVersions?: readonly string[];
+      };
       if (answer.supportedVersions?.includes(this.list.cniVersion) !== true)
-        throw new CniError(plugin.type, 'VERSION', 1, `version ${this.list.cniVersion} is wanted and ${answer.supportedVersions?.join(', ') ?? 'none'} supported`);
+        throw new CniError(
+          plugin.type,
+          'VERSION',
+          1,
+          `version ${this.list.cniVersion} is wanted and ${answer.supportedVersions?.join(', ') ?? 'none'} supported`,
+        );
     }
   }
 
   /** Section 3, "Execution protocol"; section 4, "Deriving execution configuration from plugin configuration". */
-  private async invoke(command: Command, plugin: PluginConfig, attachment?: Attachment, prevResult?: CniResult): Promise<string> {
-    const config = command === 'VERSION'
-      ? { cniVersion: this.list.cniVersion }
-      : { ...plugin, cniVersion: this.list.cniVersion, name: this.list.name, ...runtimeConfigOf(plugin, attachment), ...(prevResult === undefined ? {} : { prevResult }) };
-    const env = { CNI_COMMAND: command, CNI_PATH: this.path.join(':'), ...(attachment === undefined ? {} : parametersOf(attachment)) };
+  private async invoke(
+    command: Command,
+    plugin: PluginConfig,
+    attachment?: Attachment,
+    prevResult?: CniResult,
+  ): Promise<string> {
+    const config =
+      command === 'VERSION'
+        ? { cniVersion: this.list.cniVersion }
+        : {
+            ...plugin,
+            cniVersion: this.list.cniVersion,
+            name: this.list.name,
+            ...runtimeConfigOf(plugin, attachment),
+            ...(prevResult === undefined ? {} : { prevResult }),
+          };
+    const env = {
+      CNI_COMMAND: command,
+      CNI_PATH: this.path.join(':'),
+      ...(attachment === undefined ? {} : parametersOf(attachment)),
+    };
     const result = await this.exec(await this.find(plugin.type), env, JSON.stringify(config));
     if (result.code === 0) return result.stdout;
     throw errorOf(plugin.type, command, result);
@@ -142,7 +190,13 @@ export class CniRuntime {
   private async find(type: string): Promise<string> {
     for (const directory of this.path) {
       const candidate = join(directory, type);
-      if (await access(candidate).then(() => true, () => false)) return candidate;
+      if (
+        await access(candidate).then(
+          () => true,
+          () => false,
+        )
+      )
+        return candidate;
     }
     throw new CniError(type, 'find', PROTOCOL_BROKEN, `it is in none of ${this.path.join(', ')}`);
   }
@@ -153,8 +207,14 @@ export class CniRuntime {
 
   private async remember(attachment: Attachment, result: CniResult): Promise<void> {
     const cached: CachedAttachment = {
-      kind: 'cniCacheV1', networkName: this.list.name, containerId: attachment.containerId, ifName: attachment.interface, netns: attachment.netns,
-      args: attachment.args, runtimeConfig: attachment.runtimeConfig, result,
+      kind: 'cniCacheV1',
+      networkName: this.list.name,
+      containerId: attachment.containerId,
+      ifName: attachment.interface,
+      netns: attachment.netns,
+      args: attachment.args,
+      runtimeConfig: attachment.runtimeConfig,
+      result,
     };
     await mkdir(this.cache, { recursive: true, mode: 0o700 });
     await writePrivate(this.cacheFile(attachment.containerId, attachment.interface), JSON.stringify(cached));
@@ -175,7 +235,9 @@ export class CniRuntime {
       throw error;
     });
     const files = names.filter((name) => name.startsWith(`${this.list.name}-`) && !name.endsWith('.tmp'));
-    return Promise.all(files.map(async (name) => JSON.parse(await readFile(join(this.cache, name), 'utf8')) as CachedAttachment));
+    return Promise.all(
+      files.map(async (name) => JSON.parse(await readFile(join(this.cache, name), 'utf8')) as CachedAttachment),
+    );
   }
 }
 
@@ -183,12 +245,19 @@ const parametersOf = ({ containerId, netns, interface: name, args }: Attachment)
   CNI_CONTAINERID: containerId,
   CNI_NETNS: netns,
   CNI_IFNAME: name,
-  CNI_ARGS: Object.entries(args).map(([key, value]) => `${key}=${value}`).join(';'),
+  CNI_ARGS: Object.entries(args)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(';'),
 });
 
 /** Only the capabilities that a plugin declares are handed to it. */
-function runtimeConfigOf(plugin: PluginConfig, attachment: Attachment | undefined): { readonly runtimeConfig?: Readonly<Record<string, unknown>> } {
-  const given = Object.entries(attachment?.runtimeConfig ?? {}).filter(([capability]) => plugin.capabilities?.[capability] === true);
+function runtimeConfigOf(
+  plugin: PluginConfig,
+  attachment: Attachment | undefined,
+): { readonly runtimeConfig?: Readonly<Record<string, unknown>> } {
+  const given = Object.entries(attachment?.runtimeConfig ?? {}).filter(
+    ([capability]) => plugin.capabilities?.[capability] === true,
+  );
   return given.length === 0 ? {} : { runtimeConfig: Object.fromEntries(given) };
 }
 
@@ -202,10 +271,19 @@ function parseResult(plugin: string, text: string): CniResult {
 
 function errorOf(plugin: string, command: Command, result: CommandResult): CniError {
   try {
-    const { code, msg, details } = JSON.parse(result.stdout) as { readonly code: number; readonly msg: string; readonly details?: string };
+    const { code, msg, details } = JSON.parse(result.stdout) as {
+      readonly code: number;
+      readonly msg: string;
+      readonly details?: string;
+    };
     return new CniError(plugin, command, code, details === undefined || details === '' ? msg : `${msg}: ${details}`);
   } catch {
     const said = (result.stderr.trim() || result.stdout.trim()).slice(0, 500);
-    return new CniError(plugin, command, PROTOCOL_BROKEN, `it ended with ${result.signal === null ? `exit code ${result.code}` : `signal ${result.signal}`}${said === '' ? '' : `: ${said}`}`);
+    return new CniError(
+      plugin,
+      command,
+      PROTOCOL_BROKEN,
+      `it ended with ${result.signal === null ? `exit code ${result.code}` : `signal ${result.signal}`}${said === '' ? '' : `: ${said}`}`,
+    );
   }
 }

@@ -14,7 +14,10 @@ export interface CommandResult {
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed';
 
-  constructor(readonly argv: readonly string[], readonly result: CommandResult) {
+  constructor(
+    readonly argv: readonly string[],
+    readonly result: CommandResult,
+  ) {
     const how = result.signal === null ? `exit code ${result.code}` : `signal ${result.signal}`;
     const said = (result.stderr.trim() || result.stdout.trim()).split('\n').slice(0, 5).join('; ');
     super(`Cannot run "${argv.join(' ').slice(0, 300)}": ${how}${said === '' ? '' : `: ${said}`}`);
@@ -39,11 +42,18 @@ export function attempt(argv: readonly string[], input?: string, options: Comman
   const [program, ...args] = argv;
   if (program === undefined) throw new Error('Cannot run an empty command');
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'], ...options });
+    const child = spawn(program, args, {
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...options,
+    });
     let stdout = '';
     let stderr = '';
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => { if (stdout.length < MAX_OUTPUT_BYTES) stdout += text; });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => { if (stderr.length < MAX_OUTPUT_BYTES) stderr += text; });
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      if (stdout.length < MAX_OUTPUT_BYTES) stdout += text;
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (stderr.length < MAX_OUTPUT_BYTES) stderr += text;
+    });
     child.once('error', (error) => reject(new Error(`Cannot start "${program}": ${error.message}`, { cause: error })));
     child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
     if (input !== undefined) {

@@ -54,7 +54,9 @@ async function answer(target: ControlTarget, request: IncomingMessage, response:
       return send(response, 200, {});
     }
     default:
-      return send(response, 404, { message: `Cannot answer ${request.method} ${request.url}: there is no such request` });
+      return send(response, 404, {
+        message: `Cannot answer ${request.method} ${request.url}: there is no such request`,
+      });
   }
 }
 
@@ -66,7 +68,8 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   let text = '';
   for await (const chunk of request.setEncoding('utf8') as AsyncIterable<string>) {
     text += chunk;
-    if (text.length > LONGEST_BODY) throw new UserError(`Cannot read the request: it is longer than ${LONGEST_BODY} bytes`);
+    if (text.length > LONGEST_BODY)
+      throw new UserError(`Cannot read the request: it is longer than ${LONGEST_BODY} bytes`);
   }
   return JSON.parse(text);
 }

@@ -63,7 +63,9 @@ export interface LinkRequest {
 /** Nobody listens: the supervisor of this lab is not running. */
 export class LabNotRunning extends UserError {
   constructor(name: string) {
-    super(`Cannot reach lab "${name}": its supervisor is not running; "tortie lab down --name ${name}" clears what is left of it`);
+    super(
+      `Cannot reach lab "${name}": its supervisor is not running; "tortie lab down --name ${name}" clears what is left of it`,
+    );
   }
 }
 
@@ -71,27 +73,48 @@ export class LabNotRunning extends UserError {
 const ANSWER_WITHIN = 30_000;
 
 /** One request; the answer's JSON. @throws UserError with the lab's own sentence, LabNotRunning */
-export async function callLab<T>(name: string, method: 'GET' | 'POST', path: string, body?: unknown, within = ANSWER_WITHIN): Promise<T> {
+export async function callLab<T>(
+  name: string,
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
+  within = ANSWER_WITHIN,
+): Promise<T> {
   let text = '';
-  await streamLab(name, method, path, (chunk) => (text += chunk), body, AbortSignal.timeout(within)).catch((error: unknown) => {
-    if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')) throw new UserError(`Cannot reach lab "${name}": its supervisor did not answer within ${within / 1000} s`);
-    throw error;
-  });
+  await streamLab(name, method, path, (chunk) => (text += chunk), body, AbortSignal.timeout(within)).catch(
+    (error: unknown) => {
+      if (error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError'))
+        throw new UserError(`Cannot reach lab "${name}": its supervisor did not answer within ${within / 1000} s`);
+      throw error;
+    },
+  );
   return JSON.parse(text) as T;
 }
 
 /** Hands over each piece of the answer as it comes; settles at its end, rejects when the connection breaks. */
-export function streamLab(name: string, method: 'GET' | 'POST', path: string, onText: (text: string) => void, body?: unknown, signal?: AbortSignal): Promise<void> {
+export function streamLab(
+  name: string,
+  method: 'GET' | 'POST',
+  path: string,
+  onText: (text: string) => void,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: labPaths(name).socket, method, path, signal, headers: { 'content-type': 'application/json' } }, (response) => {
-      response.setEncoding('utf8');
-      let refusal = '';
-      const isRefusal = (response.statusCode ?? 500) >= 400;
-      response.on('data', (text: string) => (isRefusal ? (refusal += text) : onText(text)));
-      response.once('error', reject);
-      response.once('end', () => (isRefusal ? reject(new UserError(refusalOf(refusal))) : resolve()));
-    });
-    outgoing.once('error', (error: NodeJS.ErrnoException) => reject(error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? new LabNotRunning(name) : error));
+    const outgoing = request(
+      { socketPath: labPaths(name).socket, method, path, signal, headers: { 'content-type': 'application/json' } },
+      (response) => {
+        response.setEncoding('utf8');
+        let refusal = '';
+        const isRefusal = (response.statusCode ?? 500) >= 400;
+        response.on('data', (text: string) => (isRefusal ? (refusal += text) : onText(text)));
+        response.once('error', reject);
+        response.once('end', () => (isRefusal ? reject(new UserError(refusalOf(refusal))) : resolve()));
+      },
+    );
+    outgoing.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'ENOENT' || error.code === 'ECONNREFUSED' ? new LabNotRunning(name) : error),
+    );
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }

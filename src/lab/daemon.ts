@@ -50,7 +50,12 @@ export class Daemon {
   ) {}
 
   get status(): DaemonStatus {
-    return { name: this.spec.name, pid: this.child?.pid, restarts: this.restarts, ...(this.lastExit === undefined ? {} : { lastExit: this.lastExit }) };
+    return {
+      name: this.spec.name,
+      pid: this.child?.pid,
+      restarts: this.restarts,
+      ...(this.lastExit === undefined ? {} : { lastExit: this.lastExit }),
+    };
   }
 
   start(): void {

@@ -9,7 +9,9 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { listenInNamespace } from '../dataplane/netns.js';
 
 /** Where the API server really is. */
-export type Target = { readonly type: 'tcp'; readonly host: string; readonly port: number } | { readonly type: 'unix'; readonly path: string };
+export type Target =
+  | { readonly type: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly type: 'unix'; readonly path: string };
 
 const LOOPBACK = '127.0.0.1';
 
@@ -22,13 +24,20 @@ export class Forwarder {
    * @param netns name of the namespace to listen in; undefined: the machine's own
    * @param port 0 takes a free one at the first `open` and keeps it
    */
-  constructor(private readonly netns: string | undefined, private port: number, private readonly target: Target) {}
+  constructor(
+    private readonly netns: string | undefined,
+    private port: number,
+    private readonly target: Target,
+  ) {}
 
   /** Starts to listen; settles with the port. */
   async open(): Promise<number> {
     if (this.server !== undefined) return this.port;
     const server = createServer({ noDelay: true }, (inside) => this.carry(inside));
-    const where = this.netns === undefined ? { host: LOOPBACK, port: this.port } : { fd: listenInNamespace(`/run/netns/${this.netns}`, LOOPBACK, this.port) };
+    const where =
+      this.netns === undefined
+        ? { host: LOOPBACK, port: this.port }
+        : { fd: listenInNamespace(`/run/netns/${this.netns}`, LOOPBACK, this.port) };
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(where, resolve));
     this.server = server;
     if (this.netns === undefined) this.port = (server.address() as AddressInfo).port;
@@ -46,8 +55,14 @@ export class Forwarder {
   /** Either side's end or failure is the other's; the client's own error handling sees it as its server's. */
   private carry(inside: Socket): void {
     const { target } = this;
-    const outside = target.type === 'unix' ? connect({ path: target.path }) : connect({ host: target.host, port: target.port, noDelay: true });
-    for (const [socket, other] of [[inside, outside], [outside, inside]] as const) {
+    const outside =
+      target.type === 'unix'
+        ? connect({ path: target.path })
+        : connect({ host: target.host, port: target.port, noDelay: true });
+    for (const [socket, other] of [
+      [inside, outside],
+      [outside, inside],
+    ] as const) {
       this.sockets.add(socket);
       socket.once('error', () => other.destroy());
       socket.once('close', () => {

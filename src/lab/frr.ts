@@ -18,7 +18,12 @@ export type FrrDaemon = 'zebra' | 'staticd' | 'bgpd';
 
 /** Text of each daemon's configuration. */
 export function renderFrr(rack: Rack, tor: RackTor): Readonly<Record<FrrDaemon, string>> {
-  const head = [`! Router ${tor.name}, AS ${tor.spec.as}. Written by tortie lab.`, 'frr defaults datacenter', `hostname ${tor.name}`, 'log stdout informational'];
+  const head = [
+    `! Router ${tor.name}, AS ${tor.spec.as}. Written by tortie lab.`,
+    'frr defaults datacenter',
+    `hostname ${tor.name}`,
+    'log stdout informational',
+  ];
   return {
     zebra: text([...head, 'ip forwarding', 'ipv6 forwarding']),
     staticd: text([...head, ...renderExits(rack, tor)]),
@@ -44,7 +49,9 @@ function renderBgp(rack: Rack, tor: RackTor): readonly string[] {
     ' exit-address-family',
   ];
   return [
-    ...(['ipv4', 'ipv6'] as const).flatMap((name) => renderNotLinks(name, formatPrefix(rack.topology.ranges.links[name]))),
+    ...(['ipv4', 'ipv6'] as const).flatMap((name) =>
+      renderNotLinks(name, formatPrefix(rack.topology.ranges.links[name])),
+    ),
     `router bgp ${tor.spec.as}`,
     ` bgp router-id ${tor.loopback.ipv4}`,
     ' no bgp ebgp-requires-policy',
@@ -69,18 +76,22 @@ function neighborsOf(rack: Rack, tor: RackTor): readonly Neighbor[] {
   });
 }
 
-const renderNeighbor = ({ peer, as, password }: Neighbor): readonly string[] => (['ipv4', 'ipv6'] as const).flatMap((family) => [
-  ` neighbor ${peer.address[family]} remote-as ${as}`,
-  ` neighbor ${peer.address[family]} description ${peer.device}`,
-  ` neighbor ${peer.address[family]} timers connect 5`,
-  ...(password === undefined ? [] : [` neighbor ${peer.address[family]} password ${password}`]),
-]);
+const renderNeighbor = ({ peer, as, password }: Neighbor): readonly string[] =>
+  (['ipv4', 'ipv6'] as const).flatMap((family) => [
+    ` neighbor ${peer.address[family]} remote-as ${as}`,
+    ` neighbor ${peer.address[family]} description ${peer.device}`,
+    ` neighbor ${peer.address[family]} timers connect 5`,
+    ...(password === undefined ? [] : [` neighbor ${peer.address[family]} password ${password}`]),
+  ]);
 
 /** What nodes are not told; see bird.ts. */
 function renderNotLinks(family: 'ipv4' | 'ipv6', links: string): readonly string[] {
   const keyword = family === 'ipv4' ? 'ip' : 'ipv6';
   const bits = family === 'ipv4' ? 32 : 128;
-  return [`${keyword} prefix-list not-links-${family} deny ${links} le ${bits}`, `${keyword} prefix-list not-links-${family} permit any`];
+  return [
+    `${keyword} prefix-list not-links-${family} deny ${links} le ${bits}`,
+    `${keyword} prefix-list not-links-${family} permit any`,
+  ];
 }
 
 /** As in bird.ts: every outside host, and everything else through the first of them. */
@@ -91,7 +102,12 @@ function renderExits(rack: Rack, tor: RackTor): readonly string[] {
     return host === undefined ? [] : [{ peer, host }];
   });
   return [
-    ...exits.flatMap(({ peer, host }) => [`ip route ${host.loopback.ipv4}/32 ${peer.address.ipv4}`, `ipv6 route ${host.loopback.ipv6}/128 ${peer.address.ipv6}`]),
-    ...exits.slice(0, 1).flatMap(({ peer }) => [`ip route 0.0.0.0/0 ${peer.address.ipv4}`, `ipv6 route ::/0 ${peer.address.ipv6}`]),
+    ...exits.flatMap(({ peer, host }) => [
+      `ip route ${host.loopback.ipv4}/32 ${peer.address.ipv4}`,
+      `ipv6 route ${host.loopback.ipv6}/128 ${peer.address.ipv6}`,
+    ]),
+    ...exits
+      .slice(0, 1)
+      .flatMap(({ peer }) => [`ip route 0.0.0.0/0 ${peer.address.ipv4}`, `ipv6 route ::/0 ${peer.address.ipv6}`]),
   ];
 }

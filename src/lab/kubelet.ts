@@ -38,19 +38,30 @@ export class Kubelet {
   private isChecking = false;
   private isStopped = false;
 
-  constructor(private readonly place: PodPlace, private readonly datastore: Datastore, private readonly client: KubernetesClient, private readonly log: Logger) {
+  constructor(
+    private readonly place: PodPlace,
+    private readonly datastore: Datastore,
+    private readonly client: KubernetesClient,
+    private readonly log: Logger,
+  ) {
     this.reports = new ApiPodReports(client, place.node, log);
   }
 
   /** Settles when the node takes pods, or after `within` milliseconds with the reason why it does not yet. */
   async start(within: number): Promise<string | undefined> {
     await this.place.runtime.checkVersions();
-    this.timers.push(setInterval(() => void this.checkAll(), CHECK_EVERY), setInterval(() => void this.reportNode(), STATUS_EVERY), setInterval(() => void this.renewLease(), RENEW_EVERY));
+    this.timers.push(
+      setInterval(() => void this.checkAll(), CHECK_EVERY),
+      setInterval(() => void this.reportNode(), STATUS_EVERY),
+      setInterval(() => void this.renewLease(), RENEW_EVERY),
+    );
     await this.reportNode();
     await this.renewLease();
     this.ready = this.takePodsOnceReady();
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => (timer = setTimeout(() => resolve(this.nodeProblem ?? 'CNI GC does not succeed'), within)));
+    const late = new Promise<string>(
+      (resolve) => (timer = setTimeout(() => resolve(this.nodeProblem ?? 'CNI GC does not succeed'), within)),
+    );
     const problem = await Promise.race([this.ready.then(() => undefined), late]);
     clearTimeout(timer);
     return problem;
@@ -58,19 +69,29 @@ export class Kubelet {
 
   private async takePodsOnceReady(): Promise<void> {
     while (!this.isStopped) {
-      const problem = await this.place.runtime.status().then(() => this.place.runtime.collectGarbage([])).then(() => undefined, messageOf);
+      const problem = await this.place.runtime
+        .status()
+        .then(() => this.place.runtime.collectGarbage([]))
+        .then(() => undefined, messageOf);
       if (problem === undefined) break;
       this.nodeProblem = problem;
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_AFTER));
     }
     if (this.isStopped) return;
     await this.reportNode();
-    this.watch = this.datastore.watch<'pods'>('pods', {
-      upsert: (_kind, pod) => void this.upsert(pod).catch((error: unknown) => this.log.error({ pod: pod.metadata.name, problem: messageOf(error) }, 'a pod could not be taken on')),
-      delete: (_kind, pod) => this.workers.get(pod.metadata.uid ?? '')?.terminate(),
-      firstListDone: () => undefined,
-      health: logHealth(this.log),
-    }, { fieldSelector: `spec.nodeName=${this.place.node}` });
+    this.watch = this.datastore.watch<'pods'>(
+      'pods',
+      {
+        upsert: (_kind, pod) =>
+          void this.upsert(pod).catch((error: unknown) =>
+            this.log.error({ pod: pod.metadata.name, problem: messageOf(error) }, 'a pod could not be taken on'),
+          ),
+        delete: (_kind, pod) => this.workers.get(pod.metadata.uid ?? '')?.terminate(),
+        firstListDone: () => undefined,
+        health: logHealth(this.log),
+      },
+      { fieldSelector: `spec.nodeName=${this.place.node}` },
+    );
   }
 
   async stop(): Promise<void> {
@@ -104,7 +125,13 @@ export class Kubelet {
     const pod = await this.readPod(seen);
     const raced = this.workers.get(uid);
     if (raced !== undefined) return raced.update(seen);
-    if (pod === undefined || pod.metadata.uid !== uid || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return;
+    if (
+      pod === undefined ||
+      pod.metadata.uid !== uid ||
+      pod.status?.phase === 'Succeeded' ||
+      pod.status?.phase === 'Failed'
+    )
+      return;
     const worker = new PodWorker(pod, this.place, this.reports);
     this.workers.set(uid, worker);
     void worker.done.then(() => this.workers.delete(uid));
@@ -112,11 +139,18 @@ export class Kubelet {
   }
 
   private async readPod(pod: Pod): Promise<Pod | undefined> {
-    const found = await this.datastore.get('pods', pod.metadata.name, pod.metadata.namespace).catch((error: unknown) => {
-      if (error instanceof ApiError) throw error;
-      return pod; // The server went away in between: what the watch said is enough to run it.
-    });
-    return found === undefined ? undefined : { ...found, metadata: { ...found.metadata, annotations: { ...pod.metadata.annotations, ...found.metadata.annotations } } };
+    const found = await this.datastore
+      .get('pods', pod.metadata.name, pod.metadata.namespace)
+      .catch((error: unknown) => {
+        if (error instanceof ApiError) throw error;
+        return pod; // The server went away in between: what the watch said is enough to run it.
+      });
+    return found === undefined
+      ? undefined
+      : {
+          ...found,
+          metadata: { ...found.metadata, annotations: { ...pod.metadata.annotations, ...found.metadata.annotations } },
+        };
   }
 
   private async checkAll(): Promise<void> {
@@ -133,12 +167,21 @@ export class Kubelet {
     if (this.reported === (problem ?? '')) return;
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const condition = {
-      type: 'Ready', status: problem === undefined ? 'True' : 'False', reason: problem === undefined ? 'KubeletReady' : 'KubeletNotReady',
-      message: problem === undefined ? 'kubelet stand-in is posting ready status' : `container runtime network not ready: ${problem}`,
-      lastHeartbeatTime: now, lastTransitionTime: now,
+      type: 'Ready',
+      status: problem === undefined ? 'True' : 'False',
+      reason: problem === undefined ? 'KubeletReady' : 'KubeletNotReady',
+      message:
+        problem === undefined
+          ? 'kubelet stand-in is posting ready status'
+          : `container runtime network not ready: ${problem}`,
+      lastHeartbeatTime: now,
+      lastTransitionTime: now,
     };
     try {
-      await this.client.request('PATCH', `${resourcePath(kinds.nodes, undefined, this.place.node)}/status`, { contentType: 'application/strategic-merge-patch+json', value: { status: { conditions: [condition] } } });
+      await this.client.request('PATCH', `${resourcePath(kinds.nodes, undefined, this.place.node)}/status`, {
+        contentType: 'application/strategic-merge-patch+json',
+        value: { status: { conditions: [condition] } },
+      });
       this.reported = problem ?? '';
     } catch (error) {
       this.log.debug({ problem: messageOf(error) }, 'the node condition could not be reported');
@@ -148,10 +191,20 @@ export class Kubelet {
   private async renewLease(): Promise<void> {
     const { node, lab } = this.place;
     const value = {
-      apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: node, namespace: LEASE_NAMESPACE, labels: { [LAB_LABEL]: lab } },
-      spec: { holderIdentity: node, leaseDurationSeconds: 40, renewTime: new Date().toISOString().replace('Z', '000Z') },
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name: node, namespace: LEASE_NAMESPACE, labels: { [LAB_LABEL]: lab } },
+      spec: {
+        holderIdentity: node,
+        leaseDurationSeconds: 40,
+        renewTime: new Date().toISOString().replace('Z', '000Z'),
+      },
     };
-    await this.client.request('PATCH', `${resourcePath(kinds.leases, LEASE_NAMESPACE, node)}?fieldManager=kubelet&force=true`, { contentType: 'application/apply-patch+yaml', value })
+    await this.client
+      .request('PATCH', `${resourcePath(kinds.leases, LEASE_NAMESPACE, node)}?fieldManager=kubelet&force=true`, {
+        contentType: 'application/apply-patch+yaml',
+        value,
+      })
       .catch((error: unknown) => this.log.debug({ problem: messageOf(error) }, 'the lease could not be renewed'));
   }
 }

@@ -27,18 +27,29 @@ export const API_SERVER_PROCESS = 'apiserver';
 export class LabCluster {
   readonly datastore: Datastore;
 
-  private constructor(readonly client: KubernetesClient, private readonly kubeconfig: string, private readonly directory: string, private readonly target: Target, private readonly forwarders: Forwarder[]) {
+  private constructor(
+    readonly client: KubernetesClient,
+    private readonly kubeconfig: string,
+    private readonly directory: string,
+    private readonly target: Target,
+    private readonly forwarders: Forwarder[],
+  ) {
     this.datastore = new KubernetesDatastore(client);
   }
 
   /** Starts the embedded server, or finds the real one, and waits until it answers. */
   static async open(record: LabRecord, paths: LabPaths, run: (spec: DaemonSpec) => Daemon): Promise<LabCluster> {
-    return record.kubeconfig === undefined ? LabCluster.embedded(paths, run) : LabCluster.real(record.kubeconfig, paths);
+    return record.kubeconfig === undefined
+      ? LabCluster.embedded(paths, run)
+      : LabCluster.real(record.kubeconfig, paths);
   }
 
   private static async embedded(paths: LabPaths, run: (spec: DaemonSpec) => Daemon): Promise<LabCluster> {
     const target: Target = { type: 'unix', path: join(paths.root, 'apiserver.sock') };
-    run({ name: API_SERVER_PROCESS, argv: [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen-unix', target.path] });
+    run({
+      name: API_SERVER_PROCESS,
+      argv: [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen-unix', target.path],
+    });
     const front = new Forwarder(undefined, 0, target);
     const kubeconfig = kubeconfigOf(await front.open());
     await writePrivate(paths.kubeconfig, kubeconfig);
@@ -89,7 +100,8 @@ export class LabCluster {
 
 /** Removes the lab's objects from a real API server: what `down` does there. */
 export async function clearRealServer(record: LabRecord, nodes: readonly string[]): Promise<void> {
-  if (record.kubeconfig !== undefined) await removeObjects(KubernetesClient.load(record.kubeconfig), record.name, nodes);
+  if (record.kubeconfig !== undefined)
+    await removeObjects(KubernetesClient.load(record.kubeconfig), record.name, nodes);
 }
 
 /** The client library takes plain HTTP only when told not to check certificates; on the machine's own loopback there are none. */

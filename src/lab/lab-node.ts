@@ -24,10 +24,30 @@ const READY_WITHIN = 20_000;
 export class LabNode {
   private readonly kubelet: Kubelet;
 
-  constructor(rack: Rack, private readonly device: RackNode, private readonly paths: NodePaths, private readonly cluster: LabCluster, log: Logger) {
-    const runtime = new CniRuntime(this.configList(), [CNI_BIN, '/opt/cni/bin', '/usr/lib/cni'], paths.cniCache, (program, env, input) =>
-      attempt(['ip', 'netns', 'exec', device.netns, program], input, { env: { ...process.env, ...env }, timeout: PLUGIN_TIMEOUT }));
-    const place = { lab: rack.lab, node: device.name, netns: device.netns, ips: [device.loopback.ipv4, device.loopback.ipv6], runtime };
+  constructor(
+    rack: Rack,
+    private readonly device: RackNode,
+    private readonly paths: NodePaths,
+    private readonly cluster: LabCluster,
+    log: Logger,
+  ) {
+    const runtime = new CniRuntime(
+      this.configList(),
+      [CNI_BIN, '/opt/cni/bin', '/usr/lib/cni'],
+      paths.cniCache,
+      (program, env, input) =>
+        attempt(['ip', 'netns', 'exec', device.netns, program], input, {
+          env: { ...process.env, ...env },
+          timeout: PLUGIN_TIMEOUT,
+        }),
+    );
+    const place = {
+      lab: rack.lab,
+      node: device.name,
+      netns: device.netns,
+      ips: [device.loopback.ipv4, device.loopback.ipv6],
+      runtime,
+    };
     this.kubelet = new Kubelet(place, cluster.datastore, cluster.client, log.child({ node: device.name }));
   }
 
@@ -42,7 +62,20 @@ export class LabNode {
     const { name, netns } = this.device;
     return [
       { name: `${name} bgpd`, netns, argv: tortieArgv('bgpd', ...directories) },
-      { name: `${name} agent`, netns, argv: tortieArgv('agent', '--node', name, '--kubeconfig', kubeconfig, '--namespace', SYSTEM_NAMESPACE, ...directories) },
+      {
+        name: `${name} agent`,
+        netns,
+        argv: tortieArgv(
+          'agent',
+          '--node',
+          name,
+          '--kubeconfig',
+          kubeconfig,
+          '--namespace',
+          SYSTEM_NAMESPACE,
+          ...directories,
+        ),
+      },
     ];
   }
 
@@ -65,6 +98,10 @@ export class LabNode {
 
   /** What an installed node has in /etc/cni/net.d/10-tortie.conflist, with this node's socket. */
   private configList(): NetworkConfigList {
-    return { cniVersion: '1.1.0', name: 'tortie', plugins: [{ type: 'tortie', socket: join(this.paths.run, 'agent.sock') }] };
+    return {
+      cniVersion: '1.1.0',
+      name: 'tortie',
+      plugins: [{ type: 'tortie', socket: join(this.paths.run, 'agent.sock') }],
+    };
   }
 }

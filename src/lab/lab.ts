@@ -38,32 +38,49 @@ export class Lab implements ControlTarget {
   private readonly linkStates = new Map<Link, 'up' | 'down'>();
 
   /** @param onStop called once when somebody asks the lab to end. */
-  constructor(private readonly record: LabRecord, private readonly log: Logger, private readonly onStop: () => void) {
+  constructor(
+    private readonly record: LabRecord,
+    private readonly log: Logger,
+    private readonly onStop: () => void,
+  ) {
     this.rack = buildRack(record.name, parseTopology(record.topologyFile, record.topology));
     this.paths = labPaths(record.name);
   }
 
   /** Builds everything; how that went is told to whoever follows the progress. */
   start(): void {
-    this.built = this.build().then(() => {
-      if (this.phase === 'starting') this.phase = 'ready';
-      this.say({ type: 'ready' });
-    }).catch((error: unknown) => {
-      this.log.error({ problem: messageOf(error) }, 'the lab could not be started');
-      if (this.phase !== 'stopping') this.phase = 'failed';
-      this.say({ type: 'failed', message: messageOf(error) });
-    });
+    this.built = this.build()
+      .then(() => {
+        if (this.phase === 'starting') this.phase = 'ready';
+        this.say({ type: 'ready' });
+      })
+      .catch((error: unknown) => {
+        this.log.error({ problem: messageOf(error) }, 'the lab could not be started');
+        if (this.phase !== 'stopping') this.phase = 'failed';
+        this.say({ type: 'failed', message: messageOf(error) });
+      });
   }
 
   private async build(): Promise<void> {
-    this.logLimit = limitLogs(this.paths.logs, (error) => this.log.warn({ problem: messageOf(error) }, 'a log could not be cut'));
+    this.logLimit = limitLogs(this.paths.logs, (error) =>
+      this.log.warn({ problem: messageOf(error) }, 'a log could not be cut'),
+    );
     const { tors, nodes, links, topology } = this.rack;
-    this.step(`Cabling ${tors.length} routers, ${nodes.length} nodes and ${this.rack.outside.length} outside hosts with ${links.length} links`);
+    this.step(
+      `Cabling ${tors.length} routers, ${nodes.length} nodes and ${this.rack.outside.length} outside hosts with ${links.length} links`,
+    );
     await buildNetwork(this.rack);
     for (const link of links) this.linkStates.set(link, 'up');
-    this.step(`Starting the routers ${tors.map((tor) => `${tor.name} (${this.record.tor}, AS ${tor.spec.as})`).join(', ')}`);
-    for (const tor of tors) for (const spec of await prepareTor(this.record.tor, this.rack, tor, this.paths.tor(tor.name))) this.run(spec);
-    this.step(this.record.kubeconfig === undefined ? 'Starting the API server' : `Using the API server of ${this.record.kubeconfig}`);
+    this.step(
+      `Starting the routers ${tors.map((tor) => `${tor.name} (${this.record.tor}, AS ${tor.spec.as})`).join(', ')}`,
+    );
+    for (const tor of tors)
+      for (const spec of await prepareTor(this.record.tor, this.rack, tor, this.paths.tor(tor.name))) this.run(spec);
+    this.step(
+      this.record.kubeconfig === undefined
+        ? 'Starting the API server'
+        : `Using the API server of ${this.record.kubeconfig}`,
+    );
     this.cluster = await LabCluster.open(this.record, this.paths, (spec) => this.run(spec));
     this.step(`Creating ${nodes.length} nodes, ${topology.pools.length} pools and the peerings`);
     await this.cluster.createRack(this.rack);
@@ -88,7 +105,9 @@ export class Lab implements ControlTarget {
 
   private run(spec: DaemonSpec): Daemon {
     if (this.phase === 'stopping') throw new UserError('the lab was told to end');
-    const daemon = new Daemon(spec, this.paths.logs, (ended, how) => this.log.warn({ process: ended.spec.name, how }, 'a process ended and is started again'));
+    const daemon = new Daemon(spec, this.paths.logs, (ended, how) =>
+      this.log.warn({ process: ended.spec.name, how }, 'a process ended and is started again'),
+    );
     this.daemons.set(spec.name, daemon);
     daemon.start();
     return daemon;
@@ -127,7 +146,14 @@ export class Lab implements ControlTarget {
       tor: this.record.tor,
       apiServer: this.cluster?.url ?? '',
       processes: [...this.daemons.values()].map((daemon) => daemon.status),
-      links: [...this.linkStates].map(([link, state]): LinkStatus => ({ device: link.far.device, tor: link.near.device, interface: link.far.interface, state })),
+      links: [...this.linkStates].map(
+        ([link, state]): LinkStatus => ({
+          device: link.far.device,
+          tor: link.near.device,
+          interface: link.far.interface,
+          state,
+        }),
+      ),
       pods: [...this.nodes.values()].flatMap((node) => node.sandboxes()),
     };
   }
@@ -135,7 +161,8 @@ export class Lab implements ControlTarget {
   async process({ name, action }: ProcessRequest): Promise<void> {
     if (name === API_SERVER_PROCESS) return this.apiServer(action);
     const daemon = this.daemons.get(name);
-    if (daemon === undefined) throw new UserError(`Cannot ${action} "${name}": expected one of ${[...this.daemons.keys()].join(', ')}`);
+    if (daemon === undefined)
+      throw new UserError(`Cannot ${action} "${name}": expected one of ${[...this.daemons.keys()].join(', ')}`);
     switch (action) {
       case 'kill':
         if (!daemon.signal('SIGKILL')) throw new UserError(`Cannot kill "${name}": it is not running`);
@@ -149,13 +176,19 @@ export class Lab implements ControlTarget {
 
   /** Its state is in memory, so it is not ended: it becomes unreachable, which is all that anybody can see of it. */
   private async apiServer(action: ProcessRequest['action']): Promise<void> {
-    if (action === 'kill') throw new UserError('Cannot kill the API server: it keeps the cluster in memory; expected "stop", which makes it unreachable, and "start"');
+    if (action === 'kill')
+      throw new UserError(
+        'Cannot kill the API server: it keeps the cluster in memory; expected "stop", which makes it unreachable, and "start"',
+      );
     await this.requireCluster().setReachable(action === 'start');
   }
 
   async link({ device, tor, state }: LinkRequest): Promise<void> {
     // Between two routers either may be named first.
-    const link = this.rack.links.find(({ near, far }) => [near.device, far.device].includes(tor) && [near.device, far.device].includes(device) && tor !== device);
+    const link = this.rack.links.find(
+      ({ near, far }) =>
+        [near.device, far.device].includes(tor) && [near.device, far.device].includes(device) && tor !== device,
+    );
     if (link === undefined) {
       const known = this.rack.links.map(({ near, far }) => `${far.device} ${near.device}`).join(', ');
       throw new UserError(`Cannot set link ${device} ${tor} ${state}: expected one of ${known}`);

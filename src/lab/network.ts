@@ -20,7 +20,11 @@ export async function buildNetwork(rack: Rack): Promise<void> {
   // Before there are interfaces: they take their settings from `default` when they are made.
   await Promise.all(devicesOf(rack).map(applySysctls));
   await run(['ip', '-batch', '-'], rack.links.map(renderVeth).join('\n'));
-  await Promise.all(devicesOf(rack).map((device) => run(['ip', '-n', device.netns, '-batch', '-'], renderAddresses(rack, device).join('\n'))));
+  await Promise.all(
+    devicesOf(rack).map((device) =>
+      run(['ip', '-n', device.netns, '-batch', '-'], renderAddresses(rack, device).join('\n')),
+    ),
+  );
 }
 
 /** A namespace with its own view of /etc/iproute2; a machine without that directory has nothing to lay it over. */
@@ -105,6 +109,14 @@ function renderAddresses(rack: Rack, device: Device): readonly string[] {
 /** Both families over all its routers at once, from its own address, whatever link a packet leaves by. A batch knows the family by the prefix. */
 function renderDefaults(rack: Rack, device: Device): readonly string[] {
   const routers = rack.links.filter((link) => link.far.device === device.name);
-  const hops = (family: 'ipv4' | 'ipv6'): string => routers.map(({ near, far }: { near: LinkEnd; far: LinkEnd }) => `nexthop via ${near.address[family]} dev ${far.interface}`).join(' ');
-  return [`route add 0.0.0.0/0 src ${device.loopback.ipv4} ${hops('ipv4')}`, `route add ::/0 src ${device.loopback.ipv6} ${hops('ipv6')}`];
+  const hops = (family: 'ipv4' | 'ipv6'): string =>
+    routers
+      .map(
+        ({ near, far }: { near: LinkEnd; far: LinkEnd }) => `nexthop via ${near.address[family]} dev ${far.interface}`,
+      )
+      .join(' ');
+  return [
+    `route add 0.0.0.0/0 src ${device.loopback.ipv4} ${hops('ipv4')}`,
+    `route add ::/0 src ${device.loopback.ipv6} ${hops('ipv6')}`,
+  ];
 }

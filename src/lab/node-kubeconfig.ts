@@ -22,7 +22,10 @@ export interface NodeKubeconfig {
 
 interface Kubeconfig {
   readonly 'current-context'?: string;
-  readonly contexts?: readonly { readonly name: string; readonly context: { readonly cluster: string; readonly user?: string } }[];
+  readonly contexts?: readonly {
+    readonly name: string;
+    readonly context: { readonly cluster: string; readonly user?: string };
+  }[];
   readonly clusters?: readonly { readonly name: string; readonly cluster: Readonly<Record<string, unknown>> }[];
   readonly users?: readonly { readonly name: string; readonly user: Readonly<Record<string, unknown>> }[];
 }
@@ -39,25 +42,33 @@ export function nodeKubeconfig(source: string, directory: string, port: number):
   const cluster = config.clusters?.find((entry) => entry.name === context?.cluster)?.cluster;
   const user = config.users?.find((entry) => entry.name === context?.user)?.user;
   const server = cluster?.['server'];
-  if (context === undefined || cluster === undefined || typeof server !== 'string') throw new UserError('Cannot use the kubeconfig: expected a current-context with a cluster and its server');
+  if (context === undefined || cluster === undefined || typeof server !== 'string')
+    throw new UserError('Cannot use the kubeconfig: expected a current-context with a cluster and its server');
   const url = new URL(server);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const isTls = url.protocol === 'https:';
-  const tlsName = isTls && host !== '127.0.0.1' && cluster['tls-server-name'] === undefined ? { 'tls-server-name': host } : {};
+  const tlsName =
+    isTls && host !== '127.0.0.1' && cluster['tls-server-name'] === undefined ? { 'tls-server-name': host } : {};
   url.hostname = '127.0.0.1';
   url.port = String(port);
-  const write = (written: Readonly<Record<string, unknown>>): string => stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'lab',
-    contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }],
-    clusters: [{ name: 'lab', cluster: written }],
-    users: [{ name: 'lab', user: absolute(user ?? {}, directory) }],
-  });
+  const write = (written: Readonly<Record<string, unknown>>): string =>
+    stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'lab',
+      contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }],
+      clusters: [{ name: 'lab', cluster: written }],
+      users: [{ name: 'lab', user: absolute(user ?? {}, directory) }],
+    });
   const there = absolute(cluster, directory);
   const text = write({ ...there, ...tlsName, server: url.href.replace(/\/$/, '') });
   return { text, original: write(there), server: { host, port: Number(new URL(server).port) || (isTls ? 443 : 80) } };
 }
 
 const absolute = (entry: Readonly<Record<string, unknown>>, directory: string): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(Object.entries(entry).map(([key, value]) => [key, FILE_KEYS.includes(key) && typeof value === 'string' && !isAbsolute(value) ? resolve(directory, value) : value]));
+  Object.fromEntries(
+    Object.entries(entry).map(([key, value]) => [
+      key,
+      FILE_KEYS.includes(key) && typeof value === 'string' && !isAbsolute(value) ? resolve(directory, value) : value,
+    ]),
+  );

@@ -25,7 +25,11 @@ export class ApiPodReports implements PodReports {
   private eventNumber = 0;
   private isStopped = false;
 
-  constructor(private readonly client: KubernetesClient, private readonly node: string, private readonly log: Logger) {}
+  constructor(
+    private readonly client: KubernetesClient,
+    private readonly node: string,
+    private readonly log: Logger,
+  ) {}
 
   stop(): void {
     this.isStopped = true;
@@ -34,30 +38,53 @@ export class ApiPodReports implements PodReports {
   publish(pod: Pod, state: PodState): void {
     this.enqueue(pod.metadata.uid ?? '', async () => {
       const body = { metadata: { uid: pod.metadata.uid }, status: podStatus(pod, state) };
-      await this.client.request('PATCH', `${pathOf(pod)}/status`, { contentType: 'application/strategic-merge-patch+json', value: body });
+      await this.client.request('PATCH', `${pathOf(pod)}/status`, {
+        contentType: 'application/strategic-merge-patch+json',
+        value: body,
+      });
     });
   }
 
   finalise(pod: Pod): void {
     this.enqueue(pod.metadata.uid ?? '', async () => {
-      const value = { apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid } };
+      const value = {
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        gracePeriodSeconds: 0,
+        preconditions: { uid: pod.metadata.uid },
+      };
       await this.client.request('DELETE', pathOf(pod), { contentType: 'application/json', value });
     });
   }
 
   /** Events are for people: one that cannot be sent is logged and forgotten, as a kubelet does. */
   event(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string): void {
-    this.log[type === 'Warning' ? 'warn' : 'info']({ pod: `${pod.metadata.namespace ?? 'default'}/${pod.metadata.name}`, reason }, message);
+    this.log[type === 'Warning' ? 'warn' : 'info'](
+      { pod: `${pod.metadata.namespace ?? 'default'}/${pod.metadata.name}`, reason },
+      message,
+    );
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const { namespace = 'default', name, uid } = pod.metadata;
     const value = {
-      apiVersion: 'v1', kind: 'Event',
-      metadata: { name: `${name.slice(0, 200)}.${Date.now().toString(16)}${(this.eventNumber++).toString(16)}`, namespace },
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: {
+        name: `${name.slice(0, 200)}.${Date.now().toString(16)}${(this.eventNumber++).toString(16)}`,
+        namespace,
+      },
       involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name, uid },
-      reason, message, type, count: 1, firstTimestamp: now, lastTimestamp: now,
-      source: { component: 'kubelet', host: this.node }, reportingComponent: 'kubelet', reportingInstance: this.node,
+      reason,
+      message,
+      type,
+      count: 1,
+      firstTimestamp: now,
+      lastTimestamp: now,
+      source: { component: 'kubelet', host: this.node },
+      reportingComponent: 'kubelet',
+      reportingInstance: this.node,
     };
-    this.client.request('POST', resourcePath(kinds.events, namespace), { contentType: 'application/json', value })
+    this.client
+      .request('POST', resourcePath(kinds.events, namespace), { contentType: 'application/json', value })
       .catch((error: unknown) => this.log.debug({ reason, problem: messageOf(error) }, 'an event could not be sent'));
   }
 
@@ -76,7 +103,8 @@ export class ApiPodReports implements PodReports {
         pause = FIRST_PAUSE;
       } catch (error) {
         // Gone, or another pod of the same name by now: there is nobody left to tell.
-        const isMoot = error instanceof ApiError && (error.status === 404 || error.status === 409 || error.status === 422);
+        const isMoot =
+          error instanceof ApiError && (error.status === 404 || error.status === 409 || error.status === 422);
         if (isMoot && this.statuses.get(uid) === next) this.statuses.delete(uid);
         if (isMoot) continue;
         this.log.debug({ problem: messageOf(error) }, 'the API server cannot be told yet');

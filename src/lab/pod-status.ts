@@ -18,9 +18,15 @@ export function podStatus(pod: Pod, state: PodState): PodStatus {
   const isOver = state.phase === 'Succeeded' || state.phase === 'Failed';
   const hasSandbox = state.ips.length > 0 && !isOver;
   const waiting = state.problem ?? { reason: 'ContainerCreating', message: '' };
-  const notReady = isOver ? { reason: state.phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', message: '' } : { reason: 'ContainersNotReady', message: state.problem?.message ?? '' };
+  const notReady = isOver
+    ? { reason: state.phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed', message: '' }
+    : { reason: 'ContainersNotReady', message: state.problem?.message ?? '' };
   const condition = (type: string, holds: boolean, why: { reason: string; message: string }): PodCondition => ({
-    type, status: holds ? 'True' : 'False', lastProbeTime: null, lastTransitionTime: state.startedAt, ...(holds ? {} : { reason: why.reason, message: why.message }),
+    type,
+    status: holds ? 'True' : 'False',
+    lastProbeTime: null,
+    lastTransitionTime: state.startedAt,
+    ...(holds ? {} : { reason: why.reason, message: why.message }),
   });
   return {
     phase: state.phase,
@@ -35,19 +41,24 @@ export function podStatus(pod: Pod, state: PodState): PodStatus {
     hostIPs: state.hostIps.map((ip) => ({ ip })),
     ...(state.ips.length === 0 ? {} : { podIP: state.ips[0], podIPs: state.ips.map((ip) => ({ ip })) }),
     startTime: state.startedAt,
-    containerStatuses: pod.spec.containers.map((container): ContainerStatus => ({
-      name: container.name,
-      image: container.image ?? '',
-      imageID: '',
-      ready: state.isReady,
-      started: state.isReady,
-      restartCount: state.restarts,
-      state: containerState(state, waiting),
-    })),
+    containerStatuses: pod.spec.containers.map(
+      (container): ContainerStatus => ({
+        name: container.name,
+        image: container.image ?? '',
+        imageID: '',
+        ready: state.isReady,
+        started: state.isReady,
+        restartCount: state.restarts,
+        state: containerState(state, waiting),
+      }),
+    ),
   };
 }
 
-function containerState(state: PodState, waiting: { readonly reason: string; readonly message: string }): Readonly<Record<string, unknown>> {
+function containerState(
+  state: PodState,
+  waiting: { readonly reason: string; readonly message: string },
+): Readonly<Record<string, unknown>> {
   switch (state.phase) {
     case 'Succeeded':
       return { terminated: { exitCode: 0, reason: 'Completed', startedAt: state.startedAt } };

@@ -55,7 +55,11 @@ export class PodWorker {
   /** Settles when nothing is left of the pod. */
   readonly done: Promise<void>;
 
-  constructor(private pod: Pod, private readonly place: PodPlace, private readonly reports: PodReports) {
+  constructor(
+    private pod: Pod,
+    private readonly place: PodPlace,
+    private readonly reports: PodReports,
+  ) {
     this.done = this.run();
   }
 
@@ -65,9 +69,13 @@ export class PodWorker {
 
   get status(): SandboxStatus {
     const { namespace = 'default', name } = this.pod.metadata;
-    const netns = this.pod.spec.hostNetwork === true ? this.place.netns : this.sandbox?.netns ?? '';
+    const netns = this.pod.spec.hostNetwork === true ? this.place.netns : (this.sandbox?.netns ?? '');
     return {
-      namespace, name, node: this.place.node, netns, ips: this.ips(),
+      namespace,
+      name,
+      node: this.place.node,
+      netns,
+      ips: this.ips(),
       state: this.isTerminating ? 'Terminating' : this.phase,
       ...(this.problem === undefined ? {} : { problem: this.problem.message }),
     };
@@ -106,7 +114,8 @@ export class PodWorker {
       await this.place.runtime.check(sandbox.attachment);
       if (this.problem?.reason === 'NetworkCheckFailed') this.setProblem(undefined);
     } catch (error) {
-      if (this.sandbox === sandbox && !this.isTerminating) this.setProblem({ reason: 'NetworkCheckFailed', message: messageOf(error) });
+      if (this.sandbox === sandbox && !this.isTerminating)
+        this.setProblem({ reason: 'NetworkCheckFailed', message: messageOf(error) });
     }
   }
 
@@ -125,7 +134,10 @@ export class PodWorker {
         pause = FIRST_PAUSE;
         await this.woken();
       } catch (error) {
-        this.setProblem({ reason: this.isTerminating ? 'FailedKillPod' : 'FailedCreatePodSandBox', message: messageOf(error) });
+        this.setProblem({
+          reason: this.isTerminating ? 'FailedKillPod' : 'FailedCreatePodSandBox',
+          message: messageOf(error),
+        });
         await this.woken(pause);
         pause = Math.min(pause * 2, LONGEST_PAUSE);
       }
@@ -146,11 +158,18 @@ export class PodWorker {
     }
     if (this.isTerminating) return;
     this.phase = 'Running';
-    this.workload = new Workload({ name: `${pod.metadata.namespace ?? 'default'}/${pod.metadata.name}`, netns: this.sandbox?.netns ?? place.netns, ports: declaredPorts(pod) }, (isReady, problem) => {
-      this.isReady = isReady;
-      this.setProblem(problem === undefined ? undefined : { reason: 'CrashLoopBackOff', message: problem });
-      this.publish();
-    });
+    this.workload = new Workload(
+      {
+        name: `${pod.metadata.namespace ?? 'default'}/${pod.metadata.name}`,
+        netns: this.sandbox?.netns ?? place.netns,
+        ports: declaredPorts(pod),
+      },
+      (isReady, problem) => {
+        this.isReady = isReady;
+        this.setProblem(problem === undefined ? undefined : { reason: 'CrashLoopBackOff', message: problem });
+        this.publish();
+      },
+    );
     this.workload.start();
     this.publish();
   }
@@ -189,7 +208,12 @@ export class PodWorker {
   private publish(): void {
     if (this.isTerminating) return;
     const state: PodState = {
-      phase: this.phase, ips: this.ips(), hostIps: this.place.ips, isReady: this.isReady, restarts: this.workload?.restarts ?? 0, startedAt: this.startedAt,
+      phase: this.phase,
+      ips: this.ips(),
+      hostIps: this.place.ips,
+      isReady: this.isReady,
+      restarts: this.workload?.restarts ?? 0,
+      startedAt: this.startedAt,
       ...(this.problem === undefined ? {} : { problem: this.problem }),
     };
     const text = JSON.stringify(state);

@@ -24,27 +24,52 @@ export type RackObject = { readonly [K in KindName]: { readonly kind: K; readonl
 /** In the order of their creation. */
 export function rackObjects(rack: Rack): readonly RackObject[] {
   return [
-    ...[SYSTEM_NAMESPACE, ...namespacesOf(rack.topology)].map((name): RackObject => ({ kind: 'namespaces', object: namespace(rack, name) })),
-    ...rack.topology.pools.map((pool): RackObject => ({ kind: 'ipPools', object: { metadata: meta(rack, pool.name), spec: { cidr: pool.cidr, blockSize: pool.blockSize } } satisfies IPPool })),
-    ...rack.tors.flatMap((tor): readonly RackObject[] => (tor.spec.password === undefined ? [] : [{ kind: 'secrets', object: secret(rack, tor.name, tor.spec.password) }])),
-    { kind: 'bgpConfigurations', object: { metadata: meta(rack, 'default'), spec: { asNumber: clusterAs(rack), nodeToNodeMeshEnabled: true } } satisfies BGPConfiguration },
+    ...[SYSTEM_NAMESPACE, ...namespacesOf(rack.topology)].map(
+      (name): RackObject => ({ kind: 'namespaces', object: namespace(rack, name) }),
+    ),
+    ...rack.topology.pools.map(
+      (pool): RackObject => ({
+        kind: 'ipPools',
+        object: {
+          metadata: meta(rack, pool.name),
+          spec: { cidr: pool.cidr, blockSize: pool.blockSize },
+        } satisfies IPPool,
+      }),
+    ),
+    ...rack.tors.flatMap((tor): readonly RackObject[] =>
+      tor.spec.password === undefined ? [] : [{ kind: 'secrets', object: secret(rack, tor.name, tor.spec.password) }],
+    ),
+    {
+      kind: 'bgpConfigurations',
+      object: {
+        metadata: meta(rack, 'default'),
+        spec: { asNumber: clusterAs(rack), nodeToNodeMeshEnabled: true },
+      } satisfies BGPConfiguration,
+    },
     ...rack.nodes.map((node): RackObject => ({ kind: 'nodes', object: nodeObject(rack, node) })),
     ...rack.nodes.flatMap((node) => peersOf(rack, node)).map((object): RackObject => ({ kind: 'bgpPeers', object })),
   ];
 }
 
-export const podObjects = (rack: Rack): readonly RackObject[] => rack.topology.pods.map((pod): RackObject => ({ kind: 'pods', object: podObject(rack, pod) }));
+export const podObjects = (rack: Rack): readonly RackObject[] =>
+  rack.topology.pods.map((pod): RackObject => ({ kind: 'pods', object: podObject(rack, pod) }));
 
 const namespacesOf = (topology: Topology): readonly string[] => [...new Set(topology.pods.map((pod) => pod.namespace))];
 
-const meta = (rack: Rack, name: string, more: Partial<ObjectMeta> = {}): ObjectMeta => ({ name, ...more, labels: { ...more.labels, [LAB_LABEL]: rack.lab } });
+const meta = (rack: Rack, name: string, more: Partial<ObjectMeta> = {}): ObjectMeta => ({
+  name,
+  ...more,
+  labels: { ...more.labels, [LAB_LABEL]: rack.lab },
+});
 
 const namespace = (rack: Rack, name: string): Namespace => ({ metadata: meta(rack, name) });
 
 const secretName = (tor: string): string => `tortie-lab-${tor}`;
 
-const secret = (rack: Rack, tor: string, password: string): Secret =>
-  ({ metadata: meta(rack, secretName(tor), { namespace: SYSTEM_NAMESPACE }), data: { password: Buffer.from(password).toString('base64') } });
+const secret = (rack: Rack, tor: string, password: string): Secret => ({
+  metadata: meta(rack, secretName(tor), { namespace: SYSTEM_NAMESPACE }),
+  data: { password: Buffer.from(password).toString('base64') },
+});
 
 /** The AS number that most nodes have; the others carry it on their Node. */
 function clusterAs(rack: Rack): number {
@@ -60,7 +85,11 @@ function nodeObject(rack: Rack, { name, spec, loopback }: RackNode): Node {
       ...(spec.as === clusterAs(rack) ? {} : { annotations: { 'projectcalico.org/ASNumber': String(spec.as) } }),
     }),
     status: {
-      addresses: [{ type: 'InternalIP', address: loopback.ipv4 }, { type: 'InternalIP', address: loopback.ipv6 }, { type: 'Hostname', address: name }],
+      addresses: [
+        { type: 'InternalIP', address: loopback.ipv4 },
+        { type: 'InternalIP', address: loopback.ipv6 },
+        { type: 'Hostname', address: name },
+      ],
       capacity: { cpu: '4', memory: '8Gi', pods: '250' },
       allocatable: { cpu: '4', memory: '8Gi', pods: '250' },
     },
@@ -69,21 +98,27 @@ function nodeObject(rack: Rack, { name, spec, loopback }: RackNode): Node {
 
 function peersOf(rack: Rack, node: RackNode): readonly BGPPeer[] {
   const tors = new Map(rack.tors.map((tor) => [tor.name, tor.spec]));
-  return linksOf(rack, node.name).flatMap(({ peer }) => (['ipv4', 'ipv6'] as const).flatMap((family): readonly BGPPeer[] => {
-    const tor = tors.get(peer.device);
-    if (tor === undefined) return [];
-    return [{
-      metadata: meta(rack, `${node.name}-${tor.name}-${family}`),
-      spec: {
-        node: node.name,
-        peerIP: peer.address[family],
-        asNumber: tor.as,
-        sourceAddress: 'None',
-        numAllowedLocalASNumbers: 1,
-        ...(tor.password === undefined ? {} : { password: { secretKeyRef: { name: secretName(tor.name), key: 'password' } } }),
-      },
-    }];
-  }));
+  return linksOf(rack, node.name).flatMap(({ peer }) =>
+    (['ipv4', 'ipv6'] as const).flatMap((family): readonly BGPPeer[] => {
+      const tor = tors.get(peer.device);
+      if (tor === undefined) return [];
+      return [
+        {
+          metadata: meta(rack, `${node.name}-${tor.name}-${family}`),
+          spec: {
+            node: node.name,
+            peerIP: peer.address[family],
+            asNumber: tor.as,
+            sourceAddress: 'None',
+            numAllowedLocalASNumbers: 1,
+            ...(tor.password === undefined
+              ? {}
+              : { password: { secretKeyRef: { name: secretName(tor.name), key: 'password' } } }),
+          },
+        },
+      ];
+    }),
+  );
 }
 
 function podObject(rack: Rack, pod: PodSpec): Pod {
@@ -92,11 +127,17 @@ function podObject(rack: Rack, pod: PodSpec): Pod {
     spec: {
       ...(pod.node === undefined ? {} : { nodeName: pod.node }),
       terminationGracePeriodSeconds: 1,
-      containers: [{
-        name: 'main',
-        image: 'tortie.dev/prober',
-        ports: pod.ports.map(({ port, transport, name }) => ({ containerPort: port, protocol: transport, ...(name === undefined ? {} : { name }) })),
-      }],
+      containers: [
+        {
+          name: 'main',
+          image: 'tortie.dev/prober',
+          ports: pod.ports.map(({ port, transport, name }) => ({
+            containerPort: port,
+            protocol: transport,
+            ...(name === undefined ? {} : { name }),
+          })),
+        },
+      ],
     },
   };
 }

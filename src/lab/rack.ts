@@ -61,14 +61,40 @@ const TOR_OFFSET = 0xff00;
 export const netnsPrefixOf = (lab: string): string => `tl-${lab}-`;
 export const devicesOf = (rack: Rack): readonly Device[] => [...rack.tors, ...rack.nodes, ...rack.outside];
 export const linksOf = (rack: Rack, device: string): readonly { readonly own: LinkEnd; readonly peer: LinkEnd }[] =>
-  rack.links.flatMap(({ near, far }) => (near.device === device ? [{ own: near, peer: far }] : far.device === device ? [{ own: far, peer: near }] : []));
+  rack.links.flatMap(({ near, far }) =>
+    near.device === device ? [{ own: near, peer: far }] : far.device === device ? [{ own: far, peer: near }] : [],
+  );
 
 export function buildRack(lab: string, topology: Topology): Rack {
   const netns = (device: string): string => `${netnsPrefixOf(lab)}${device}`;
   const { loopbacks, outside } = topology.ranges;
-  const tors = topology.tors.map((spec, i): RackTor => ({ type: 'tor', name: spec.name, netns: netns(spec.name), loopback: pairAt(loopbacks, TOR_OFFSET + i + 1), spec }));
-  const nodes = topology.nodes.map((spec, i): RackNode => ({ type: 'node', name: spec.name, netns: netns(spec.name), loopback: pairAt(loopbacks, i + 1), spec }));
-  const hosts = topology.outside.map((spec, i): RackOutside => ({ type: 'outside', name: spec.name, netns: netns(spec.name), loopback: pairAt(outside, i + 1), spec }));
+  const tors = topology.tors.map(
+    (spec, i): RackTor => ({
+      type: 'tor',
+      name: spec.name,
+      netns: netns(spec.name),
+      loopback: pairAt(loopbacks, TOR_OFFSET + i + 1),
+      spec,
+    }),
+  );
+  const nodes = topology.nodes.map(
+    (spec, i): RackNode => ({
+      type: 'node',
+      name: spec.name,
+      netns: netns(spec.name),
+      loopback: pairAt(loopbacks, i + 1),
+      spec,
+    }),
+  );
+  const hosts = topology.outside.map(
+    (spec, i): RackOutside => ({
+      type: 'outside',
+      name: spec.name,
+      netns: netns(spec.name),
+      loopback: pairAt(outside, i + 1),
+      spec,
+    }),
+  );
   return { lab, topology, tors, nodes, outside: hosts, links: buildLinks(topology, netns) };
 }
 
@@ -88,7 +114,9 @@ function buildLinks(topology: Topology, netns: (device: string) => string): read
   };
   return [
     ...topology.torLinks.map(([a, b]) => connect(a, b, a)),
-    ...[...topology.nodes, ...topology.outside].flatMap((device) => device.tors.map((tor, i) => connect(tor, device.name, `eth${i}`))),
+    ...[...topology.nodes, ...topology.outside].flatMap((device) =>
+      device.tors.map((tor, i) => connect(tor, device.name, `eth${i}`)),
+    ),
   ];
 }
 
@@ -100,4 +128,7 @@ function linkAddresses({ ipv4, ipv6 }: RangePair, tor: number, slot: number): re
 }
 
 const textAt = (prefix: IpPrefix, offset: number | bigint): string => formatAddress(addressAt(prefix, offset));
-const pairAt = (range: RangePair, offset: number): AddressPair => ({ ipv4: textAt(range.ipv4, offset), ipv6: textAt(range.ipv6, offset) });
+const pairAt = (range: RangePair, offset: number): AddressPair => ({
+  ipv4: textAt(range.ipv4, offset),
+  ipv6: textAt(range.ipv6, offset),
+});

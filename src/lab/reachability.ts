@@ -60,11 +60,15 @@ const familyOf = (ip: string): 4 | 6 => (ip.includes(':') ? 6 : 4);
 
 /** All pairs that have addresses of the family; a pod to itself included, which must always work. */
 function planTargets(endpoints: readonly Endpoint[], families: readonly (4 | 6)[]): readonly Target[] {
-  return families.flatMap((family) => endpoints.flatMap((from) => endpoints.filter(isColumn).flatMap((to): readonly Target[] => {
-    const destination = to.ips.find((ip) => familyOf(ip) === family);
-    const source = from.ips.find((ip) => familyOf(ip) === family);
-    return destination === undefined || source === undefined ? [] : [{ from, to, family, source, destination }];
-  })));
+  return families.flatMap((family) =>
+    endpoints.flatMap((from) =>
+      endpoints.filter(isColumn).flatMap((to): readonly Target[] => {
+        const destination = to.ips.find((ip) => familyOf(ip) === family);
+        const source = from.ips.find((ip) => familyOf(ip) === family);
+        return destination === undefined || source === undefined ? [] : [{ from, to, family, source, destination }];
+      }),
+    ),
+  );
 }
 
 /** Nodes offer no port of their own to try. */
@@ -75,26 +79,48 @@ export async function probe(endpoints: readonly Endpoint[], options: ProbeOption
   const targets = planTargets(endpoints, options.families);
   const transport = options.port.transport.toLowerCase();
   const commands = [
-    ...endpoints.filter((endpoint) => endpoint.type === 'outside').map((host) => `serve ${host.netns} ${host.name} ${transport} ${options.port.port}`),
+    ...endpoints
+      .filter((endpoint) => endpoint.type === 'outside')
+      .map((host) => `serve ${host.netns} ${host.name} ${transport} ${options.port.port}`),
     // A host outside sends from its own address by itself; a node has several, and the kernel's choice is what its programs get.
-    ...targets.map((target, id) => `probe ${id} ${target.from.netns} ${transport} ${target.from.type === 'node' ? '-' : target.source} ${target.destination} ${options.port.port}`),
+    ...targets.map(
+      (target, id) =>
+        `probe ${id} ${target.from.netns} ${transport} ${target.from.type === 'node' ? '-' : target.source} ${target.destination} ${options.port.port}`,
+    ),
     'run all',
   ];
   const argv = [PROBER, 'session', '--timeout', String(options.timeout ?? 1000)];
   const result = await attempt(argv, `${commands.join('\n')}\n`);
   if (result.code !== 0) throw new CommandFailed(argv, result);
-  const verdicts = new Map(result.stdout.split('\n').map((line) => line.split('\t')).filter((fields) => /^\d+$/.test(fields[0] ?? '')).map((fields) => [Number(fields[0]), fields]));
+  const verdicts = new Map(
+    result.stdout
+      .split('\n')
+      .map((line) => line.split('\t'))
+      .filter((fields) => /^\d+$/.test(fields[0] ?? ''))
+      .map((fields) => [Number(fields[0]), fields]),
+  );
   return {
-    port: options.port, families: options.families, from: endpoints, to: endpoints.filter(isColumn),
+    port: options.port,
+    families: options.families,
+    from: endpoints,
+    to: endpoints.filter(isColumn),
     cells: targets.map((target, id) => parseVerdict(target, verdicts.get(id) ?? [])),
   };
 }
 
-function parseVerdict({ from, to, family }: Target, [, verdict = 'error', detail = 'the prober gave no verdict', time]: readonly string[]): Cell {
+function parseVerdict(
+  { from, to, family }: Target,
+  [, verdict = 'error', detail = 'the prober gave no verdict', time]: readonly string[],
+): Cell {
   const base = { from: from.name, to: to.name, family };
   switch (verdict) {
     case 'allow':
-      return { ...base, verdict: detail === to.name ? 'allow' : 'wrong', microseconds: Number(time), ...(detail === to.name ? {} : { detail }) };
+      return {
+        ...base,
+        verdict: detail === to.name ? 'allow' : 'wrong',
+        microseconds: Number(time),
+        ...(detail === to.name ? {} : { detail }),
+      };
     case 'drop':
     case 'refused':
       return { ...base, verdict };
@@ -105,24 +131,47 @@ function parseVerdict({ from, to, family }: Target, [, verdict = 'error', detail
   }
 }
 
-const SIGNS: Readonly<Record<Verdict, string>> = { allow: 'ok', drop: '-', refused: 'ref', unreachable: 'unr', error: 'err', wrong: 'WRONG' };
+const SIGNS: Readonly<Record<Verdict, string>> = {
+  allow: 'ok',
+  drop: '-',
+  refused: 'ref',
+  unreachable: 'unr',
+  error: 'err',
+  wrong: 'WRONG',
+};
 
 /** One table per family; columns are numbered like the rows, so that any number of pods lines up. */
 export function renderMatrix(matrix: Matrix): string {
   const numbers = new Map(matrix.to.map((endpoint, index) => [endpoint.name, index + 1]));
   const tables = matrix.families.map((family) => renderFamily(matrix, family, numbers));
-  const details = matrix.cells.filter((cell) => cell.detail !== undefined).map((cell) => `${cell.from} -> ${cell.to} IPv${cell.family}: ${cell.verdict === 'wrong' ? `"${cell.detail}" answered` : cell.detail}`);
+  const details = matrix.cells
+    .filter((cell) => cell.detail !== undefined)
+    .map(
+      (cell) =>
+        `${cell.from} -> ${cell.to} IPv${cell.family}: ${cell.verdict === 'wrong' ? `"${cell.detail}" answered` : cell.detail}`,
+    );
   const used = new Set(matrix.cells.map((cell) => cell.verdict));
-  const legend = (Object.keys(SIGNS) as Verdict[]).filter((verdict) => used.has(verdict)).map((verdict) => `${SIGNS[verdict]} ${MEANINGS[verdict]}`);
+  const legend = (Object.keys(SIGNS) as Verdict[])
+    .filter((verdict) => used.has(verdict))
+    .map((verdict) => `${SIGNS[verdict]} ${MEANINGS[verdict]}`);
   return [...tables, legend.join(', '), ...new Set(details)].join('\n');
 }
 
 const MEANINGS: Readonly<Record<Verdict, string>> = {
-  allow: 'answers', drop: 'silence', refused: 'no such port there', unreachable: 'no way there', error: 'not probed', wrong: 'somebody else answers',
+  allow: 'answers',
+  drop: 'silence',
+  refused: 'no such port there',
+  unreachable: 'no way there',
+  error: 'not probed',
+  wrong: 'somebody else answers',
 };
 
 function renderFamily(matrix: Matrix, family: 4 | 6, numbers: ReadonlyMap<string, number>): string {
-  const cells = new Map(matrix.cells.filter((cell) => cell.family === family).map((cell) => [`${cell.from} ${cell.to}`, SIGNS[cell.verdict]]));
+  const cells = new Map(
+    matrix.cells
+      .filter((cell) => cell.family === family)
+      .map((cell) => [`${cell.from} ${cell.to}`, SIGNS[cell.verdict]]),
+  );
   const rows = matrix.from.map((from) => [
     numbers.has(from.name) ? String(numbers.get(from.name)) : '',
     from.name,
@@ -130,7 +179,13 @@ function renderFamily(matrix: Matrix, family: 4 | 6, numbers: ReadonlyMap<string
     from.node ?? '',
     ...matrix.to.map((to) => cells.get(`${from.name} ${to.name}`) ?? ''),
   ]);
-  const head = ['#', `from, port ${matrix.port.port}/${matrix.port.transport}`, `IPv${family}`, 'on', ...matrix.to.map((to) => `>${numbers.get(to.name)}`)];
+  const head = [
+    '#',
+    `from, port ${matrix.port.port}/${matrix.port.transport}`,
+    `IPv${family}`,
+    'on',
+    ...matrix.to.map((to) => `>${numbers.get(to.name)}`),
+  ];
   return renderTable([head, ...rows]);
 }
 
@@ -138,5 +193,14 @@ function renderFamily(matrix: Matrix, family: 4 | 6, numbers: ReadonlyMap<string
 export function renderTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n') + '\n';
+  return (
+    rows
+      .map((row) =>
+        row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd(),
+      )
+      .join('\n') + '\n'
+  );
 }

@@ -26,14 +26,20 @@ export function routerCommands(kind: TorKind): RouterCommands {
     case 'bird':
       return {
         sessions: ['birdc', 'show', 'protocols'],
-        routes: (prefixes) => prefixes.map((prefix) => ['birdc', 'show', 'route', 'where', 'net', '~', `[ ${prefix}+ ]`]),
+        routes: (prefixes) =>
+          prefixes.map((prefix) => ['birdc', 'show', 'route', 'where', 'net', '~', `[ ${prefix}+ ]`]),
         machine: ['birdc', 'show', 'protocols', 'all'],
         parseSessions: parseBird,
       };
     case 'frr':
       return {
         sessions: ['vtysh', '-c', 'show bgp summary'],
-        routes: (prefixes) => prefixes.map((prefix) => ['vtysh', '-c', `show ${prefix.includes(':') ? 'ipv6' : 'ip'} route ${prefix} longer-prefixes`]),
+        routes: (prefixes) =>
+          prefixes.map((prefix) => [
+            'vtysh',
+            '-c',
+            `show ${prefix.includes(':') ? 'ipv6' : 'ip'} route ${prefix} longer-prefixes`,
+          ]),
         machine: ['vtysh', '-c', 'show bgp summary json'],
         parseSessions: parseFrr,
       };
@@ -60,12 +66,23 @@ function parseBird(output: string): readonly RouterSession[] {
 }
 
 function parseFrr(output: string): readonly RouterSession[] {
-  const families = Object.values(JSON.parse(output) as Readonly<Record<string, { readonly peers?: Readonly<Record<string, { readonly state?: string }>> }>>);
-  return families.flatMap((family) => Object.entries(family.peers ?? {}).map(([neighbor, peer]) => ({ neighbor, isEstablished: peer.state === 'Established' })));
+  const families = Object.values(
+    JSON.parse(output) as Readonly<
+      Record<string, { readonly peers?: Readonly<Record<string, { readonly state?: string }>> }>
+    >,
+  );
+  return families.flatMap((family) =>
+    Object.entries(family.peers ?? {}).map(([neighbor, peer]) => ({
+      neighbor,
+      isEstablished: peer.state === 'Established',
+    })),
+  );
 }
 
 function parseTortie(output: string): readonly RouterSession[] {
-  const { peers } = JSON.parse(output) as { readonly peers: readonly { readonly address: string; readonly state: string }[] };
+  const { peers } = JSON.parse(output) as {
+    readonly peers: readonly { readonly address: string; readonly state: string }[];
+  };
   return peers.map((peer) => ({ neighbor: peer.address, isEstablished: peer.state === 'Established' }));
 }
 
@@ -76,7 +93,11 @@ export interface KernelRoute {
   readonly gateway?: string;
   readonly dev?: string;
   readonly protocol?: string;
-  readonly nexthops?: readonly { readonly gateway?: string; readonly dev: string; readonly flags?: readonly string[] }[];
+  readonly nexthops?: readonly {
+    readonly gateway?: string;
+    readonly dev: string;
+    readonly flags?: readonly string[];
+  }[];
 }
 
 export async function kernelRoutes(netns: string, family: 4 | 6): Promise<readonly KernelRoute[]> {
@@ -84,10 +105,13 @@ export async function kernelRoutes(netns: string, family: 4 | 6): Promise<readon
 }
 
 /** Interfaces that a route leaves by. */
-export const devicesOfRoute = (route: KernelRoute): readonly string[] => (route.nexthops === undefined ? (route.dev === undefined ? [] : [route.dev]) : route.nexthops.map((hop) => hop.dev));
+export const devicesOfRoute = (route: KernelRoute): readonly string[] =>
+  route.nexthops === undefined ? (route.dev === undefined ? [] : [route.dev]) : route.nexthops.map((hop) => hop.dev);
 
 /** Packets an interface has taken in and sent out. */
 export async function packetsThrough(netns: string, device: string): Promise<number> {
-  const [link] = JSON.parse(await run(['ip', '-n', netns, '-j', '-s', 'link', 'show', 'dev', device])) as readonly { readonly stats64?: { readonly rx: { readonly packets: number }; readonly tx: { readonly packets: number } } }[];
+  const [link] = JSON.parse(await run(['ip', '-n', netns, '-j', '-s', 'link', 'show', 'dev', device])) as readonly {
+    readonly stats64?: { readonly rx: { readonly packets: number }; readonly tx: { readonly packets: number } };
+  }[];
   return (link?.stats64?.rx.packets ?? 0) + (link?.stats64?.tx.packets ?? 0);
 }

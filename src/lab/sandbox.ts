@@ -28,7 +28,13 @@ export async function createSandbox(lab: string, pod: Pod, runtime: CniRuntime):
     containerId,
     netns: `/run/netns/${netns}`,
     interface: INTERFACE,
-    args: { IgnoreUnknown: '1', K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name, K8S_POD_INFRA_CONTAINER_ID: containerId, K8S_POD_UID: uid },
+    args: {
+      IgnoreUnknown: '1',
+      K8S_POD_NAMESPACE: namespace,
+      K8S_POD_NAME: name,
+      K8S_POD_INFRA_CONTAINER_ID: containerId,
+      K8S_POD_UID: uid,
+    },
   };
   await run(['ip', 'netns', 'add', netns]);
   try {

@@ -15,7 +15,11 @@ const RETRY_AFTER = 1_000;
 /** The node for a pod: fewest pods first, then by name; undefined when none fits. Pure. */
 export function chooseNode(pod: Pod, nodes: Iterable<Node>, podsOn: (node: string) => number): string | undefined {
   const wanted = Object.entries(pod.spec.nodeSelector ?? {});
-  const fitting = [...nodes].filter((node) => node.spec?.unschedulable !== true && wanted.every(([key, value]) => new Map(Object.entries(node.metadata.labels ?? {})).get(key) === value));
+  const fitting = [...nodes].filter(
+    (node) =>
+      node.spec?.unschedulable !== true &&
+      wanted.every(([key, value]) => new Map(Object.entries(node.metadata.labels ?? {})).get(key) === value),
+  );
   const names = fitting.map((node) => node.metadata.name).sort((a, b) => podsOn(a) - podsOn(b) || (a < b ? -1 : 1));
   return names[0];
 }
@@ -30,13 +34,27 @@ export class Scheduler {
   private timer: NodeJS.Timeout | undefined;
   private isBusy = false;
 
-  constructor(private readonly datastore: Datastore, private readonly client: KubernetesClient, private readonly log: Logger) {}
+  constructor(
+    private readonly datastore: Datastore,
+    private readonly client: KubernetesClient,
+    private readonly log: Logger,
+  ) {}
 
   start(): void {
     const health = logHealth(this.log);
     this.watches.push(
-      this.datastore.watch<'nodes'>('nodes', { upsert: (_kind, node) => this.setNode(node), delete: (_kind, node) => void this.nodes.delete(node.metadata.name), firstListDone: () => undefined, health }),
-      this.datastore.watch<'pods'>('pods', { upsert: (_kind, pod) => this.setPod(pod), delete: (_kind, pod) => this.forget(keyOf(pod)), firstListDone: () => undefined, health }),
+      this.datastore.watch<'nodes'>('nodes', {
+        upsert: (_kind, node) => this.setNode(node),
+        delete: (_kind, node) => void this.nodes.delete(node.metadata.name),
+        firstListDone: () => undefined,
+        health,
+      }),
+      this.datastore.watch<'pods'>('pods', {
+        upsert: (_kind, pod) => this.setPod(pod),
+        delete: (_kind, pod) => this.forget(keyOf(pod)),
+        firstListDone: () => undefined,
+        health,
+      }),
     );
   }
 
@@ -88,12 +106,22 @@ export class Scheduler {
       const pod = await this.datastore.get('pods', seen.metadata.name, seen.metadata.namespace);
       const counts = new Map<string, number>();
       for (const name of this.bound.values()) counts.set(name, (counts.get(name) ?? 0) + 1);
-      const node = pod === undefined ? undefined : chooseNode(pod, this.nodes.values(), (name) => counts.get(name) ?? 0);
+      const node =
+        pod === undefined ? undefined : chooseNode(pod, this.nodes.values(), (name) => counts.get(name) ?? 0);
       if (pod === undefined || node === undefined) return;
-      await this.client.request('POST', `${resourcePath(kinds.pods, pod.metadata.namespace, pod.metadata.name)}/binding`, {
-        contentType: 'application/json',
-        value: { apiVersion: 'v1', kind: 'Binding', metadata: { name: pod.metadata.name, namespace: pod.metadata.namespace, uid: pod.metadata.uid }, target: { apiVersion: 'v1', kind: 'Node', name: node } },
-      });
+      await this.client.request(
+        'POST',
+        `${resourcePath(kinds.pods, pod.metadata.namespace, pod.metadata.name)}/binding`,
+        {
+          contentType: 'application/json',
+          value: {
+            apiVersion: 'v1',
+            kind: 'Binding',
+            metadata: { name: pod.metadata.name, namespace: pod.metadata.namespace, uid: pod.metadata.uid },
+            target: { apiVersion: 'v1', kind: 'Node', name: node },
+          },
+        },
+      );
       this.bound.set(key, node);
       this.waiting.delete(key);
     } catch (error) {

@@ -39,44 +39,75 @@ export interface StartedLab {
  * @param isHeld the lab lives only as long as this process: the supervisor reads from a pipe of ours, which ends with us
  * even when we are killed, from the first moment on
  */
-export async function startLab(options: StartOptions, onStep: (text: string) => void, isHeld = false): Promise<StartedLab> {
+export async function startLab(
+  options: StartOptions,
+  onStep: (text: string) => void,
+  isHeld = false,
+): Promise<StartedLab> {
   const record = await recordOf(options);
   const paths = await createLab(record);
   try {
     const log = openSync(paths.supervisorLog, 'a', 0o600);
-    const [program = process.execPath, ...args] = tortieArgv('lab', 'supervise', '--name', record.name, ...(isHeld ? ['--held'] : []));
-    const child = spawn(program, args, { detached: true, stdio: [isHeld ? 'pipe' : 'ignore', log, log], env: { ...process.env, [LAB_ID_VARIABLE]: record.id } });
+    const [program = process.execPath, ...args] = tortieArgv(
+      'lab',
+      'supervise',
+      '--name',
+      record.name,
+      ...(isHeld ? ['--held'] : []),
+    );
+    const child = spawn(program, args, {
+      detached: true,
+      stdio: [isHeld ? 'pipe' : 'ignore', log, log],
+      env: { ...process.env, [LAB_ID_VARIABLE]: record.id },
+    });
     closeSync(log);
     if (!isHeld) child.unref();
     let how: string | undefined;
-    const ended = new Promise<void>((resolve) => child.once('exit', (code, signal) => {
-      how = signal ?? `exit code ${code}`;
-      resolve();
-    }));
+    const ended = new Promise<void>((resolve) =>
+      child.once('exit', (code, signal) => {
+        how = signal ?? `exit code ${code}`;
+        resolve();
+      }),
+    );
     await followStart(record.name, onStep, () => how);
     return { record, ended };
   } catch (error) {
     const log = await readFile(paths.supervisorLog, 'utf8').catch(() => '');
-    const leftover = await stopLab(record.name).then(() => '', (problem: unknown) => `\n${messageOf(problem)}`);
+    const leftover = await stopLab(record.name).then(
+      () => '',
+      (problem: unknown) => `\n${messageOf(problem)}`,
+    );
     const tail = log === '' ? '' : `\nThe last lines of its log:\n${log.trim().split('\n').slice(-8).join('\n')}`;
-    throw new UserError(`Cannot start lab "${record.name}": ${messageOf(error)}${leftover}${tail}`, 1, { cause: error });
+    throw new UserError(`Cannot start lab "${record.name}": ${messageOf(error)}${leftover}${tail}`, 1, {
+      cause: error,
+    });
   }
 }
 
 async function recordOf(options: StartOptions): Promise<LabRecord> {
-  if (process.getuid?.() !== 0) throw new UserError('Cannot build a lab: expected to run as root, for network namespaces');
+  if (process.getuid?.() !== 0)
+    throw new UserError('Cannot build a lab: expected to run as root, for network namespaces');
   const file = options.topology ?? DEFAULT_TOPOLOGY;
   const topology = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new UserError(`Cannot read topology "${file}": ${messageOf(error)}`, 2, { cause: error });
   });
   parseTopology(file, topology);
   return {
-    name: options.name, id: randomUUID(), createdAt: new Date().toISOString(), tor: options.tor, topologyFile: file, topology,
+    name: options.name,
+    id: randomUUID(),
+    createdAt: new Date().toISOString(),
+    tor: options.tor,
+    topologyFile: file,
+    topology,
     ...(options.kubeconfig === undefined ? {} : { kubeconfig: options.kubeconfig }),
   };
 }
 
-async function followStart(name: string, onStep: (text: string) => void, ended: () => string | undefined): Promise<void> {
+async function followStart(
+  name: string,
+  onStep: (text: string) => void,
+  ended: () => string | undefined,
+): Promise<void> {
   const deadline = Date.now() + SOCKET_WITHIN;
   for (;;) {
     const how = ended();
@@ -110,18 +141,31 @@ async function readProgress(name: string, onStep: (text: string) => void): Promi
 /** Takes a lab away, running, crashed or half-made; fine when there is none. */
 export async function stopLab(name: string): Promise<SweepReport> {
   const record = await readLab(name);
-  await callLab(name, 'POST', '/v1/stop', undefined, STUCK_AFTER).then(() => waitUntilStopped(name)).catch(() => undefined); // A supervisor that is gone or stuck is swept like the rest.
-  const leftover = record === undefined ? undefined : await clearRealServer(record, parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name)).then(() => undefined, messageOf);
+  await callLab(name, 'POST', '/v1/stop', undefined, STUCK_AFTER)
+    .then(() => waitUntilStopped(name))
+    .catch(() => undefined); // A supervisor that is gone or stuck is swept like the rest.
+  const leftover =
+    record === undefined
+      ? undefined
+      : await clearRealServer(
+          record,
+          parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name),
+        ).then(() => undefined, messageOf);
   const report = await sweepLab(name);
   if (leftover !== undefined)
-    throw new UserError(`Lab "${name}" is gone from this machine, but its objects in the API server of ${record?.kubeconfig} could not be removed: ${leftover}; they carry the label ${LAB_LABEL}=${name}`);
+    throw new UserError(
+      `Lab "${name}" is gone from this machine, but its objects in the API server of ${record?.kubeconfig} could not be removed: ${leftover}; they carry the label ${LAB_LABEL}=${name}`,
+    );
   return report;
 }
 
 async function waitUntilStopped(name: string): Promise<void> {
   const deadline = Date.now() + STOP_WITHIN;
   while (Date.now() < deadline) {
-    const isGone = await callLab(name, 'GET', '/v1/status', undefined, STUCK_AFTER).then(() => false, (error: unknown) => error instanceof LabNotRunning || (error as NodeJS.ErrnoException).code === 'ECONNRESET');
+    const isGone = await callLab(name, 'GET', '/v1/status', undefined, STUCK_AFTER).then(
+      () => false,
+      (error: unknown) => error instanceof LabNotRunning || (error as NodeJS.ErrnoException).code === 'ECONNRESET',
+    );
     if (isGone) return;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }

@@ -49,7 +49,11 @@ export interface NodePaths {
 }
 
 export function labPaths(name: string): LabPaths {
-  if (!LAB_NAME.test(name)) throw new UserError(`Cannot use lab name "${name}": expected 1 to 12 lower-case letters and digits, a letter first`, 2);
+  if (!LAB_NAME.test(name))
+    throw new UserError(
+      `Cannot use lab name "${name}": expected 1 to 12 lower-case letters and digits, a letter first`,
+      2,
+    );
   const root = join(LABS_ROOT, name);
   return {
     root,
@@ -80,7 +84,10 @@ export async function createLab(record: LabRecord): Promise<LabPaths> {
   try {
     await mkdir(paths.root, { mode: 0o700 });
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) throw new UserError(`Cannot create lab "${record.name}": it exists already; "tortie lab down --name ${record.name}" removes it`);
+    if (isErrno(error, 'EEXIST'))
+      throw new UserError(
+        `Cannot create lab "${record.name}": it exists already; "tortie lab down --name ${record.name}" removes it`,
+      );
     throw error;
   }
   await writePrivate(paths.record, `${JSON.stringify(record, null, 2)}\n`);
@@ -101,7 +108,10 @@ export async function readLab(name: string): Promise<LabRecord | undefined> {
 /** As readLab, with a sentence for people when there is none. */
 export async function requireLab(name: string): Promise<LabRecord> {
   const record = await readLab(name);
-  if (record === undefined) throw new UserError(`Cannot find lab "${name}": there is no ${labPaths(name).record}; "tortie lab up --name ${name}" makes it`);
+  if (record === undefined)
+    throw new UserError(
+      `Cannot find lab "${name}": there is no ${labPaths(name).record}; "tortie lab up --name ${name}" makes it`,
+    );
   return record;
 }
 
@@ -126,4 +136,5 @@ export async function writePrivate(path: string, text: string): Promise<void> {
   await rename(temporary, path);
 }
 
-export const isErrno = (error: unknown, code: string): boolean => error instanceof Error && 'code' in error && error.code === code;
+export const isErrno = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;

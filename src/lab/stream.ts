@@ -33,8 +33,21 @@ const INTERVAL = 10;
 
 /** Settles when the first packet has been answered. */
 export async function startStream(spec: StreamSpec): Promise<Stream> {
-  const argv = ['stream', '--netns', spec.netns, '--to', spec.to, '--port', String(spec.port), '--protocol', spec.protocol, '--interval', String(INTERVAL),
-    ...(spec.source === undefined ? [] : ['--source', spec.source]), ...(spec.isFresh ? ['--fresh'] : [])];
+  const argv = [
+    'stream',
+    '--netns',
+    spec.netns,
+    '--to',
+    spec.to,
+    '--port',
+    String(spec.port),
+    '--protocol',
+    spec.protocol,
+    '--interval',
+    String(INTERVAL),
+    ...(spec.source === undefined ? [] : ['--source', spec.source]),
+    ...(spec.isFresh ? ['--fresh'] : []),
+  ];
   const child = spawn(PROBER, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -46,14 +59,21 @@ export async function startStream(spec: StreamSpec): Promise<Stream> {
       stdout += text;
       if (stdout.includes('started')) resolve();
     });
-    void closed.then(() => reject(new Error(`Cannot start the stream ${spec.label}: ${stderr.trim() || stdout.trim() || 'the prober ended'}`)));
+    void closed.then(() =>
+      reject(
+        new Error(`Cannot start the stream ${spec.label}: ${stderr.trim() || stdout.trim() || 'the prober ended'}`),
+      ),
+    );
   });
   return {
     stop: async () => {
       child.kill('SIGTERM');
       await closed;
       const line = stdout.split('\n').find((text) => text.startsWith('{'));
-      if (line === undefined) throw new Error(`Cannot read the result of the stream ${spec.label}: ${stderr.trim() || 'the prober printed none'}`);
+      if (line === undefined)
+        throw new Error(
+          `Cannot read the result of the stream ${spec.label}: ${stderr.trim() || 'the prober printed none'}`,
+        );
       return { label: spec.label, ...(JSON.parse(line) as Omit<StreamResult, 'label'>) };
     },
   };

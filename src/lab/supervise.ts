@@ -34,7 +34,9 @@ export async function supervise(name: string, isHeld: boolean): Promise<void> {
   await lab.close();
   if (lab.isAbandoned) {
     const nodes = parseTopology(record.topologyFile, record.topology).nodes.map((node) => node.name);
-    await clearRealServer(record, nodes).catch((error: unknown) => log.error({ problem: messageOf(error) }, 'the API server could not be cleared'));
+    await clearRealServer(record, nodes).catch((error: unknown) =>
+      log.error({ problem: messageOf(error) }, 'the API server could not be cleared'),
+    );
     await sweepLab(name);
   }
   server.closeAllConnections();

@@ -27,9 +27,13 @@ export interface SweepReport {
 export async function sweepLab(name: string): Promise<SweepReport> {
   const record = await readLab(name);
   const namespaces = await namespacesOf(name);
-  const processes = await endProcesses(() => [...(record === undefined ? [] : processesMarked(record.id)), ...processesInside(namespaces)]);
+  const processes = await endProcesses(() => [
+    ...(record === undefined ? [] : processesMarked(record.id)),
+    ...processesInside(namespaces),
+  ]);
   for (const netns of namespaces) await removeNamespace(netns);
-  for (const leftover of await readNames('/etc/netns', netnsPrefixOf(name))) await rm(`/etc/netns/${leftover}`, { recursive: true, force: true });
+  for (const leftover of await readNames('/etc/netns', netnsPrefixOf(name)))
+    await rm(`/etc/netns/${leftover}`, { recursive: true, force: true });
   await removeLab(name);
   for (const parent of ['/etc/netns', LABS_ROOT]) await removeEmpty(parent);
   return { processes, namespaces: namespaces.length };
@@ -59,7 +63,8 @@ async function endProcesses(find: () => readonly number[]): Promise<number> {
   for (const pid of first) signal(pid, 'SIGTERM');
   const deadline = Date.now() + KILL_AFTER;
   for (let left: readonly number[] = [...first]; left.length > 0; left = find()) {
-    if (Date.now() > deadline + GIVE_UP_AFTER) throw new Error(`Cannot end the processes ${left.join(', ')}: they are still there after SIGKILL`);
+    if (Date.now() > deadline + GIVE_UP_AFTER)
+      throw new Error(`Cannot end the processes ${left.join(', ')}: they are still there after SIGKILL`);
     if (Date.now() > deadline) for (const pid of left) signal(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
@@ -89,13 +94,16 @@ const inodeOf = (path: string): string => String(statSync(path).ino);
 
 /** All processes but ourselves that `holds`; zombies have neither environment nor namespaces. */
 function processesWhere(holds: (pid: number) => boolean): readonly number[] {
-  return readdirSync('/proc').filter((entry) => /^[0-9]+$/.test(entry)).map(Number).filter((pid) => {
-    if (pid === process.pid) return false;
-    try {
-      return holds(pid);
-    } catch (error) {
-      if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH') || isErrno(error, 'EACCES')) return false;
-      throw error;
-    }
-  });
+  return readdirSync('/proc')
+    .filter((entry) => /^[0-9]+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      if (pid === process.pid) return false;
+      try {
+        return holds(pid);
+      } catch (error) {
+        if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH') || isErrno(error, 'EACCES')) return false;
+        throw error;
+      }
+    });
 }

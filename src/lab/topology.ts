@@ -5,7 +5,19 @@
  * from the order of the entries (see addressing.ts), and only the ranges they come from can be changed.
  */
 import { bitsOf, formatPrefix, parsePrefix, prefixesOverlap, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
-import { integer, list, mapping, object, optional, readYaml, required, text, wanted, type Reader, type Report } from './yaml-reader.js';
+import {
+  integer,
+  list,
+  mapping,
+  object,
+  optional,
+  readYaml,
+  required,
+  text,
+  wanted,
+  type Reader,
+  type Report,
+} from './yaml-reader.js';
 
 /** A top-of-rack router. */
 export interface TorSpec {
@@ -86,7 +98,8 @@ const MAX_NODES = 200;
 const MAX_LINKS_PER_TOR = 128;
 
 /** Parses and checks; throws FileProblems, which lists everything that is wrong. */
-export const parseTopology = (file: string, source: string): Topology => readYaml(file, source, readTopology, checkWhole);
+export const parseTopology = (file: string, source: string): Topology =>
+  readYaml(file, source, readTopology, checkWhole);
 
 /** "80/TCP", "53/UDP", "9999" (TCP), with a name: "http=80/TCP"; undefined when it is none of these. */
 export function parsePort(source: string): PortSpec | undefined {
@@ -98,15 +111,25 @@ export function parsePort(source: string): PortSpec | undefined {
 
 const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 /** Names become interface names at the far end of a link, and those have at most 15 characters (IFNAMSIZ). */
-const deviceName = text('a lower-case name of at most 15 letters, digits and dashes', (value) => (value.length <= 15 && LABEL.test(value) && !/^(lo|eth[0-9]+)$/.test(value) ? value : undefined));
-const objectName = text('a lower-case name of at most 63 letters, digits and dashes', (value) => (value.length <= 63 && LABEL.test(value) ? value : undefined));
+const deviceName = text('a lower-case name of at most 15 letters, digits and dashes', (value) =>
+  value.length <= 15 && LABEL.test(value) && !/^(lo|eth[0-9]+)$/.test(value) ? value : undefined,
+);
+const objectName = text('a lower-case name of at most 63 letters, digits and dashes', (value) =>
+  value.length <= 63 && LABEL.test(value) ? value : undefined,
+);
 const asNumber: Reader<number> = (place) => {
   const value = integer(1, 4294967294)(place);
   return value === 23456 ? wanted(place, 'expected an AS number that is not AS_TRANS (RFC 6793)') : value;
 };
 const port = text('a port such as 80/TCP, 53/UDP, 9999/SCTP or http=80/TCP', parsePort);
-const labels = mapping(text('a label value', (value) => (/^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/.test(value) ? value : undefined)));
-const password = text('a key of 1 to 80 characters', (value) => (value.length >= 1 && value.length <= 80 ? value : undefined));
+const labels = mapping(
+  text('a label value', (value) =>
+    /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/.test(value) ? value : undefined,
+  ),
+);
+const password = text('a key of 1 to 80 characters', (value) =>
+  value.length >= 1 && value.length <= 80 ? value : undefined,
+);
 
 function range(family: 4 | 6, longest: number): Reader<IpPrefix> {
   const expected = `an IPv${family} range of /${longest} or larger, such as ${family === 4 ? '10.1.0.0/16' : 'fd00:1::/48'}`;
@@ -116,30 +139,73 @@ function range(family: 4 | 6, longest: number): Reader<IpPrefix> {
   });
 }
 
-const pair = (longest4: number, longest6: number): Reader<RangePair> => object<RangePair>({ ipv4: required(range(4, longest4)), ipv6: required(range(6, longest6)) });
+const pair = (longest4: number, longest6: number): Reader<RangePair> =>
+  object<RangePair>({ ipv4: required(range(4, longest4)), ipv6: required(range(6, longest6)) });
 
 interface RawTopology {
   readonly tors: readonly TorSpec[];
   readonly torLinks?: readonly (readonly string[])[];
-  readonly nodes: readonly { name: string; as?: number; tors: readonly string[]; labels?: Readonly<Record<string, string>> }[];
+  readonly nodes: readonly {
+    name: string;
+    as?: number;
+    tors: readonly string[];
+    labels?: Readonly<Record<string, string>>;
+  }[];
   readonly outside?: readonly OutsideSpec[];
   readonly addressing?: { loopbacks?: RangePair; links?: RangePair; outside?: RangePair };
   readonly pools: readonly PoolSpec[];
-  readonly pods?: readonly { name: string; namespace?: string; node?: string; labels?: Readonly<Record<string, string>>; ports?: readonly PortSpec[] }[];
+  readonly pods?: readonly {
+    name: string;
+    namespace?: string;
+    node?: string;
+    labels?: Readonly<Record<string, string>>;
+    ports?: readonly PortSpec[];
+  }[];
 }
 
 const readRaw = object<RawTopology>({
-  tors: required(list(object<TorSpec>({ name: required(deviceName), as: required(asNumber), password: optional(password) }))),
+  tors: required(
+    list(object<TorSpec>({ name: required(deviceName), as: required(asNumber), password: optional(password) })),
+  ),
   torLinks: optional(list(list(deviceName))),
-  nodes: required(list(object({ name: required(deviceName), as: optional(asNumber), tors: required(list(deviceName)), labels: optional(labels) }))),
+  nodes: required(
+    list(
+      object({
+        name: required(deviceName),
+        as: optional(asNumber),
+        tors: required(list(deviceName)),
+        labels: optional(labels),
+      }),
+    ),
+  ),
   outside: optional(list(object<OutsideSpec>({ name: required(deviceName), tors: required(list(deviceName)) }))),
-  addressing: optional(object({ loopbacks: optional(pair(16, 112)), links: optional(pair(16, 64)), outside: optional(pair(28, 120)) })),
-  pools: required(list(object<PoolSpec>({
-    name: required(objectName),
-    cidr: required(text('CIDR notation such as 10.65.0.0/16', (value) => (tryParsePrefix(value) === undefined ? undefined : value))),
-    blockSize: required(integer(20, 128)),
-  }))),
-  pods: optional(list(object({ name: required(objectName), namespace: optional(objectName), node: optional(deviceName), labels: optional(labels), ports: optional(list(port)) }))),
+  addressing: optional(
+    object({ loopbacks: optional(pair(16, 112)), links: optional(pair(16, 64)), outside: optional(pair(28, 120)) }),
+  ),
+  pools: required(
+    list(
+      object<PoolSpec>({
+        name: required(objectName),
+        cidr: required(
+          text('CIDR notation such as 10.65.0.0/16', (value) =>
+            tryParsePrefix(value) === undefined ? undefined : value,
+          ),
+        ),
+        blockSize: required(integer(20, 128)),
+      }),
+    ),
+  ),
+  pods: optional(
+    list(
+      object({
+        name: required(objectName),
+        namespace: optional(objectName),
+        node: optional(deviceName),
+        labels: optional(labels),
+        ports: optional(list(port)),
+      }),
+    ),
+  ),
 });
 
 const readTopology: Reader<Topology> = (place) => {
@@ -148,34 +214,66 @@ const readTopology: Reader<Topology> = (place) => {
   const torLinks: (readonly [string, string])[] = [];
   for (const [index, ends] of (raw.torLinks ?? []).entries()) {
     const [a, b] = ends;
-    if (a === undefined || b === undefined || ends.length !== 2) wanted({ ...place, path: `torLinks[${index}]` }, 'expected the names of two routers');
+    if (a === undefined || b === undefined || ends.length !== 2)
+      wanted({ ...place, path: `torLinks[${index}]` }, 'expected the names of two routers');
     else torLinks.push([a, b]);
   }
   return {
     tors: raw.tors,
     torLinks,
-    nodes: raw.nodes.map((node) => ({ name: node.name, as: node.as ?? DEFAULT_NODE_AS, tors: node.tors, labels: node.labels ?? {} })),
+    nodes: raw.nodes.map((node) => ({
+      name: node.name,
+      as: node.as ?? DEFAULT_NODE_AS,
+      tors: node.tors,
+      labels: node.labels ?? {},
+    })),
     outside: raw.outside ?? [],
     ranges: { ...DEFAULT_RANGES, ...raw.addressing },
     pools: raw.pools,
-    pods: (raw.pods ?? []).map((pod) => ({ ...pod, namespace: pod.namespace ?? 'default', labels: pod.labels ?? {}, ports: pod.ports ?? [] })),
+    pods: (raw.pods ?? []).map((pod) => ({
+      ...pod,
+      namespace: pod.namespace ?? 'default',
+      labels: pod.labels ?? {},
+      ports: pod.ports ?? [],
+    })),
   };
 };
 
 /** Everything that concerns more than one entry. */
 function checkWhole(topology: Topology, report: Report): void {
   if (topology.tors.length === 0) report('tors', '', 'expected at least one router');
-  if (topology.tors.length > MAX_TORS) report('tors', String(topology.tors.length), `expected at most ${MAX_TORS} routers`);
-  if (topology.nodes.length > MAX_NODES) report('nodes', String(topology.nodes.length), `expected at most ${MAX_NODES} nodes`);
-  checkUnique([...topology.tors.map((tor, i) => [`tors[${i}].name`, tor.name] as const), ...topology.nodes.map((node, i) => [`nodes[${i}].name`, node.name] as const),
-    ...topology.outside.map((host, i) => [`outside[${i}].name`, host.name] as const)], 'a name that nothing else in the rack has', report);
-  checkUnique(topology.pools.map((pool, i) => [`pools[${i}].name`, pool.name]), 'a name that no other pool has', report);
-  checkUnique(topology.pods.map((pod, i) => [`pods[${i}].name`, `${pod.namespace}/${pod.name}`]), 'a name that no other pod of its namespace has', report);
+  if (topology.tors.length > MAX_TORS)
+    report('tors', String(topology.tors.length), `expected at most ${MAX_TORS} routers`);
+  if (topology.nodes.length > MAX_NODES)
+    report('nodes', String(topology.nodes.length), `expected at most ${MAX_NODES} nodes`);
+  checkUnique(
+    [
+      ...topology.tors.map((tor, i) => [`tors[${i}].name`, tor.name] as const),
+      ...topology.nodes.map((node, i) => [`nodes[${i}].name`, node.name] as const),
+      ...topology.outside.map((host, i) => [`outside[${i}].name`, host.name] as const),
+    ],
+    'a name that nothing else in the rack has',
+    report,
+  );
+  checkUnique(
+    topology.pools.map((pool, i) => [`pools[${i}].name`, pool.name]),
+    'a name that no other pool has',
+    report,
+  );
+  checkUnique(
+    topology.pods.map((pod, i) => [`pods[${i}].name`, `${pod.namespace}/${pod.name}`]),
+    'a name that no other pod of its namespace has',
+    report,
+  );
   checkReferences(topology, report);
   checkRanges(topology, report);
 }
 
-function checkUnique(names: readonly (readonly [path: string, name: string])[], expected: string, report: Report): void {
+function checkUnique(
+  names: readonly (readonly [path: string, name: string])[],
+  expected: string,
+  report: Report,
+): void {
   const seen = new Set<string>();
   for (const [path, name] of names) {
     if (seen.has(name)) report(path, JSON.stringify(name), `expected ${expected}`);
@@ -186,27 +284,36 @@ function checkUnique(names: readonly (readonly [path: string, name: string])[], 
 function checkReferences(topology: Topology, report: Report): void {
   const tors = new Set(topology.tors.map((tor) => tor.name));
   const known = `expected one of the routers ${[...tors].join(', ')}`;
-  const cabled = [...topology.nodes.map((node, i) => [`nodes[${i}]`, node.tors] as const), ...topology.outside.map((host, i) => [`outside[${i}]`, host.tors] as const)];
+  const cabled = [
+    ...topology.nodes.map((node, i) => [`nodes[${i}]`, node.tors] as const),
+    ...topology.outside.map((host, i) => [`outside[${i}]`, host.tors] as const),
+  ];
   for (const [path, names] of cabled) {
     if (names.length === 0) report(`${path}.tors`, 'an empty list', 'expected at least one router');
     names.forEach((name, i) => {
       if (!tors.has(name)) report(`${path}.tors[${i}]`, JSON.stringify(name), known);
-      else if (names.indexOf(name) !== i) report(`${path}.tors[${i}]`, JSON.stringify(name), 'expected each router once');
+      else if (names.indexOf(name) !== i)
+        report(`${path}.tors[${i}]`, JSON.stringify(name), 'expected each router once');
     });
   }
   topology.torLinks.forEach(([a, b], i) => {
-    for (const [end, name] of [a, b].entries()) if (!tors.has(name)) report(`torLinks[${i}][${end}]`, JSON.stringify(name), known);
+    for (const [end, name] of [a, b].entries())
+      if (!tors.has(name)) report(`torLinks[${i}][${end}]`, JSON.stringify(name), known);
     if (a === b) report(`torLinks[${i}]`, JSON.stringify(a), 'expected two different routers');
     const isRepeated = topology.torLinks.slice(0, i).some((other) => other.includes(a) && other.includes(b));
     if (isRepeated) report(`torLinks[${i}]`, JSON.stringify([a, b]), 'expected each pair of routers once');
   });
   topology.tors.forEach(({ name }, i) => {
-    const links = [...cabled.map(([, names]) => names), ...topology.torLinks.map(([owner]) => [owner])].filter((names) => names.includes(name)).length;
-    if (links > MAX_LINKS_PER_TOR) report(`tors[${i}]`, String(links), `expected at most ${MAX_LINKS_PER_TOR} links at one router`);
+    const links = [...cabled.map(([, names]) => names), ...topology.torLinks.map(([owner]) => [owner])].filter(
+      (names) => names.includes(name),
+    ).length;
+    if (links > MAX_LINKS_PER_TOR)
+      report(`tors[${i}]`, String(links), `expected at most ${MAX_LINKS_PER_TOR} links at one router`);
   });
   const nodes = new Set(topology.nodes.map((node) => node.name));
   topology.pods.forEach((pod, i) => {
-    if (pod.node !== undefined && !nodes.has(pod.node)) report(`pods[${i}].node`, JSON.stringify(pod.node), `expected one of the nodes ${[...nodes].join(', ')}`);
+    if (pod.node !== undefined && !nodes.has(pod.node))
+      report(`pods[${i}].node`, JSON.stringify(pod.node), `expected one of the nodes ${[...nodes].join(', ')}`);
   });
 }
 
@@ -214,15 +321,22 @@ function checkRanges(topology: Topology, report: Report): void {
   const taken: (readonly [path: string, prefix: IpPrefix])[] = [];
   const claim = (path: string, prefix: IpPrefix): void => {
     for (const [otherPath, other] of taken)
-      if (other.family === prefix.family && prefixesOverlap(other, prefix)) report(path, formatPrefix(prefix), `expected a range that does not overlap ${formatPrefix(other)} (${otherPath})`);
+      if (other.family === prefix.family && prefixesOverlap(other, prefix))
+        report(
+          path,
+          formatPrefix(prefix),
+          `expected a range that does not overlap ${formatPrefix(other)} (${otherPath})`,
+        );
     taken.push([path, prefix]);
   };
   for (const name of ['loopbacks', 'links', 'outside'] as const)
-    for (const family of ['ipv4', 'ipv6'] as const) claim(`addressing.${name}.${family}`, topology.ranges[name][family]);
+    for (const family of ['ipv4', 'ipv6'] as const)
+      claim(`addressing.${name}.${family}`, topology.ranges[name][family]);
   topology.pools.forEach((pool, i) => {
     const prefix = parsePrefix(pool.cidr);
     const longest = bitsOf(prefix.family);
-    if (pool.blockSize < prefix.length || pool.blockSize > longest) report(`pools[${i}].blockSize`, String(pool.blockSize), `expected ${prefix.length} to ${longest}`);
+    if (pool.blockSize < prefix.length || pool.blockSize > longest)
+      report(`pools[${i}].blockSize`, String(pool.blockSize), `expected ${prefix.length} to ${longest}`);
     claim(`pools[${i}].cidr`, prefix);
   });
 }

@@ -15,7 +15,12 @@ import { tortieArgv } from './tortie-argv.js';
 import { writeWrapper } from './wrapper.js';
 
 /** Writes the router's files below `directory` and returns the processes to run, in the order of their start. */
-export async function prepareTor(kind: TorKind, rack: Rack, tor: RackTor, directory: string): Promise<readonly DaemonSpec[]> {
+export async function prepareTor(
+  kind: TorKind,
+  rack: Rack,
+  tor: RackTor,
+  directory: string,
+): Promise<readonly DaemonSpec[]> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   switch (kind) {
     case 'bird':
@@ -32,7 +37,13 @@ async function prepareBird(rack: Rack, tor: RackTor, directory: string): Promise
   const socket = join(directory, 'bird.ctl');
   await writeFile(config, renderBird(rack, tor), { mode: 0o600 });
   await writeWrapper(directory, 'birdc', ['/usr/sbin/birdc', '-s', socket]);
-  return [{ name: `${tor.name} bird`, netns: tor.netns, argv: ['/usr/sbin/bird', '-f', '-c', config, '-s', socket, '-P', join(directory, 'bird.pid')] }];
+  return [
+    {
+      name: `${tor.name} bird`,
+      netns: tor.netns,
+      argv: ['/usr/sbin/bird', '-f', '-c', config, '-s', socket, '-P', join(directory, 'bird.pid')],
+    },
+  ];
 }
 
 /**
@@ -40,17 +51,35 @@ async function prepareBird(rack: Rack, tor: RackTor, directory: string): Promise
  * above it let it pass: traversable, still not readable.
  */
 async function prepareFrr(rack: Rack, tor: RackTor, directory: string): Promise<readonly DaemonSpec[]> {
-  const configs = Object.entries(renderFrr(rack, tor)).map(([daemon, text]) => ({ path: join(directory, `${daemon}.conf`), text }));
+  const configs = Object.entries(renderFrr(rack, tor)).map(([daemon, text]) => ({
+    path: join(directory, `${daemon}.conf`),
+    text,
+  }));
   for (const { path, text } of configs) await writeFile(path, text, { mode: 0o600 });
   await writeWrapper(directory, 'vtysh', ['/usr/bin/vtysh', '--vty_socket', directory]);
   await run(['chown', 'frr:frr', directory, ...configs.map(({ path }) => path)]);
-  for (let parent = dirname(directory); parent.startsWith(LABS_ROOT); parent = dirname(parent)) await chmod(parent, 0o711);
+  for (let parent = dirname(directory); parent.startsWith(LABS_ROOT); parent = dirname(parent))
+    await chmod(parent, 0o711);
   const zebra = join(directory, 'zserv.api');
   const daemon = (name: FrrDaemon, after?: string): DaemonSpec => ({
     name: `${tor.name} ${name}`,
     ...(after === undefined ? {} : { after }),
     netns: tor.netns,
-    argv: [`/usr/lib/frr/${name}`, '-f', join(directory, `${name}.conf`), '-i', join(directory, `${name}.pid`), '-z', zebra, '--vty_socket', directory, '-A', '127.0.0.1', '--log', 'stdout'],
+    argv: [
+      `/usr/lib/frr/${name}`,
+      '-f',
+      join(directory, `${name}.conf`),
+      '-i',
+      join(directory, `${name}.pid`),
+      '-z',
+      zebra,
+      '--vty_socket',
+      directory,
+      '-A',
+      '127.0.0.1',
+      '--log',
+      'stdout',
+    ],
   });
   return [daemon('zebra'), daemon('staticd', zebra), daemon('bgpd', zebra)];
 }
@@ -60,6 +89,14 @@ async function prepareTortie(rack: Rack, tor: RackTor, directory: string): Promi
   await writeFile(config, renderTortieTor(rack, tor), { mode: 0o600 });
   await run(['ip', '-n', tor.netns, '-batch', '-'], renderTortieTorRoutes(rack, tor).join('\n'));
   await writeWrapper(directory, 'tortie', tortieArgv());
-  const argv = tortieArgv('bgpd', '--config', config, '--run-dir', join(directory, 'run'), '--state-dir', join(directory, 'state'));
+  const argv = tortieArgv(
+    'bgpd',
+    '--config',
+    config,
+    '--run-dir',
+    join(directory, 'run'),
+    '--state-dir',
+    join(directory, 'state'),
+  );
   return [{ name: `${tor.name} bgpd`, netns: tor.netns, argv }];
 }

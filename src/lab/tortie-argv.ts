@@ -13,8 +13,12 @@ export const packageFile = (path: string): string => fileURLToPath(new URL(path,
 const AGENT_NODE_FLAGS = ['--max-semi-space-size=4'];
 
 /** `tortie ARGS...` with the very Node that runs us. */
-export const tortieArgv = (...args: readonly string[]): readonly string[] =>
-  [process.execPath, ...(args[0] === 'agent' ? AGENT_NODE_FLAGS : []), packageFile('dist/src/cli.js'), ...args];
+export const tortieArgv = (...args: readonly string[]): readonly string[] => [
+  process.execPath,
+  ...(args[0] === 'agent' ? AGENT_NODE_FLAGS : []),
+  packageFile('dist/src/cli.js'),
+  ...args,
+];
 
 export const DEFAULT_TOPOLOGY = packageFile('src/lab/topologies/default.yaml');
 export const PROBER = packageFile('dist/bin/tortie-prober');

@@ -20,9 +20,14 @@ const LONGEST_PAUSE = 10_000;
 
 /** Ports of containers and of sidecars (init containers that never end). */
 export function declaredPorts(pod: Pod): Readonly<Record<TransportProtocol, readonly number[]>> {
-  const running: readonly Container[] = [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always')];
+  const running: readonly Container[] = [
+    ...pod.spec.containers,
+    ...(pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always'),
+  ];
   const ports = running.flatMap((container) => container.ports ?? []);
-  const numbers = (transport: TransportProtocol): readonly number[] => [...new Set(ports.filter((port) => (port.protocol ?? 'TCP') === transport).map((port) => port.containerPort))];
+  const numbers = (transport: TransportProtocol): readonly number[] => [
+    ...new Set(ports.filter((port) => (port.protocol ?? 'TCP') === transport).map((port) => port.containerPort)),
+  ];
   return { TCP: numbers('TCP'), UDP: numbers('UDP'), SCTP: numbers('SCTP') };
 }
 
@@ -35,12 +40,19 @@ export class Workload {
   restarts = 0;
 
   /** @param onChange called whenever it becomes ready or stops being so */
-  constructor(private readonly spec: WorkloadSpec, private readonly onChange: (isReady: boolean, problem?: string) => void) {}
+  constructor(
+    private readonly spec: WorkloadSpec,
+    private readonly onChange: (isReady: boolean, problem?: string) => void,
+  ) {}
 
   start(): void {
     const { name, netns, ports } = this.spec;
-    const lists = Object.entries(ports).filter(([, numbers]) => numbers.length > 0).flatMap(([transport, numbers]) => [`--${transport.toLowerCase()}`, numbers.join(',')]);
-    const child = spawn(PROBER, ['serve', '--name', name, '--netns', netns, ...lists], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const lists = Object.entries(ports)
+      .filter(([, numbers]) => numbers.length > 0)
+      .flatMap(([transport, numbers]) => [`--${transport.toLowerCase()}`, numbers.join(',')]);
+    const child = spawn(PROBER, ['serve', '--name', name, '--netns', netns, ...lists], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.child = child;
     const late = setTimeout(() => child.kill('SIGKILL'), READY_WITHIN);
     let problem = '';

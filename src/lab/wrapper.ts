@@ -9,7 +9,9 @@ export const binDirectory = (directory: string): string => join(directory, 'bin'
 
 export async function writeWrapper(directory: string, name: string, argv: readonly string[]): Promise<void> {
   await mkdir(binDirectory(directory), { recursive: true });
-  await writeFile(join(binDirectory(directory), name), `#!/bin/sh\nexec ${argv.map(quote).join(' ')} "$@"\n`, { mode: 0o755 });
+  await writeFile(join(binDirectory(directory), name), `#!/bin/sh\nexec ${argv.map(quote).join(' ')} "$@"\n`, {
+    mode: 0o755,
+  });
 }
 
 const quote = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;

@@ -40,8 +40,17 @@ interface Field<T> {
 
 /** The file has problems; the message lists them all, one a line. */
 export class FileProblems extends UserError {
-  constructor(file: string, readonly problems: readonly Problem[]) {
-    super([`Cannot use ${file}: ${problems.length === 1 ? '1 problem' : `${problems.length} problems`}`, ...problems.map((problem) => `  ${formatProblem(problem)}`)].join('\n'), 2);
+  constructor(
+    file: string,
+    readonly problems: readonly Problem[],
+  ) {
+    super(
+      [
+        `Cannot use ${file}: ${problems.length === 1 ? '1 problem' : `${problems.length} problems`}`,
+        ...problems.map((problem) => `  ${formatProblem(problem)}`),
+      ].join('\n'),
+      2,
+    );
   }
 }
 
@@ -50,16 +59,29 @@ export function formatProblem({ path, line, value, expected }: Problem): string 
 }
 
 /** Parses `text` and reads it with `read`; then lets `check` report what only shows when the whole is known. */
-export function readYaml<T>(file: string, text: string, read: Reader<T>, check: (value: T, report: Report) => void = () => undefined): T {
+export function readYaml<T>(
+  file: string,
+  text: string,
+  read: Reader<T>,
+  check: (value: T, report: Report) => void = () => undefined,
+): T {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problems: Problem[] = document.errors.map((error) => ({ path: '', line: lines.linePos(error.pos[0]).line, value: '', expected: error.message }));
+  const problems: Problem[] = document.errors.map((error) => ({
+    path: '',
+    line: lines.linePos(error.pos[0]).line,
+    value: '',
+    expected: error.message,
+  }));
   if (problems.length > 0) throw new FileProblems(file, problems);
   const source: Source = { problems, lineAt: (node, otherwise) => lineOf(lines, node, otherwise) };
   const value = read({ node: document.contents, path: '', line: source.lineAt(document.contents, 1), source });
   if (value !== undefined && problems.length === 0) {
     const report: Report = (path, actual, expected) => {
-      const keys = path.split(/[.[\]]+/).filter((key) => key !== '').map((key) => (/^\d+$/.test(key) ? Number(key) : key));
+      const keys = path
+        .split(/[.[\]]+/)
+        .filter((key) => key !== '')
+        .map((key) => (/^\d+$/.test(key) ? Number(key) : key));
       problems.push({ path, value: actual, expected, line: source.lineAt(document.getIn(keys, true), 0) });
     };
     check(value, report);
@@ -71,7 +93,10 @@ export function readYaml<T>(file: string, text: string, read: Reader<T>, check: 
 export type Report = (path: string, value: string, expected: string) => void;
 
 function lineOf(lines: LineCounter, node: unknown, otherwise: number): number {
-  const range = typeof node === 'object' && node !== null && 'range' in node ? (node as { range?: [number, number, number] | null }).range : undefined;
+  const range =
+    typeof node === 'object' && node !== null && 'range' in node
+      ? (node as { range?: [number, number, number] | null }).range
+      : undefined;
   return range ? lines.linePos(range[0]).line : otherwise;
 }
 
@@ -95,10 +120,16 @@ export function object<T extends object>(fields: { readonly [K in keyof T]-?: Fi
     for (const pair of place.node.items) {
       const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key);
       const line = place.source.lineAt(pair.key, place.line);
-      const inner: Place = { node: pair.value, path: place.path === '' ? key : `${place.path}.${key}`, line: place.source.lineAt(pair.value, line), source: place.source };
+      const inner: Place = {
+        node: pair.value,
+        path: place.path === '' ? key : `${place.path}.${key}`,
+        line: place.source.lineAt(pair.value, line),
+        source: place.source,
+      };
       const field = table.get(key);
       seen.add(key);
-      if (field === undefined) wanted({ ...inner, node: undefined, line }, `unknown key; known are ${[...table.keys()].join(', ')}`);
+      if (field === undefined)
+        wanted({ ...inner, node: undefined, line }, `unknown key; known are ${[...table.keys()].join(', ')}`);
       else if (!field.isRequired && isNull(pair.value)) continue;
       else result[key] = field.read(inner);
     }
@@ -114,9 +145,19 @@ export function mapping<T>(read: Reader<T>): Reader<Readonly<Record<string, T>>>
     if (!isMap(place.node)) return wanted(place, 'expected a mapping');
     const entries = place.node.items.map((pair) => {
       const key = isScalar(pair.key) ? String(pair.key.value) : describe(pair.key);
-      return [key, read({ node: pair.value, path: `${place.path}.${key}`, line: place.source.lineAt(pair.value, place.line), source: place.source })] as const;
+      return [
+        key,
+        read({
+          node: pair.value,
+          path: `${place.path}.${key}`,
+          line: place.source.lineAt(pair.value, place.line),
+          source: place.source,
+        }),
+      ] as const;
     });
-    return Object.fromEntries(entries.filter((entry): entry is readonly [string, T & ({} | null)] => entry[1] !== undefined));
+    return Object.fromEntries(
+      entries.filter((entry): entry is readonly [string, T & ({} | null)] => entry[1] !== undefined),
+    );
   };
 }
 
@@ -124,7 +165,13 @@ export function list<T>(read: Reader<T>): Reader<readonly T[]> {
   return (place) => {
     if (!isSeq(place.node)) return wanted(place, 'expected a list');
     const items = place.node.items.map((node, index) =>
-      read({ node, path: `${place.path}[${index}]`, line: place.source.lineAt(node, place.line), source: place.source }));
+      read({
+        node,
+        path: `${place.path}[${index}]`,
+        line: place.source.lineAt(node, place.line),
+        source: place.source,
+      }),
+    );
     return items.filter((item): item is T & ({} | null) => item !== undefined);
   };
 }
@@ -132,7 +179,8 @@ export function list<T>(read: Reader<T>): Reader<readonly T[]> {
 /** A text, given to `parse`, which returns undefined when the text is not of the wanted form. */
 export function text<T = string>(expected: string, parse: (text: string) => T | undefined): Reader<T> {
   return (place) => {
-    if (!isScalar(place.node) || (typeof place.node.value !== 'string' && typeof place.node.value !== 'number')) return wanted(place, `expected ${expected}`);
+    if (!isScalar(place.node) || (typeof place.node.value !== 'string' && typeof place.node.value !== 'number'))
+      return wanted(place, `expected ${expected}`);
     return parse(String(place.node.value)) ?? wanted(place, `expected ${expected}`);
   };
 }
@@ -140,7 +188,9 @@ export function text<T = string>(expected: string, parse: (text: string) => T | 
 export function integer(min: number, max: number): Reader<number> {
   return (place) => {
     const value: unknown = isScalar(place.node) ? place.node.value : undefined;
-    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : wanted(place, `expected an integer from ${min} to ${max}`);
+    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+      ? value
+      : wanted(place, `expected an integer from ${min} to ${max}`);
   };
 }
 

@@ -13,7 +13,12 @@ export interface VerdictChange {
 
 /** Both engines judge every pair on every port; without `probes` on those that the receiver declares. */
 export function changedVerdicts(
-  before: PolicyEngine, after: PolicyEngine, ends: readonly FlowEnd[], pods: readonly PodObject[], probes: readonly Probe[], families: readonly Family[],
+  before: PolicyEngine,
+  after: PolicyEngine,
+  ends: readonly FlowEnd[],
+  pods: readonly PodObject[],
+  probes: readonly Probe[],
+  families: readonly Family[],
 ): readonly VerdictChange[] {
   const byName = new Map(pods.map((pod) => [`${pod.metadata?.namespace}/${pod.metadata?.name}`, pod]));
   const changes: VerdictChange[] = [];
@@ -39,27 +44,42 @@ export function formatChanges(changes: readonly VerdictChange[]): string {
 
 function section(title: string, changes: readonly VerdictChange[]): readonly string[] {
   if (changes.length === 0) return [];
-  return [`${changes.length} ${changes.length === 1 ? 'pair' : 'pairs'} ${title}:`, ...changes.map((change) => `  ${formatFlow(change.flow)}: ${whyNow(change.after)}`)];
+  return [
+    `${changes.length} ${changes.length === 1 ? 'pair' : 'pairs'} ${title}:`,
+    ...changes.map((change) => `  ${formatFlow(change.flow)}: ${whyNow(change.after)}`),
+  ];
 }
 
 /** The decision that denies, or what lets both ends allow. */
 function whyNow(verdict: Verdict): string {
-  const directions = verdict.allowed ? [verdict.egress, verdict.ingress] : [verdict.egress, verdict.ingress].filter((one) => !one.allowed);
+  const directions = verdict.allowed
+    ? [verdict.egress, verdict.ingress]
+    : [verdict.egress, verdict.ingress].filter((one) => !one.allowed);
   return directions.map((one) => `${one.direction} ${formatDecision(one.decision)}`).join(', ');
 }
 
 export function formatDecision(decision: Decision): string {
   switch (decision.type) {
-    case 'rule': return `${decision.action === 'allow' ? 'allowed' : 'denied'} by ${policyName(decision.policy)} rule ${decision.rule} (tier ${decision.tier})`;
-    case 'tier-default': return `denied at the end of tier ${decision.tier}: selected by ${decision.policies.map(policyName).join(', ')}, and no rule allows it`;
-    case 'default-allow': return 'allowed: no policy isolates this end';
-    case 'host-default': return `denied: no policy decides, and host endpoint ${decision.host} has no profile that allows`;
-    case 'exempt': return `allowed: ${decision.why}`;
-    case 'unknown': return `denied: ${decision.why}`;
+    case 'rule':
+      return `${decision.action === 'allow' ? 'allowed' : 'denied'} by ${policyName(decision.policy)} rule ${decision.rule} (tier ${decision.tier})`;
+    case 'tier-default':
+      return `denied at the end of tier ${decision.tier}: selected by ${decision.policies.map(policyName).join(', ')}, and no rule allows it`;
+    case 'default-allow':
+      return 'allowed: no policy isolates this end';
+    case 'host-default':
+      return `denied: no policy decides, and host endpoint ${decision.host} has no profile that allows`;
+    case 'exempt':
+      return `allowed: ${decision.why}`;
+    case 'unknown':
+      return `denied: ${decision.why}`;
   }
 }
 
-export const policyName = (policy: { readonly kind: string; readonly namespace: string; readonly name: string }): string =>
-  `${policy.kind} ${policy.namespace === '' ? '' : `${policy.namespace}/`}${policy.name}`;
+export const policyName = (policy: {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}): string => `${policy.kind} ${policy.namespace === '' ? '' : `${policy.namespace}/`}${policy.name}`;
 
-export const changesJson = (changes: readonly VerdictChange[]): unknown => changes.map(({ flow, before, after }) => ({ flow, allowed: after.allowed, before, after }));
+export const changesJson = (changes: readonly VerdictChange[]): unknown =>
+  changes.map(({ flow, before, after }) => ({ flow, allowed: after.allowed, before, after }));

@@ -24,17 +24,24 @@ export function formatExplanation(flow: Flow, explanation: Explanation, kernel: 
   ].join('\n');
 }
 
-function direction(title: string, verdict: DirectionVerdict, traces: readonly PolicyTrace[], kernel: readonly KernelRule[]): readonly string[] {
+function direction(
+  title: string,
+  verdict: DirectionVerdict,
+  traces: readonly PolicyTrace[],
+  kernel: readonly KernelRule[],
+): readonly string[] {
   const lines = [`${title}: ${formatDecision(verdict.decision)}`];
   let tier: string | undefined;
-  const isIdle = (trace: PolicyTrace): boolean => trace.outcome === 'does not select the pod' || trace.outcome === 'not for this direction';
+  const isIdle = (trace: PolicyTrace): boolean =>
+    trace.outcome === 'does not select the pod' || trace.outcome === 'not for this direction';
   for (const trace of traces.filter((one) => !isIdle(one))) {
     if (trace.tier !== tier) lines.push(`  tier ${trace.tier}`);
     tier = trace.tier;
     lines.push(`    ${policyName(trace.policy)}: ${trace.outcome}`);
     for (const rule of trace.rules) lines.push(`      rule ${rule.rule} ${rule.action}: ${rule.outcome}`);
     for (const rule of kernel)
-      if (rule.policy === policyName(trace.policy) && rule.direction === verdict.direction) lines.push(`      kernel, ${rule.packets} packets: ${rule.line}`);
+      if (rule.policy === policyName(trace.policy) && rule.direction === verdict.direction)
+        lines.push(`      kernel, ${rule.packets} packets: ${rule.line}`);
   }
   return [...lines, ...idle('does not select the pod', traces), ...idle('not for this direction', traces)];
 }

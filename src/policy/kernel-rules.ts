@@ -12,13 +12,19 @@ import type { KernelRule } from './explain.js';
 export async function readKernelRules(explanation: Explanation, family: Family): Promise<readonly KernelRule[]> {
   const wanted = new Map<string, Pick<KernelRule, 'policy' | 'direction'>>();
   for (const direction of ['egress', 'ingress'] as const)
-    for (const trace of explanation[direction]) if (isAsked(trace)) wanted.set(policyChainName(direction, trace.policy), { policy: policyName(trace.policy), direction });
+    for (const trace of explanation[direction])
+      if (isAsked(trace))
+        wanted.set(policyChainName(direction, trace.policy), { policy: policyName(trace.policy), direction });
   if (wanted.size === 0) return [];
-  const dumps = await Promise.all([dump(family === 4 ? 'iptables-save' : 'ip6tables-save', ['-c', '-t', 'filter']), dump('nft', ['list', 'table', 'inet', 'tortie'])]);
+  const dumps = await Promise.all([
+    dump(family === 4 ? 'iptables-save' : 'ip6tables-save', ['-c', '-t', 'filter']),
+    dump('nft', ['list', 'table', 'inet', 'tortie']),
+  ]);
   return [...parseIptables(dumps[0] ?? '', wanted), ...parseNft(dumps[1] ?? '', wanted)];
 }
 
-const isAsked = (trace: PolicyTrace): boolean => !['not reached', 'does not select the pod', 'not for this direction'].includes(trace.outcome);
+const isAsked = (trace: PolicyTrace): boolean =>
+  !['not reached', 'does not select the pod', 'not for this direction'].includes(trace.outcome);
 
 /** Nothing when the tool or the table is missing: the verdict does not depend on it. */
 async function dump(program: string, args: readonly string[]): Promise<string> {
@@ -34,7 +40,12 @@ export function parseIptables(text: string, wanted: Wanted): readonly KernelRule
   for (const line of text.split('\n')) {
     const match = /^\[(\d+):\d+\] -A (\S+) (.*)$/.exec(line);
     const about = wanted.get(match?.[2] ?? '');
-    if (match !== null && about !== undefined) rules.push({ ...about, packets: Number(match[1]), line: (match[3] ?? '').replace(/-m comment --comment (?:"[^"]*"|\S+) ?/g, '') });
+    if (match !== null && about !== undefined)
+      rules.push({
+        ...about,
+        packets: Number(match[1]),
+        line: (match[3] ?? '').replace(/-m comment --comment (?:"[^"]*"|\S+) ?/g, ''),
+      });
   }
   return rules;
 }
@@ -50,7 +61,11 @@ export function parseNft(text: string, wanted: Wanted): readonly KernelRule[] {
     else if (line === '}') about = undefined;
     else if (about !== undefined && line !== '') {
       const packets = Number(/counter packets (\d+)/.exec(line)?.[1] ?? 0);
-      rules.push({ ...about, packets, line: line.replace(/ counter packets \d+ bytes \d+/, '').replace(/ comment "[^"]*"$/, '') });
+      rules.push({
+        ...about,
+        packets,
+        line: line.replace(/ counter packets \d+ bytes \d+/, '').replace(/ comment "[^"]*"$/, ''),
+      });
     }
   }
   return rules;

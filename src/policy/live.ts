@@ -10,13 +10,15 @@ import type { LoadedObject } from './objects.js';
 /** A kind that the server does not serve has no objects. @throws UserError, ApiError */
 export async function readLiveObjects(kubeconfig: string | undefined): Promise<readonly LoadedObject[]> {
   const datastore = new KubernetesDatastore(KubernetesClient.load(kubeconfig));
-  const lists = await Promise.all([...POLICY_KINDS].map(async ([name, kind]) => {
-    try {
-      return (await datastore.list(name)).map((object): LoadedObject => ({ kind, object }));
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return [];
-      throw error;
-    }
-  }));
+  const lists = await Promise.all(
+    [...POLICY_KINDS].map(async ([name, kind]) => {
+      try {
+        return (await datastore.list(name)).map((object): LoadedObject => ({ kind, object }));
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) return [];
+        throw error;
+      }
+    }),
+  );
   return lists.flat();
 }

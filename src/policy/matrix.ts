@@ -15,18 +15,28 @@ export interface Matrix {
 
 /** Pods that take part in pod networking, by namespace and name. */
 export function podEnds(pods: readonly PodObject[], namespaces: readonly string[]): readonly FlowEnd[] {
-  const wanted = pods.filter((pod) => (namespaces.length === 0 || namespaces.includes(pod.metadata?.namespace ?? ''))
-    && pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed');
-  const ends = wanted.map((pod): FlowEnd => ({ type: 'pod', namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '' }));
+  const wanted = pods.filter(
+    (pod) =>
+      (namespaces.length === 0 || namespaces.includes(pod.metadata?.namespace ?? '')) &&
+      pod.status?.phase !== 'Succeeded' &&
+      pod.status?.phase !== 'Failed',
+  );
+  const ends = wanted.map(
+    (pod): FlowEnd => ({ type: 'pod', namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '' }),
+  );
   return ends.sort((a, b) => (formatEnd(a) < formatEnd(b) ? -1 : 1));
 }
 
 export function computeMatrix(engine: PolicyEngine, ends: readonly FlowEnd[], probe: Probe, family: Family): Matrix {
-  const rows = ends.map((from) => ends.map((to) => {
-    const verdict = engine.verdict({ from, to, family, ...probe });
-    const isUnanswerable = [verdict.egress, verdict.ingress].some(({ decision }) => decision.type === 'unknown' && /address/.test(decision.why));
-    return isUnanswerable ? undefined : verdict.allowed;
-  }));
+  const rows = ends.map((from) =>
+    ends.map((to) => {
+      const verdict = engine.verdict({ from, to, family, ...probe });
+      const isUnanswerable = [verdict.egress, verdict.ingress].some(
+        ({ decision }) => decision.type === 'unknown' && /address/.test(decision.why),
+      );
+      return isUnanswerable ? undefined : verdict.allowed;
+    }),
+  );
   return { probe, family, ends, rows };
 }
 
@@ -39,12 +49,17 @@ export function formatMatrix(matrix: Matrix): string {
   const lines = [
     `${formatProbe(matrix.probe)} IPv${matrix.family}: rows send, columns receive; + allowed, . denied, blank where an end has no such address`,
     `${''.padEnd(column + 1 + width)} ${names.map((_, index) => cell(String(index + 1))).join('')}`,
-    ...matrix.rows.map((row, index) => `${cell(String(index + 1))} ${(names[index] ?? '').padEnd(width)} ${row.map((allowed) => cell(allowed === undefined ? '' : allowed ? '+' : '.')).join('')}`.trimEnd()),
+    ...matrix.rows.map((row, index) =>
+      `${cell(String(index + 1))} ${(names[index] ?? '').padEnd(width)} ${row.map((allowed) => cell(allowed === undefined ? '' : allowed ? '+' : '.')).join('')}`.trimEnd(),
+    ),
   ];
   return lines.join('\n');
 }
 
 export const matrixJson = (matrix: Matrix): unknown => ({
-  port: matrix.probe.port, protocol: matrix.probe.protocol, family: matrix.family, endpoints: matrix.ends.map(formatEnd),
+  port: matrix.probe.port,
+  protocol: matrix.probe.protocol,
+  family: matrix.family,
+  endpoints: matrix.ends.map(formatEnd),
   rows: matrix.rows.map((row) => row.map((allowed) => (allowed === undefined ? '-' : allowed ? '1' : '0')).join('')),
 });

@@ -18,7 +18,10 @@ export function parseProbe(text: string): Probe {
   const protocol = PROTOCOLS.find((one) => one === name.toUpperCase());
   const port = Number(number);
   if (protocol === undefined || rest.length > 0 || !/^\d+$/.test(number) || port < 1 || port > 65535)
-    throw new UserError(`Cannot understand port "${text}": expected a number, with or without a protocol, such as 80 or 53/UDP`, 2);
+    throw new UserError(
+      `Cannot understand port "${text}": expected a number, with or without a protocol, such as 80 or 53/UDP`,
+      2,
+    );
   return { protocol, port };
 }
 
@@ -28,7 +31,8 @@ export function parseEnd(text: string): FlowEnd {
   const address = tryParseAddress(text);
   if (address !== undefined) return { type: 'address', address: text };
   const [namespace = '', name = '', ...rest] = text.split('/');
-  if (namespace === '' || name === '' || rest.length > 0) throw new UserError(`Cannot understand "${text}": expected NAMESPACE/POD, node:NAME or an address`, 2);
+  if (namespace === '' || name === '' || rest.length > 0)
+    throw new UserError(`Cannot understand "${text}": expected NAMESPACE/POD, node:NAME or an address`, 2);
   return { type: 'pod', namespace, name };
 }
 
@@ -45,15 +49,19 @@ export function familyOf(ends: readonly FlowEnd[]): Family | undefined {
 
 export function formatEnd(end: FlowEnd): string {
   switch (end.type) {
-    case 'pod': return `${end.namespace}/${end.name}`;
-    case 'node': return `node:${end.name}`;
-    case 'address': return end.address;
+    case 'pod':
+      return `${end.namespace}/${end.name}`;
+    case 'node':
+      return `node:${end.name}`;
+    case 'address':
+      return end.address;
   }
 }
 
 export const formatProbe = (probe: Probe): string => `${probe.port}/${probe.protocol}`;
 
-export const formatFlow = (flow: Flow): string => `${formatEnd(flow.from)} -> ${formatEnd(flow.to)} ${flow.port}/${flow.protocol} IPv${flow.family}`;
+export const formatFlow = (flow: Flow): string =>
+  `${formatEnd(flow.from)} -> ${formatEnd(flow.to)} ${flow.port}/${flow.protocol} IPv${flow.family}`;
 
 /** Ports that a pod says it serves; TCP 80 for one that says nothing. */
 export function declaredProbes(pod: PodObject): readonly Probe[] {
@@ -61,7 +69,8 @@ export function declaredProbes(pod: PodObject): readonly Probe[] {
   for (const container of [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])])
     for (const { containerPort, protocol = 'TCP' } of container.ports ?? []) {
       const known = PROTOCOLS.find((one) => one === protocol);
-      if (containerPort !== undefined && known !== undefined) probes.set(`${containerPort}/${known}`, { protocol: known, port: containerPort });
+      if (containerPort !== undefined && known !== undefined)
+        probes.set(`${containerPort}/${known}`, { protocol: known, port: containerPort });
     }
   return probes.size > 0 ? [...probes.values()] : [{ protocol: 'TCP', port: 80 }];
 }

@@ -27,32 +27,49 @@ function meshPeers(cluster: Cluster): readonly PeerConfig[] {
   const password = passwordOf(spec.nodeMeshPassword, 'BGPConfiguration/default', cluster);
   if (password === 'missing') return [];
   const others = cluster.nodes.filter((node) => node.name !== self.name && node.reflectorClusterId === undefined);
-  return others.flatMap((node) => nodePeers(`mesh-${node.name}`, node, cluster, { ...password, ...holdTimeOf(spec.holdTime, 'BGPConfiguration/default', cluster) }, nodeDistance));
+  return others.flatMap((node) =>
+    nodePeers(
+      `mesh-${node.name}`,
+      node,
+      cluster,
+      { ...password, ...holdTimeOf(spec.holdTime, 'BGPConfiguration/default', cluster) },
+      nodeDistance,
+    ),
+  );
 }
 
 const nodeDistance = (isInternal: boolean): SessionDistance => (isInternal ? {} : { multihop: ANY_DISTANCE });
 
 /** One session per family that both nodes have. */
-function nodePeers(name: string, node: NodeIdentity, cluster: Cluster, settings: Settings, distance: (isInternal: boolean) => SessionDistance): readonly PeerConfig[] {
+function nodePeers(
+  name: string,
+  node: NodeIdentity,
+  cluster: Cluster,
+  settings: Settings,
+  distance: (isInternal: boolean) => SessionDistance,
+): readonly PeerConfig[] {
   const { self, clusterAs } = cluster;
   return [...node.addresses].flatMap(([family, address]) => {
     const localAddress = self.addresses.get(family);
     if (localAddress === undefined) return [];
     const remoteAs = node.asNumber ?? clusterAs;
     const isInternal = remoteAs === (self.asNumber ?? clusterAs);
-    const isClient = isInternal && self.reflectorClusterId !== undefined && node.reflectorClusterId !== self.reflectorClusterId;
-    return [{
-      name: `${name}-v${family}`,
-      address,
-      remoteAs,
-      localAddress,
-      port: cluster.spec.listenPort ?? 179,
-      families: [familyName(family)],
-      ...distance(isInternal),
-      ...(isClient ? { routeReflectorClient: true } : {}),
-      export: [isClient ? EXPORT_TO_CLIENTS : isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS],
-      ...settings,
-    }];
+    const isClient =
+      isInternal && self.reflectorClusterId !== undefined && node.reflectorClusterId !== self.reflectorClusterId;
+    return [
+      {
+        name: `${name}-v${family}`,
+        address,
+        remoteAs,
+        localAddress,
+        port: cluster.spec.listenPort ?? 179,
+        families: [familyName(family)],
+        ...distance(isInternal),
+        ...(isClient ? { routeReflectorClient: true } : {}),
+        export: [isClient ? EXPORT_TO_CLIENTS : isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS],
+        ...settings,
+      },
+    ];
   });
 }
 
@@ -71,7 +88,9 @@ function peersOfResource(resource: BGPPeer, cluster: Cluster): readonly PeerConf
 
 function appliesTo(spec: BGPPeerSpec, node: NodeIdentity, cluster: Cluster): boolean {
   if (spec.node !== undefined && spec.node !== '') return spec.node === node.name;
-  return spec.nodeSelector === undefined || spec.nodeSelector === '' || cluster.input.matches(spec.nodeSelector, node.labels);
+  return (
+    spec.nodeSelector === undefined || spec.nodeSelector === '' || cluster.input.matches(spec.nodeSelector, node.labels)
+  );
 }
 
 /** peerSelector works from both ends: the nodes it selects get sessions back (Calico's reversePeering: Auto). */
@@ -82,39 +101,63 @@ function selectedPeers({ spec, metadata }: BGPPeer, isOurs: boolean, cluster: Cl
   const settings = settingsOf(spec, id, cluster);
   if (settings === undefined) return [];
   const distance = distanceOf(spec, id, cluster);
-  return cluster.nodes.filter((node) => node.name !== cluster.self.name).flatMap((node) => {
-    const isPeer = (isOurs && cluster.input.matches(selector, node.labels)) || (isSelected && appliesTo(spec, node, cluster));
-    return isPeer ? nodePeers(`${metadata.name}-${node.name}`, node, cluster, settings, (isInternal) => distance(isInternal) ?? nodeDistance(isInternal)) : [];
-  });
+  return cluster.nodes
+    .filter((node) => node.name !== cluster.self.name)
+    .flatMap((node) => {
+      const isPeer =
+        (isOurs && cluster.input.matches(selector, node.labels)) || (isSelected && appliesTo(spec, node, cluster));
+      return isPeer
+        ? nodePeers(
+            `${metadata.name}-${node.name}`,
+            node,
+            cluster,
+            settings,
+            (isInternal) => distance(isInternal) ?? nodeDistance(isInternal),
+          )
+        : [];
+    });
 }
 
 function routerPeer({ spec, metadata }: BGPPeer, cluster: Cluster): readonly PeerConfig[] {
   const id = `BGPPeer/${metadata.name}`;
   const peer = parsePeerAddress(spec.peerIP ?? '');
   const remoteAs = parseAsNumber(spec.asNumber);
-  if (peer === undefined) cluster.report(id, `spec.peerIP is "${spec.peerIP ?? ''}"; expected an address, with a port as 192.0.2.1:1179 or [2001:db8::1]:1179`);
-  if (remoteAs === undefined) cluster.report(id, `spec.asNumber is "${spec.asNumber ?? ''}"; expected 1 to 4294967294, asplain or asdot`);
+  if (peer === undefined)
+    cluster.report(
+      id,
+      `spec.peerIP is "${spec.peerIP ?? ''}"; expected an address, with a port as 192.0.2.1:1179 or [2001:db8::1]:1179`,
+    );
+  if (remoteAs === undefined)
+    cluster.report(id, `spec.asNumber is "${spec.asNumber ?? ''}"; expected 1 to 4294967294, asplain or asdot`);
   const settings = settingsOf(spec, id, cluster);
   if (peer === undefined || remoteAs === undefined || settings === undefined) return [];
   const { family } = peer.address;
   const nodeAddress = cluster.self.addresses.get(family);
   if (spec.sourceAddress !== 'None' && nodeAddress === undefined) {
-    cluster.report(id, `spec.sourceAddress is UseNodeIP, but node "${cluster.self.name}" has no IPv${family} address; expected None or a node address`);
+    cluster.report(
+      id,
+      `spec.sourceAddress is UseNodeIP, but node "${cluster.self.name}" has no IPv${family} address; expected None or a node address`,
+    );
     return [];
   }
   const isInternal = remoteAs === (settings.localAs ?? cluster.self.asNumber ?? cluster.clusterAs);
-  return [{
-    name: metadata.name,
-    address: formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`),
-    ...(peer.port === undefined ? {} : { port: peer.port }),
-    remoteAs,
-    ...(spec.sourceAddress === 'None' || nodeAddress === undefined ? {} : { localAddress: nodeAddress }),
-    families: [familyName(family)],
-    ...settings,
-    ...distanceOf(spec, id, cluster)(isInternal),
-    import: (spec.filters ?? []).map((name) => filterName(name, 'import', family)),
-    export: [isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS, ...(spec.filters ?? []).map((name) => filterName(name, 'export', family))],
-  }];
+  return [
+    {
+      name: metadata.name,
+      address: formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`),
+      ...(peer.port === undefined ? {} : { port: peer.port }),
+      remoteAs,
+      ...(spec.sourceAddress === 'None' || nodeAddress === undefined ? {} : { localAddress: nodeAddress }),
+      families: [familyName(family)],
+      ...settings,
+      ...distanceOf(spec, id, cluster)(isInternal),
+      import: (spec.filters ?? []).map((name) => filterName(name, 'import', family)),
+      export: [
+        isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS,
+        ...(spec.filters ?? []).map((name) => filterName(name, 'export', family)),
+      ],
+    },
+  ];
 }
 
 /** Settings that routers and selected nodes share; undefined when the peer cannot be used as written. */
@@ -123,10 +166,16 @@ function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Settings |
   const known = new Set([...cluster.input.bgpFilters].map((filter) => filter.metadata.name));
   const missing = (spec.filters ?? []).filter((name) => !known.has(name));
   // A missing filter must not let out what it was meant to hold back.
-  if (missing.length > 0) cluster.report(id, `spec.filters names ${missing.map((name) => `"${name}"`).join(', ')}; expected a BGPFilter of that name; left out until there is one`);
+  if (missing.length > 0)
+    cluster.report(
+      id,
+      `spec.filters names ${missing.map((name) => `"${name}"`).join(', ')}; expected a BGPFilter of that name; left out until there is one`,
+    );
   const localAs = spec.localASNumber === undefined ? undefined : parseAsNumber(spec.localASNumber);
-  if (spec.localASNumber !== undefined && localAs === undefined) cluster.report(id, `spec.localASNumber is "${spec.localASNumber}"; expected 1 to 4294967294, asplain or asdot`);
-  if (password === 'missing' || missing.length > 0 || (spec.localASNumber !== undefined && localAs === undefined)) return undefined;
+  if (spec.localASNumber !== undefined && localAs === undefined)
+    cluster.report(id, `spec.localASNumber is "${spec.localASNumber}"; expected 1 to 4294967294, asplain or asdot`);
+  if (password === 'missing' || missing.length > 0 || (spec.localASNumber !== undefined && localAs === undefined))
+    return undefined;
   const restartAfter = parseDuration(spec.maxPrefixesRestartAfter);
   return {
     ...password,
@@ -149,8 +198,16 @@ function nextHopOf({ nextHopMode, keepOriginalNextHop }: BGPPeerSpec): SessionNe
 }
 
 /** As the resource says, for a peer inside or outside our AS; undefined when it says nothing. A speaker refuses both fields together. */
-function distanceOf({ ttlSecurity = 0, multihop }: BGPPeerSpec, id: string, { report }: Cluster): (isInternal: boolean) => SessionDistance | undefined {
-  if (ttlSecurity > 0 && multihop !== undefined) report(id, `spec.multihop is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; left out`);
+function distanceOf(
+  { ttlSecurity = 0, multihop }: BGPPeerSpec,
+  id: string,
+  { report }: Cluster,
+): (isInternal: boolean) => SessionDistance | undefined {
+  if (ttlSecurity > 0 && multihop !== undefined)
+    report(
+      id,
+      `spec.multihop is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; left out`,
+    );
   if (ttlSecurity > 0) return () => ({ ttlSecurityHops: Math.min(ttlSecurity, MOST_TTL_SECURITY_HOPS) });
   return (isInternal) => (multihop === undefined || isInternal ? undefined : { multihop });
 }
@@ -158,13 +215,18 @@ function distanceOf({ ttlSecurity = 0, multihop }: BGPPeerSpec, id: string, { re
 function holdTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly holdTime?: number } {
   if (text === undefined) return {};
   const seconds = parseDuration(text);
-  if (seconds !== undefined && (seconds === 0 || (seconds >= 3 && seconds <= 65535))) return { holdTime: Math.round(seconds) };
+  if (seconds !== undefined && (seconds === 0 || (seconds >= 3 && seconds <= 65535)))
+    return { holdTime: Math.round(seconds) };
   report(id, `spec.holdTime is "${text}"; expected 0s, or 3s to 65535s; using 90s`);
   return {};
 }
 
 /** BIRD's "keepalive time". What is more than a third of the hold time is cut down to that by the session. */
-function keepaliveTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly keepaliveTime?: number } {
+function keepaliveTimeOf(
+  text: string | undefined,
+  id: string,
+  { report }: Cluster,
+): { readonly keepaliveTime?: number } {
   if (text === undefined) return {};
   const seconds = Math.round(parseDuration(text) ?? 0);
   if (seconds >= 1 && seconds <= 21845) return { keepaliveTime: seconds };
@@ -173,7 +235,11 @@ function keepaliveTimeOf(text: string | undefined, id: string, { report }: Clust
 }
 
 /** How long the peer is asked to keep our routes while we restart (RFC 4724 section 3: twelve bits). */
-function restartTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly gracefulRestartTime?: number } {
+function restartTimeOf(
+  text: string | undefined,
+  id: string,
+  { report }: Cluster,
+): { readonly gracefulRestartTime?: number } {
   if (text === undefined) return {};
   const seconds = parseDuration(text);
   if (seconds !== undefined && seconds <= 4095) return { gracefulRestartTime: Math.round(seconds) };
@@ -182,12 +248,19 @@ function restartTimeOf(text: string | undefined, id: string, { report }: Cluster
 }
 
 /** Without its password a session must not come up in the open. */
-function passwordOf(reference: BGPPassword | undefined, id: string, cluster: Cluster): { readonly password?: string } | 'missing' {
+function passwordOf(
+  reference: BGPPassword | undefined,
+  id: string,
+  cluster: Cluster,
+): { readonly password?: string } | 'missing' {
   const selector = reference?.secretKeyRef;
   if (selector === undefined) return {};
   const password = cluster.input.secret(selector.name ?? '', selector.key);
   if (password !== undefined && password !== '') return { password };
   if (selector.optional === true) return {};
-  cluster.report(id, `names key "${selector.key}" of secret "${selector.name ?? ''}" as its password; expected that secret in Tortie's namespace; left out until there is one`);
+  cluster.report(
+    id,
+    `names key "${selector.key}" of secret "${selector.name ?? ''}" as its password; expected that secret in Tortie's namespace; left out until there is one`,
+  );
   return 'missing';
 }

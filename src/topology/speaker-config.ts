@@ -13,7 +13,15 @@
  *
  * A wrong resource is left out and named; the rest of the configuration stands.
  */
-import { bitsOf, containsPrefix, formatAddress, formatPrefix, tryParseAddress, tryParsePrefix, type Family } from 'node-bgp/address';
+import {
+  bitsOf,
+  containsPrefix,
+  formatAddress,
+  formatPrefix,
+  tryParseAddress,
+  tryParsePrefix,
+  type Family,
+} from 'node-bgp/address';
 import type { FamilyName, FilterConfig, OriginatedPrefix, PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import type { BGPConfiguration, BGPConfigurationSpec, BGPFilter, BGPPeer } from '../api/bgp.js';
 import type { Node } from '../api/core.js';
@@ -76,11 +84,18 @@ export function topologyOf(input: TopologyInput): Topology {
   const nodes = [...input.nodes].map(identityOf).sort((a, b) => (a.name < b.name ? -1 : 1));
   const self = nodes.find((node) => node.name === input.nodeName);
   if (self === undefined || self.addresses.size === 0) {
-    report(`Node/${input.nodeName}`, self === undefined ? 'the API server has no such node yet' : 'has no InternalIP address');
+    report(
+      `Node/${input.nodeName}`,
+      self === undefined ? 'the API server has no such node yet' : 'has no InternalIP address',
+    );
     return { config: undefined, problems };
   }
-  for (const twin of nodes) if (twin !== self && twin.routerId === self.routerId)
-    report(`Node/${twin.name}`, `has the same router id ${self.routerId} as this node; every node needs an IPv4 address of its own`);
+  for (const twin of nodes)
+    if (twin !== self && twin.routerId === self.routerId)
+      report(
+        `Node/${twin.name}`,
+        `has the same router id ${self.routerId} as this node; every node needs an IPv4 address of its own`,
+      );
   const spec = configurationFor(input);
   const cluster: Cluster = { input, self, nodes, spec, clusterAs: clusterAsOf(spec, report), report };
   return { config: speakerConfigOf(cluster), problems };
@@ -92,7 +107,8 @@ function speakerConfigOf(cluster: Cluster): SpeakerConfig {
   const filters: Record<string, FilterConfig> = { ...safetyFilters(cluster) };
   const used = new Set(peers.flatMap((peer) => [...(peer.import ?? []), ...(peer.export ?? [])]));
   for (const filter of input.bgpFilters)
-    for (const [name, translated] of translateFilter(filter, cluster.report)) if (used.has(name)) filters[name] = translated;
+    for (const [name, translated] of translateFilter(filter, cluster.report))
+      if (used.has(name)) filters[name] = translated;
   const port = spec.listenPort ?? 179;
   const restart = parseDuration(spec.nodeMeshMaxRestartTime);
   return {
@@ -111,11 +127,17 @@ function speakerConfigOf(cluster: Cluster): SpeakerConfig {
 }
 
 /** Reflectors that share the annotation are one cluster (RFC 4456 section 7). Calico lets it be any text that BIRD takes: an address. */
-function clusterIdOf({ name, reflectorClusterId }: NodeIdentity, report: Cluster['report']): { readonly clusterId?: string } {
+function clusterIdOf(
+  { name, reflectorClusterId }: NodeIdentity,
+  report: Cluster['report'],
+): { readonly clusterId?: string } {
   if (reflectorClusterId === undefined) return {};
   const address = tryParseAddress(reflectorClusterId);
   if (address?.family === 4 && address.value !== 0n) return { clusterId: formatAddress(address) };
-  report(`Node/${name}`, `has "${reflectorClusterId}" as its RouteReflectorClusterID; expected a dotted quad other than 0.0.0.0; using the router id`);
+  report(
+    `Node/${name}`,
+    `has "${reflectorClusterId}" as its RouteReflectorClusterID; expected a dotted quad other than 0.0.0.0; using the router id`,
+  );
   return {};
 }
 
@@ -128,7 +150,11 @@ function configurationFor(input: TopologyInput): BGPConfigurationSpec {
 function clusterAsOf(spec: BGPConfigurationSpec, report: Cluster['report']): number {
   if (spec.asNumber === undefined) return DEFAULT_AS;
   const asNumber = parseAsNumber(spec.asNumber);
-  if (asNumber === undefined) report('BGPConfiguration/default', `spec.asNumber is "${spec.asNumber}"; expected 1 to 4294967294, asplain or asdot; using ${DEFAULT_AS}`);
+  if (asNumber === undefined)
+    report(
+      'BGPConfiguration/default',
+      `spec.asNumber is "${spec.asNumber}"; expected 1 to 4294967294, asplain or asdot; using ${DEFAULT_AS}`,
+    );
   return asNumber ?? DEFAULT_AS;
 }
 
@@ -144,7 +170,11 @@ function withoutTwins(peers: readonly PeerConfig[], { report }: Cluster): readon
     const key = `${peer.address} ${peer.port ?? 179}`;
     const other = byAddress.get(key);
     if (other === undefined) byAddress.set(key, peer);
-    else report(`BGPPeer/${peer.name ?? ''}`, `peers with ${peer.address}, which "${other.name ?? ''}" does already; left out`);
+    else
+      report(
+        `BGPPeer/${peer.name ?? ''}`,
+        `peers with ${peer.address}, which "${other.name ?? ''}" does already; left out`,
+      );
   }
   return [...byAddress.values()];
 }
@@ -154,26 +184,45 @@ function safetyFilters({ input }: Cluster): Readonly<Record<string, FilterConfig
   const transit = { name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' } as const;
   const inPools = [...input.ipPools].flatMap((pool) => {
     const prefix = tryParsePrefix(pool.spec.cidr);
-    return prefix === undefined ? [] : [{ prefix: formatPrefix(prefix), minLength: prefix.length, maxLength: bitsOf(prefix.family) }];
+    return prefix === undefined
+      ? []
+      : [{ prefix: formatPrefix(prefix), minLength: prefix.length, maxLength: bitsOf(prefix.family) }];
   });
   return {
     [EXPORT_TO_MESH]: { rules: [nodeAddress, transit], default: 'next' },
     [EXPORT_TO_PEERS]: { rules: [transit], default: 'next' },
     // A reflector hands on what its clients told it, inside the pools.
-    [EXPORT_TO_CLIENTS]: { rules: [nodeAddress, ...(inPools.length === 0 ? [] : [{ name: 'pools', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' } as const]), transit], default: 'next' },
+    [EXPORT_TO_CLIENTS]: {
+      rules: [
+        nodeAddress,
+        ...(inPools.length === 0
+          ? []
+          : [{ name: 'pools', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' } as const]),
+        transit,
+      ],
+      default: 'next',
+    },
   };
 }
 
 function originationsOf(cluster: Cluster): readonly OriginatedPrefix[] {
   const { input, self, spec } = cluster;
-  const silent = new Set([...input.ipPools].filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name));
+  const silent = new Set(
+    [...input.ipPools].filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name),
+  );
   const originated: OriginatedPrefix[] = [];
-  for (const block of input.blocks) if (!silent.has(block.pool)) originated.push({ prefix: block.cidr, tags: ['block'] });
+  for (const block of input.blocks)
+    if (!silent.has(block.pool)) originated.push({ prefix: block.cidr, tags: ['block'] });
   for (const [family, address] of self.addresses)
-    if (input.loopbackAddresses.has(address)) originated.push({ prefix: `${address}/${bitsOf(family)}`, tags: ['node'] });
-  for (const { cidr } of [...(spec.serviceClusterIPs ?? []), ...(spec.serviceLoadBalancerAggregation === 'Disabled' ? [] : spec.serviceLoadBalancerIPs ?? [])]) {
+    if (input.loopbackAddresses.has(address))
+      originated.push({ prefix: `${address}/${bitsOf(family)}`, tags: ['node'] });
+  for (const { cidr } of [
+    ...(spec.serviceClusterIPs ?? []),
+    ...(spec.serviceLoadBalancerAggregation === 'Disabled' ? [] : (spec.serviceLoadBalancerIPs ?? [])),
+  ]) {
     const prefix = tryParsePrefix(cidr ?? '');
-    if (prefix === undefined) cluster.report('BGPConfiguration/default', `has the service range "${cidr ?? ''}"; expected CIDR notation`);
+    if (prefix === undefined)
+      cluster.report('BGPConfiguration/default', `has the service range "${cidr ?? ''}"; expected CIDR notation`);
     else originated.push({ prefix: formatPrefix(prefix), tags: ['service'] });
   }
   return originated.map((prefix) => withCommunities(prefix, cluster));
@@ -190,7 +239,11 @@ function withCommunities(originated: OriginatedPrefix, { spec, report }: Cluster
     for (const community of advertisement.communities ?? []) {
       const value = named.get(community) ?? community;
       if (/^\d+:\d+(:\d+)?$/.test(value)) communities.add(value);
-      else report('BGPConfiguration/default', `spec.prefixAdvertisements names community "${community}"; expected a value such as 64512:100 or a name of spec.communities`);
+      else
+        report(
+          'BGPConfiguration/default',
+          `spec.prefixAdvertisements names community "${community}"; expected a value such as 64512:100 or a name of spec.communities`,
+        );
     }
   }
   return communities.size === 0 ? originated : { ...originated, communities: [...communities] };

@@ -18,7 +18,8 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, m
 export function parseDuration(text: string | undefined): number | undefined {
   if (text === undefined || !/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) return undefined;
   let seconds = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) seconds += Number(number) * (UNIT_SECONDS[unit ?? ''] ?? NaN);
+  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g))
+    seconds += Number(number) * (UNIT_SECONDS[unit ?? ''] ?? NaN);
   return seconds;
 }
 
@@ -35,6 +36,11 @@ export function parsePeerAddress(text: string): PeerAddress | undefined {
   const [host = '', interfaceName] = (bracketed?.[1] ?? text).split('%');
   const address = tryParseAddress(host);
   const port = bracketed === null ? undefined : Number(bracketed[2]);
-  if (address === undefined || (port !== undefined && (port < 1 || port > 65535)) || interfaceName === '') return undefined;
-  return { address, ...(interfaceName === undefined ? {} : { interfaceName }), ...(port === undefined ? {} : { port }) };
+  if (address === undefined || (port !== undefined && (port < 1 || port > 65535)) || interfaceName === '')
+    return undefined;
+  return {
+    address,
+    ...(interfaceName === undefined ? {} : { interfaceName }),
+    ...(port === undefined ? {} : { port }),
+  };
 }

@@ -7,7 +7,11 @@ import type { SpeakerConfig } from 'node-bgp/config';
 import { BgpLoop } from '../../src/agent/bgp-loop.js';
 import { createLogger } from '../../src/log.js';
 
-const config = (peers: number): SpeakerConfig => ({ localAs: 64512, routerId: '10.0.0.1', peers: Array.from({ length: peers }, (_, i) => ({ address: `10.1.0.${i}`, remoteAs: 65001 })) });
+const config = (peers: number): SpeakerConfig => ({
+  localAs: 64512,
+  routerId: '10.0.0.1',
+  peers: Array.from({ length: peers }, (_, i) => ({ address: `10.1.0.${i}`, remoteAs: 65001 })),
+});
 
 describe('agent/bgp-loop', () => {
   let directory = '';
@@ -20,10 +24,13 @@ describe('agent/bgp-loop', () => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-bgp-loop-'));
     server = createServer((request, response) => {
       let text = '';
-      request.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('end', () => {
-        if (request.method === 'PUT') told.push((JSON.parse(text) as SpeakerConfig).peers?.length ?? 0);
-        response.end('{}');
-      });
+      request
+        .setEncoding('utf8')
+        .on('data', (chunk: string) => (text += chunk))
+        .on('end', () => {
+          if (request.method === 'PUT') told.push((JSON.parse(text) as SpeakerConfig).peers?.length ?? 0);
+          response.end('{}');
+        });
     }).listen(join(directory, 'bgpd.sock'), done);
   });
   afterEach((done) => {
@@ -34,7 +41,12 @@ describe('agent/bgp-loop', () => {
 
   it('tells bgpd nothing before it is started: half a state would end the sessions it leaves out', async () => {
     let peers = 4;
-    const loop = new BgpLoop({ socketPath: join(directory, 'bgpd.sock'), compute: () => ({ config: config(peers), problems: [] }), log: createLogger('test', { level: 'silent' }), onHealth: () => undefined });
+    const loop = new BgpLoop({
+      socketPath: join(directory, 'bgpd.sock'),
+      compute: () => ({ config: config(peers), problems: [] }),
+      log: createLogger('test', { level: 'silent' }),
+      onHealth: () => undefined,
+    });
     loop.changed();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(told).to.deep.equal([]);

@@ -17,11 +17,15 @@ describe('agent/connection-cleaner', () => {
     walks = [];
     isBroken = false;
     during = async () => undefined;
-    cleaner = new ConnectionCleaner(async (addresses) => {
-      await during();
-      if (isBroken) throw new Error('EPERM');
-      walks.push(addresses.join());
-    }, createLogger('test', { level: 'silent' }), 50);
+    cleaner = new ConnectionCleaner(
+      async (addresses) => {
+        await during();
+        if (isBroken) throw new Error('EPERM');
+        walks.push(addresses.join());
+      },
+      createLogger('test', { level: 'silent' }),
+      50,
+    );
   });
   afterEach(() => cleaner.stop());
 

@@ -23,17 +23,33 @@ describe('agent: host endpoints by address', function () {
   before(async () => {
     [netns, outside] = [scratch.create(), scratch.create()];
     ip(netns, 'link', 'add', 'uplink', 'type', 'veth', 'peer', 'name', 'wire', 'netns', nameOf(outside));
-    for (const [place, device, last] of [[netns, 'uplink', 1], [outside, 'wire', 2]] as const) {
+    for (const [place, device, last] of [
+      [netns, 'uplink', 1],
+      [outside, 'wire', 2],
+    ] as const) {
       ip(place, 'addr', 'add', `192.0.2.${last}/24`, 'dev', device);
       ip(place, 'addr', 'add', `2001:db8::${last}/64`, 'dev', device, 'nodad');
       ip(place, 'link', 'set', device, 'up');
     }
-    server = spawn(PROBER, ['serve', '--name', 'host', '--netns', netns, '--udp', String(PORT)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    server = spawn(PROBER, ['serve', '--name', 'host', '--netns', netns, '--udp', String(PORT)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     if (server.stdout !== null) await once(server.stdout, 'data');
-    node = await BenchNode.start({ netns, directory, policyBackend: 'auto' }, [[
-      { path: '/api/v1/nodes', object: { apiVersion: 'v1', kind: 'Node', metadata: { name: NODE }, status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] } } },
-      hostEndpoint('v4', ['192.0.2.1']), globalPolicy('nothing', 99, []),
-    ]]);
+    node = await BenchNode.start({ netns, directory, policyBackend: 'auto' }, [
+      [
+        {
+          path: '/api/v1/nodes',
+          object: {
+            apiVersion: 'v1',
+            kind: 'Node',
+            metadata: { name: NODE },
+            status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+          },
+        },
+        hostEndpoint('v4', ['192.0.2.1']),
+        globalPolicy('nothing', 99, []),
+      ],
+    ]);
   });
 
   after(async () => {
@@ -45,14 +61,27 @@ describe('agent: host endpoints by address', function () {
 
   const hostEndpoint = (name: string, expectedIPs: readonly string[]) => ({
     path: `${CALICO}/hostendpoints`,
-    object: { apiVersion: 'projectcalico.org/v3', kind: 'HostEndpoint', metadata: { name, labels: { host: 'yes' } }, spec: { node: NODE, expectedIPs } },
+    object: {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'HostEndpoint',
+      metadata: { name, labels: { host: 'yes' } },
+      spec: { node: NODE, expectedIPs },
+    },
   });
   const globalPolicy = (name: string, order: number, ingress: readonly object[]) => ({
     path: `${CALICO}/globalnetworkpolicies`,
-    object: { apiVersion: 'projectcalico.org/v3', kind: 'GlobalNetworkPolicy', metadata: { name }, spec: { selector: "host == 'yes'", order, types: ['Ingress'], ingress } },
+    object: {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name },
+      spec: { selector: "host == 'yes'", order, types: ['Ingress'], ingress },
+    },
   });
   const answers = (address: string): boolean => {
-    const printed = execFileSync(PROBER, ['probe', '--timeout', '300'], { encoding: 'utf8', input: `x ${outside} udp - ${address} ${PORT}\n` });
+    const printed = execFileSync(PROBER, ['probe', '--timeout', '300'], {
+      encoding: 'utf8',
+      input: `x ${outside} udp - ${address} ${PORT}\n`,
+    });
     return printed.includes('\tallow\t');
   };
 
@@ -68,7 +97,7 @@ describe('agent: host endpoints by address', function () {
   it('finds the interface when the address moves to one', async () => {
     ip(netns, 'addr', 'del', '192.0.2.1/24', 'dev', 'uplink');
     ip(netns, 'addr', 'add', '192.0.2.7/24', 'dev', 'uplink');
-    await until('the interface to be nobody\'s', () => answers('192.0.2.7'));
+    await until("the interface to be nobody's", () => answers('192.0.2.7'));
     const { path, object } = hostEndpoint('moved', ['192.0.2.9']);
     await node.api.create(path, object);
     ip(netns, 'addr', 'add', '192.0.2.9/32', 'dev', 'uplink');

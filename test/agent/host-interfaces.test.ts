@@ -17,7 +17,8 @@ describe('agent/host-interfaces', () => {
         if (observed instanceof Error) throw observed;
         return observed;
       },
-      tell: (list) => void told.push(list), log: createLogger('test', { level: 'silent' }),
+      tell: (list) => void told.push(list),
+      log: createLogger('test', { level: 'silent' }),
     });
   });
 

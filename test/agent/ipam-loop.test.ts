@@ -20,7 +20,11 @@ describe('agent/ipam-loop', () => {
 
   const pool = (name: string, spec: IPPoolSpec): void => cluster.upsert('ipPools', { metadata: { name }, spec });
   const assign = (id: string): Promise<readonly string[]> => loop.assign(owner(id), new Map());
-  const ownCidrs = (): string[] => allocator.ownBlocks().map((block) => formatPrefix(block.prefix)).sort();
+  const ownCidrs = (): string[] =>
+    allocator
+      .ownBlocks()
+      .map((block) => formatPrefix(block.prefix))
+      .sort();
   const eventually = async (holds: () => boolean): Promise<void> => {
     for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
     expect(holds(), 'the condition never held').to.equal(true);
@@ -32,8 +36,14 @@ describe('agent/ipam-loop', () => {
     store = new MemoryBlockStore();
     allocator = await Allocator.open({ journalPath: join(directory, 'ipam.journal'), now: Date.now });
     loop = new IpamLoop({
-      node: 'node1', cluster, allocator, store, log: createLogger('test', { level: 'silent' }),
-      matches: (selector, labels) => labels.get(selector) !== undefined, onBlocks: () => {}, onHealth: () => {},
+      node: 'node1',
+      cluster,
+      allocator,
+      store,
+      log: createLogger('test', { level: 'silent' }),
+      matches: (selector, labels) => labels.get(selector) !== undefined,
+      onBlocks: () => {},
+      onHealth: () => {},
     });
     cluster.upsert('nodes', { metadata: { name: 'node1', labels: { rack: '1' } } });
   });
@@ -65,7 +75,9 @@ describe('agent/ipam-loop', () => {
     expect(ownCidrs()).to.deep.equal(['10.65.0.0/30', '10.65.0.4/30']);
     const error = await assign('one-too-many').catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NoAddressError);
-    expect(String(error)).to.include('Cannot assign an IPv4 address from pool "v4": all 8 addresses of this node\'s 2 blocks are in use; Cannot claim a block of pool "v4": all 2 blocks of 10.65.0.0/29 have an owner');
+    expect(String(error)).to.include(
+      'Cannot assign an IPv4 address from pool "v4": all 8 addresses of this node\'s 2 blocks are in use; Cannot claim a block of pool "v4": all 2 blocks of 10.65.0.0/29 have an owner',
+    );
     expect(loop.problems().join()).to.include('all 2 blocks');
   });
 
@@ -81,8 +93,14 @@ describe('agent/ipam-loop', () => {
   it('takes back blocks the API says are ours, and gives up those that are not', async () => {
     pool('v4', { cidr: '10.65.0.0/24' });
     await allocator.addBlock({ prefix: parsePrefix('10.65.0.64/26'), pool: 'v4' });
-    cluster.upsert('ipamBlocks', { metadata: { name: 'a' }, spec: { cidr: '10.65.0.0/26', node: 'node1', pool: 'v4' } });
-    cluster.upsert('ipamBlocks', { metadata: { name: 'b' }, spec: { cidr: '10.65.0.64/26', node: 'node2', pool: 'v4' } });
+    cluster.upsert('ipamBlocks', {
+      metadata: { name: 'a' },
+      spec: { cidr: '10.65.0.0/26', node: 'node1', pool: 'v4' },
+    });
+    cluster.upsert('ipamBlocks', {
+      metadata: { name: 'b' },
+      spec: { cidr: '10.65.0.64/26', node: 'node2', pool: 'v4' },
+    });
     await store.create({ cidr: '10.65.0.0/26', node: 'node1', pool: 'v4' });
     await store.create({ cidr: '10.65.0.64/26', node: 'node2', pool: 'v4' });
     await loop.start();

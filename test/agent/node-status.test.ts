@@ -2,10 +2,16 @@ import { expect } from 'chai';
 import { conditionsOf } from '../../src/agent/node-status.js';
 
 describe('agent/node-status', () => {
-  const report = (problems: readonly string[]) => ({ aspects: [{ type: 'PolicyReady', problems, wellMessage: 'fine' }], blocks: [] });
+  const report = (problems: readonly string[]) => ({
+    aspects: [{ type: 'PolicyReady', problems, wellMessage: 'fine' }],
+    blocks: [],
+  });
 
   it('is Ready only when every aspect is, and says why not', () => {
-    expect(conditionsOf(report([]), [], 'T1').map((condition) => [condition.type, condition.status])).to.deep.equal([['PolicyReady', 'True'], ['Ready', 'True']]);
+    expect(conditionsOf(report([]), [], 'T1').map((condition) => [condition.type, condition.status])).to.deep.equal([
+      ['PolicyReady', 'True'],
+      ['Ready', 'True'],
+    ]);
     const [, ready] = conditionsOf(report(['a is wrong', 'b is wrong']), [], 'T1');
     expect(ready).to.include({ status: 'False', message: 'a is wrong; b is wrong' });
   });
@@ -17,7 +23,11 @@ describe('agent/node-status', () => {
   });
 
   it('cuts a message that no status could hold', () => {
-    const [condition] = conditionsOf(report(Array.from({ length: 10_000 }, (_, i) => `policy number ${i} is wrong`)), [], 'T');
+    const [condition] = conditionsOf(
+      report(Array.from({ length: 10_000 }, (_, i) => `policy number ${i} is wrong`)),
+      [],
+      'T',
+    );
     expect(condition?.message.length).to.be.lessThan(9_000);
     expect(condition?.message).to.match(/\(10000 problems\)$/);
   });

@@ -9,7 +9,13 @@ import type { NetfilterFailure } from '../../src/agent/policy-loop.js';
 import type { Pod } from '../../src/api/core.js';
 import { createLogger } from '../../src/log.js';
 
-const request = (containerId: string, pod = 'web'): PodRequest => ({ containerId, netns: `/run/netns/${containerId}`, interfaceName: 'eth0', namespace: 'shop', pod });
+const request = (containerId: string, pod = 'web'): PodRequest => ({
+  containerId,
+  netns: `/run/netns/${containerId}`,
+  interfaceName: 'eth0',
+  namespace: 'shop',
+  pod,
+});
 
 describe('agent/pod-network', () => {
   let directory: string;
@@ -25,7 +31,12 @@ describe('agent/pod-network', () => {
     trace.push(what);
     if (faults.has(what.split(' ')[0] ?? '')) throw new Error(`${what} failed`);
   };
-  const endpoint = (name: string) => ({ hostInterface: name, hostMac: 'ee:ee:ee:ee:ee:ee', podMac: '02:00:00:00:00:01', mtu: 1500 });
+  const endpoint = (name: string) => ({
+    hostInterface: name,
+    hostMac: 'ee:ee:ee:ee:ee:ee',
+    podMac: '02:00:00:00:00:01',
+    mtu: 1500,
+  });
   const dataplane: EndpointDataplane = {
     interfaceName: (namespace, pod) => `tort-${namespace}-${pod}`,
     plumb: async ({ pod, netns }) => {
@@ -33,7 +44,10 @@ describe('agent/pod-network', () => {
       return endpoint(`tort-shop-${pod}`);
     },
     unplumb: ({ namespace, pod }) => act(`unplumb tort-${namespace}-${pod}`),
-    check: async ({ pod }) => ({ problems: faults.has('check') ? ['route is missing'] : [], endpoint: endpoint(`tort-shop-${pod}`) }),
+    check: async ({ pod }) => ({
+      problems: faults.has('check') ? ['route is missing'] : [],
+      endpoint: endpoint(`tort-shop-${pod}`),
+    }),
   };
 
   beforeEach(async () => {
@@ -45,7 +59,9 @@ describe('agent/pod-network', () => {
     failures = [];
     pods = new Map([['shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }]]);
     network = new PodNetwork({
-      allocator, dataplane, log: createLogger('test', { level: 'silent' }),
+      allocator,
+      dataplane,
+      log: createLogger('test', { level: 'silent' }),
       assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
       policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
       connections: {
@@ -87,7 +103,7 @@ describe('agent/pod-network', () => {
       expect(trace.slice(-3)).to.deep.equal(['unplumb tort-shop-web', 'endpoint-delete', 'mark 10.65.0.0']);
     });
 
-  it('fails closed, with the kernel\'s words, when its policy is not taken', async () => {
+  it("fails closed, with the kernel's words, when its policy is not taken", async () => {
     failures = [{ subject: 'filter/TORTIE-TO-tort-shop-web', message: 'No chain/target/match by that name' }];
     const error = await network.add(request('c1')).catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(TryAgainError);
@@ -119,7 +135,10 @@ describe('agent/pod-network', () => {
 
   it('waits for the watch to bring the pod', async () => {
     pods.clear();
-    setTimeout(() => pods.set('shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }), 40);
+    setTimeout(
+      () => pods.set('shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }),
+      40,
+    );
     expect((await network.add(request('c1'))).addresses).to.have.length(1);
   });
 
@@ -133,15 +152,23 @@ describe('agent/pod-network', () => {
   });
 
   it('reads the pools a pod asks for, and names an annotation it cannot read', async () => {
-    const annotated = (text: string): void => void pods.set('shop/web', { metadata: { name: 'web', namespace: 'shop', annotations: { 'cni.projectcalico.org/ipv4pools': text } }, spec: { containers: [] } });
+    const annotated = (text: string): void =>
+      void pods.set('shop/web', {
+        metadata: { name: 'web', namespace: 'shop', annotations: { 'cni.projectcalico.org/ipv4pools': text } },
+        spec: { containers: [] },
+      });
     annotated('["other"]');
     expect(String(await network.add(request('c1')).catch((error: unknown) => error))).to.include('from pool "other"');
     annotated('other');
-    expect(String(await network.add(request('c1')).catch((error: unknown) => error))).to.include('Cannot read annotation cni.projectcalico.org/ipv4pools: it is "other"; expected a JSON list');
+    expect(String(await network.add(request('c1')).catch((error: unknown) => error))).to.include(
+      'Cannot read annotation cni.projectcalico.org/ipv4pools: it is "other"; expected a JSON list',
+    );
   });
 
   it('checks what ADD made', async () => {
-    expect((await network.check(request('c1'))).problems).to.deep.equal(['container "c1" has no interface "eth0" here']);
+    expect((await network.check(request('c1'))).problems).to.deep.equal([
+      'container "c1" has no interface "eth0" here',
+    ]);
     await network.add(request('c1'));
     expect((await network.check(request('c1'))).problems).to.deep.equal([]);
     faults.add('check');

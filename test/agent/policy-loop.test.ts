@@ -7,7 +7,14 @@ import { createLogger } from '../../src/log.js';
 function countingEngine(): PolicySource {
   let pending: string[] = [];
   const chains = new Map<string, { table: 'filter'; name: string; rules: [] }>();
-  const empty = { setsCreated: [], setsChanged: [], setsDeleted: [], chainsDeleted: [], mapsUpserted: [], mapsDeleted: [] };
+  const empty = {
+    setsCreated: [],
+    setsChanged: [],
+    setsDeleted: [],
+    chainsDeleted: [],
+    mapsUpserted: [],
+    mapsDeleted: [],
+  };
   return {
     apply: (event) => void pending.push(event.type === 'delete' ? event.name : event.type),
     flush: (): RulesetDelta => {

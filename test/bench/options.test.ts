@@ -17,14 +17,32 @@ const USAGE = {
 } as const;
 const problem = (...args: readonly string[]): string => {
   const read = readOptions(USAGE, args);
-  return read.type === 'exit' && read.code === 2 ? read.text.split('\n')[0] ?? '' : `taken: ${JSON.stringify(read)}`;
+  return read.type === 'exit' && read.code === 2 ? (read.text.split('\n')[0] ?? '') : `taken: ${JSON.stringify(read)}`;
 };
 
 describe('bench/options', () => {
   it('takes defaults, values and switches', () => {
-    expect(readOptions(USAGE, [])).to.deep.equal({ type: 'values', values: { cups: '2', hours: '1', kind: undefined, with: 'milk', cold: false, output: 'text', help: false } });
-    expect(readOptions(USAGE, ['--cups=12', '--hours', '0.5', '--kind', 'green', '--with', 'milk,sugar', '--cold', '-o', 'json']))
-      .to.deep.equal({ type: 'values', values: { cups: '12', hours: '0.5', kind: 'green', with: 'milk,sugar', cold: true, output: 'json', help: false } });
+    expect(readOptions(USAGE, [])).to.deep.equal({
+      type: 'values',
+      values: { cups: '2', hours: '1', kind: undefined, with: 'milk', cold: false, output: 'text', help: false },
+    });
+    expect(
+      readOptions(USAGE, [
+        '--cups=12',
+        '--hours',
+        '0.5',
+        '--kind',
+        'green',
+        '--with',
+        'milk,sugar',
+        '--cold',
+        '-o',
+        'json',
+      ]),
+    ).to.deep.equal({
+      type: 'values',
+      values: { cups: '12', hours: '0.5', kind: 'green', with: 'milk,sugar', cold: true, output: 'json', help: false },
+    });
   });
 
   const refused: readonly (readonly [args: readonly string[], words: string])[] = [
@@ -39,13 +57,20 @@ describe('bench/options', () => {
     [['--with', 'milk,salt'], '--with "salt" is not one of milk, sugar'],
     [['--cold=yes'], '--cold takes no value, and got "yes"'],
     [['-o', 'xml'], '-o "xml" is not one of text, json'],
-    [['--cups', '0', '--kind', 'red'], '--cups "0" is not a whole number from 1 to 12; --kind "red" is not one of green, black'],
+    [
+      ['--cups', '0', '--kind', 'red'],
+      '--cups "0" is not a whole number from 1 to 12; --kind "red" is not one of green, black',
+    ],
   ];
-  for (const [args, words] of refused) it(`refuses ${args.join(' ')}`, () => expect(problem(...args)).to.equal(`Cannot measure tea: ${words}`));
+  for (const [args, words] of refused)
+    it(`refuses ${args.join(' ')}`, () => expect(problem(...args)).to.equal(`Cannot measure tea: ${words}`));
 
   it('shows every option with what is allowed, also beside a wrong one', () => {
     const help = readOptions(USAGE, ['--nonsense', '--help']);
-    expect(help).to.deep.equal({ type: 'exit', code: 0, text: `npm run bench -- tea [options]
+    expect(help).to.deep.equal({
+      type: 'exit',
+      code: 0,
+      text: `npm run bench -- tea [options]
 
 How long tea takes.
 
@@ -56,13 +81,16 @@ How long tea takes.
       --cold              no fire
   -o, --output FORMAT     json: the last line of the output is one object (text or json; default text)
   -h, --help              this page
-` });
+`,
+    });
   });
 });
 
 describe('bench/main', function () {
   this.timeout(20_000);
-  const bench = (...args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
+  const bench = (
+    ...args: readonly string[]
+  ): { readonly status: number | null; readonly stdout: string; readonly stderr: string } =>
     spawnSync(process.execPath, [packageFile('dist/bench/main.js'), ...args], { encoding: 'utf8' });
 
   const areas = [...bench('--help').stdout.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name);
@@ -77,8 +105,14 @@ describe('bench/main', function () {
     it(`${area} explains itself, and refuses what it does not know`, () => {
       const help = bench(area, '--help');
       expect([help.status, help.stderr]).to.deep.equal([0, '']);
-      expect(help.stdout).to.match(new RegExp(`^npm run bench -- ${area} \\[options\\]\\n\\n\\w`)).and.to.contain('--output FORMAT');
+      expect(help.stdout)
+        .to.match(new RegExp(`^npm run bench -- ${area} \\[options\\]\\n\\n\\w`))
+        .and.to.contain('--output FORMAT');
       const wrong = bench(area, '--nonsense');
-      expect(wrong).to.deep.include({ status: 2, stdout: '', stderr: `Cannot measure ${area}: there is no option --nonsense\nSee npm run bench -- ${area} --help\n` });
+      expect(wrong).to.deep.include({
+        status: 2,
+        stdout: '',
+        stderr: `Cannot measure ${area}: there is no option --nonsense\nSee npm run bench -- ${area} --help\n`,
+      });
     });
 });

@@ -20,11 +20,17 @@ describe('bgpd config-file', () => {
   it('takes YAML and JSON alike', () => {
     const wanted = { localAs: 64512, routerId: '10.0.0.1', peers: [{ address: '10.0.0.2', remoteAs: 64513 }] };
     expect(parseConfig(JSON.stringify(wanted), 'x')).to.deep.equal(wanted);
-    expect(parseConfig('localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n    remoteAs: 64513\n    password:\n', 'x')).to.deep.equal(wanted);
+    expect(
+      parseConfig(
+        'localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n    remoteAs: 64513\n    password:\n',
+        'x',
+      ),
+    ).to.deep.equal(wanted);
   });
 
   it('reports every problem at its line, all at once, and no secret', () => {
-    expect(problemsOf(`localAs: 0
+    expect(
+      problemsOf(`localAs: 0
 routerId: 10.0.0.1
 peers:
   - address: 10.0.0.2
@@ -40,7 +46,8 @@ filters:
   out:
     rules:
       - action: maybe
-`)).to.deep.equal([
+`),
+    ).to.deep.equal([
       'rack.yaml:1: localAs is 0; expected an AS number from 1 to 4294967295, not 23456',
       'rack.yaml:6: peers[0].holdTim: expected a known field; did you mean "holdTime"?',
       'rack.yaml:7: peers[0].password is "[redacted]"; expected 1 to 80 bytes of text',
@@ -53,7 +60,8 @@ filters:
   });
 
   it('reports what fields mean together', () => {
-    expect(problemsOf(`localAs: 64512
+    expect(
+      problemsOf(`localAs: 64512
 routerId: 10.0.0.1
 peers:
   - {address: 10.0.0.2, remoteAs: 64512, multihop: 3, role: peer}
@@ -62,7 +70,8 @@ peers:
 originate:
   - prefix: 10.65.0.0/24
   - prefix: 10.65.0.0/24
-`)).to.deep.equal([
+`),
+    ).to.deep.equal([
       'rack.yaml:4: peers[0].multihop is 3; expected nothing: an internal session may cross any number of hops',
       'rack.yaml:4: peers[0].role is "peer"; expected an external peer (RFC 9234 section 4)',
       'rack.yaml:5: peers[1].address is "10.0.0.2"; expected an address or a "name" of its own; peers[0].address has the same',
@@ -76,62 +85,99 @@ originate:
 
   it('wants a link-local source address on the interface of the peer', () => {
     const withSource = (source: string): readonly string[] =>
-      problemsOf(`localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - {address: "fe80::2%eth0", localAddress: "${source}", remoteAs: 64513}\n`);
+      problemsOf(
+        `localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - {address: "fe80::2%eth0", localAddress: "${source}", remoteAs: 64513}\n`,
+      );
     expect(withSource('fe80::1%eth0')).to.deep.equal([]);
-    expect(withSource('fe80::1%eth1')).to.deep.equal(['rack.yaml:4: peers[0].localAddress is "fe80::1%eth1"; expected an address of the peer\'s own interface, eth0']);
+    expect(withSource('fe80::1%eth1')).to.deep.equal([
+      'rack.yaml:4: peers[0].localAddress is "fe80::1%eth1"; expected an address of the peer\'s own interface, eth0',
+    ]);
   });
 
   it('says where YAML itself is broken', () => {
     expect(problemsOf('localAs: 64512\nrouterId: [10.0.0.1\n')[0]).to.match(/^rack\.yaml:[23]: /);
     expect(problemsOf('localAs: 1\nlocalAs: 2\n')[0]).to.match(/^rack\.yaml:2: .*twice/);
-    expect(problemsOf('')).to.deep.equal(['rack.yaml:1: The file is empty; expected at least "localAs" and "routerId"']);
+    expect(problemsOf('')).to.deep.equal([
+      'rack.yaml:1: The file is empty; expected at least "localAs" and "routerId"',
+    ]);
   });
 
   it('does not follow alias bombs', () => {
-    const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghij'.split('').map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghij'[i]}`).join(',')}]`).join('\n')}\n`;
+    const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghij'
+      .split('')
+      .map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghij'[i]}`).join(',')}]`)
+      .join('\n')}\n`;
     expect(problemsOf(bomb)[0]).to.match(/alias/i);
   });
 
   it('guesses what was meant: a slip, a field one level too high, a filter that is called otherwise', () => {
-    expect(problemsOf(`localAs: 64512
+    expect(
+      problemsOf(`localAs: 64512
 routerId: 10.0.0.1
 holdTime: 9
 gracefulRestarttime: 5
 peers:
   - {address: 10.0.0.2, remoteAs: 64513, passwrod: secret, import: [take-al]}
   - 10.0.0.3
-`)).to.deep.equal([
+`),
+    ).to.deep.equal([
       'rack.yaml:3: holdTime: expected a known field; this one belongs in "peers" or "dynamicPeers"',
       'rack.yaml:4: gracefulRestarttime: expected a known field; did you mean "gracefulRestartTime"?',
       'rack.yaml:6: peers[0].passwrod: expected a known field; did you mean "password"?',
       'rack.yaml:7: peers[1] is "10.0.0.3"; expected a mapping with "remoteAs"',
     ]);
-    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\npeers: [{address: 10.0.0.2, remoteAs: 2, export: [take-al]}]\nfilters: {take-all: {rules: []}}\n'))
-      .to.deep.equal(['rack.yaml:3: peers[0].export[0] is "take-al"; expected the name of an entry of "filters"; did you mean "take-all"?']);
+    expect(
+      problemsOf(
+        'localAs: 1\nrouterId: 10.0.0.1\npeers: [{address: 10.0.0.2, remoteAs: 2, export: [take-al]}]\nfilters: {take-all: {rules: []}}\n',
+      ),
+    ).to.deep.equal([
+      'rack.yaml:3: peers[0].export[0] is "take-al"; expected the name of an entry of "filters"; did you mean "take-all"?',
+    ]);
   });
 
   it('finds the line of a filter whose name has dots, brackets and quotes', () => {
     for (const name of ['a.b', 'a[0]', 'a"b', '["x"].y'])
-      expect(problemsOf(`localAs: 1\nrouterId: 10.0.0.1\nfilters:\n  first: {rules: []}\n  ${JSON.stringify(name)}:\n    rules:\n      - action: accpet\n`)[0], name).to.match(/^rack\.yaml:7: filters/);
+      expect(
+        problemsOf(
+          `localAs: 1\nrouterId: 10.0.0.1\nfilters:\n  first: {rules: []}\n  ${JSON.stringify(name)}:\n    rules:\n      - action: accpet\n`,
+        )[0],
+        name,
+      ).to.match(/^rack\.yaml:7: filters/);
   });
 
   it('takes what several peers share from an anchor', () => {
-    const { peers } = parseConfig(`localAs: 64512
+    const { peers } = parseConfig(
+      `localAs: 64512
 routerId: 10.0.0.1
 peers:
   - &spine {address: 10.0.0.2, remoteAs: 65100, holdTime: 9}
-${Array.from({ length: 500 }, (_, index) => `  - {<<: *spine, address: 10.1.${index >> 8}.${index & 255}}`).join('\n').replace('10.1.0.0}', '10.2.0.1}')}
-`, 'x');
+${Array.from({ length: 500 }, (_, index) => `  - {<<: *spine, address: 10.1.${index >> 8}.${index & 255}}`)
+  .join('\n')
+  .replace('10.1.0.0}', '10.2.0.1}')}
+`,
+      'x',
+    );
     expect(peers?.[500]).to.deep.equal({ address: '10.1.1.243', remoteAs: 65100, holdTime: 9 });
   });
 
   it('says what kind of broken the text is, once per line', () => {
-    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n\tremoteAs: 5\n')).to.deep.equal(['rack.yaml:5: A tab indents this line; expected blanks']);
-    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\nlocalAs: 2\n')).to.deep.equal(['rack.yaml:3: The key "localAs" stands twice in one mapping; expected it once']);
-    expect(problemsOf('{"localAs": 1, "routerId": "10.0.0.1",\n"peers": [{"address": "10.0.0.2", "remoteAs": 1,\n"remoteAs": 2}]}'))
-      .to.deep.equal(['rack.yaml:3: The key "remoteAs" stands twice in one mapping; expected it once']);
-    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\n---\nlocalAs: 2\n')).to.deep.equal(['rack.yaml:3: A second document begins here; expected one in the file']);
-    expect(problemsOf('localAs: 1\nrouterId: !include id.yaml\n')[0]).to.match(/^rack\.yaml:2: .*!include.*expected no tags$/);
+    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n\tremoteAs: 5\n')).to.deep.equal([
+      'rack.yaml:5: A tab indents this line; expected blanks',
+    ]);
+    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\nlocalAs: 2\n')).to.deep.equal([
+      'rack.yaml:3: The key "localAs" stands twice in one mapping; expected it once',
+    ]);
+    expect(
+      problemsOf(
+        '{"localAs": 1, "routerId": "10.0.0.1",\n"peers": [{"address": "10.0.0.2", "remoteAs": 1,\n"remoteAs": 2}]}',
+      ),
+    ).to.deep.equal(['rack.yaml:3: The key "remoteAs" stands twice in one mapping; expected it once']);
+    expect(problemsOf('localAs: 1\nrouterId: 10.0.0.1\n---\nlocalAs: 2\n')).to.deep.equal([
+      'rack.yaml:3: A second document begins here; expected one in the file',
+    ]);
+    expect(problemsOf('localAs: 1\nrouterId: !include id.yaml\n')[0]).to.match(
+      /^rack\.yaml:2: .*!include.*expected no tags$/,
+    );
   });
 
   it('counts what is too much to read', () => {
@@ -145,8 +191,12 @@ ${Array.from({ length: 500 }, (_, index) => `  - {<<: *spine, address: 10.1.${in
     try {
       const binary = join(directory, 'image');
       writeFileSync(binary, Buffer.concat([Buffer.from([0xff, 0xfe]), randomBytes(1000)]));
-      expect(() => readConfigFile(binary)).to.throw(`Cannot read configuration "${binary}": it is not UTF-8 text; expected YAML or JSON`);
-      expect(() => readConfigFile('/dev/zero')).to.throw('Cannot read configuration "/dev/zero": it is longer than 134217728 bytes');
+      expect(() => readConfigFile(binary)).to.throw(
+        `Cannot read configuration "${binary}": it is not UTF-8 text; expected YAML or JSON`,
+      );
+      expect(() => readConfigFile('/dev/zero')).to.throw(
+        'Cannot read configuration "/dev/zero": it is longer than 134217728 bytes',
+      );
       expect(() => readConfigFile(directory)).to.throw(`Cannot read configuration "${directory}": EISDIR`);
     } finally {
       rmSync(directory, { recursive: true });
@@ -155,7 +205,14 @@ ${Array.from({ length: 500 }, (_, index) => `  - {<<: *spine, address: 10.1.${in
 
   it('sees a key that stands twice, wherever it is, and no other', () => {
     fc.assert(fc.property(fc.jsonValue(), (value) => !hasRepeatedKey(JSON.stringify(value))));
-    for (const text of ['{"a":1,"a":2}', '{"x":[{"a":{"b":[]},"c":",","a":1}]}', '{"a":1,"\\u0061":2}', '[{"q\\"":1,"q\\"":1}]']) expect(hasRepeatedKey(text), text).to.equal(true);
-    for (const text of ['{"a":{"a":{"a":"a"}}}', '[{"a":1},{"a":1}]', '{"a":"b","b":["a","a"],"c":"{,\\"a\\""}']) expect(hasRepeatedKey(text), text).to.equal(false);
+    for (const text of [
+      '{"a":1,"a":2}',
+      '{"x":[{"a":{"b":[]},"c":",","a":1}]}',
+      '{"a":1,"\\u0061":2}',
+      '[{"q\\"":1,"q\\"":1}]',
+    ])
+      expect(hasRepeatedKey(text), text).to.equal(true);
+    for (const text of ['{"a":{"a":{"a":"a"}}}', '[{"a":1},{"a":1}]', '{"a":"b","b":["a","a"],"c":"{,\\"a\\""}'])
+      expect(hasRepeatedKey(text), text).to.equal(false);
   });
 });

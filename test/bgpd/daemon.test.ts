@@ -21,8 +21,12 @@ class Running {
   out = '';
   err = '';
   constructor(readonly child: ChildProcess) {
-    child.stdout?.on('data', (chunk: Buffer) => { this.out += chunk.toString(); });
-    child.stderr?.on('data', (chunk: Buffer) => { this.err += chunk.toString(); });
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.out += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.err += chunk.toString();
+    });
   }
 
   async end(signal?: NodeJS.Signals): Promise<Finished> {
@@ -40,7 +44,9 @@ describe('bgpd daemon', function () {
   const running: Running[] = [];
   let count = 0;
 
-  afterEach(async () => { await Promise.all(running.splice(0).map((each) => each.end('SIGKILL'))); });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((each) => each.end('SIGKILL')));
+  });
   after(() => rmSync(root, { recursive: true, force: true }));
 
   const directory = (): string => {
@@ -56,8 +62,10 @@ describe('bgpd daemon', function () {
     return each;
   }
 
-  const bgpd = (dir: string, ...more: readonly string[]): Running => tortie(['bgpd', '--run-dir', dir, '--state-dir', join(dir, 'state'), '--log-format', 'text', ...more]);
-  const bgp = async (dir: string, ...more: readonly string[]): Promise<Finished> => await tortie(['bgp', ...more, '--run-dir', dir]).end();
+  const bgpd = (dir: string, ...more: readonly string[]): Running =>
+    tortie(['bgpd', '--run-dir', dir, '--state-dir', join(dir, 'state'), '--log-format', 'text', ...more]);
+  const bgp = async (dir: string, ...more: readonly string[]): Promise<Finished> =>
+    await tortie(['bgp', ...more, '--run-dir', dir]).end();
 
   async function until<T>(what: string, ask: () => Promise<T | undefined>, each?: Running): Promise<T> {
     for (let i = 0; i < 200; i++) {
@@ -68,17 +76,40 @@ describe('bgpd daemon', function () {
     throw new Error(`Not within 10 s: ${what}\n${each?.err ?? ''}`);
   }
 
-  const ask = async (dir: string, method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: unknown }> =>
+  const ask = async (
+    dir: string,
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ readonly status: number; readonly body: unknown }> =>
     await requestOverUnixSocket(join(dir, 'bgpd.sock'), method, path, body);
-  const answers = async (dir: string, each: Running): Promise<unknown> => await until('bgpd answers', () => ask(dir, 'GET', '/v1/status'), each);
+  const answers = async (dir: string, each: Running): Promise<unknown> =>
+    await until('bgpd answers', () => ask(dir, 'GET', '/v1/status'), each);
   const established = async (dir: string, each?: Running): Promise<unknown> =>
-    await until('a session', async () => ((await ask(dir, 'GET', '/v1/status')).body as { readonly established: number }).established > 0 || undefined, each);
+    await until(
+      'a session',
+      async () =>
+        ((await ask(dir, 'GET', '/v1/status')).body as { readonly established: number }).established > 0 || undefined,
+      each,
+    );
 
   /** Two speakers on 127.0.0.n that are each other's only peer. */
   const config = (self: number, other: number, more: object = {}): object => ({
-    localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.0.${self}`, port: PORT }],
-    peers: [{ address: `127.0.0.${other}`, port: PORT, localAddress: `127.0.0.${self}`, remoteAs: 64500 + other, multihop: 2 }],
-    originate: [{ prefix: `10.65.${self}.0/24` }], requirePolicy: false, ...more,
+    localAs: 64500 + self,
+    routerId: `10.0.0.${self}`,
+    listen: [{ address: `127.0.0.${self}`, port: PORT }],
+    peers: [
+      {
+        address: `127.0.0.${other}`,
+        port: PORT,
+        localAddress: `127.0.0.${self}`,
+        remoteAs: 64500 + other,
+        multihop: 2,
+      },
+    ],
+    originate: [{ prefix: `10.65.${self}.0/24` }],
+    requirePolicy: false,
+    ...more,
   });
 
   async function pair(): Promise<readonly [string, string, Running, Running]> {
@@ -88,7 +119,11 @@ describe('bgpd daemon', function () {
     await ask(a, 'PUT', '/v1/config', config(2, 3));
     await ask(b, 'PUT', '/v1/config', config(3, 2));
     await established(a, one);
-    await until('routes', async () => (((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes.length === 2 ? true : undefined));
+    await until('routes', async () =>
+      ((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes.length === 2
+        ? true
+        : undefined,
+    );
     return [a, b, one, two];
   }
 
@@ -97,9 +132,14 @@ describe('bgpd daemon', function () {
     const first = bgpd(dir);
     await answers(dir, first);
     expect((await ask(dir, 'GET', '/v1/summary')).body).to.deep.equal({ isConfigured: false, peers: [] });
-    const wanted = config(2, 3, { peers: [{ address: '127.0.0.3', port: PORT, remoteAs: 64503, multihop: 2, password: 'top-secret' }] });
+    const wanted = config(2, 3, {
+      peers: [{ address: '127.0.0.3', port: PORT, remoteAs: 64503, multihop: 2, password: 'top-secret' }],
+    });
     const put = await ask(dir, 'PUT', '/v1/config', wanted);
-    expect([put.status, (put.body as { readonly changes: { readonly added: unknown } }).changes.added]).to.deep.equal([200, ['127.0.0.3']]);
+    expect([put.status, (put.body as { readonly changes: { readonly added: unknown } }).changes.added]).to.deep.equal([
+      200,
+      ['127.0.0.3'],
+    ]);
     expect(statSync(join(dir, 'state', 'bgpd.json')).mode & 0o777).to.equal(0o600);
     expect(statSync(join(dir, 'bgpd.sock')).mode & 0o777).to.equal(0o600);
     const shown = JSON.stringify((await ask(dir, 'GET', '/v1/config')).body);
@@ -108,7 +148,12 @@ describe('bgpd daemon', function () {
     expect(first.err).to.not.contain('top-secret');
 
     const second = bgpd(dir);
-    await until('the last configuration', async () => ((await ask(dir, 'GET', '/v1/status')).body as { readonly isConfigured: boolean }).isConfigured || undefined, second);
+    await until(
+      'the last configuration',
+      async () =>
+        ((await ask(dir, 'GET', '/v1/status')).body as { readonly isConfigured: boolean }).isConfigured || undefined,
+      second,
+    );
     expect(JSON.parse(readFileSync(join(dir, 'state', 'bgpd.json'), 'utf8'))).to.deep.equal(wanted);
     await second.end('SIGTERM');
   });
@@ -121,18 +166,33 @@ describe('bgpd daemon', function () {
     await ask(a, 'PUT', '/v1/config', peersOnly(2, 3));
     await ask(b, 'PUT', '/v1/config', peersOnly(3, 2));
     await established(b, two);
-    expect(((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes).to.have.length(1);
-    await until('the warning', () => Promise.resolve(one.err.includes('names no import and no export filter (RFC 8212)') || one.out.includes('RFC 8212') || undefined));
-    expect((await ask(a, 'POST', '/v1/plan', peersOnly(2, 3))).body).to.have.nested.property('changes.changed').that.is.empty;
+    expect(((await ask(a, 'GET', '/v1/routes')).body as { readonly routes: readonly unknown[] }).routes).to.have.length(
+      1,
+    );
+    await until('the warning', () =>
+      Promise.resolve(
+        one.err.includes('names no import and no export filter (RFC 8212)') ||
+          one.out.includes('RFC 8212') ||
+          undefined,
+      ),
+    );
+    expect((await ask(a, 'POST', '/v1/plan', peersOnly(2, 3))).body).to.have.nested.property('changes.changed').that.is
+      .empty;
   });
 
   it('refuses a bad configuration with all problems and keeps the old one', async () => {
     const dir = directory();
     await answers(dir, bgpd(dir));
     await ask(dir, 'PUT', '/v1/config', config(2, 3));
-    const { status, body } = await ask(dir, 'PUT', '/v1/config', { localAs: 0, routerId: 'x', peers: [{ address: 'y', remoteAs: 1 }] });
+    const { status, body } = await ask(dir, 'PUT', '/v1/config', {
+      localAs: 0,
+      routerId: 'x',
+      peers: [{ address: 'y', remoteAs: 1 }],
+    });
     expect(status).to.equal(422);
-    expect((body as { readonly problems: readonly { readonly path: string }[] }).problems.map(({ path }) => path)).to.deep.equal(['localAs', 'routerId', 'peers[0].address']);
+    expect(
+      (body as { readonly problems: readonly { readonly path: string }[] }).problems.map(({ path }) => path),
+    ).to.deep.equal(['localAs', 'routerId', 'peers[0].address']);
     expect((await ask(dir, 'GET', '/v1/config')).body).to.deep.equal(config(2, 3));
     expect((await ask(dir, 'PUT', '/v1/config')).status).to.equal(400);
     expect((await ask(dir, 'GET', '/v1/nonsense')).status).to.equal(404);
@@ -144,7 +204,10 @@ describe('bgpd daemon', function () {
     writeFileSync(join(dir, 'state', 'bgpd.json'), '{"localAs": 0}');
     const each = bgpd(dir);
     await answers(dir, each);
-    await until('a word about it', async () => await Promise.resolve(each.err.includes('cannot use the saved configuration') || undefined));
+    await until(
+      'a word about it',
+      async () => await Promise.resolve(each.err.includes('cannot use the saved configuration') || undefined),
+    );
     expect((await ask(dir, 'PUT', '/v1/config', config(2, 3))).status).to.equal(200);
   });
 
@@ -164,20 +227,42 @@ describe('bgpd daemon', function () {
     const { code, err } = await bgpd(dir, '--config', join(dir, 'bgpd.yaml')).end();
     holder.close();
     expect(code).to.equal(1);
-    expect(err).to.contain(`Cannot listen on 127.0.0.4 port ${PORT}: the port is taken; another BGP daemon may be running`);
+    expect(err).to.contain(
+      `Cannot listen on 127.0.0.4 port ${PORT}: the port is taken; another BGP daemon may be running`,
+    );
   });
 
   it('without privileges speaks on a high port, and says what a low one needs', async function () {
     if (process.getuid?.() !== 0) this.skip();
     const dir = directory();
     for (const path of [root, dir]) chmodSync(path, 0o777);
-    writeFileSync(join(dir, 'low.yaml'), JSON.stringify(config(5, 3, { listen: [{ address: '127.0.0.5', port: 179 }] })));
+    writeFileSync(
+      join(dir, 'low.yaml'),
+      JSON.stringify(config(5, 3, { listen: [{ address: '127.0.0.5', port: 179 }] })),
+    );
     writeFileSync(join(dir, 'high.yaml'), JSON.stringify(config(5, 3)));
-    const argv = (file: string): string[] => ['bgpd', '--run-dir', dir, '--state-dir', join(dir, 'state'), '--log-format', 'text', '--config', join(dir, file)];
+    const argv = (file: string): string[] => [
+      'bgpd',
+      '--run-dir',
+      dir,
+      '--state-dir',
+      join(dir, 'state'),
+      '--log-format',
+      'text',
+      '--config',
+      join(dir, file),
+    ];
     const low = await tortie(argv('low.yaml'), { uid: 65534 }).end();
-    expect([low.code, low.err.includes('Cannot listen on 127.0.0.5 port 179: ports below 1024 need root or CAP_NET_BIND_SERVICE')]).to.deep.equal([1, true]);
+    expect([
+      low.code,
+      low.err.includes('Cannot listen on 127.0.0.5 port 179: ports below 1024 need root or CAP_NET_BIND_SERVICE'),
+    ]).to.deep.equal([1, true]);
     const high = tortie(argv('high.yaml'), { uid: 65534 });
-    await until('it listens', async () => await Promise.resolve(high.err.includes(`listening on 127.0.0.5 port ${PORT}`) || undefined), high);
+    await until(
+      'it listens',
+      async () => await Promise.resolve(high.err.includes(`listening on 127.0.0.5 port ${PORT}`) || undefined),
+      high,
+    );
     expect((await high.end('SIGTERM')).code).to.equal(0);
   });
 
@@ -185,12 +270,29 @@ describe('bgpd daemon', function () {
     if (process.getuid?.() !== 0) this.skip();
     const [a, b] = [directory(), directory()];
     for (const path of [root, a]) chmodSync(path, 0o777);
-    const one = tortie(['bgpd', '--run-dir', join(a, 'new', 'run'), '--state-dir', join(a, 'state'), '--log-format', 'text'], { uid: 65534 });
+    const one = tortie(
+      ['bgpd', '--run-dir', join(a, 'new', 'run'), '--state-dir', join(a, 'state'), '--log-format', 'text'],
+      { uid: 65534 },
+    );
     await answers(join(a, 'new', 'run'), one);
     await ask(join(a, 'new', 'run'), 'PUT', '/v1/config', config(6, 7, { installRoutes: true }));
     await answers(b, bgpd(b));
-    await ask(b, 'PUT', '/v1/config', config(7, 6, { originate: Array.from({ length: 200 }, (_, i) => ({ prefix: `10.77.${i}.0/24` })) }));
-    await until('refusals', async () => ((await ask(join(a, 'new', 'run'), 'GET', '/v1/summary')).body as { readonly kernel: { readonly refused: number } }).kernel.refused === 200 || undefined, one);
+    await ask(
+      b,
+      'PUT',
+      '/v1/config',
+      config(7, 6, { originate: Array.from({ length: 200 }, (_, i) => ({ prefix: `10.77.${i}.0/24` })) }),
+    );
+    await until(
+      'refusals',
+      async () =>
+        (
+          (await ask(join(a, 'new', 'run'), 'GET', '/v1/summary')).body as {
+            readonly kernel: { readonly refused: number };
+          }
+        ).kernel.refused === 200 || undefined,
+      one,
+    );
     await one.end('SIGTERM');
     const refusals = one.err.split('\n').filter((line) => line.includes('the kernel refuses the route to 10.77.'));
     expect(refusals).to.have.length(5);
@@ -211,26 +313,52 @@ describe('bgpd daemon', function () {
       return (await bgpd(a, '--config', join(a, 'next.yaml'), '--check').end()).out;
     };
     const next = { ...config(2, 3), originate: [{ prefix: '10.65.2.0/24' }, { prefix: '10.65.9.0/24' }] };
-    expect(await check(JSON.stringify(next))).to.contain('originated prefixes: 1 more, 0 fewer').and.not.contain('RESETS');
-    expect(await check(JSON.stringify({ ...config(2, 3), listen: [] }))).to.match(/\nlistening sockets are opened and closed/).and.not.contain('RESETS');
-    expect(await check(JSON.stringify({ ...next, gracefulRestartTime: 7 }))).to.contain('peer 127.0.0.3: SESSION RESETS because of restartTime');
+    expect(await check(JSON.stringify(next)))
+      .to.contain('originated prefixes: 1 more, 0 fewer')
+      .and.not.contain('RESETS');
+    expect(await check(JSON.stringify({ ...config(2, 3), listen: [] })))
+      .to.match(/\nlistening sockets are opened and closed/)
+      .and.not.contain('RESETS');
+    expect(await check(JSON.stringify({ ...next, gracefulRestartTime: 7 }))).to.contain(
+      'peer 127.0.0.3: SESSION RESETS because of restartTime',
+    );
     writeFileSync(file, JSON.stringify(next));
     one.child.kill('SIGHUP');
-    await until('the new prefix', async () => ((await ask(b, 'GET', '/v1/routes?prefix=10.65.9.0/24')).body as { readonly routes: readonly unknown[] }).routes[0] as object | undefined, one);
+    await until(
+      'the new prefix',
+      async () =>
+        ((await ask(b, 'GET', '/v1/routes?prefix=10.65.9.0/24')).body as { readonly routes: readonly unknown[] })
+          .routes[0] as object | undefined,
+      one,
+    );
     writeFileSync(file, 'localAs: none');
     one.child.kill('SIGHUP');
-    await until('a refusal', async () => await Promise.resolve(one.err.includes('the old one stays') || undefined), one);
+    await until(
+      'a refusal',
+      async () => await Promise.resolve(one.err.includes('the old one stays') || undefined),
+      one,
+    );
     const { body } = await ask(a, 'GET', '/v1/neighbors/127.0.0.3');
     expect(body).to.deep.include({ isEstablished: true, establishedCount: 1 });
   });
 
   it('--check exits 1 with every problem at its line, and --schema prints what is allowed', async () => {
     const dir = directory();
-    writeFileSync(join(dir, 'bad.yaml'), 'localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n    remotAs: 64513\n');
+    writeFileSync(
+      join(dir, 'bad.yaml'),
+      'localAs: 64512\nrouterId: 10.0.0.1\npeers:\n  - address: 10.0.0.2\n    remotAs: 64513\n',
+    );
     const { code, err } = await bgpd(dir, '--config', join(dir, 'bad.yaml'), '--check').end();
     expect(code).to.equal(1);
-    expect(err.trim().split('\n').map((line) => line.replace(/^.*bad\.yaml/, ''))).to.deep.equal([
-      ':4: peers[0].remoteAs: expected a value: the field is required', ':5: peers[0].remotAs: expected a known field; did you mean "remoteAs"?']);
+    expect(
+      err
+        .trim()
+        .split('\n')
+        .map((line) => line.replace(/^.*bad\.yaml/, '')),
+    ).to.deep.equal([
+      ':4: peers[0].remoteAs: expected a value: the field is required',
+      ':5: peers[0].remotAs: expected a known field; did you mean "remoteAs"?',
+    ]);
     const schema = JSON.parse((await bgpd(dir, '--schema').end()).out) as { readonly properties: object };
     expect(schema.properties).to.include.keys('localAs', 'peers', 'filters');
   });
@@ -238,13 +366,27 @@ describe('bgpd daemon', function () {
   it('kill -9 leaves the peer with our routes, and the next process takes over', async () => {
     const [a, b, one] = await pair();
     await one.end('SIGKILL');
-    await until('the loss', async () => ((await ask(b, 'GET', '/v1/status')).body as { readonly established: number }).established === 0 || undefined);
-    const kept = (await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as { readonly routes: readonly { readonly isStale: boolean; readonly isBest: boolean }[] };
+    await until(
+      'the loss',
+      async () =>
+        ((await ask(b, 'GET', '/v1/status')).body as { readonly established: number }).established === 0 || undefined,
+    );
+    const kept = (await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as {
+      readonly routes: readonly { readonly isStale: boolean; readonly isBest: boolean }[];
+    };
     expect(kept.routes[0]).to.include({ isStale: true, isBest: true });
     const again = bgpd(a);
     await established(a, again);
-    await until('fresh routes', async () => ((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as typeof kept).routes[0]?.isStale === false || undefined, again);
-    expect(again.err).to.contain('the last bgpd of this boot was killed: restarting gracefully').and.contain('restart is over: Every peer has sent its End-of-RIB');
+    await until(
+      'fresh routes',
+      async () =>
+        ((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as typeof kept).routes[0]?.isStale === false ||
+        undefined,
+      again,
+    );
+    expect(again.err)
+      .to.contain('the last bgpd of this boot was killed: restarting gracefully')
+      .and.contain('restart is over: Every peer has sent its End-of-RIB');
   });
 
   it('SIGTERM says goodbye; --graceful-stop does not', async () => {
@@ -255,7 +397,9 @@ describe('bgpd daemon', function () {
       return lastError;
     });
     expect(lost).to.contain('Administrative Shutdown').and.contain('bgpd was stopped');
-    expect(((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as { readonly routes: readonly unknown[] }).routes).to.deep.equal([]);
+    expect(
+      ((await ask(b, 'GET', '/v1/routes?prefix=10.65.2.0/24')).body as { readonly routes: readonly unknown[] }).routes,
+    ).to.deep.equal([]);
   });
 
   it('shows tables, JSON and reasons', async () => {
@@ -263,19 +407,39 @@ describe('bgpd daemon', function () {
     const summary = await bgp(a, 'summary');
     expect(summary.out).to.match(/^BGP router identifier 10\.0\.0\.2, local AS number 64502/);
     expect(summary.out).to.match(/127\.0\.0\.3 +64503 .*Established +1\/1 +1/);
-    expect((JSON.parse((await bgp(a, 'summary', '-o', 'json')).out) as { readonly peers: readonly unknown[] }).peers).to.have.length(1);
-    expect((await bgp(a, 'neighbor', '127.0.0.3')).out).to.contain('BGP neighbor is 127.0.0.3, remote AS 64503, local AS 64502, external link');
-    expect((await bgp(a, 'routes')).out).to.match(/\*> +10\.65\.2\.0\/24 +local[^]*\*> +10\.65\.3\.0\/24 +127\.0\.0\.3 +127\.0\.0\.3/);
-    expect((await bgp(a, 'routes', '--received', '127.0.0.3')).out).to.contain('10.65.3.0/24').and.not.contain('10.65.2.0/24');
-    expect((await bgp(a, 'routes', '--advertised', '127.0.0.3')).out).to.contain('10.65.2.0/24').and.not.contain('10.65.3.0/24');
+    expect(
+      (JSON.parse((await bgp(a, 'summary', '-o', 'json')).out) as { readonly peers: readonly unknown[] }).peers,
+    ).to.have.length(1);
+    expect((await bgp(a, 'neighbor', '127.0.0.3')).out).to.contain(
+      'BGP neighbor is 127.0.0.3, remote AS 64503, local AS 64502, external link',
+    );
+    expect((await bgp(a, 'routes')).out).to.match(
+      /\*> +10\.65\.2\.0\/24 +local[^]*\*> +10\.65\.3\.0\/24 +127\.0\.0\.3 +127\.0\.0\.3/,
+    );
+    expect((await bgp(a, 'routes', '--received', '127.0.0.3')).out)
+      .to.contain('10.65.3.0/24')
+      .and.not.contain('10.65.2.0/24');
+    expect((await bgp(a, 'routes', '--advertised', '127.0.0.3')).out)
+      .to.contain('10.65.2.0/24')
+      .and.not.contain('10.65.3.0/24');
     expect((await bgp(a, 'routes', '10.65.3.77')).out).to.contain('10.65.3.0/24 from 127.0.0.3 (ebgp)');
-    expect((await bgp(a, 'why', '10.65.3.0/24')).out).to.contain('BEST: from 127.0.0.3').and.contain('only-path');
+    expect((await bgp(a, 'why', '10.65.3.0/24')).out)
+      .to.contain('BEST: from 127.0.0.3')
+      .and.contain('only-path');
     expect((await bgp(a, 'history', '127.0.0.3')).out).to.match(/peer-up +127\.0\.0\.3/);
     expect((await bgp(a, 'clear', '127.0.0.3', '--soft')).code).to.equal(0);
     const nobody = await bgp(a, 'neighbor', 'nobody');
     expect([nobody.code, nobody.err]).to.deep.equal([1, 'There is no peer "nobody"; "tortie bgp summary" lists all\n']);
-    for (const question of [['neighbor', '127.0.0.33'], ['routes', '--received', '127.0.0.33'], ['routes', '10.65.3.0/24', '--advertised', '127.0.0.33'], ['clear', '127.0.0.33'], ['history', '127.0.0.33']])
-      expect((await bgp(a, ...question)).err, question.join(' ')).to.equal('There is no peer "127.0.0.33"; did you mean "127.0.0.3"?\n');
+    for (const question of [
+      ['neighbor', '127.0.0.33'],
+      ['routes', '--received', '127.0.0.33'],
+      ['routes', '10.65.3.0/24', '--advertised', '127.0.0.33'],
+      ['clear', '127.0.0.33'],
+      ['history', '127.0.0.33'],
+    ])
+      expect((await bgp(a, ...question)).err, question.join(' ')).to.equal(
+        'There is no peer "127.0.0.33"; did you mean "127.0.0.3"?\n',
+      );
     const nowhere = await bgp(join(root, 'nowhere'), 'summary');
     expect([nowhere.code, nowhere.err.includes('is the daemon running?')]).to.deep.equal([1, true]);
     expect((await bgp(a, 'routes', '--received', 'x', '--advertised', 'y')).code).to.equal(2);
@@ -287,22 +451,35 @@ describe('bgpd daemon', function () {
     await Promise.all([answers(a, running[0] as Running), answers(b, running[1] as Running)]);
     const base = config(2, 3) as { readonly peers: readonly object[] };
     await ask(a, 'PUT', '/v1/config', {
-      ...base, filters: { in: { rules: [{ name: 'mine', set: { kernelMetric: 77 }, action: 'accept' }] } },
-      peers: [{ ...base.peers[0], import: ['in'] }, { name: 'ghost', address: '127.0.0.99', remoteAs: 65099, shutdown: true }],
+      ...base,
+      filters: { in: { rules: [{ name: 'mine', set: { kernelMetric: 77 }, action: 'accept' }] } },
+      peers: [
+        { ...base.peers[0], import: ['in'] },
+        { name: 'ghost', address: '127.0.0.99', remoteAs: 65099, shutdown: true },
+      ],
     });
     await ask(b, 'PUT', '/v1/config', config(3, 2, { originate: [{ prefix: '10.65.3.0/24' }] }));
     await established(a, running[0]);
-    await until('the route', async () => ((await ask(a, 'GET', '/v1/routes?prefix=10.65.3.0/24')).body as { readonly routes: readonly unknown[] }).routes[0]);
+    await until(
+      'the route',
+      async () =>
+        ((await ask(a, 'GET', '/v1/routes?prefix=10.65.3.0/24')).body as { readonly routes: readonly unknown[] })
+          .routes[0],
+    );
     const why = (await bgp(a, 'why', '10.65.3.0/24')).out;
     expect(why).to.include('import: filter "in" rule 1 (mine) accepted it');
     expect(why).to.match(/ghost: no, The session is Idle: \S+/);
     await ask(b, 'PUT', '/v1/config', config(3, 2, { originate: [] }));
     const changes = async (...more: readonly string[]): Promise<readonly string[]> => {
       const { out } = await bgp(a, 'history', ...more, '-o', 'json');
-      return (JSON.parse(out) as readonly { readonly type: string; readonly prefix: string; readonly peer?: string }[]).map(({ type, prefix, peer }) => `${type} ${prefix} ${peer ?? '-'}`);
+      return (
+        JSON.parse(out) as readonly { readonly type: string; readonly prefix: string; readonly peer?: string }[]
+      ).map(({ type, prefix, peer }) => `${type} ${prefix} ${peer ?? '-'}`);
     };
     const both = ['route-added 10.65.3.0/24 127.0.0.3', 'route-withdrawn 10.65.3.0/24 127.0.0.3'];
-    await until('the withdrawal', async () => ((await changes('--routes', '10.65.3.0/24')).length === 2 ? true : undefined));
+    await until('the withdrawal', async () =>
+      (await changes('--routes', '10.65.3.0/24')).length === 2 ? true : undefined,
+    );
     expect(await changes('--routes', '10.65.3.0/24')).to.deep.equal(both);
     expect(await changes('127.0.0.3', '--routes')).to.deep.equal(both);
     expect(await changes('ghost', '--routes')).to.deep.equal([]);
@@ -329,7 +506,10 @@ describe('bgpd daemon', function () {
   it('teaches itself: every question has an example that parses, and exit codes', async () => {
     for (const question of ['summary', 'neighbor', 'routes', 'why', 'history', 'clear']) {
       const { code, out } = await tortie(['bgp', question, '--help']).end();
-      expect([code, out]).to.satisfy(([status, text]: [number, string]) => status === 0 && text.includes(`  tortie bgp ${question} `) && text.includes('Exit codes: 0 '));
+      expect([code, out]).to.satisfy(
+        ([status, text]: [number, string]) =>
+          status === 0 && text.includes(`  tortie bgp ${question} `) && text.includes('Exit codes: 0 '),
+      );
     }
     const slip = await tortie(['bgp', 'sumary']).end();
     expect([slip.code, slip.err.includes('Did you mean summary?')]).to.deep.equal([2, true]);
@@ -343,7 +523,11 @@ describe('bgpd daemon', function () {
     const lines = (): readonly string[] => watching.out.split('\n').slice(0, -1);
     await until('two answers', async () => await Promise.resolve(lines().length >= 2 || undefined), watching);
     await first.end('SIGTERM');
-    await until('its silence', async () => await Promise.resolve(watching.err.includes('is the daemon running?') || undefined), watching);
+    await until(
+      'its silence',
+      async () => await Promise.resolve(watching.err.includes('is the daemon running?') || undefined),
+      watching,
+    );
     const before = lines().length;
     await answers(dir, bgpd(dir));
     await until('answers again', async () => await Promise.resolve(lines().length > before || undefined), watching);
@@ -357,15 +541,29 @@ describe('bgpd daemon', function () {
     await answers(dir, one);
     await ask(dir, 'PUT', '/v1/config', config(2, 3));
     for (const [method, path, body, status] of [
-      ['POST', '/v1/clear', null, 400], ['POST', '/v1/clear', [], 400], ['POST', '/v1/clear', { peer: 7 }, 400], ['GET', '/v1/neighbors/%zz', undefined, 400],
-      ['GET', '/v1/routes?prefix=zz', undefined, 400], ['GET', '/v1/routes?family=ipx', undefined, 400], ['GET', '/v1/routes?received=nobody', undefined, 404],
-      ['GET', '/v1/why', undefined, 400], ['DELETE', '/v1/config', undefined, 404], ['PUT', '/v1/config', null, 422], ['PUT', '/v1/config', 'text', 422],
+      ['POST', '/v1/clear', null, 400],
+      ['POST', '/v1/clear', [], 400],
+      ['POST', '/v1/clear', { peer: 7 }, 400],
+      ['GET', '/v1/neighbors/%zz', undefined, 400],
+      ['GET', '/v1/routes?prefix=zz', undefined, 400],
+      ['GET', '/v1/routes?family=ipx', undefined, 400],
+      ['GET', '/v1/routes?received=nobody', undefined, 404],
+      ['GET', '/v1/why', undefined, 400],
+      ['DELETE', '/v1/config', undefined, 404],
+      ['PUT', '/v1/config', null, 422],
+      ['PUT', '/v1/config', 'text', 422],
     ] as const) {
       const answer = await ask(dir, method, path, body);
-      expect([answer.status, typeof (answer.body as { readonly error?: unknown }).error], `${method} ${path}`).to.deep.equal([status, 'string']);
+      expect(
+        [answer.status, typeof (answer.body as { readonly error?: unknown }).error],
+        `${method} ${path}`,
+      ).to.deep.equal([status, 'string']);
     }
     const mute = Array.from({ length: 20 }, () => connect(join(dir, 'bgpd.sock')));
-    for (const socket of mute) socket.on('error', () => undefined).write('PUT /v1/config HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n{');
+    for (const socket of mute)
+      socket
+        .on('error', () => undefined)
+        .write('PUT /v1/config HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n{');
     expect((await ask(dir, 'GET', '/v1/status')).status).to.equal(200);
     expect((await one.end('SIGTERM')).code, 'ends although they hold their connections').to.equal(0);
     for (const socket of mute) socket.destroy();
@@ -378,10 +576,18 @@ describe('bgpd daemon', function () {
     writeFileSync(join(dir, 'bgpd.yaml'), JSON.stringify(config(2, 3)));
     const one = bgpd(dir, '--config', join(dir, 'bgpd.yaml'));
     await until('it is ready', async () => await Promise.resolve(one.err.includes('bgpd is ready') || undefined), one);
-    expect(one.err).to.contain(`Cannot write "${join(dir, 'state', 'bgpd.json')}"`).and.contain('the next start goes on with an older one');
+    expect(one.err)
+      .to.contain(`Cannot write "${join(dir, 'state', 'bgpd.json')}"`)
+      .and.contain('the next start goes on with an older one');
     const put = await ask(dir, 'PUT', '/v1/config', config(2, 3, { originate: [{ prefix: '10.65.77.0/24' }] }));
-    expect([put.status, (put.body as { readonly notSaved: string }).notSaved.startsWith('Cannot write ')]).to.deep.equal([200, true]);
-    expect(((await ask(dir, 'GET', '/v1/routes?prefix=10.65.77.0/24')).body as { readonly routes: readonly unknown[] }).routes).to.have.length(1);
+    expect([
+      put.status,
+      (put.body as { readonly notSaved: string }).notSaved.startsWith('Cannot write '),
+    ]).to.deep.equal([200, true]);
+    expect(
+      ((await ask(dir, 'GET', '/v1/routes?prefix=10.65.77.0/24')).body as { readonly routes: readonly unknown[] })
+        .routes,
+    ).to.have.length(1);
     expect((await one.end('SIGTERM')).code).to.equal(0);
   });
 
@@ -390,23 +596,42 @@ describe('bgpd daemon', function () {
     for (let i = 0; i < 100; i++) {
       const { body } = await ask(a, 'PUT', '/v1/config', config(2, 3));
       const { changes } = body as { readonly changes: object };
-      expect(changes).to.deep.include({ added: [], removed: [], changed: [], reset: [], originated: { added: 0, removed: 0 } });
+      expect(changes).to.deep.include({
+        added: [],
+        removed: [],
+        changed: [],
+        reset: [],
+        originated: { added: 0, removed: 0 },
+      });
     }
-    for (const [dir, peer] of [[a, '127.0.0.3'], [b, '127.0.0.2']] as const)
-      expect((await ask(dir, 'GET', `/v1/neighbors/${peer}`)).body).to.deep.include({ isEstablished: true, establishedCount: 1 });
+    for (const [dir, peer] of [
+      [a, '127.0.0.3'],
+      [b, '127.0.0.2'],
+    ] as const)
+      expect((await ask(dir, 'GET', `/v1/neighbors/${peer}`)).body).to.deep.include({
+        isEstablished: true,
+        establishedCount: 1,
+      });
   });
 
   it('exports metrics without addresses of strangers', async () => {
     const [a] = await pair();
     const text = await new Promise<string>((resolve, reject) => {
-      import('node:http').then(({ get }) => get({ socketPath: join(a, 'bgpd.sock'), path: '/metrics' }, (response) => {
-        let body = '';
-        response.on('data', (chunk: Buffer) => { body += chunk.toString(); });
-        response.on('end', () => resolve(body));
-      }).on('error', reject), reject);
+      import('node:http').then(
+        ({ get }) =>
+          get({ socketPath: join(a, 'bgpd.sock'), path: '/metrics' }, (response) => {
+            let body = '';
+            response.on('data', (chunk: Buffer) => {
+              body += chunk.toString();
+            });
+            response.on('end', () => resolve(body));
+          }).on('error', reject),
+        reject,
+      );
     });
     expect(text).to.match(/^tortie_bgp_peer_up\{peer="127\.0\.0\.3",remote_as="64503"\} 1$/m);
     expect(text).to.match(/^tortie_bgp_rib_prefixes\{family="ipv4"\} 2$/m);
-    for (const line of text.trim().split('\n')) expect(line).to.match(/^(# (HELP|TYPE) tortie_bgp_|tortie_bgp_[a-z_]+(\{[^}]*\})? -?\d+(\.\d+)?$)/);
+    for (const line of text.trim().split('\n'))
+      expect(line).to.match(/^(# (HELP|TYPE) tortie_bgp_|tortie_bgp_[a-z_]+(\{[^}]*\})? -?\d+(\.\d+)?$)/);
   });
 });

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const page = readFileSync(`${root}docs/bgpd.md`, 'utf8');
 const tortie = (...argv: readonly string[]): { readonly status: number | null; readonly out: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}dist/src/cli.js`, ...argv], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}dist/src/cli.js`, ...argv], {
+    encoding: 'utf8',
+  });
   return { status, out: stdout + stderr };
 };
 
@@ -26,7 +28,10 @@ describe('docs/bgpd.md', function () {
         const { status, out } = tortie('bgpd', '--config', file, '--check', '--run-dir', folder);
         return [status, out.split('\n')[0]?.replace(file, 'it')];
       });
-      expect(found).to.deep.equal([[0, 'it is good: 1 peers, 2 prefixes'], [0, 'it is good: 2 peers, 2 prefixes']]);
+      expect(found).to.deep.equal([
+        [0, 'it is good: 1 peers, 2 prefixes'],
+        [0, 'it is good: 2 peers, 2 prefixes'],
+      ]);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -10,11 +10,17 @@ const NAMESPACE = `tfnh${process.pid}`;
 (isRoot ? describe : describe.skip)('bgpd fib-writer: nexthop objects', () => {
   const { world, ip, routes, writer } = fibWorld(NAMESPACE);
 
-  const objects = (): readonly string[] => ip('nexthop').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const objects = (): readonly string[] =>
+    ip('nexthop')
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
   const own = (): readonly string[] => objects().filter((line) => /proto (172|tortie-bgp)/.test(line));
-  const idOf = (prefix: string, family: Family = 4): number => Number(/nhid (\d+)/.exec(ip(`-${family}`, 'route', 'show', prefix))?.[1] ?? Number.NaN);
+  const idOf = (prefix: string, family: Family = 4): number =>
+    Number(/nhid (\d+)/.exec(ip(`-${family}`, 'route', 'show', prefix))?.[1] ?? Number.NaN);
   /** As the tools of old show it, which know nothing of nexthop objects. */
-  const procRoutes = (file: 'route' | 'ipv6_route'): string => execFileSync('ip', ['netns', 'exec', NAMESPACE, 'cat', `/proc/net/${file}`], { encoding: 'utf8' });
+  const procRoutes = (file: 'route' | 'ipv6_route'): string =>
+    execFileSync('ip', ['netns', 'exec', NAMESPACE, 'cat', `/proc/net/${file}`], { encoding: 'utf8' });
 
   it('are one for each next hop and one group for each set, whatever its order, and go when no route needs them', async () => {
     const changes = new Changes();
@@ -32,7 +38,9 @@ const NAMESPACE = `tfnh${process.pid}`;
     for (const prefix of ['10.3.0.0/16', '10.4.0.0/16', 'fd01::/48']) changes.set(prefix);
     fib.sweep();
     await fib.resync();
-    expect(own()).to.deep.equal([own().find((line) => line.includes(`id ${idOf('10.1.0.0/16')} via 10.0.0.9 dev eth0`))]);
+    expect(own()).to.deep.equal([
+      own().find((line) => line.includes(`id ${idOf('10.1.0.0/16')} via 10.0.0.9 dev eth0`)),
+    ]);
     expect(routes()).to.have.length(2);
     fib.removeAll();
     expect(own()).to.deep.equal([]);
@@ -47,8 +55,11 @@ const NAMESPACE = `tfnh${process.pid}`;
     changes.set('fd01::/48', 'fd00:0::9%eth0');
     changes.set('fd02::/48', 'fd00:0::9%eth0', 'fd00:1::9%eth1');
     fib.sweep();
-    expect(procRoutes('route')).to.match(/^eth0\t0000010A\t0900000A\t/m).and.match(/^eth\d\t0000020A\t090\d000A\t/m);
-    expect(procRoutes('ipv6_route')).to.match(/^fd010000000000000000000000000000 30 .* fd000000000000000000000000000009 .* eth0$/m)
+    expect(procRoutes('route'))
+      .to.match(/^eth0\t0000010A\t0900000A\t/m)
+      .and.match(/^eth\d\t0000020A\t090\d000A\t/m);
+    expect(procRoutes('ipv6_route'))
+      .to.match(/^fd010000000000000000000000000000 30 .* fd000000000000000000000000000009 .* eth0$/m)
       .and.match(/^fd020000000000000000000000000000 30 .* fd00000\d000000000000000000000009 .* eth\d$/m);
     fib.stop();
   });
@@ -60,7 +71,10 @@ const NAMESPACE = `tfnh${process.pid}`;
     changes.set('10.1.0.0/16', 'fe80::9%eth0');
     changes.setWeighted('10.2.0.0/16', ['fe80::9%eth0', 3], ['10.0.1.9%eth1', 1]);
     fib.sweep();
-    expect(routes()).to.deep.equal(['10.1.0.0/16 via inet6 fe80::9 dev eth0 metric 20', '10.2.0.0/16 metric 20 nexthop via inet6 fe80::9 dev eth0 weight 3 nexthop via 10.0.1.9 dev eth1 weight 1']);
+    expect(routes()).to.deep.equal([
+      '10.1.0.0/16 via inet6 fe80::9 dev eth0 metric 20',
+      '10.2.0.0/16 metric 20 nexthop via inet6 fe80::9 dev eth0 weight 3 nexthop via 10.0.1.9 dev eth1 weight 1',
+    ]);
     expect(own()).to.have.length(3);
     fib.stop();
   });
@@ -91,7 +105,10 @@ const NAMESPACE = `tfnh${process.pid}`;
     for (const family of [4, 6] as const) changes.set(prefixes[family], hops[family][0]);
     fib.sweep();
     expect([Number.isNaN(idOf(prefixes[4])), Number.isNaN(idOf(prefixes[6], 6))]).to.deep.equal([false, false]);
-    expect([routes(), routes(6)]).to.deep.equal([['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20'], ['fd01::/48 via fd00::9 dev eth0 metric 20']]);
+    expect([routes(), routes(6)]).to.deep.equal([
+      ['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20'],
+      ['fd01::/48 via fd00::9 dev eth0 metric 20'],
+    ]);
     fib.stop();
   });
 
@@ -101,7 +118,8 @@ const NAMESPACE = `tfnh${process.pid}`;
       for (let i = 0; i < count; i++) changes.set(prefix(i), '10.0.0.9%eth0', '10.0.1.9%eth1');
       changes.set('10.9.0.0/16', '10.0.0.8%eth0');
     };
-    const named = (count: number): readonly boolean[] => Array.from({ length: count }, (_, i) => !Number.isNaN(idOf(prefix(i))));
+    const named = (count: number): readonly boolean[] =>
+      Array.from({ length: count }, (_, i) => !Number.isNaN(idOf(prefix(i))));
     const first = new Changes();
     const killed = writer(first, 20, { nexthopsFrom: 3 });
     killed.start();
@@ -149,7 +167,8 @@ const NAMESPACE = `tfnh${process.pid}`;
 
   it('of others are never used, changed or deleted, even in our range of numbers', () => {
     const first = 1_720_000_002;
-    for (const id of [first, first + 1]) ip('nexthop', 'add', 'id', String(id), 'via', '10.0.1.7', 'dev', 'eth1', 'proto', 'static');
+    for (const id of [first, first + 1])
+      ip('nexthop', 'add', 'id', String(id), 'via', '10.0.1.7', 'dev', 'eth1', 'proto', 'static');
     const changes = new Changes();
     const fib = writer(changes);
     fib.start();
@@ -194,7 +213,10 @@ const NAMESPACE = `tfnh${process.pid}`;
     fib.sweep();
     expect([routes(), world().problems]).to.deep.equal([[], []]);
     expect(await fib.resync()).to.equal(2);
-    expect(routes()).to.deep.equal(['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20', '10.2.0.0/16 via 10.0.0.9 dev eth0 metric 20']);
+    expect(routes()).to.deep.equal([
+      '10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20',
+      '10.2.0.0/16 via 10.0.0.9 dev eth0 metric 20',
+    ]);
     expect([world().problems, fib.status().refused]).to.deep.equal([[], 0]);
     fib.stop();
   });

@@ -6,7 +6,12 @@ import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import { FibWriter, type FibProblem, type FibWriterOptions } from '../../src/bgpd/fib-writer.js';
 import type { NexthopKernel } from '../../src/bgpd/nexthop-objects.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
-import { NetlinkError, NetlinkSocket, PROTOCOL_TORTIE_BGP, type NetlinkSocketOptions } from '../../src/dataplane/netlink/index.js';
+import {
+  NetlinkError,
+  NetlinkSocket,
+  PROTOCOL_TORTIE_BGP,
+  type NetlinkSocketOptions,
+} from '../../src/dataplane/netlink/index.js';
 
 export class FibWorld {
   readonly indexes = new Map<string, number>();
@@ -36,8 +41,13 @@ export class FibWorld {
   /** Ours, one a line, without the numbers of nexthop objects. */
   routes(family: Family = 4): readonly string[] {
     const text = this.ip(family === 4 ? '-4' : '-6', '-o', 'route', 'show', 'proto', String(PROTOCOL_TORTIE_BGP));
-    const lines = text.split('\n').map((line) => line.replace(/\\\t/g, ' ').replace(/ +/g, ' ').replace(' pref medium', '').trim());
-    return lines.filter((line) => line !== '').map((line) => line.replace(/nhid \d+ /, '')).sort();
+    const lines = text
+      .split('\n')
+      .map((line) => line.replace(/\\\t/g, ' ').replace(/ +/g, ' ').replace(' pref medium', '').trim());
+    return lines
+      .filter((line) => line !== '')
+      .map((line) => line.replace(/nhid \d+ /, ''))
+      .sort();
   }
 
   /** With nexthop objects from the first route on, unless told otherwise. */
@@ -45,8 +55,15 @@ export class FibWorld {
     this.problems = [];
     const { problems, indexes } = this;
     return new FibWriter({
-      open: (options) => this.open(options), nexthopsFrom: 1, onNoNexthops: (reason) => { throw new Error(reason); }, ...more,
-      context: () => ({ metric, preferredSource: {}, indexOf: (name) => indexes.get(name) }), take: changes.take, onProblem: (problem) => problems.push(problem),
+      open: (options) => this.open(options),
+      nexthopsFrom: 1,
+      onNoNexthops: (reason) => {
+        throw new Error(reason);
+      },
+      ...more,
+      context: () => ({ metric, preferredSource: {}, indexOf: (name) => indexes.get(name) }),
+      take: changes.take,
+      onProblem: (problem) => problems.push(problem),
     });
   }
 
@@ -69,17 +86,24 @@ export class FibWorld {
 }
 
 /** A world for the tests of a `describe`, and short names for what they use most. */
-export function fibWorld(namespace: string): Pick<FibWorld, 'ip' | 'routes' | 'writer'> & { readonly world: () => FibWorld } {
+export function fibWorld(
+  namespace: string,
+): Pick<FibWorld, 'ip' | 'routes' | 'writer'> & { readonly world: () => FibWorld } {
   let made: FibWorld | undefined;
   const world = (): FibWorld => {
     if (made === undefined) throw new Error('The world is there while tests run');
     return made;
   };
-  before(() => { made = new FibWorld(namespace); });
+  before(() => {
+    made = new FibWorld(namespace);
+  });
   afterEach(() => world().clear());
   after(() => world().close());
   return {
-    world, ip: (...argv) => world().ip(...argv), routes: (family) => world().routes(family), writer: (...options) => world().writer(...options),
+    world,
+    ip: (...argv) => world().ip(...argv),
+    routes: (family) => world().routes(family),
+    writer: (...options) => world().writer(...options),
   };
 }
 
@@ -92,10 +116,15 @@ export class Changes {
   }
 
   setWeighted(prefix: string, ...hops: readonly (readonly [string, number])[]): void {
-    const entry = hops.length === 0 ? undefined : { hops: hops.map(([hop, weight]) => {
-      const [address = '', interfaceName] = hop.split('%');
-      return { address: parseAddress(address), interfaceName, weight };
-    }) };
+    const entry =
+      hops.length === 0
+        ? undefined
+        : {
+            hops: hops.map(([hop, weight]) => {
+              const [address = '', interfaceName] = hop.split('%');
+              return { address: parseAddress(address), interfaceName, weight };
+            }),
+          };
     this.queue.push({ prefix: parsePrefix(prefix), entry });
   }
 
@@ -103,34 +132,49 @@ export class Changes {
 
   readonly take = (sink: ForwardingSink, limit: number): boolean => {
     this.onTake?.();
-    for (const { prefix, entry } of this.queue.splice(0, limit)) sink(prefix.family, wordsOf(prefix), 0, prefix.length, entry);
+    for (const { prefix, entry } of this.queue.splice(0, limit))
+      sink(prefix.family, wordsOf(prefix), 0, prefix.length, entry);
     return this.queue.length > 0;
   };
 }
 
 function wordsOf({ family, value }: IpPrefix): Uint32Array {
-  return family === 4 ? Uint32Array.of(Number(value)) : Uint32Array.from([96n, 64n, 32n, 0n], (shift) => Number((value >> shift) & 0xffffffffn));
+  return family === 4
+    ? Uint32Array.of(Number(value))
+    : Uint32Array.from([96n, 64n, 32n, 0n], (shift) => Number((value >> shift) & 0xffffffffn));
 }
 
 /** A kernel before 5.3. */
 export const NO_NEXTHOPS: NexthopKernel = {
-  list: () => { throw new NetlinkError('list nexthops', { errno: 95 }); },
-  create: () => { throw new Error('Unexpected'); },
-  remove: () => { throw new Error('Unexpected'); },
+  list: () => {
+    throw new NetlinkError('list nexthops', { errno: 95 });
+  },
+  create: () => {
+    throw new Error('Unexpected');
+  },
+  remove: () => {
+    throw new Error('Unexpected');
+  },
 };
 
 /** What happens to routes in 10.0.0.0/8 from here on, by `ip monitor`. */
 export async function watchRoutes(namespace: string): Promise<{ changes(): Promise<readonly string[]> }> {
   const child = spawn('ip', ['-n', namespace, '-o', '-4', 'monitor', 'route'], { stdio: ['ignore', 'pipe', 'ignore'] });
   let text = '';
-  child.stdout.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
   await new Promise((resolve) => setTimeout(resolve, 300)); // it says nothing when it is ready
   return {
     changes: async () => {
       await new Promise((resolve) => setTimeout(resolve, 300));
       child.kill();
       await once(child, 'exit');
-      return text.split('\n').filter((line) => line.includes('10.')).map((line) => line.split(/ (nhid|via) /)[0]?.trim() ?? '').sort();
+      return text
+        .split('\n')
+        .filter((line) => line.includes('10.'))
+        .map((line) => line.split(/ (nhid|via) /)[0]?.trim() ?? '')
+        .sort();
     },
   };
 }

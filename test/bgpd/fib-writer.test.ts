@@ -19,8 +19,13 @@ const NAMESPACE = `tfib${process.pid}`;
     changes.set('10.2.0.0/16', '10.0.0.9%eth0', '10.0.1.9%eth1');
     changes.set('fd01::/48', 'fd00:0::9%eth0', 'fd00:1::9%eth1');
     fib.sweep();
-    expect(routes()).to.deep.equal(['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20', '10.2.0.0/16 metric 20 nexthop via 10.0.0.9 dev eth0 weight 1 nexthop via 10.0.1.9 dev eth1 weight 1']);
-    expect(routes(6)).to.deep.equal(['fd01::/48 metric 20 nexthop via fd00::9 dev eth0 weight 1 nexthop via fd00:1::9 dev eth1 weight 1']);
+    expect(routes()).to.deep.equal([
+      '10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20',
+      '10.2.0.0/16 metric 20 nexthop via 10.0.0.9 dev eth0 weight 1 nexthop via 10.0.1.9 dev eth1 weight 1',
+    ]);
+    expect(routes(6)).to.deep.equal([
+      'fd01::/48 metric 20 nexthop via fd00::9 dev eth0 weight 1 nexthop via fd00:1::9 dev eth1 weight 1',
+    ]);
     changes.set('10.1.0.0/16', '10.0.1.9%eth1');
     changes.set('10.2.0.0/16');
     changes.set('fd01::/48', 'fd00:1::9%eth1');
@@ -48,7 +53,10 @@ const NAMESPACE = `tfib${process.pid}`;
     const monitor = await watchRoutes(NAMESPACE);
     expect(fib.sweep()).to.equal(1);
     expect(await monitor.changes()).to.deep.equal(['10.2.0.0/16', 'Deleted 10.3.0.0/16']);
-    expect(routes()).to.deep.equal(['10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20', '10.2.0.0/16 via 10.0.1.9 dev eth1 metric 20']);
+    expect(routes()).to.deep.equal([
+      '10.1.0.0/16 via 10.0.0.9 dev eth0 metric 20',
+      '10.2.0.0/16 via 10.0.1.9 dev eth1 metric 20',
+    ]);
     fib.stop();
   });
 
@@ -73,10 +81,22 @@ const NAMESPACE = `tfib${process.pid}`;
     const changes = new Changes();
     const fib = writer(changes);
     fib.start();
-    applyRouteChanges(world().socket, [{ type: 'add', route: { prefix: parsePrefix('10.1.0.0/16'), protocol: 4, metric: 20, nextHops: [{ via: parseAddress('10.0.1.9') }] } }]);
+    applyRouteChanges(world().socket, [
+      {
+        type: 'add',
+        route: {
+          prefix: parsePrefix('10.1.0.0/16'),
+          protocol: 4,
+          metric: 20,
+          nextHops: [{ via: parseAddress('10.0.1.9') }],
+        },
+      },
+    ]);
     changes.set('10.1.0.0/16', '10.0.0.9%eth0');
     fib.sweep();
-    expect(world().problems).to.deep.equal([{ prefix: '10.1.0.0/16', reason: 'somebody else has a route to it with metric 20' }]);
+    expect(world().problems).to.deep.equal([
+      { prefix: '10.1.0.0/16', reason: 'somebody else has a route to it with metric 20' },
+    ]);
     expect([routes(), fib.status().refused]).to.deep.equal([[], 1]);
     expect(ip('route', 'show', '10.1.0.0/16')).to.contain('proto static');
     ip('route', 'del', '10.1.0.0/16');
@@ -92,7 +112,9 @@ const NAMESPACE = `tfib${process.pid}`;
     fib.start();
     changes.set('10.1.0.0/16', '172.16.0.1%eth0');
     fib.sweep();
-    expect(world().problems[0]?.reason).to.match(/(unreachable|gateway)/i).and.not.contain('10.1.0.0/16');
+    expect(world().problems[0]?.reason)
+      .to.match(/(unreachable|gateway)/i)
+      .and.not.contain('10.1.0.0/16');
     changes.set('10.1.0.0/16');
     fib.sweep();
     expect(fib.status()).to.deep.equal({ routes: 0, refused: 0, stale: 0 });

@@ -58,8 +58,20 @@ describe('bgpd mrt-dumps', function () {
   });
 
   const config = (self: number, other: number): SpeakerConfig => ({
-    localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.0.${self}`, port: PORT }],
-    peers: [{ name: `n${other}`, address: `127.0.0.${other}`, port: PORT, localAddress: `127.0.0.${self}`, remoteAs: 64500 + other, multihop: 2, families: ['ipv4'] }],
+    localAs: 64500 + self,
+    routerId: `10.0.0.${self}`,
+    listen: [{ address: `127.0.0.${self}`, port: PORT }],
+    peers: [
+      {
+        name: `n${other}`,
+        address: `127.0.0.${other}`,
+        port: PORT,
+        localAddress: `127.0.0.${self}`,
+        remoteAs: 64500 + other,
+        multihop: 2,
+        families: ['ipv4'],
+      },
+    ],
     originate: [{ prefix: `10.65.${self}.0/24` }],
   });
 
@@ -80,7 +92,10 @@ describe('bgpd mrt-dumps', function () {
     const dumps = new MrtDumps(one, log);
     dumps.configure({ file, interval: 1 });
     await until('a dump', () => existsSync(file));
-    expect(readTable(file)).to.deep.equal({ peers: ['10.0.0.8 AS64508', '10.0.0.9 AS64509'], routes: ['10.65.8.0/24 from 0', '10.65.9.0/24 from 1'] });
+    expect(readTable(file)).to.deep.equal({
+      peers: ['10.0.0.8 AS64508', '10.0.0.9 AS64509'],
+      routes: ['10.65.8.0/24 from 0', '10.65.9.0/24 from 1'],
+    });
     one.originate([{ prefix: '10.65.80.0/20' }]);
     await until('a newer dump', () => readTable(file).routes.includes('10.65.80.0/20 from 0'));
     expect(readTable(file).routes).to.deep.equal(['10.65.80.0/20 from 0', '10.65.9.0/24 from 1']);
@@ -100,7 +115,7 @@ describe('bgpd mrt-dumps', function () {
       dumps.configure({ file, interval: 1, keep: 2 });
       await until('three dumps', () => existsSync(`${file}.2`));
       writeFileSync(`${file}.7`, 'left by a longer keep');
-      writeFileSync(`${file}.old`, 'somebody else\'s');
+      writeFileSync(`${file}.old`, "somebody else's");
       const seen = newest(file);
       await until('a fourth', () => newest(file) > seen && !existsSync(`${file}.7`));
       dumps.configure(undefined);
@@ -133,7 +148,9 @@ describe('bgpd mrt-dumps', function () {
     const result = validateConfig({ ...config(8, 9), mrt: { file: 'table.mrt', interval: 0, every: 3 } });
     if (result.type !== 'invalid') throw new Error('It was taken for good');
     expect(result.problems.map(({ path, expected }) => `${path}: ${expected}`)).to.have.members([
-      'mrt.file: an absolute path', 'mrt.interval: an integer from 1 to 2000000', 'mrt.every: a known field',
+      'mrt.file: an absolute path',
+      'mrt.interval: an integer from 1 to 2000000',
+      'mrt.every: a known field',
     ]);
   });
 });

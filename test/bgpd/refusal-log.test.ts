@@ -11,9 +11,14 @@ describe('bgpd refusal-log', () => {
     for (let i = 0; i < 7; i++) log.tell({ prefix: `10.0.${i}.0/24`, reason: undefined });
     log.sum();
     expect(lines).to.have.length(5 + 1 + 5 + 2);
-    expect(lines[0]).to.equal('the kernel refuses the route to 10.0.0.0/24: Operation not permitted (EPERM); writing routes needs root or CAP_NET_ADMIN, or leave installRoutes out');
+    expect(lines[0]).to.equal(
+      'the kernel refuses the route to 10.0.0.0/24: Operation not permitted (EPERM); writing routes needs root or CAP_NET_ADMIN, or leave installRoutes out',
+    );
     expect(lines[5]).to.equal('the kernel refuses the route to 10.1.0.0/24: No route to host (EHOSTUNREACH)');
-    expect(lines.slice(-2)).to.deep.equal(['the kernel refuses 995 more routes: Operation not permitted (EPERM)', 'the kernel takes 2 more routes again']);
+    expect(lines.slice(-2)).to.deep.equal([
+      'the kernel refuses 995 more routes: Operation not permitted (EPERM)',
+      'the kernel takes 2 more routes again',
+    ]);
     log.tell({ prefix: '10.2.0.0/24', reason: 'Operation not permitted (EPERM)' });
     expect(lines.at(-1), 'named again in the next interval').to.contain('10.2.0.0/24');
     log.sum();

@@ -10,8 +10,11 @@ import { readCaseFile } from '../../src/cases/read-case-file.js';
 import { formatOutcome } from '../../src/cases/report.js';
 import { runValidation } from '../../src/cases/validation-run.js';
 
-const load = (name: string): CaseFile => readCaseFile(readFileSync(fileURLToPath(new URL(`../../../test/fixtures/netpol/${name}`, import.meta.url)), 'utf8'));
-const files: ReadonlyMap<string, CaseFile> = new Map(['k8s-e2e.json', 'corners.json'].map((name) => [name, load(name)]));
+const load = (name: string): CaseFile =>
+  readCaseFile(readFileSync(fileURLToPath(new URL(`../../../test/fixtures/netpol/${name}`, import.meta.url)), 'utf8'));
+const files: ReadonlyMap<string, CaseFile> = new Map(
+  ['k8s-e2e.json', 'corners.json'].map((name) => [name, load(name)]),
+);
 
 function expectPassed(outcome: CaseOutcome): void {
   expect(isPassed(outcome), formatOutcome(outcome)).to.equal(true);
@@ -62,7 +65,9 @@ describe('cases with packets', function () {
   }
 
   for (const backend of backends) {
-    for (const [name, { cases }] of files) for (const one of cases) it(`${backend}: ${name} ${one.id}`, async () => expectPassed(await outcomeOf(`${backend} ${name} ${one.id}`)));
+    for (const [name, { cases }] of files)
+      for (const one of cases)
+        it(`${backend}: ${name} ${one.id}`, async () => expectPassed(await outcomeOf(`${backend} ${name} ${one.id}`)));
     it(`${backend}: tells a wrong expectation from a right one`, async () => {
       const { wrong } = await outcomeOf(`${backend} corners.json wrong`);
       expect(wrong.map(({ got }) => got)).to.deep.equal(['dropped']);
@@ -74,5 +79,12 @@ describe('cases with packets', function () {
 function wrongCase(): Case {
   const one = files.get('k8s-e2e.json')?.cases[0];
   if (one === undefined || isBroken(one)) throw new Error('the first case is broken');
-  return { ...one, id: 'wrong', steps: one.steps.map((step) => ({ ...step, cells: step.cells.slice(0, 4).map((cell, i) => (i === 0 ? { ...cell, allow: !cell.allow } : cell)) })) };
+  return {
+    ...one,
+    id: 'wrong',
+    steps: one.steps.map((step) => ({
+      ...step,
+      cells: step.cells.slice(0, 4).map((cell, i) => (i === 0 ? { ...cell, allow: !cell.allow } : cell)),
+    })),
+  };
 }

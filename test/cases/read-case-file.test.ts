@@ -13,12 +13,16 @@ const world = {
 };
 
 const read = (step: object, extra: object = {}): Case => {
-  const [one] = readCaseFile(JSON.stringify({ worlds: { w: world }, cases: [{ id: 'c', title: 't', world: 'w', steps: [step], ...extra }] })).cases;
+  const [one] = readCaseFile(
+    JSON.stringify({ worlds: { w: world }, cases: [{ id: 'c', title: 't', world: 'w', steps: [step], ...extra }] }),
+  ).cases;
   if (one === undefined || isBroken(one)) throw new Error(`broken: ${JSON.stringify(one)}`);
   return one;
 };
 const problems = (step: object, extra: object = {}): readonly string[] => {
-  const [one] = readCaseFile(JSON.stringify({ worlds: { w: world }, cases: [{ id: 'c', title: 't', world: 'w', steps: [step], ...extra }] })).cases;
+  const [one] = readCaseFile(
+    JSON.stringify({ worlds: { w: world }, cases: [{ id: 'c', title: 't', world: 'w', steps: [step], ...extra }] }),
+  ).cases;
   return one !== undefined && isBroken(one) ? one.problems : [];
 };
 const cells = (step: object): readonly Cell[] => read(step).steps[0]?.cells ?? [];
@@ -36,35 +40,68 @@ describe('readCaseFile', () => {
     const step = {
       endpoints: ['x/a', 'node:n1'],
       expect: [{ protocol: 'TCP', port: 80, family: 4, rows: ['-1', '?-'] }],
-      assert: [{ from: 'x/a', to: 'node:n1', protocol: 'TCP', port: 80, family: 4, allow: false }, { from: 'node:n1', to: 'x/a', port: 80, allow: false }],
+      assert: [
+        { from: 'x/a', to: 'node:n1', protocol: 'TCP', port: 80, family: 4, allow: false },
+        { from: 'node:n1', to: 'x/a', port: 80, allow: false },
+      ],
       published: [{ protocol: 'TCP', port: 81, family: 4, endpoints: ['node:n1', 'x/a'], rows: ['-1', '--'] }],
     };
-    expect(cells(step).map((cell) => `${cell.from} ${cell.to} ${cell.port} ${cell.family} ${cell.allow}`)).to.deep.equal([
-      'x/a node:n1 80 4 true', 'node:n1 x/a 80 4 false', 'node:n1 x/a 81 4 true',
-    ]);
+    expect(
+      cells(step).map((cell) => `${cell.from} ${cell.to} ${cell.port} ${cell.family} ${cell.allow}`),
+    ).to.deep.equal(['x/a node:n1 80 4 true', 'node:n1 x/a 80 4 false', 'node:n1 x/a 81 4 true']);
   });
 
   it('asserts without family in IPv4 where both ends have it, else in IPv6', () => {
-    const ask = (to: string): number | undefined => cells({ endpoints: [], assert: [{ from: 'x/a', to, port: 80, allow: true }] })[0]?.family;
+    const ask = (to: string): number | undefined =>
+      cells({ endpoints: [], assert: [{ from: 'x/a', to, port: 80, allow: true }] })[0]?.family;
     expect(ask('node:n1')).to.equal(4);
     expect(ask('x/six')).to.equal(6);
   });
 
   it('names every problem of a case by its place, and runs the others', () => {
     const bad = {
-      actions: [{ op: 'frob' }, { op: 'createPolicy', object: { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' } } }, { op: 'deletePod', namespace: 'x' }],
+      actions: [
+        { op: 'frob' },
+        { op: 'createPolicy', object: { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' } } },
+        { op: 'deletePod', namespace: 'x' },
+      ],
       endpoints: ['x/a', 'node:n1'],
       expect: [{ protocol: 'ICMP', port: 0, family: 5, rows: ['-1', '1'] }],
     };
     const found = problems(bad);
-    for (const place of ['actions[0].op: expected one of createPolicy', 'actions[1].object: expected a policy kind', 'actions[2].name: expected a text', 'expect[0].protocol', 'expect[0].port', 'expect[0].family', 'expect[0].rows[1]: expected 2 characters'])
-      expect(found.some((text) => text.includes(place)), `${place} in\n${found.join('\n')}`).to.equal(true);
-    const file = readCaseFile(JSON.stringify({ cases: [{ id: 'bad', world: 'none', steps: [] }, { id: 'good', world, steps: [] }] }));
+    for (const place of [
+      'actions[0].op: expected one of createPolicy',
+      'actions[1].object: expected a policy kind',
+      'actions[2].name: expected a text',
+      'expect[0].protocol',
+      'expect[0].port',
+      'expect[0].family',
+      'expect[0].rows[1]: expected 2 characters',
+    ])
+      expect(
+        found.some((text) => text.includes(place)),
+        `${place} in\n${found.join('\n')}`,
+      ).to.equal(true);
+    const file = readCaseFile(
+      JSON.stringify({
+        cases: [
+          { id: 'bad', world: 'none', steps: [] },
+          { id: 'good', world, steps: [] },
+        ],
+      }),
+    );
     expect(file.cases.map(isBroken)).to.deep.equal([true, false]);
   });
 
   it('refuses two addresses of one family, and text that is none', () => {
-    const pod = { namespace: 'x', name: 'p', labels: {}, node: 'n1', ips: ['10.0.0.1', '10.0.0.2', 'nonsense'], ports: [] };
+    const pod = {
+      namespace: 'x',
+      name: 'p',
+      labels: {},
+      node: 'n1',
+      ips: ['10.0.0.1', '10.0.0.2', 'nonsense'],
+      ports: [],
+    };
     expect(problems({ actions: [{ op: 'createPod', pod }] })).to.have.length(2);
   });
 
@@ -75,7 +112,10 @@ describe('readCaseFile', () => {
   });
 
   it('keeps labels that are named like properties of every object', () => {
-    const [action] = read({ actions: [{ op: 'setPodLabels', namespace: 'x', name: 'a', labels: { constructor: 'y', __proto__: 'z' } }] }).steps[0]?.actions ?? [];
+    const [action] =
+      read({
+        actions: [{ op: 'setPodLabels', namespace: 'x', name: 'a', labels: { constructor: 'y', __proto__: 'z' } }],
+      }).steps[0]?.actions ?? [];
     expect(action?.op === 'setPodLabels' && action.labels['constructor']).to.equal('y');
     expect(action?.op === 'setPodLabels' && action.labels['toString']).to.equal(undefined);
   });

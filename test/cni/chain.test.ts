@@ -41,17 +41,32 @@ describe('CNI chain', () => {
 
   const runtime = async (chained: readonly ChainedPlugin[] = []): Promise<CniRuntime> => {
     const cniVersion = await commonVersion(DEBIAN_PLUGINS, chained);
-    const list = JSON.parse(renderConflist({ socketPath: join(directory, 'agent.sock'), cniVersion, chained })) as NetworkConfigList;
+    const list = JSON.parse(
+      renderConflist({ socketPath: join(directory, 'agent.sock'), cniVersion, chained }),
+    ) as NetworkConfigList;
     const inNode = ['nsenter', `--net=${node}`];
-    return new CniRuntime(list, [join(directory, 'bin'), DEBIAN_PLUGINS], join(directory, 'cache'), async (program, env, input) => ({ ...await runPlugin(program, env, input, inNode), signal: null }));
+    return new CniRuntime(
+      list,
+      [join(directory, 'bin'), DEBIAN_PLUGINS],
+      join(directory, 'cache'),
+      async (program, env, input) => ({ ...(await runPlugin(program, env, input, inNode)), signal: null }),
+    );
   };
   let serial = 0;
   const attachment = (): Parameters<CniRuntime['add']>[0] & { readonly netns: string } => {
     serial += 1;
-    return { containerId: `chain${serial}`, netns: namespaces.create(), interface: 'eth0', args: { IgnoreUnknown: '1', K8S_POD_NAMESPACE: 'shop', K8S_POD_NAME: `web-${serial}` } };
+    return {
+      containerId: `chain${serial}`,
+      netns: namespaces.create(),
+      interface: 'eth0',
+      args: { IgnoreUnknown: '1', K8S_POD_NAMESPACE: 'shop', K8S_POD_NAME: `web-${serial}` },
+    };
   };
   const rejection = async (work: Promise<unknown>): Promise<string> => {
-    const outcome: unknown = await work.then(() => 'no error', (error: unknown) => error);
+    const outcome: unknown = await work.then(
+      () => 'no error',
+      (error: unknown) => error,
+    );
     return outcome instanceof Error ? outcome.message : String(outcome);
   };
 
@@ -62,7 +77,10 @@ describe('CNI chain', () => {
     const pod = attachment();
     const result = await cni.add(pod);
     expect(result.cniVersion).to.equal('1.1.0');
-    expect(result.ips).to.deep.equal([{ address: '10.65.0.1/32', interface: 1 }, { address: 'fd00:65::1/128', interface: 1 }]);
+    expect(result.ips).to.deep.equal([
+      { address: '10.65.0.1/32', interface: 1 },
+      { address: 'fd00:65::1/128', interface: 1 },
+    ]);
     expect(result.interfaces?.[1]).to.include({ name: 'eth0', sandbox: pod.netns });
     await cni.check(pod);
     expect(await exchange(pod.netns, node, '10.0.0.1')).to.equal('hello');
@@ -87,11 +105,13 @@ describe('CNI chain', () => {
     await cni.add(pod);
     const host = agent.attachments.get(`${pod.containerId}/eth0`)?.hostInterface ?? '';
     ip(node, 'link', 'set', host, 'down');
-    expect(await rejection(cni.check(pod))).to.equal([
-      `Cannot CHECK by CNI plugin "tortie": Interface "${host}" is down: Interface "${host}" is down`,
-      `The route 10.65.0.3/32 dev ${host} is missing`,
-      `The route fd00:65::3/128 dev ${host} is missing (code 100)`,
-    ].join('\n'));
+    expect(await rejection(cni.check(pod))).to.equal(
+      [
+        `Cannot CHECK by CNI plugin "tortie": Interface "${host}" is down: Interface "${host}" is down`,
+        `The route 10.65.0.3/32 dev ${host} is missing`,
+        `The route fd00:65::3/128 dev ${host} is missing (code 100)`,
+      ].join('\n'),
+    );
     await cni.delete(pod);
   });
 
@@ -110,7 +130,9 @@ describe('CNI chain', () => {
     const cni = await runtime();
     const [never, later] = [attachment(), attachment()];
     namespaces.remove(never.netns);
-    expect(await rejection(cni.add(never))).to.equal(`Cannot ADD by CNI plugin "tortie": Cannot open network namespace "${never.netns}": there is none at that path (code 5)`);
+    expect(await rejection(cni.add(never))).to.equal(
+      `Cannot ADD by CNI plugin "tortie": Cannot open network namespace "${never.netns}": there is none at that path (code 5)`,
+    );
     await cni.delete(never);
     await cni.add(later);
     namespaces.remove(later.netns);
@@ -128,18 +150,23 @@ describe('CNI chain', () => {
     await until('all interfaces to go', () => !/tort/.test(ip(node, '-br', 'link')));
   });
 
-  describe('with Debian\'s plugins', () => {
+  describe("with Debian's plugins", () => {
     const portmap = { type: 'portmap', capabilities: { portMappings: true }, snat: true };
     const bandwidth = { type: 'bandwidth', capabilities: { bandwidth: true } };
     const tuning = { type: 'tuning', sysctl: { 'net.ipv4.conf.eth0.arp_notify': '1' } };
 
     it('portmap reaches the pod by a host port', async () => {
       const cni = await runtime([portmap]);
-      const pod = { ...attachment(), runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] } };
+      const pod = {
+        ...attachment(),
+        runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
+      };
       const { cniVersion, ips } = await cni.add(pod);
       expect(cniVersion).to.equal('1.0.0');
       const address = ips?.[0]?.address.split('/')[0] ?? '';
-      expect(exec(node, 'iptables-save', '-t', 'nat')).to.include(`--dport 8080 -j DNAT --to-destination ${address}:80`);
+      expect(exec(node, 'iptables-save', '-t', 'nat')).to.include(
+        `--dport 8080 -j DNAT --to-destination ${address}:80`,
+      );
       // No CHECK: portmap 1.1.1 looks for the IPv4 rules among the IPv6 ones when a pod has both families.
       await cni.delete(pod);
       expect(exec(node, 'iptables-save', '-t', 'nat')).not.to.include('8080');
@@ -147,7 +174,10 @@ describe('CNI chain', () => {
 
     it('bandwidth finds the host side and shapes it', async () => {
       const cni = await runtime([bandwidth]);
-      const pod = { ...attachment(), runtimeConfig: { bandwidth: { ingressRate: 8_000_000, ingressBurst: 8_000_000 } } };
+      const pod = {
+        ...attachment(),
+        runtimeConfig: { bandwidth: { ingressRate: 8_000_000, ingressBurst: 8_000_000 } },
+      };
       await cni.add(pod);
       const host = agent.attachments.get(`${pod.containerId}/eth0`)?.hostInterface ?? '';
       expect(exec(node, 'tc', 'qdisc', 'show', 'dev', host)).to.include('tbf');
@@ -159,7 +189,10 @@ describe('CNI chain', () => {
       // Bandwidth 1.1.1 crashes in CHECK when it has nothing to do.
       const pod = { ...attachment(), runtimeConfig: { bandwidth: { egressRate: 8_000_000, egressBurst: 8_000_000 } } };
       const result = await cni.add(pod);
-      expect(result.interfaces?.slice(0, 2).map((item) => item.name)).to.deep.equal([agent.attachments.get(`${pod.containerId}/eth0`)?.hostInterface, 'eth0']);
+      expect(result.interfaces?.slice(0, 2).map((item) => item.name)).to.deep.equal([
+        agent.attachments.get(`${pod.containerId}/eth0`)?.hostInterface,
+        'eth0',
+      ]);
       expect(exec(pod.netns, 'cat', '/proc/sys/net/ipv4/conf/eth0/arp_notify').trim()).to.equal('1');
       await cni.check(pod);
       await cni.delete(pod);

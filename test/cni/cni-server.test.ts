@@ -33,15 +33,24 @@ describe('CNI server', () => {
     server = new CniServer({ socketPath, handlers: all, onFault: (error) => faults.push(error), ...options });
     await server.listen();
   };
-  const environment = new Map([['CNI_COMMAND', 'ADD'], ['CNI_CONTAINERID', 'c1'], ['CNI_IFNAME', 'eth0'], ['CNI_NETNS', '/n']]);
+  const environment = new Map([
+    ['CNI_COMMAND', 'ADD'],
+    ['CNI_CONTAINERID', 'c1'],
+    ['CNI_IFNAME', 'eth0'],
+    ['CNI_NETNS', '/n'],
+  ]);
   const addCall = (): Uint8Array => encodeCall({ environment, stdin: '{"cniVersion":"1.1.0","name":"n"}' });
-  const post = (body: Uint8Array, path = '/v1/cni', method = 'POST'): Promise<{ status: number; body: string }> => new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, method, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk)).on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
+  const post = (body: Uint8Array, path = '/v1/cni', method = 'POST'): Promise<{ status: number; body: string }> =>
+    new Promise((resolve, reject) => {
+      const asked = request({ socketPath, path, method, agent: false }, (response) => {
+        let text = '';
+        response
+          .setEncoding('utf8')
+          .on('data', (chunk: string) => (text += chunk))
+          .on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
+      });
+      asked.on('error', reject).end(body);
     });
-    asked.on('error', reject).end(body);
-  });
 
   it('serves root alone, and makes the directory', async () => {
     await start({});
@@ -53,12 +62,14 @@ describe('CNI server', () => {
     let most = 0;
     let release = (): void => undefined;
     const all = new Promise<void>((resolve) => (release = resolve));
-    await start({ add: async () => {
-      most = Math.max(most, ++running);
-      if (running === 20) release();
-      await all;
-      return empty;
-    } });
+    await start({
+      add: async () => {
+        most = Math.max(most, ++running);
+        if (running === 20) release();
+        await all;
+        return empty;
+      },
+    });
     const answers = await Promise.all(Array.from({ length: 20 }, () => post(addCall())));
     expect(most).to.equal(20);
     expect(answers.map(({ status }) => status)).to.deep.equal(new Array(20).fill(200));
@@ -72,17 +83,23 @@ describe('CNI server', () => {
     const first = [post(addCall()), post(addCall())];
     while (entered < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     const { status, body } = await post(addCall());
-    expect([status, JSON.parse(body)]).to.deep.equal([422, { cniVersion: '1.1.0', code: 11, msg: 'Cannot serve the call: 2 are under way' }]);
+    expect([status, JSON.parse(body)]).to.deep.equal([
+      422,
+      { cniVersion: '1.1.0', code: 11, msg: 'Cannot serve the call: 2 are under way' },
+    ]);
     release();
     expect((await Promise.all(first)).map((answer) => answer.status)).to.deep.equal([200, 200]);
   });
 
   it('tells the handler when the client has gone away', async () => {
     let seen: CniAddRequest | undefined;
-    await start({ add: (call) => new Promise((resolve) => {
-      seen = call;
-      call.signal.addEventListener('abort', () => resolve(empty));
-    }) });
+    await start({
+      add: (call) =>
+        new Promise((resolve) => {
+          seen = call;
+          call.signal.addEventListener('abort', () => resolve(empty));
+        }),
+    });
     const socket = connect(socketPath);
     const body = addCall();
     socket.write(`POST /v1/cni HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`);
@@ -95,11 +112,13 @@ describe('CNI server', () => {
 
   it('answers calls under way before it closes', async () => {
     let entered = false;
-    await start({ add: async () => {
-      entered = true;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      return empty;
-    } });
+    await start({
+      add: async () => {
+        entered = true;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return empty;
+      },
+    });
     const answer = post(addCall());
     while (!entered) await new Promise((resolve) => setTimeout(resolve, 5));
     await server?.close();
@@ -109,8 +128,14 @@ describe('CNI server', () => {
 
   it('bounds a call, and refuses what the client did not write', async () => {
     await start({});
-    expect(JSON.parse((await post(Buffer.alloc(2 * 1024 * 1024 + 1, 0x41))).body)).to.include({ code: 6, msg: 'Cannot read the call: it has more than 2097152 bytes' });
-    expect(JSON.parse((await post(Buffer.from('hello'))).body)).to.include({ code: 6, msg: 'Cannot decode the call: its environment has no end' });
+    expect(JSON.parse((await post(Buffer.alloc(2 * 1024 * 1024 + 1, 0x41))).body)).to.include({
+      code: 6,
+      msg: 'Cannot read the call: it has more than 2097152 bytes',
+    });
+    expect(JSON.parse((await post(Buffer.from('hello'))).body)).to.include({
+      code: 6,
+      msg: 'Cannot decode the call: its environment has no end',
+    });
   });
 
   it('leaves every other path to the agent', async () => {
@@ -126,14 +151,20 @@ describe('CNI server', () => {
     await start({ add: async () => empty });
     const second = new CniServer({ socketPath, handlers: {} as CniHandlers, onFault: (error) => faults.push(error) });
     const failure = await second.listen().catch((error: unknown) => error);
-    expect(failure).to.be.an('error').with.property('message', `Cannot listen on "${socketPath}": another agent serves it`);
+    expect(failure)
+      .to.be.an('error')
+      .with.property('message', `Cannot listen on "${socketPath}": another agent serves it`);
     expect((await post(addCall())).status).to.equal(200);
     await server?.close();
 
     // A killed agent leaves its socket behind: a bound, unlistened socket is what that looks like.
     const { execFileSync } = await import('node:child_process');
     const script = `const s=require('net').createServer().listen(${JSON.stringify(socketPath)},()=>process.kill(process.pid,'SIGKILL'))`;
-    try { execFileSync(process.execPath, ['-e', script]); } catch { /* it killed itself, as it was told to */ }
+    try {
+      execFileSync(process.execPath, ['-e', script]);
+    } catch {
+      /* it killed itself, as it was told to */
+    }
     expect(statSync(socketPath).isSocket()).to.equal(true);
     await start({ add: async () => empty });
     expect((await post(addCall())).status).to.equal(200);
@@ -141,13 +172,21 @@ describe('CNI server', () => {
 
     writeFileSync(socketPath, 'x');
     const refused = await second.listen().catch((error: unknown) => error);
-    expect(refused).to.be.an('error').with.property('message', `Cannot listen on "${socketPath}": it is there and is no socket`);
+    expect(refused)
+      .to.be.an('error')
+      .with.property('message', `Cannot listen on "${socketPath}": it is there and is no socket`);
     server = undefined;
   });
 
   it('reports every call with its answer', async () => {
     const seen: string[] = [];
-    await start({ add: async () => empty }, { onAnswer: (call, answer, duration) => seen.push(`${call.environment.get('CNI_COMMAND') ?? ''} ${answer.isDone} ${duration >= 0}`) });
+    await start(
+      { add: async () => empty },
+      {
+        onAnswer: (call, answer, duration) =>
+          seen.push(`${call.environment.get('CNI_COMMAND') ?? ''} ${answer.isDone} ${duration >= 0}`),
+      },
+    );
     await post(addCall());
     expect(seen).to.deep.equal(['ADD true true']);
   });

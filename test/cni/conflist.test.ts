@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { commonVersion, installConflist, installPlugin, renderConflist, uninstallConflist } from '../../src/cni/conflist.js';
+import {
+  commonVersion,
+  installConflist,
+  installPlugin,
+  renderConflist,
+  uninstallConflist,
+} from '../../src/cni/conflist.js';
 
 describe('CNI conflist', () => {
   let directory: string;
@@ -19,10 +25,22 @@ describe('CNI conflist', () => {
   const conflist = { socketPath: '/run/x/agent.sock' };
 
   it('names the socket, the MTU and the chained plugins', () => {
-    const list: unknown = JSON.parse(renderConflist({ socketPath: '/run/x/agent.sock', mtu: 1400, name: 'pods', cniVersion: '1.0.0', chained: [{ type: 'portmap', capabilities: { portMappings: true } }] }));
+    const list: unknown = JSON.parse(
+      renderConflist({
+        socketPath: '/run/x/agent.sock',
+        mtu: 1400,
+        name: 'pods',
+        cniVersion: '1.0.0',
+        chained: [{ type: 'portmap', capabilities: { portMappings: true } }],
+      }),
+    );
     expect(list).to.deep.equal({
-      cniVersion: '1.0.0', name: 'pods',
-      plugins: [{ type: 'tortie', socket: '/run/x/agent.sock', mtu: 1400 }, { type: 'portmap', capabilities: { portMappings: true } }],
+      cniVersion: '1.0.0',
+      name: 'pods',
+      plugins: [
+        { type: 'tortie', socket: '/run/x/agent.sock', mtu: 1400 },
+        { type: 'portmap', capabilities: { portMappings: true } },
+      ],
     });
   });
 
@@ -42,7 +60,9 @@ describe('CNI conflist', () => {
     expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
     writeFileSync(client, 'newer!');
     expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
-    expect(installConflist(networks, { socketPath: '/run/y/agent.sock' })).to.equal(join(networks, '10-tortie.conflist'));
+    expect(installConflist(networks, { socketPath: '/run/y/agent.sock' })).to.equal(
+      join(networks, '10-tortie.conflist'),
+    );
   });
 
   it('goes away on its own, and twice without complaint', () => {
@@ -60,7 +80,8 @@ describe('CNI conflist', () => {
   });
 
   describe('versions of a chain', () => {
-    const script = (name: string, text: string): void => writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    const script = (name: string, text: string): void =>
+      writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
 
     it('come down to the newest that all plugins speak', async () => {
       script('old', 'echo \'{"supportedVersions":["0.1.0","0.3.1","1.0.0"]}\'');
@@ -77,7 +98,9 @@ describe('CNI conflist', () => {
         const error: unknown = await commonVersion(directory, [{ type }]).catch((thrown: unknown) => thrown);
         return error instanceof Error ? error.message : 'no error';
       };
-      expect(await failure('ancient')).to.equal('Cannot chain CNI plugin "ancient": it speaks no version that Tortie knows, expected one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0');
+      expect(await failure('ancient')).to.equal(
+        'Cannot chain CNI plugin "ancient": it speaks no version that Tortie knows, expected one of 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0',
+      );
       expect(await failure('broken')).to.match(/^Cannot chain CNI plugin "broken": ".*broken" does not run: /);
       expect(await failure('absent')).to.match(/^Cannot chain CNI plugin "absent": ".*absent" does not run: .*ENOENT/);
     });

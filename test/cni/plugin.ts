@@ -10,7 +10,12 @@ export interface PluginRun {
 }
 
 /** @param prefix argv to run the plugin with, such as `nsenter --net=...`. */
-export function runPlugin(program: string, env: Readonly<Record<string, string>>, stdin: string | Uint8Array, prefix: readonly string[] = []): Promise<PluginRun> {
+export function runPlugin(
+  program: string,
+  env: Readonly<Record<string, string>>,
+  stdin: string | Uint8Array,
+  prefix: readonly string[] = [],
+): Promise<PluginRun> {
   const [command = program, ...argv] = [...prefix, program];
   const child = spawn(command, argv, { env: { PATH: process.env['PATH'] ?? '', ...env } });
   return new Promise((resolve, reject) => {

@@ -8,7 +8,12 @@ import { CniServer, type CniServerOptions } from '../../src/cni/cni-server.js';
 import type { CniAddRequest, CniAttachment, CniHandlers } from '../../src/cni/contract.js';
 import { attachmentResult, type CniResult } from '../../src/cni/result.js';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
-import { type Endpoint, EndpointError, EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoint-plumbing.js';
+import {
+  type Endpoint,
+  EndpointError,
+  EndpointPlumbing,
+  type EndpointSpec,
+} from '../../src/dataplane/endpoint-plumbing.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 
 const POOLS = [parsePrefix('10.65.0.0/20'), parsePrefix('fd00:65::/116')];
@@ -20,9 +25,18 @@ export class ReferenceAgent {
   readonly plumbing: EndpointPlumbing;
   private next = 1;
 
-  constructor(private readonly node: string, socketPath: string, options: Partial<CniServerOptions> = {}) {
+  constructor(
+    private readonly node: string,
+    socketPath: string,
+    options: Partial<CniServerOptions> = {},
+  ) {
     this.plumbing = this.inNode(() => new EndpointPlumbing((error) => this.faults.push(error)));
-    this.server = new CniServer({ socketPath, handlers: this.handlers(), onFault: (error) => this.faults.push(error), ...options });
+    this.server = new CniServer({
+      socketPath,
+      handlers: this.handlers(),
+      onFault: (error) => this.faults.push(error),
+      ...options,
+    });
   }
 
   async stop(): Promise<void> {
@@ -41,7 +55,8 @@ export class ReferenceAgent {
       del: async (request) => this.remove(keyOf(request)),
       check: async (request) => {
         const spec = this.attachments.get(keyOf(request));
-        if (spec === undefined) throw new CniError('unknownContainer', `Container "${request.containerId}" is not connected`);
+        if (spec === undefined)
+          throw new CniError('unknownContainer', `Container "${request.containerId}" is not connected`);
         const problems = this.inNode(() => this.plumbing.check(spec));
         if (problems.length > 0) throw new CniError('checkFailed', problems[0] ?? '', problems.join('\n'));
         return resultOf(this.connect(spec));

@@ -7,7 +7,9 @@ import { EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoin
 
 type PlainSpec = Omit<EndpointSpec, 'addresses'> & { readonly addresses: readonly string[] };
 
-const specs = (JSON.parse(process.argv[2] ?? '[]') as readonly PlainSpec[]).map((spec): EndpointSpec => ({ ...spec, addresses: spec.addresses.map(parseAddress) }));
+const specs = (JSON.parse(process.argv[2] ?? '[]') as readonly PlainSpec[]).map(
+  (spec): EndpointSpec => ({ ...spec, addresses: spec.addresses.map(parseAddress) }),
+);
 const plumbing = new EndpointPlumbing((error) => {
   throw error;
 });

@@ -22,14 +22,23 @@ describe('endpoint plumbing, killed', () => {
 
   it('leaves nothing that a successor cannot take over', async () => {
     const node = namespaces.create();
-    const specs = Array.from({ length: PODS }, (_, i): EndpointSpec => ({
-      containerId: `c${i}`, podInterface: 'eth0', hostInterface: hostInterfaceName('shop', `web-${i}`), netns: namespaces.create(),
-      addresses: [parseAddress(`10.65.0.${i + 1}`), parseAddress(`fd00:65::${i + 1}`)],
-    }));
+    const specs = Array.from(
+      { length: PODS },
+      (_, i): EndpointSpec => ({
+        containerId: `c${i}`,
+        podInterface: 'eth0',
+        hostInterface: hostInterfaceName('shop', `web-${i}`),
+        netns: namespaces.create(),
+        addresses: [parseAddress(`10.65.0.${i + 1}`), parseAddress(`fd00:65::${i + 1}`)],
+      }),
+    );
     for (let round = 0; round < ROUNDS; round++) {
       await churnAndKill(node, specs, round);
       // Whatever carries one of our names must carry our mark, or no successor would touch it.
-      for (const line of ip(node, '-o', 'link').split('\n').filter((text) => /: tort/.test(text))) expect(line).to.include('alias tortie:');
+      for (const line of ip(node, '-o', 'link')
+        .split('\n')
+        .filter((text) => /: tort/.test(text)))
+        expect(line).to.include('alias tortie:');
       await takeOver(node, specs);
     }
     await until('all interfaces to go', () => !/: tort/.test(ip(node, '-o', 'link')));
@@ -54,7 +63,18 @@ describe('endpoint plumbing, killed', () => {
   /** Runs churn.js until it is killed, some time after its first pod. */
   async function churnAndKill(node: string, specs: readonly EndpointSpec[], round: number): Promise<void> {
     const plain = specs.map((spec) => ({ ...spec, addresses: spec.addresses.map(formatAddress) }));
-    const child = spawn('ip', ['netns', 'exec', nameOf(node), process.execPath, fileURLToPath(new URL('./endpoint-churn.js', import.meta.url)), JSON.stringify(plain)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(
+      'ip',
+      [
+        'netns',
+        'exec',
+        nameOf(node),
+        process.execPath,
+        fileURLToPath(new URL('./endpoint-churn.js', import.meta.url)),
+        JSON.stringify(plain),
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     children.push(child);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     await new Promise<void>((resolve, reject) => {
@@ -62,7 +82,7 @@ describe('endpoint plumbing, killed', () => {
       child.once('exit', (code) => reject(new Error(`The churning process ended by itself with ${code ?? '?'}`)));
     });
     // Spread over the milliseconds that connecting and removing take, differently every round.
-    await new Promise((resolve) => setTimeout(resolve, (round * 7) % 11 + Math.random() * 5));
+    await new Promise((resolve) => setTimeout(resolve, ((round * 7) % 11) + Math.random() * 5));
     child.kill('SIGKILL');
     await ended;
   }

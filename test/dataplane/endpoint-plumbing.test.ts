@@ -48,17 +48,30 @@ describe('endpoint plumbing', () => {
     const endpoint = add(spec);
 
     const link = ip(node, '-d', 'link', 'show', spec.hostInterface);
-    expect(link).to.match(/<BROADCAST,MULTICAST,UP,LOWER_UP>/).and.to.include('link/ether ee:ee:ee:ee:ee:ee').and.to.include(`alias tortie:${spec.containerId}/eth0 shop/web-1`);
+    expect(link)
+      .to.match(/<BROADCAST,MULTICAST,UP,LOWER_UP>/)
+      .and.to.include('link/ether ee:ee:ee:ee:ee:ee')
+      .and.to.include(`alias tortie:${spec.containerId}/eth0 shop/web-1`);
     expect(ip(node, '-br', 'addr', 'show', spec.hostInterface)).to.match(/UP\s+fe80::ecee:eeff:feee:eeee\/64\s*$/);
-    expect(ip(node, 'route', 'show', 'proto', '171')).to.match(new RegExp(`^10\\.65\\.0\\.1 dev ${spec.hostInterface} scope link\\s*$`));
-    expect(ip(node, '-6', 'route', 'show', 'proto', '171')).to.match(new RegExp(`^fd00:65::1 dev ${spec.hostInterface} `));
+    expect(ip(node, 'route', 'show', 'proto', '171')).to.match(
+      new RegExp(`^10\\.65\\.0\\.1 dev ${spec.hostInterface} scope link\\s*$`),
+    );
+    expect(ip(node, '-6', 'route', 'show', 'proto', '171')).to.match(
+      new RegExp(`^fd00:65::1 dev ${spec.hostInterface} `),
+    );
 
     const pod = spec.netns;
-    expect(ip(pod, '-br', 'addr', 'show', 'eth0')).to.include('10.65.0.1/32').and.to.include('fd00:65::1/128');
-    expect(ip(pod, 'route')).to.match(/^default via 169\.254\.1\.1 dev eth0\s*\n169\.254\.1\.1 dev eth0 scope link\s*$/);
+    expect(ip(pod, '-br', 'addr', 'show', 'eth0'))
+      .to.include('10.65.0.1/32')
+      .and.to.include('fd00:65::1/128');
+    expect(ip(pod, 'route')).to.match(
+      /^default via 169\.254\.1\.1 dev eth0\s*\n169\.254\.1\.1 dev eth0 scope link\s*$/,
+    );
     expect(ip(pod, '-6', 'route', 'show', 'default')).to.match(/^default via fe80::ecee:eeff:feee:eeee dev eth0/);
     expect(ip(pod, 'neigh', 'show', '169.254.1.1')).to.match(/dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT/);
-    expect(ip(pod, 'neigh', 'show', 'fe80::ecee:eeff:feee:eeee')).to.match(/dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT/);
+    expect(ip(pod, 'neigh', 'show', 'fe80::ecee:eeff:feee:eeee')).to.match(
+      /dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT/,
+    );
     expect(ip(pod, 'link', 'show', 'eth0')).to.include(endpoint.pod.mac);
     expect(check(spec)).to.deep.equal([]);
   });
@@ -71,17 +84,23 @@ describe('endpoint plumbing', () => {
     const values = ['proxy_arp', 'forwarding', 'route_localnet'].map((key) => read(`ipv4/conf/${name}/${key}`));
     expect(values).to.deep.equal(['1', '1', '1']);
     expect(read(`ipv4/neigh/${name}/proxy_delay`)).to.equal('0');
-    expect(['forwarding', 'accept_ra', 'proxy_ndp', 'accept_dad'].map((key) => read(`ipv6/conf/${name}/${key}`))).to.deep.equal(['1', '0', '1', '0']);
+    expect(
+      ['forwarding', 'accept_ra', 'proxy_ndp', 'accept_dad'].map((key) => read(`ipv6/conf/${name}/${key}`)),
+    ).to.deep.equal(['1', '0', '1', '0']);
   });
 
   it('carries packets between two pods and the node, in both families, at once', async () => {
     const [first, second] = [specOf(), specOf()];
     for (const spec of [first, second]) add(spec);
     for (const [from, to, address] of [
-      [first.netns, second.netns, '10.65.0.4'], [first.netns, second.netns, 'fd00:65::4'],
-      [second.netns, node, '10.0.0.1'], [second.netns, node, 'fd00::1'],
-      [node, first.netns, '10.65.0.3'], [node, first.netns, 'fd00:65::3'],
-    ] as const) expect(await exchange(from, to, address)).to.equal('hello');
+      [first.netns, second.netns, '10.65.0.4'],
+      [first.netns, second.netns, 'fd00:65::4'],
+      [second.netns, node, '10.0.0.1'],
+      [second.netns, node, 'fd00::1'],
+      [node, first.netns, '10.65.0.3'],
+      [node, first.netns, 'fd00:65::3'],
+    ] as const)
+      expect(await exchange(from, to, address)).to.equal('hello');
   });
 
   it('connects a pod of one family, either one', () => {
@@ -178,7 +197,10 @@ describe('endpoint plumbing', () => {
   it('refuses a name that a foreign interface has, and leaves that interface alone', () => {
     const spec = specOf();
     ip(node, 'link', 'add', spec.hostInterface, 'type', 'bridge');
-    expect(() => add(spec)).to.throw(EndpointError, `Cannot use "${spec.hostInterface}" for a pod: an interface of that name exists and is not Tortie's`);
+    expect(() => add(spec)).to.throw(
+      EndpointError,
+      `Cannot use "${spec.hostInterface}" for a pod: an interface of that name exists and is not Tortie's`,
+    );
     expect(ip(node, '-d', 'link', 'show', spec.hostInterface)).to.include('bridge');
     expect(plumbing.remove(spec)).to.equal(false);
   });
@@ -209,7 +231,9 @@ describe('endpoint plumbing', () => {
   it('says so when the namespace has gone, and leaves nothing behind', () => {
     const spec = specOf();
     namespaces.remove(spec.netns);
-    expect(() => add(spec)).to.throw(EndpointError, `Cannot open network namespace "${spec.netns}": there is none at that path`).with.property('reason', 'namespace-gone');
+    expect(() => add(spec))
+      .to.throw(EndpointError, `Cannot open network namespace "${spec.netns}": there is none at that path`)
+      .with.property('reason', 'namespace-gone');
     expect(check(spec)).to.deep.equal([`Cannot open network namespace "${spec.netns}": there is none at that path`]);
   });
 
@@ -223,7 +247,9 @@ describe('endpoint plumbing', () => {
 
   it('takes an address over from a stale route of ours, never from a foreign one', async () => {
     const [stale, foreign] = [specOf(), specOf()];
-    const [ours = '', theirs = ''] = [stale, foreign].map((spec) => String(spec.addresses[0] && formatAddress(spec.addresses[0])));
+    const [ours = '', theirs = ''] = [stale, foreign].map((spec) =>
+      String(spec.addresses[0] && formatAddress(spec.addresses[0])),
+    );
     ip(node, 'route', 'add', 'blackhole', ours, 'proto', '171');
     ip(node, 'route', 'add', 'blackhole', theirs, 'proto', 'static');
     add(stale);

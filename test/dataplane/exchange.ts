@@ -13,7 +13,11 @@ export async function exchange(from: Namespace, to: Namespace, address: string):
     const bound = server.address();
     if (bound === null || typeof bound === 'string') throw new Error('The server has no port');
     const fd = socketInNamespace(from, address.includes(':') ? AF_INET6 : AF_INET);
-    return await read(new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]), address, bound.port);
+    return await read(
+      new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]),
+      address,
+      bound.port,
+    );
   } finally {
     server.close();
   }
@@ -23,7 +27,11 @@ function read(socket: Socket, host: string, port: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     socket.setTimeout(5_000, () => socket.destroy(new Error(`No answer from ${host}`)));
-    socket.setEncoding('utf8').on('data', (chunk) => (text += chunk)).on('end', () => resolve(text)).on('error', reject);
+    socket
+      .setEncoding('utf8')
+      .on('data', (chunk) => (text += chunk))
+      .on('end', () => resolve(text))
+      .on('error', reject);
     socket.connect({ host, port });
   });
 }

@@ -19,12 +19,17 @@ describe('kernel features', () => {
   });
 
   it('that are missing are named, with what needs them and who provides them', () => {
-    const veth: FeatureReport = { name: 'veth interfaces', kernelPart: 'CONFIG_VETH', purpose: 'connecting pods', isRequired: true, problem: 'Cannot create veth "x": operation not supported (ENOTSUP)' };
+    const veth: FeatureReport = {
+      name: 'veth interfaces',
+      kernelPart: 'CONFIG_VETH',
+      purpose: 'connecting pods',
+      isRequired: true,
+      problem: 'Cannot create veth "x": operation not supported (ENOTSUP)',
+    };
     expect(describeMissing([veth, { ...veth, problem: undefined }])).to.deep.equal([
       'This kernel lacks veth interfaces (CONFIG_VETH), which Tortie needs for connecting pods: Cannot create veth "x": operation not supported (ENOTSUP)',
     ]);
   });
-
 
   it('that the kernel does not have are found missing, among others that it has', () => {
     const found = probeFeatures(['conntrack', 'nonesuch']).filter(({ name }) => name.includes('match'));

@@ -5,7 +5,14 @@ import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { inNamespace, inScratchNamespace, listenInNamespace, NamespaceError, namespaceIdentity, openNamespace } from '../../src/dataplane/netns.js';
+import {
+  inNamespace,
+  inScratchNamespace,
+  listenInNamespace,
+  NamespaceError,
+  namespaceIdentity,
+  openNamespace,
+} from '../../src/dataplane/netns.js';
 import { readSysctl, SysctlError, writeSysctl } from '../../src/dataplane/sysctl.js';
 import { exchange } from './exchange.js';
 import { ip, nameOf, ScratchNamespaces } from './scratch-namespaces.js';
@@ -26,7 +33,11 @@ describe('network namespaces', () => {
   it('are entered for a task and left again, also when it throws', () => {
     expect(inNamespace(first, here)).to.equal(namespaceIdentity(first));
     expect(here()).to.equal(home);
-    expect(() => inNamespace(first, () => { throw new Error('inside'); })).to.throw('inside');
+    expect(() =>
+      inNamespace(first, () => {
+        throw new Error('inside');
+      }),
+    ).to.throw('inside');
     expect(here()).to.equal(home);
   });
 
@@ -56,7 +67,9 @@ describe('network namespaces', () => {
       const { stat, readlinkSync, readdirSync } = await import('node:fs');
       await new Promise((done) => inNamespace(${JSON.stringify(first)}, () => void stat('/', done)));
       console.log(new Set(readdirSync('/proc/self/task').map((id) => readlinkSync('/proc/self/task/' + id + '/ns/net'))).size);`;
-    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }).trim()).to.equal('1');
+    expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }).trim()).to.equal(
+      '1',
+    );
     inNamespace(first, here);
     await Promise.all(Array.from({ length: 8 }, () => stat('/')));
     const threads = new Set(readdirSync('/proc/self/task').map((id) => readlinkSync(`/proc/self/task/${id}/ns/net`)));
@@ -64,11 +77,16 @@ describe('network namespaces', () => {
   });
 
   it('that are not there, or are no namespaces, are named', () => {
-    expect(() => inNamespace('/run/netns/nonesuch', here)).to.throw(NamespaceError, 'Cannot open network namespace "/run/netns/nonesuch": there is none at that path').with.property('isGone', true);
+    expect(() => inNamespace('/run/netns/nonesuch', here))
+      .to.throw(NamespaceError, 'Cannot open network namespace "/run/netns/nonesuch": there is none at that path')
+      .with.property('isGone', true);
     const directory = mkdtempSync(join(tmpdir(), 'tortie-netns-'));
     const file = join(directory, 'x');
     writeFileSync(file, '');
-    expect(() => inNamespace(file, here)).to.throw(NamespaceError, `Cannot use "${file}" as a network namespace: expected a file of /proc/<pid>/ns/net or a mount of one`);
+    expect(() => inNamespace(file, here)).to.throw(
+      NamespaceError,
+      `Cannot use "${file}" as a network namespace: expected a file of /proc/<pid>/ns/net or a mount of one`,
+    );
     // A namespace, but of another kind.
     expect(() => inNamespace('/proc/self/ns/uts', here)).to.throw('Cannot enter the network namespace');
     expect(() => openNamespace(directory)).to.throw(NamespaceError);
@@ -89,10 +107,16 @@ describe('network namespaces', () => {
   });
 
   it('hold listening sockets of a process that stays outside, in both families', async () => {
-    for (const [at, cidr] of [['192.0.2.1', '192.0.2.1/32'], ['2001:db8::1', '2001:db8::1/128']] as const) {
+    for (const [at, cidr] of [
+      ['192.0.2.1', '192.0.2.1/32'],
+      ['2001:db8::1', '2001:db8::1/128'],
+    ] as const) {
       ip(first, 'addr', 'add', cidr, 'dev', 'lo');
       expect(await exchange(first, first, at)).to.equal('hello');
-      await exchange(second, first, at).then(() => expect.fail('the other namespace has no way there'), (error: unknown) => expect(error).to.be.an('error'));
+      await exchange(second, first, at).then(
+        () => expect.fail('the other namespace has no way there'),
+        (error: unknown) => expect(error).to.be.an('error'),
+      );
     }
   });
 
@@ -114,13 +138,20 @@ describe('network namespaces', () => {
       const path = ['net', 'ipv4', 'conf', 'lo', 'forwarding'];
       inNamespace(first, () => writeSysctl(path, 1));
       inNamespace(second, () => writeSysctl(path, 0));
-      expect([first, second].map((namespace) => inNamespace(namespace, () => readSysctl(path)))).to.deep.equal(['1', '0']);
+      expect([first, second].map((namespace) => inNamespace(namespace, () => readSysctl(path)))).to.deep.equal([
+        '1',
+        '0',
+      ]);
       expect(nameOf(first)).to.match(/^tnetns-/);
     });
 
     it('that do not exist, or do not take the value, are named as sysctl names them', () => {
-      expect(() => inNamespace(first, () => writeSysctl(['net', 'ipv4', 'conf', 'eth0.7', 'forwarding'], 1))).to.throw(SysctlError, 'Cannot set net.ipv4.conf.eth0/7.forwarding to 1: this kernel has no such parameter').with.property('isMissing', true);
-      expect(() => inNamespace(first, () => writeSysctl(['net', 'ipv4', 'conf', 'lo', 'forwarding'], 'x'))).to.throw(SysctlError, 'Cannot set net.ipv4.conf.lo.forwarding to x: EINVAL').with.property('isMissing', false);
+      expect(() => inNamespace(first, () => writeSysctl(['net', 'ipv4', 'conf', 'eth0.7', 'forwarding'], 1)))
+        .to.throw(SysctlError, 'Cannot set net.ipv4.conf.eth0/7.forwarding to 1: this kernel has no such parameter')
+        .with.property('isMissing', true);
+      expect(() => inNamespace(first, () => writeSysctl(['net', 'ipv4', 'conf', 'lo', 'forwarding'], 'x')))
+        .to.throw(SysctlError, 'Cannot set net.ipv4.conf.lo.forwarding to x: EINVAL')
+        .with.property('isMissing', false);
       expect(() => readSysctl(['net', '..', 'kernel'])).to.throw(RangeError, '".." is no segment of a sysctl name');
     });
   });

@@ -23,16 +23,35 @@ describe('own routes', () => {
   afterEach(() => socket.close());
   after(() => namespaces.removeAll());
 
-  const pod = (prefix: string, hostInterface: string): OwnRoute => ({ type: 'pod', prefix: parsePrefix(prefix), hostInterface });
+  const pod = (prefix: string, hostInterface: string): OwnRoute => ({
+    type: 'pod',
+    prefix: parsePrefix(prefix),
+    hostInterface,
+  });
   const blackhole = (prefix: string): OwnRoute => ({ type: 'blackhole', prefix: parsePrefix(prefix) });
-  const show = (family: 4 | 6): string[] => ip(node, `-${family}`, 'route', 'show', 'proto', '171').split('\n').map((line) => line.trim().replace(/ (metric|pref) .*$/, '')).filter((line) => line !== '').sort();
+  const show = (family: 4 | 6): string[] =>
+    ip(node, `-${family}`, 'route', 'show', 'proto', '171')
+      .split('\n')
+      .map((line) => line.trim().replace(/ (metric|pref) .*$/, ''))
+      .filter((line) => line !== '')
+      .sort();
 
-  const desired = [pod('10.65.0.1/32', 'torta'), pod('10.65.0.2/32', 'tortb'), blackhole('10.65.0.0/26'), pod('fd00:65::1/128', 'torta'), blackhole('fd00:65::/122')];
+  const desired = [
+    pod('10.65.0.1/32', 'torta'),
+    pod('10.65.0.2/32', 'tortb'),
+    blackhole('10.65.0.0/26'),
+    pod('fd00:65::1/128', 'torta'),
+    blackhole('fd00:65::/122'),
+  ];
 
   it('installs pod routes and blackholes of both families, and nothing the second time', () => {
     for (const round of [1, 2]) {
       expect(table.level(desired), `round ${round}`).to.deep.equal([]);
-      expect(show(4)).to.deep.equal(['10.65.0.1 dev torta scope link', '10.65.0.2 dev tortb scope link', 'blackhole 10.65.0.0/26']);
+      expect(show(4)).to.deep.equal([
+        '10.65.0.1 dev torta scope link',
+        '10.65.0.2 dev tortb scope link',
+        'blackhole 10.65.0.0/26',
+      ]);
       expect(show(6)).to.deep.equal(['blackhole fd00:65::/122 dev lo', 'fd00:65::1 dev torta']);
     }
   });
@@ -45,7 +64,11 @@ describe('own routes', () => {
     ip(node, 'route', 'add', 'blackhole', '10.99.0.0/26', 'proto', '171');
     ip(node, '-6', 'route', 'add', 'blackhole', 'fd00:99::/122', 'proto', '171');
     expect(table.level(desired)).to.deep.equal([]);
-    expect(show(4)).to.deep.equal(['10.65.0.1 dev torta scope link', '10.65.0.2 dev tortb scope link', 'blackhole 10.65.0.0/26']);
+    expect(show(4)).to.deep.equal([
+      '10.65.0.1 dev torta scope link',
+      '10.65.0.2 dev tortb scope link',
+      'blackhole 10.65.0.0/26',
+    ]);
     expect(show(6)).to.deep.equal(['blackhole fd00:65::/122 dev lo', 'fd00:65::1 dev torta']);
   });
 
@@ -62,7 +85,9 @@ describe('own routes', () => {
     ip(node, 'route', 'add', '10.65.0.1', 'dev', 'tortb', 'proto', 'static');
     const [problem, ...others] = table.level(desired);
     expect(others).to.deep.equal([]);
-    expect(problem).to.match(/^Cannot add route 10\.65\.0\.1\/32: file already exists \(EEXIST\); somebody has the route "10\.65\.0\.1\/32 dev \d+ proto 4"$/);
+    expect(problem).to.match(
+      /^Cannot add route 10\.65\.0\.1\/32: file already exists \(EEXIST\); somebody has the route "10\.65\.0\.1\/32 dev \d+ proto 4"$/,
+    );
     expect(ip(node, 'route', 'show', '10.65.0.1')).to.include('dev tortb proto static');
     expect(show(4)).to.include('10.65.0.2 dev tortb scope link');
   });
@@ -85,12 +110,18 @@ describe('own routes', () => {
     // Somebody sends the pod's address elsewhere meanwhile, in our name.
     ip(node, 'route', 'add', '10.65.0.1', 'dev', 'tortb', 'proto', '171');
     expect(table.level(desired)).to.deep.equal([]);
-    expect(show(4)).to.deep.equal(['10.65.0.1 dev torta scope link', '10.65.0.2 dev tortb scope link', 'blackhole 10.65.0.0/26']);
+    expect(show(4)).to.deep.equal([
+      '10.65.0.1 dev torta scope link',
+      '10.65.0.2 dev tortb scope link',
+      'blackhole 10.65.0.0/26',
+    ]);
   });
 
   it('says what the kernel refuses', () => {
     ip(node, 'link', 'set', 'torta', 'down');
-    expect(table.level([pod('10.65.0.1/32', 'torta')])).to.deep.equal(['Cannot add route 10.65.0.1/32: network is down (ENETDOWN): Device for nexthop is not up']);
+    expect(table.level([pod('10.65.0.1/32', 'torta')])).to.deep.equal([
+      'Cannot add route 10.65.0.1/32: network is down (ENETDOWN): Device for nexthop is not up',
+    ]);
   });
 
   it('makes no blackhole for a block of one address', () => {

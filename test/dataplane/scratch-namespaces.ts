@@ -39,10 +39,12 @@ export class ScratchNamespaces {
 export const nameOf = (path: string): string => path.slice(DIRECTORY.length + 1);
 
 /** `ip -n <namespace> ...`, its output. */
-export const ip = (namespace: string, ...argv: readonly string[]): string => run('ip', '-n', nameOf(namespace), ...argv);
+export const ip = (namespace: string, ...argv: readonly string[]): string =>
+  run('ip', '-n', nameOf(namespace), ...argv);
 
 /** A command inside the namespace, its output; throws if it fails. */
-export const exec = (namespace: string, ...argv: readonly string[]): string => run('ip', 'netns', 'exec', nameOf(namespace), ...argv);
+export const exec = (namespace: string, ...argv: readonly string[]): string =>
+  run('ip', 'netns', 'exec', nameOf(namespace), ...argv);
 
 /** Waits for a condition, checking every 10 ms; throws after a bounded time, which is generous because machines are busy. */
 export async function until(what: string, condition: () => boolean, limit = 10_000): Promise<void> {

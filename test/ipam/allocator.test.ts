@@ -6,14 +6,21 @@ import { join } from 'node:path';
 import { parsePrefix } from 'node-bgp/address';
 import { Allocator, JournalError, NoAddressError, type Owner } from '@tortie/ipam';
 
-const owner = (containerId: string): Owner => ({ containerId, interfaceName: 'eth0', namespace: 'default', pod: containerId });
+const owner = (containerId: string): Owner => ({
+  containerId,
+  interfaceName: 'eth0',
+  namespace: 'default',
+  pod: containerId,
+});
 
 describe('ipam/allocator', () => {
   let directory: string;
   let now: number;
   const path = (): string => join(directory, 'ipam.journal');
-  const open = (journalPath = path()): Promise<Allocator> => Allocator.open({ journalPath, coolDown: 1000, now: () => now });
-  const assign = (allocator: Allocator, id: string): Promise<readonly string[]> => allocator.assign({ owner: owner(id), families: [4, 6], pools: ['v4', 'v6'] });
+  const open = (journalPath = path()): Promise<Allocator> =>
+    Allocator.open({ journalPath, coolDown: 1000, now: () => now });
+  const assign = (allocator: Allocator, id: string): Promise<readonly string[]> =>
+    allocator.assign({ owner: owner(id), families: [4, 6], pools: ['v4', 'v6'] });
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-ipam-'));
@@ -42,7 +49,9 @@ describe('ipam/allocator', () => {
     await assign(allocator, 'b');
     const error = await assign(allocator, 'c').catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NoAddressError);
-    expect(String(error)).to.include('Cannot assign an IPv6 address from pool "v4", "v6": all 2 addresses of this node\'s 1 block are in use');
+    expect(String(error)).to.include(
+      'Cannot assign an IPv6 address from pool "v4", "v6": all 2 addresses of this node\'s 1 block are in use',
+    );
     expect(allocator.usageOf('10.65.0.0/30')?.assigned).to.equal(2);
     await allocator.close();
   });
@@ -70,7 +79,8 @@ describe('ipam/allocator', () => {
   it('asks for a block before the last address is gone', async () => {
     const allocator = await withBlocks(29);
     expect(allocator.wantsBlock(4, ['v4'])).to.equal(false);
-    for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await allocator.assign({ owner: owner(id), families: [4], pools: ['v4'] });
+    for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g'])
+      await allocator.assign({ owner: owner(id), families: [4], pools: ['v4'] });
     expect(allocator.wantsBlock(4, ['v4'])).to.equal(true);
     expect(allocator.wantsBlock(4, ['other'])).to.equal(true);
     await allocator.close();
@@ -93,7 +103,10 @@ describe('ipam/allocator', () => {
   });
 
   it('refuses a journal that is damaged in the middle, naming the line', async () => {
-    writeFileSync(path(), '{"op":"block","cidr":"10.0.0.0/26","pool":"v4"}\nrubbish\n{"op":"unblock","cidr":"10.0.0.0/26"}\n');
+    writeFileSync(
+      path(),
+      '{"op":"block","cidr":"10.0.0.0/26","pool":"v4"}\nrubbish\n{"op":"unblock","cidr":"10.0.0.0/26"}\n',
+    );
     const error = await open().catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(JournalError);
     expect(String(error)).to.include('line 2 is not JSON');
@@ -129,32 +142,37 @@ describe('ipam/allocator', () => {
       fc.record({ do: fc.constant('restart' as const), id: fc.constant(0) }),
     );
     let run = 0;
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const file = join(directory, `run${run++}`);
-      let allocator = await open(file);
-      await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/29'), pool: 'v4' });
-      const held = new Map<string, string>();
-      for (const { do: what, id } of steps) {
-        const name = `c${id}`;
-        if (what === 'wait') now += id;
-        else if (what === 'restart') {
-          await allocator.close();
-          allocator = await open(file);
-        } else if (what === 'release') {
-          await allocator.release(name, 'eth0');
-          held.delete(name);
-        } else {
-          const got = await allocator.assign({ owner: owner(name), families: [4], pools: ['v4'] }).catch((error: unknown) => {
-            if (error instanceof NoAddressError) return [];
-            throw error;
-          });
-          if (got.length === 0) expect(held.size, 'refused although something is free').to.equal(8);
-          else held.set(name, got[0] ?? '');
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const file = join(directory, `run${run++}`);
+        let allocator = await open(file);
+        await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/29'), pool: 'v4' });
+        const held = new Map<string, string>();
+        for (const { do: what, id } of steps) {
+          const name = `c${id}`;
+          if (what === 'wait') now += id;
+          else if (what === 'restart') {
+            await allocator.close();
+            allocator = await open(file);
+          } else if (what === 'release') {
+            await allocator.release(name, 'eth0');
+            held.delete(name);
+          } else {
+            const got = await allocator
+              .assign({ owner: owner(name), families: [4], pools: ['v4'] })
+              .catch((error: unknown) => {
+                if (error instanceof NoAddressError) return [];
+                throw error;
+              });
+            if (got.length === 0) expect(held.size, 'refused although something is free').to.equal(8);
+            else held.set(name, got[0] ?? '');
+          }
+          expect(new Set(held.values()).size).to.equal(held.size);
+          expect(allocator.owners().length).to.equal(held.size);
         }
-        expect(new Set(held.values()).size).to.equal(held.size);
-        expect(allocator.owners().length).to.equal(held.size);
-      }
-      await allocator.close();
-    }), { numRuns: 60 });
+        await allocator.close();
+      }),
+      { numRuns: 60 },
+    );
   });
 });

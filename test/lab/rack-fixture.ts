@@ -27,11 +27,13 @@ export function useRack(prefix: string, options: Partial<StartOptions> = {}): ()
 }
 
 /** Repeats until `check` returns something truthy; what it returned last is told when it never does. */
-export const soon = <T>(what: string, check: () => Promise<T | undefined | false | ''>): Promise<T> => eventually(SOON, async () => {
-  const found = await check();
-  if (found === undefined || found === false || found === '') throw new ClaimFailed(`Waited ${SOON / 1000} s in vain: ${what}`);
-  return found;
-});
+export const soon = <T>(what: string, check: () => Promise<T | undefined | false | ''>): Promise<T> =>
+  eventually(SOON, async () => {
+    const found = await check();
+    if (found === undefined || found === false || found === '')
+      throw new ClaimFailed(`Waited ${SOON / 1000} s in vain: ${what}`);
+    return found;
+  });
 
 export interface KubePod {
   readonly metadata: { readonly uid: string; readonly deletionTimestamp?: string };
@@ -57,12 +59,22 @@ export interface PodOptions {
   readonly ports?: readonly { readonly containerPort: number; readonly protocol?: string }[];
 }
 
-export async function createPod(view: LabView, name: string, { spec, annotations, ports = [{ containerPort: 80 }] }: PodOptions = {}): Promise<void> {
-  const manifest = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default', annotations }, spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'prober', ports }], ...spec } };
+export async function createPod(
+  view: LabView,
+  name: string,
+  { spec, annotations, ports = [{ containerPort: 80 }] }: PodOptions = {},
+): Promise<void> {
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', annotations },
+    spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'prober', ports }], ...spec },
+  };
   await view.kubectl(['apply', '-f', '-'], JSON.stringify(manifest));
 }
 
-export const deletePod = (view: LabView, name: string, namespace = 'default'): Promise<string> => view.kubectl(['delete', 'pod', '-n', namespace, name, '--wait=true', '--timeout=30s']);
+export const deletePod = (view: LabView, name: string, namespace = 'default'): Promise<string> =>
+  view.kubectl(['delete', 'pod', '-n', namespace, name, '--wait=true', '--timeout=30s']);
 
-export const isReady = (pod: KubePod): boolean => pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
-
+export const isReady = (pod: KubePod): boolean =>
+  pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;

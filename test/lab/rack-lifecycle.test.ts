@@ -14,8 +14,10 @@ const SMALL = fileURLToPath(new URL('../../../test/lab/fixtures/small-pool.yaml'
 describe('lab, coming and going', function () {
   this.timeout(60_000);
   const name = `l${process.pid}`;
-  const lab = (...args: readonly string[]): ReturnType<typeof attempt> => attempt(tortieArgv('lab', ...args, '--name', name));
-  const supervisor = async (): Promise<number> => Number((await run(['pgrep', '-f', `lab supervise --name ${name}( |$)`])).trim());
+  const lab = (...args: readonly string[]): ReturnType<typeof attempt> =>
+    attempt(tortieArgv('lab', ...args, '--name', name));
+  const supervisor = async (): Promise<number> =>
+    Number((await run(['pgrep', '-f', `lab supervise --name ${name}( |$)`])).trim());
 
   const expectGone = async (): Promise<void> => {
     expect(await listLabs()).to.not.include(name);
@@ -44,7 +46,9 @@ describe('lab, coming and going', function () {
     expect((await lab('up', '--topology', SMALL)).code).to.equal(0);
     const second = await lab('up', '--topology', SMALL);
     expect(second.code).to.equal(1);
-    expect(second.stderr).to.equal(`Cannot create lab "${name}": it exists already; "tortie lab down --name ${name}" removes it\n`);
+    expect(second.stderr).to.equal(
+      `Cannot create lab "${name}": it exists already; "tortie lab down --name ${name}" removes it\n`,
+    );
     expect((await lab('status')).stdout).to.contain('node1 bgpd');
     for (let i = 0; i < 2; i++) expect((await lab('down')).code).to.equal(0);
     await expectGone();

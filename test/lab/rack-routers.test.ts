@@ -17,7 +17,8 @@ for (const tor of ['frr', 'tortie'] as const)
     it('routes, and survives a cut link and a killed bgpd', async () => {
       let story = '';
       const narrator = new Narrator((text) => (story += text));
-      for (const tell of [tellSessions, tellReachability, tellNodeTable, tellRouterTable, tellLinkCut, tellBgpdKill]) await tell(rack(), narrator);
+      for (const tell of [tellSessions, tellReachability, tellNodeTable, tellRouterTable, tellLinkCut, tellBgpdKill])
+        await tell(rack(), narrator);
       expect(narrator.failures, story).to.deep.equal([]);
     });
   });

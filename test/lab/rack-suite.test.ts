@@ -38,7 +38,10 @@ describe('lab, a rack on one machine', function () {
 
   it('binds, plumbs and removes a pod', async () => {
     const view = rack();
-    await createPod(view, 'brief', { spec: { nodeSelector: { 'kubernetes.io/hostname': 'node3' } }, ports: [{ containerPort: 80 }, { containerPort: 53, protocol: 'UDP' }, { containerPort: 9999, protocol: 'SCTP' }] });
+    await createPod(view, 'brief', {
+      spec: { nodeSelector: { 'kubernetes.io/hostname': 'node3' } },
+      ports: [{ containerPort: 80 }, { containerPort: 53, protocol: 'UDP' }, { containerPort: 9999, protocol: 'SCTP' }],
+    });
     const pod = await soon('pod "brief" to be ready', async () => {
       const found = await getPod(view, 'brief');
       return found !== undefined && isReady(found) && found;
@@ -47,10 +50,19 @@ describe('lab, a rack on one machine', function () {
     expect(pod.status.hostIP).to.equal('10.0.0.3');
     expect(pod.status.podIPs?.map(({ ip }) => ip.includes(':'))).to.deep.equal([false, true]);
     const { netns } = await findPlace(view.record.name, 'default/brief');
-    const endpoints = (await view.endpoints()).filter((endpoint) => endpoint.name === 'default/brief' || endpoint.name === 'shop/web' || endpoint.type === 'outside');
-    for (const port of [{ port: 80, transport: 'TCP' }, { port: 53, transport: 'UDP' }, { port: 9999, transport: 'SCTP' }] as const) {
+    const endpoints = (await view.endpoints()).filter(
+      (endpoint) => endpoint.name === 'default/brief' || endpoint.name === 'shop/web' || endpoint.type === 'outside',
+    );
+    for (const port of [
+      { port: 80, transport: 'TCP' },
+      { port: 53, transport: 'UDP' },
+      { port: 9999, transport: 'SCTP' },
+    ] as const) {
       const { cells } = await probe(endpoints, { port, families: [4, 6] });
-      expect(cells.filter((cell) => cell.to === 'default/brief' && cell.verdict !== 'allow'), `${port.port}/${port.transport}`).to.deep.equal([]);
+      expect(
+        cells.filter((cell) => cell.to === 'default/brief' && cell.verdict !== 'allow'),
+        `${port.port}/${port.transport}`,
+      ).to.deep.equal([]);
     }
     await deletePod(view, 'brief');
     expect(await getPod(view, 'brief')).to.equal(undefined);
@@ -59,16 +71,27 @@ describe('lab, a rack on one machine', function () {
     expect(routes).to.equal('');
   });
 
-  it('runs a hostNetwork pod at its node\'s addresses', async () => {
+  it("runs a hostNetwork pod at its node's addresses", async () => {
     const view = rack();
-    await createPod(view, 'onhost', { spec: { nodeName: 'node2', hostNetwork: true }, ports: [{ containerPort: 8088 }] });
+    await createPod(view, 'onhost', {
+      spec: { nodeName: 'node2', hostNetwork: true },
+      ports: [{ containerPort: 8088 }],
+    });
     const pod = await soon('pod "onhost" to be ready', async () => {
       const found = await getPod(view, 'onhost');
       return found !== undefined && isReady(found) && found;
     });
     expect(pod.status.podIPs?.map(({ ip }) => ip)).to.deep.equal(['10.0.0.2', 'fd00::2']);
-    const { cells } = await probe((await view.endpoints()).filter(({ name }) => ['default/onhost', 'shop/web'].includes(name)), { port: { port: 8088, transport: 'TCP' }, families: [4, 6] });
-    expect(cells.filter((cell) => cell.to === 'default/onhost').map((cell) => cell.verdict)).to.deep.equal(['allow', 'allow', 'allow', 'allow']);
+    const { cells } = await probe(
+      (await view.endpoints()).filter(({ name }) => ['default/onhost', 'shop/web'].includes(name)),
+      { port: { port: 8088, transport: 'TCP' }, families: [4, 6] },
+    );
+    expect(cells.filter((cell) => cell.to === 'default/onhost').map((cell) => cell.verdict)).to.deep.equal([
+      'allow',
+      'allow',
+      'allow',
+      'allow',
+    ]);
     await deletePod(view, 'onhost');
   });
 
@@ -76,7 +99,10 @@ describe('lab, a rack on one machine', function () {
     it(`lets a pod end as ${phase} and takes its network away`, async () => {
       const view = rack();
       const name = phase.toLowerCase();
-      await createPod(view, name, { annotations: { 'tortie.dev/lab-phase': phase }, spec: { restartPolicy: 'Never', nodeName: 'node1' } });
+      await createPod(view, name, {
+        annotations: { 'tortie.dev/lab-phase': phase },
+        spec: { restartPolicy: 'Never', nodeName: 'node1' },
+      });
       const pod = await soon(`pod to be ${phase}`, async () => {
         const found = await getPod(view, name);
         return found?.status.phase === phase && found;
@@ -88,11 +114,16 @@ describe('lab, a rack on one machine', function () {
 
   it('names route protocols and finds the right daemon in every place', async () => {
     const view = rack();
-    expect(await view.output('node1', 'ip', 'route')).to.match(/proto tortie-bgp/).and.match(/blackhole \S+ proto tortie/);
-    const cli = (...argv: readonly string[]): ReturnType<typeof attempt> => attempt([...tortieArgv('lab', 'exec', '--name', view.record.name), ...argv]);
+    expect(await view.output('node1', 'ip', 'route'))
+      .to.match(/proto tortie-bgp/)
+      .and.match(/blackhole \S+ proto tortie/);
+    const cli = (...argv: readonly string[]): ReturnType<typeof attempt> =>
+      attempt([...tortieArgv('lab', 'exec', '--name', view.record.name), ...argv]);
     expect((await cli('tor2', '--', 'birdc', 'show', 'status')).stdout).to.contain('Router ID is 10.0.255.2');
     expect((await cli('node3', '--', 'tortie', 'bgp', 'summary')).stdout).to.contain('10.0.0.3');
-    expect((await cli('shop/web', '--', 'ip', '-br', 'address', 'show', 'eth0')).stdout).to.match(/10\.65\.\d+\.\d+\/32/);
+    expect((await cli('shop/web', '--', 'ip', '-br', 'address', 'show', 'eth0')).stdout).to.match(
+      /10\.65\.\d+\.\d+\/32/,
+    );
     expect((await cli('node1', '--', 'sh', '-c', 'exit 7')).code).to.equal(7);
     const unknown = await cli('nowhere', '--', 'true');
     expect(unknown.code).to.equal(2);
@@ -104,7 +135,10 @@ describe('lab, a rack on one machine', function () {
     const other = `u${process.pid}`;
     await run(tortieArgv('lab', 'up', '--name', other));
     try {
-      const status = JSON.parse(await run(tortieArgv('lab', 'status', '--name', other, '-o', 'json'))) as { readonly name: string; readonly processes: readonly { readonly pid: number }[] };
+      const status = JSON.parse(await run(tortieArgv('lab', 'status', '--name', other, '-o', 'json'))) as {
+        readonly name: string;
+        readonly processes: readonly { readonly pid: number }[];
+      };
       expect(status.name).to.equal(other);
       const ours = new Set((await view.status()).processes.map((process) => process.pid));
       expect(status.processes.filter((process) => ours.has(process.pid))).to.deep.equal([]);
@@ -124,7 +158,11 @@ describe('lab, a rack on one machine', function () {
     await run(tortieArgv('lab', 'down', '--name', name));
     expect(await namespacesOf(name)).to.deep.equal([]);
     expect(marked(id)).to.deep.equal([]);
-    for (const directory of ['/run/tortie-lab', '/etc/netns']) expect(list(directory).filter((entry) => entry === name || entry.startsWith(`tl-${name}-`)), directory).to.deep.equal([]);
+    for (const directory of ['/run/tortie-lab', '/etc/netns'])
+      expect(
+        list(directory).filter((entry) => entry === name || entry.startsWith(`tl-${name}-`)),
+        directory,
+      ).to.deep.equal([]);
     expect((await run(['ip', '-br', 'link'])).includes('tort')).to.equal(false);
   });
 });
@@ -139,6 +177,16 @@ const list = (directory: string): readonly string[] => {
 
 /** Processes that still carry the lab's mark. */
 function marked(id: string): readonly string[] {
-  const { stdout } = spawnSync('grep', ['-lsa', `TORTIE_LAB_ID=${id}`, ...list('/proc').filter((entry) => /^\d+$/.test(entry)).map((pid) => `/proc/${pid}/environ`)], { encoding: 'utf8' });
+  const { stdout } = spawnSync(
+    'grep',
+    [
+      '-lsa',
+      `TORTIE_LAB_ID=${id}`,
+      ...list('/proc')
+        .filter((entry) => /^\d+$/.test(entry))
+        .map((pid) => `/proc/${pid}/environ`),
+    ],
+    { encoding: 'utf8' },
+  );
   return stdout.split('\n').filter((line) => line !== '');
 }

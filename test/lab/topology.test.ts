@@ -5,7 +5,8 @@ import { parsePort, parseTopology } from '../../src/lab/topology.js';
 import { DEFAULT_TOPOLOGY } from '../../src/lab/tortie-argv.js';
 import { FileProblems, formatProblem } from '../../src/lab/yaml-reader.js';
 
-const fixture = (name: string): string => readFileSync(fileURLToPath(new URL(`../../../test/lab/fixtures/${name}`, import.meta.url)), 'utf8');
+const fixture = (name: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../../test/lab/fixtures/${name}`, import.meta.url)), 'utf8');
 
 function problemsOf(text: string): readonly string[] {
   try {
@@ -20,10 +21,18 @@ function problemsOf(text: string): readonly string[] {
 describe('lab/topology', () => {
   it('reads the default rack', () => {
     const topology = parseTopology('default.yaml', readFileSync(DEFAULT_TOPOLOGY, 'utf8'));
-    expect(topology.tors.map(({ name, as }) => [name, as])).to.deep.equal([['tor1', 65001], ['tor2', 65002]]);
-    expect(topology.nodes.map(({ name, as, tors }) => [name, as, tors])).to.deep.equal(['node1', 'node2', 'node3'].map((name) => [name, 64512, ['tor1', 'tor2']]));
+    expect(topology.tors.map(({ name, as }) => [name, as])).to.deep.equal([
+      ['tor1', 65001],
+      ['tor2', 65002],
+    ]);
+    expect(topology.nodes.map(({ name, as, tors }) => [name, as, tors])).to.deep.equal(
+      ['node1', 'node2', 'node3'].map((name) => [name, 64512, ['tor1', 'tor2']]),
+    );
     expect(topology.outside.map(({ name, tors }) => [name, tors])).to.deep.equal([['outside', ['tor1', 'tor2']]]);
-    expect(topology.pools.map(({ cidr, blockSize }) => [cidr, blockSize])).to.deep.equal([['10.65.0.0/16', 26], ['fd00:65::/112', 122]]);
+    expect(topology.pools.map(({ cidr, blockSize }) => [cidr, blockSize])).to.deep.equal([
+      ['10.65.0.0/16', 26],
+      ['fd00:65::/112', 122],
+    ]);
   });
 
   it('reports every value of the wrong form at once, with its line', () => {
@@ -71,6 +80,7 @@ describe('lab/topology', () => {
     expect(parsePort('80')).to.deep.equal({ port: 80, transport: 'TCP' });
     expect(parsePort('53/udp')).to.deep.equal({ port: 53, transport: 'UDP' });
     expect(parsePort('http=8080/TCP')).to.deep.equal({ port: 8080, transport: 'TCP', name: 'http' });
-    for (const bad of ['', '0', '65536', '80/ICMP', '-1', '080', 'a b=80', '80/']) expect(parsePort(bad), bad).to.equal(undefined);
+    for (const bad of ['', '0', '65536', '80/ICMP', '-1', '080', 'a b=80', '80/'])
+      expect(parsePort(bad), bad).to.equal(undefined);
   });
 });

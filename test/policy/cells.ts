@@ -43,18 +43,27 @@ export function flowEndOf(end: Endpoint): FlowEnd {
 }
 
 /** `reference: false` for what the reference does not read (kinds other than NetworkPolicy). */
-export function expectCells(world: World, cells: readonly Cell[], options: { readonly reference?: boolean } = {}): void {
+export function expectCells(
+  world: World,
+  cells: readonly Cell[],
+  options: { readonly reference?: boolean } = {},
+): void {
   const rack = rackOf(world);
   const [first] = rack;
   if (first === undefined) throw new Error('A world needs a node');
   for (const [fromName, toName, text, allowed, only] of cells)
     for (const family of only === undefined ? ([4, 6] as const) : [only]) {
       const [from, to] = [endOf(world, fromName, family), endOf(world, toName, family)];
-      if (from === undefined || to === undefined) throw new Error(`No IPv${family} address for ${fromName} or ${toName}`);
+      if (from === undefined || to === undefined)
+        throw new Error(`No IPv${family} address for ${fromName} or ${toName}`);
       const about = `${fromName} -> ${toName} ${text} IPv${family}`;
       const probe = probeOf(text);
-      if (options.reference !== false) expect(referenceVerdict(world, from, to, probe), `reference: ${about}`).to.equal(allowed);
-      expect(first.engine.verdict({ from: flowEndOf(from), to: flowEndOf(to), family, ...probe }).allowed, `engine: ${about}`).to.equal(allowed);
+      if (options.reference !== false)
+        expect(referenceVerdict(world, from, to, probe), `reference: ${about}`).to.equal(allowed);
+      expect(
+        first.engine.verdict({ from: flowEndOf(from), to: flowEndOf(to), family, ...probe }).allowed,
+        `engine: ${about}`,
+      ).to.equal(allowed);
       for (const reading of READINGS) {
         const programs = new Map(rack.map(({ name, engine }) => [name, programFor(engine, family, reading)]));
         expect(passes(programs, family, from, to, probe), `${reading}: ${about}`).to.equal(allowed);

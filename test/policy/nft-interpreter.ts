@@ -12,7 +12,12 @@ interface NftSet {
 }
 
 const PREFIX = 'inet tortie ';
-const PROTOCOLS: ReadonlyMap<number, string> = new Map([[6, 'tcp'], [17, 'udp'], [132, 'sctp'], [136, 'udplite']]);
+const PROTOCOLS: ReadonlyMap<number, string> = new Map([
+  [6, 'tcp'],
+  [17, 'udp'],
+  [132, 'sctp'],
+  [136, 'udplite'],
+]);
 
 /** `add`, `flush` and `delete` of one script, in order; `family` is the packet's. */
 export class NftTable {
@@ -31,7 +36,9 @@ export class NftTable {
     const lines = [
       ...[...this.sets].map(([name, set]) => `set ${name} ${set.isInterval} ${[...set.elements].sort().join(' ')}`),
       ...[...this.maps].map(([name, map]) => `map ${name} ${JSON.stringify([...map].sort())}`),
-      ...[...this.chains].map(([name, rules]) => `chain ${name} ${JSON.stringify(this.hooks.get(name) ?? null)} ${rules.join('\n')}`),
+      ...[...this.chains].map(
+        ([name, rules]) => `chain ${name} ${JSON.stringify(this.hooks.get(name) ?? null)} ${rules.join('\n')}`,
+      ),
     ];
     return lines.sort().join('\n');
   }
@@ -39,7 +46,12 @@ export class NftTable {
   program(family: Family): Program {
     const chains = new Map<string, readonly Step[]>();
     // One nft table stands for all of iptables': a chain is found under each of them.
-    for (const [name, rules] of this.chains) for (const table of ['raw', 'mangle', 'filter']) chains.set(`${table}/${name}`, rules.flatMap((rule) => this.parseRule(rule, family)));
+    for (const [name, rules] of this.chains)
+      for (const table of ['raw', 'mangle', 'filter'])
+        chains.set(
+          `${table}/${name}`,
+          rules.flatMap((rule) => this.parseRule(rule, family)),
+        );
     return { chains, hooks: [...this.hooks].map(([chain, hook]) => ({ ...hook, chain })) };
   }
 
@@ -50,17 +62,40 @@ export class NftTable {
     const [name = '', ...words] = rest.slice(PREFIX.length).split(' ');
     const body = words.join(' ');
     switch (`${verb} ${what}`) {
-      case 'add set': this.sets.set(name, { isInterval: body.includes('flags interval'), elements: new Set() }); return;
-      case 'delete set': this.demand(this.sets.delete(name), line); return;
-      case 'add map': if (!this.maps.has(name)) this.maps.set(name, new Map()); return;
-      case 'flush map': this.demand(this.maps.get(name) !== undefined, line); this.maps.get(name)?.clear(); return;
-      case 'delete map': this.demand(this.maps.delete(name), line); return;
-      case 'add chain': return this.addChain(name, body);
-      case 'flush chain': this.demand(this.chains.has(name), line); this.chains.set(name, []); return;
-      case 'delete chain': this.demand(this.chains.delete(name), line); return;
-      case 'add rule': this.demand(this.chains.has(name), line); this.chains.get(name)?.push(body); return;
-      case 'add element': case 'delete element': return this.changeElements(verb === 'add', name, body.replace(/^\{ | \}$/g, '').split(', '));
-      default: throw new Error(`Not understood: ${line}`);
+      case 'add set':
+        this.sets.set(name, { isInterval: body.includes('flags interval'), elements: new Set() });
+        return;
+      case 'delete set':
+        this.demand(this.sets.delete(name), line);
+        return;
+      case 'add map':
+        if (!this.maps.has(name)) this.maps.set(name, new Map());
+        return;
+      case 'flush map':
+        this.demand(this.maps.get(name) !== undefined, line);
+        this.maps.get(name)?.clear();
+        return;
+      case 'delete map':
+        this.demand(this.maps.delete(name), line);
+        return;
+      case 'add chain':
+        return this.addChain(name, body);
+      case 'flush chain':
+        this.demand(this.chains.has(name), line);
+        this.chains.set(name, []);
+        return;
+      case 'delete chain':
+        this.demand(this.chains.delete(name), line);
+        return;
+      case 'add rule':
+        this.demand(this.chains.has(name), line);
+        this.chains.get(name)?.push(body);
+        return;
+      case 'add element':
+      case 'delete element':
+        return this.changeElements(verb === 'add', name, body.replace(/^\{ | \}$/g, '').split(', '));
+      default:
+        throw new Error(`Not understood: ${line}`);
     }
   }
 
@@ -90,7 +125,11 @@ export class NftTable {
   /** Interval sets take no overlapping elements. */
   private demandDisjoint(set: NftSet, member: string): void {
     const prefix = parsePrefix(member);
-    for (const other of set.elements) this.demand(!containsAddress(parsePrefix(other), prefix) && !containsAddress(prefix, parsePrefix(other)), `${member} overlaps ${other}`);
+    for (const other of set.elements)
+      this.demand(
+        !containsAddress(parsePrefix(other), prefix) && !containsAddress(prefix, parsePrefix(other)),
+        `${member} overlaps ${other}`,
+      );
   }
 
   private demand(holds: boolean, about: string): void {
@@ -99,12 +138,16 @@ export class NftTable {
 
   /** A rule for the other family is no rule here; a verdict map lookup is one step per entry. */
   private parseRule(text: string, family: Family): readonly Step[] {
-    const words = (text.match(/"[^"]*"|\{[^}]*\}|\S+/g) ?? []);
+    const words = text.match(/"[^"]*"|\{[^}]*\}|\S+/g) ?? [];
     const conditions: Condition[] = [];
-    for (let at = 0; at < words.length;) {
+    for (let at = 0; at < words.length; ) {
       const rest = words.slice(at);
       const verdict = this.parseVerdict(rest);
-      if (verdict !== undefined) return verdict.map((step) => ({ ...step, matches: (packet, mark) => conditions.every((one) => one(packet, mark)) && step.matches(packet, mark) }));
+      if (verdict !== undefined)
+        return verdict.map((step) => ({
+          ...step,
+          matches: (packet, mark) => conditions.every((one) => one(packet, mark)) && step.matches(packet, mark),
+        }));
       const [condition, used] = this.parseCondition(rest, family);
       if (condition === 'other family') return [];
       conditions.push(condition);
@@ -127,71 +170,123 @@ export class NftTable {
     if (next !== 'vmap') return undefined;
     const map = this.maps.get(third.slice(1));
     if (map === undefined) throw new Error(`No map ${third}`);
-    return [...map].map(([name, chain]): Step => ({ matches: (packet) => (word === 'iifname' ? packet.in : packet.out) === name, action: { type: 'goto', chain } }));
+    return [...map].map(
+      ([name, chain]): Step => ({
+        matches: (packet) => (word === 'iifname' ? packet.in : packet.out) === name,
+        action: { type: 'goto', chain },
+      }),
+    );
   }
 
   private parseCondition(words: readonly string[], family: Family): readonly [Condition | 'other family', number] {
     const [word = '', next = ''] = words;
     const not = (at: number): boolean => words[at] === '!=';
-    const sign = (at: number, condition: Condition): Condition => (not(at) ? (packet, mark) => !condition(packet, mark) : condition);
+    const sign = (at: number, condition: Condition): Condition =>
+      not(at) ? (packet, mark) => !condition(packet, mark) : condition;
     const end = (at: number): number => at + (not(at) ? 2 : 1);
     const value = (at: number): string => (words[not(at) ? at + 1 : at] ?? '').replace(/^"|"$/g, '');
     switch (word) {
-      case 'counter': return [() => true, 1];
-      case 'limit': return [() => true, 6];
-      case 'iifname': case 'oifname': {
+      case 'counter':
+        return [() => true, 1];
+      case 'limit':
+        return [() => true, 6];
+      case 'iifname':
+      case 'oifname': {
         const wanted = value(1);
-        const matches = (name = ''): boolean => (wanted.endsWith('*') ? name.startsWith(wanted.slice(0, -1)) : name === wanted);
+        const matches = (name = ''): boolean =>
+          wanted.endsWith('*') ? name.startsWith(wanted.slice(0, -1)) : name === wanted;
         return [sign(1, (packet) => matches(word === 'iifname' ? packet.in : packet.out)), end(1)];
       }
-      case 'ct': return [(packet) => value(2).split(',').includes(packet.state), 3];
+      case 'ct':
+        return [(packet) => value(2).split(',').includes(packet.state), 3];
       case 'fib':
-        if (words.slice(0, 6).join(' ') === 'fib saddr . iif oif 0') return [(packet) => packet.reversePathFails === true, 6];
-        return [sign(3, (packet) => (next === 'saddr' ? packet.localSource : packet.localDestination) === true), end(3)];
-      case 'th': return [sign(2, (packet) => inPorts(value(2), next === 'sport' ? packet.sourcePort : packet.destinationPort, packet)), end(2)];
-      case 'icmp': case 'icmpv6': {
+        if (words.slice(0, 6).join(' ') === 'fib saddr . iif oif 0')
+          return [(packet) => packet.reversePathFails === true, 6];
+        return [
+          sign(3, (packet) => (next === 'saddr' ? packet.localSource : packet.localDestination) === true),
+          end(3),
+        ];
+      case 'th':
+        return [
+          sign(2, (packet) => inPorts(value(2), next === 'sport' ? packet.sourcePort : packet.destinationPort, packet)),
+          end(2),
+        ];
+      case 'icmp':
+      case 'icmpv6': {
         if ((word === 'icmp') !== (family === 4)) return ['other family', 1];
         return [sign(2, (packet) => packet.icmp?.[next === 'type' ? 'type' : 'code'] === Number(value(2))), end(2)];
       }
-      case '@th,0,16': return [(packet) => (packet.icmp?.type ?? 0) * 256 + (packet.icmp?.code ?? 0) !== Number(words[2]), 3];
-      case 'meta': return parseMeta(words, family, sign, end, value);
-      case 'ip': case 'ip6': return (word === 'ip') === (family === 4) ? this.parseAddress(words, sign, end, value) : ['other family', 1];
-      default: throw new Error(`Not understood: ${words.join(' ')}`);
+      case '@th,0,16':
+        return [(packet) => (packet.icmp?.type ?? 0) * 256 + (packet.icmp?.code ?? 0) !== Number(words[2]), 3];
+      case 'meta':
+        return parseMeta(words, family, sign, end, value);
+      case 'ip':
+      case 'ip6':
+        return (word === 'ip') === (family === 4) ? this.parseAddress(words, sign, end, value) : ['other family', 1];
+      default:
+        throw new Error(`Not understood: ${words.join(' ')}`);
     }
   }
 
-  private parseAddress(words: readonly string[], sign: (at: number, condition: Condition) => Condition, end: (at: number) => number, value: (at: number) => string): readonly [Condition, number] {
+  private parseAddress(
+    words: readonly string[],
+    sign: (at: number, condition: Condition) => Condition,
+    end: (at: number) => number,
+    value: (at: number) => string,
+  ): readonly [Condition, number] {
     const side = (packet: Packet): string => (words[1] === 'saddr' ? packet.source : packet.destination);
     const lookUp = (at: number, text: (packet: Packet) => string): Condition => {
       const set = this.sets.get(value(at).slice(1));
       if (set === undefined) throw new Error(`No set ${value(at)}`);
-      return sign(at, (packet) => (set.isInterval ? [...set.elements].some((one) => containsAddress(parsePrefix(one), parseAddress(text(packet)))) : set.elements.has(text(packet))));
+      return sign(at, (packet) =>
+        set.isInterval
+          ? [...set.elements].some((one) => containsAddress(parsePrefix(one), parseAddress(text(packet))))
+          : set.elements.has(text(packet)),
+      );
     };
     if (words[2] === '.') {
       const port = (packet: Packet): number => (words[7] === 'sport' ? packet.sourcePort : packet.destinationPort);
-      return [lookUp(8, (packet) => `${side(packet)} . ${PROTOCOLS.get(packet.protocol) ?? packet.protocol} . ${port(packet)}`), end(8)];
+      return [
+        lookUp(
+          8,
+          (packet) => `${side(packet)} . ${PROTOCOLS.get(packet.protocol) ?? packet.protocol} . ${port(packet)}`,
+        ),
+        end(8),
+      ];
     }
     if (value(2).startsWith('@')) return [lookUp(2, side), end(2)];
     return [sign(2, (packet) => containsAddress(parsePrefix(value(2)), parseAddress(side(packet)))), end(2)];
   }
 }
 
-function parseMeta(words: readonly string[], family: Family, sign: (at: number, condition: Condition) => Condition, end: (at: number) => number, value: (at: number) => string): readonly [Condition | 'other family', number] {
+function parseMeta(
+  words: readonly string[],
+  family: Family,
+  sign: (at: number, condition: Condition) => Condition,
+  end: (at: number) => number,
+  value: (at: number) => string,
+): readonly [Condition | 'other family', number] {
   switch (words[1]) {
-    case 'nfproto': return words[2] === `ipv${family}` ? [() => true, 3] : ['other family', 1];
-    case 'l4proto': return [sign(2, (packet) => packet.protocol === Number(value(2))), end(2)];
+    case 'nfproto':
+      return words[2] === `ipv${family}` ? [() => true, 3] : ['other family', 1];
+    case 'l4proto':
+      return [sign(2, (packet) => packet.protocol === Number(value(2))), end(2)];
     case 'mark': {
       const [mask, equal, want] = [Number(words[3]), words[4] === '==', Number(words[5])];
-      return [(_packet, mark) => (((mark & mask) >>> 0) === want) === equal, 6];
+      return [(_packet, mark) => ((mark & mask) >>> 0 === want) === equal, 6];
     }
-    default: throw new Error(`Not understood: ${words.join(' ')}`);
+    default:
+      throw new Error(`Not understood: ${words.join(' ')}`);
   }
 }
 
 function inPorts(text: string, port: number, packet: Packet): boolean {
   if (!PROTOCOLS.has(packet.protocol)) return false;
-  return text.replace(/[{} ]/g, '').split(',').some((range) => {
-    const [from = 0, to = from] = range.split('-').map(Number);
-    return from <= port && port <= to;
-  });
+  return text
+    .replace(/[{} ]/g, '')
+    .split(',')
+    .some((range) => {
+      const [from = 0, to = from] = range.split('-').map(Number);
+      return from <= port && port <= to;
+    });
 }

@@ -1,7 +1,17 @@
 /**
  * A cluster of engines, one per node, and the way a packet takes through them: the test's stand-in for a rack.
  */
-import { PolicyEngine, renderIptables, renderNftables, type AddressSet, type Chain, type DispatchMap, type Ruleset, type RulesetDelta, chainKey } from '@tortie/policy';
+import {
+  PolicyEngine,
+  renderIptables,
+  renderNftables,
+  type AddressSet,
+  type Chain,
+  type DispatchMap,
+  type Ruleset,
+  type RulesetDelta,
+  chainKey,
+} from '@tortie/policy';
 import type { Family } from 'node-bgp/address';
 import { parseIptables, programOf, run, type Packet, type Program } from './interpreter.js';
 import { NftTable } from './nft-interpreter.js';
@@ -31,8 +41,10 @@ export function rackOf(world: World): readonly RackNode[] {
 export function programFor(engine: PolicyEngine, family: Family, reading: Reading): Program {
   const ruleset = engine.ruleset();
   switch (reading) {
-    case 'neutral': return programOf(ruleset, family);
-    case 'iptables': return parseIptables(renderIptables(ruleset, family), ruleset.sets);
+    case 'neutral':
+      return programOf(ruleset, family);
+    case 'iptables':
+      return parseIptables(renderIptables(ruleset, family), ruleset.sets);
     case 'nftables': {
       const table = new NftTable();
       table.run(renderNftables(ruleset));
@@ -42,11 +54,23 @@ export function programFor(engine: PolicyEngine, family: Family, reading: Readin
 }
 
 /** Does a new connection get from one end to the other through the compiled rules of the nodes on its way? */
-export function passes(programs: ReadonlyMap<string, Program>, family: Family, from: Endpoint, to: Endpoint, probe: Probe): boolean {
+export function passes(
+  programs: ReadonlyMap<string, Program>,
+  family: Family,
+  from: Endpoint,
+  to: Endpoint,
+  probe: Probe,
+): boolean {
   if (from.pod !== undefined && from.pod === to.pod) return true;
   const base = {
-    family, table: 'filter' as const, state: 'new' as const, source: from.ip, destination: to.ip,
-    protocol: NUMBERS[probe.protocol], sourcePort: 40000, destinationPort: probe.port,
+    family,
+    table: 'filter' as const,
+    state: 'new' as const,
+    source: from.ip,
+    destination: to.ip,
+    protocol: NUMBERS[probe.protocol],
+    sourcePort: 40000,
+    destinationPort: probe.port,
   };
   return packetsOf(base, from, to).every(([node, packet]) => {
     const program = programs.get(node);
@@ -59,7 +83,8 @@ type Base = Omit<Packet, 'builtin'>;
 /** The hooks a packet meets: one node's when both ends are there, else the sender's and then the receiver's. */
 function packetsOf(base: Base, from: Endpoint, to: Endpoint): readonly (readonly [node: string, packet: Packet])[] {
   const here = (end: Endpoint): string | undefined => end.pod?.node ?? end.node;
-  const veth = (end: Endpoint): string | undefined => (end.pod === undefined ? undefined : interfaceOf(end.pod.namespace, end.pod.name));
+  const veth = (end: Endpoint): string | undefined =>
+    end.pod === undefined ? undefined : interfaceOf(end.pod.namespace, end.pod.name);
   const [source, target] = [here(from), here(to)];
   if (source !== undefined && source === target) {
     if (from.pod === undefined && to.pod === undefined) return [];
@@ -68,8 +93,10 @@ function packetsOf(base: Base, from: Endpoint, to: Endpoint): readonly (readonly
     return [[source, { ...base, builtin: 'FORWARD', in: veth(from), out: veth(to) }]];
   }
   const packets: (readonly [string, Packet])[] = [];
-  if (source !== undefined && from.pod !== undefined) packets.push([source, { ...base, builtin: 'FORWARD', in: veth(from), out: 'eth0' }]);
-  if (target !== undefined && to.pod !== undefined) packets.push([target, { ...base, builtin: 'FORWARD', in: 'eth0', out: veth(to) }]);
+  if (source !== undefined && from.pod !== undefined)
+    packets.push([source, { ...base, builtin: 'FORWARD', in: veth(from), out: 'eth0' }]);
+  if (target !== undefined && to.pod !== undefined)
+    packets.push([target, { ...base, builtin: 'FORWARD', in: 'eth0', out: veth(to) }]);
   return packets;
 }
 
@@ -88,9 +115,12 @@ export class Replica {
     for (const change of delta.setsChanged) for (const member of change.added) this.member(change.name, member, true);
     for (const chain of delta.chainsUpserted) this.chains.set(chainKey(chain), chain);
     for (const map of delta.mapsUpserted) this.maps.set(chainKey(map), map);
-    for (const name of delta.chainsDeleted) if (!this.chains.delete(chainKey(name))) throw new Error(`Chain ${name.name} does not exist`);
-    for (const name of delta.mapsDeleted) if (!this.maps.delete(chainKey(name))) throw new Error(`Map ${name.name} does not exist`);
-    for (const change of delta.setsChanged) for (const member of change.removed) this.member(change.name, member, false);
+    for (const name of delta.chainsDeleted)
+      if (!this.chains.delete(chainKey(name))) throw new Error(`Chain ${name.name} does not exist`);
+    for (const name of delta.mapsDeleted)
+      if (!this.maps.delete(chainKey(name))) throw new Error(`Map ${name.name} does not exist`);
+    for (const change of delta.setsChanged)
+      for (const member of change.removed) this.member(change.name, member, false);
     this.hooks = delta.hooks ?? this.hooks;
     for (const name of delta.setsDeleted) if (!this.sets.delete(name)) throw new Error(`Set ${name} does not exist`);
     this.checkReferences();
@@ -103,7 +133,8 @@ export class Replica {
   private member(name: string, member: string, added: boolean): void {
     const members = this.sets.get(name)?.members;
     if (members === undefined) throw new Error(`Set ${name} does not exist`);
-    if (members.has(member) === added) throw new Error(`Set ${name} ${added ? 'already has' : 'does not have'} ${member}`);
+    if (members.has(member) === added)
+      throw new Error(`Set ${name} ${added ? 'already has' : 'does not have'} ${member}`);
     if (added) members.add(member);
     else members.delete(member);
   }
@@ -115,9 +146,12 @@ export class Replica {
         if ((rule.action.type === 'jump' || rule.action.type === 'goto') && !this.has(chain.table, rule.action.chain))
           throw new Error(`Chain ${chain.name} goes to ${rule.action.chain}, which does not exist`);
         for (const match of rule.matches)
-          if ((match.type === 'set' || match.type === 'set-port') && !this.sets.has(`tortie4-${match.set}`)) throw new Error(`Chain ${chain.name} names set ${match.set}, which does not exist`);
+          if ((match.type === 'set' || match.type === 'set-port') && !this.sets.has(`tortie4-${match.set}`))
+            throw new Error(`Chain ${chain.name} names set ${match.set}, which does not exist`);
       }
-    for (const map of this.maps.values()) for (const chain of map.entries.values()) if (!this.has(map.table, chain)) throw new Error(`Map ${map.name} goes to ${chain}, which does not exist`);
+    for (const map of this.maps.values())
+      for (const chain of map.entries.values())
+        if (!this.has(map.table, chain)) throw new Error(`Map ${map.name} goes to ${chain}, which does not exist`);
   }
 
   private has(table: string, name: string): boolean {
@@ -128,7 +162,9 @@ export class Replica {
 /** A ruleset as comparable text, whatever order it was built in. */
 export function rulesetText(ruleset: Ruleset): string {
   const lines = [
-    ...[...ruleset.sets.values()].map((set) => `set ${set.name} ${set.type} ${[...set.members.keys()].sort().join(' ')}`),
+    ...[...ruleset.sets.values()].map(
+      (set) => `set ${set.name} ${set.type} ${[...set.members.keys()].sort().join(' ')}`,
+    ),
     ...[...ruleset.chains.values()].map((chain) => `chain ${chainKey(chain)} ${JSON.stringify(chain.rules)}`),
     ...[...ruleset.maps.values()].map((map) => `map ${chainKey(map)} ${JSON.stringify([...map.entries].sort())}`),
   ];

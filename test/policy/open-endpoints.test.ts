@@ -3,17 +3,35 @@ import { isEmptyDelta, PolicyEngine, type PolicyEvent, type RulesetDelta } from 
 import { OPEN_SETS } from '@tortie/policy/compile/names';
 
 const pod = (name: string, ip: string, labels: Record<string, string> = {}): PolicyEvent => ({
-  type: 'upsert', kind: 'Pod', object: { metadata: { namespace: 'x', name, labels }, spec: { nodeName: 'n1' }, status: { phase: 'Running', podIPs: [{ ip }] } } as never,
+  type: 'upsert',
+  kind: 'Pod',
+  object: {
+    metadata: { namespace: 'x', name, labels },
+    spec: { nodeName: 'n1' },
+    status: { phase: 'Running', podIPs: [{ ip }] },
+  } as never,
 });
-const endpoint = (name: string, ...addresses: string[]): PolicyEvent => ({ type: 'endpoint-upsert', endpoint: { namespace: 'x', name, interface: `tort${name}`, addresses } });
+const endpoint = (name: string, ...addresses: string[]): PolicyEvent => ({
+  type: 'endpoint-upsert',
+  endpoint: { namespace: 'x', name, interface: `tort${name}`, addresses },
+});
 const denyIngress = (labels: Record<string, string>): PolicyEvent => ({
-  type: 'upsert', kind: 'NetworkPolicy', object: { metadata: { namespace: 'x', name: 'deny' }, spec: { podSelector: { matchLabels: labels }, policyTypes: ['Ingress'] } } as never,
+  type: 'upsert',
+  kind: 'NetworkPolicy',
+  object: {
+    metadata: { namespace: 'x', name: 'deny' },
+    spec: { podSelector: { matchLabels: labels }, policyTypes: ['Ingress'] },
+  } as never,
 });
 
 describe('policy/resolve/open-endpoints', () => {
   let engine: PolicyEngine;
   const members = (direction: 'ingress' | 'egress'): string[] =>
-    [4, 6].flatMap((family) => [...(engine.ruleset().sets.get(`tortie${family}-${OPEN_SETS[direction]}`)?.members.keys() ?? [])]).sort();
+    [4, 6]
+      .flatMap((family) => [
+        ...(engine.ruleset().sets.get(`tortie${family}-${OPEN_SETS[direction]}`)?.members.keys() ?? []),
+      ])
+      .sort();
   const take = (...events: readonly PolicyEvent[]): RulesetDelta => {
     for (const event of events) engine.apply(event);
     return engine.flush();
@@ -29,7 +47,9 @@ describe('policy/resolve/open-endpoints', () => {
     expect([delta.chainsUpserted, delta.mapsUpserted, delta.setsCreated]).to.deep.equal([[], [], []]);
     expect(members('ingress')).to.deep.equal(['10.65.0.1', 'fd00::1']);
     expect(members('egress')).to.deep.equal(['10.65.0.1', 'fd00::1']);
-    expect(take({ type: 'endpoint-delete', namespace: 'x', name: 'a' }).setsChanged.flatMap((change) => change.removed)).to.have.length(4);
+    expect(
+      take({ type: 'endpoint-delete', namespace: 'x', name: 'a' }).setsChanged.flatMap((change) => change.removed),
+    ).to.have.length(4);
     expect(members('ingress')).to.deep.equal([]);
   });
 

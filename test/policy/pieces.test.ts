@@ -13,23 +13,30 @@ import { SelectorIndex } from '@tortie/policy/selector/selector-index';
 import { labelSelector } from './worlds.js';
 
 /** Prefixes of a small space, so that they meet. */
-const prefix: fc.Arbitrary<IpPrefix> = fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 24, max: 32 }))
+const prefix: fc.Arbitrary<IpPrefix> = fc
+  .tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 24, max: 32 }))
   .map(([last, length]) => prefixOf({ family: 4, value: BigInt(0x0a000000 + last) }, length));
 const everyAddress = Array.from({ length: 256 }, (_, index) => addressAt(parsePrefix('10.0.0.0/24'), index));
 
 describe('policy/model/networks', () => {
-  it('union and difference hold exactly the right addresses, disjoint and canonical', () => fc.assert(fc.property(fc.array(prefix, { maxLength: 8 }), fc.array(prefix, { maxLength: 4 }), (list, excepts) => {
-    const union = unionNetworks(list);
-    for (const address of everyAddress) {
-      expect(networksContain(union, address)).to.equal(list.some((one) => containsAddress(one, address)));
-      expect(union.filter((one) => containsAddress(one, address)).length).to.be.at.most(1);
-    }
-    expect(unionNetworks([...list].reverse())).to.deep.equal(union);
-    const [cidr] = list;
-    if (cidr === undefined) return;
-    const left = subtractNetworks(cidr, excepts);
-    for (const address of everyAddress) expect(networksContain(left, address)).to.equal(containsAddress(cidr, address) && !excepts.some((one) => containsAddress(one, address)));
-  })));
+  it('union and difference hold exactly the right addresses, disjoint and canonical', () =>
+    fc.assert(
+      fc.property(fc.array(prefix, { maxLength: 8 }), fc.array(prefix, { maxLength: 4 }), (list, excepts) => {
+        const union = unionNetworks(list);
+        for (const address of everyAddress) {
+          expect(networksContain(union, address)).to.equal(list.some((one) => containsAddress(one, address)));
+          expect(union.filter((one) => containsAddress(one, address)).length).to.be.at.most(1);
+        }
+        expect(unionNetworks([...list].reverse())).to.deep.equal(union);
+        const [cidr] = list;
+        if (cidr === undefined) return;
+        const left = subtractNetworks(cidr, excepts);
+        for (const address of everyAddress)
+          expect(networksContain(left, address)).to.equal(
+            containsAddress(cidr, address) && !excepts.some((one) => containsAddress(one, address)),
+          );
+      }),
+    ));
 
   it('takes one address from all of IPv6 in 128 pieces', () => {
     const left = subtractNetworks(parsePrefix('::/0'), [parsePrefix('2001:db8::1/128')]);
@@ -39,53 +46,87 @@ describe('policy/model/networks', () => {
 });
 
 describe('policy/model/ports', () => {
-  const range = fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 9 })).map(([from, more]) => ({ from, to: from + more }));
-  it('unions are exact and canonical, and chunks lose nothing', () => fc.assert(fc.property(fc.array(range, { maxLength: 40 }), (list) => {
-    const union = unionPorts(list);
-    for (let port = 0; port <= 80; port++) expect(portsContain(union, port)).to.equal(list.some((one) => one.from <= port && port <= one.to));
-    expect(unionPorts([...list].reverse())).to.deep.equal(union);
-    const chunks = chunkPorts(union);
-    expect(chunks.flat()).to.deep.equal(union);
-    for (const chunk of chunks) expect(chunk.reduce((slots, one) => slots + (one.from === one.to ? 1 : 2), 0)).to.be.at.most(15);
-  })));
+  const range = fc
+    .tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 9 }))
+    .map(([from, more]) => ({ from, to: from + more }));
+  it('unions are exact and canonical, and chunks lose nothing', () =>
+    fc.assert(
+      fc.property(fc.array(range, { maxLength: 40 }), (list) => {
+        const union = unionPorts(list);
+        for (let port = 0; port <= 80; port++)
+          expect(portsContain(union, port)).to.equal(list.some((one) => one.from <= port && port <= one.to));
+        expect(unionPorts([...list].reverse())).to.deep.equal(union);
+        const chunks = chunkPorts(union);
+        expect(chunks.flat()).to.deep.equal(union);
+        for (const chunk of chunks)
+          expect(chunk.reduce((slots, one) => slots + (one.from === one.to ? 1 : 2), 0)).to.be.at.most(15);
+      }),
+    ));
 });
 
 describe('policy/selector', () => {
-  const labels = fc.dictionary(fc.constantFrom('app', 'constructor', 'x'), fc.constantFrom('a', '', 'b'), { maxKeys: 3, noNullPrototype: true }).map((one) => new Map(Object.entries(one)));
+  const labels = fc
+    .dictionary(fc.constantFrom('app', 'constructor', 'x'), fc.constantFrom('a', '', 'b'), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    })
+    .map((one) => new Map(Object.entries(one)));
   const selector: fc.Arbitrary<Selector> = labelSelector.map((one) => parseLabelSelector(one, 'spec', []));
 
-  it('an object that matches has one of the required terms, and equal text is equal meaning', () => fc.assert(fc.property(selector, selector, labels, (a, b, one) => {
-    const terms = requiredTerms(a);
-    if (matchesSelector(a, one) && terms !== undefined) expect(terms.some((term) => [...one].some(([key, value]) => term === key || term === `${key}\u0000${value}`))).to.equal(true);
-    if (selectorText(a) === selectorText(b)) expect(matchesSelector(a, one)).to.equal(matchesSelector(b, one));
-  })));
+  it('an object that matches has one of the required terms, and equal text is equal meaning', () =>
+    fc.assert(
+      fc.property(selector, selector, labels, (a, b, one) => {
+        const terms = requiredTerms(a);
+        if (matchesSelector(a, one) && terms !== undefined)
+          expect(
+            terms.some((term) => [...one].some(([key, value]) => term === key || term === `${key}\u0000${value}`)),
+          ).to.equal(true);
+        if (selectorText(a) === selectorText(b)) expect(matchesSelector(a, one)).to.equal(matchesSelector(b, one));
+      }),
+    ));
 
-  it('the index never misses a selector that matches', () => fc.assert(fc.property(fc.array(selector, { maxLength: 10 }), labels, (selectors, one) => {
-    const index = new SelectorIndex<Selector>();
-    for (const item of selectors) {
-      const terms = requiredTerms(item);
-      index.add({ namespace: 'x', ...(terms === undefined ? {} : { terms: { of: 'object', anyOf: terms } }) }, item);
-    }
-    const found = index.candidates('x', one, new Map());
-    for (const item of selectors) if (matchesSelector(item, one)) expect(found.has(item)).to.equal(true);
-    expect(index.candidates('y', one, new Map()).size).to.equal(0);
-  })));
+  it('the index never misses a selector that matches', () =>
+    fc.assert(
+      fc.property(fc.array(selector, { maxLength: 10 }), labels, (selectors, one) => {
+        const index = new SelectorIndex<Selector>();
+        for (const item of selectors) {
+          const terms = requiredTerms(item);
+          index.add(
+            { namespace: 'x', ...(terms === undefined ? {} : { terms: { of: 'object', anyOf: terms } }) },
+            item,
+          );
+        }
+        const found = index.candidates('x', one, new Map());
+        for (const item of selectors) if (matchesSelector(item, one)) expect(found.has(item)).to.equal(true);
+        expect(index.candidates('y', one, new Map()).size).to.equal(0);
+      }),
+    ));
 });
 
 describe('policy/render/dispatch-tree', () => {
-  const mapOf = (names: readonly string[]): DispatchMap => ({ table: 'filter', name: 'TORTIE-FROM', key: 'in-interface', entries: new Map(names.map((name) => [name, `chain-${name}`])), otherwise: 'drop' });
+  const mapOf = (names: readonly string[]): DispatchMap => ({
+    table: 'filter',
+    name: 'TORTIE-FROM',
+    key: 'in-interface',
+    entries: new Map(names.map((name) => [name, `chain-${name}`])),
+    otherwise: 'drop',
+  });
 
   /** Where a packet of an interface ends, and how many rules it was compared with. */
   function find(map: DispatchMap, name: string): { readonly chain: string; readonly rules: number } {
     const chains = new Map(dispatchChains(map).map((chain) => [chain.name, chain]));
     let rules = 0;
-    for (let at = map.name; ;) {
+    for (let at = map.name; ; ) {
       const chain = chains.get(at);
       if (chain === undefined) return { chain: at, rules };
       const hit = chain.rules.find((rule) => {
         rules++;
         const [match] = rule.matches;
-        return match === undefined || (match.type === 'in-interface' && (match.name.endsWith('+') ? name.startsWith(match.name.slice(0, -1)) : match.name === name));
+        return (
+          match === undefined ||
+          (match.type === 'in-interface' &&
+            (match.name.endsWith('+') ? name.startsWith(match.name.slice(0, -1)) : match.name === name))
+        );
       });
       if (hit?.action.type !== 'goto') return { chain: hit?.action.type ?? 'return', rules };
       at = hit.action.chain;
@@ -94,16 +135,23 @@ describe('policy/render/dispatch-tree', () => {
 
   const names = fc.uniqueArray(fc.stringMatching(/^tort[0-9a-f]{1,11}$/), { maxLength: 80 });
 
-  it('leads every interface to its chain and others to a drop, in names of at most 28 characters, whatever the order', () => fc.assert(fc.property(names, fc.stringMatching(/^tort[0-9a-f]{1,11}$/), (list, other) => {
-    const map = mapOf(list);
-    for (const name of list) expect(find(map, name).chain).to.equal(`chain-${name}`);
-    if (!list.includes(other)) expect(find(map, other).chain).to.equal('drop');
-    for (const chain of dispatchChains(map)) expect(chain.name.length).to.be.at.most(28);
-    expect(dispatchChains(mapOf([...list].reverse()))).to.deep.equal(dispatchChains(map));
-  }), { numRuns: 50 }));
+  it('leads every interface to its chain and others to a drop, in names of at most 28 characters, whatever the order', () =>
+    fc.assert(
+      fc.property(names, fc.stringMatching(/^tort[0-9a-f]{1,11}$/), (list, other) => {
+        const map = mapOf(list);
+        for (const name of list) expect(find(map, name).chain).to.equal(`chain-${name}`);
+        if (!list.includes(other)) expect(find(map, other).chain).to.equal('drop');
+        for (const chain of dispatchChains(map)) expect(chain.name.length).to.be.at.most(28);
+        expect(dispatchChains(mapOf([...list].reverse()))).to.deep.equal(dispatchChains(map));
+      }),
+      { numRuns: 50 },
+    ));
 
   it('compares 500 endpoints in some twenty rules, not five hundred', () => {
-    const list = Array.from({ length: 500 }, (_, index) => `tort${(index * 2654435761 % 2 ** 44).toString(16).padStart(11, '0')}`);
+    const list = Array.from(
+      { length: 500 },
+      (_, index) => `tort${((index * 2654435761) % 2 ** 44).toString(16).padStart(11, '0')}`,
+    );
     const map = mapOf(list);
     const costs = list.map((name) => find(map, name).rules);
     expect(costs.reduce((sum, one) => sum + one, 0) / costs.length).to.be.below(25);
@@ -112,28 +160,45 @@ describe('policy/render/dispatch-tree', () => {
 });
 
 describe('policy/resolve/set-store', () => {
-  it('reports what differs since the last drain, by owners and not by events', () => fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.boolean(), fc.boolean()), { maxLength: 40 }), (steps) => {
-    const store = new SetStore();
-    store.create('s', 'address', '');
-    store.drain();
-    const owners = new Map<string, number>();
-    const seen = new Set<string>();
-    const drain = (): void => {
-      for (const { added, removed } of store.drain().changed) {
-        for (const member of added) { expect(seen.has(member)).to.equal(false); seen.add(member); }
-        for (const member of removed) { expect(seen.has(member)).to.equal(true); seen.delete(member); }
-      }
-      expect([...seen].sort()).to.deep.equal([...owners].filter(([, count]) => count > 0).map(([member]) => member).sort());
-    };
-    for (const [member, isAdded, drains] of steps) {
-      const count = owners.get(member) ?? 0;
-      if (isAdded) store.add('s', 4, member);
-      else if (count > 0) store.remove('s', 4, member);
-      owners.set(member, isAdded ? count + 1 : Math.max(0, count - 1));
-      if (drains) drain();
-    }
-    drain();
-  })));
+  it('reports what differs since the last drain, by owners and not by events', () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.boolean(), fc.boolean()), { maxLength: 40 }),
+        (steps) => {
+          const store = new SetStore();
+          store.create('s', 'address', '');
+          store.drain();
+          const owners = new Map<string, number>();
+          const seen = new Set<string>();
+          const drain = (): void => {
+            for (const { added, removed } of store.drain().changed) {
+              for (const member of added) {
+                expect(seen.has(member)).to.equal(false);
+                seen.add(member);
+              }
+              for (const member of removed) {
+                expect(seen.has(member)).to.equal(true);
+                seen.delete(member);
+              }
+            }
+            expect([...seen].sort()).to.deep.equal(
+              [...owners]
+                .filter(([, count]) => count > 0)
+                .map(([member]) => member)
+                .sort(),
+            );
+          };
+          for (const [member, isAdded, drains] of steps) {
+            const count = owners.get(member) ?? 0;
+            if (isAdded) store.add('s', 4, member);
+            else if (count > 0) store.remove('s', 4, member);
+            owners.set(member, isAdded ? count + 1 : Math.max(0, count - 1));
+            if (drains) drain();
+          }
+          drain();
+        },
+      ),
+    ));
 
   it('refuses to remove what is not there, which would be our own fault', () => {
     const store = new SetStore();
@@ -144,7 +209,15 @@ describe('policy/resolve/set-store', () => {
 
 describe('policy/ruleset', () => {
   it('ids keep parts apart and names in bounds', () => {
-    const ids = [['a', 'b-c'], ['a-b', 'c'], ['a', 'b', 'c'], ['ab', 'c'], ['a', 'bc'], ['a'.repeat(253)], ['a'.repeat(252) + 'b']].map((parts) => shortId(...parts));
+    const ids = [
+      ['a', 'b-c'],
+      ['a-b', 'c'],
+      ['a', 'b', 'c'],
+      ['ab', 'c'],
+      ['a', 'bc'],
+      ['a'.repeat(253)],
+      ['a'.repeat(252) + 'b'],
+    ].map((parts) => shortId(...parts));
     expect(new Set(ids).size).to.equal(ids.length);
     for (const id of ids) {
       expect(id).to.match(/^[0-9A-Za-z]{18}$/);

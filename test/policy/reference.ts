@@ -17,10 +17,11 @@ export interface Probe {
   readonly port: number;
 }
 
-
 interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>> | null;
-  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] | null }[] | null;
+  readonly matchExpressions?:
+    | readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] | null }[]
+    | null;
 }
 interface Peer {
   readonly podSelector?: LabelSelector | null;
@@ -68,26 +69,52 @@ export function namespaceLabels(world: World, name: string): ReadonlyMap<string,
 /** Verdict of NetworkPolicies alone. */
 export function referenceVerdict(world: World, from: Endpoint, to: Endpoint, probe: Probe): boolean {
   if (from.pod !== undefined && from.pod === to.pod) return true;
-  return directionAllows(world, 'egress', from, to, to, probe) && directionAllows(world, 'ingress', to, from, to, probe);
+  return (
+    directionAllows(world, 'egress', from, to, to, probe) && directionAllows(world, 'ingress', to, from, to, probe)
+  );
 }
 
 /** `own` is the end whose policies are asked, `peer` the other; `destination` is where named ports are looked up. */
-export function directionAllows(world: World, direction: 'ingress' | 'egress', own: Endpoint, peer: Endpoint, destination: Endpoint, probe: Probe): boolean {
+export function directionAllows(
+  world: World,
+  direction: 'ingress' | 'egress',
+  own: Endpoint,
+  peer: Endpoint,
+  destination: Endpoint,
+  probe: Probe,
+): boolean {
   if (own.pod === undefined) return true;
   if (direction === 'ingress' && peer.node !== undefined && peer.node === own.pod.node) return true;
   const rules = isolatingRules(world, direction, own.pod);
-  return rules === undefined || rules.some(({ namespace, rule }) => ruleMatches(world, namespace, rule, direction, peer, destination, probe));
+  return (
+    rules === undefined ||
+    rules.some(({ namespace, rule }) => ruleMatches(world, namespace, rule, direction, peer, destination, probe))
+  );
 }
 
 /** Rules of every policy that isolates the pod in this direction; undefined when none does. */
-export function isolatingRules(world: World, direction: 'ingress' | 'egress', pod: WorldPod): readonly { readonly namespace: string; readonly rule: Rule }[] | undefined {
+export function isolatingRules(
+  world: World,
+  direction: 'ingress' | 'egress',
+  pod: WorldPod,
+): readonly { readonly namespace: string; readonly rule: Rule }[] | undefined {
   let isolated = false;
   const rules: { namespace: string; rule: Rule }[] = [];
   for (const { kind, object } of world.policies) {
     const namespace = object.metadata?.namespace ?? '';
     const spec = (object.spec ?? {}) as Spec;
-    if (kind !== 'NetworkPolicy' || namespace !== pod.namespace || !selectorMatches(spec.podSelector ?? {}, podLabels(pod))) continue;
-    const types = (spec.policyTypes ?? []).length > 0 ? (spec.policyTypes ?? []) : (spec.egress ?? []).length > 0 ? ['Ingress', 'Egress'] : ['Ingress'];
+    if (
+      kind !== 'NetworkPolicy' ||
+      namespace !== pod.namespace ||
+      !selectorMatches(spec.podSelector ?? {}, podLabels(pod))
+    )
+      continue;
+    const types =
+      (spec.policyTypes ?? []).length > 0
+        ? (spec.policyTypes ?? [])
+        : (spec.egress ?? []).length > 0
+          ? ['Ingress', 'Egress']
+          : ['Ingress'];
     if (!types.includes(direction === 'ingress' ? 'Ingress' : 'Egress')) continue;
     isolated = true;
     for (const rule of spec[direction] ?? []) rules.push({ namespace, rule });
@@ -95,36 +122,60 @@ export function isolatingRules(world: World, direction: 'ingress' | 'egress', po
   return isolated ? rules : undefined;
 }
 
-function ruleMatches(world: World, namespace: string, rule: Rule, direction: 'ingress' | 'egress', peer: Endpoint, destination: Endpoint, probe: Probe): boolean {
+function ruleMatches(
+  world: World,
+  namespace: string,
+  rule: Rule,
+  direction: 'ingress' | 'egress',
+  peer: Endpoint,
+  destination: Endpoint,
+  probe: Probe,
+): boolean {
   const peers = (direction === 'ingress' ? rule.from : rule.to) ?? [];
   const ports = rule.ports ?? [];
   const anyPeer: readonly (Peer | undefined)[] = peers.length === 0 ? [undefined] : peers;
   const anyPort: readonly (Port | undefined)[] = ports.length === 0 ? [undefined] : ports;
-  return anyPeer.some((onePeer) => anyPort.some((port) =>
-    peerMatches(world, namespace, onePeer, peer) && portMatches(port, onePeer, direction, destination, probe)));
+  return anyPeer.some((onePeer) =>
+    anyPort.some(
+      (port) =>
+        peerMatches(world, namespace, onePeer, peer) && portMatches(port, onePeer, direction, destination, probe),
+    ),
+  );
 }
 
 function peerMatches(world: World, namespace: string, peer: Peer | undefined, end: Endpoint): boolean {
   if (peer === undefined) return true;
   if (peer.ipBlock !== undefined && peer.ipBlock !== null) {
     const address = parseAddress(end.ip);
-    return containsAddress(parsePrefix(peer.ipBlock.cidr), address)
-      && !(peer.ipBlock.except ?? []).some((except) => containsAddress(parsePrefix(except), address));
+    return (
+      containsAddress(parsePrefix(peer.ipBlock.cidr), address) &&
+      !(peer.ipBlock.except ?? []).some((except) => containsAddress(parsePrefix(except), address))
+    );
   }
   if (end.pod === undefined) return false;
-  const inNamespace = peer.namespaceSelector === undefined || peer.namespaceSelector === null
-    ? end.pod.namespace === namespace : selectorMatches(peer.namespaceSelector, namespaceLabels(world, end.pod.namespace));
+  const inNamespace =
+    peer.namespaceSelector === undefined || peer.namespaceSelector === null
+      ? end.pod.namespace === namespace
+      : selectorMatches(peer.namespaceSelector, namespaceLabels(world, end.pod.namespace));
   return inNamespace && selectorMatches(peer.podSelector ?? {}, podLabels(end.pod));
 }
 
-function portMatches(port: Port | undefined, peer: Peer | undefined, direction: 'ingress' | 'egress', destination: Endpoint, probe: Probe): boolean {
+function portMatches(
+  port: Port | undefined,
+  peer: Peer | undefined,
+  direction: 'ingress' | 'egress',
+  destination: Endpoint,
+  probe: Probe,
+): boolean {
   if (port === undefined) return true;
   if ((port.protocol ?? 'TCP') !== probe.protocol) return false;
   if (port.port === undefined || port.port === null) return true;
   if (typeof port.port === 'number') return port.port <= probe.port && probe.port <= (port.endPort ?? port.port);
   // A name is looked up on the destination pod; with a block as the egress peer it has no meaning.
   if (direction === 'egress' && peer?.ipBlock !== undefined && peer.ipBlock !== null) return false;
-  return (destination.pod?.ports ?? []).some((one) => one.name === port.port && one.protocol === probe.protocol && one.port === probe.port);
+  return (destination.pod?.ports ?? []).some(
+    (one) => one.name === port.port && one.protocol === probe.protocol && one.port === probe.port,
+  );
 }
 
 /** Every end of a world in one family. */

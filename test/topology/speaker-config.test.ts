@@ -22,13 +22,24 @@ const named = <T>(specs: Readonly<Record<string, T>> = {}): { metadata: { name: 
 function topology(nodeName: string, world: World): Topology {
   const nodes = [1, 2, 3].map((n) => ({
     metadata: { name: `node${n}`, labels: { rack: String(n) }, annotations: world.annotations?.[`node${n}`] ?? {} },
-    status: { addresses: (world.addresses?.[`node${n}`] ?? [`10.0.0.${n}`, `fd00::${n}`]).map((address) => ({ type: 'InternalIP' as const, address })) },
+    status: {
+      addresses: (world.addresses?.[`node${n}`] ?? [`10.0.0.${n}`, `fd00::${n}`]).map((address) => ({
+        type: 'InternalIP' as const,
+        address,
+      })),
+    },
   }));
   const input: TopologyInput = {
-    nodeName, nodes,
+    nodeName,
+    nodes,
     bgpConfigurations: world.configuration === undefined ? [] : named({ default: world.configuration }),
-    bgpPeers: named(world.peers), bgpFilters: named(world.filters), ipPools: named(world.pools),
-    blocks: [{ cidr: '10.65.0.0/26', pool: 'v4' }, { cidr: 'fd00:65::/122', pool: 'v6' }],
+    bgpPeers: named(world.peers),
+    bgpFilters: named(world.filters),
+    ipPools: named(world.pools),
+    blocks: [
+      { cidr: '10.65.0.0/26', pool: 'v4' },
+      { cidr: 'fd00:65::/122', pool: 'v6' },
+    ],
     loopbackAddresses: new Set(world.loopback ?? []),
     secret: (name, key) => world.secrets?.[`${name}/${key}`],
     matches: (selector, labels) => {
@@ -40,17 +51,22 @@ function topology(nodeName: string, world: World): Topology {
   return topologyOf(input);
 }
 
-const peersOf = (result: Topology): readonly (readonly [string | undefined, string | undefined, number | string, readonly string[]])[] =>
+const peersOf = (
+  result: Topology,
+): readonly (readonly [string | undefined, string | undefined, number | string, readonly string[]])[] =>
   (result.config?.peers ?? []).map((peer) => [peer.name, peer.address, peer.remoteAs, peer.export ?? []]);
-const messages = (result: Topology): string => result.problems.map(({ resource, message }) => `${resource} ${message}`).join('\n');
+const messages = (result: Topology): string =>
+  result.problems.map(({ resource, message }) => `${resource} ${message}`).join('\n');
 
 describe('topology', () => {
   it('meshes all nodes by default, one session a family', () => {
     const result = topology('node1', {});
     expect(result.config).to.include({ localAs: 64512, routerId: '10.0.0.1', installRoutes: true });
     expect(peersOf(result)).to.deep.equal([
-      ['mesh-node2-v4', '10.0.0.2', 64512, ['tortie-export-mesh']], ['mesh-node2-v6', 'fd00::2', 64512, ['tortie-export-mesh']],
-      ['mesh-node3-v4', '10.0.0.3', 64512, ['tortie-export-mesh']], ['mesh-node3-v6', 'fd00::3', 64512, ['tortie-export-mesh']],
+      ['mesh-node2-v4', '10.0.0.2', 64512, ['tortie-export-mesh']],
+      ['mesh-node2-v6', 'fd00::2', 64512, ['tortie-export-mesh']],
+      ['mesh-node3-v4', '10.0.0.3', 64512, ['tortie-export-mesh']],
+      ['mesh-node3-v6', 'fd00::3', 64512, ['tortie-export-mesh']],
     ]);
     expect(result.config?.peers?.[0]).to.deep.include({ localAddress: '10.0.0.1', families: ['ipv4'] });
     expect(result.problems).to.deep.equal([]);
@@ -77,17 +93,32 @@ describe('topology', () => {
       { prefix: '10.0.0.1/32', tags: ['node'] },
       { prefix: '10.96.0.0/12', tags: ['service'] },
     ]);
-    expect(messages(result)).to.include('service range "rubbish"; expected CIDR').and.to.include('names community "unknown"');
+    expect(messages(result))
+      .to.include('service range "rubbish"; expected CIDR')
+      .and.to.include('names community "unknown"');
   });
 
   it('peers with the routers of this node only, as each resource says', () => {
     const result = topology('node2', {
       configuration: { nodeToNodeMeshEnabled: false, holdTime: '9s', asNumber: '1.10' },
       peers: {
-        'all': { peerIP: '192.0.2.9', asNumber: 65001 },
-        'mine': { node: 'node2', peerIP: '[2001:db8::1]:1179', asNumber: 65002, sourceAddress: 'None', numAllowedLocalASNumbers: 1, holdTime: '1m', nextHopMode: 'Keep' },
-        'other': { node: 'node1', peerIP: '192.0.2.10', asNumber: 65001 },
-        'rack': { nodeSelector: 'rack=2', peerIP: '192.0.2.11:2179', asNumber: '65002', password: { secretKeyRef: { name: 's', key: 'k' } } },
+        all: { peerIP: '192.0.2.9', asNumber: 65001 },
+        mine: {
+          node: 'node2',
+          peerIP: '[2001:db8::1]:1179',
+          asNumber: 65002,
+          sourceAddress: 'None',
+          numAllowedLocalASNumbers: 1,
+          holdTime: '1m',
+          nextHopMode: 'Keep',
+        },
+        other: { node: 'node1', peerIP: '192.0.2.10', asNumber: 65001 },
+        rack: {
+          nodeSelector: 'rack=2',
+          peerIP: '192.0.2.11:2179',
+          asNumber: '65002',
+          password: { secretKeyRef: { name: 's', key: 'k' } },
+        },
       },
       secrets: { 's/k': 'sesame' },
     });
@@ -96,9 +127,40 @@ describe('topology', () => {
     // bgpd closes external sessions without filters (RFC 8212); a BGPPeer without BGPFilters is open, as in Calico.
     expect(result.config?.requirePolicy).to.equal(false);
     expect(result.config?.peers).to.deep.equal([
-      { name: 'all', address: '192.0.2.9', remoteAs: 65001, localAddress: '10.0.0.2', families: ['ipv4'], holdTime: 9, import: [], export: ['tortie-export-peers'] },
-      { name: 'mine', address: '2001:db8::1', port: 1179, remoteAs: 65002, families: ['ipv6'], holdTime: 60, allowLocalAs: 1, nextHopUnchanged: true, import: [], export: ['tortie-export-peers'] },
-      { name: 'rack', address: '192.0.2.11', port: 2179, remoteAs: 65002, localAddress: '10.0.0.2', families: ['ipv4'], holdTime: 9, password: 'sesame', import: [], export: ['tortie-export-peers'] },
+      {
+        name: 'all',
+        address: '192.0.2.9',
+        remoteAs: 65001,
+        localAddress: '10.0.0.2',
+        families: ['ipv4'],
+        holdTime: 9,
+        import: [],
+        export: ['tortie-export-peers'],
+      },
+      {
+        name: 'mine',
+        address: '2001:db8::1',
+        port: 1179,
+        remoteAs: 65002,
+        families: ['ipv6'],
+        holdTime: 60,
+        allowLocalAs: 1,
+        nextHopUnchanged: true,
+        import: [],
+        export: ['tortie-export-peers'],
+      },
+      {
+        name: 'rack',
+        address: '192.0.2.11',
+        port: 2179,
+        remoteAs: 65002,
+        localAddress: '10.0.0.2',
+        families: ['ipv4'],
+        holdTime: 9,
+        password: 'sesame',
+        import: [],
+        export: ['tortie-export-peers'],
+      },
     ]);
   });
 
@@ -110,9 +172,19 @@ describe('topology', () => {
         wrong: { peerIP: '192.0.2.2', asNumber: 65001, keepaliveTime: '0s', maxRestartTime: '2h' },
       },
     });
-    expect(result.config?.peers?.map(({ name, keepaliveTime, gracefulRestartTime }) => [name, keepaliveTime, gracefulRestartTime]))
-      .to.deep.equal([['good', 5, 150], ['wrong', undefined, undefined]]);
-    expect(messages(result)).to.include('BGPPeer/wrong spec.keepaliveTime is "0s"; expected 1s to 21845s').and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected 0s to 4095s');
+    expect(
+      result.config?.peers?.map(({ name, keepaliveTime, gracefulRestartTime }) => [
+        name,
+        keepaliveTime,
+        gracefulRestartTime,
+      ]),
+    ).to.deep.equal([
+      ['good', 5, 150],
+      ['wrong', undefined, undefined],
+    ]);
+    expect(messages(result))
+      .to.include('BGPPeer/wrong spec.keepaliveTime is "0s"; expected 1s to 21845s')
+      .and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected 0s to 4095s');
   });
 
   it('never asks for what a speaker refuses together, which would cost the node all its peers', () => {
@@ -127,29 +199,64 @@ describe('topology', () => {
     });
     const { config } = result;
     expect(validateConfig(config)).to.deep.include({ type: 'valid' });
-    const shown = (config?.peers ?? []).map(({ name, multihop, ttlSecurityHops, nextHopSelf, nextHopUnchanged }) => ({ name, multihop, ttlSecurityHops, nextHopSelf, nextHopUnchanged }));
-    const nothing = { multihop: undefined, ttlSecurityHops: undefined, nextHopSelf: undefined, nextHopUnchanged: undefined };
-    expect(shown.slice(0, 3)).to.deep.equal([{ ...nothing, name: 'both', ttlSecurityHops: 254 }, { ...nothing, name: 'hops', nextHopSelf: true }, { ...nothing, name: 'internal' }]);
-    expect(messages(result)).to.include('BGPPeer/both spec.multihop is 3 beside spec.ttlSecurity 255, which already says how far the peer is; left out');
+    const shown = (config?.peers ?? []).map(({ name, multihop, ttlSecurityHops, nextHopSelf, nextHopUnchanged }) => ({
+      name,
+      multihop,
+      ttlSecurityHops,
+      nextHopSelf,
+      nextHopUnchanged,
+    }));
+    const nothing = {
+      multihop: undefined,
+      ttlSecurityHops: undefined,
+      nextHopSelf: undefined,
+      nextHopUnchanged: undefined,
+    };
+    expect(shown.slice(0, 3)).to.deep.equal([
+      { ...nothing, name: 'both', ttlSecurityHops: 254 },
+      { ...nothing, name: 'hops', nextHopSelf: true },
+      { ...nothing, name: 'internal' },
+    ]);
+    expect(messages(result)).to.include(
+      'BGPPeer/both spec.multihop is 3 beside spec.ttlSecurity 255, which already says how far the peer is; left out',
+    );
   });
 
   const wrong: readonly (readonly [string, BGPPeerSpec, string])[] = [
     ['a bad address', { peerIP: '192.0.2', asNumber: 65001 }, 'spec.peerIP is "192.0.2"; expected an address'],
     ['a bad AS', { peerIP: '192.0.2.1', asNumber: 0 }, 'spec.asNumber is "0"; expected 1 to 4294967294'],
     ['AS_TRANS', { peerIP: '192.0.2.1', asNumber: 23456 }, 'spec.asNumber is "23456"'],
-    ['a missing password', { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'gone' } } }, 'names key "gone" of secret "s" as its password'],
-    ['a missing filter', { peerIP: '192.0.2.1', asNumber: 1, filters: ['gone'] }, 'spec.filters names "gone"; expected a BGPFilter'],
-    ['a bad selector', { peerIP: '192.0.2.1', asNumber: 1, nodeSelector: '((' }, 'spec.nodeSelector is "(("; expected a selector'],
+    [
+      'a missing password',
+      { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'gone' } } },
+      'names key "gone" of secret "s" as its password',
+    ],
+    [
+      'a missing filter',
+      { peerIP: '192.0.2.1', asNumber: 1, filters: ['gone'] },
+      'spec.filters names "gone"; expected a BGPFilter',
+    ],
+    [
+      'a bad selector',
+      { peerIP: '192.0.2.1', asNumber: 1, nodeSelector: '((' },
+      'spec.nodeSelector is "(("; expected a selector',
+    ],
   ];
   for (const [what, spec, sentence] of wrong)
     it(`leaves out a peer with ${what}, names it and keeps the others`, () => {
-      const result = topology('node1', { configuration: { nodeToNodeMeshEnabled: false }, peers: { bad: spec, good: { peerIP: '192.0.2.2', asNumber: 65001 } } });
+      const result = topology('node1', {
+        configuration: { nodeToNodeMeshEnabled: false },
+        peers: { bad: spec, good: { peerIP: '192.0.2.2', asNumber: 65001 } },
+      });
       expect(messages(result)).to.include(`BGPPeer/bad ${sentence}`);
       expect(peersOf(result).map(([name]) => name)).to.deep.equal(['good']);
     });
 
   it('gives one router one session however many resources ask', () => {
-    const result = topology('node1', { configuration: { nodeToNodeMeshEnabled: false }, peers: { a: { peerIP: '192.0.2.2', asNumber: 1 }, b: { peerIP: '192.0.2.2', asNumber: 2 } } });
+    const result = topology('node1', {
+      configuration: { nodeToNodeMeshEnabled: false },
+      peers: { a: { peerIP: '192.0.2.2', asNumber: 1 }, b: { peerIP: '192.0.2.2', asNumber: 2 } },
+    });
     expect(peersOf(result).map(([name]) => name)).to.deep.equal(['a']);
     expect(messages(result)).to.equal('BGPPeer/b peers with 192.0.2.2, which "a" does already; left out');
   });
@@ -162,9 +269,15 @@ describe('topology', () => {
       pools: { v4: { cidr: '10.65.0.0/16' } },
     };
     const reflector = topology('node1', world);
-    expect(peersOf(reflector)).to.deep.equal([['rr-node2-v4', '10.0.0.2', 64512, ['tortie-export-clients']], ['rr-node2-v6', 'fd00::2', 64512, ['tortie-export-clients']]]);
+    expect(peersOf(reflector)).to.deep.equal([
+      ['rr-node2-v4', '10.0.0.2', 64512, ['tortie-export-clients']],
+      ['rr-node2-v6', 'fd00::2', 64512, ['tortie-export-clients']],
+    ]);
     expect(reflector.config?.peers?.every((peer) => peer.routeReflectorClient)).to.equal(true);
-    expect([reflector.config?.clusterId, topology('node2', world).config?.clusterId]).to.deep.equal(['10.255.0.1', undefined]);
+    expect([reflector.config?.clusterId, topology('node2', world).config?.clusterId]).to.deep.equal([
+      '10.255.0.1',
+      undefined,
+    ]);
     expect(peersOf(topology('node2', world)).map(([name]) => name)).to.deep.equal(['rr-node1-v4', 'rr-node1-v6']);
     expect(peersOf(topology('node3', world))).to.deep.equal([]);
   });
@@ -178,16 +291,36 @@ describe('topology', () => {
     const result = topology('node1', {
       configuration: { nodeToNodeMeshEnabled: false },
       peers: { tor: { peerIP: '192.0.2.2', asNumber: 65001, filters: ['f'] } },
-      filters: { f: { exportV4: [{ cidr: '10.65.0.0/16', matchOperator: 'In', prefixLength: { min: 26, max: 26 }, action: 'Accept', operations: [{ addCommunity: { value: '64512:9' } }] }, { cidr: '10.0.0.0/8', matchOperator: 'NotIn', action: 'Reject' }] } },
+      filters: {
+        f: {
+          exportV4: [
+            {
+              cidr: '10.65.0.0/16',
+              matchOperator: 'In',
+              prefixLength: { min: 26, max: 26 },
+              action: 'Accept',
+              operations: [{ addCommunity: { value: '64512:9' } }],
+            },
+            { cidr: '10.0.0.0/8', matchOperator: 'NotIn', action: 'Reject' },
+          ],
+        },
+      },
     });
     const [tor] = result.config?.peers ?? [];
     expect(tor?.import).to.deep.equal(['f-import-v4']);
     expect(tor?.export).to.deep.equal(['tortie-export-peers', 'f-export-v4']);
     expect(result.config?.filters?.['f-export-v4']?.rules).to.deep.equal([
-      { match: { prefixes: [{ prefix: '10.65.0.0/16', minLength: 26, maxLength: 26 }] }, action: 'accept', set: { addCommunities: ['64512:9'] } },
+      {
+        match: { prefixes: [{ prefix: '10.65.0.0/16', minLength: 26, maxLength: 26 }] },
+        action: 'accept',
+        set: { addCommunities: ['64512:9'] },
+      },
       { match: { prefixes: [{ prefix: '10.0.0.0/8', minLength: 8, maxLength: 32, not: true }] }, action: 'reject' },
     ]);
-    expect(result.config?.filters?.['tortie-export-peers']).to.deep.equal({ rules: [{ name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' }], default: 'next' });
+    expect(result.config?.filters?.['tortie-export-peers']).to.deep.equal({
+      rules: [{ name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' }],
+      default: 'next',
+    });
   });
 
   it('rejects everything from a rule on that it does not understand', () => {

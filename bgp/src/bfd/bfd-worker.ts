@@ -53,7 +53,8 @@ const engine = new BfdEngine({
     newSecret: () => randomBytes(SECRET_LENGTH),
   },
   emit: (event) => tell({ type: 'event', event }),
-  remember: (key, session) => tell(session === undefined ? { type: 'remember', key } : { type: 'remember', key, session }),
+  remember: (key, session) =>
+    tell(session === undefined ? { type: 'remember', key } : { type: 'remember', key, session }),
 });
 
 const echoListener: EchoListener = {
@@ -73,8 +74,14 @@ port.on('message', (message: ToBfdWorker) => {
       engine.configure(message.sessions, heirlooms);
       heirlooms = new Map();
       return;
-    case 'status': return tell({ type: 'status', request: message.request, sessions: engine.status().map((session) => ({ ...session, scheduling })) });
-    case 'close': return close();
+    case 'status':
+      return tell({
+        type: 'status',
+        request: message.request,
+        sessions: engine.status().map((session) => ({ ...session, scheduling })),
+      });
+    case 'close':
+      return close();
   }
 });
 
@@ -106,7 +113,9 @@ function sendEcho(path: EchoPath, packet: Uint8Array): string | undefined {
 /** A packet socket per family that has sessions with echoes; one that cannot be opened is tried again with the next change. */
 function tendEchoSockets(sessions: readonly BfdSessionConfig[]): void {
   for (const family of [4, 6] as const) {
-    const isWanted = sessions.some(({ peer, echoInterval }) => echoInterval !== undefined && peer.includes(':') === (family === 6));
+    const isWanted = sessions.some(
+      ({ peer, echoInterval }) => echoInterval !== undefined && peer.includes(':') === (family === 6),
+    );
     const socket = echoSockets.get(family);
     if (isWanted && socket === undefined) openEchoes(family);
     else if (!isWanted && socket !== undefined) {
@@ -147,14 +156,19 @@ function ensureListener({ peer, multihop = false }: BfdSessionConfig): void {
 async function listen(key: string, family: 4 | 6, multihop: boolean): Promise<BfdListener | undefined> {
   try {
     const listener = await udp.listen(
-      family, multihop, (bytes, from) => engine.receive(bytes, from, multihop), (error) => problem(key, `BFD listener failed: ${error.message}`),
+      family,
+      multihop,
+      (bytes, from) => engine.receive(bytes, from, multihop),
+      (error) => problem(key, `BFD listener failed: ${error.message}`),
     );
     told.delete(key);
     openListeners.add(listener);
     return listener;
   } catch (error) {
     problem(key, error instanceof Error ? error.message : String(error));
-    setTimeout(() => { if (!isClosing) listeners.set(key, listen(key, family, multihop)); }, LISTEN_RETRY);
+    setTimeout(() => {
+      if (!isClosing) listeners.set(key, listen(key, family, multihop));
+    }, LISTEN_RETRY);
     return undefined;
   }
 }

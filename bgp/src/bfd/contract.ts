@@ -25,7 +25,8 @@ export interface BfdSessionConfig {
 }
 
 /** Names a session: the same for equal peer, local address and kind. */
-export const bfdKey = ({ peer, localAddress = '', multihop = false }: BfdSessionConfig): string => `${peer} ${localAddress} ${multihop ? 'multihop' : 'single-hop'}`;
+export const bfdKey = ({ peer, localAddress = '', multihop = false }: BfdSessionConfig): string =>
+  `${peer} ${localAddress} ${multihop ? 'multihop' : 'single-hop'}`;
 
 export type BfdEvent =
   | {

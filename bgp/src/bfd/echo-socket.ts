@@ -10,7 +10,14 @@
  */
 import { addressFromBytes, formatAddress } from '../address.js';
 import { Port } from '../iana.js';
-import { MSG_DONTWAIT, NETWORK_CONTROL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, type BpfProgram } from '../native/libc.js';
+import {
+  MSG_DONTWAIT,
+  NETWORK_CONTROL,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  type BpfProgram,
+} from '../native/libc.js';
 import type { Libc } from './libc.js';
 
 const AF_PACKET = 17;
@@ -54,7 +61,11 @@ export interface EchoSocket {
 /** Throws with a sentence when there is no right to it. */
 export function openEchoSocket(libc: Libc, family: 4 | 6): EchoSocket {
   const protocol = ETHERTYPE[family];
-  const descriptor = libc.calls.socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, ((protocol & 0xff) << 8) | (protocol >> 8));
+  const descriptor = libc.calls.socket(
+    AF_PACKET,
+    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+    ((protocol & 0xff) << 8) | (protocol >> 8),
+  );
   if (descriptor < 0) throw libc.error(`open a packet socket for BFD echoes of IPv${family}`);
   try {
     libc.filter(descriptor, family === 4 ? IPV4_FILTER : IPV6_FILTER);
@@ -66,10 +77,16 @@ export function openEchoSocket(libc: Libc, family: 4 | 6): EchoSocket {
     descriptor,
     send: (path, payload) => {
       const [packet, address] = [encodeEchoDatagram(path.ownAddress, payload), encodeLinkAddress(path)];
-      return libc.calls.sendto(descriptor, packet, packet.length, MSG_DONTWAIT, address, address.length) < 0 ? libc.errorName() : undefined;
+      return libc.calls.sendto(descriptor, packet, packet.length, MSG_DONTWAIT, address, address.length) < 0
+        ? libc.errorName()
+        : undefined;
     },
     drain: (listener) => {
-      const [packet, address, addressLength] = [new Uint8Array(LONGEST_PACKET), new Uint8Array(SOCKADDR_LL), new Uint32Array(1)];
+      const [packet, address, addressLength] = [
+        new Uint8Array(LONGEST_PACKET),
+        new Uint8Array(SOCKADDR_LL),
+        new Uint32Array(1),
+      ];
       for (let count = 0; count < MOST_DRAINED; count++) {
         addressLength[0] = SOCKADDR_LL;
         const length = libc.calls.recvfrom(descriptor, packet, packet.length, MSG_DONTWAIT, address, addressLength);
@@ -118,11 +135,17 @@ function hear(family: 4 | 6, packet: Uint8Array, address: Uint8Array, { onContro
   const ttl = packet[family === 4 ? 8 : 7];
   const port = ((packet[header + 2] ?? 0) << 8) | (packet[header + 3] ?? 0);
   const payload = packet.subarray(header + UDP_HEADER);
-  const [source, destination] = family === 4 ? [packet.slice(12, 16), packet.slice(16, 20)] : [packet.slice(8, 24), packet.slice(24, 40)];
+  const [source, destination] =
+    family === 4 ? [packet.slice(12, 16), packet.slice(16, 20)] : [packet.slice(8, 24), packet.slice(24, 40)];
   if (port === Port.bfdEcho && ttl === RETURNED_TTL) return onEcho(payload);
   if (port !== Port.bfdControl || ttl !== SENT_TTL) return;
   const linkAddress = address.slice(12, 12 + Math.min(address[11] ?? 0, 8));
-  onControl(payload, formatAddress(addressFromBytes(source)), { family, interfaceIndex: view.getInt32(4, isLittleEndian), linkAddress, ownAddress: destination });
+  onControl(payload, formatAddress(addressFromBytes(source)), {
+    family,
+    interfaceIndex: view.getInt32(4, isLittleEndian),
+    linkAddress,
+    ownAddress: destination,
+  });
 }
 
 function encodeLinkAddress({ family, interfaceIndex, linkAddress }: EchoPath): Uint8Array {

@@ -49,7 +49,8 @@ export function sendEcho(echo: Echo, discriminator: number): readonly [Echo, pac
 }
 
 /** Whose echo it is, if it is one; undefined: it is none of ours. */
-export const echoDiscriminator = (packet: Uint8Array): number | undefined => (packet.length < ECHO_LENGTH ? undefined : read32(packet, 0));
+export const echoDiscriminator = (packet: Uint8Array): number | undefined =>
+  packet.length < ECHO_LENGTH ? undefined : read32(packet, 0);
 
 /** What came back; unchanged where the secret is wrong, or the sequence was never sent or is already passed. */
 export function hearEcho(echo: Echo, packet: Uint8Array, multiplier: number): Echo {
@@ -60,4 +61,5 @@ export function hearEcho(echo: Echo, packet: Uint8Array, multiplier: number): Ec
 }
 
 /** Section 6.8.5: a sufficient number of echoes has not arrived. */
-export const isEchoLost = (echo: Echo, multiplier: number): boolean => echo.isProven && echo.sent - echo.returned >= multiplier;
+export const isEchoLost = (echo: Echo, multiplier: number): boolean =>
+  echo.isProven && echo.sent - echo.returned >= multiplier;

@@ -13,8 +13,17 @@ import { echoDiscriminator, hearEcho, isEchoLost, newEcho, sendEcho, type Echo }
 import type { EchoPath } from './echo-socket.js';
 import { BfdDiagnostic, decodeBfdPacket, describeDiagnostic, encodeBfdPacket, type BfdState } from './packet.js';
 import {
-  detectionTime, isSameAgreement, newBfdSession, peerPatience, stepBfd, transmitDelay, transmitInterval,
-  type BfdParameters, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
+  detectionTime,
+  isSameAgreement,
+  newBfdSession,
+  peerPatience,
+  stepBfd,
+  transmitDelay,
+  transmitInterval,
+  type BfdParameters,
+  type BfdSession,
+  type BfdSessionAction,
+  type BfdSessionEvent,
 } from './session.js';
 
 export interface EchoPorts {
@@ -130,10 +139,21 @@ export class BfdEngine {
       const interval = transmitInterval(session);
       const detection = detectionTime(session);
       return {
-        key, config, state: session.state, remoteState: session.remoteState,
-        diagnostic: describeDiagnostic(session.diagnostic), remoteDiagnostic: describeDiagnostic(session.remoteDiagnostic),
-        localDiscriminator: session.localDiscriminator, remoteDiscriminator: session.remoteDiscriminator, since, failures, packetsIn, packetsOut,
-        transmitInterval: interval === undefined ? undefined : interval / 1000, detectionTime: detection === undefined ? undefined : detection / 1000, sendError,
+        key,
+        config,
+        state: session.state,
+        remoteState: session.remoteState,
+        diagnostic: describeDiagnostic(session.diagnostic),
+        remoteDiagnostic: describeDiagnostic(session.remoteDiagnostic),
+        localDiscriminator: session.localDiscriminator,
+        remoteDiscriminator: session.remoteDiscriminator,
+        since,
+        failures,
+        packetsIn,
+        packetsOut,
+        transmitInterval: interval === undefined ? undefined : interval / 1000,
+        detectionTime: detection === undefined ? undefined : detection / 1000,
+        sendError,
         ...(config.echoInterval === undefined ? {} : { echo: echoStatusOf(entry) }),
       };
     });
@@ -155,9 +175,23 @@ export class BfdEngine {
     const session = isFree ? heirloom : newBfdSession(this.#newDiscriminator(), wanted);
     const [plain = '', zone] = config.peer.split('%');
     const entry: Entry = {
-      config, address: formatAddress(parseAddress(plain)), zone, session, isLeaving: false, transmitTimer: undefined, detectionTimer: undefined, silentAt: undefined,
-      echo: undefined, echoTimer: undefined, echoPath: undefined, echoProblem: undefined,
-      since: this.#ports.clock.wallTime(), failures: 0, packetsIn: 0, packetsOut: 0, sendError: undefined,
+      config,
+      address: formatAddress(parseAddress(plain)),
+      zone,
+      session,
+      isLeaving: false,
+      transmitTimer: undefined,
+      detectionTimer: undefined,
+      silentAt: undefined,
+      echo: undefined,
+      echoTimer: undefined,
+      echoPath: undefined,
+      echoProblem: undefined,
+      since: this.#ports.clock.wallTime(),
+      failures: 0,
+      packetsIn: 0,
+      packetsOut: 0,
+      sendError: undefined,
     };
     this.#entries.set(key, entry);
     this.#byDiscriminator.set(session.localDiscriminator, entry);
@@ -206,7 +240,9 @@ export class BfdEngine {
     const address = formatAddress(parseAddress(plain));
     // A zone counts where the configuration has one: link-local addresses say nothing without it.
     const fits = (entry: Entry): boolean =>
-      entry.address === address && (entry.zone === undefined || entry.zone === zone) && (entry.config.multihop ?? false) === multihop;
+      entry.address === address &&
+      (entry.zone === undefined || entry.zone === zone) &&
+      (entry.config.multihop ?? false) === multihop;
     if (discriminator !== 0) {
       const entry = this.#byDiscriminator.get(discriminator);
       return entry !== undefined && fits(entry) ? entry : undefined;
@@ -235,10 +271,14 @@ export class BfdEngine {
 
   #perform(entry: Entry, action: BfdSessionAction): void {
     switch (action.type) {
-      case 'send': return this.#send(entry, encodeBfdPacket(action.packet));
-      case 'schedule-transmit': return this.#scheduleTransmit(entry);
-      case 'schedule-detection': return this.#watch(entry);
-      case 'state-changed': return this.#changed(entry, action.from, action.to);
+      case 'send':
+        return this.#send(entry, encodeBfdPacket(action.packet));
+      case 'schedule-transmit':
+        return this.#scheduleTransmit(entry);
+      case 'schedule-detection':
+        return this.#watch(entry);
+      case 'state-changed':
+        return this.#changed(entry, action.from, action.to);
     }
   }
 
@@ -251,7 +291,8 @@ export class BfdEngine {
     const { clock } = this.#ports;
     entry.transmitTimer?.cancel();
     const delay = transmitDelay(entry.session, clock.random());
-    entry.transmitTimer = delay === undefined ? undefined : clock.after(delay / 1000, () => this.#step(entry, { type: 'transmit-timer' }));
+    entry.transmitTimer =
+      delay === undefined ? undefined : clock.after(delay / 1000, () => this.#step(entry, { type: 'transmit-timer' }));
   }
 
   #watch(entry: Entry): void {
@@ -286,7 +327,10 @@ export class BfdEngine {
 
   /** Section 6.8.9: echoes go out while the session is up and the peer says it loops them. */
   #tendEcho(entry: Entry): void {
-    const { session: { state, remoteMinEchoRx }, config: { echoInterval } } = entry;
+    const {
+      session: { state, remoteMinEchoRx },
+      config: { echoInterval },
+    } = entry;
     const isWanted = state === 'up' && remoteMinEchoRx !== 0 && echoInterval !== undefined;
     if (isWanted === (entry.echo !== undefined)) return;
     if (!isWanted) {
@@ -336,14 +380,30 @@ export class BfdEngine {
     const isTheirs = session.diagnostic === BfdDiagnostic.neighborSignaledDown;
     const isFailure = from === 'up' && to === 'down' && !(isTheirs && session.remoteState === 'admin-down');
     if (isFailure) entry.failures++;
-    const reason = isTheirs ? `the peer says ${session.remoteState}: ${describeDiagnostic(session.remoteDiagnostic)}` : describeDiagnostic(session.diagnostic);
-    this.#ports.emit({ type: 'state-changed', key: bfdKey(entry.config), peer: entry.config.peer, from, to, reason, isFailure });
+    const reason = isTheirs
+      ? `the peer says ${session.remoteState}: ${describeDiagnostic(session.remoteDiagnostic)}`
+      : describeDiagnostic(session.diagnostic);
+    this.#ports.emit({
+      type: 'state-changed',
+      key: bfdKey(entry.config),
+      peer: entry.config.peer,
+      from,
+      to,
+      reason,
+      isFailure,
+    });
   }
 }
 
 function echoStatusOf({ echo, echoProblem, session }: Entry): BfdEchoStatus {
   const state = echo === undefined ? 'off' : echo.isProven ? 'active' : 'unproven';
-  return { state, sent: echo?.sent ?? 0, returned: echo?.returned ?? 0, problem: echoProblem, loopsForPeer: session.wanted.requiredMinEchoRx !== 0 };
+  return {
+    state,
+    sent: echo?.sent ?? 0,
+    returned: echo?.returned ?? 0,
+    problem: echoProblem,
+    loopsForPeer: session.wanted.requiredMinEchoRx !== 0,
+  };
 }
 
 /** The peer's detection time, as far as we know it. */

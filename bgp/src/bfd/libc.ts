@@ -3,7 +3,16 @@
  * one outside its event loop, nor schedule a thread. Linux only; numbers are those of the generic ABI (x86, arm, riscv).
  */
 import {
-  attachFilter, errnoName, IF_NAMESIZE, int32, libc, PRIO_PROCESS, SCHED_RESET_ON_FORK, SCHED_RR, type BpfProgram, type Libc as Calls,
+  attachFilter,
+  errnoName,
+  IF_NAMESIZE,
+  int32,
+  libc,
+  PRIO_PROCESS,
+  SCHED_RESET_ON_FORK,
+  SCHED_RR,
+  type BpfProgram,
+  type Libc as Calls,
 } from '../native/libc.js';
 
 /** How the kernel schedules the thread: SCHED_RR, in front of its equals (nice -20), or like everybody. */
@@ -44,7 +53,8 @@ export class Libc {
   }
 
   set(fd: number, level: number, option: number, value: number): void {
-    if (this.calls.setsockopt(fd, level, option, int32(value), 4) !== 0) throw this.error(`set socket option ${level}/${option}`);
+    if (this.calls.setsockopt(fd, level, option, int32(value), 4) !== 0)
+      throw this.error(`set socket option ${level}/${option}`);
   }
 
   filter(fd: number, program: BpfProgram): void {

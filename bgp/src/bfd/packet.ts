@@ -37,8 +37,15 @@ export const BfdDiagnostic = {
 } as const;
 
 const DIAGNOSTIC_WORDS: readonly string[] = [
-  'no diagnostic', 'control detection time expired', 'echo function failed', 'neighbor signaled session down', 'forwarding plane reset', 'path down',
-  'concatenated path down', 'administratively down', 'reverse concatenated path down',
+  'no diagnostic',
+  'control detection time expired',
+  'echo function failed',
+  'neighbor signaled session down',
+  'forwarding plane reset',
+  'path down',
+  'concatenated path down',
+  'administratively down',
+  'reverse concatenated path down',
 ];
 
 export const describeDiagnostic = (code: number): string => DIAGNOSTIC_WORDS[code] ?? `diagnostic ${code}`;
@@ -77,7 +84,8 @@ export function decodeBfdPacket(bytes: Uint8Array): DecodedBfd {
   const [first = 0, second = 0, detectMultiplier = 0, length = 0] = bytes;
   const hasAuthentication = (second & 0x04) !== 0;
   if (first >> 5 !== 1) return discard(`its version is ${first >> 5} instead of 1`);
-  if (length < (hasAuthentication ? BFD_PACKET_LENGTH + 2 : BFD_PACKET_LENGTH)) return discard(`its length field is ${length}`);
+  if (length < (hasAuthentication ? BFD_PACKET_LENGTH + 2 : BFD_PACKET_LENGTH))
+    return discard(`its length field is ${length}`);
   if (length > bytes.length) return discard(`its length field is ${length}, and ${bytes.length} octets came`);
   if (detectMultiplier === 0) return discard('its detect multiplier is 0');
   if ((second & 0x01) !== 0) return discard('its multipoint bit is set');
@@ -86,13 +94,23 @@ export function decodeBfdPacket(bytes: Uint8Array): DecodedBfd {
   const myDiscriminator = read32(bytes, 4);
   const yourDiscriminator = read32(bytes, 8);
   if (myDiscriminator === 0) return discard('its own discriminator is 0');
-  if (yourDiscriminator === 0 && state !== 'down' && state !== 'admin-down') return discard(`it claims state ${state} without naming our session`);
+  if (yourDiscriminator === 0 && state !== 'down' && state !== 'admin-down')
+    return discard(`it claims state ${state} without naming our session`);
   return {
     type: 'ok',
     packet: {
-      diagnostic: first & 0x1f, state, poll: (second & 0x20) !== 0, final: (second & 0x10) !== 0, controlPlaneIndependent: (second & 0x08) !== 0,
-      demand: (second & 0x02) !== 0, detectMultiplier, myDiscriminator, yourDiscriminator,
-      desiredMinTx: read32(bytes, 12), requiredMinRx: read32(bytes, 16), requiredMinEchoRx: read32(bytes, 20),
+      diagnostic: first & 0x1f,
+      state,
+      poll: (second & 0x20) !== 0,
+      final: (second & 0x10) !== 0,
+      controlPlaneIndependent: (second & 0x08) !== 0,
+      demand: (second & 0x02) !== 0,
+      detectMultiplier,
+      myDiscriminator,
+      yourDiscriminator,
+      desiredMinTx: read32(bytes, 12),
+      requiredMinRx: read32(bytes, 16),
+      requiredMinEchoRx: read32(bytes, 20),
     },
   };
 }
@@ -100,7 +118,12 @@ export function decodeBfdPacket(bytes: Uint8Array): DecodedBfd {
 export function encodeBfdPacket(packet: BfdPacket): Uint8Array {
   const bytes = new Uint8Array(BFD_PACKET_LENGTH);
   bytes[0] = (1 << 5) | packet.diagnostic;
-  bytes[1] = (STATES.indexOf(packet.state) << 6) | (packet.poll ? 0x20 : 0) | (packet.final ? 0x10 : 0) | (packet.controlPlaneIndependent ? 0x08 : 0) | (packet.demand ? 0x02 : 0);
+  bytes[1] =
+    (STATES.indexOf(packet.state) << 6) |
+    (packet.poll ? 0x20 : 0) |
+    (packet.final ? 0x10 : 0) |
+    (packet.controlPlaneIndependent ? 0x08 : 0) |
+    (packet.demand ? 0x02 : 0);
   bytes[2] = packet.detectMultiplier;
   bytes[3] = BFD_PACKET_LENGTH;
   write32(bytes, 4, packet.myDiscriminator);

@@ -90,24 +90,32 @@ export class BfdService {
     const worker = this.#startThread();
     this.#worker = worker;
     this.#startedAt = performance.now();
-    if (this.#endedAt !== undefined) this.#tell({ type: 'inherit', legacy: this.#bequeath(this.#startedAt - this.#endedAt) });
+    if (this.#endedAt !== undefined)
+      this.#tell({ type: 'inherit', legacy: this.#bequeath(this.#startedAt - this.#endedAt) });
     this.#endedAt = undefined;
     let reason: string | undefined;
     worker.on('message', (message: FromBfdWorker) => this.#hear(message));
-    worker.on('error', (error) => { reason = error.message; });
+    worker.on('error', (error) => {
+      reason = error.message;
+    });
     worker.once('exit', (code) => this.#workerEnded(reason ?? `it ended with exit code ${code}`));
   }
 
   #hear(message: FromBfdWorker): void {
     switch (message.type) {
-      case 'event': return this.#onEvent(message.event);
-      case 'status': return this.#answer(message.request, message.sessions);
+      case 'event':
+        return this.#onEvent(message.event);
+      case 'status':
+        return this.#answer(message.request, message.sessions);
       case 'remember':
         if (message.session === undefined) this.#up.delete(message.key);
         else this.#up.set(message.key, message.session);
         return;
-      case 'opened': this.#descriptors.add(message.descriptor); return;
-      case 'closing': this.#descriptors.delete(message.descriptor);
+      case 'opened':
+        this.#descriptors.add(message.descriptor);
+        return;
+      case 'closing':
+        this.#descriptors.delete(message.descriptor);
     }
   }
 
@@ -120,7 +128,8 @@ export class BfdService {
       this.#pause = 0;
       this.#lastProblem = undefined;
     }
-    if (reason !== this.#lastProblem) this.#onEvent({ type: 'problem', reason: `The BFD thread stopped and is started anew: ${reason}` });
+    if (reason !== this.#lastProblem)
+      this.#onEvent({ type: 'problem', reason: `The BFD thread stopped and is started anew: ${reason}` });
     this.#lastProblem = reason;
     if (this.#pause === 0) this.#restart();
     else setTimeout(() => this.#restart(), this.#pause).unref();
@@ -141,7 +150,15 @@ export class BfdService {
       if (peerPatience(session) / 1000 > absence) continue;
       sessions.delete(key);
       const peer = key.split(' ')[0] ?? key;
-      this.#onEvent({ type: 'state-changed', key, peer, from: 'up', to: 'down', reason: `no BFD thread for ${Math.round(absence)} ms`, isFailure: false });
+      this.#onEvent({
+        type: 'state-changed',
+        key,
+        peer,
+        from: 'up',
+        to: 'down',
+        reason: `no BFD thread for ${Math.round(absence)} ms`,
+        isFailure: false,
+      });
     }
     const descriptors = [...this.#descriptors];
     this.#up.clear();
@@ -170,14 +187,18 @@ export class BfdService {
  * The heap is small: a session is some hundred octets. So is the young generation on purpose: below a megabyte V8 collects it in this
  * thread alone, where a larger one would wait for helper threads that are not scheduled as this one is.
  */
-export const startBfdThread = (): Worker => new Worker(new URL('./bfd-worker.js', import.meta.url), { resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 } });
+export const startBfdThread = (): Worker =>
+  new Worker(new URL('./bfd-worker.js', import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 },
+  });
 
 /** One session per key; where several want it, it is as quick as the most demanding of them needs. */
 export function mergeSessions(sessions: readonly BfdSessionConfig[]): BfdSessionConfig[] {
   const merged = new Map<string, BfdSessionConfig>();
   for (const session of sessions) {
     const other = merged.get(bfdKey(session));
-    const isQuicker = other === undefined || session.receiveInterval * session.multiplier < other.receiveInterval * other.multiplier;
+    const isQuicker =
+      other === undefined || session.receiveInterval * session.multiplier < other.receiveInterval * other.multiplier;
     const echoInterval = Math.min(session.echoInterval ?? Infinity, other?.echoInterval ?? Infinity);
     const { echoInterval: _, ...quicker } = isQuicker ? session : other;
     merged.set(bfdKey(session), { ...quicker, ...(echoInterval === Infinity ? {} : { echoInterval }) });

@@ -75,16 +75,31 @@ const ECHO_RX = 1_000_000;
 export function newBfdSession(localDiscriminator: number, wanted: BfdParameters): BfdSession {
   const desiredMinTx = Math.max(SLOW_TX, wanted.desiredMinTx);
   return {
-    state: 'down', remoteState: 'down', localDiscriminator, remoteDiscriminator: 0, diagnostic: BfdDiagnostic.none, remoteDiagnostic: BfdDiagnostic.none,
-    wanted, desiredMinTx, activeMinTx: desiredMinTx, activeMinRx: wanted.requiredMinRx,
-    remoteMinRx: 1, remoteMinTx: 0, remoteMultiplier: 0, remoteDemand: false, remoteMinEchoRx: 0, isEchoActive: false, isPolling: false,
+    state: 'down',
+    remoteState: 'down',
+    localDiscriminator,
+    remoteDiscriminator: 0,
+    diagnostic: BfdDiagnostic.none,
+    remoteDiagnostic: BfdDiagnostic.none,
+    wanted,
+    desiredMinTx,
+    activeMinTx: desiredMinTx,
+    activeMinRx: wanted.requiredMinRx,
+    remoteMinRx: 1,
+    remoteMinTx: 0,
+    remoteMultiplier: 0,
+    remoteDemand: false,
+    remoteMinEchoRx: 0,
+    isEchoActive: false,
+    isPolling: false,
   };
 }
 
 /** Microseconds between packets before jitter; undefined: the peer wants none (sections 6.8.7 and 6.8.9). */
 export function transmitInterval(session: BfdSession): number | undefined {
   if (session.remoteMinRx === 0) return undefined;
-  const isSilenced = session.remoteDemand && session.state === 'up' && session.remoteState === 'up' && !session.isPolling;
+  const isSilenced =
+    session.remoteDemand && session.state === 'up' && session.remoteState === 'up' && !session.isPolling;
   return isSilenced ? undefined : Math.max(session.activeMinTx, session.remoteMinRx);
 }
 
@@ -103,35 +118,67 @@ export function detectionTime(session: BfdSession): number | undefined {
 
 /** Has nothing changed that a successor of this session would have to know? */
 export function isSameAgreement(a: BfdSession, b: BfdSession): boolean {
-  return a.state === b.state && a.localDiscriminator === b.localDiscriminator && a.remoteDiscriminator === b.remoteDiscriminator && a.wanted === b.wanted
-    && a.desiredMinTx === b.desiredMinTx && a.activeMinTx === b.activeMinTx && a.activeMinRx === b.activeMinRx && a.isPolling === b.isPolling
-    && a.isEchoActive === b.isEchoActive && a.remoteMinEchoRx === b.remoteMinEchoRx && a.remoteMinRx === b.remoteMinRx && a.remoteMinTx === b.remoteMinTx && a.remoteMultiplier === b.remoteMultiplier && a.remoteDemand === b.remoteDemand;
+  return (
+    a.state === b.state &&
+    a.localDiscriminator === b.localDiscriminator &&
+    a.remoteDiscriminator === b.remoteDiscriminator &&
+    a.wanted === b.wanted &&
+    a.desiredMinTx === b.desiredMinTx &&
+    a.activeMinTx === b.activeMinTx &&
+    a.activeMinRx === b.activeMinRx &&
+    a.isPolling === b.isPolling &&
+    a.isEchoActive === b.isEchoActive &&
+    a.remoteMinEchoRx === b.remoteMinEchoRx &&
+    a.remoteMinRx === b.remoteMinRx &&
+    a.remoteMinTx === b.remoteMinTx &&
+    a.remoteMultiplier === b.remoteMultiplier &&
+    a.remoteDemand === b.remoteDemand
+  );
 }
 
 /** Microseconds for which the peer bears our silence, as far as we know. */
-export const peerPatience = (session: BfdSession): number => session.wanted.detectMultiplier * Math.max(session.desiredMinTx, session.remoteMinRx);
+export const peerPatience = (session: BfdSession): number =>
+  session.wanted.detectMultiplier * Math.max(session.desiredMinTx, session.remoteMinRx);
 
 export function stepBfd(session: BfdSession, event: BfdSessionEvent): BfdStep {
   switch (event.type) {
-    case 'packet': return receive(session, event.packet);
-    case 'transmit-timer': return [session, [{ type: 'send', packet: packetOf(session) }, { type: 'schedule-transmit' }]];
-    case 'detection-timer': return expire(session);
-    case 'configure': return configure(session, event.wanted);
-    case 'echo': return changeEcho(session, event.isActive);
-    case 'echo-lost': return session.state === 'up' ? enter(session, 'down', BfdDiagnostic.echoFailed) : [session, []];
-    case 'admin-down': return enter({ ...session, remoteDiscriminator: 0 }, 'admin-down', BfdDiagnostic.administrativelyDown);
-    case 'enable': return session.state === 'admin-down' ? enter(session, 'down', BfdDiagnostic.none) : [session, []];
+    case 'packet':
+      return receive(session, event.packet);
+    case 'transmit-timer':
+      return [session, [{ type: 'send', packet: packetOf(session) }, { type: 'schedule-transmit' }]];
+    case 'detection-timer':
+      return expire(session);
+    case 'configure':
+      return configure(session, event.wanted);
+    case 'echo':
+      return changeEcho(session, event.isActive);
+    case 'echo-lost':
+      return session.state === 'up' ? enter(session, 'down', BfdDiagnostic.echoFailed) : [session, []];
+    case 'admin-down':
+      return enter({ ...session, remoteDiscriminator: 0 }, 'admin-down', BfdDiagnostic.administrativelyDown);
+    case 'enable':
+      return session.state === 'admin-down' ? enter(session, 'down', BfdDiagnostic.none) : [session, []];
   }
 }
 
-const requiredMinRx = ({ wanted, isEchoActive }: BfdSession): number => (isEchoActive ? Math.max(ECHO_RX, wanted.requiredMinRx) : wanted.requiredMinRx);
+const requiredMinRx = ({ wanted, isEchoActive }: BfdSession): number =>
+  isEchoActive ? Math.max(ECHO_RX, wanted.requiredMinRx) : wanted.requiredMinRx;
 
 /** The periodic packet, or with `final` the answer to a poll. */
 export function packetOf(session: BfdSession, final = false): BfdPacket {
   return {
-    diagnostic: session.diagnostic, state: session.state, poll: session.isPolling && !final, final, controlPlaneIndependent: false, demand: false,
-    detectMultiplier: session.wanted.detectMultiplier, myDiscriminator: session.localDiscriminator, yourDiscriminator: session.remoteDiscriminator,
-    desiredMinTx: session.desiredMinTx, requiredMinRx: requiredMinRx(session), requiredMinEchoRx: session.wanted.requiredMinEchoRx,
+    diagnostic: session.diagnostic,
+    state: session.state,
+    poll: session.isPolling && !final,
+    final,
+    controlPlaneIndependent: false,
+    demand: false,
+    detectMultiplier: session.wanted.detectMultiplier,
+    myDiscriminator: session.localDiscriminator,
+    yourDiscriminator: session.remoteDiscriminator,
+    desiredMinTx: session.desiredMinTx,
+    requiredMinRx: requiredMinRx(session),
+    requiredMinEchoRx: session.wanted.requiredMinEchoRx,
   };
 }
 
@@ -140,8 +187,14 @@ function receive(session: BfdSession, packet: BfdPacket): BfdStep {
   const before = transmitInterval(session);
   let next: BfdSession = {
     ...session,
-    remoteDiscriminator: packet.myDiscriminator, remoteState: packet.state, remoteDiagnostic: packet.diagnostic, remoteDemand: packet.demand,
-    remoteMinRx: packet.requiredMinRx, remoteMinTx: packet.desiredMinTx, remoteMultiplier: packet.detectMultiplier, remoteMinEchoRx: packet.requiredMinEchoRx,
+    remoteDiscriminator: packet.myDiscriminator,
+    remoteState: packet.state,
+    remoteDiagnostic: packet.diagnostic,
+    remoteDemand: packet.demand,
+    remoteMinRx: packet.requiredMinRx,
+    remoteMinTx: packet.desiredMinTx,
+    remoteMultiplier: packet.detectMultiplier,
+    remoteMinEchoRx: packet.requiredMinEchoRx,
   };
   if (next.isPolling && packet.final) next = endPoll(next);
   if (session.state === 'admin-down') return [{ ...session, remoteState: packet.state }, []];
@@ -164,10 +217,14 @@ function nextState(session: BfdSession, heard: BfdState): readonly [BfdState, nu
   const stay = [session.state, session.diagnostic] as const;
   if (heard === 'admin-down') return session.state === 'down' ? stay : ['down', BfdDiagnostic.neighborSignaledDown];
   switch (session.state) {
-    case 'admin-down': return stay;
-    case 'down': return heard === 'down' ? ['init', BfdDiagnostic.none] : heard === 'init' ? ['up', BfdDiagnostic.none] : stay;
-    case 'init': return heard === 'down' ? stay : ['up', BfdDiagnostic.none];
-    case 'up': return heard === 'down' ? ['down', BfdDiagnostic.neighborSignaledDown] : stay;
+    case 'admin-down':
+      return stay;
+    case 'down':
+      return heard === 'down' ? ['init', BfdDiagnostic.none] : heard === 'init' ? ['up', BfdDiagnostic.none] : stay;
+    case 'init':
+      return heard === 'down' ? stay : ['up', BfdDiagnostic.none];
+    case 'up':
+      return heard === 'down' ? ['down', BfdDiagnostic.neighborSignaledDown] : stay;
   }
 }
 
@@ -182,19 +239,37 @@ function enter(session: BfdSession, state: BfdState, diagnostic: number): BfdSte
 
 function slowDown(session: BfdSession): BfdSession {
   const desiredMinTx = Math.max(SLOW_TX, session.wanted.desiredMinTx);
-  return { ...session, desiredMinTx, activeMinTx: desiredMinTx, activeMinRx: session.wanted.requiredMinRx, isEchoActive: false, isPolling: false };
+  return {
+    ...session,
+    desiredMinTx,
+    activeMinTx: desiredMinTx,
+    activeMinRx: session.wanted.requiredMinRx,
+    isEchoActive: false,
+    isPolling: false,
+  };
 }
 
 /** Section 6.8.4 and "bfd.RemoteDiscr" of 6.8.1: silence is forgotten too. */
 function expire(session: BfdSession): BfdStep {
-  const silent: BfdSession = { ...session, remoteDiscriminator: 0, remoteState: 'down', remoteMinRx: 1, remoteDemand: false, remoteMinEchoRx: 0 };
+  const silent: BfdSession = {
+    ...session,
+    remoteDiscriminator: 0,
+    remoteState: 'down',
+    remoteMinRx: 1,
+    remoteDemand: false,
+    remoteMinEchoRx: 0,
+  };
   if (session.state !== 'init' && session.state !== 'up') return [silent, []];
   return enter(silent, 'down', BfdDiagnostic.detectionTimeExpired);
 }
 
 function configure(session: BfdSession, wanted: BfdParameters): BfdStep {
   const { desiredMinTx, requiredMinRx: minRx, detectMultiplier, requiredMinEchoRx } = session.wanted;
-  const isSame = desiredMinTx === wanted.desiredMinTx && minRx === wanted.requiredMinRx && detectMultiplier === wanted.detectMultiplier && requiredMinEchoRx === wanted.requiredMinEchoRx;
+  const isSame =
+    desiredMinTx === wanted.desiredMinTx &&
+    minRx === wanted.requiredMinRx &&
+    detectMultiplier === wanted.detectMultiplier &&
+    requiredMinEchoRx === wanted.requiredMinEchoRx;
   if (isSame) return [session, []];
   const next = session.state === 'up' ? beginPoll({ ...session, wanted }, wanted) : slowDown({ ...session, wanted });
   return [next, [{ type: 'schedule-transmit' }]];

@@ -10,8 +10,21 @@ import { createSocket } from 'node:dgram';
 import { constants as osConstants } from 'node:os';
 import { Port } from '../iana.js';
 import {
-  hopLimitFilter, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, MSG_DONTWAIT, NETWORK_CONTROL, SO_RCVBUF,
-  SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET,
+  hopLimitFilter,
+  IP_TOS,
+  IP_TTL,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
+  IPV6_UNICAST_HOPS,
+  IPV6_V6ONLY,
+  MSG_DONTWAIT,
+  NETWORK_CONTROL,
+  SO_RCVBUF,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
 } from '../native/libc.js';
 import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr } from '../transport/sockaddr.js';
 import type { Libc } from './libc.js';
@@ -52,7 +65,12 @@ export class BfdUdp {
    * Hears everything of one family on a port; single-hop packets of another TTL than 255 do not even reach us. Rejects when the port
    * is taken.
    */
-  async listen(family: 4 | 6, multihop: boolean, onPacket: (bytes: Uint8Array, from: string) => void, onError: (error: Error) => void): Promise<BfdListener> {
+  async listen(
+    family: 4 | 6,
+    multihop: boolean,
+    onPacket: (bytes: Uint8Array, from: string) => void,
+    onError: (error: Error) => void,
+  ): Promise<BfdListener> {
     const fd = this.#open(family);
     try {
       this.#libc.set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
@@ -73,10 +91,14 @@ export class BfdUdp {
     });
     // Node closes the descriptor with the socket; its number may then be another's.
     let isOpen = true;
-    socket.on('close', () => { isOpen = false; });
+    socket.on('close', () => {
+      isOpen = false;
+    });
     socket.on('error', onError);
     return {
-      drain: () => { if (isOpen) this.#drain(fd, onPacket); },
+      drain: () => {
+        if (isOpen) this.#drain(fd, onPacket);
+      },
       close: () => {
         if (isOpen) socket.close();
         isOpen = false;
@@ -92,7 +114,12 @@ export class BfdUdp {
     const fd = this.#open(family);
     try {
       this.#libc.set(fd, family === 4 ? IPPROTO_IP : IPPROTO_IPV6, family === 4 ? IP_TTL : IPV6_UNICAST_HOPS, BFD_TTL);
-      this.#libc.set(fd, family === 4 ? IPPROTO_IP : IPPROTO_IPV6, family === 4 ? IP_TOS : IPV6_TCLASS, NETWORK_CONTROL);
+      this.#libc.set(
+        fd,
+        family === 4 ? IPPROTO_IP : IPPROTO_IPV6,
+        family === 4 ? IP_TOS : IPV6_TCLASS,
+        NETWORK_CONTROL,
+      );
       this.#bindSource(fd, localAddress?.split('%')[0] ?? (family === 4 ? '0.0.0.0' : '::'), scopeId);
     } catch (error) {
       this.#libc.calls.close(fd);
@@ -101,7 +128,10 @@ export class BfdUdp {
     const target = encodeSockaddr(address, multihop ? Port.bfdMultihop : Port.bfdControl, { scopeId });
     return {
       descriptor: fd,
-      send: (packet) => (this.#libc.calls.sendto(fd, packet, packet.length, MSG_DONTWAIT, target, target.length) < 0 ? this.#libc.errorName() : undefined),
+      send: (packet) =>
+        this.#libc.calls.sendto(fd, packet, packet.length, MSG_DONTWAIT, target, target.length) < 0
+          ? this.#libc.errorName()
+          : undefined,
       close: () => void this.#libc.calls.close(fd),
     };
   }
@@ -132,13 +162,15 @@ export class BfdUdp {
       const port = FIRST_SOURCE_PORT + Math.floor(Math.random() * SOURCE_PORTS);
       const bytes = encodeSockaddr(address, port, { scopeId });
       if (this.#libc.calls.bind(fd, bytes, bytes.length) === 0) return;
-      if (this.#libc.errno() !== osConstants.errno.EADDRINUSE || attempt === 100) throw this.#libc.error(`bind to ${address}`);
+      if (this.#libc.errno() !== osConstants.errno.EADDRINUSE || attempt === 100)
+        throw this.#libc.error(`bind to ${address}`);
     }
   }
 
   #bind(fd: number, address: string, port: number, scopeId: number): void {
     const bytes = encodeSockaddr(address, port, { scopeId });
-    if (this.#libc.calls.bind(fd, bytes, bytes.length) !== 0) throw this.#libc.error(`listen for BFD on ${address} port ${port}`);
+    if (this.#libc.calls.bind(fd, bytes, bytes.length) !== 0)
+      throw this.#libc.error(`listen for BFD on ${address} port ${port}`);
   }
 
   /** GTSM for UDP, which knows no IP_MINTTL. */

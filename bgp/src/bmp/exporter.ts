@@ -16,8 +16,16 @@ import { Afi, HEADER_LENGTH, Safi } from '../iana.js';
 import type { RibQueries } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import {
-  initiation, peerDown, peerUp, routeMonitoring, statisticsReport, termination,
-  type BmpPeerDown, type BmpPeerUp, type BmpStatisticValue, type BmpTable,
+  initiation,
+  peerDown,
+  peerUp,
+  routeMonitoring,
+  statisticsReport,
+  termination,
+  type BmpPeerDown,
+  type BmpPeerUp,
+  type BmpStatisticValue,
+  type BmpTable,
 } from './message.js';
 import { RouteFeed, type BmpMonitoring, type FedSession, type FeedSource } from './route-feed.js';
 
@@ -105,7 +113,13 @@ export class BmpExporter {
   /** An UPDATE of a peer; `start` is that of its body, the header lies before it. */
   received({ peer }: Pick<BmpSession, 'peer'>, bytes: Uint8Array, start: number, end: number): void {
     if (!this.#isUp || !this.#monitor.has('adj-rib-in')) return;
-    this.#send(routeMonitoring({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), bytes.subarray(start - HEADER_LENGTH, end)));
+    this.#send(
+      routeMonitoring(
+        { type: 'adj-rib-in', postPolicy: false, peer },
+        this.#now(),
+        bytes.subarray(start - HEADER_LENGTH, end),
+      ),
+    );
   }
 
   /** Whole UPDATEs that went to a peer, back to back. */
@@ -113,7 +127,9 @@ export class BmpExporter {
     if (!this.#isUp || !this.#monitor.has('adj-rib-out')) return;
     for (let at = 0; at + HEADER_LENGTH <= bytes.length; ) {
       const end = at + ((bytes[at + 16] ?? 0) << 8) + (bytes[at + 17] ?? 0);
-      this.#send(routeMonitoring({ type: 'adj-rib-out', postPolicy: true, peer }, this.#now(), bytes.subarray(at, end)));
+      this.#send(
+        routeMonitoring({ type: 'adj-rib-out', postPolicy: true, peer }, this.#now(), bytes.subarray(at, end)),
+      );
       at = Math.max(end, at + HEADER_LENGTH);
     }
   }
@@ -123,7 +139,9 @@ export class BmpExporter {
     if (!this.#isUp) return;
     if (this.#monitor.has('loc-rib')) this.#feed.addChange('loc-rib', undefined, prefix, 0);
     if (this.#monitor.has('adj-rib-out-pre-policy'))
-      for (const session of this.#source.sessions()) if (session.families.includes(prefix.family)) this.#feed.addChange('adj-rib-out-pre-policy', session, prefix, 0);
+      for (const session of this.#source.sessions())
+        if (session.families.includes(prefix.family))
+          this.#feed.addChange('adj-rib-out-pre-policy', session, prefix, 0);
     this.#wake();
   }
 
@@ -131,7 +149,8 @@ export class BmpExporter {
   pathChanged(session: BmpSession, prefix: IpPrefix, pathId: number, isMirrored: boolean): void {
     if (!this.#isUp) return;
     if (this.#monitor.has('adj-rib-in') && !isMirrored) this.#feed.addChange('adj-rib-in', session, prefix, pathId);
-    if (this.#monitor.has('adj-rib-in-post-policy')) this.#feed.addChange('adj-rib-in-post-policy', session, prefix, pathId);
+    if (this.#monitor.has('adj-rib-in-post-policy'))
+      this.#feed.addChange('adj-rib-in-post-policy', session, prefix, pathId);
     if (!this.#feed.isEmpty) this.#wake();
   }
 
@@ -164,7 +183,9 @@ export class BmpExporter {
     socket.on('drain', () => this.#pump());
     // The station has nothing to say; what it sends is read and forgotten, so that its close is seen.
     socket.on('data', () => undefined);
-    socket.on('error', (error) => { failure = error.message; });
+    socket.on('error', (error) => {
+      failure = error.message;
+    });
     socket.once('close', () => this.#disconnected(failure));
   }
 
@@ -204,7 +225,13 @@ export class BmpExporter {
   // ---- tables
 
   #tellPeer(session: BmpSession): void {
-    this.#send(peerUp({ type: 'adj-rib-in', postPolicy: false, peer: { ...session.peer, isOld: false } }, this.#now(), session.up));
+    this.#send(
+      peerUp(
+        { type: 'adj-rib-in', postPolicy: false, peer: { ...session.peer, isOld: false } },
+        this.#now(),
+        session.up,
+      ),
+    );
     for (const monitoring of this.#monitor) if (monitoring !== 'loc-rib') this.#feed.addTable(monitoring, session);
     this.#wake();
   }
@@ -212,11 +239,27 @@ export class BmpExporter {
   #tellLocRib(): void {
     const { localAs, routerId } = this.#source;
     const open = encodeControlMessage({
-      type: 'open', version: 4, as: openAsField(localAs), holdTime: 0, identifier: routerId,
-      capabilities: [{ type: 'multiprotocol', afi: Afi.ipv4, safi: Safi.unicast }, { type: 'multiprotocol', afi: Afi.ipv6, safi: Safi.unicast }, { type: 'four-octet-as', as: localAs }],
+      type: 'open',
+      version: 4,
+      as: openAsField(localAs),
+      holdTime: 0,
+      identifier: routerId,
+      capabilities: [
+        { type: 'multiprotocol', afi: Afi.ipv4, safi: Safi.unicast },
+        { type: 'multiprotocol', afi: Afi.ipv6, safi: Safi.unicast },
+        { type: 'four-octet-as', as: localAs },
+      ],
     });
     const nowhere = parseAddress('0.0.0.0');
-    this.#send(peerUp(this.#locRib(), this.#now(), { localAddress: nowhere, localPort: 0, remotePort: 0, sentOpen: open, receivedOpen: open }));
+    this.#send(
+      peerUp(this.#locRib(), this.#now(), {
+        localAddress: nowhere,
+        localPort: 0,
+        remotePort: 0,
+        sentOpen: open,
+        receivedOpen: open,
+      }),
+    );
     this.#feed.addTable('loc-rib', undefined);
     this.#wake();
   }
@@ -262,20 +305,32 @@ export class BmpExporter {
       const { received, advertised } = rib.counts(id, family);
       allReceived += received;
       allAdvertised += advertised;
-      return [{ type: 'adjRibInByFamily', family, count: received }, { type: 'adjRibOutPostPolicyByFamily', family, count: advertised }];
+      return [
+        { type: 'adjRibInByFamily', family, count: received },
+        { type: 'adjRibOutPostPolicyByFamily', family, count: advertised },
+      ];
     });
-    this.#send(statisticsReport({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), [
-      { type: 'adjRibIn', count: allReceived }, { type: 'adjRibOutPostPolicy', count: allAdvertised }, ...values, { type: 'treatAsWithdraw', count: treatedAsWithdraw },
-    ]));
+    this.#send(
+      statisticsReport({ type: 'adj-rib-in', postPolicy: false, peer }, this.#now(), [
+        { type: 'adjRibIn', count: allReceived },
+        { type: 'adjRibOutPostPolicy', count: allAdvertised },
+        ...values,
+        { type: 'treatAsWithdraw', count: treatedAsWithdraw },
+      ]),
+    );
   }
 
   /** RFC 9069 section 4: about the Loc-RIB under its own header. */
   #tellLocRibStatistics(): void {
     const { rib } = this.#source;
     const [ipv4, ipv6] = [rib.totals(4).prefixes, rib.totals(6).prefixes];
-    this.#send(statisticsReport(this.#locRib(), this.#now(), [
-      { type: 'locRib', count: ipv4 + ipv6 }, { type: 'locRibByFamily', family: 4, count: ipv4 }, { type: 'locRibByFamily', family: 6, count: ipv6 },
-    ]));
+    this.#send(
+      statisticsReport(this.#locRib(), this.#now(), [
+        { type: 'locRib', count: ipv4 + ipv6 },
+        { type: 'locRibByFamily', family: 4, count: ipv4 },
+        { type: 'locRibByFamily', family: 6, count: ipv6 },
+      ]),
+    );
   }
 
   #locRib(): BmpTable {

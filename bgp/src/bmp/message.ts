@@ -12,14 +12,27 @@
 import { addressToBytes, type Family, type IpAddress } from '../address.js';
 import { OctetWriter } from '../codec/octets.js';
 import {
-  Afi, BmpDownReason, BmpInformation, BmpMessageType, BmpPeerFlag, BmpPeerType, BmpStatistic, BmpTermination, Safi,
+  Afi,
+  BmpDownReason,
+  BmpInformation,
+  BmpMessageType,
+  BmpPeerFlag,
+  BmpPeerType,
+  BmpStatistic,
+  BmpTermination,
+  Safi,
 } from '../iana.js';
 
 const VERSION = 3;
 const HEADER_LENGTH = 6;
 
 function message(type: number, body: OctetWriter): Uint8Array {
-  return new OctetWriter(HEADER_LENGTH + body.length).u8(VERSION).u32(HEADER_LENGTH + body.length).u8(type).bytes(body.finish()).finish();
+  return new OctetWriter(HEADER_LENGTH + body.length)
+    .u8(VERSION)
+    .u32(HEADER_LENGTH + body.length)
+    .u8(type)
+    .bytes(body.finish())
+    .finish();
 }
 
 /** Which table of which peer a message is about. */
@@ -43,11 +56,30 @@ function peerHeader(table: BmpTable, seconds: number): OctetWriter {
   const micros = Math.floor((seconds - Math.floor(seconds)) * 1e6);
   if (table.type === 'loc-rib')
     // RFC 9069 section 4.1: no address; our own AS and identifier.
-    return out.u8(BmpPeerType.locRib).u8(0).u64(0n).bytes(new Uint8Array(16)).u32(table.localAs).u32(table.routerId).u32(Math.floor(seconds)).u32(micros);
+    return out
+      .u8(BmpPeerType.locRib)
+      .u8(0)
+      .u64(0n)
+      .bytes(new Uint8Array(16))
+      .u32(table.localAs)
+      .u32(table.routerId)
+      .u32(Math.floor(seconds))
+      .u32(micros);
   const { address, as, identifier, isOld } = table.peer;
-  const flags = (address.family === 6 ? BmpPeerFlag.ipv6 : 0) | (table.postPolicy ? BmpPeerFlag.postPolicy : 0) |
-    (isOld === true ? BmpPeerFlag.twoOctetAs : 0) | (table.type === 'adj-rib-out' ? BmpPeerFlag.adjRibOut : 0);
-  return out.u8(BmpPeerType.global).u8(flags).u64(0n).bytes(sixteen(address)).u32(as).u32(identifier).u32(Math.floor(seconds)).u32(micros);
+  const flags =
+    (address.family === 6 ? BmpPeerFlag.ipv6 : 0) |
+    (table.postPolicy ? BmpPeerFlag.postPolicy : 0) |
+    (isOld === true ? BmpPeerFlag.twoOctetAs : 0) |
+    (table.type === 'adj-rib-out' ? BmpPeerFlag.adjRibOut : 0);
+  return out
+    .u8(BmpPeerType.global)
+    .u8(flags)
+    .u64(0n)
+    .bytes(sixteen(address))
+    .u32(as)
+    .u32(identifier)
+    .u32(Math.floor(seconds))
+    .u32(micros);
 }
 
 /** An IPv4 address stands in the last four of sixteen octets. */
@@ -66,12 +98,18 @@ function text(out: OctetWriter, type: number, value: string): OctetWriter {
 
 /** Section 4.3: the first message. */
 export function initiation(sysName: string, sysDescr: string): Uint8Array {
-  return message(BmpMessageType.initiation, text(text(new OctetWriter(), BmpInformation.sysDescr, sysDescr), BmpInformation.sysName, sysName));
+  return message(
+    BmpMessageType.initiation,
+    text(text(new OctetWriter(), BmpInformation.sysDescr, sysDescr), BmpInformation.sysName, sysName),
+  );
 }
 
 /** Section 4.5: the last one. Reason 0 is an administrative close. */
 export function termination(reason: number, words: string): Uint8Array {
-  return message(BmpMessageType.termination, text(new OctetWriter(), BmpTermination.string, words).u16(BmpTermination.reason).u16(2).u16(reason));
+  return message(
+    BmpMessageType.termination,
+    text(new OctetWriter(), BmpTermination.string, words).u16(BmpTermination.reason).u16(2).u16(reason),
+  );
 }
 
 export interface BmpPeerUp {
@@ -85,8 +123,12 @@ export interface BmpPeerUp {
 
 /** Section 4.10. */
 export function peerUp(table: BmpTable, seconds: number, session: BmpPeerUp): Uint8Array {
-  const body = peerHeader(table, seconds).bytes(sixteen(session.localAddress)).u16(session.localPort).u16(session.remotePort)
-    .bytes(session.sentOpen).bytes(session.receivedOpen);
+  const body = peerHeader(table, seconds)
+    .bytes(sixteen(session.localAddress))
+    .u16(session.localPort)
+    .u16(session.remotePort)
+    .bytes(session.sentOpen)
+    .bytes(session.receivedOpen);
   // RFC 9069 section 4.4: a Loc-RIB says which it is.
   return message(BmpMessageType.peerUp, table.type === 'loc-rib' ? text(body, BmpInformation.vrfName, 'global') : body);
 }
@@ -104,14 +146,24 @@ export type BmpPeerDown =
 /** Section 4.9; for a Loc-RIB RFC 9069 section 5.3. */
 export function peerDown(table: BmpTable, seconds: number, reason: BmpPeerDown): Uint8Array {
   const body = peerHeader(table, seconds);
-  if (table.type === 'loc-rib') return message(BmpMessageType.peerDown, text(body.u8(BmpDownReason.locRibClosed), BmpInformation.vrfName, 'global'));
+  if (table.type === 'loc-rib')
+    return message(
+      BmpMessageType.peerDown,
+      text(body.u8(BmpDownReason.locRibClosed), BmpInformation.vrfName, 'global'),
+    );
   switch (reason.type) {
     case 'notification':
       body.u8(reason.sent ? BmpDownReason.localNotification : BmpDownReason.remoteNotification).bytes(reason.message);
       break;
-    case 'local': body.u8(BmpDownReason.localNoNotification).u16(reason.fsmEvent); break;
-    case 'remote': body.u8(BmpDownReason.remoteNoData); break;
-    case 'deconfigured': body.u8(BmpDownReason.deconfigured); break;
+    case 'local':
+      body.u8(BmpDownReason.localNoNotification).u16(reason.fsmEvent);
+      break;
+    case 'remote':
+      body.u8(BmpDownReason.remoteNoData);
+      break;
+    case 'deconfigured':
+      body.u8(BmpDownReason.deconfigured);
+      break;
   }
   return message(BmpMessageType.peerDown, body);
 }
@@ -123,17 +175,36 @@ export function routeMonitoring(table: BmpTable, seconds: number, update: Uint8A
 
 /** A counter of 32 bits, a gauge of 64, or a gauge per family (section 4.8). */
 export type BmpStatisticValue =
-  | { readonly type: keyof Pick<typeof BmpStatistic, 'rejectedPrefixes' | 'duplicateWithdraws' | 'treatAsWithdraw'>; readonly count: number }
-  | { readonly type: keyof Pick<typeof BmpStatistic, 'adjRibIn' | 'locRib' | 'adjRibOutPostPolicy'>; readonly count: number }
-  | { readonly type: keyof Pick<typeof BmpStatistic, 'adjRibInByFamily' | 'locRibByFamily' | 'adjRibOutPostPolicyByFamily'>; readonly family: Family; readonly count: number };
+  | {
+      readonly type: keyof Pick<typeof BmpStatistic, 'rejectedPrefixes' | 'duplicateWithdraws' | 'treatAsWithdraw'>;
+      readonly count: number;
+    }
+  | {
+      readonly type: keyof Pick<typeof BmpStatistic, 'adjRibIn' | 'locRib' | 'adjRibOutPostPolicy'>;
+      readonly count: number;
+    }
+  | {
+      readonly type: keyof Pick<
+        typeof BmpStatistic,
+        'adjRibInByFamily' | 'locRibByFamily' | 'adjRibOutPostPolicyByFamily'
+      >;
+      readonly family: Family;
+      readonly count: number;
+    };
 
 /** Section 4.8. */
 export function statisticsReport(table: BmpTable, seconds: number, values: readonly BmpStatisticValue[]): Uint8Array {
   const body = peerHeader(table, seconds).u32(values.length);
   for (const value of values) {
     body.u16(BmpStatistic[value.type]);
-    if ('family' in value) body.u16(11).u16(value.family === 4 ? Afi.ipv4 : Afi.ipv6).u8(Safi.unicast).u64(BigInt(value.count));
-    else if (value.type === 'adjRibIn' || value.type === 'locRib' || value.type === 'adjRibOutPostPolicy') body.u16(8).u64(BigInt(value.count));
+    if ('family' in value)
+      body
+        .u16(11)
+        .u16(value.family === 4 ? Afi.ipv4 : Afi.ipv6)
+        .u8(Safi.unicast)
+        .u64(BigInt(value.count));
+    else if (value.type === 'adjRibIn' || value.type === 'locRib' || value.type === 'adjRibOutPostPolicy')
+      body.u16(8).u64(BigInt(value.count));
     else body.u16(4).u32(value.count);
   }
   return message(BmpMessageType.statisticsReport, body);

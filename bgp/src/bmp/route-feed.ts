@@ -14,7 +14,12 @@ import { routeMonitoring, type BmpPeer, type BmpTable } from './message.js';
 import { announcements, endOfRib, tableParameters, withdrawals, type StreamedRoute } from './route-stream.js';
 
 /** Every table that can be monitored, by its name in the configuration. */
-export type BmpMonitoring = 'adj-rib-in' | 'adj-rib-in-post-policy' | 'adj-rib-out-pre-policy' | 'adj-rib-out' | 'loc-rib';
+export type BmpMonitoring =
+  | 'adj-rib-in'
+  | 'adj-rib-in-post-policy'
+  | 'adj-rib-out-pre-policy'
+  | 'adj-rib-out'
+  | 'loc-rib';
 
 /** What a feed has to know of a session that is Established. */
 export interface FedSession {
@@ -30,7 +35,10 @@ export interface FedSession {
 export interface FeedSource {
   readonly localAs: number;
   readonly routerId: number;
-  readonly rib: Pick<RibQueries, 'received' | 'advertised' | 'offered' | 'best' | 'receivedPath' | 'offeredPath' | 'bestPath'>;
+  readonly rib: Pick<
+    RibQueries,
+    'received' | 'advertised' | 'offered' | 'best' | 'receivedPath' | 'offeredPath' | 'bestPath'
+  >;
 }
 
 /** Marks told at a time. */
@@ -69,17 +77,25 @@ export class RouteFeed {
 
   /** All of a table, ended by End-of-RIB for each family. */
   addTable(monitoring: BmpMonitoring, session: FedSession | undefined): void {
-    for (const family of session?.families ?? ([4, 6] as const)) this.#dumps.push({ session, pieces: this.#tell({ monitoring, session, family }) });
+    for (const family of session?.families ?? ([4, 6] as const))
+      this.#dumps.push({ session, pieces: this.#tell({ monitoring, session, family }) });
   }
 
   /** One route of a table is not what it was. */
   addChange(monitoring: BmpMonitoring, session: FedSession | undefined, prefix: IpPrefix, pathId: number): void {
-    this.#marks.set(`${monitoring} ${session?.id ?? ''} ${formatPrefix(prefix)} ${pathId}`, { monitoring, session, family: prefix.family, prefix, pathId });
+    this.#marks.set(`${monitoring} ${session?.id ?? ''} ${formatPrefix(prefix)} ${pathId}`, {
+      monitoring,
+      session,
+      family: prefix.family,
+      prefix,
+      pathId,
+    });
   }
 
   /** Rules about a table changed: every route that it may have is told as it is now, or taken back. */
   recheck(monitoring: BmpMonitoring, session: FedSession): void {
-    for (const family of session.families) this.#dumps.push({ session, pieces: this.#tellAgain({ monitoring, session, family }) });
+    for (const family of session.families)
+      this.#dumps.push({ session, pieces: this.#tellAgain({ monitoring, session, family }) });
   }
 
   /** The session is down: its routes are gone with it (section 4.9), there is nothing to tell. */
@@ -97,7 +113,8 @@ export class RouteFeed {
   next(): readonly Uint8Array[] | undefined {
     this.#isDumpsTurn = !this.#isDumpsTurn;
     const [dump] = this.#dumps;
-    if (dump === undefined || (this.#marks.size > 0 && !this.#isDumpsTurn)) return this.#marks.size === 0 ? undefined : this.#tellChanges();
+    if (dump === undefined || (this.#marks.size > 0 && !this.#isDumpsTurn))
+      return this.#marks.size === 0 ? undefined : this.#tellChanges();
     const piece = dump.pieces.next();
     if (piece.done !== true) return piece.value;
     this.#dumps.shift();
@@ -110,18 +127,24 @@ export class RouteFeed {
   }
 
   *#tellAgain(table: Table): Generator<readonly Uint8Array[], void, undefined> {
-    for (const slice of this.#source.rib.best(table.family)) yield this.#tellMarks(slice.map(({ prefix }) => ({ ...table, prefix, pathId: 0 })));
+    for (const slice of this.#source.rib.best(table.family))
+      yield this.#tellMarks(slice.map(({ prefix }) => ({ ...table, prefix, pathId: 0 })));
   }
 
   #slices({ monitoring, session, family }: Table): Iterable<readonly StreamedRoute[]> {
     const { rib } = this.#source;
     if (session === undefined) return rib.best(family);
     switch (monitoring) {
-      case 'adj-rib-in': return rib.received(session.id, family, 'before-policy');
-      case 'adj-rib-in-post-policy': return rib.received(session.id, family, 'after-policy');
-      case 'adj-rib-out-pre-policy': return rib.offered(session.id, family);
-      case 'adj-rib-out': return rib.advertised(session.id, family);
-      case 'loc-rib': return rib.best(family);
+      case 'adj-rib-in':
+        return rib.received(session.id, family, 'before-policy');
+      case 'adj-rib-in-post-policy':
+        return rib.received(session.id, family, 'after-policy');
+      case 'adj-rib-out-pre-policy':
+        return rib.offered(session.id, family);
+      case 'adj-rib-out':
+        return rib.advertised(session.id, family);
+      case 'loc-rib':
+        return rib.best(family);
     }
   }
 
@@ -151,18 +174,26 @@ export class RouteFeed {
       else routes.push(withPathId(mark, route));
     }
     const parameters = parametersOf(table);
-    return this.#monitoringOf(table, [...withdrawals(gone, table.family, parameters), ...announcements(routes, parameters)]);
+    return this.#monitoringOf(table, [
+      ...withdrawals(gone, table.family, parameters),
+      ...announcements(routes, parameters),
+    ]);
   }
 
   #routeOf({ monitoring, session, prefix, pathId }: Mark): StreamedRoute | undefined {
     const { rib } = this.#source;
     if (session === undefined) return rib.bestPath(prefix);
     switch (monitoring) {
-      case 'adj-rib-in': return rib.receivedPath(session.id, prefix, pathId, 'before-policy');
-      case 'adj-rib-in-post-policy': return rib.receivedPath(session.id, prefix, pathId, 'after-policy');
-      case 'adj-rib-out-pre-policy': return rib.offeredPath(session.id, prefix);
+      case 'adj-rib-in':
+        return rib.receivedPath(session.id, prefix, pathId, 'before-policy');
+      case 'adj-rib-in-post-policy':
+        return rib.receivedPath(session.id, prefix, pathId, 'after-policy');
+      case 'adj-rib-out-pre-policy':
+        return rib.offeredPath(session.id, prefix);
       // Told by the very messages that went to the peer.
-      case 'adj-rib-out': case 'loc-rib': return undefined;
+      case 'adj-rib-out':
+      case 'loc-rib':
+        return undefined;
     }
   }
 
@@ -174,7 +205,7 @@ export class RouteFeed {
 
 /** Tables without identifiers of the peer's get none: one best path is all they have. */
 const withPathId = ({ monitoring, pathId }: Mark, route: StreamedRoute): StreamedRoute =>
-  (monitoring === 'loc-rib' || monitoring === 'adj-rib-out-pre-policy' ? { ...route, pathId } : route);
+  monitoring === 'loc-rib' || monitoring === 'adj-rib-out-pre-policy' ? { ...route, pathId } : route;
 
 /** What we write has AS numbers of four octets, whatever the session has (section 4.2, flag A). */
 function headerOf({ monitoring, session }: Table, { localAs, routerId }: FeedSource): BmpTable {

@@ -16,7 +16,10 @@ export function tableParameters(addPathIpv4: boolean, addPathIpv6: boolean): Enc
 }
 
 /** Messages that announce these routes, all of one family. A route too big for a message is left out. */
-export function* announcements(routes: Iterable<StreamedRoute>, parameters: EncodeParameters): Generator<Uint8Array, void, undefined> {
+export function* announcements(
+  routes: Iterable<StreamedRoute>,
+  parameters: EncodeParameters,
+): Generator<Uint8Array, void, undefined> {
   const writer = new UpdateWriter(parameters);
   const out = new Uint8Array(parameters.maxMessageLength);
   let block: Uint8Array | undefined;
@@ -25,11 +28,18 @@ export function* announcements(routes: Iterable<StreamedRoute>, parameters: Enco
     const nextBlock = encodeAttributes(route.attributes);
     const nextHop = nextHopOctets(route.nextHop, route.prefix.family);
     if (block !== undefined && hop !== undefined) {
-      if (equalOctets(block, nextBlock) && equalOctets(hop, nextHop) && writer.addPrefix(route.prefix, route.pathId ?? 0)) continue;
+      if (
+        equalOctets(block, nextBlock) &&
+        equalOctets(hop, nextHop) &&
+        writer.addPrefix(route.prefix, route.pathId ?? 0)
+      )
+        continue;
       yield out.slice(0, writer.finish());
     }
     writer.into(out, 0);
-    const fits = writer.beginReach(route.prefix.family, nextHop, nextBlock, 0, nextBlock.length) && writer.addPrefix(route.prefix, route.pathId ?? 0);
+    const fits =
+      writer.beginReach(route.prefix.family, nextHop, nextBlock, 0, nextBlock.length) &&
+      writer.addPrefix(route.prefix, route.pathId ?? 0);
     block = fits ? nextBlock : undefined;
     hop = fits ? nextHop : undefined;
   }
@@ -38,7 +48,9 @@ export function* announcements(routes: Iterable<StreamedRoute>, parameters: Enco
 
 /** Messages that withdraw these prefixes, all of one family. */
 export function* withdrawals(
-  routes: Iterable<{ readonly prefix: IpPrefix; readonly pathId: number }>, family: Family, parameters: EncodeParameters,
+  routes: Iterable<{ readonly prefix: IpPrefix; readonly pathId: number }>,
+  family: Family,
+  parameters: EncodeParameters,
 ): Generator<Uint8Array, void, undefined> {
   const writer = new UpdateWriter(parameters);
   const out = new Uint8Array(parameters.maxMessageLength);

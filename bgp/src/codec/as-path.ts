@@ -42,7 +42,8 @@ export function scanAsPath(bytes: Uint8Array, start: number, end: number, width:
     const stop = at + 2 + count * width;
     if (stop > end) return -1;
     for (let i = at + 2; i < stop; i += width)
-      if (bytes[i] === 0 && bytes[i + 1] === 0 && (width === 2 || (bytes[i + 2] === 0 && bytes[i + 3] === 0))) return -5;
+      if (bytes[i] === 0 && bytes[i + 1] === 0 && (width === 2 || (bytes[i + 2] === 0 && bytes[i + 3] === 0)))
+        return -5;
     hops += type === SegmentType.set ? 1 : count;
     at = stop;
   }
@@ -61,7 +62,8 @@ export function parseAsPath(bytes: Uint8Array, start: number, end: number, width
   for (let at = start; at + 1 < end; ) {
     const count = bytes[at + 1] ?? 0;
     const members = Array.from({ length: count }, (_, i) =>
-      width === 4 ? read32(bytes, at + 2 + 4 * i) : read16(bytes, at + 2 + 2 * i));
+      width === 4 ? read32(bytes, at + 2 + 4 * i) : read16(bytes, at + 2 + 2 * i),
+    );
     segments.push({ type: SEGMENT_NAMES[bytes[at] ?? 0] ?? 'set', members });
     at += 2 + count * width;
   }
@@ -80,9 +82,17 @@ export function encodeAsPath(segments: readonly AsPathSegment[], out: OctetWrite
 
 /** "65001 64512 {65010 65011}", the form of `show ip bgp`; confederation parts in parentheses and brackets. */
 export function formatAsPath(segments: readonly AsPathSegment[]): string {
-  const brackets = { sequence: ['', ''], set: ['{', '}'], 'confed-sequence': ['(', ')'], 'confed-set': ['[', ']'] } as const;
+  const brackets = {
+    sequence: ['', ''],
+    set: ['{', '}'],
+    'confed-sequence': ['(', ')'],
+    'confed-set': ['[', ']'],
+  } as const;
   return segments
-    .map(({ type, members }) => `${brackets[type][0]}${members.join(type === 'set' || type === 'confed-set' ? ',' : ' ')}${brackets[type][1]}`)
+    .map(
+      ({ type, members }) =>
+        `${brackets[type][0]}${members.join(type === 'set' || type === 'confed-set' ? ',' : ' ')}${brackets[type][1]}`,
+    )
     .join(' ');
 }
 
@@ -98,7 +108,13 @@ export function asPathLength(segments: readonly AsPathSegment[]): number {
  * writes it with four octets at `out[at]`; returns the offset after it. A AS4_PATH longer than the AS_PATH is ignored.
  */
 export function mergeAs4Path(
-  bytes: Uint8Array, start: number, end: number, as4Start: number, as4End: number, out: Uint8Array, at: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  as4Start: number,
+  as4End: number,
+  out: Uint8Array,
+  at: number,
 ): number {
   const hops = scanAsPath(bytes, start, end, 2);
   const as4Hops = scanAsPath(bytes, as4Start, as4End, 4);
@@ -121,9 +137,17 @@ export function mergeAs4Path(
 }
 
 /** Appends a four-octet path; its first sequence joins a sequence that ends at `at`, so that equal paths get equal bytes. */
-function appendPath(bytes: Uint8Array, start: number, end: number, out: Uint8Array, segment: number, at: number): number {
+function appendPath(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  segment: number,
+  at: number,
+): number {
   const count = (out[segment + 1] ?? 0) + (bytes[start + 1] ?? 0);
-  const joins = at > segment && out[segment] === SegmentType.sequence && bytes[start] === SegmentType.sequence && count <= 255;
+  const joins =
+    at > segment && out[segment] === SegmentType.sequence && bytes[start] === SegmentType.sequence && count <= 255;
   if (!joins) return copyOctets(bytes, start, end, out, at);
   out[segment + 1] = count;
   return copyOctets(bytes, start + 2, end, out, at);

@@ -20,7 +20,9 @@ export interface BgpError {
 }
 
 /** Outcome of a decoder whose only failure is a session reset (OPEN, NOTIFICATION, ROUTE-REFRESH, header). */
-export type Decoded<T> = { readonly type: 'ok'; readonly value: T } | { readonly type: 'error'; readonly error: BgpError };
+export type Decoded<T> =
+  | { readonly type: 'ok'; readonly value: T }
+  | { readonly type: 'error'; readonly error: BgpError };
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -30,7 +32,10 @@ export function resetError(code: number, subcode: number, reason: string, data: 
   return { severity: 'reset', code, subcode, data, reason };
 }
 
-export const failed = (error: BgpError): { readonly type: 'error'; readonly error: BgpError } => ({ type: 'error', error });
+export const failed = (error: BgpError): { readonly type: 'error'; readonly error: BgpError } => ({
+  type: 'error',
+  error,
+});
 export const decoded = <T>(value: T): { readonly type: 'ok'; readonly value: T } => ({ type: 'ok', value });
 
 /** The error that decides: the strongest, and the first of equals. */

@@ -41,7 +41,10 @@ export type Capability =
       readonly families: readonly (AfiSafi & { readonly forwardingPreserved: boolean; readonly staleTime: number })[];
     }
   /** RFC 7911: what the sender of the capability can do. */
-  | { readonly type: 'add-path'; readonly families: readonly (AfiSafi & { readonly receive: boolean; readonly send: boolean })[] }
+  | {
+      readonly type: 'add-path';
+      readonly families: readonly (AfiSafi & { readonly receive: boolean; readonly send: boolean })[];
+    }
   /** RFC 8950: NLRI family and the AFI its next hop may have instead. */
   | { readonly type: 'extended-next-hop'; readonly families: readonly (AfiSafi & { readonly nextHopAfi: number })[] }
   /** RFC 9234. */
@@ -62,9 +65,13 @@ interface CapabilityRow<T extends Capability['type']> {
 }
 
 /** A capability that says all by being there. */
-function flag<T extends 'route-refresh' | 'enhanced-route-refresh' | 'extended-message'>(type: T, code: number): CapabilityRow<T> {
+function flag<T extends 'route-refresh' | 'enhanced-route-refresh' | 'extended-message'>(
+  type: T,
+  code: number,
+): CapabilityRow<T> {
   return {
-    type, code,
+    type,
+    code,
     decode: (value) => (value.length === 0 ? ({ type } as Extract<Capability, { readonly type: T }>) : undefined),
     encode: () => undefined,
   };
@@ -80,54 +87,89 @@ function items<T>(value: Uint8Array, size: number, read: (at: number) => T, star
 const FORWARDING = 0x80;
 
 const multiprotocol: CapabilityRow<'multiprotocol'> = {
-  type: 'multiprotocol', code: CapabilityCode.multiprotocol,
-  decode: (value) => (value.length === 4 ? { type: 'multiprotocol', afi: read16(value, 0), safi: value[3] ?? 0 } : undefined),
+  type: 'multiprotocol',
+  code: CapabilityCode.multiprotocol,
+  decode: (value) =>
+    value.length === 4 ? { type: 'multiprotocol', afi: read16(value, 0), safi: value[3] ?? 0 } : undefined,
   encode: ({ afi, safi }, out) => out.u16(afi).u8(0).u8(safi),
 };
 
 const fourOctetAs: CapabilityRow<'four-octet-as'> = {
-  type: 'four-octet-as', code: CapabilityCode.fourOctetAs,
+  type: 'four-octet-as',
+  code: CapabilityCode.fourOctetAs,
   decode: (value) => (value.length === 4 ? { type: 'four-octet-as', as: read32(value, 0) } : undefined),
   encode: ({ as }, out) => out.u32(as),
 };
 
 /** RFC 4724 section 3: flags (4 bits), restart time (12 bits), then AFI, SAFI, flags each. */
 const gracefulRestart: CapabilityRow<'graceful-restart'> = {
-  type: 'graceful-restart', code: CapabilityCode.gracefulRestart,
+  type: 'graceful-restart',
+  code: CapabilityCode.gracefulRestart,
   decode: (value) => {
-    const families = items(value, 4, (at) => (
-      { afi: read16(value, at), safi: value[at + 2] ?? 0, forwardingPreserved: ((value[at + 3] ?? 0) & FORWARDING) !== 0 }), 2);
+    const families = items(
+      value,
+      4,
+      (at) => ({
+        afi: read16(value, at),
+        safi: value[at + 2] ?? 0,
+        forwardingPreserved: ((value[at + 3] ?? 0) & FORWARDING) !== 0,
+      }),
+      2,
+    );
     if (families === undefined) return undefined;
     const head = read16(value, 0);
-    return { type: 'graceful-restart', restarting: (head & 0x8000) !== 0, notification: (head & 0x4000) !== 0, restartTime: head & 0xfff, families };
+    return {
+      type: 'graceful-restart',
+      restarting: (head & 0x8000) !== 0,
+      notification: (head & 0x4000) !== 0,
+      restartTime: head & 0xfff,
+      families,
+    };
   },
   encode: ({ restarting, notification, restartTime, families }, out) => {
     out.u16((restarting ? 0x8000 : 0) | (notification ? 0x4000 : 0) | Math.min(restartTime, 0xfff));
-    for (const { afi, safi, forwardingPreserved } of families) out.u16(afi).u8(safi).u8(forwardingPreserved ? FORWARDING : 0);
+    for (const { afi, safi, forwardingPreserved } of families)
+      out
+        .u16(afi)
+        .u8(safi)
+        .u8(forwardingPreserved ? FORWARDING : 0);
   },
 };
 
 /** RFC 9494 section 3: AFI, SAFI, flags, stale time (3 octets). */
 const longLived: CapabilityRow<'long-lived-graceful-restart'> = {
-  type: 'long-lived-graceful-restart', code: CapabilityCode.longLivedGracefulRestart,
+  type: 'long-lived-graceful-restart',
+  code: CapabilityCode.longLivedGracefulRestart,
   decode: (value) => {
     const families = items(value, 7, (at) => ({
-      afi: read16(value, at), safi: value[at + 2] ?? 0, forwardingPreserved: ((value[at + 3] ?? 0) & FORWARDING) !== 0,
+      afi: read16(value, at),
+      safi: value[at + 2] ?? 0,
+      forwardingPreserved: ((value[at + 3] ?? 0) & FORWARDING) !== 0,
       staleTime: ((value[at + 4] ?? 0) << 16) | read16(value, at + 5),
     }));
     return families === undefined ? undefined : { type: 'long-lived-graceful-restart', families };
   },
   encode: ({ families }, out) => {
     for (const { afi, safi, forwardingPreserved, staleTime } of families)
-      out.u16(afi).u8(safi).u8(forwardingPreserved ? FORWARDING : 0).u8(staleTime >>> 16).u16(staleTime & 0xffff);
+      out
+        .u16(afi)
+        .u8(safi)
+        .u8(forwardingPreserved ? FORWARDING : 0)
+        .u8(staleTime >>> 16)
+        .u16(staleTime & 0xffff);
   },
 };
 
 /** RFC 7911 section 4: AFI, SAFI, 1 receive, 2 send, 3 both; any other value is to be ignored. */
 const addPath: CapabilityRow<'add-path'> = {
-  type: 'add-path', code: CapabilityCode.addPath,
+  type: 'add-path',
+  code: CapabilityCode.addPath,
   decode: (value) => {
-    const families = items(value, 4, (at) => ({ afi: read16(value, at), safi: value[at + 2] ?? 0, mode: value[at + 3] ?? 0 }));
+    const families = items(value, 4, (at) => ({
+      afi: read16(value, at),
+      safi: value[at + 2] ?? 0,
+      mode: value[at + 3] ?? 0,
+    }));
     if (families === undefined) return undefined;
     return {
       type: 'add-path',
@@ -138,15 +180,24 @@ const addPath: CapabilityRow<'add-path'> = {
   },
   encode: ({ families }, out) => {
     for (const { afi, safi, receive, send } of families)
-      if (receive || send) out.u16(afi).u8(safi).u8((receive ? 1 : 0) | (send ? 2 : 0));
+      if (receive || send)
+        out
+          .u16(afi)
+          .u8(safi)
+          .u8((receive ? 1 : 0) | (send ? 2 : 0));
   },
 };
 
 /** RFC 8950 section 4: AFI (2), SAFI (2, unlike everywhere else), next hop AFI (2). */
 const extendedNextHop: CapabilityRow<'extended-next-hop'> = {
-  type: 'extended-next-hop', code: CapabilityCode.extendedNextHop,
+  type: 'extended-next-hop',
+  code: CapabilityCode.extendedNextHop,
   decode: (value) => {
-    const families = items(value, 6, (at) => ({ afi: read16(value, at), safi: read16(value, at + 2), nextHopAfi: read16(value, at + 4) }));
+    const families = items(value, 6, (at) => ({
+      afi: read16(value, at),
+      safi: read16(value, at + 2),
+      nextHopAfi: read16(value, at + 4),
+    }));
     return families === undefined ? undefined : { type: 'extended-next-hop', families };
   },
   encode: ({ families }, out) => {
@@ -155,7 +206,8 @@ const extendedNextHop: CapabilityRow<'extended-next-hop'> = {
 };
 
 const role: CapabilityRow<'role'> = {
-  type: 'role', code: CapabilityCode.role,
+  type: 'role',
+  code: CapabilityCode.role,
   decode: (value) => {
     const name = value.length === 1 ? ROLE_NAMES[value[0] ?? 255] : undefined;
     return name === undefined ? undefined : { type: 'role', role: name };
@@ -165,7 +217,8 @@ const role: CapabilityRow<'role'> = {
 
 /** Two counted strings of UTF-8. */
 const fqdn: CapabilityRow<'fqdn'> = {
-  type: 'fqdn', code: CapabilityCode.fqdn,
+  type: 'fqdn',
+  code: CapabilityCode.fqdn,
   decode: (value) => {
     const hostEnd = 1 + (value[0] ?? 255);
     const domainEnd = hostEnd + 1 + (value[hostEnd] ?? 255);
@@ -184,9 +237,17 @@ const fqdn: CapabilityRow<'fqdn'> = {
 // A row's encode takes its own capability only; `encodeCapability` is the one place that pairs them by type.
 type AnyRow = CapabilityRow<Capability['type']>;
 const ROWS = [
-  multiprotocol, flag('route-refresh', CapabilityCode.routeRefresh), extendedNextHop,
-  flag('extended-message', CapabilityCode.extendedMessage), role, gracefulRestart, fourOctetAs, addPath,
-  flag('enhanced-route-refresh', CapabilityCode.enhancedRouteRefresh), longLived, fqdn,
+  multiprotocol,
+  flag('route-refresh', CapabilityCode.routeRefresh),
+  extendedNextHop,
+  flag('extended-message', CapabilityCode.extendedMessage),
+  role,
+  gracefulRestart,
+  fourOctetAs,
+  addPath,
+  flag('enhanced-route-refresh', CapabilityCode.enhancedRouteRefresh),
+  longLived,
+  fqdn,
 ] as unknown as readonly AnyRow[];
 
 /** Never fails: what it cannot read it keeps as unknown. */
@@ -201,30 +262,49 @@ export function encodeCapability(capability: Capability, out: OctetWriter): void
   const value = new OctetWriter(32);
   if (capability.type === 'unknown') value.bytes(capability.value);
   else row?.encode(capability, value);
-  if (value.length > 255) throw new RangeError(`Cannot encode capability ${capability.type}: its value has ${value.length} octets, 255 fit`);
-  out.u8(capability.type === 'unknown' ? capability.code : (row?.code ?? 0)).u8(value.length).bytes(value.finish());
+  if (value.length > 255)
+    throw new RangeError(`Cannot encode capability ${capability.type}: its value has ${value.length} octets, 255 fit`);
+  out
+    .u8(capability.type === 'unknown' ? capability.code : (row?.code ?? 0))
+    .u8(value.length)
+    .bytes(value.finish());
 }
 
 /** All capabilities of one type, for `find`-like questions with the right type. */
 export function capabilitiesOf<T extends Capability['type']>(
-  capabilities: readonly Capability[], type: T,
+  capabilities: readonly Capability[],
+  type: T,
 ): Extract<Capability, { readonly type: T }>[] {
-  return capabilities.filter((capability): capability is Extract<Capability, { readonly type: T }> => capability.type === type);
+  return capabilities.filter(
+    (capability): capability is Extract<Capability, { readonly type: T }> => capability.type === type,
+  );
 }
 
 /** "multiprotocol ipv6 unicast", "graceful-restart 120 s": for `show neighbor`. */
 export function formatCapability(capability: Capability): string {
   switch (capability.type) {
-    case 'multiprotocol': return `multiprotocol ${formatFamily(capability)}`;
-    case 'four-octet-as': return `four-octet-as ${capability.as}`;
-    case 'graceful-restart': return `graceful-restart ${capability.restartTime} s${capability.restarting ? ' restarting' : ''}${capability.notification ? ' notification' : ''}${families(capability.families)}`;
-    case 'long-lived-graceful-restart': return `long-lived-graceful-restart${families(capability.families)}`;
-    case 'add-path': return `add-path${capability.families.map((family) => ` ${formatFamily(family)} ${family.receive ? (family.send ? 'both' : 'receive') : 'send'}`).join(',')}`;
-    case 'extended-next-hop': return `extended-next-hop${families(capability.families)}`;
-    case 'role': return `role ${capability.role}`;
-    case 'fqdn': return `fqdn ${capability.domain === '' ? capability.host : `${capability.host}.${capability.domain}`}`;
-    case 'unknown': return `capability ${capability.code} (${capability.value.length} octets)`;
-    case 'route-refresh': case 'enhanced-route-refresh': case 'extended-message': return capability.type;
+    case 'multiprotocol':
+      return `multiprotocol ${formatFamily(capability)}`;
+    case 'four-octet-as':
+      return `four-octet-as ${capability.as}`;
+    case 'graceful-restart':
+      return `graceful-restart ${capability.restartTime} s${capability.restarting ? ' restarting' : ''}${capability.notification ? ' notification' : ''}${families(capability.families)}`;
+    case 'long-lived-graceful-restart':
+      return `long-lived-graceful-restart${families(capability.families)}`;
+    case 'add-path':
+      return `add-path${capability.families.map((family) => ` ${formatFamily(family)} ${family.receive ? (family.send ? 'both' : 'receive') : 'send'}`).join(',')}`;
+    case 'extended-next-hop':
+      return `extended-next-hop${families(capability.families)}`;
+    case 'role':
+      return `role ${capability.role}`;
+    case 'fqdn':
+      return `fqdn ${capability.domain === '' ? capability.host : `${capability.host}.${capability.domain}`}`;
+    case 'unknown':
+      return `capability ${capability.code} (${capability.value.length} octets)`;
+    case 'route-refresh':
+    case 'enhanced-route-refresh':
+    case 'extended-message':
+      return capability.type;
   }
 }
 

@@ -7,11 +7,17 @@ import { WellKnownCommunity } from '../iana.js';
 import type { LargeCommunity } from './attribute.js';
 
 /** Names as routers write them, "no-export"; RFC 9494 abbreviates its two. */
-const WELL_KNOWN_TEXT: ReadonlyMap<string, number> = new Map(Object.entries(WellKnownCommunity).map(([name, value]) => {
-  if (value === WellKnownCommunity.longLivedStale) return ['llgr-stale', value];
-  return value === WellKnownCommunity.noLongLived ? ['no-llgr', value] : [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value];
-}));
-const WELL_KNOWN_NAME: ReadonlyMap<number, string> = new Map([...WELL_KNOWN_TEXT].map(([name, value]) => [value, name]));
+const WELL_KNOWN_TEXT: ReadonlyMap<string, number> = new Map(
+  Object.entries(WellKnownCommunity).map(([name, value]) => {
+    if (value === WellKnownCommunity.longLivedStale) return ['llgr-stale', value];
+    return value === WellKnownCommunity.noLongLived
+      ? ['no-llgr', value]
+      : [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value];
+  }),
+);
+const WELL_KNOWN_NAME: ReadonlyMap<number, string> = new Map(
+  [...WELL_KNOWN_TEXT].map(([name, value]) => [value, name]),
+);
 
 export type Community =
   | { readonly type: 'standard'; readonly value: number }
@@ -42,7 +48,12 @@ export function parseLargeCommunity(text: string): LargeCommunity | undefined {
 }
 
 /** Sub-types of RFC 7153 with the names people use. */
-const SUBTYPES: ReadonlyMap<string, number> = new Map([['target', 2], ['origin', 3], ['rt', 2], ['soo', 3]]);
+const SUBTYPES: ReadonlyMap<string, number> = new Map([
+  ['target', 2],
+  ['origin', 3],
+  ['rt', 2],
+  ['soo', 3],
+]);
 
 /** "target:64512:100", "target:10.0.0.1:5", "origin:4200000000:7", or "0x" and sixteen hexadecimal digits. */
 export function parseExtendedCommunity(text: string): bigint | undefined {
@@ -57,17 +68,27 @@ export function parseExtendedCommunity(text: string): bigint | undefined {
   if (!/^[0-9]{1,10}$/.test(administrator)) return undefined;
   const as = Number(administrator);
   if (as > 0xffffffff) return undefined;
-  return as > 0xffff ? packExtended(2, subtype, BigInt(as), 16n, local) : packExtended(0, subtype, BigInt(as), 32n, local);
+  return as > 0xffff
+    ? packExtended(2, subtype, BigInt(as), 16n, local)
+    : packExtended(0, subtype, BigInt(as), 32n, local);
 }
 
-function packExtended(type: number, subtype: number, administrator: bigint, localBits: bigint, local: number): bigint | undefined {
+function packExtended(
+  type: number,
+  subtype: number,
+  administrator: bigint,
+  localBits: bigint,
+  local: number,
+): bigint | undefined {
   if (BigInt(local) >> localBits !== 0n) return undefined;
   return (BigInt(type * 256 + subtype) << 48n) | (administrator << localBits) | BigInt(local);
 }
 
-export const formatCommunity = (value: number): string => WELL_KNOWN_NAME.get(value) ?? `${value >>> 16}:${value & 0xffff}`;
+export const formatCommunity = (value: number): string =>
+  WELL_KNOWN_NAME.get(value) ?? `${value >>> 16}:${value & 0xffff}`;
 
-export const formatLargeCommunity = ({ global, local1, local2 }: LargeCommunity): string => `${global}:${local1}:${local2}`;
+export const formatLargeCommunity = ({ global, local1, local2 }: LargeCommunity): string =>
+  `${global}:${local1}:${local2}`;
 
 export function formatExtendedCommunity(value: bigint): string {
   const type = Number(value >> 56n);

@@ -5,7 +5,12 @@
  * at most one incomplete message, so never more than the longest message allowed.
  */
 import {
-  ErrorCode, HEADER_LENGTH, HeaderError, MAX_EXTENDED_MESSAGE_LENGTH, MAX_MESSAGE_LENGTH, MessageType,
+  ErrorCode,
+  HEADER_LENGTH,
+  HeaderError,
+  MAX_EXTENDED_MESSAGE_LENGTH,
+  MAX_MESSAGE_LENGTH,
+  MessageType,
 } from '../iana.js';
 import { resetError, type BgpError } from './bgp-error.js';
 import { read16 } from './octets.js';
@@ -109,14 +114,27 @@ export class MessageFramer {
   #check(bytes: Uint8Array, at: number, length: number): BgpError | undefined {
     for (let i = at; i < at + 16; i++)
       if (bytes[i] !== 0xff)
-        return resetError(ErrorCode.messageHeader, HeaderError.notSynchronized, 'Cannot read message: its marker is not all ones');
+        return resetError(
+          ErrorCode.messageHeader,
+          HeaderError.notSynchronized,
+          'Cannot read message: its marker is not all ones',
+        );
     const type = bytes[at + 18] ?? 0;
     const least = LEAST_LENGTH[type] ?? HEADER_LENGTH;
     if (length < least || length > this.#maxLengthOf(type))
-      return resetError(ErrorCode.messageHeader, HeaderError.badLength,
-        `Cannot read message of type ${type}: its length is ${length}; expected ${least} to ${this.#maxLengthOf(type)}`, bytes.slice(at + 16, at + 18));
+      return resetError(
+        ErrorCode.messageHeader,
+        HeaderError.badLength,
+        `Cannot read message of type ${type}: its length is ${length}; expected ${least} to ${this.#maxLengthOf(type)}`,
+        bytes.slice(at + 16, at + 18),
+      );
     if (LEAST_LENGTH[type] === undefined)
-      return resetError(ErrorCode.messageHeader, HeaderError.badType, `Cannot read message: its type ${type} is unknown`, Uint8Array.of(type));
+      return resetError(
+        ErrorCode.messageHeader,
+        HeaderError.badType,
+        `Cannot read message: its type ${type} is unknown`,
+        Uint8Array.of(type),
+      );
     return undefined;
   }
 

@@ -62,13 +62,30 @@ export interface RouteRefreshMessage {
 export type ControlMessage = OpenMessage | NotificationMessage | KeepaliveMessage | RouteRefreshMessage;
 
 /** Decodes the body of any message but UPDATE, `bytes[start, end)` after the header whose type this is. */
-export function decodeControlMessage(type: number, bytes: Uint8Array, start: number, end: number): Decoded<ControlMessage> {
+export function decodeControlMessage(
+  type: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Decoded<ControlMessage> {
   switch (type) {
-    case MessageType.open: return decodeOpen(bytes, start, end);
-    case MessageType.notification: return decodeNotification(bytes, start, end);
-    case MessageType.keepalive: return decoded(KEEPALIVE);
-    case MessageType.routeRefresh: return decodeRouteRefresh(bytes, start, end);
-    default: return failed(resetError(ErrorCode.messageHeader, HeaderError.badType, `Cannot decode a message of type ${type}`, Uint8Array.of(type)));
+    case MessageType.open:
+      return decodeOpen(bytes, start, end);
+    case MessageType.notification:
+      return decodeNotification(bytes, start, end);
+    case MessageType.keepalive:
+      return decoded(KEEPALIVE);
+    case MessageType.routeRefresh:
+      return decodeRouteRefresh(bytes, start, end);
+    default:
+      return failed(
+        resetError(
+          ErrorCode.messageHeader,
+          HeaderError.badType,
+          `Cannot decode a message of type ${type}`,
+          Uint8Array.of(type),
+        ),
+      );
   }
 }
 
@@ -77,10 +94,14 @@ export const KEEPALIVE: KeepaliveMessage = { type: 'keepalive' };
 /** A whole message, header included, in bytes of its own. */
 export function encodeControlMessage(message: ControlMessage): Uint8Array {
   switch (message.type) {
-    case 'open': return framed(MessageType.open, encodeOpen(message));
-    case 'notification': return framed(MessageType.notification, encodeNotification(message));
-    case 'keepalive': return framed(MessageType.keepalive, NO_BYTES);
-    case 'route-refresh': return framed(MessageType.routeRefresh, encodeRouteRefresh(message));
+    case 'open':
+      return framed(MessageType.open, encodeOpen(message));
+    case 'notification':
+      return framed(MessageType.notification, encodeNotification(message));
+    case 'keepalive':
+      return framed(MessageType.keepalive, NO_BYTES);
+    case 'route-refresh':
+      return framed(MessageType.routeRefresh, encodeRouteRefresh(message));
   }
 }
 

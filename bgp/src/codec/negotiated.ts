@@ -87,26 +87,41 @@ export function negotiate(local: OpenMessage, remote: OpenMessage, options: Nego
   const gracefulRestart = both('graceful-restart') ? capabilitiesOf(theirs, 'graceful-restart')[0] : undefined;
   const [fqdn] = capabilitiesOf(theirs, 'fqdn');
   return {
-    localAs: options.localAs, peerAs, peerIdentifier: remote.identifier,
+    localAs: options.localAs,
+    peerAs,
+    peerIdentifier: remote.identifier,
     holdTime: Math.min(local.holdTime, remote.holdTime),
     families,
     decode: {
-      as4, external: peerAs !== options.localAs, peerAs, enforceFirstAs: options.enforceFirstAs ?? true,
-      ipv4: families.includes(4), ipv6: families.includes(6),
-      addPathIpv4: addsPath(theirs, ours, 4), addPathIpv6: addsPath(theirs, ours, 6),
-      extendedNextHop, maxAsPathLength: options.maxAsPathLength ?? 0, maxAttributesLength: options.maxAttributesLength,
+      as4,
+      external: peerAs !== options.localAs,
+      peerAs,
+      enforceFirstAs: options.enforceFirstAs ?? true,
+      ipv4: families.includes(4),
+      ipv6: families.includes(6),
+      addPathIpv4: addsPath(theirs, ours, 4),
+      addPathIpv6: addsPath(theirs, ours, 6),
+      extendedNextHop,
+      maxAsPathLength: options.maxAsPathLength ?? 0,
+      maxAttributesLength: options.maxAttributesLength,
     },
     encode: {
-      as4, addPathIpv4: addsPath(ours, theirs, 4), addPathIpv6: addsPath(ours, theirs, 6), extendedNextHop,
+      as4,
+      addPathIpv4: addsPath(ours, theirs, 4),
+      addPathIpv6: addsPath(ours, theirs, 6),
+      extendedNextHop,
       maxMessageLength: has(theirs, 'extended-message') ? MAX_EXTENDED_MESSAGE_LENGTH : MAX_MESSAGE_LENGTH,
     },
     routeRefresh: both('route-refresh'),
     enhancedRouteRefresh: both('enhanced-route-refresh'),
     gracefulRestart,
     // RFC 9494 section 4.2: without the graceful restart capability the long-lived one is ignored.
-    longLivedGracefulRestart: gracefulRestart !== undefined && both('long-lived-graceful-restart')
-      ? capabilitiesOf(theirs, 'long-lived-graceful-restart')[0] : undefined,
-    notificationRestart: gracefulRestart?.notification === true && capabilitiesOf(ours, 'graceful-restart')[0]?.notification === true,
+    longLivedGracefulRestart:
+      gracefulRestart !== undefined && both('long-lived-graceful-restart')
+        ? capabilitiesOf(theirs, 'long-lived-graceful-restart')[0]
+        : undefined,
+    notificationRestart:
+      gracefulRestart?.notification === true && capabilitiesOf(ours, 'graceful-restart')[0]?.notification === true,
     peerRole: capabilitiesOf(theirs, 'role')[0]?.role,
     peerFqdn: fqdn === undefined ? undefined : fqdn.domain === '' ? fqdn.host : `${fqdn.host}.${fqdn.domain}`,
   };
@@ -126,11 +141,14 @@ function offers(capabilities: readonly Capability[], family: Family): boolean {
 /** RFC 7911 section 4: path identifiers go from a side that can send them to one that can receive them. */
 function addsPath(from: readonly Capability[], to: readonly Capability[], family: Family): boolean {
   const modeOf = (capabilities: readonly Capability[]) =>
-    capabilitiesOf(capabilities, 'add-path').flatMap((capability) => capability.families).find((entry) => isUnicast(entry, family));
+    capabilitiesOf(capabilities, 'add-path')
+      .flatMap((capability) => capability.families)
+      .find((entry) => isUnicast(entry, family));
   return modeOf(from)?.send === true && modeOf(to)?.receive === true;
 }
 
 /** RFC 8950 section 4: IPv4 unicast with IPv6 next hops, the one combination that routing here has a use for. */
 const hasExtendedNextHop = (capabilities: readonly Capability[]): boolean =>
   capabilitiesOf(capabilities, 'extended-next-hop').some((capability) =>
-    capability.families.some((entry) => isUnicast(entry, 4) && entry.nextHopAfi === Afi.ipv6));
+    capability.families.some((entry) => isUnicast(entry, 4) && entry.nextHopAfi === Afi.ipv6),
+  );

@@ -43,7 +43,11 @@ export interface NlriEntry {
 
 /** The entries of a validated block as objects. For people and tests; the RIB walks the bytes itself. */
 export function* entriesOf(block: {
-  readonly family: Family; readonly addPath: boolean; readonly bytes: Uint8Array; readonly start: number; readonly end: number;
+  readonly family: Family;
+  readonly addPath: boolean;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
 }): Generator<NlriEntry> {
   let at = block.start;
   while (at < block.end) {
@@ -74,6 +78,7 @@ export function writePrefix(out: Uint8Array, at: number, prefix: IpPrefix, pathI
   }
   out[at++] = prefix.length;
   const bits = prefix.family === 4 ? 32 : 128;
-  for (let i = 0; i < (prefix.length + 7) >>> 3; i++) out[at++] = Number((prefix.value >> BigInt(bits - 8 - 8 * i)) & 0xffn);
+  for (let i = 0; i < (prefix.length + 7) >>> 3; i++)
+    out[at++] = Number((prefix.value >> BigInt(bits - 8 - 8 * i)) & 0xffn);
   return at;
 }

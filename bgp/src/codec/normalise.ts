@@ -42,19 +42,35 @@ const BLOCK_CAPACITY = 262_144;
 const place = (): Place => ({ start: -1, value: -1, end: -1 });
 
 const scan: AttributeScan = {
-  block: new Uint8Array(BLOCK_CAPACITY), length: 0, count: 0, hasOrigin: false, hasAsPath: false,
-  asPath: place(), nextHop: place(), mpReach: place(), mpUnreach: place(), as4Path: place(), aggregator: place(), as4Aggregator: place(),
+  block: new Uint8Array(BLOCK_CAPACITY),
+  length: 0,
+  count: 0,
+  hasOrigin: false,
+  hasAsPath: false,
+  asPath: place(),
+  nextHop: place(),
+  mpReach: place(),
+  mpUnreach: place(),
+  as4Path: place(),
+  aggregator: place(),
+  as4Aggregator: place(),
 };
 
 /** The places by attribute type, for the loop. */
 const PLACE_OF: readonly (Place | undefined)[] = Array.from({ length: 256 }, (_, code) => {
   switch (code) {
-    case AttributeType.nextHop: return scan.nextHop;
-    case AttributeType.mpReach: return scan.mpReach;
-    case AttributeType.mpUnreach: return scan.mpUnreach;
-    case AttributeType.as4Path: return scan.as4Path;
-    case AttributeType.as4Aggregator: return scan.as4Aggregator;
-    default: return undefined;
+    case AttributeType.nextHop:
+      return scan.nextHop;
+    case AttributeType.mpReach:
+      return scan.mpReach;
+    case AttributeType.mpUnreach:
+      return scan.mpUnreach;
+    case AttributeType.as4Path:
+      return scan.as4Path;
+    case AttributeType.as4Aggregator:
+      return scan.as4Aggregator;
+    default:
+      return undefined;
   }
 });
 
@@ -67,7 +83,11 @@ let message = 0;
  * that the rest of the message must not be used.
  */
 export function scanAttributes(
-  bytes: Uint8Array, start: number, end: number, parameters: DecodeParameters, errors: BgpError[],
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  parameters: DecodeParameters,
+  errors: BgpError[],
 ): AttributeScan {
   begin();
   let lastCode = -1;
@@ -98,7 +118,8 @@ export function scanAttributes(
   if (!isSorted) sortBlock();
   if (scan.asPath.value >= 0) checkPathPolicy(bytes, parameters, errors);
   const { maxAttributesLength } = parameters;
-  if (maxAttributesLength !== undefined && scan.length > maxAttributesLength) errors.push(sizeError(scan.length, maxAttributesLength));
+  if (maxAttributesLength !== undefined && scan.length > maxAttributesLength)
+    errors.push(sizeError(scan.length, maxAttributesLength));
   return scan;
 }
 
@@ -118,7 +139,12 @@ function begin(): void {
 
 /** Judges one attribute; true if it went into the block. */
 function take(
-  bytes: Uint8Array, at: number, value: number, stop: number, parameters: DecodeParameters, errors: BgpError[],
+  bytes: Uint8Array,
+  at: number,
+  value: number,
+  stop: number,
+  parameters: DecodeParameters,
+  errors: BgpError[],
 ): boolean {
   const code = bytes[at + 1] ?? 0;
   const row = ROW_OF[code];
@@ -142,13 +168,24 @@ function take(
   if (code === AttributeType.asPath) mark(scan.asPath, at, value, stop);
   if (!parameters.as4 && code === AttributeType.aggregator) mark(scan.aggregator, at, value, stop);
   if (!parameters.as4 && (code === AttributeType.asPath || code === AttributeType.aggregator)) return false;
-  append(row.flags | (row.flags & AttributeFlag.optional ? flags & AttributeFlag.partial : 0), code, bytes, value, stop);
+  append(
+    row.flags | (row.flags & AttributeFlag.optional ? flags & AttributeFlag.partial : 0),
+    code,
+    bytes,
+    value,
+    stop,
+  );
   return true;
 }
 
 /** NLRI carriers, the four-octet twins of old peers, and attributes nobody here knows. */
 function takeRowless(
-  bytes: Uint8Array, at: number, value: number, stop: number, parameters: DecodeParameters, errors: BgpError[],
+  bytes: Uint8Array,
+  at: number,
+  value: number,
+  stop: number,
+  parameters: DecodeParameters,
+  errors: BgpError[],
 ): boolean {
   const flags = bytes[at] ?? 0;
   const code = bytes[at + 1] ?? 0;
@@ -176,18 +213,46 @@ function takeRowless(
 }
 
 /** RFC 4271 section 5: an unknown transitive attribute goes on, marked Partial; an unknown non-transitive one ends here. */
-function takeUnknown(flags: number, bytes: Uint8Array, at: number, value: number, stop: number, errors: BgpError[]): boolean {
+function takeUnknown(
+  flags: number,
+  bytes: Uint8Array,
+  at: number,
+  value: number,
+  stop: number,
+  errors: BgpError[],
+): boolean {
   if ((flags & AttributeFlag.optional) === 0) {
-    errors.push(attributeError('reset', UpdateError.unrecognizedWellKnown, bytes, at, stop, 'it claims to be well-known and is not'));
+    errors.push(
+      attributeError(
+        'reset',
+        UpdateError.unrecognizedWellKnown,
+        bytes,
+        at,
+        stop,
+        'it claims to be well-known and is not',
+      ),
+    );
     return false;
   }
   if ((flags & AttributeFlag.transitive) === 0) return false;
-  append(AttributeFlag.optional | AttributeFlag.transitive | AttributeFlag.partial, bytes[at + 1] ?? 0, bytes, value, stop);
+  append(
+    AttributeFlag.optional | AttributeFlag.transitive | AttributeFlag.partial,
+    bytes[at + 1] ?? 0,
+    bytes,
+    value,
+    stop,
+  );
   return true;
 }
 
 /** RFC 6793 sections 4.1 and 6: not from peers that speak four octets anyway, and never malformed. */
-function whyNotAs4(bytes: Uint8Array, value: number, stop: number, code: number, parameters: DecodeParameters): string | undefined {
+function whyNotAs4(
+  bytes: Uint8Array,
+  value: number,
+  stop: number,
+  code: number,
+  parameters: DecodeParameters,
+): string | undefined {
   if (parameters.as4) return 'the session has four-octet AS numbers already';
   if (code === AttributeType.as4Aggregator) {
     if (stop - value !== 8) return `it has ${stop - value} octets instead of 8`;
@@ -228,9 +293,26 @@ function mergeOldPeer(bytes: Uint8Array, parameters: DecodeParameters, errors: B
   if (asPath.value >= 0) {
     const hasAs4 = as4Path.value >= 0 && !isStale;
     const at = scan.length + 4;
-    const end = mergeAs4Path(bytes, asPath.value, asPath.end, hasAs4 ? as4Path.value : 0, hasAs4 ? as4Path.end : 0, scan.block, at);
+    const end = mergeAs4Path(
+      bytes,
+      asPath.value,
+      asPath.end,
+      hasAs4 ? as4Path.value : 0,
+      hasAs4 ? as4Path.end : 0,
+      scan.block,
+      at,
+    );
     if (end - at > 0xffff)
-      errors.push(attributeError('withdraw', UpdateError.malformedAsPath, bytes, asPath.start, asPath.end, 'it is too long for four-octet AS numbers'));
+      errors.push(
+        attributeError(
+          'withdraw',
+          UpdateError.malformedAsPath,
+          bytes,
+          asPath.start,
+          asPath.end,
+          'it is too long for four-octet AS numbers',
+        ),
+      );
     else {
       const value = putHeader(AttributeFlag.transitive, AttributeType.asPath, end - at, scan.length);
       scan.block.copyWithin(value, at, end);
@@ -239,8 +321,14 @@ function mergeOldPeer(bytes: Uint8Array, parameters: DecodeParameters, errors: B
   }
   if (aggregator.value < 0) return;
   const partial = (bytes[aggregator.start] ?? 0) & AttributeFlag.partial;
-  const value = putHeader(AttributeFlag.optional | AttributeFlag.transitive | partial, AttributeType.aggregator, 8, scan.length);
-  if (as4Aggregator.value >= 0 && !isStale) copyOctets(bytes, as4Aggregator.value, as4Aggregator.end, scan.block, value);
+  const value = putHeader(
+    AttributeFlag.optional | AttributeFlag.transitive | partial,
+    AttributeType.aggregator,
+    8,
+    scan.length,
+  );
+  if (as4Aggregator.value >= 0 && !isStale)
+    copyOctets(bytes, as4Aggregator.value, as4Aggregator.end, scan.block, value);
   else {
     write32(scan.block, value, read16(bytes, aggregator.value));
     copyOctets(bytes, aggregator.value + 2, aggregator.end, scan.block, value + 4);
@@ -256,16 +344,37 @@ function checkPathPolicy(bytes: Uint8Array, parameters: DecodeParameters, errors
     const first = firstAs(bytes, value, end, width);
     const want = width === 2 && parameters.peerAs > 0xffff ? AS_TRANS : parameters.peerAs;
     if (first !== want)
-      errors.push(attributeError('withdraw', UpdateError.malformedAsPath, bytes, start, end, `it begins with AS ${first} instead of the peer's ${want}`));
+      errors.push(
+        attributeError(
+          'withdraw',
+          UpdateError.malformedAsPath,
+          bytes,
+          start,
+          end,
+          `it begins with AS ${first} instead of the peer's ${want}`,
+        ),
+      );
   }
   if (parameters.maxAsPathLength === 0) return;
   const hops = scanAsPath(bytes, value, end, width);
   if (hops > parameters.maxAsPathLength)
-    errors.push(attributeError('withdraw', UpdateError.malformedAsPath, bytes, start, end, `its ${hops} hops exceed the bound of ${parameters.maxAsPathLength}`));
+    errors.push(
+      attributeError(
+        'withdraw',
+        UpdateError.malformedAsPath,
+        bytes,
+        start,
+        end,
+        `its ${hops} hops exceed the bound of ${parameters.maxAsPathLength}`,
+      ),
+    );
 }
 
 const sizeError = (length: number, bound: number): BgpError => ({
-  severity: 'withdraw', code: ErrorCode.update, subcode: UpdateError.malformedAttributeList, data: new Uint8Array(0),
+  severity: 'withdraw',
+  code: ErrorCode.update,
+  subcode: UpdateError.malformedAttributeList,
+  data: new Uint8Array(0),
   reason: `Cannot accept ${length} octets of attributes: the bound is ${bound}`,
 });
 
@@ -289,8 +398,14 @@ function framingError(bytes: Uint8Array, at: number, value: number, end: number)
   const code = bytes[at + 1] ?? 0;
   const isCarrier = at + 1 < end && (code === AttributeType.mpReach || code === AttributeType.mpUnreach);
   const isUnderrun = value > end;
-  return attributeError(isCarrier ? 'reset' : 'withdraw', isUnderrun ? UpdateError.malformedAttributeList : UpdateError.attributeLength,
-    bytes, at, end, isUnderrun ? 'its header is cut off' : 'it overruns the attributes');
+  return attributeError(
+    isCarrier ? 'reset' : 'withdraw',
+    isUnderrun ? UpdateError.malformedAttributeList : UpdateError.attributeLength,
+    bytes,
+    at,
+    end,
+    isUnderrun ? 'its header is cut off' : 'it overruns the attributes',
+  );
 }
 
 /** RFC 7606 section 3 g: the first one counts, unless it carries NLRI. */
@@ -301,7 +416,14 @@ function duplicateError(bytes: Uint8Array, at: number, stop: number): BgpError {
 }
 
 const flagsError = (severity: Severity, bytes: Uint8Array, at: number, stop: number): BgpError =>
-  attributeError(severity, UpdateError.attributeFlags, bytes, at, stop, `its flags are 0x${(bytes[at] ?? 0).toString(16).padStart(2, '0')}`);
+  attributeError(
+    severity,
+    UpdateError.attributeFlags,
+    bytes,
+    at,
+    stop,
+    `its flags are 0x${(bytes[at] ?? 0).toString(16).padStart(2, '0')}`,
+  );
 
 const flawError = (row: AttributeRow, flaw: Flaw, bytes: Uint8Array, at: number, stop: number): BgpError =>
   attributeError(row.approach, flaw.subcode, bytes, at, stop, flaw.what);
@@ -310,13 +432,22 @@ const flawError = (row: AttributeRow, flaw: Flaw, bytes: Uint8Array, at: number,
 const MAX_DATA = 4096 - 21;
 
 export function attributeError(
-  severity: Severity, subcode: number, bytes: Uint8Array, at: number, stop: number, what: string,
+  severity: Severity,
+  subcode: number,
+  bytes: Uint8Array,
+  at: number,
+  stop: number,
+  what: string,
 ): BgpError {
   const verb = severity === 'discard' ? 'Discard' : 'Cannot accept';
   return {
-    severity, code: ErrorCode.update, subcode,
-    data: subcode === UpdateError.malformedAsPath || subcode === UpdateError.malformedAttributeList
-      ? new Uint8Array(0) : bytes.slice(at, Math.min(stop, at + MAX_DATA)),
+    severity,
+    code: ErrorCode.update,
+    subcode,
+    data:
+      subcode === UpdateError.malformedAsPath || subcode === UpdateError.malformedAttributeList
+        ? new Uint8Array(0)
+        : bytes.slice(at, Math.min(stop, at + MAX_DATA)),
     reason: `${verb} ${attributeName(bytes[at + 1] ?? 0)}: ${what}`,
   };
 }

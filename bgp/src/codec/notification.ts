@@ -4,7 +4,16 @@
  * `| Error Code (1) | Error Subcode (1) | Data |`
  */
 import {
-  CeaseCode, ErrorCode, FsmError, HeaderError, MAX_MESSAGE_LENGTH, HEADER_LENGTH, OpenError, RefreshError, UpdateError, nameOf,
+  CeaseCode,
+  ErrorCode,
+  FsmError,
+  HeaderError,
+  MAX_MESSAGE_LENGTH,
+  HEADER_LENGTH,
+  OpenError,
+  RefreshError,
+  UpdateError,
+  nameOf,
 } from '../iana.js';
 import { attributeName } from './attribute-table.js';
 import { decoded, failed, NO_BYTES, resetError, type BgpError, type Decoded } from './bgp-error.js';
@@ -14,8 +23,19 @@ import { formatHex, read16, read32 } from './octets.js';
 
 export function decodeNotification(bytes: Uint8Array, start: number, end: number): Decoded<NotificationMessage> {
   if (end - start < 2)
-    return failed(resetError(ErrorCode.messageHeader, HeaderError.badLength, `Cannot decode NOTIFICATION: its body has ${end - start} octets, less than 2`));
-  return decoded({ type: 'notification', code: bytes[start] ?? 0, subcode: bytes[start + 1] ?? 0, data: bytes.slice(start + 2, end) });
+    return failed(
+      resetError(
+        ErrorCode.messageHeader,
+        HeaderError.badLength,
+        `Cannot decode NOTIFICATION: its body has ${end - start} octets, less than 2`,
+      ),
+    );
+  return decoded({
+    type: 'notification',
+    code: bytes[start] ?? 0,
+    subcode: bytes[start + 1] ?? 0,
+    data: bytes.slice(start + 2, end),
+  });
 }
 
 /** The body; data that does not fit a message is cut, because a NOTIFICATION has to go out. */
@@ -28,7 +48,12 @@ export function encodeNotification({ code, subcode, data }: NotificationMessage)
 }
 
 /** The NOTIFICATION that answers an error. */
-export const notificationOf = ({ code, subcode, data }: BgpError): NotificationMessage => ({ type: 'notification', code, subcode, data });
+export const notificationOf = ({ code, subcode, data }: BgpError): NotificationMessage => ({
+  type: 'notification',
+  code,
+  subcode,
+  data,
+});
 
 const MAX_SHUTDOWN_OCTETS = 255;
 
@@ -53,7 +78,12 @@ export function decodeShutdownText(data: Uint8Array): string | undefined {
 
 /** Data of a Hard Reset (RFC 8538 section 3.1): the code, subcode and data that it wraps. */
 export function encodeHardReset(inner: NotificationMessage): NotificationMessage {
-  return { type: 'notification', code: ErrorCode.cease, subcode: CeaseCode.hardReset, data: Uint8Array.of(inner.code, inner.subcode, ...inner.data) };
+  return {
+    type: 'notification',
+    code: ErrorCode.cease,
+    subcode: CeaseCode.hardReset,
+    data: Uint8Array.of(inner.code, inner.subcode, ...inner.data),
+  };
 }
 
 const CODE_WORDS: Readonly<Record<number, string>> = {
@@ -107,7 +137,8 @@ const SUBCODE_WORDS: Readonly<Record<string, string>> = {
 export function describeNotification(code: number, subcode: number, data: Uint8Array = NO_BYTES): string {
   const name = nameOf(SUBCODES[code] ?? {}, subcode);
   // Subcode 0 is "unspecific" in every table: it says nothing, so neither do we.
-  const sub = subcode === 0 ? '' : ` / ${name === undefined ? `subcode ${subcode}` : (SUBCODE_WORDS[name] ?? titled(name))}`;
+  const sub =
+    subcode === 0 ? '' : ` / ${name === undefined ? `subcode ${subcode}` : (SUBCODE_WORDS[name] ?? titled(name))}`;
   const detail = describeDetail(code, subcode, data);
   return `${CODE_WORDS[code] ?? `Error code ${code}`}${sub} (${code}/${subcode})${detail === '' ? '' : `: ${detail}`}`;
 }
@@ -115,18 +146,27 @@ export function describeNotification(code: number, subcode: number, data: Uint8A
 function describeDetail(code: number, subcode: number, data: Uint8Array): string {
   if (data.length === 0) return '';
   if (code === ErrorCode.cease) return describeCease(subcode, data);
-  if (code === ErrorCode.messageHeader && subcode === HeaderError.badLength && data.length === 2) return `length ${read16(data, 0)}`;
-  if (code === ErrorCode.messageHeader && subcode === HeaderError.badType && data.length === 1) return `type ${data[0] ?? 0}`;
-  if (code === ErrorCode.open && subcode === OpenError.unsupportedVersion && data.length === 2) return `version ${read16(data, 0)} is supported`;
-  if (code === ErrorCode.update && subcode === UpdateError.missingWellKnown && data.length === 1) return attributeName(data[0] ?? 0);
-  if (code === ErrorCode.update && ATTRIBUTE_DATA.has(subcode) && data.length >= 3) return `${attributeName(data[1] ?? 0)}, ${formatHex(data, 32)}`;
+  if (code === ErrorCode.messageHeader && subcode === HeaderError.badLength && data.length === 2)
+    return `length ${read16(data, 0)}`;
+  if (code === ErrorCode.messageHeader && subcode === HeaderError.badType && data.length === 1)
+    return `type ${data[0] ?? 0}`;
+  if (code === ErrorCode.open && subcode === OpenError.unsupportedVersion && data.length === 2)
+    return `version ${read16(data, 0)} is supported`;
+  if (code === ErrorCode.update && subcode === UpdateError.missingWellKnown && data.length === 1)
+    return attributeName(data[0] ?? 0);
+  if (code === ErrorCode.update && ATTRIBUTE_DATA.has(subcode) && data.length >= 3)
+    return `${attributeName(data[1] ?? 0)}, ${formatHex(data, 32)}`;
   return `data ${formatHex(data, 32)}`;
 }
 
 /** UPDATE errors whose data is the erroneous attribute. */
 const ATTRIBUTE_DATA: ReadonlySet<number> = new Set([
-  UpdateError.unrecognizedWellKnown, UpdateError.attributeFlags, UpdateError.attributeLength, UpdateError.invalidOrigin,
-  UpdateError.invalidNextHop, UpdateError.optionalAttribute,
+  UpdateError.unrecognizedWellKnown,
+  UpdateError.attributeFlags,
+  UpdateError.attributeLength,
+  UpdateError.invalidOrigin,
+  UpdateError.invalidNextHop,
+  UpdateError.optionalAttribute,
 ]);
 
 function describeCease(subcode: number, data: Uint8Array): string {
@@ -138,7 +178,9 @@ function describeCease(subcode: number, data: Uint8Array): string {
   if (subcode === CeaseCode.hardReset && data.length >= 2) {
     const [inner = 0, innerSubcode = 0] = data;
     // A wrapped wrapper is not followed: a peer could nest two thousand of them.
-    return inner === ErrorCode.cease && innerSubcode === CeaseCode.hardReset ? 'Hard Reset' : describeNotification(inner, innerSubcode, data.subarray(2));
+    return inner === ErrorCode.cease && innerSubcode === CeaseCode.hardReset
+      ? 'Hard Reset'
+      : describeNotification(inner, innerSubcode, data.subarray(2));
   }
   return `data ${formatHex(data, 32)}`;
 }

@@ -6,9 +6,11 @@
 export const read16 = (bytes: Uint8Array, at: number): number => ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
 
 /** Unsigned 32 bits at `at`; bounds as for read16. */
-export const read32 = (bytes: Uint8Array, at: number): number => ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
+export const read32 = (bytes: Uint8Array, at: number): number =>
+  ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
 
-export const read64 = (bytes: Uint8Array, at: number): bigint => (BigInt(read32(bytes, at)) << 32n) | BigInt(read32(bytes, at + 4));
+export const read64 = (bytes: Uint8Array, at: number): bigint =>
+  (BigInt(read32(bytes, at)) << 32n) | BigInt(read32(bytes, at + 4));
 
 export function write16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;

@@ -27,11 +27,19 @@ export function decodeOpen(bytes: Uint8Array, start: number, end: number): Decod
     return refuse(OpenError.unsupportedVersion, `its version is ${version} instead of 4`, Uint8Array.of(0, 4));
   const holdTime = read16(bytes, start + 3);
   const identifier = read32(bytes, start + 5);
-  if (holdTime === 1 || holdTime === 2) return refuse(OpenError.unacceptableHoldTime, `its hold time is ${holdTime} s; expected 0 or at least 3`);
+  if (holdTime === 1 || holdTime === 2)
+    return refuse(OpenError.unacceptableHoldTime, `its hold time is ${holdTime} s; expected 0 or at least 3`);
   if (identifier === 0) return refuse(OpenError.badIdentifier, 'its BGP identifier is 0.0.0.0');
   const parameters = decodeParameters(bytes, start + FIXED_LENGTH - 1, end);
   if (parameters.type === 'error') return parameters;
-  const open: OpenMessage = { type: 'open', version: 4, as: read16(bytes, start + 1), holdTime, identifier, capabilities: parameters.value };
+  const open: OpenMessage = {
+    type: 'open',
+    version: 4,
+    as: read16(bytes, start + 1),
+    holdTime,
+    identifier,
+    capabilities: parameters.value,
+  };
   if (openAs(open) === 0) return refuse(OpenError.badPeerAs, 'its AS number is 0');
   return decoded(open);
 }
@@ -43,7 +51,8 @@ function decodeParameters(bytes: Uint8Array, at: number, end: number): Decoded<C
   const isExtended = shortLength !== 0 && bytes[at + 1] === OpenParameter.extendedLength;
   const from = isExtended ? at + 4 : at + 1;
   const length = isExtended ? read16(bytes, at + 2) : shortLength;
-  if (from + length !== end) return malformed(`its optional parameters claim ${length} octets, ${end - from} are there`);
+  if (from + length !== end)
+    return malformed(`its optional parameters claim ${length} octets, ${end - from} are there`);
   const headLength = isExtended ? 3 : 2;
   const capabilities: Capability[] = [];
   for (let i = from; i < end; ) {
@@ -51,7 +60,8 @@ function decodeParameters(bytes: Uint8Array, at: number, end: number): Decoded<C
     const value = i + headLength;
     const stop = value <= end ? value + (isExtended ? read16(bytes, i + 1) : (bytes[i + 1] ?? 0)) : end + 1;
     if (stop > end) return malformed('an optional parameter overruns it');
-    if (type !== OpenParameter.capabilities) return refuse(OpenError.unsupportedParameter, `its optional parameter type ${type} is unknown`);
+    if (type !== OpenParameter.capabilities)
+      return refuse(OpenError.unsupportedParameter, `its optional parameter type ${type} is unknown`);
     if (!decodeCapabilities(bytes, value, stop, capabilities)) return malformed('a capability overruns its parameter');
     i = stop;
   }
@@ -76,8 +86,18 @@ export function encodeOpen(open: OpenMessage): Uint8Array {
   const out = new OctetWriter().u8(open.version).u16(open.as).u16(open.holdTime).u32(open.identifier);
   const { length } = capabilities;
   if (length === 0) out.u8(0);
-  else if (length + 2 <= 255) out.u8(length + 2).u8(OpenParameter.capabilities).u8(length);
-  else out.u8(255).u8(OpenParameter.extendedLength).u16(length + 3).u8(OpenParameter.capabilities).u16(length);
+  else if (length + 2 <= 255)
+    out
+      .u8(length + 2)
+      .u8(OpenParameter.capabilities)
+      .u8(length);
+  else
+    out
+      .u8(255)
+      .u8(OpenParameter.extendedLength)
+      .u16(length + 3)
+      .u8(OpenParameter.capabilities)
+      .u16(length);
   return out.bytes(capabilities.finish()).finish();
 }
 
@@ -103,7 +123,11 @@ export interface OpenExpectation {
 
 /** RFC 9234 section 4.2: what the other side must be. */
 const COUNTERPART: Readonly<Record<RoleName, RoleName>> = {
-  provider: 'customer', customer: 'provider', peer: 'peer', 'route-server': 'route-server-client', 'route-server-client': 'route-server',
+  provider: 'customer',
+  customer: 'provider',
+  peer: 'peer',
+  'route-server': 'route-server-client',
+  'route-server-client': 'route-server',
 };
 
 /** The error that refuses this OPEN, or undefined. RFC 4271 section 6.2, RFC 6286 section 2.2, RFC 9234 section 4.2. */
@@ -111,7 +135,10 @@ export function checkOpen(open: OpenMessage, expected: OpenExpectation): BgpErro
   const as = openAs(open);
   const { remoteAs, localAs } = expected;
   if (remoteAs === 'external' ? as === localAs : as !== remoteAs)
-    return openError(OpenError.badPeerAs, `its AS is ${as}; expected ${remoteAs === 'external' ? 'any but our own' : remoteAs}`);
+    return openError(
+      OpenError.badPeerAs,
+      `its AS is ${as}; expected ${remoteAs === 'external' ? 'any but our own' : remoteAs}`,
+    );
   // RFC 6286: identifiers need to differ inside an AS only.
   if (as === expected.localAs && open.identifier === expected.localIdentifier)
     return openError(OpenError.badIdentifier, `its BGP identifier ${formatIpv4(open.identifier)} is our own`);
@@ -121,16 +148,24 @@ export function checkOpen(open: OpenMessage, expected: OpenExpectation): BgpErro
 function checkRole(open: OpenMessage, { role, requireRole }: OpenExpectation): BgpError | undefined {
   if (role === undefined) return undefined;
   const theirs = capabilitiesOf(open.capabilities, 'role').map((capability) => capability.role);
-  const unreadable = open.capabilities.some((capability) => capability.type === 'unknown' && capability.code === CapabilityCode.role);
+  const unreadable = open.capabilities.some(
+    (capability) => capability.type === 'unknown' && capability.code === CapabilityCode.role,
+  );
   if (theirs.length === 0 && !unreadable)
-    return requireRole === true ? openError(OpenError.roleMismatch, `it announces no role; expected ${COUNTERPART[role]}`) : undefined;
+    return requireRole === true
+      ? openError(OpenError.roleMismatch, `it announces no role; expected ${COUNTERPART[role]}`)
+      : undefined;
   if (unreadable || theirs.some((name) => name !== COUNTERPART[role]))
-    return openError(OpenError.roleMismatch, `its role is ${theirs.join(' and ') || 'undefined'}; expected ${COUNTERPART[role]} beside our ${role}`);
+    return openError(
+      OpenError.roleMismatch,
+      `its role is ${theirs.join(' and ') || 'undefined'}; expected ${COUNTERPART[role]} beside our ${role}`,
+    );
   return undefined;
 }
 
 const openError = (subcode: number, what: string, data: Uint8Array = NO_BYTES): BgpError =>
   resetError(ErrorCode.open, subcode, `Cannot accept OPEN: ${what}`, data);
-const refuse = (subcode: number, what: string, data?: Uint8Array): Decoded<never> => failed(openError(subcode, what, data));
+const refuse = (subcode: number, what: string, data?: Uint8Array): Decoded<never> =>
+  failed(openError(subcode, what, data));
 /** RFC 4271 section 6.2: a recognised but malformed part is subcode 0. */
 const malformed = (what: string): Decoded<never> => refuse(OpenError.unspecific, what);

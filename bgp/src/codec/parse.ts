@@ -18,7 +18,8 @@ export function parseAttributes(bytes: Uint8Array, start = 0, end = bytes.length
     const value = at + (isLong ? 4 : 3);
     const stop = value + (isLong ? read16(bytes, at + 2) : (bytes[at + 2] ?? 0));
     const row = ROW_OF[code];
-    if (row === undefined) unknown.push({ flags: flags & ~AttributeFlag.extendedLength, code, value: bytes.slice(value, stop) });
+    if (row === undefined)
+      unknown.push({ flags: flags & ~AttributeFlag.extendedLength, code, value: bytes.slice(value, stop) });
     else Object.assign(attributes, row.parse(bytes, value, stop));
     at = stop;
   }
@@ -28,14 +29,20 @@ export function parseAttributes(bytes: Uint8Array, start = 0, end = bytes.length
 
 /** The normalised block of these attributes. Equal attributes give equal bytes, and parseAttributes gives them back. */
 export function encodeAttributes(attributes: PathAttributes): Uint8Array {
-  const parts: { readonly code: number; readonly flags: number; readonly value: Uint8Array }[] = [...(attributes.unknown ?? [])];
+  const parts: { readonly code: number; readonly flags: number; readonly value: Uint8Array }[] = [
+    ...(attributes.unknown ?? []),
+  ];
   for (const row of ATTRIBUTE_ROWS) {
     const value = new OctetWriter(64);
     if (row.encode(attributes, value)) parts.push({ code: row.code, flags: row.flags, value: value.finish() });
   }
   const out = new OctetWriter();
   for (const { code, flags, value } of parts.sort((a, b) => a.code - b.code)) {
-    if (value.length > 255) out.u8(flags | AttributeFlag.extendedLength).u8(code).u16(value.length);
+    if (value.length > 255)
+      out
+        .u8(flags | AttributeFlag.extendedLength)
+        .u8(code)
+        .u16(value.length);
     else out.u8(flags).u8(code).u8(value.length);
     out.bytes(value);
   }
@@ -54,6 +61,7 @@ export function formatAttributes(attributes: PathAttributes): AttributeText[] {
     const text = row.format(attributes);
     return text === undefined ? [] : [{ name: row.name, text }];
   });
-  for (const { code, value } of attributes.unknown ?? []) lines.push({ name: `attribute ${code}`, text: `0x${formatHex(value)}` });
+  for (const { code, value } of attributes.unknown ?? [])
+    lines.push({ name: `attribute ${code}`, text: `0x${formatHex(value)}` });
   return lines;
 }

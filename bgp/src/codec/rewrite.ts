@@ -32,14 +32,26 @@ const OPTIONAL_TRANSITIVE = AttributeFlag.optional | AttributeFlag.transitive;
  * block, REWRITE_GROWTH, four octets per prepended AS and, for an old peer, as much again.
  */
 export function rewriteAttributes(
-  bytes: Uint8Array, start: number, end: number, rewrite: AttributeRewrite, out: Uint8Array, at: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  rewrite: AttributeRewrite,
+  out: Uint8Array,
+  at: number,
 ): number {
   if (rewrite.as4 !== false) return rewriteBlock(bytes, start, end, rewrite, out, at);
   const wide = new Uint8Array(end - start + REWRITE_GROWTH + 4 * (rewrite.prepend?.length ?? 0));
   return downgradeBlock(wide, 0, rewriteBlock(bytes, start, end, rewrite, wide, 0), out, at);
 }
 
-function rewriteBlock(bytes: Uint8Array, start: number, end: number, rewrite: AttributeRewrite, out: Uint8Array, at: number): number {
+function rewriteBlock(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  rewrite: AttributeRewrite,
+  out: Uint8Array,
+  at: number,
+): number {
   let last = -1;
   for (let i = start; i < end; ) {
     const code = bytes[i + 1] ?? 0;
@@ -55,7 +67,14 @@ function rewriteBlock(bytes: Uint8Array, start: number, end: number, rewrite: At
 }
 
 function rewriteOne(
-  code: number, bytes: Uint8Array, i: number, value: number, stop: number, rewrite: AttributeRewrite, out: Uint8Array, at: number,
+  code: number,
+  bytes: Uint8Array,
+  i: number,
+  value: number,
+  stop: number,
+  rewrite: AttributeRewrite,
+  out: Uint8Array,
+  at: number,
 ): number {
   switch (code) {
     case AttributeType.asPath:
@@ -67,7 +86,8 @@ function rewriteOne(
       break;
     case AttributeType.localPreference:
       if (rewrite.localPreference === 'remove') return at;
-      if (typeof rewrite.localPreference === 'number') return put32(AttributeFlag.transitive, code, rewrite.localPreference, out, at);
+      if (typeof rewrite.localPreference === 'number')
+        return put32(AttributeFlag.transitive, code, rewrite.localPreference, out, at);
       break;
     case AttributeType.originatorId:
       if (rewrite.reflection === 'remove') return at;
@@ -95,14 +115,17 @@ function insertBetween(last: number, next: number, rewrite: AttributeRewrite, ou
   const { med, localPreference, reflection, otc, prepend } = rewrite;
   const fits = (code: number): boolean => last < code && code < next;
   if (prepend !== undefined && fits(AttributeType.asPath)) at = putPrepended(out, 0, 0, prepend, out, at);
-  if (typeof med === 'number' && fits(AttributeType.med)) at = put32(AttributeFlag.optional, AttributeType.med, med, out, at);
+  if (typeof med === 'number' && fits(AttributeType.med))
+    at = put32(AttributeFlag.optional, AttributeType.med, med, out, at);
   if (localPreference !== undefined && localPreference !== 'remove' && fits(AttributeType.localPreference)) {
     const preference = typeof localPreference === 'number' ? localPreference : localPreference.default;
     at = put32(AttributeFlag.transitive, AttributeType.localPreference, preference, out, at);
   }
   if (reflection !== undefined && reflection !== 'remove') {
-    if (fits(AttributeType.originatorId)) at = put32(AttributeFlag.optional, AttributeType.originatorId, reflection.originatorId, out, at);
-    if (fits(AttributeType.clusterList)) at = put32(AttributeFlag.optional, AttributeType.clusterList, reflection.clusterId, out, at);
+    if (fits(AttributeType.originatorId))
+      at = put32(AttributeFlag.optional, AttributeType.originatorId, reflection.originatorId, out, at);
+    if (fits(AttributeType.clusterList))
+      at = put32(AttributeFlag.optional, AttributeType.clusterList, reflection.clusterId, out, at);
   }
   if (otc !== undefined && fits(AttributeType.otc)) at = put32(OPTIONAL_TRANSITIVE, AttributeType.otc, otc, out, at);
   return at;
@@ -128,7 +151,14 @@ function put32(flags: number, code: number, value: number, out: Uint8Array, at: 
 }
 
 /** RFC 4271 section 5.1.2: into the leading sequence while it holds at most 255, else as a sequence of its own. */
-function putPrepended(bytes: Uint8Array, value: number, stop: number, prepend: readonly number[], out: Uint8Array, at: number): number {
+function putPrepended(
+  bytes: Uint8Array,
+  value: number,
+  stop: number,
+  prepend: readonly number[],
+  out: Uint8Array,
+  at: number,
+): number {
   const added = prepend.length;
   if (added === 0 || added > 255) throw new RangeError(`Cannot prepend ${added} AS numbers: expected 1 to 255`);
   const members = value < stop && bytes[value] === SegmentType.sequence ? (bytes[value + 1] ?? 0) : 0;
@@ -145,13 +175,22 @@ function putPrepended(bytes: Uint8Array, value: number, stop: number, prepend: r
 }
 
 /** Drops communities whose type octet has bit 0x40; the whole attribute if none is left. */
-function putTransitive(bytes: Uint8Array, i: number, value: number, stop: number, size: number, out: Uint8Array, at: number): number {
+function putTransitive(
+  bytes: Uint8Array,
+  i: number,
+  value: number,
+  stop: number,
+  size: number,
+  out: Uint8Array,
+  at: number,
+): number {
   let kept = 0;
   for (let k = value; k < stop; k += size) if (((bytes[k] ?? 0) & 0x40) === 0) kept += size;
   if (kept === stop - value) return copyOctets(bytes, i, stop, out, at);
   if (kept === 0) return at;
   at = putHead((bytes[i] ?? 0) & ~AttributeFlag.extendedLength, bytes[i + 1] ?? 0, kept, out, at);
-  for (let k = value; k < stop; k += size) if (((bytes[k] ?? 0) & 0x40) === 0) at = copyOctets(bytes, k, k + size, out, at);
+  for (let k = value; k < stop; k += size)
+    if (((bytes[k] ?? 0) & 0x40) === 0) at = copyOctets(bytes, k, k + size, out, at);
   return at;
 }
 
@@ -190,14 +229,39 @@ function downgradeBlock(bytes: Uint8Array, start: number, end: number, out: Uint
 function putOldPath(bytes: Uint8Array, value: number, stop: number, out: Uint8Array, at: number): number {
   let length = 0;
   for (let i = value; i < stop; i += 2 + 4 * (bytes[i + 1] ?? 0)) length += 2 + 2 * (bytes[i + 1] ?? 0);
-  return writeOldAsPath(bytes, value, stop, out, putHead(AttributeFlag.transitive, AttributeType.asPath, length, out, at));
+  return writeOldAsPath(
+    bytes,
+    value,
+    stop,
+    out,
+    putHead(AttributeFlag.transitive, AttributeType.asPath, length, out, at),
+  );
 }
 
 /** AS4_PATH and AS4_AGGREGATOR, where the old forms had to lose something. */
-function putTwins(bytes: Uint8Array, path: number, pathEnd: number, aggregator: number, out: Uint8Array, at: number): number {
+function putTwins(
+  bytes: Uint8Array,
+  path: number,
+  pathEnd: number,
+  aggregator: number,
+  out: Uint8Array,
+  at: number,
+): number {
   if (path >= 0 && needsAs4(bytes, path, pathEnd))
-    at = copyOctets(bytes, path, pathEnd, out, putHead(OPTIONAL_TRANSITIVE, AttributeType.as4Path, pathEnd - path, out, at));
+    at = copyOctets(
+      bytes,
+      path,
+      pathEnd,
+      out,
+      putHead(OPTIONAL_TRANSITIVE, AttributeType.as4Path, pathEnd - path, out, at),
+    );
   if (aggregator >= 0)
-    at = copyOctets(bytes, aggregator, aggregator + 8, out, putHead(OPTIONAL_TRANSITIVE, AttributeType.as4Aggregator, 8, out, at));
+    at = copyOctets(
+      bytes,
+      aggregator,
+      aggregator + 8,
+      out,
+      putHead(OPTIONAL_TRANSITIVE, AttributeType.as4Aggregator, 8, out, at),
+    );
   return at;
 }

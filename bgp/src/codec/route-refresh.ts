@@ -11,7 +11,12 @@ const SUBTYPE_NAMES: readonly RouteRefreshMessage['subtype'][] = ['request', 'be
 export function decodeRouteRefresh(bytes: Uint8Array, start: number, end: number): Decoded<RouteRefreshMessage> {
   const subtype = bytes[start + 2] ?? 0;
   if (end - start !== 4) return failed(lengthError(bytes, start, end, subtype));
-  return decoded({ type: 'route-refresh', afi: read16(bytes, start), safi: bytes[start + 3] ?? 0, subtype: SUBTYPE_NAMES[subtype] ?? 'unknown' });
+  return decoded({
+    type: 'route-refresh',
+    afi: read16(bytes, start),
+    safi: bytes[start + 3] ?? 0,
+    subtype: SUBTYPE_NAMES[subtype] ?? 'unknown',
+  });
 }
 
 /** RFC 7313 section 5: for its own subtypes the whole message goes back as data; otherwise it is a header error. */
@@ -19,7 +24,12 @@ function lengthError(bytes: Uint8Array, start: number, end: number, subtype: num
   const reason = `Cannot decode ROUTE-REFRESH: its body has ${end - start} octets instead of 4`;
   const length = HEADER_LENGTH + end - start;
   if (subtype !== RefreshSubtype.begin && subtype !== RefreshSubtype.end)
-    return resetError(ErrorCode.messageHeader, HeaderError.badLength, reason, Uint8Array.of(length >>> 8, length & 255));
+    return resetError(
+      ErrorCode.messageHeader,
+      HeaderError.badLength,
+      reason,
+      Uint8Array.of(length >>> 8, length & 255),
+    );
   const message = new Uint8Array(length).fill(255, 0, 16);
   write16(message, 16, length);
   message[18] = MessageType.routeRefresh;

@@ -206,7 +206,12 @@ const longestPrefix = (family: Family): number => (family === 4 ? 5 : 17);
 
 /** Copies a block with NEXT_HOP put in its place, after ORIGIN and AS_PATH (RFC 4271 section 5: ascending order). */
 function writeWithNextHop(
-  out: Uint8Array, at: number, nextHop: Uint8Array, attributes: Uint8Array, start: number, end: number,
+  out: Uint8Array,
+  at: number,
+  nextHop: Uint8Array,
+  attributes: Uint8Array,
+  start: number,
+  end: number,
 ): number {
   let cut = start;
   while (cut < end && (attributes[cut + 1] ?? 0) < AttributeType.nextHop) {

@@ -89,34 +89,66 @@ interface Result {
   endOfRib: Family | undefined;
 }
 
-const newBlock = (): Block =>
-  ({ family: 4, addPath: false, bytes: NO_BYTES, start: 0, end: 0, count: 0, nextHopStart: 0, nextHopLength: 0 });
+const newBlock = (): Block => ({
+  family: 4,
+  addPath: false,
+  bytes: NO_BYTES,
+  start: 0,
+  end: 0,
+  count: 0,
+  nextHopStart: 0,
+  nextHopLength: 0,
+});
 
 // Scratch of this thread's one decoder: decoding is synchronous, and callers copy what they keep.
 const classicReach = newBlock();
 const classicWithdrawn = newBlock();
 const mpReach = newBlock();
 const mpWithdrawn = newBlock();
-const result: Result =
-  { severity: 'ok', errors: [], attributes: NO_BYTES, attributesLength: 0, reach: [], withdrawn: [], endOfRib: undefined };
+const result: Result = {
+  severity: 'ok',
+  errors: [],
+  attributes: NO_BYTES,
+  attributesLength: 0,
+  reach: [],
+  withdrawn: [],
+  endOfRib: undefined,
+};
 
 /**
  * Decodes the body of an UPDATE, `bytes[start, end)` after the header. Never throws for what a peer sent; what is wrong with
  * it is in the result. The result is overwritten by the next call.
  */
-export function decodeUpdate(bytes: Uint8Array, start: number, end: number, parameters: DecodeParameters): DecodedUpdate {
+export function decodeUpdate(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  parameters: DecodeParameters,
+): DecodedUpdate {
   clear();
   const { errors } = result;
   // RFC 7606 section 3 b: with lengths that do not fit the message there is nothing to hold on to.
   const attributesAt = start + 4 + read16(bytes, start);
   const nlriAt = attributesAt <= end ? attributesAt + read16(bytes, attributesAt - 2) : end + 1;
   if (end - start < 4 || nlriAt > end)
-    return reset(resetError(ErrorCode.update, UpdateError.malformedAttributeList,
-      `Cannot decode UPDATE with a body of ${end - start} octets: its withdrawn-routes and attribute lengths exceed it`));
-  if (!takeClassic(classicWithdrawn, bytes, start + 2, attributesAt - 2, parameters, result.withdrawn) ||
-      !takeClassic(classicReach, bytes, nlriAt, end, parameters, result.reach))
-    return reset(resetError(ErrorCode.update, UpdateError.invalidNetworkField,
-      'Cannot decode UPDATE: a prefix in it is longer than 32 bits or overruns its field'));
+    return reset(
+      resetError(
+        ErrorCode.update,
+        UpdateError.malformedAttributeList,
+        `Cannot decode UPDATE with a body of ${end - start} octets: its withdrawn-routes and attribute lengths exceed it`,
+      ),
+    );
+  if (
+    !takeClassic(classicWithdrawn, bytes, start + 2, attributesAt - 2, parameters, result.withdrawn) ||
+    !takeClassic(classicReach, bytes, nlriAt, end, parameters, result.reach)
+  )
+    return reset(
+      resetError(
+        ErrorCode.update,
+        UpdateError.invalidNetworkField,
+        'Cannot decode UPDATE: a prefix in it is longer than 32 bits or overruns its field',
+      ),
+    );
 
   const scan = scanAttributes(bytes, attributesAt, nlriAt, parameters, errors);
   if (scan.mpUnreach.value >= 0) takeUnreach(bytes, scan, parameters);
@@ -127,7 +159,8 @@ export function decodeUpdate(bytes: Uint8Array, start: number, end: number, para
   result.attributes = scan.block;
   if (errors.length > 0) settle(hasClassic, scan, bytes);
   if (result.reach.length > 0) result.attributesLength = scan.length;
-  else if (errors.length === 0 && attributesAt === start + 4 && !hasClassic) result.endOfRib = endOfRibIn(bytes, scan, parameters);
+  else if (errors.length === 0 && attributesAt === start + 4 && !hasClassic)
+    result.endOfRib = endOfRibIn(bytes, scan, parameters);
   return result;
 }
 
@@ -150,7 +183,12 @@ function reset(error: BgpError): DecodedUpdate {
 
 /** The two IPv4 fields of the classic message; false when they cannot be parsed (RFC 7606 sections 3 i and 5.3). */
 function takeClassic(
-  block: Block, bytes: Uint8Array, start: number, end: number, parameters: DecodeParameters, into: Block[],
+  block: Block,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  parameters: DecodeParameters,
+  into: Block[],
 ): boolean {
   if (start === end) return true;
   const count = scanNlri(bytes, start, end, 32, parameters.addPathIpv4);
@@ -160,7 +198,15 @@ function takeClassic(
   return true;
 }
 
-function fill(block: Block, family: Family, addPath: boolean, bytes: Uint8Array, start: number, end: number, count: number): Block {
+function fill(
+  block: Block,
+  family: Family,
+  addPath: boolean,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  count: number,
+): Block {
   block.family = family;
   block.addPath = addPath;
   block.bytes = bytes;
@@ -178,11 +224,24 @@ function takeNextHop(bytes: Uint8Array, scan: AttributeScan): void {
     return;
   }
   if (((bytes[start] ?? 0) & 0xc0) !== 0x40)
-    result.errors.push(attributeError('withdraw', UpdateError.attributeFlags, bytes, start, end, 'its flags are wrong'));
+    result.errors.push(
+      attributeError('withdraw', UpdateError.attributeFlags, bytes, start, end, 'its flags are wrong'),
+    );
   else if (end - value !== 4)
-    result.errors.push(attributeError('withdraw', UpdateError.attributeLength, bytes, start, end, `it has ${end - value} octets instead of 4`));
+    result.errors.push(
+      attributeError(
+        'withdraw',
+        UpdateError.attributeLength,
+        bytes,
+        start,
+        end,
+        `it has ${end - value} octets instead of 4`,
+      ),
+    );
   else if (!isHostAddress(bytes, value, 4))
-    result.errors.push(attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, 'it is no address of a host'));
+    result.errors.push(
+      attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, 'it is no address of a host'),
+    );
   classicReach.nextHopStart = value;
   classicReach.nextHopLength = 4;
 }
@@ -218,7 +277,9 @@ function takeReach(bytes: Uint8Array, scan: AttributeScan, parameters: DecodePar
   const count = scanNlri(bytes, value + 5 + length, end, family === 4 ? 32 : 128, addPath);
   if (count < 0) return malformed(bytes, start, end, 'a prefix in it is too long or overruns it');
   if (!isNextHop(bytes, value + 4, length))
-    result.errors.push(attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, 'its next hop is no address of a host'));
+    result.errors.push(
+      attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, 'its next hop is no address of a host'),
+    );
   if (count === 0) return;
   fill(mpReach, family, addPath, bytes, value + 5 + length, end, count);
   mpReach.nextHopStart = value + 4;
@@ -267,12 +328,18 @@ function checkMandatory(scan: AttributeScan): void {
 }
 
 const missing = (code: number, name: string): BgpError => ({
-  severity: 'withdraw', code: ErrorCode.update, subcode: UpdateError.missingWellKnown, data: Uint8Array.of(code),
+  severity: 'withdraw',
+  code: ErrorCode.update,
+  subcode: UpdateError.missingWellKnown,
+  data: Uint8Array.of(code),
   reason: `Cannot accept routes without ${name}`,
 });
 
 const unnegotiated = (family: string): BgpError => ({
-  severity: 'discard', code: ErrorCode.update, subcode: UpdateError.optionalAttribute, data: NO_BYTES,
+  severity: 'discard',
+  code: ErrorCode.update,
+  subcode: UpdateError.optionalAttribute,
+  data: NO_BYTES,
   reason: `Ignore routes of ${family}: the session did not negotiate it`,
 });
 
@@ -292,7 +359,11 @@ function settle(hasClassic: boolean, scan: AttributeScan, bytes: Uint8Array): vo
       return;
     }
     // RFC 7606 section 5.2: attributes but no NLRI, and one is broken: the NLRI may be hidden in it.
-    reset({ ...worst, severity: 'reset', reason: `${worst.reason}; the UPDATE has no reachable prefix that could be withdrawn` });
+    reset({
+      ...worst,
+      severity: 'reset',
+      reason: `${worst.reason}; the UPDATE has no reachable prefix that could be withdrawn`,
+    });
     return;
   }
   result.severity = 'reset';

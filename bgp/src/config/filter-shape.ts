@@ -3,7 +3,20 @@ import { tryParseAddress, tryParsePrefix } from '../address.js';
 import { parseCommunity } from '../codec/community.js';
 import { parseAsPathPattern } from '../filter/as-path-pattern.js';
 import { parseCommunityPattern } from '../filter/community-pattern.js';
-import { address, boolean, either, integer, isObject, list, object, oneOf, pattern, prefix, text, type Field } from './schema.js';
+import {
+  address,
+  boolean,
+  either,
+  integer,
+  isObject,
+  list,
+  object,
+  oneOf,
+  pattern,
+  prefix,
+  text,
+  type Field,
+} from './schema.js';
 
 /** RFC 6793, less 0 and AS_TRANS (RFC 7607, RFC 6793 section 9). */
 export const asNumber: Field = {
@@ -16,13 +29,19 @@ export const asNumber: Field = {
 
 /** Standard "64512:100", large "64512:1:2", extended "target:64512:100", or a well-known name. */
 export const community = text({ description: 'a community of any kind' }, (value) =>
-  parseCommunity(value) === undefined ? 'a community such as "64512:100", "64512:1:2", "target:64512:100" or "no-export"' : undefined);
+  parseCommunity(value) === undefined
+    ? 'a community such as "64512:100", "64512:1:2", "target:64512:100" or "no-export"'
+    : undefined,
+);
 
 export const family = oneOf('ipv4', 'ipv6');
 
 /** As `community`, where `*` stands for any number. */
 const communityPattern = text({ description: 'a community of any kind, * for any number' }, (value) =>
-  parseCommunityPattern(value) === undefined ? 'a community such as "64512:100", "64512:*", "64512:1:*", "target:64512:*" or "no-export"' : undefined);
+  parseCommunityPattern(value) === undefined
+    ? 'a community such as "64512:100", "64512:*", "64512:1:*", "target:64512:*" or "no-export"'
+    : undefined,
+);
 
 const asPathPattern = text({ description: 'a regular expression on the AS path, _ for a boundary' }, (value) => {
   const parsed = parseAsPathPattern(value);
@@ -30,7 +49,10 @@ const asPathPattern = text({ description: 'a regular expression on the AS path, 
 });
 
 const nextHop = text({ description: 'an address or CIDR' }, (value) =>
-  tryParseAddress(value) === undefined && tryParsePrefix(value) === undefined ? 'an address, or CIDR notation' : undefined);
+  tryParseAddress(value) === undefined && tryParsePrefix(value) === undefined
+    ? 'an address, or CIDR notation'
+    : undefined,
+);
 
 const prefixMatch = object({ prefix }, { minLength: integer(0, 128), maxLength: integer(0, 128), not: boolean });
 
@@ -42,34 +64,62 @@ const range: Field = {
   check: (value, path, problems) => {
     bounds.check(value, path, problems);
     const { min, max } = (isObject(value) ? value : {}) as { readonly min?: unknown; readonly max?: unknown };
-    if (typeof min === 'number' && typeof max === 'number' && min > max) problems.push({ path, value, expected: 'min <= max' });
+    if (typeof min === 'number' && typeof max === 'number' && min > max)
+      problems.push({ path, value, expected: 'min <= max' });
   },
 };
 const origin = oneOf('igp', 'egp', 'incomplete');
 
-const match = object({}, {
-  prefixes: list(prefixMatch, { max: 100_000 }),
-  tags: list(name, { max: 64 }),
-  source: list(oneOf('local', 'ebgp', 'ibgp'), { max: 3 }),
-  communities: list(communityPattern, { max: 1024 }),
-  families: list(family, { max: 2 }),
-  peerTypes: list(oneOf('ebgp', 'ibgp'), { max: 2 }),
-  interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
-  asPathPrefix: list(asNumber, { max: 64 }),
-  kernelMetric: u32,
-  peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }), peerAs: list(asNumber, { max: 1024 }),
-  asPath: list(asPathPattern, { max: 256 }), asPathLength: range, nextHops: list(nextHop, { max: 1024 }),
-  med: range, localPreference: range, origins: list(origin, { max: 3 }),
-});
+const match = object(
+  {},
+  {
+    prefixes: list(prefixMatch, { max: 100_000 }),
+    tags: list(name, { max: 64 }),
+    source: list(oneOf('local', 'ebgp', 'ibgp'), { max: 3 }),
+    communities: list(communityPattern, { max: 1024 }),
+    families: list(family, { max: 2 }),
+    peerTypes: list(oneOf('ebgp', 'ibgp'), { max: 2 }),
+    interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
+    asPathPrefix: list(asNumber, { max: 64 }),
+    kernelMetric: u32,
+    peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }),
+    peerAs: list(asNumber, { max: 1024 }),
+    asPath: list(asPathPattern, { max: 256 }),
+    asPathLength: range,
+    nextHops: list(nextHop, { max: 1024 }),
+    med: range,
+    localPreference: range,
+    origins: list(origin, { max: 3 }),
+  },
+);
 
-const set = object({}, {
-  localPreference: u32, med: either((value) => value === 'remove', oneOf('remove'), u32), origin, nextHop: address,
-  setCommunities: list(community, { max: 64 }), addCommunities: list(community, { max: 64 }), removeCommunities: list(communityPattern, { max: 64 }),
-  prepend: integer(1, 32), prependAs: list(asNumber, { max: 32 }), weight: integer(0, 65535), kernelMetric: u32,
-});
+const set = object(
+  {},
+  {
+    localPreference: u32,
+    med: either((value) => value === 'remove', oneOf('remove'), u32),
+    origin,
+    nextHop: address,
+    setCommunities: list(community, { max: 64 }),
+    addCommunities: list(community, { max: 64 }),
+    removeCommunities: list(communityPattern, { max: 64 }),
+    prepend: integer(1, 32),
+    prependAs: list(asNumber, { max: 32 }),
+    weight: integer(0, 65535),
+    kernelMetric: u32,
+  },
+);
 
-const rule = object({ action: oneOf('accept', 'reject', 'next') }, {
-  name: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)), match, set,
-});
+const rule = object(
+  { action: oneOf('accept', 'reject', 'next') },
+  {
+    name: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
+    match,
+    set,
+  },
+);
 
-export const filterShape: Field = object({ rules: list(rule, { max: 10000 }) }, { default: oneOf('accept', 'reject', 'next') });
+export const filterShape: Field = object(
+  { rules: list(rule, { max: 10000 }) },
+  { default: oneOf('accept', 'reject', 'next') },
+);

@@ -26,14 +26,17 @@ export function integer(min: number, max: number, expected = `an integer from ${
   return {
     schema: { type: 'integer', minimum: min, maximum: max },
     check: (value, path, problems) => {
-      if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) problems.push({ path, value, expected });
+      if (!Number.isInteger(value) || (value as number) < min || (value as number) > max)
+        problems.push({ path, value, expected });
     },
   };
 }
 
 export const boolean: Field = {
   schema: { type: 'boolean' },
-  check: (value, path, problems) => { if (typeof value !== 'boolean') problems.push({ path, value, expected: 'true or false' }); },
+  check: (value, path, problems) => {
+    if (typeof value !== 'boolean') problems.push({ path, value, expected: 'true or false' });
+  },
 };
 
 /** Text that a rule accepts; `rule` answers what would have been right, or undefined if all is well. */
@@ -41,8 +44,9 @@ export function text(schema: JsonSchema, rule: (value: string) => string | undef
   return {
     schema: { type: 'string', ...schema },
     check: (value, path, problems) => {
-      const expected = typeof value === 'string' ? rule(value) : rule('') ?? 'text';
-      if (typeof value !== 'string' || expected !== undefined) problems.push({ path, value, expected: expected ?? 'text' });
+      const expected = typeof value === 'string' ? rule(value) : (rule('') ?? 'text');
+      if (typeof value !== 'string' || expected !== undefined)
+        problems.push({ path, value, expected: expected ?? 'text' });
     },
   };
 }
@@ -67,20 +71,25 @@ export function oneOf(...values: readonly string[]): Field {
   return {
     schema: { enum: values },
     check: (value, path, problems) => {
-      if (typeof value !== 'string' || !values.includes(value)) problems.push({ path, value, expected: `one of ${values.join(', ')}` });
+      if (typeof value !== 'string' || !values.includes(value))
+        problems.push({ path, value, expected: `one of ${values.join(', ')}` });
     },
   };
 }
 
 const ADDRESS = 'an IPv4 or IPv6 address';
-export const address: Field = text({ description: ADDRESS }, (value) => (tryParseAddress(value) === undefined ? ADDRESS : undefined));
+export const address: Field = text({ description: ADDRESS }, (value) =>
+  tryParseAddress(value) === undefined ? ADDRESS : undefined,
+);
 
 const isLinkLocal = (text: string): boolean => /^fe[89ab][0-9a-f]:/i.test(text);
 
 /** The address of a peer with the interface that stands beside it: "fe80::1" and "eth0" are "fe80::1%eth0". */
 export function scopedAddress(peer: { readonly address?: unknown; readonly interface?: unknown }): unknown {
   const { address: plain, interface: zone } = peer;
-  return typeof plain === 'string' && typeof zone === 'string' && isLinkLocal(plain) && !plain.includes('%') ? `${plain}%${zone}` : plain;
+  return typeof plain === 'string' && typeof zone === 'string' && isLinkLocal(plain) && !plain.includes('%')
+    ? `${plain}%${zone}`
+    : plain;
 }
 
 /** As `address`; a link-local one must name its interface after a "%", any other must not. */
@@ -111,7 +120,8 @@ export function list(item: Field, options: { readonly max: number; readonly min?
     schema: { type: 'array', items: item.schema, minItems: min, maxItems: max },
     check: (value, path, problems) => {
       if (!Array.isArray(value)) problems.push({ path, value, expected: 'a list' });
-      else if (value.length < min || value.length > max) problems.push({ path, value: `${value.length} entries`, expected: `${min} to ${max} entries` });
+      else if (value.length < min || value.length > max)
+        problems.push({ path, value: `${value.length} entries`, expected: `${min} to ${max} entries` });
       else for (const [index, entry] of value.entries()) item.check(entry, `${path}[${index}]`, problems);
     },
   };
@@ -119,30 +129,45 @@ export function list(item: Field, options: { readonly max: number; readonly min?
 
 export function record(key: RegExp, item: Field, options: { readonly max: number }): Field {
   return {
-    schema: { type: 'object', additionalProperties: item.schema, propertyNames: { pattern: key.source }, maxProperties: options.max },
+    schema: {
+      type: 'object',
+      additionalProperties: item.schema,
+      propertyNames: { pattern: key.source },
+      maxProperties: options.max,
+    },
     check: (value, path, problems) => {
       if (!isObject(value)) problems.push({ path, value, expected: 'a mapping' });
-      else for (const [name, entry] of Object.entries(value)) {
-        if (!key.test(name)) problems.push({ path: join(path, name), value: name, expected: `a name that matches ${key.source}` });
-        item.check(entry, join(path, name), problems);
-      }
+      else
+        for (const [name, entry] of Object.entries(value)) {
+          if (!key.test(name))
+            problems.push({ path: join(path, name), value: name, expected: `a name that matches ${key.source}` });
+          item.check(entry, join(path, name), problems);
+        }
     },
   };
 }
 
 /** A mapping with exactly these keys. An absent optional key and one that is `undefined` or null are the same. */
-export function object(required: Readonly<Record<string, Field>>, optional: Readonly<Record<string, Field>> = {}): Field {
+export function object(
+  required: Readonly<Record<string, Field>>,
+  optional: Readonly<Record<string, Field>> = {},
+): Field {
   const fields = new Map([...Object.entries(required), ...Object.entries(optional)]);
   const properties = Object.fromEntries([...fields].map(([name, field]) => [name, field.schema]));
   return {
     schema: { type: 'object', properties, required: Object.keys(required), additionalProperties: false },
     check: (value, path, problems) => {
-      if (!isObject(value)) { problems.push({ path, value, expected: mappingWith(Object.keys(required)) }); return; }
+      if (!isObject(value)) {
+        problems.push({ path, value, expected: mappingWith(Object.keys(required)) });
+        return;
+      }
       for (const name of Object.keys(required))
-        if (value[name] === undefined || value[name] === null) problems.push({ path: join(path, name), value: undefined, expected: 'a value: the field is required' });
+        if (value[name] === undefined || value[name] === null)
+          problems.push({ path: join(path, name), value: undefined, expected: 'a value: the field is required' });
       for (const [name, entry] of Object.entries(value)) {
         const field = fields.get(name);
-        if (field === undefined) problems.push({ path: join(path, name), value: undefined, expected: knownField(name, fields) });
+        if (field === undefined)
+          problems.push({ path: join(path, name), value: undefined, expected: knownField(name, fields) });
         else if (entry !== undefined && entry !== null) field.check(entry, join(path, name), problems);
       }
     },
@@ -163,29 +188,37 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 
 /** `peers`, `filters.out`, `filters["a.b"]`: a path names one place, whatever its keys hold. */
 const join = (path: string, name: string): string =>
-  (/^[^\s.[\]"]+$/.test(name) ? (path === '' ? name : `${path}.${name}`) : `${path}[${JSON.stringify(name)}]`);
+  /^[^\s.[\]"]+$/.test(name) ? (path === '' ? name : `${path}.${name}`) : `${path}[${JSON.stringify(name)}]`;
 
 const mappingWith = (required: readonly string[]): string =>
-  (required.length === 0 ? 'a mapping' : `a mapping with ${required.map((name) => `"${name}"`).join(' and ')}`);
+  required.length === 0 ? 'a mapping' : `a mapping with ${required.map((name) => `"${name}"`).join(' and ')}`;
 
 /** The commonest mistakes are a slip of the finger, and a field that stands one level too high. */
 function knownField(name: string, fields: ReadonlyMap<string, Field>): string {
   const near = nearest(name, [...fields.keys()]);
   if (near !== undefined) return `a known field; did you mean "${near}"?`;
-  const owners = [...fields].flatMap(([owner, { schema }]) => (Object.hasOwn(propertiesInside(schema), name) ? [`"${owner}"`] : []));
+  const owners = [...fields].flatMap(([owner, { schema }]) =>
+    Object.hasOwn(propertiesInside(schema), name) ? [`"${owner}"`] : [],
+  );
   return owners.length === 0 ? 'a known field' : `a known field; this one belongs in ${owners.join(' or ')}`;
 }
 
 /** Of a mapping, or of each entry of a list. */
 function propertiesInside(schema: JsonSchema): object {
-  const { items, properties } = schema as { readonly items?: { readonly properties?: object }; readonly properties?: object };
+  const { items, properties } = schema as {
+    readonly items?: { readonly properties?: object };
+    readonly properties?: object;
+  };
   return items?.properties ?? properties ?? {};
 }
 
 /** The one that was probably meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const most = name.length < 4 ? 1 : 2;
-  const ranked = known.map((key) => ({ key, distance: key.toLowerCase() === name.toLowerCase() ? 0 : editDistance(key, name) }));
+  const ranked = known.map((key) => ({
+    key,
+    distance: key.toLowerCase() === name.toLowerCase() ? 0 : editDistance(key, name),
+  }));
   return ranked.filter(({ distance }) => distance <= most).sort((a, b) => a.distance - b.distance)[0]?.key;
 }
 
@@ -196,7 +229,9 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      next.push(
+        Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)),
+      );
     row = next;
   }
   return row[b.length] ?? 0;

@@ -3,13 +3,34 @@
  *
  * Sizes are bounded here, once, because a configuration comes over a socket.
  */
-import { address, boolean, either, integer, isObject, list, object, oneOf, pattern, peerAddress, prefix, record, scopedAddress, secret, text, type Field } from './schema.js';
+import {
+  address,
+  boolean,
+  either,
+  integer,
+  isObject,
+  list,
+  object,
+  oneOf,
+  pattern,
+  peerAddress,
+  prefix,
+  record,
+  scopedAddress,
+  secret,
+  text,
+  type Field,
+} from './schema.js';
 import { asNumber, community, family, filterShape } from './filter-shape.js';
 
 /** RFC 6286: four octets, written as a dotted quad, not zero. */
 const identifier: Field = text({ format: 'ipv4' }, (value) =>
-  /^(\d{1,3})(\.\d{1,3}){3}$/.test(value) && value.split('.').every((part) => Number(part) <= 255 && String(Number(part)) === part) && value !== '0.0.0.0'
-    ? undefined : 'a dotted quad other than 0.0.0.0');
+  /^(\d{1,3})(\.\d{1,3}){3}$/.test(value) &&
+  value.split('.').every((part) => Number(part) <= 255 && String(Number(part)) === part) &&
+  value !== '0.0.0.0'
+    ? undefined
+    : 'a dotted quad other than 0.0.0.0',
+);
 
 /** RFC 4271 section 4.2. */
 const holdTime: Field = {
@@ -26,24 +47,68 @@ const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters with
 const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
 const filterNames = list(name, { max: 64 });
 
-const bfd = object({}, { transmitInterval: integer(10, 60000), receiveInterval: integer(10, 60000), multiplier: integer(1, 255), echoInterval: integer(10, 60000) });
+const bfd = object(
+  {},
+  {
+    transmitInterval: integer(10, 60000),
+    receiveInterval: integer(10, 60000),
+    multiplier: integer(1, 255),
+    echoInterval: integer(10, 60000),
+  },
+);
 
 const session: Readonly<Record<string, Field>> = {
   description: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
-  localAs: asNumber, localAsOnly: boolean, multihop: integer(1, 255), ttlSecurityHops: integer(1, 254), password: secret(80), holdTime, keepaliveTime: integer(1, 21845),
-  connectRetryTime: integer(1, 65535), delayOpenTime: integer(0, 240), families: list(family, { min: 1, max: 2 }), extendedNextHop: boolean,
-  addPath: oneOf('send', 'receive', 'both'), maxPrefixes: integer(1, 4294967295), maxPrefixesRestartAfter: integer(1, 86400),
-  maxPrefixesWarnAt: integer(1, 100), maxPrefixesWarnOnly: boolean, allowLocalAs: integer(0, 10), asOverride: boolean,
-  removePrivateAs: oneOf('only-private', 'all'), enforceFirstAs: boolean,
-  maxAsPathLength: integer(1, 16384), maxAttributesLength: integer(64, 65535),
-  role: oneOf('provider', 'route-server', 'route-server-client', 'customer', 'peer'), roleStrict: boolean,
-  nextHopSelf: boolean, nextHopUnchanged: boolean, routeReflectorClient: boolean, weight: integer(0, 65535), gracefulRestart: boolean,
-  gracefulRestartTime: integer(0, 4095), drain: boolean, bfd, import: filterNames, export: filterNames,
+  localAs: asNumber,
+  localAsOnly: boolean,
+  multihop: integer(1, 255),
+  ttlSecurityHops: integer(1, 254),
+  password: secret(80),
+  holdTime,
+  keepaliveTime: integer(1, 21845),
+  connectRetryTime: integer(1, 65535),
+  delayOpenTime: integer(0, 240),
+  families: list(family, { min: 1, max: 2 }),
+  extendedNextHop: boolean,
+  addPath: oneOf('send', 'receive', 'both'),
+  maxPrefixes: integer(1, 4294967295),
+  maxPrefixesRestartAfter: integer(1, 86400),
+  maxPrefixesWarnAt: integer(1, 100),
+  maxPrefixesWarnOnly: boolean,
+  allowLocalAs: integer(0, 10),
+  asOverride: boolean,
+  removePrivateAs: oneOf('only-private', 'all'),
+  enforceFirstAs: boolean,
+  maxAsPathLength: integer(1, 16384),
+  maxAttributesLength: integer(64, 65535),
+  role: oneOf('provider', 'route-server', 'route-server-client', 'customer', 'peer'),
+  roleStrict: boolean,
+  nextHopSelf: boolean,
+  nextHopUnchanged: boolean,
+  routeReflectorClient: boolean,
+  weight: integer(0, 65535),
+  gracefulRestart: boolean,
+  gracefulRestartTime: integer(0, 4095),
+  drain: boolean,
+  bfd,
+  import: filterNames,
+  export: filterNames,
 };
 
-const peerFields = object({ remoteAs: either((value) => typeof value === 'string', oneOf('external', 'internal'), asNumber) }, {
-  ...session, address: peerAddress, interface: interfaceName, name, port, localAddress: peerAddress, localPort: port, passive: boolean, shutdown: boolean,
-});
+const peerFields = object(
+  { remoteAs: either((value) => typeof value === 'string', oneOf('external', 'internal'), asNumber) },
+  {
+    ...session,
+    address: peerAddress,
+    interface: interfaceName,
+    name,
+    port,
+    localAddress: peerAddress,
+    localPort: port,
+    passive: boolean,
+    shutdown: boolean,
+  },
+);
 
 /** At an address, at an interface, or both: the interface of a link-local address may stand beside it. */
 const peer: Field = {
@@ -51,7 +116,11 @@ const peer: Field = {
   check: (value, path, problems) => {
     peerFields.check(isObject(value) ? { ...value, address: scopedAddress(value) } : value, path, problems);
     if (isObject(value) && (value.address ?? value.interface ?? undefined) === undefined)
-      problems.push({ path: `${path}.address`, value: undefined, expected: 'an address, or an "interface" whose router is the peer' });
+      problems.push({
+        path: `${path}.address`,
+        value: undefined,
+        expected: 'an address, or an "interface" whose router is the peer',
+      });
   },
 };
 
@@ -60,26 +129,52 @@ const dynamicPeers = object(
   { ...session, interface: interfaceName, limit: integer(1, 10000) },
 );
 
-const mrt = object({ file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') }, { interval: integer(1, 2_000_000), keep: integer(0, 1000) });
+const mrt = object(
+  { file: pattern(/^\/[^\0]{1,4000}$/, 'an absolute path') },
+  { interval: integer(1, 2_000_000), keep: integer(0, 1000) },
+);
 
-const originated = object({ prefix }, { tags: list(name, { max: 16 }), communities: list(community, { max: 64 }), aggregate: object({ summaryOnly: boolean }, {}) });
+const originated = object(
+  { prefix },
+  {
+    tags: list(name, { max: 16 }),
+    communities: list(community, { max: 64 }),
+    aggregate: object({ summaryOnly: boolean }, {}),
+  },
+);
 
 /** BOUNDED: 10,000 peers and a million prefixes are far beyond what one process is for. */
-export const speakerShape: Field = object({ localAs: asNumber, routerId: identifier }, {
-  listen: list(object({ address }, { port: listenPort }), { max: 64 }),
-  peers: list(peer, { max: 10000 }),
-  dynamicPeers: list(dynamicPeers, { max: 256 }),
-  originate: list(originated, { max: 1_000_000 }),
-  filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
-  multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
-  alwaysCompareMed: boolean,
-  gracefulRestartTime: integer(0, 4095),
-  longLivedRestartTime: integer(0, 0xffffff),
-  installRoutes: boolean,
-  kernelMetric: integer(0, 0xffffffff),
-  requirePolicy: boolean,
-  drain: boolean,
-  clusterId: identifier,
-  mrt,
-  bmp: list(object({ address }, { port, monitor: list(oneOf('adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'), { min: 1, max: 5 }), statisticsInterval: integer(0, 86400) }), { max: 16 }),
-});
+export const speakerShape: Field = object(
+  { localAs: asNumber, routerId: identifier },
+  {
+    listen: list(object({ address }, { port: listenPort }), { max: 64 }),
+    peers: list(peer, { max: 10000 }),
+    dynamicPeers: list(dynamicPeers, { max: 256 }),
+    originate: list(originated, { max: 1_000_000 }),
+    filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
+    multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
+    alwaysCompareMed: boolean,
+    gracefulRestartTime: integer(0, 4095),
+    longLivedRestartTime: integer(0, 0xffffff),
+    installRoutes: boolean,
+    kernelMetric: integer(0, 0xffffffff),
+    requirePolicy: boolean,
+    drain: boolean,
+    clusterId: identifier,
+    mrt,
+    bmp: list(
+      object(
+        { address },
+        {
+          port,
+          monitor: list(
+            oneOf('adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'),
+            { min: 1, max: 5 },
+          ),
+          statisticsInterval: integer(0, 86400),
+        },
+      ),
+      { max: 16 },
+    ),
+  },
+);

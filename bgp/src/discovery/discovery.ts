@@ -51,7 +51,14 @@ export class Discovery {
     for (const [name, link] of this.links) if (!names.has(name)) this.close(link);
     for (const name of names) {
       if (this.links.has(name)) continue;
-      const link: Link = { name, socket: undefined, timer: undefined, answeredAt: -LEAST_BETWEEN_ANSWERS, waitsSince: undefined, problem: undefined };
+      const link: Link = {
+        name,
+        socket: undefined,
+        timer: undefined,
+        answeredAt: -LEAST_BETWEEN_ANSWERS,
+        waitsSince: undefined,
+        problem: undefined,
+      };
       this.links.set(name, link);
       this.open(link);
     }
@@ -116,7 +123,8 @@ export class Discovery {
 
   private unsent(link: Link, socket: RouterSocket, problem: string): void {
     switch (problem) {
-      case 'EADDRNOTAVAIL': return this.awaitAddress(link);
+      case 'EADDRNOTAVAIL':
+        return this.awaitAddress(link);
       // The interface is gone, or another one has its name now.
       case 'ENODEV':
       case 'ENXIO':
@@ -146,9 +154,11 @@ export class Discovery {
     if (link.socket === undefined) return;
     const message = decodeRouterMessage(bytes);
     switch (message.type) {
-      case 'invalid': return;
+      case 'invalid':
+        return;
       // Section 6.1.1 allows the unspecified source to who has no address yet: no router that we could talk to.
-      case 'solicitation': return isLinkLocal(from) ? this.answer(link, from) : undefined;
+      case 'solicitation':
+        return isLinkLocal(from) ? this.answer(link, from) : undefined;
       // Section 6.1.2: of a link-local address.
       case 'advertisement':
         if (isLinkLocal(from) && this.owner.heard(link.name, from)) this.answer(link, from);

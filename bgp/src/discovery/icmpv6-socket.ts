@@ -10,8 +10,27 @@ import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces, constants as osConstants } from 'node:os';
 import { formatAddress, parseAddress, type IpAddress } from '../address.js';
 import {
-  attachFilter, errnoName, hopLimitFilter, ICMPV6_FILTER, int32, IPPROTO_ICMPV6, IPPROTO_IPV6, IPV6_JOIN_GROUP, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF,
-  IPV6_MULTICAST_LOOP, IPV6_UNICAST_HOPS, libc, MSG_DONTWAIT, O_CLOEXEC, SO_BINDTODEVICE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET,
+  attachFilter,
+  errnoName,
+  hopLimitFilter,
+  ICMPV6_FILTER,
+  int32,
+  IPPROTO_ICMPV6,
+  IPPROTO_IPV6,
+  IPV6_JOIN_GROUP,
+  IPV6_MULTICAST_HOPS,
+  IPV6_MULTICAST_IF,
+  IPV6_MULTICAST_LOOP,
+  IPV6_UNICAST_HOPS,
+  libc,
+  MSG_DONTWAIT,
+  O_CLOEXEC,
+  SO_BINDTODEVICE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_SOCKET,
   type Libc,
 } from '../native/libc.js';
 import { AF_INET6, encodeSockaddr } from '../transport/sockaddr.js';
@@ -40,11 +59,19 @@ class IcmpV6Socket implements RouterSocket {
   private readonly fd: number;
   private mac: Uint8Array = new Uint8Array();
 
-  constructor(private readonly calls: Libc, private readonly interfaceName: string, private readonly index: number, raw: number, events: RouterSocketEvents) {
+  constructor(
+    private readonly calls: Libc,
+    private readonly interfaceName: string,
+    private readonly index: number,
+    raw: number,
+    events: RouterSocketEvents,
+  ) {
     this.fd = calls.socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (this.fd < 0) throw callProblem(calls, interfaceName, 'make a socket');
     this.socket = createSocket('udp6');
-    this.socket.on('message', (bytes, { address }) => events.onMessage(bytes, parseAddress(address.split('%')[0] ?? '')));
+    this.socket.on('message', (bytes, { address }) =>
+      events.onMessage(bytes, parseAddress(address.split('%')[0] ?? '')),
+    );
     this.socket.on('error', (error) => {
       this.socket.close();
       events.onFailure(problem(interfaceName, error.message).message);
@@ -64,7 +91,9 @@ class IcmpV6Socket implements RouterSocket {
 
   send(bytes: Uint8Array, to: 'all-routers' | 'all-nodes' | IpAddress): string | undefined {
     const target = encodeSockaddr(typeof to === 'string' ? GROUPS[to] : formatAddress(to), 0, { scopeId: this.index });
-    return this.calls.sendto(this.fd, bytes, bytes.length, MSG_DONTWAIT, target, target.length) < 0 ? errnoName(this.calls.errno()) : undefined;
+    return this.calls.sendto(this.fd, bytes, bytes.length, MSG_DONTWAIT, target, target.length) < 0
+      ? errnoName(this.calls.errno())
+      : undefined;
   }
 
   close(): void {
@@ -81,7 +110,8 @@ function openRaw(calls: Libc, interfaceName: string, index: number): number {
   };
   try {
     set(IPPROTO_ICMPV6, ICMPV6_FILTER, typeFilter([ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT]), 'filter ICMPv6');
-    if (attachFilter(calls, fd, hopLimitFilter(6, HOP_LIMIT)) !== 0) throw callProblem(calls, interfaceName, 'filter by hop limit');
+    if (attachFilter(calls, fd, hopLimitFilter(6, HOP_LIMIT)) !== 0)
+      throw callProblem(calls, interfaceName, 'filter by hop limit');
     set(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${interfaceName}\0`), 'bind to the interface');
     set(IPPROTO_IPV6, IPV6_MULTICAST_IF, int32(index), 'choose the interface');
     set(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int32(HOP_LIMIT), 'set the hop limit');
@@ -113,15 +143,21 @@ function membership(group: string, index: number): Uint8Array {
 
 function macOf(interfaceName: string): Uint8Array {
   const mac = networkInterfaces()[interfaceName]?.[0]?.mac ?? '';
-  const bytes = Uint8Array.from(mac.split(':').filter((part) => part !== ''), (part) => Number.parseInt(part, 16));
+  const bytes = Uint8Array.from(
+    mac.split(':').filter((part) => part !== ''),
+    (part) => Number.parseInt(part, 16),
+  );
   return bytes.every((octet) => octet === 0) ? new Uint8Array() : bytes;
 }
 
 function callProblem(calls: Libc, interfaceName: string, what: string): DiscoveryError {
   const errno = calls.errno();
-  if (errno === osConstants.errno.EPERM || errno === osConstants.errno.EACCES) return problem(interfaceName, 'raw sockets need root or CAP_NET_RAW');
+  if (errno === osConstants.errno.EPERM || errno === osConstants.errno.EACCES)
+    return problem(interfaceName, 'raw sockets need root or CAP_NET_RAW');
   return problem(interfaceName, `cannot ${what} (${errnoName(errno)})`);
 }
 
 const problem = (interfaceName: string, why: string): DiscoveryError =>
-  new DiscoveryError(`Cannot look for a neighbour on interface ${interfaceName}: ${why}; one that connects is still accepted`);
+  new DiscoveryError(
+    `Cannot look for a neighbour on interface ${interfaceName}: ${why}; one that connects is still accepted`,
+  );

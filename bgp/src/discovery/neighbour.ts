@@ -39,7 +39,10 @@ export type Verdict =
 
 /** A router was heard, by an advertisement or because it connected. */
 export function hear(neighbour: Neighbour | undefined, { now, from, isUp }: Heard): Verdict {
-  if (neighbour === undefined || (!isUp && now - neighbour.heardAt > NEIGHBOUR_LIFETIME && !same(neighbour.address, from)))
+  if (
+    neighbour === undefined ||
+    (!isUp && now - neighbour.heardAt > NEIGHBOUR_LIFETIME && !same(neighbour.address, from))
+  )
     return { type: 'found', neighbour: { address: from, heardAt: now, rivals: [] } };
   if (same(neighbour.address, from)) return { type: 'known', neighbour: { ...neighbour, heardAt: now } };
   const isNew = neighbour.rivals.length < MOST_RIVALS && !neighbour.rivals.some((rival) => same(rival, from));

@@ -53,7 +53,7 @@ export function decodeRouterMessage(bytes: Uint8Array): RouterMessage {
   if (bytes.length < length) return invalid(`${bytes.length} octets; expected at least ${length}`);
   if (code !== 0) return invalid(`code ${code ?? 0}; expected 0`);
   let options = 0;
-  for (let at = length; at < bytes.length;) {
+  for (let at = length; at < bytes.length; ) {
     const size = 8 * (bytes[at + 1] ?? 0);
     if (size === 0) return invalid('an option of length 0');
     if (at + size > bytes.length) return invalid('an option that overruns the message');

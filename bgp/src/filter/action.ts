@@ -31,22 +31,29 @@ export function compileSet(set: FilterSet, session: FilterSession): Action {
 }
 
 /** A next hop of the other family is not for this route. */
-const fits = (nextHop: IpAddress | undefined, { route }: RouteState): boolean => nextHop !== undefined && nextHop.family === route.family;
+const fits = (nextHop: IpAddress | undefined, { route }: RouteState): boolean =>
+  nextHop !== undefined && nextHop.family === route.family;
 
 function withPlainFields(attributes: PathAttributes, { localPreference, med, origin }: FilterSet): PathAttributes {
   let after = attributes;
   if (localPreference !== undefined && localPreference !== after.localPreference) after = { ...after, localPreference };
-  if (med === 'remove' ? after.med !== undefined : med !== undefined && med !== after.med) after = { ...after, med: med === 'remove' ? undefined : med };
+  if (med === 'remove' ? after.med !== undefined : med !== undefined && med !== after.med)
+    after = { ...after, med: med === 'remove' ? undefined : med };
   return origin === undefined || origin === after.origin ? after : { ...after, origin };
 }
 
 /** Without any community. */
-const bare = (attributes: PathAttributes): PathAttributes =>
-  ({ ...attributes, communities: undefined, extendedCommunities: undefined, largeCommunities: undefined });
+const bare = (attributes: PathAttributes): PathAttributes => ({
+  ...attributes,
+  communities: undefined,
+  extendedCommunities: undefined,
+  largeCommunities: undefined,
+});
 
 /** RFC 4271 section 5.1.2: into the leading sequence while it holds at most 255. */
 function prependTo(path: readonly AsPathSegment[], added: readonly number[]): readonly AsPathSegment[] {
   const [first, ...rest] = path;
-  if (first?.type === 'sequence' && first.members.length + added.length <= 255) return [{ type: 'sequence', members: [...added, ...first.members] }, ...rest];
+  if (first?.type === 'sequence' && first.members.length + added.length <= 255)
+    return [{ type: 'sequence', members: [...added, ...first.members] }, ...rest];
   return [{ type: 'sequence', members: added }, ...path];
 }

@@ -96,11 +96,13 @@ class PatternParser {
 
   #counted(node: Node): Node {
     const match = /^(\d{1,3})(,(\d{0,3}))?\}/.exec(this.#text.slice(this.#at));
-    if (match === null) throw new PatternError('a count such as {2}, {2,} or {2,5}; braces of AS sets are written \\{ and \\}');
+    if (match === null)
+      throw new PatternError('a count such as {2}, {2,} or {2,5}; braces of AS sets are written \\{ and \\}');
     this.#at += match[0].length;
     const min = Number(match[1]);
     const max = match[2] === undefined ? min : match[3] === '' ? Infinity : Number(match[3]);
-    if (max < min || min > MAX_REPEAT || (max !== Infinity && max > MAX_REPEAT)) throw new PatternError(`a count of at most ${MAX_REPEAT}, the smaller number first`);
+    if (max < min || min > MAX_REPEAT || (max !== Infinity && max > MAX_REPEAT))
+      throw new PatternError(`a count of at most ${MAX_REPEAT}, the smaller number first`);
     return { type: 'repeat', node, min, max };
   }
 
@@ -112,18 +114,34 @@ class PatternParser {
         if (!this.#take(')')) throw new PatternError('a closing parenthesis for every opening one');
         return node;
       }
-      case '.': return { type: 'character', accepts: () => true };
-      case '^': return { type: 'assert', what: 'start' };
-      case '$': return { type: 'assert', what: 'end' };
-      case '_': return { type: 'choice', nodes: [{ type: 'assert', what: 'boundary' }, { type: 'character', accepts: isDelimiter }] };
-      case '[': return this.#set();
-      case '*': case '+': case '?': case '{': throw new PatternError(`something to repeat before "${character}"`);
+      case '.':
+        return { type: 'character', accepts: () => true };
+      case '^':
+        return { type: 'assert', what: 'start' };
+      case '$':
+        return { type: 'assert', what: 'end' };
+      case '_':
+        return {
+          type: 'choice',
+          nodes: [
+            { type: 'assert', what: 'boundary' },
+            { type: 'character', accepts: isDelimiter },
+          ],
+        };
+      case '[':
+        return this.#set();
+      case '*':
+      case '+':
+      case '?':
+      case '{':
+        throw new PatternError(`something to repeat before "${character}"`);
       case '\\': {
         const escaped = this.#text[this.#at++];
         if (escaped === undefined) throw new PatternError('a character after the backslash');
         return escaped === 'd' ? { type: 'character', accepts: isDigit } : exactly(escaped);
       }
-      default: return exactly(character);
+      default:
+        return exactly(character);
     }
   }
 
@@ -134,7 +152,8 @@ class PatternParser {
     for (let isFirst = true; isFirst || this.#peek() !== ']'; isFirst = false) {
       const from = this.#text[this.#at++];
       if (from === undefined) throw new PatternError('a closing bracket for every opening one');
-      const isRange = this.#peek() === '-' && this.#text[this.#at + 1] !== undefined && this.#text[this.#at + 1] !== ']';
+      const isRange =
+        this.#peek() === '-' && this.#text[this.#at + 1] !== undefined && this.#text[this.#at + 1] !== ']';
       if (isRange) this.#at++;
       const to = isRange ? (this.#text[this.#at++] ?? from) : from;
       if (to < from) throw new PatternError(`a range in order, not ${from}-${to}`);
@@ -168,23 +187,35 @@ const isDigit = (code: number): boolean => code >= 48 && code <= 57;
 function compile(root: Node): readonly Step[] {
   const program: Step[] = [];
   const push = (step: Step): number => {
-    if (program.length >= MAX_STEPS) throw new PatternError(`a smaller pattern: counted repetitions make this one larger than ${MAX_STEPS} steps`);
+    if (program.length >= MAX_STEPS)
+      throw new PatternError(`a smaller pattern: counted repetitions make this one larger than ${MAX_STEPS} steps`);
     return program.push(step) - 1;
   };
   const emit = (node: Node): void => {
     switch (node.type) {
-      case 'character': push(node); return;
-      case 'assert': push({ type: node.what }); return;
-      case 'sequence': node.nodes.forEach(emit); return;
-      case 'choice': return emitChoice(node.nodes);
-      case 'repeat': return emitRepeat(node);
+      case 'character':
+        push(node);
+        return;
+      case 'assert':
+        push({ type: node.what });
+        return;
+      case 'sequence':
+        node.nodes.forEach(emit);
+        return;
+      case 'choice':
+        return emitChoice(node.nodes);
+      case 'repeat':
+        return emitRepeat(node);
     }
   };
   /** A jump is a split with two equal targets. */
   const emitChoice = (nodes: readonly Node[]): void => {
     const jumps: { type: 'split'; first: number; second: number }[] = [];
     for (const [index, node] of nodes.entries()) {
-      if (index === nodes.length - 1) { emit(node); break; }
+      if (index === nodes.length - 1) {
+        emit(node);
+        break;
+      }
       const split = { type: 'split' as const, first: program.length + 1, second: 0 };
       push(split);
       emit(node);
@@ -231,7 +262,12 @@ function run(program: readonly Step[], text: string): boolean {
     next.length = 0;
     for (const index of current) {
       const step = program[index];
-      if (step?.type === 'character' && step.accepts(code) && follow(program, index + 1, at + 1, text.length, next, addedAt)) return true;
+      if (
+        step?.type === 'character' &&
+        step.accepts(code) &&
+        follow(program, index + 1, at + 1, text.length, next, addedAt)
+      )
+        return true;
     }
     [current, next] = [next, current];
   }
@@ -239,19 +275,37 @@ function run(program: readonly Step[], text: string): boolean {
 }
 
 /** Adds a step and what can be reached from it without a character; true when that is the match. */
-function follow(program: readonly Step[], from: number, at: number, length: number, into: number[], addedAt: Int32Array): boolean {
+function follow(
+  program: readonly Step[],
+  from: number,
+  at: number,
+  length: number,
+  into: number[],
+  addedAt: Int32Array,
+): boolean {
   const waiting = [from];
   for (let index = waiting.pop(); index !== undefined; index = waiting.pop()) {
     if (addedAt[index] === at) continue;
     addedAt[index] = at;
     const step = program[index];
     switch (step?.type) {
-      case 'match': return true;
-      case 'character': into.push(index); break;
-      case 'split': waiting.push(step.first, step.second); break;
-      case 'start': if (at === 0) waiting.push(index + 1); break;
-      case 'end': if (at === length) waiting.push(index + 1); break;
-      case 'boundary': if (at === 0 || at === length) waiting.push(index + 1); break;
+      case 'match':
+        return true;
+      case 'character':
+        into.push(index);
+        break;
+      case 'split':
+        waiting.push(step.first, step.second);
+        break;
+      case 'start':
+        if (at === 0) waiting.push(index + 1);
+        break;
+      case 'end':
+        if (at === length) waiting.push(index + 1);
+        break;
+      case 'boundary':
+        if (at === 0 || at === length) waiting.push(index + 1);
+        break;
     }
   }
   return false;

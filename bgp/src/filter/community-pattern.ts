@@ -20,45 +20,67 @@ export function parseCommunityPattern(text: string): CommunityPattern | undefine
   if (!text.includes('*')) return literal(text);
   const parts = text.split(':');
   const [head = ''] = parts;
-  if (head === 'target' || head === 'origin' || head === 'rt' || head === 'soo') return extendedPattern(head, parts.slice(1));
+  if (head === 'target' || head === 'origin' || head === 'rt' || head === 'soo')
+    return extendedPattern(head, parts.slice(1));
   const limit = parts.length === 2 ? 0xffff : 0xffffffff;
   const numbers = parts.map((part) => parsePart(part, limit));
   if (numbers.some((number) => number === undefined)) return undefined;
   const [first, second, third] = numbers;
   if (parts.length === 2)
-    return { ...NOTHING, kind: 'standard', matchesStandard: (value) => isAt(first, value >>> 16) && isAt(second, value & 0xffff) };
+    return {
+      ...NOTHING,
+      kind: 'standard',
+      matchesStandard: (value) => isAt(first, value >>> 16) && isAt(second, value & 0xffff),
+    };
   if (parts.length === 3)
-    return { ...NOTHING, kind: 'large', matchesLarge: ({ global, local1, local2 }) => isAt(first, global) && isAt(second, local1) && isAt(third, local2) };
+    return {
+      ...NOTHING,
+      kind: 'large',
+      matchesLarge: ({ global, local1, local2 }) => isAt(first, global) && isAt(second, local1) && isAt(third, local2),
+    };
   return undefined;
 }
 
 function literal(text: string): CommunityPattern | undefined {
   const community = parseCommunity(text);
   switch (community?.type) {
-    case undefined: return undefined;
-    case 'standard': return { ...NOTHING, kind: 'standard', matchesStandard: (value) => value === community.value };
-    case 'extended': return { ...NOTHING, kind: 'extended', matchesExtended: (value) => value === community.value };
+    case undefined:
+      return undefined;
+    case 'standard':
+      return { ...NOTHING, kind: 'standard', matchesStandard: (value) => value === community.value };
+    case 'extended':
+      return { ...NOTHING, kind: 'extended', matchesExtended: (value) => value === community.value };
     case 'large': {
       const { global, local1, local2 } = community.value;
-      return { ...NOTHING, kind: 'large', matchesLarge: (value) => value.global === global && value.local1 === local1 && value.local2 === local2 };
+      return {
+        ...NOTHING,
+        kind: 'large',
+        matchesLarge: (value) => value.global === global && value.local1 === local1 && value.local2 === local2,
+      };
     }
   }
 }
 
 /** All three encodings of RFC 4360 and RFC 5668: two-octet AS, IPv4 address, four-octet AS. */
-function extendedPattern(name: string, [administrator = '', local = '', ...more]: readonly string[]): CommunityPattern | undefined {
+function extendedPattern(
+  name: string,
+  [administrator = '', local = '', ...more]: readonly string[],
+): CommunityPattern | undefined {
   const as = parsePart(administrator, 0xffffffff);
   const number = parsePart(local, 0xffffffff);
   if (as === undefined || number === undefined || more.length > 0) return undefined;
   const wanted = name === 'target' || name === 'rt' ? 2n : 3n;
   return {
-    ...NOTHING, kind: 'extended',
+    ...NOTHING,
+    kind: 'extended',
     matchesExtended: (value) => {
       const type = (value >> 56n) & 0x3fn;
       if (((value >> 48n) & 0xffn) !== wanted || type > 2n) return false;
       const isShort = type === 0n;
-      return isAt(as, Number((value >> (isShort ? 32n : 16n)) & (isShort ? 0xffffn : 0xffffffffn))) &&
-        isAt(number, Number(value & (isShort ? 0xffffffffn : 0xffffn)));
+      return (
+        isAt(as, Number((value >> (isShort ? 32n : 16n)) & (isShort ? 0xffffn : 0xffffffffn))) &&
+        isAt(number, Number(value & (isShort ? 0xffffffffn : 0xffffn)))
+      );
     },
   };
 }
@@ -72,18 +94,27 @@ function parsePart(text: string, limit: number): number | 'any' | undefined {
 const isAt = (wanted: number | 'any' | undefined, value: number): boolean => wanted === 'any' || wanted === value;
 
 /** Do the attributes have a community of this pattern? */
-export function hasCommunity({ communities, extendedCommunities, largeCommunities }: PathAttributes, pattern: CommunityPattern): boolean {
+export function hasCommunity(
+  { communities, extendedCommunities, largeCommunities }: PathAttributes,
+  pattern: CommunityPattern,
+): boolean {
   switch (pattern.kind) {
-    case 'standard': return communities?.some(pattern.matchesStandard) ?? false;
-    case 'extended': return extendedCommunities?.some(pattern.matchesExtended) ?? false;
-    case 'large': return largeCommunities?.some(pattern.matchesLarge) ?? false;
+    case 'standard':
+      return communities?.some(pattern.matchesStandard) ?? false;
+    case 'extended':
+      return extendedCommunities?.some(pattern.matchesExtended) ?? false;
+    case 'large':
+      return largeCommunities?.some(pattern.matchesLarge) ?? false;
   }
 }
 
 /** The attributes without every community of these patterns; the same object when there is none. */
 export function withoutCommunities(attributes: PathAttributes, patterns: readonly CommunityPattern[]): PathAttributes {
   if (!patterns.some((pattern) => hasCommunity(attributes, pattern))) return attributes;
-  const keep = <T>(values: readonly T[] | undefined, matches: (pattern: CommunityPattern, value: T) => boolean): readonly T[] | undefined => {
+  const keep = <T>(
+    values: readonly T[] | undefined,
+    matches: (pattern: CommunityPattern, value: T) => boolean,
+  ): readonly T[] | undefined => {
     const kept = values?.filter((value) => !patterns.some((pattern) => matches(pattern, value)));
     return kept === undefined || kept.length === 0 ? undefined : kept;
   };
@@ -103,9 +134,15 @@ export function withCommunities(attributes: PathAttributes, texts: readonly stri
     const pattern = literal(text);
     if (community === undefined || pattern === undefined || hasCommunity(result, pattern)) continue;
     switch (community.type) {
-      case 'standard': result = { ...result, communities: [...(result.communities ?? []), community.value] }; break;
-      case 'extended': result = { ...result, extendedCommunities: [...(result.extendedCommunities ?? []), community.value] }; break;
-      case 'large': result = { ...result, largeCommunities: [...(result.largeCommunities ?? []), community.value] }; break;
+      case 'standard':
+        result = { ...result, communities: [...(result.communities ?? []), community.value] };
+        break;
+      case 'extended':
+        result = { ...result, extendedCommunities: [...(result.extendedCommunities ?? []), community.value] };
+        break;
+      case 'large':
+        result = { ...result, largeCommunities: [...(result.largeCommunities ?? []), community.value] };
+        break;
     }
   }
   return result;

@@ -3,7 +3,17 @@
  * answer for good and are settled here; those about the attributes are asked once per attribute set; only those about the
  * prefix (prefix lists, tags) are asked for each prefix.
  */
-import { containsAddress, containsPrefix, formatAddress, hostPrefix, parsePrefix, tryParsePrefix, type Family, type IpAddress, type IpPrefix } from '../address.js';
+import {
+  containsAddress,
+  containsPrefix,
+  formatAddress,
+  hostPrefix,
+  parsePrefix,
+  tryParsePrefix,
+  type Family,
+  type IpAddress,
+  type IpPrefix,
+} from '../address.js';
 import { asPathLength, formatAsPath } from '../codec/as-path.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import type { FilterMatch, NumberRange } from '../config.js';
@@ -36,8 +46,14 @@ export interface RouteState {
 }
 
 /** A route that no rule has touched. */
-export const untouched = (route: PolicyRoute): RouteState =>
-  ({ route, attributes: undefined, nextHop: undefined, weight: undefined, metric: undefined, choseMed: false });
+export const untouched = (route: PolicyRoute): RouteState => ({
+  route,
+  attributes: undefined,
+  nextHop: undefined,
+  weight: undefined,
+  metric: undefined,
+  choseMed: false,
+});
 
 export const attributesOf = (state: RouteState): PathAttributes => state.attributes ?? state.route.attributes;
 
@@ -63,13 +79,23 @@ export interface CompiledMatch {
 
 /** The configuration has been validated; a pattern that does not parse here is our own fault and throws. */
 export function compileMatch(match: FilterMatch, session: FilterSession): CompiledMatch {
-  return { isImpossible: !isPossible(match, session), attributes: attributeConditions(match), prefix: prefixConditions(match) };
+  return {
+    isImpossible: !isPossible(match, session),
+    attributes: attributeConditions(match),
+    prefix: prefixConditions(match),
+  };
 }
 
 function isPossible({ peerTypes, peers, peerAs }: FilterMatch, session: FilterSession): boolean {
   if (peerTypes !== undefined && !peerTypes.includes(session.peerType)) return false;
   if (peerAs !== undefined && !peerAs.includes(session.remoteAs)) return false;
-  return peers === undefined || peers.some((peer) => isLike(peer, session.name) || isLike(peer, formatAddress(session.address)) || isInside(peer, session.address));
+  return (
+    peers === undefined ||
+    peers.some(
+      (peer) =>
+        isLike(peer, session.name) || isLike(peer, formatAddress(session.address)) || isInside(peer, session.address),
+    )
+  );
 }
 
 function isInside(text: string, address: IpAddress): boolean {
@@ -94,21 +120,44 @@ function isLike(pattern: string, text: string): boolean {
 }
 
 function attributeConditions(match: FilterMatch): readonly AttributeCondition[] {
-  const { families, source, origins, interfaces, kernelMetric, med, localPreference, nextHops, asPathLength: hops, asPathPrefix, communities, asPath } = match;
+  const {
+    families,
+    source,
+    origins,
+    interfaces,
+    kernelMetric,
+    med,
+    localPreference,
+    nextHops,
+    asPathLength: hops,
+    asPathPrefix,
+    communities,
+    asPath,
+  } = match;
   const conditions: AttributeCondition[] = [];
-  const add = (field: keyof FilterMatch, holds: AttributeCondition['holds']): void => void conditions.push({ field, holds });
+  const add = (field: keyof FilterMatch, holds: AttributeCondition['holds']): void =>
+    void conditions.push({ field, holds });
   if (families !== undefined) add('families', ({ route }) => families.includes(route.family === 4 ? 'ipv4' : 'ipv6'));
   if (source !== undefined) add('source', ({ route }) => source.includes(route.source));
   if (interfaces !== undefined)
-    add('interfaces', ({ route: { interfaceName } }) => interfaceName !== undefined && interfaces.some((pattern) => isLike(pattern, interfaceName)));
+    add(
+      'interfaces',
+      ({ route: { interfaceName } }) =>
+        interfaceName !== undefined && interfaces.some((pattern) => isLike(pattern, interfaceName)),
+    );
   if (kernelMetric !== undefined) add('kernelMetric', ({ route, metric = route.metric }) => metric === kernelMetric);
   if (nextHops !== undefined) {
     const ranges = nextHops.map(nextHopRange);
-    add('nextHops', ({ route, nextHop = route.nextHop }) => nextHop !== undefined && ranges.some((range) => containsPrefix(range, hostPrefix(nextHop))));
+    add(
+      'nextHops',
+      ({ route, nextHop = route.nextHop }) =>
+        nextHop !== undefined && ranges.some((range) => containsPrefix(range, hostPrefix(nextHop))),
+    );
   }
   if (origins !== undefined) add('origins', (state) => origins.includes(attributesOf(state).origin));
   if (med !== undefined) add('med', (state) => isBetween(med, attributesOf(state).med ?? 0));
-  if (localPreference !== undefined) add('localPreference', (state) => isBetween(localPreference, attributesOf(state).localPreference ?? 100));
+  if (localPreference !== undefined)
+    add('localPreference', (state) => isBetween(localPreference, attributesOf(state).localPreference ?? 100));
   if (hops !== undefined) add('asPathLength', (state) => isBetween(hops, asPathLength(attributesOf(state).asPath)));
   if (asPathPrefix !== undefined) add('asPathPrefix', (state) => beginsWith(attributesOf(state), asPathPrefix));
   if (communities !== undefined) {
@@ -124,7 +173,11 @@ function attributeConditions(match: FilterMatch): readonly AttributeCondition[] 
 
 function prefixConditions({ prefixes, tags }: FilterMatch): readonly PrefixCondition[] {
   const conditions: PrefixCondition[] = [];
-  if (tags !== undefined) conditions.push({ field: 'tags', holds: (_family, _words, _at, _length, own) => tags.some((tag) => own.includes(tag)) });
+  if (tags !== undefined)
+    conditions.push({
+      field: 'tags',
+      holds: (_family, _words, _at, _length, own) => tags.some((tag) => own.includes(tag)),
+    });
   if (prefixes !== undefined) {
     const set = new PrefixSet(prefixes);
     conditions.push({ field: 'prefixes', holds: (family, words, at, length) => set.has(family, words, at, length) });
@@ -152,6 +205,7 @@ export function communityPattern(text: string): CommunityPattern {
 
 function asPathPattern(text: string): { readonly test: (path: string) => boolean } {
   const parsed = parseAsPathPattern(text);
-  if (parsed.type === 'error') throw new Error(`Cannot compile filter: AS path pattern "${text}" needs ${parsed.expected}`);
+  if (parsed.type === 'error')
+    throw new Error(`Cannot compile filter: AS path pattern "${text}" needs ${parsed.expected}`);
   return parsed.pattern;
 }

@@ -28,7 +28,13 @@ export function explainPolicy(policy: CompiledPolicy, route: PolicyRoute): Expla
   let state: RouteState = untouched(route);
   const rules: ExplainedRule[] = [];
   for (const rule of policy.rules) {
-    const explained: ExplainedRule = { filter: rule.filter, index: rule.index, name: rule.name, failed: failedField(rule, state), action: rule.action };
+    const explained: ExplainedRule = {
+      filter: rule.filter,
+      index: rule.index,
+      name: rule.name,
+      failed: failedField(rule, state),
+      action: rule.action,
+    };
     rules.push(explained);
     if (explained.failed !== undefined) continue;
     if (rule.action !== 'next') return { verdict: policy.judge(route), decidedBy: explained, rules };

@@ -36,14 +36,25 @@ const REJECT: PolicyVerdict = { type: 'reject' };
 const ACCEPT: PolicyVerdict = { type: 'accept' };
 
 /** Compiles the filters of these names, run in this order. The configuration has been validated. */
-export function compilePolicy(filters: Readonly<Record<string, FilterConfig>>, names: readonly string[], session: FilterSession): CompiledPolicy {
+export function compilePolicy(
+  filters: Readonly<Record<string, FilterConfig>>,
+  names: readonly string[],
+  session: FilterSession,
+): CompiledPolicy {
   const sources: unknown[] = [];
   const rules: CompiledRule[] = [];
   const add = (filter: string, index: number | undefined, rule: FilterRule): void => {
     const match = compileMatch(rule.match ?? {}, session);
     if (match.isImpossible) return;
     sources.push([folded(rule), rule.set?.prepend === undefined ? 0 : session.localAs]);
-    rules.push({ filter, index, name: rule.name, match, set: rule.set === undefined ? undefined : compileSet(rule.set, session), action: rule.action });
+    rules.push({
+      filter,
+      index,
+      name: rule.name,
+      match,
+      set: rule.set === undefined ? undefined : compileSet(rule.set, session),
+      action: rule.action,
+    });
   };
   for (const filter of names) {
     const config = Object.hasOwn(filters, filter) ? filters[filter] : undefined;
@@ -107,12 +118,21 @@ class Policy implements CompiledPolicy {
     return formatExplanation(explainPolicy(this, route));
   }
 
-  #walk(root: TreeNode, family: Family, words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict {
+  #walk(
+    root: TreeNode,
+    family: Family,
+    words: Uint32Array,
+    at: number,
+    length: number,
+    tags: readonly string[],
+  ): PolicyVerdict {
     let node = root;
     while (node.type === 'branch') {
       const rule = this.rules[node.at];
       const isMatch = rule !== undefined && prefixHolds(rule, family, words, at, length, tags);
-      node = isMatch ? (node.onMatch ??= this.#enter(node.at, node.state)) : (node.onMiss ??= this.#grow(node.at + 1, node.state));
+      node = isMatch
+        ? (node.onMatch ??= this.#enter(node.at, node.state))
+        : (node.onMiss ??= this.#grow(node.at + 1, node.state));
     }
     return node.verdict;
   }
@@ -156,19 +176,30 @@ export const attributesHold = ({ match }: CompiledRule, state: RouteState): bool
   return true;
 };
 
-export function prefixHolds({ match }: CompiledRule, family: Family, words: Uint32Array, at: number, length: number, tags: readonly string[]): boolean {
+export function prefixHolds(
+  { match }: CompiledRule,
+  family: Family,
+  words: Uint32Array,
+  at: number,
+  length: number,
+  tags: readonly string[],
+): boolean {
   for (const condition of match.prefix) if (!condition.holds(family, words, at, length, tags)) return false;
   return true;
 }
 
 function leafOf({ attributes, nextHop, weight, metric, choseMed }: RouteState): TreeNode {
-  if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined && !choseMed) return ACCEPT_LEAF;
+  if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined && !choseMed)
+    return ACCEPT_LEAF;
   return {
     type: 'leaf',
     verdict: {
       type: 'accept',
-      ...(attributes === undefined ? {} : { attributes }), ...(nextHop === undefined ? {} : { nextHop }),
-      ...(weight === undefined ? {} : { weight }), ...(metric === undefined ? {} : { metric }), ...(choseMed ? { choseMed } : {}),
+      ...(attributes === undefined ? {} : { attributes }),
+      ...(nextHop === undefined ? {} : { nextHop }),
+      ...(weight === undefined ? {} : { weight }),
+      ...(metric === undefined ? {} : { metric }),
+      ...(choseMed ? { choseMed } : {}),
     },
   };
 }

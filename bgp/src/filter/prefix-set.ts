@@ -27,11 +27,18 @@ export class PrefixSet {
   constructor(matches: readonly PrefixMatch[]) {
     const entries = matches.map((match) => {
       const prefix = parsePrefix(match.prefix);
-      const range: Range = { words: wordsOf(prefix), min: match.minLength ?? prefix.length, max: match.maxLength ?? Math.max(prefix.length, match.minLength ?? 0) };
+      const range: Range = {
+        words: wordsOf(prefix),
+        min: match.minLength ?? prefix.length,
+        max: match.maxLength ?? Math.max(prefix.length, match.minLength ?? 0),
+      };
       return { family: prefix.family, length: prefix.length, range, isNegated: match.not === true };
     });
     const plain = entries.filter(({ isNegated }) => !isNegated);
-    this.#levels = { 4: levelsOf(plain.filter(({ family }) => family === 4)), 6: levelsOf(plain.filter(({ family }) => family === 6)) };
+    this.#levels = {
+      4: levelsOf(plain.filter(({ family }) => family === 4)),
+      6: levelsOf(plain.filter(({ family }) => family === 6)),
+    };
     this.#negated = entries.filter(({ isNegated }) => isNegated);
   }
 
@@ -41,15 +48,26 @@ export class PrefixSet {
       if (level.length > length) break;
       const bucket = level.buckets.get(hashOf(family, words, at, level.length));
       if (bucket === undefined) continue;
-      for (const range of bucket) if (length >= range.min && length <= range.max && startsWith(family, words, at, range.words, level.length)) return true;
+      for (const range of bucket)
+        if (length >= range.min && length <= range.max && startsWith(family, words, at, range.words, level.length))
+          return true;
     }
     for (const { family: of, length: base, range } of this.#negated)
-      if (of !== family || length < base || length < range.min || length > range.max || !startsWith(family, words, at, range.words, base)) return true;
+      if (
+        of !== family ||
+        length < base ||
+        length < range.min ||
+        length > range.max ||
+        !startsWith(family, words, at, range.words, base)
+      )
+        return true;
     return false;
   }
 }
 
-function levelsOf(entries: readonly { readonly family: Family; readonly length: number; readonly range: Range }[]): readonly Level[] {
+function levelsOf(
+  entries: readonly { readonly family: Family; readonly length: number; readonly range: Range }[],
+): readonly Level[] {
   const levels = new Map<number, Map<number, Range[]>>();
   for (const { family, length, range } of entries) {
     const buckets = levels.get(length) ?? new Map<number, Range[]>();
@@ -71,11 +89,18 @@ const masked = (word: number, i: number, length: number): number => {
 /** A number below 2^31 of the leading `length` bits: a small integer, so that the map need not box it. */
 function hashOf(family: Family, words: Uint32Array, at: number, length: number): number {
   let hash = length;
-  for (let i = 0; i < (family === 4 ? 1 : 4); i++) hash = Math.imul(hash ^ masked(words[at + i] ?? 0, i, length), 0x9e3779b1) ^ (hash >>> 15);
+  for (let i = 0; i < (family === 4 ? 1 : 4); i++)
+    hash = Math.imul(hash ^ masked(words[at + i] ?? 0, i, length), 0x9e3779b1) ^ (hash >>> 15);
   return hash & 0x3fffffff;
 }
 
-function startsWith(family: Family, words: Uint32Array, at: number, wanted: readonly number[], length: number): boolean {
+function startsWith(
+  family: Family,
+  words: Uint32Array,
+  at: number,
+  wanted: readonly number[],
+  length: number,
+): boolean {
   for (let i = 0; i < (family === 4 ? 1 : 4); i++)
     if (masked((words[at + i] ?? 0) ^ (wanted[i] ?? 0), i, length) !== 0) return false;
   return true;

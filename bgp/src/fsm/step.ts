@@ -12,19 +12,32 @@
  *   that sends the same poison after every OPEN is met less and less often.
  */
 import type { FsmEvent, Notification } from './event.js';
-import { connectTime, idleHoldTime, LARGE_HOLD_TIME, type FsmAction, type FsmState, type FsmStateType } from './state.js';
+import {
+  connectTime,
+  idleHoldTime,
+  LARGE_HOLD_TIME,
+  type FsmAction,
+  type FsmState,
+  type FsmStateType,
+} from './state.js';
 
 export type FsmStep = readonly [state: FsmState, actions: readonly FsmAction[]];
 
 /** The next state and what to do to get there. Never throws; an event without meaning in a state changes nothing. */
 export function step(state: FsmState, event: FsmEvent): FsmStep {
   switch (state.type) {
-    case 'Idle': return stepIdle(state, event);
-    case 'Connect': return stepConnect(state, event);
-    case 'Active': return stepActive(state, event);
-    case 'OpenSent': return stepOpenSent(state, event);
-    case 'OpenConfirm': return stepOpenConfirm(state, event);
-    case 'Established': return stepEstablished(state, event);
+    case 'Idle':
+      return stepIdle(state, event);
+    case 'Connect':
+      return stepConnect(state, event);
+    case 'Active':
+      return stepActive(state, event);
+    case 'OpenSent':
+      return stepOpenSent(state, event);
+    case 'OpenConfirm':
+      return stepOpenConfirm(state, event);
+    case 'Established':
+      return stepEstablished(state, event);
   }
 }
 
@@ -65,7 +78,15 @@ function stepConnect(state: FsmState, event: FsmEvent): FsmStep {
       return [state, NO_ACTIONS];
     case 'ConnectRetryTimerExpires': {
       const next = { ...state, isDelayOpenRunning: false, connectRetryCounter: state.connectRetryCounter + 1 };
-      return [next, [{ type: 'DropConnection' }, { type: 'StopTimer', timer: 'DelayOpen' }, startConnectRetry(next), { type: 'Connect' }]];
+      return [
+        next,
+        [
+          { type: 'DropConnection' },
+          { type: 'StopTimer', timer: 'DelayOpen' },
+          startConnectRetry(next),
+          { type: 'Connect' },
+        ],
+      ];
     }
     case 'TcpConnectionFails':
       return state.isDelayOpenRunning ? listen(state) : fail(state);
@@ -185,47 +206,67 @@ function stepOpened(state: FsmState, name: keyof typeof FSM_ERROR_SUBCODE, event
 // ---- transitions -------------------------------------------------------------------------------------------------
 
 function delayOpen(state: FsmState): FsmStep {
-  return [{ ...state, isDelayOpenRunning: true }, [
-    { type: 'StopTimer', timer: 'ConnectRetry' },
-    { type: 'StartTimer', timer: 'DelayOpen', seconds: state.options.delayOpenTime, jitter: false },
-  ]];
+  return [
+    { ...state, isDelayOpenRunning: true },
+    [
+      { type: 'StopTimer', timer: 'ConnectRetry' },
+      { type: 'StartTimer', timer: 'DelayOpen', seconds: state.options.delayOpenTime, jitter: false },
+    ],
+  ];
 }
 
 function sendOpen(state: FsmState): FsmStep {
-  return [{ ...state, type: 'OpenSent', isDelayOpenRunning: false }, [
-    { type: 'StopTimer', timer: 'ConnectRetry' },
-    { type: 'StopTimer', timer: 'DelayOpen' },
-    { type: 'SendOpen' },
-    { type: 'StartTimer', timer: 'Hold', seconds: LARGE_HOLD_TIME, jitter: false },
-  ]];
+  return [
+    { ...state, type: 'OpenSent', isDelayOpenRunning: false },
+    [
+      { type: 'StopTimer', timer: 'ConnectRetry' },
+      { type: 'StopTimer', timer: 'DelayOpen' },
+      { type: 'SendOpen' },
+      { type: 'StartTimer', timer: 'Hold', seconds: LARGE_HOLD_TIME, jitter: false },
+    ],
+  ];
 }
 
 function confirm(state: FsmState, holdTime: number, first: readonly FsmAction[]): FsmStep {
   const next: FsmState = { ...state, type: 'OpenConfirm', isDelayOpenRunning: false, holdTime };
-  return [next, [
-    ...first,
-    { type: 'StopTimer', timer: 'ConnectRetry' },
-    { type: 'StopTimer', timer: 'DelayOpen' },
-    ...keepaliveActions(next),
-    ...(holdTime > 0 ? holdActions(next) : [{ type: 'StopTimer', timer: 'Hold' } as const]),
-  ]];
+  return [
+    next,
+    [
+      ...first,
+      { type: 'StopTimer', timer: 'ConnectRetry' },
+      { type: 'StopTimer', timer: 'DelayOpen' },
+      ...keepaliveActions(next),
+      ...(holdTime > 0 ? holdActions(next) : [{ type: 'StopTimer', timer: 'Hold' } as const]),
+    ],
+  ];
 }
 
 function establish(state: FsmState): FsmStep {
   const { sendHoldTime } = state.options;
-  const next: FsmState = { ...state, type: 'Established', connectRetryCounter: state.holdTime === 0 ? 0 : state.connectRetryCounter };
-  return [next, [
-    ...holdActions(state),
-    ...(sendHoldTime > 0 ? [{ type: 'StartTimer', timer: 'SendHold', seconds: sendHoldTime, jitter: false } as const] : []),
-    { type: 'SessionUp' },
-  ]];
+  const next: FsmState = {
+    ...state,
+    type: 'Established',
+    connectRetryCounter: state.holdTime === 0 ? 0 : state.connectRetryCounter,
+  };
+  return [
+    next,
+    [
+      ...holdActions(state),
+      ...(sendHoldTime > 0
+        ? [{ type: 'StartTimer', timer: 'SendHold', seconds: sendHoldTime, jitter: false } as const]
+        : []),
+      { type: 'SessionUp' },
+    ],
+  ];
 }
 
 /** Back to Active, where both sides may connect; the next attempt of ours comes after a growing pause. */
 function listen(state: FsmState): FsmStep {
   const connectRetryCounter = state.connectRetryCounter + 1;
   const pause = idleHoldTime(connectRetryCounter, state.options.connectRetryTime);
-  const retry: readonly FsmAction[] = state.options.passive ? [] : [{ type: 'StartTimer', timer: 'ConnectRetry', seconds: pause, jitter: true }];
+  const retry: readonly FsmAction[] = state.options.passive
+    ? []
+    : [{ type: 'StartTimer', timer: 'ConnectRetry', seconds: pause, jitter: true }];
   return [
     { ...state, type: 'Active', isDelayOpenRunning: false, holdTime: 0, connectRetryCounter },
     [{ type: 'StopAllTimers' }, { type: 'DropConnection' }, ...retry],
@@ -246,7 +287,12 @@ function idle(state: FsmState, connectRetryCounter: number, notification?: Notif
   const actions = leaving(state.type, notification);
   const { dampPeerOscillations, connectRetryTime } = state.options;
   if (dampPeerOscillations)
-    actions.push({ type: 'StartTimer', timer: 'IdleHold', seconds: idleHoldTime(connectRetryCounter, connectRetryTime), jitter: true });
+    actions.push({
+      type: 'StartTimer',
+      timer: 'IdleHold',
+      seconds: idleHoldTime(connectRetryCounter, connectRetryTime),
+      jitter: true,
+    });
   return [atRest(state, connectRetryCounter), actions];
 }
 
@@ -277,5 +323,7 @@ function keepaliveActions(state: FsmState): readonly FsmAction[] {
 }
 
 function holdActions(state: FsmState): readonly FsmAction[] {
-  return state.holdTime === 0 ? NO_ACTIONS : [{ type: 'StartTimer', timer: 'Hold', seconds: state.holdTime, jitter: false }];
+  return state.holdTime === 0
+    ? NO_ACTIONS
+    : [{ type: 'StartTimer', timer: 'Hold', seconds: state.holdTime, jitter: false }];
 }

@@ -26,7 +26,10 @@ const NO_ADDRESS: IpAddress = parseAddress('0.0.0.0');
 export function* dumpTable(source: TableDumpSource): Generator<Uint8Array, void, undefined> {
   const { rib, localAs, routerId, peers, seconds } = source;
   const names = [...peers.keys()];
-  yield peerIndexRecord(seconds, routerId, '', [{ identifier: routerId, address: NO_ADDRESS, as: localAs }, ...peers.values()]);
+  yield peerIndexRecord(seconds, routerId, '', [
+    { identifier: routerId, address: NO_ADDRESS, as: localAs },
+    ...peers.values(),
+  ]);
   const indexOf = new Map(names.map((name, index) => [name, index + 1]));
   let sequence = 0;
   for (const family of [4, 6] as const satisfies readonly Family[])
@@ -41,5 +44,13 @@ export function* dumpTable(source: TableDumpSource): Generator<Uint8Array, void,
 function pathOf(view: RouteView, indexOf: ReadonlyMap<string, number>, seconds: number): MrtPath[] {
   const peerIndex = view.source.type === 'local' ? 0 : indexOf.get(view.source.peer);
   if (peerIndex === undefined) return [];
-  return [{ peerIndex, originatedAt: seconds, attributes: encodeAttributes(view.attributes), nextHop: view.nextHop, pathId: view.pathId }];
+  return [
+    {
+      peerIndex,
+      originatedAt: seconds,
+      attributes: encodeAttributes(view.attributes),
+      nextHop: view.nextHop,
+      pathId: view.pathId,
+    },
+  ];
 }

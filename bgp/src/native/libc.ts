@@ -54,11 +54,31 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
   /** setsockopt with a `struct sock_fprog`: a count and a pointer. */
-  attachFilter(fd: number, level: number, option: number, program: { readonly len: number; readonly filter: Uint8Array }, length: number): number;
+  attachFilter(
+    fd: number,
+    level: number,
+    option: number,
+    program: { readonly len: number; readonly filter: Uint8Array },
+    length: number,
+  ): number;
   bind(fd: number, address: Uint8Array, length: number): number;
   /** `addressLength` is read and written. */
-  recvfrom(fd: number, bytes: Uint8Array, length: number, flags: number, address: Uint8Array, addressLength: Uint32Array): number;
-  sendto(fd: number, bytes: Uint8Array, length: number, flags: number, address: Uint8Array, addressLength: number): number;
+  recvfrom(
+    fd: number,
+    bytes: Uint8Array,
+    length: number,
+    flags: number,
+    address: Uint8Array,
+    addressLength: Uint32Array,
+  ): number;
+  sendto(
+    fd: number,
+    bytes: Uint8Array,
+    length: number,
+    flags: number,
+    address: Uint8Array,
+    addressLength: number,
+  ): number;
   dup3(from: number, to: number, flags: number): number;
   close(fd: number): number;
   ifNameToIndex(name: string): number;
@@ -86,9 +106,13 @@ function load(): Libc | string {
     return {
       socket: c.func('int socket(int, int, int)') as Libc['socket'],
       setsockopt: c.func('int setsockopt(int, int, int, const uint8_t *, uint32_t)') as Libc['setsockopt'],
-      attachFilter: c.func('int setsockopt(int, int, int, const node_bgp_sock_fprog *, uint32_t)') as Libc['attachFilter'],
+      attachFilter: c.func(
+        'int setsockopt(int, int, int, const node_bgp_sock_fprog *, uint32_t)',
+      ) as Libc['attachFilter'],
       bind: c.func('int bind(int, const uint8_t *, uint32_t)') as Libc['bind'],
-      recvfrom: c.func('intptr_t recvfrom(int, _Out_ uint8_t *, size_t, int, _Out_ uint8_t *, _Inout_ uint32_t *)') as Libc['recvfrom'],
+      recvfrom: c.func(
+        'intptr_t recvfrom(int, _Out_ uint8_t *, size_t, int, _Out_ uint8_t *, _Inout_ uint32_t *)',
+      ) as Libc['recvfrom'],
       sendto: c.func('intptr_t sendto(int, const uint8_t *, size_t, int, const uint8_t *, uint32_t)') as Libc['sendto'],
       dup3: c.func('int dup3(int, int, int)') as Libc['dup3'],
       close: c.func('int close(int)') as Libc['close'],

@@ -30,11 +30,19 @@ export class AdjRibIn {
   /** Called with each prefix whose best path changed. */
   bestChanged: ((table: FamilyTable, prefix: PrefixId) => void) | undefined;
   /** Called with each path that came, changed or went. `isSilent`: swept as stale, no UPDATE said so. */
-  pathChanged: ((peer: PeerId, table: FamilyTable, prefix: PrefixId, identifier: number, isSilent: boolean) => void) | undefined;
+  pathChanged:
+    | ((peer: PeerId, table: FamilyTable, prefix: PrefixId, identifier: number, isSilent: boolean) => void)
+    | undefined;
   history: RouteHistory | undefined;
   readonly #nlri = new NlriReader();
 
-  constructor(sets: AttributeSets, nextHops: NextHops, importer: Import, decision: Decision, tables: Readonly<Record<Family, FamilyTable>>) {
+  constructor(
+    sets: AttributeSets,
+    nextHops: NextHops,
+    importer: Import,
+    decision: Decision,
+    tables: Readonly<Record<Family, FamilyTable>>,
+  ) {
     this.#sets = sets;
     this.#nextHops = nextHops;
     this.#import = importer;
@@ -174,7 +182,13 @@ export class AdjRibIn {
   /** A path of the prefix came, went or changed. */
   #touch(table: FamilyTable, prefix: PrefixId, path: PathId): void {
     const { prefixes } = table;
-    if (this.#nextHops.watches(table.family)) this.#nextHops.routeChanged(table.family, prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number);
+    if (this.#nextHops.watches(table.family))
+      this.#nextHops.routeChanged(
+        table.family,
+        prefixes.words,
+        prefix * prefixes.width,
+        prefixes.lengths[prefix] as number,
+      );
     const old = table.best[prefix] as PathId;
     const now = this.#decision.best(table, prefix);
     // The best path itself was touched: other attributes, even if it is still the best.

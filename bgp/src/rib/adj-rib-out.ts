@@ -62,7 +62,8 @@ export class SinglePathOut implements AdjRibOut {
 
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void {
     const table = this.#table;
-    if (prefix >= this.#sets.length) this.#sets = grown(this.#sets, Math.max(nextCapacity(this.#sets.length), prefix + 1));
+    if (prefix >= this.#sets.length)
+      this.#sets = grown(this.#sets, Math.max(nextCapacity(this.#sets.length), prefix + 1));
     const best = table.best[prefix] as number;
     const set = best === 0 ? 0 : this.#rules.select(table.paths.set[best] as number, prefix);
     const old = this.#sets[prefix] as number;

@@ -136,21 +136,37 @@ export class AttributeSets {
   /** The set of these bytes; a new one has no references yet: take one or `discard` it. */
   intern(block: Uint8Array, start: number, end: number, nextHop: NextHopId, owner: SetOwner, extras: SetExtras): SetId {
     const { weight, metric, chosen } = extras;
-    const seed = Math.imul(nextHop ^ (owner.peer << 16) ^ Math.imul(weight, 31) ^ Math.imul(metric + 1, 17) ^ (chosen << 8), 0x9e3779b1);
+    const seed = Math.imul(
+      nextHop ^ (owner.peer << 16) ^ Math.imul(weight, 31) ^ Math.imul(metric + 1, 17) ^ (chosen << 8),
+      0x9e3779b1,
+    );
     const hash = hashBytes(block, start, end, seed) >>> 0;
     const mask = this.#mask;
     let slot = hash & mask;
     for (let id = this.#index[slot] as number; id !== 0; slot = (slot + 1) & mask, id = this.#index[slot] as number)
       if (
-        this.#hash[id] === hash && this.length[id] === end - start && this.nextHop[id] === nextHop && this.peer[id] === owner.peer &&
-        this.weight[id] === weight && this.metric[id] === metric && ((this.flags[id] as number) & CHOSEN) === chosen &&
+        this.#hash[id] === hash &&
+        this.length[id] === end - start &&
+        this.nextHop[id] === nextHop &&
+        this.peer[id] === owner.peer &&
+        this.weight[id] === weight &&
+        this.metric[id] === metric &&
+        ((this.flags[id] as number) & CHOSEN) === chosen &&
         this.bytes.equals(this.place[id] as number, block, start, end - start)
       )
         return id;
     return this.#make(block, start, end, nextHop, owner, extras, hash);
   }
 
-  #make(block: Uint8Array, start: number, end: number, nextHop: NextHopId, owner: SetOwner, extras: SetExtras, hash: number): SetId {
+  #make(
+    block: Uint8Array,
+    start: number,
+    end: number,
+    nextHop: NextHopId,
+    owner: SetOwner,
+    extras: SetExtras,
+    hash: number,
+  ): SetId {
     if ((this.size + 1) * 2 > this.#index.length) this.#growIndex();
     const id = this.#free.pop() ?? this.#end++;
     if (id >= this.place.length) this.#growColumns();
@@ -235,7 +251,9 @@ export class AttributeSets {
     this.clusterLength[id] = 0;
     for (let at = start; at < end; ) {
       const extended = ((block[at] as number) & 0x10) !== 0;
-      const length = extended ? ((block[at + 2] as number) << 8) | (block[at + 3] as number) : (block[at + 2] as number);
+      const length = extended
+        ? ((block[at + 2] as number) << 8) | (block[at + 3] as number)
+        : (block[at + 2] as number);
       const value = at + (extended ? 4 : 3);
       this.#readAttribute(id, block[at + 1] as number, block, value, value + length, owner);
       at = value + length;
@@ -271,7 +289,8 @@ export class AttributeSets {
         return;
       case AttributeType.clusterList:
         this.clusterLength[id] = Math.min((end - start) >> 2, 255);
-        for (let i = start; i < end; i += 4) if (read32(block, i) === owner.clusterId) this.#flag(id, SetFlag.ownCluster);
+        for (let i = start; i < end; i += 4)
+          if (read32(block, i) === owner.clusterId) this.#flag(id, SetFlag.ownCluster);
         return;
       case AttributeType.otc:
         this.#flag(id, SetFlag.onlyToCustomer);

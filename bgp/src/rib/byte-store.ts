@@ -66,7 +66,11 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number, seed: n
   let h = seed;
   let i = start;
   for (; i + 4 <= end; i += 4) {
-    const word = (bytes[i] as number) | ((bytes[i + 1] as number) << 8) | ((bytes[i + 2] as number) << 16) | ((bytes[i + 3] as number) << 24);
+    const word =
+      (bytes[i] as number) |
+      ((bytes[i + 1] as number) << 8) |
+      ((bytes[i + 2] as number) << 16) |
+      ((bytes[i + 3] as number) << 24);
     h = Math.imul(h ^ Math.imul(word, 0xcc9e2d51), 0x1b873593);
     h ^= h >>> 15;
   }

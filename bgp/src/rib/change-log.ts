@@ -65,10 +65,11 @@ export class ChangeLog {
   }
 
   append(prefix: PrefixId): void {
-    if (prefix >= this.#last.length) this.#last = grown(this.#last, Math.max(nextCapacity(this.#last.length), prefix + 1));
+    if (prefix >= this.#last.length)
+      this.#last = grown(this.#last, Math.max(nextCapacity(this.#last.length), prefix + 1));
     const last = this.#last[prefix] as number;
     // Still ahead of every reader: they will all look at its newest state. (Lengths stay far below 2^32.)
-    if (last !== 0 && ((this.#end - last + 1) >>> 0) <= this.#end - this.#furthest) return;
+    if (last !== 0 && (this.#end - last + 1) >>> 0 <= this.#end - this.#furthest) return;
     // A mark of 0 means "not in the log": the one position in 2^32 that would get it is filled and skipped.
     if ((this.#end + 1) >>> 0 === 0) this.#push(prefix);
     this.#push(prefix);

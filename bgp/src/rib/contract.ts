@@ -120,7 +120,13 @@ export interface ForwardingEntry {
  * Receiver of forwarding changes. `words` has the address in 1 or 4 unsigned 32-bit words starting at `offset`; read it
  * before returning. `entry` undefined: take the prefix out.
  */
-export type ForwardingSink = (family: Family, words: Uint32Array, offset: number, length: number, entry: ForwardingEntry | undefined) => void;
+export type ForwardingSink = (
+  family: Family,
+  words: Uint32Array,
+  offset: number,
+  length: number,
+  entry: ForwardingEntry | undefined,
+) => void;
 
 /** A prefix on a link of this machine, as the kernel has it. */
 export interface ConnectedPrefix {
@@ -213,7 +219,9 @@ export type DecisionStep =
 /** One path as shown to people. */
 export interface RouteView {
   readonly prefix: IpPrefix;
-  readonly source: { readonly type: 'local' } | { readonly type: PeerRole; readonly peer: string; readonly address: IpAddress };
+  readonly source:
+    | { readonly type: 'local' }
+    | { readonly type: PeerRole; readonly peer: string; readonly address: IpAddress };
   readonly attributes: PathAttributes;
   /** Undefined for our own prefixes. */
   readonly nextHop?: IpAddress;
@@ -306,7 +314,12 @@ export interface RibQueries {
   /** Adj-RIB-Out before policy (RFC 8671): best paths that the rules of BGP let go to the peer, as the Loc-RIB has them. */
   offered(id: PeerId, family: Family): IterableIterator<readonly RouteView[]>;
   /** One path of each of these tables; `pathId` 0 without ADD-PATH. */
-  receivedPath(id: PeerId, prefix: IpPrefix, pathId: number, when: 'before-policy' | 'after-policy'): RouteView | undefined;
+  receivedPath(
+    id: PeerId,
+    prefix: IpPrefix,
+    pathId: number,
+    when: 'before-policy' | 'after-policy',
+  ): RouteView | undefined;
   offeredPath(id: PeerId, prefix: IpPrefix): RouteView | undefined;
   bestPath(prefix: IpPrefix): RouteView | undefined;
 }

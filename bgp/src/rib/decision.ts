@@ -27,11 +27,16 @@ export interface DecisionOptions {
 }
 
 /** With the defaults filled in. */
-export const decisionOptions = ({ multipath: { ebgp = 16, ibgp = 16, relaxAsPath = true } = {}, alwaysCompareMed = false }: RibTuning): DecisionOptions =>
-  ({ alwaysCompareMed, relaxAsPath, maximumEbgp: ebgp, maximumIbgp: ibgp });
+export const decisionOptions = ({
+  multipath: { ebgp = 16, ibgp = 16, relaxAsPath = true } = {},
+  alwaysCompareMed = false,
+}: RibTuning): DecisionOptions => ({ alwaysCompareMed, relaxAsPath, maximumEbgp: ebgp, maximumIbgp: ibgp });
 
 export const decidesAlike = (a: DecisionOptions, b: DecisionOptions): boolean =>
-  a.alwaysCompareMed === b.alwaysCompareMed && a.relaxAsPath === b.relaxAsPath && a.maximumEbgp === b.maximumEbgp && a.maximumIbgp === b.maximumIbgp;
+  a.alwaysCompareMed === b.alwaysCompareMed &&
+  a.relaxAsPath === b.relaxAsPath &&
+  a.maximumEbgp === b.maximumEbgp &&
+  a.maximumIbgp === b.maximumIbgp;
 
 /** What the decision asks about peers. */
 export interface DecisionPeers {
@@ -58,8 +63,14 @@ interface Step {
 }
 
 const setOf = (table: FamilyTable, path: PathId): number => table.paths.set[path] as number;
-const shown = (cost: Step['cost'], text: (value: number) => string): Step['show'] => (d, table, path) => text(cost(d, table, path));
-const flagCost = (flag: number): Step['cost'] => (d, table, path) => ((d.sets.flags[setOf(table, path)] as number) & flag) === 0 ? 0 : 1;
+const shown =
+  (cost: Step['cost'], text: (value: number) => string): Step['show'] =>
+  (d, table, path) =>
+    text(cost(d, table, path));
+const flagCost =
+  (flag: number): Step['cost'] =>
+  (d, table, path) =>
+    ((d.sets.flags[setOf(table, path)] as number) & flag) === 0 ? 0 : 1;
 
 const localCost: Step['cost'] = (_, table, path) => (table.paths.peer[path] === 0 ? 0 : 1);
 const staleCost = flagCost(SetFlag.longLivedStale);
@@ -69,7 +80,8 @@ const lengthCost: Step['cost'] = (d, table, path) => d.sets.pathLength[setOf(tab
 const originCost: Step['cost'] = (d, table, path) => d.sets.origin[setOf(table, path)] as number;
 const medCost: Step['cost'] = (d, table, path) => d.sets.med[setOf(table, path)] as number;
 const externalCost: Step['cost'] = (d, table, path) => (d.peers.isExternal(table.paths.peer[path] as number) ? 0 : 1);
-const metricCost: Step['cost'] = (d, table, path) => d.nextHops.metric[d.sets.nextHop[setOf(table, path)] as number] as number;
+const metricCost: Step['cost'] = (d, table, path) =>
+  d.nextHops.metric[d.sets.nextHop[setOf(table, path)] as number] as number;
 const originatorCost: Step['cost'] = (d, table, path) => d.sets.originator[setOf(table, path)] as number;
 const clusterCost: Step['cost'] = (d, table, path) => d.sets.clusterLength[setOf(table, path)] as number;
 const addressCost: Step['cost'] = (d, table, path) => d.peers.rank(table.paths.peer[path] as number);
@@ -81,7 +93,11 @@ const ORIGINS = ['IGP', 'EGP', 'incomplete'];
 
 const EQUAL_COST_STEPS: readonly Step[] = [
   { step: 'local-origin', cost: localCost, show: shown(localCost, (c) => (c === 0 ? 'our own' : 'learned')) },
-  { step: 'long-lived-stale', cost: staleCost, show: shown(staleCost, (c) => (c === 0 ? 'fresh' : 'long-lived stale')) },
+  {
+    step: 'long-lived-stale',
+    cost: staleCost,
+    show: shown(staleCost, (c) => (c === 0 ? 'fresh' : 'long-lived stale')),
+  },
   { step: 'weight', cost: weightCost, show: shown(weightCost, (c) => `weight ${-c}`) },
   { step: 'local-preference', cost: preferenceCost, show: shown(preferenceCost, (c) => `LOCAL_PREF ${-c}`) },
   { step: 'as-path-length', cost: lengthCost, show: shown(lengthCost, (c) => `an AS_PATH of ${c}`) },
@@ -93,7 +109,11 @@ const EQUAL_COST_STEPS: readonly Step[] = [
 const TIE_BREAKS: readonly Step[] = [
   { step: 'router-id', cost: originatorCost, show: shown(originatorCost, (c) => `router id ${formatIpv4(c)}`) },
   { step: 'cluster-list-length', cost: clusterCost, show: shown(clusterCost, (c) => `a CLUSTER_LIST of ${c}`) },
-  { step: 'peer-address', cost: addressCost, show: (d, table, path) => `peer ${formatAddress(d.peers.address(table.paths.peer[path] as number))}` },
+  {
+    step: 'peer-address',
+    cost: addressCost,
+    show: (d, table, path) => `peer ${formatAddress(d.peers.address(table.paths.peer[path] as number))}`,
+  },
   { step: 'path-id', cost: identifierCost, show: shown(identifierCost, (c) => `path id ${c}`) },
 ];
 const ALL_STEPS: readonly Step[] = [...EQUAL_COST_STEPS, ...TIE_BREAKS];
@@ -167,7 +187,13 @@ export class Decision {
       const left = new Set(this.#running.slice(0, count));
       const dropped = before.filter((path) => !left.has(path)).sort((a, b) => compareBy(ALL_STEPS, this, table, a, b));
       if (dropped.length > 0) decider = step;
-      losers.unshift(...dropped.map((path) => ({ path, step: step.step, reason: this.#compare(step, table, path, this.#rival(step, table, path, left)) })));
+      losers.unshift(
+        ...dropped.map((path) => ({
+          path,
+          step: step.step,
+          reason: this.#compare(step, table, path, this.#rival(step, table, path, left)),
+        })),
+      );
     }
     const best = this.#running[0];
     if (count === 0 || best === undefined) return [];
@@ -231,7 +257,9 @@ export class Decision {
     const peer = table.paths.peer[best] as number;
     if (peer === 0) return [best];
     const maximum = this.peers.isExternal(peer) ? this.options.maximumEbgp : this.options.maximumIbgp;
-    const alike = this.options.relaxAsPath ? equal : equal.filter((path) => this.#sameAsPath(setOf(table, best), setOf(table, path)));
+    const alike = this.options.relaxAsPath
+      ? equal
+      : equal.filter((path) => this.#sameAsPath(setOf(table, best), setOf(table, path)));
     return alike.slice(0, Math.max(maximum, 1));
   }
 
@@ -273,5 +301,7 @@ function asPathOctets(block: Uint8Array): Uint8Array {
 }
 
 /** Orders peers by address; equal addresses (two sessions to one host) by number. */
-export const comparePeers = (a: { readonly address: IpAddress; readonly id: PeerId }, b: { readonly address: IpAddress; readonly id: PeerId }): number =>
-  compareAddresses(a.address, b.address) || a.id - b.id;
+export const comparePeers = (
+  a: { readonly address: IpAddress; readonly id: PeerId },
+  b: { readonly address: IpAddress; readonly id: PeerId },
+): number => compareAddresses(a.address, b.address) || a.id - b.id;

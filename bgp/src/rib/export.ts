@@ -33,14 +33,31 @@ export function groupKeyOf(peer: RibPeer, session: FamilySession): string {
   const isAlone = exportPolicy?.dependsOnPeer === true;
   const needsAs = peer.asOverride === true || peer.removePrivateAs !== undefined || peer.localRole !== undefined;
   return JSON.stringify([
-    peer.role, peer.localAs, peer.localAsOnly === true, needsAs ? peer.remoteAs : 0, peer.fourOctetAs !== false, peer.extendedMessage === true, peer.asOverride === true,
-    peer.removePrivateAs, nextHop.type, nextHop.type === 'address' ? String(nextHop.address.value) : '', peer.localRole, peer.gracefulShutdown === true,
-    peer.longLivedGracefulRestart === true, exportPolicy?.key, isAlone ? peer.name : '', session.addPathSend === true, session.extendedNextHop === true,
-    session.addPathSend === true ? peer.addPathLimit : 0, session.nextHopSelf === undefined ? '' : Array.from(session.nextHopSelf),
+    peer.role,
+    peer.localAs,
+    peer.localAsOnly === true,
+    needsAs ? peer.remoteAs : 0,
+    peer.fourOctetAs !== false,
+    peer.extendedMessage === true,
+    peer.asOverride === true,
+    peer.removePrivateAs,
+    nextHop.type,
+    nextHop.type === 'address' ? String(nextHop.address.value) : '',
+    peer.localRole,
+    peer.gracefulShutdown === true,
+    peer.longLivedGracefulRestart === true,
+    exportPolicy?.key,
+    isAlone ? peer.name : '',
+    session.addPathSend === true,
+    session.extendedNextHop === true,
+    session.addPathSend === true ? peer.addPathLimit : 0,
+    session.nextHopSelf === undefined ? '' : Array.from(session.nextHopSelf),
   ]);
 }
 
-const defaultNextHop = (peer: RibPeer): NonNullable<RibPeer['nextHop']> => ({ type: peer.role === 'ebgp' ? 'self' : 'unchanged' });
+const defaultNextHop = (peer: RibPeer): NonNullable<RibPeer['nextHop']> => ({
+  type: peer.role === 'ebgp' ? 'self' : 'unchanged',
+});
 
 export class Export {
   readonly #family: Family;
@@ -67,7 +84,10 @@ export class Export {
     this.#globalAs = entry.owner.globalAs;
     this.#options = entry.options;
     const { exportPolicy } = entry.options;
-    this.#policy = exportPolicy === undefined || isNeutral(exportPolicy.constant) ? undefined : new PolicyReader(exportPolicy, tables, table, policyPeer(entry.options));
+    this.#policy =
+      exportPolicy === undefined || isNeutral(exportPolicy.constant)
+        ? undefined
+        : new PolicyReader(exportPolicy, tables, table, policyPeer(entry.options));
   }
 
   /** The set to advertise for a path with this set, 0 for none. The caller takes a reference or discards it. */
@@ -75,7 +95,9 @@ export class Export {
     const reader = this.#policy;
     if (reader?.policy.constant?.type === 'reject' || this.refusal(set, prefix) !== undefined) return 0;
     if (reader === undefined) return set;
-    return reader.policy.dependsOnPrefix || reader.policy.dependsOnInterface === true ? this.#judge(reader, set, prefix) : this.#cached(reader, set);
+    return reader.policy.dependsOnPrefix || reader.policy.dependsOnInterface === true
+      ? this.#judge(reader, set, prefix)
+      : this.#cached(reader, set);
   }
 
   /** Why the rules, without policy, keep a set from the group. */
@@ -87,12 +109,15 @@ export class Export {
     if (flags !== 0) {
       if ((flags & SetFlag.noAdvertise) !== 0) return 'no-advertise';
       if (options.role === 'ebgp' && (flags & (SetFlag.noExport | SetFlag.noExportSubconfed)) !== 0) return 'no-export';
-      if ((flags & SetFlag.longLivedStale) !== 0 && options.longLivedGracefulRestart !== true) return 'long-lived-stale';
-      if ((flags & SetFlag.onlyToCustomer) !== 0 && options.localRole !== undefined && OTC_STOPS.has(options.localRole)) return 'otc-leak';
+      if ((flags & SetFlag.longLivedStale) !== 0 && options.longLivedGracefulRestart !== true)
+        return 'long-lived-stale';
+      if ((flags & SetFlag.onlyToCustomer) !== 0 && options.localRole !== undefined && OTC_STOPS.has(options.localRole))
+        return 'otc-leak';
     }
     // RFC 4456 section 6: between non-clients nothing is reflected.
     if (options.role === 'ibgp' && source !== LOCAL_PEER && peers.role(source) === 'ibgp') return 'ibgp-to-ibgp';
-    if (this.#table.suppressed.size > 0 && source === LOCAL_PEER && this.#table.suppressed.has(prefix)) return 'summary-only';
+    if (this.#table.suppressed.size > 0 && source === LOCAL_PEER && this.#table.suppressed.has(prefix))
+      return 'summary-only';
     return this.nextHop(set) === undefined ? 'no-next-hop' : undefined;
   }
 
@@ -129,7 +154,11 @@ export class Export {
   attributesOf(set: SetId): PathAttributes {
     const out = new Uint8Array(this.room(set));
     const block = this.#blockOf(set);
-    return parseAttributes(out, 0, rewriteAttributes(block, 0, block.length, { ...this.#rewriteOf(set), as4: true }, out, 0));
+    return parseAttributes(
+      out,
+      0,
+      rewriteAttributes(block, 0, block.length, { ...this.#rewriteOf(set), as4: true }, out, 0),
+    );
   }
 
   /** Octets a set's wire form takes at most. */
@@ -142,7 +171,15 @@ export class Export {
     const { sets } = this.#tables;
     const rewrite = this.#rewriteOf(set);
     // The common case without so much as a view of the octets.
-    if (!this.#isReshaped()) return rewriteAttributes(sets.slab(set), sets.start(set), sets.start(set) + (sets.length[set] as number), rewrite, out, at);
+    if (!this.#isReshaped())
+      return rewriteAttributes(
+        sets.slab(set),
+        sets.start(set),
+        sets.start(set) + (sets.length[set] as number),
+        rewrite,
+        out,
+        at,
+      );
     const block = this.#blockOf(set);
     return rewriteAttributes(block, 0, block.length, rewrite, out, at);
   }
@@ -162,10 +199,20 @@ export class Export {
       // RFC 4271 section 5.1.4: a neighbour's MED goes no further; our own policy's and our own prefixes' does.
       const keepsMed = source === LOCAL_PEER || ((sets.flags[set] as number) & SetFlag.choseMed) !== 0;
       const prepend = localAs === this.#globalAs || localAsOnly === true ? [localAs] : [localAs, this.#globalAs];
-      return { prepend, localPreference: 'remove', med: keepsMed ? undefined : 'remove', reflection: 'remove', transitiveOnly: true, otc, as4 };
+      return {
+        prepend,
+        localPreference: 'remove',
+        med: keepsMed ? undefined : 'remove',
+        reflection: 'remove',
+        transitiveOnly: true,
+        otc,
+        as4,
+      };
     }
     const isReflected = source !== LOCAL_PEER && !peers.isExternal(source);
-    const reflection = isReflected ? { originatorId: sets.originator[set] as number, clusterId: this.#clusterId } : undefined;
+    const reflection = isReflected
+      ? { originatorId: sets.originator[set] as number, clusterId: this.#clusterId }
+      : undefined;
     return { localPreference: sets.localPreference[set] as number, reflection, otc, as4 };
   }
 
@@ -176,8 +223,16 @@ export class Export {
 
   #reshape(attributes: PathAttributes): PathAttributes {
     const asPath = adjustPath(attributes.asPath, this.#options);
-    if (this.#options.gracefulShutdown !== true || attributes.communities?.includes(WellKnownCommunity.gracefulShutdown) === true) return { ...attributes, asPath };
-    return { ...attributes, asPath, communities: [...(attributes.communities ?? []), WellKnownCommunity.gracefulShutdown] };
+    if (
+      this.#options.gracefulShutdown !== true ||
+      attributes.communities?.includes(WellKnownCommunity.gracefulShutdown) === true
+    )
+      return { ...attributes, asPath };
+    return {
+      ...attributes,
+      asPath,
+      communities: [...(attributes.communities ?? []), WellKnownCommunity.gracefulShutdown],
+    };
   }
 
   #cached(reader: PolicyReader, set: SetId): SetId {
@@ -210,11 +265,20 @@ export class Export {
     if (attributes === undefined && nextHop === undefined && !choseMed) return set;
     const { sets, nextHops, peers } = this.#tables;
     const last = this.#last;
-    if (last.verdict === verdict && last.set === set && last.setAt === sets.generation[set] && last.madeAt === sets.generation[last.made]) return last.made;
+    if (
+      last.verdict === verdict &&
+      last.set === set &&
+      last.setAt === sets.generation[set] &&
+      last.madeAt === sets.generation[last.made]
+    )
+      return last.made;
     const block = attributes === undefined ? sets.view(set) : encodeAttributes(attributes);
     const chosen = (nextHop === undefined ? 0 : SetFlag.choseNextHop) | (choseMed ? SetFlag.choseMed : 0);
     const { owner, scope } = peers.get(sets.peer[set] as number);
-    const hop = nextHop === undefined ? (sets.nextHop[set] as number) : nextHops.internAddress(nextHop, { ...scope, direct: false });
+    const hop =
+      nextHop === undefined
+        ? (sets.nextHop[set] as number)
+        : nextHops.internAddress(nextHop, { ...scope, direct: false });
     const made = sets.intern(block, 0, block.length, hop, owner, { weight: 0, metric: NO_METRIC, chosen });
     Object.assign(last, { verdict, set, setAt: sets.generation[set], made, madeAt: sets.generation[made] });
     return made;
@@ -223,4 +287,7 @@ export class Export {
 
 /** Lets everything through as it is. */
 const isNeutral = (verdict: PolicyVerdict | undefined): boolean =>
-  verdict?.type === 'accept' && verdict.attributes === undefined && verdict.nextHop === undefined && verdict.choseMed !== true;
+  verdict?.type === 'accept' &&
+  verdict.attributes === undefined &&
+  verdict.nextHop === undefined &&
+  verdict.choseMed !== true;

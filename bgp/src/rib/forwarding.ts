@@ -17,7 +17,9 @@ import { grown, type PrefixId } from './prefix-table.js';
 /** Interned entries; number 0 is no entry. BOUNDED by distinct sets of next hops in use. */
 class Entries {
   readonly #byKey = new Map<string, number>();
-  readonly #list: ({ readonly key: string; readonly entry: ForwardingEntry; references: number } | undefined)[] = [undefined];
+  readonly #list: ({ readonly key: string; readonly entry: ForwardingEntry; references: number } | undefined)[] = [
+    undefined,
+  ];
   readonly #free: number[] = [];
 
   /** Number of an equal entry, with a reference taken. */
@@ -53,7 +55,8 @@ class Entries {
   }
 }
 
-const keyOf = ({ address, interfaceName, weight }: ForwardingHop): string => `${address?.family ?? ''}:${address?.value ?? ''}%${interfaceName ?? ''}*${weight}`;
+const keyOf = ({ address, interfaceName, weight }: ForwardingHop): string =>
+  `${address?.family ?? ''}:${address?.value ?? ''}%${interfaceName ?? ''}*${weight}`;
 
 export class Forwarding {
   readonly #table: FamilyTable;
@@ -168,7 +171,9 @@ export class Forwarding {
       return this.#lastEntry;
     }
     const chosen = isOnly ? [path] : this.#decision.multipath(this.#table, prefix);
-    const hops = union(chosen.flatMap((each) => this.#nextHops.hops(this.#sets.nextHop[paths.set[each] as number] as number)));
+    const hops = union(
+      chosen.flatMap((each) => this.#nextHops.hops(this.#sets.nextHop[paths.set[each] as number] as number)),
+    );
     if (hops.length === 0) return 0;
     const metric = this.#sets.metric[set] as number;
     const entry = this.#entries.hold(hops, metric === NO_METRIC ? undefined : metric);

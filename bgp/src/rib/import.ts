@@ -105,9 +105,16 @@ export class Import {
     if (attributes === undefined && nextHop === undefined && weight === undefined && metric === undefined) return from;
     const sets = this.#sets;
     const last = this.#last;
-    if (last.verdict === verdict && last.set === from && last.setAt === sets.generation[from] && last.madeAt === sets.generation[last.made]) return last.made;
+    if (
+      last.verdict === verdict &&
+      last.set === from &&
+      last.setAt === sets.generation[from] &&
+      last.madeAt === sets.generation[last.made]
+    )
+      return last.made;
     const bytes = attributes === undefined ? sets.view(from) : encodeAttributes(attributes);
-    const hop = nextHop === undefined ? (sets.nextHop[from] as number) : this.#nextHops.internAddress(nextHop, entry.scope);
+    const hop =
+      nextHop === undefined ? (sets.nextHop[from] as number) : this.#nextHops.internAddress(nextHop, entry.scope);
     const extras = { weight: weight ?? (sets.weight[from] as number), metric: metric ?? NO_METRIC, chosen: 0 };
     const made = sets.intern(bytes, 0, bytes.length, hop, entry.owner, extras);
     Object.assign(last, { verdict, set: from, setAt: sets.generation[from], made, madeAt: sets.generation[made] });
@@ -119,7 +126,13 @@ export class Import {
     const state = entry.family[table.family];
     const policy = entry.options.importPolicy;
     if (policy === undefined) throw new Error('A peer without import policy has none to read');
-    if (state.importReader?.policy !== policy) state.importReader = new PolicyReader(policy, { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers }, table, undefined);
+    if (state.importReader?.policy !== policy)
+      state.importReader = new PolicyReader(
+        policy,
+        { sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers },
+        table,
+        undefined,
+      );
     return state.importReader;
   }
 
@@ -132,7 +145,9 @@ export class Import {
     if (role !== 'ebgp' && (flags & SetFlag.ownCluster) !== 0) return 'cluster-loop';
     if ((flags & SetFlag.onlyToCustomer) !== 0 && this.#isLeak(raw, entry)) return 'otc-leak';
     // RFC 4271 section 5.1.3: never install a route whose next hop is ourselves.
-    return this.#nextHops.isOurs(sets.nextHop[raw] as number, this.#peers.ownVersion, this.#isOwn) ? 'next-hop-is-ours' : undefined;
+    return this.#nextHops.isOurs(sets.nextHop[raw] as number, this.#peers.ownVersion, this.#isOwn)
+      ? 'next-hop-is-ours'
+      : undefined;
   }
 
   #isLeak(raw: SetId, { options }: PeerEntry): boolean {
@@ -144,7 +159,12 @@ export class Import {
   #stamp(raw: SetId, entry: PeerEntry): SetId {
     const sets = this.#sets;
     const { localRole, remoteAs } = entry.options;
-    if (localRole === undefined || !OTC_STAMP_FROM.has(localRole) || ((sets.flags[raw] as number) & SetFlag.onlyToCustomer) !== 0) return raw;
+    if (
+      localRole === undefined ||
+      !OTC_STAMP_FROM.has(localRole) ||
+      ((sets.flags[raw] as number) & SetFlag.onlyToCustomer) !== 0
+    )
+      return raw;
     const block = encodeAttributes({ ...parseAttributes(sets.view(raw)), otc: remoteAs });
     return sets.intern(block, 0, block.length, sets.nextHop[raw] as number, entry.owner, entry.extras);
   }

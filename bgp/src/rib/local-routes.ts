@@ -29,13 +29,21 @@ export class LocalRoutes {
 
   /** Makes exactly these our own. Of two routes for one prefix the later counts. */
   set(routes: readonly LocalRoute[]): void {
-    for (const family of [4, 6] as const) this.#setFamily(family, routes.filter(({ prefix }) => prefix.family === family));
+    for (const family of [4, 6] as const)
+      this.#setFamily(
+        family,
+        routes.filter(({ prefix }) => prefix.family === family),
+      );
   }
 
   #setFamily(family: Family, routes: readonly LocalRoute[]): void {
     const table = this.#tables[family];
     const standing = routes.filter((route) => route.aggregate === undefined || contributors(route, routes).length > 0);
-    const hidden = new Set(standing.filter(({ aggregate }) => aggregate?.summaryOnly === true).flatMap((route) => contributors(route, routes).map(keyOf)));
+    const hidden = new Set(
+      standing
+        .filter(({ aggregate }) => aggregate?.summaryOnly === true)
+        .flatMap((route) => contributors(route, routes).map(keyOf)),
+    );
     const wanted = new Set<PrefixId>();
     for (const route of standing) {
       const prefix = table.intern(wordsOf(route.prefix), 0, route.prefix.length);
@@ -52,8 +60,16 @@ export class LocalRoutes {
     }
   }
 
-  #put(table: FamilyTable, prefix: PrefixId, route: LocalRoute, isHidden: boolean, routes: readonly LocalRoute[]): void {
-    const block = encodeAttributes(attributesOf(route, routes, this.#self.options.localAs, this.#self.options.routerId));
+  #put(
+    table: FamilyTable,
+    prefix: PrefixId,
+    route: LocalRoute,
+    isHidden: boolean,
+    routes: readonly LocalRoute[],
+  ): void {
+    const block = encodeAttributes(
+      attributesOf(route, routes, this.#self.options.localAs, this.#self.options.routerId),
+    );
     const set = this.#sets.intern(block, 0, block.length, 0, this.#self.owner, this.#self.extras);
     const tags = route.tags ?? [];
     const seenAlike = sameTags(table.tags.get(prefix), tags) && table.suppressed.has(prefix) === isHidden;
@@ -72,19 +88,32 @@ export class LocalRoutes {
 
 const keyOf = ({ prefix }: LocalRoute): string => `${prefix.value}/${prefix.length}`;
 
-const inside = (outer: IpPrefix, inner: IpPrefix): boolean => inner.length > outer.length && containsPrefix(outer, inner);
+const inside = (outer: IpPrefix, inner: IpPrefix): boolean =>
+  inner.length > outer.length && containsPrefix(outer, inner);
 
 const contributors = (aggregate: LocalRoute, routes: readonly LocalRoute[]): readonly LocalRoute[] =>
   routes.filter((route) => route.aggregate === undefined && inside(aggregate.prefix, route.prefix));
 
 /** RFC 4271 sections 5.1.6, 5.1.7 and 9.2.2.2. */
-function attributesOf(route: LocalRoute, routes: readonly LocalRoute[], localAs: number, routerId: number): PathAttributes {
+function attributesOf(
+  route: LocalRoute,
+  routes: readonly LocalRoute[],
+  localAs: number,
+  routerId: number,
+): PathAttributes {
   const own: PathAttributes = { origin: 'igp', asPath: [], ...route.attributes };
   if (route.aggregate === undefined) return own;
   const aggregator = { as: localAs, address: routerId };
-  const members = new Set(contributors(route, routes).flatMap(({ attributes }) => (attributes?.asPath ?? []).flatMap((segment) => segment.members)));
-  if (!route.aggregate.asSet) return members.size === 0 ? { ...own, aggregator } : { ...own, aggregator, atomicAggregate: true };
-  return members.size === 0 ? { ...own, aggregator } : { ...own, aggregator, asPath: [{ type: 'set', members: [...members] }] };
+  const members = new Set(
+    contributors(route, routes).flatMap(({ attributes }) =>
+      (attributes?.asPath ?? []).flatMap((segment) => segment.members),
+    ),
+  );
+  if (!route.aggregate.asSet)
+    return members.size === 0 ? { ...own, aggregator } : { ...own, aggregator, atomicAggregate: true };
+  return members.size === 0
+    ? { ...own, aggregator }
+    : { ...own, aggregator, asPath: [{ type: 'set', members: [...members] }] };
 }
 
 const sameTags = (a: readonly string[] | undefined, b: readonly string[]): boolean =>

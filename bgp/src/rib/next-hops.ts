@@ -78,7 +78,8 @@ export class NextHops {
   /** Number of a next hop of 4, 16 or 32 octets (then the link-local one counts where the interface is known). */
   intern(bytes: Uint8Array, start: number, length: number, scope: NextHopScope): NextHopId {
     const last = this.#last;
-    if (last.id !== 0 && last.scope === scope && last.length === length && sameOctets(last.bytes, bytes, start, length)) return last.id;
+    if (last.id !== 0 && last.scope === scope && last.length === length && sameOctets(last.bytes, bytes, start, length))
+      return last.id;
     const id = this.#internOctets(bytes, start, length, scope);
     last.bytes.set(bytes.subarray(start, start + length));
     last.length = length;
@@ -104,8 +105,17 @@ export class NextHops {
       this.metric = grown(this.metric, this.metric.length * 2);
     }
     const hop: NextHop = {
-      key, address, words: wordsOf(address), scope: local ? { direct: true, interfaceName: scope.interfaceName } : { ...NO_SCOPE, direct: scope.direct },
-      references: 0, connected: undefined, connectedLength: -1, hops: NO_HOPS, watched: false, isOurs: false, oursAsOf: -1,
+      key,
+      address,
+      words: wordsOf(address),
+      scope: local ? { direct: true, interfaceName: scope.interfaceName } : { ...NO_SCOPE, direct: scope.direct },
+      references: 0,
+      connected: undefined,
+      connectedLength: -1,
+      hops: NO_HOPS,
+      watched: false,
+      isOurs: false,
+      oursAsOf: -1,
     };
     this.#list[id] = hop;
     this.#byKey.set(key, id);
@@ -169,7 +179,10 @@ export class NextHops {
 
   /** Replaces all connected prefixes; next hops that changed come out of `settle`. */
   setConnected(prefixes: readonly ConnectedPrefix[]): void {
-    this.#connected = new Map([[4, new ConnectedTable(4, prefixes)], [6, new ConnectedTable(6, prefixes)]]);
+    this.#connected = new Map([
+      [4, new ConnectedTable(4, prefixes)],
+      [6, new ConnectedTable(6, prefixes)],
+    ]);
     for (const [id, hop] of this.#list.entries()) {
       if (hop === undefined) continue;
       this.#connect(hop);
@@ -358,7 +371,10 @@ function sameOctets(a: Uint8Array, b: Uint8Array, start: number, length: number)
 export const isLinkLocal = (address: IpAddress): boolean => address.family === 6 && address.value >> 118n === 0x3fan;
 
 export const sameHop = (a: ForwardingHop, b: ForwardingHop): boolean =>
-  a.interfaceName === b.interfaceName && a.weight === b.weight && a.address?.value === b.address?.value && a.address?.family === b.address?.family;
+  a.interfaceName === b.interfaceName &&
+  a.weight === b.weight &&
+  a.address?.value === b.address?.value &&
+  a.address?.family === b.address?.family;
 
 const sameHops = (a: readonly ForwardingHop[], b: readonly ForwardingHop[]): boolean =>
   a.length === b.length && a.every((hop, i) => sameHop(hop, b[i] as ForwardingHop));

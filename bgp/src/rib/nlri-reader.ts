@@ -25,7 +25,8 @@ export class NlriReader {
       if (addPath) at += 4;
       const length = bytes[at] as number;
       lengths[count] = length;
-      at = width === 1 ? readIpv4(bytes, at + 1, length, keys, count) : readIpv6(bytes, at + 1, length, keys, count * 4);
+      at =
+        width === 1 ? readIpv4(bytes, at + 1, length, keys, count) : readIpv6(bytes, at + 1, length, keys, count * 4);
     }
     this.count = count;
     return at;
@@ -33,7 +34,11 @@ export class NlriReader {
 }
 
 const read32 = (bytes: Uint8Array, at: number): number =>
-  (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+  (((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)) >>>
+  0;
 
 function readIpv4(bytes: Uint8Array, at: number, length: number, keys: Uint32Array, to: number): number {
   const octets = (length + 7) >>> 3;
@@ -46,7 +51,8 @@ function readIpv4(bytes: Uint8Array, at: number, length: number, keys: Uint32Arr
 function readIpv6(bytes: Uint8Array, at: number, length: number, keys: Uint32Array, to: number): number {
   const octets = (length + 7) >>> 3;
   keys[to] = keys[to + 1] = keys[to + 2] = keys[to + 3] = 0;
-  for (let i = 0; i < octets; i++) keys[to + (i >>> 2)] = (keys[to + (i >>> 2)] as number) | ((bytes[at + i] as number) << (24 - 8 * (i & 3)));
+  for (let i = 0; i < octets; i++)
+    keys[to + (i >>> 2)] = (keys[to + (i >>> 2)] as number) | ((bytes[at + i] as number) << (24 - 8 * (i & 3)));
   const rest = length & 31;
   if (rest !== 0) keys[to + (length >>> 5)] = (keys[to + (length >>> 5)] as number) & (-1 << (32 - rest));
   return at + octets;

@@ -91,14 +91,21 @@ export class OutputQueue {
     const list = this.#exceptions.get(peer);
     const last = list?.at(-1);
     if (list === undefined) this.#exceptions.set(peer, [{ start, end, instead }]);
-    else if (last !== undefined && last.end === start && last.instead === undefined && instead === undefined) last.end = end;
+    else if (last !== undefined && last.end === start && last.instead === undefined && instead === undefined)
+      last.end = end;
     else list.push({ start, end, instead });
   }
 
   /** A reader of everything appended from now on. */
   join(peer: PeerId): OutputReader {
     this.#seal();
-    const reader: OutputReader = { peer, backlog: [], backlogOctets: 0, sequence: this.#base + this.#sealed.length, taken: this.#written };
+    const reader: OutputReader = {
+      peer,
+      backlog: [],
+      backlogOctets: 0,
+      sequence: this.#base + this.#sealed.length,
+      taken: this.#written,
+    };
     this.#readers.add(reader);
     return reader;
   }
@@ -166,7 +173,11 @@ export class OutputQueue {
 
   #seal(): void {
     if (this.#end === this.#start) return;
-    this.#sealed.push({ bytes: this.#slab.subarray(this.#start, this.#end), messages: undefined, exceptions: this.#exceptions });
+    this.#sealed.push({
+      bytes: this.#slab.subarray(this.#start, this.#end),
+      messages: undefined,
+      exceptions: this.#exceptions,
+    });
     this.#start = this.#end;
     this.#exceptions = undefined;
   }
@@ -191,7 +202,8 @@ function give(buffer: OutputBuffer, peer: PeerId, out: Output): void {
   for (const { start, end, instead } of own) {
     if (start > at) out.buffers.push(bytes.subarray(at, start));
     if (instead !== undefined) out.buffers.push(instead);
-    out.messages += (instead === undefined ? 0 : countMessages(instead, 0, instead.length)) - countMessages(bytes, start, end);
+    out.messages +=
+      (instead === undefined ? 0 : countMessages(instead, 0, instead.length)) - countMessages(bytes, start, end);
     at = end;
   }
   if (at < bytes.length) out.buffers.push(bytes.subarray(at));
@@ -200,6 +212,7 @@ function give(buffer: OutputBuffer, peer: PeerId, out: Output): void {
 /** By their headers (RFC 4271 section 4.1). */
 function countMessages(bytes: Uint8Array, start: number, end: number): number {
   let count = 0;
-  for (let at = start; at < end; at += Math.max(HEADER_LENGTH, ((bytes[at + 16] ?? 0) << 8) | (bytes[at + 17] ?? 0))) count++;
+  for (let at = start; at < end; at += Math.max(HEADER_LENGTH, ((bytes[at + 16] ?? 0) << 8) | (bytes[at + 17] ?? 0)))
+    count++;
   return count;
 }

@@ -46,11 +46,19 @@ export class PathJobs {
     });
   }
 
-  walk(entry: PeerEntry, family: Family, visit: (path: PathId) => void, isDone?: () => boolean, subject?: object): void {
+  walk(
+    entry: PeerEntry,
+    family: Family,
+    visit: (path: PathId) => void,
+    isDone?: () => boolean,
+    subject?: object,
+  ): void {
     const table = this.#context.tables[family];
     entry.jobs++;
     this.#context.jobs.add({
-      subject, table, at: Math.min(entry.family[family].firstPath, table.paths.end),
+      subject,
+      table,
+      at: Math.min(entry.family[family].firstPath, table.paths.end),
       visit: (path) => {
         if (table.paths.peer[path] === entry.id) visit(path);
       },
@@ -93,10 +101,26 @@ export class PathJobs {
   /** RFC 9494 section 4.2: the same path with LLGR_STALE. */
   #depreference(entry: PeerEntry, table: FamilyTable, path: PathId, raw: SetId): void {
     const attributes = parseAttributes(this.#context.sets.view(raw));
-    const block = encodeAttributes({ ...attributes, communities: [...(attributes.communities ?? []), WellKnownCommunity.longLivedStale] });
-    const set = this.#context.sets.intern(block, 0, block.length, this.#context.sets.nextHop[raw] as number, entry.owner, entry.extras);
+    const block = encodeAttributes({
+      ...attributes,
+      communities: [...(attributes.communities ?? []), WellKnownCommunity.longLivedStale],
+    });
+    const set = this.#context.sets.intern(
+      block,
+      0,
+      block.length,
+      this.#context.sets.nextHop[raw] as number,
+      entry.owner,
+      entry.extras,
+    );
     this.#context.sets.hold(set);
-    this.#context.input.put(entry, table, table.paths.prefix[path] as number, table.paths.identifier[path] as number, set);
+    this.#context.input.put(
+      entry,
+      table,
+      table.paths.prefix[path] as number,
+      table.paths.identifier[path] as number,
+      set,
+    );
     this.#context.sets.release(set);
     table.paths.flags[path] = (table.paths.flags[path] as number) | PathFlag.stale;
     entry.family[table.family].stale++;
@@ -105,6 +129,7 @@ export class PathJobs {
   redoImport(entry: PeerEntry): void {
     this.#context.importer.forgetPeer(entry.id);
     for (const family of FAMILIES)
-      if (entry.family[family].received > 0) this.walk(entry, family, (path) => this.#context.input.reimport(entry, this.#context.tables[family], path));
+      if (entry.family[family].received > 0)
+        this.walk(entry, family, (path) => this.#context.input.reimport(entry, this.#context.tables[family], path));
   }
 }

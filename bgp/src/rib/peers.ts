@@ -52,7 +52,14 @@ export interface RouterIdentity {
 
 export const LOCAL_PEER: PeerId = 0;
 
-const noPaths = (): FamilyState => ({ received: 0, accepted: 0, stale: 0, firstPath: 0xffffffff, importReader: undefined, member: undefined });
+const noPaths = (): FamilyState => ({
+  received: 0,
+  accepted: 0,
+  stale: 0,
+  firstPath: 0xffffffff,
+  importReader: undefined,
+  member: undefined,
+});
 
 export class Peers implements DecisionPeers {
   readonly #entries: (PeerEntry | undefined)[] = [];
@@ -68,7 +75,16 @@ export class Peers implements DecisionPeers {
   constructor(identity: RouterIdentity) {
     this.#identity = identity;
     const address: IpAddress = { family: 4, value: BigInt(identity.routerId) };
-    this.#add({ name: '', role: 'ibgp', address, remoteAs: identity.localAs, localAs: identity.localAs, routerId: identity.routerId, families: [], singleHop: false });
+    this.#add({
+      name: '',
+      role: 'ibgp',
+      address,
+      remoteAs: identity.localAs,
+      localAs: identity.localAs,
+      routerId: identity.routerId,
+      families: [],
+      singleHop: false,
+    });
     this.#byName.clear();
   }
 
@@ -117,7 +133,9 @@ export class Peers implements DecisionPeers {
   }
 
   someImport(holds: (policy: RoutePolicy) => boolean): boolean {
-    return this.#entries.some((entry) => entry?.options.importPolicy !== undefined && holds(entry.options.importPolicy));
+    return this.#entries.some(
+      (entry) => entry?.options.importPolicy !== undefined && holds(entry.options.importPolicy),
+    );
   }
 
   named(name: string): PeerEntry | undefined {
@@ -155,7 +173,14 @@ export class Peers implements DecisionPeers {
     const id = this.#free.pop() ?? this.#entries.length;
     if (id > 0xffff) throw new RangeError('Cannot add a peer: 65,535 are up or have paths left');
     const entry: PeerEntry = {
-      id, options, owner: this.#ownerOf(id, options), scope: scopeOf(options), extras: extrasOf(options), state: 'up', kept: new Set(), jobs: 0,
+      id,
+      options,
+      owner: this.#ownerOf(id, options),
+      scope: scopeOf(options),
+      extras: extrasOf(options),
+      state: 'up',
+      kept: new Set(),
+      jobs: 0,
       family: { 4: noPaths(), 6: noPaths() },
     };
     this.#entries[id] = entry;
@@ -167,12 +192,22 @@ export class Peers implements DecisionPeers {
 
   #ownerOf(peer: PeerId, options: RibPeer): SetOwner {
     const { localAs: globalAs, routerId, clusterId } = this.#identity;
-    return { peer, localAs: options.localAs, globalAs, routerId, clusterId, isExternal: options.role === 'ebgp', peerRouterId: options.routerId };
+    return {
+      peer,
+      localAs: options.localAs,
+      globalAs,
+      routerId,
+      clusterId,
+      isExternal: options.role === 'ebgp',
+      peerRouterId: options.routerId,
+    };
   }
 
   #rank(): Uint32Array {
     const ranks = new Uint32Array(this.#entries.length);
-    const sorted = this.#entries.filter((entry) => entry !== undefined).map(({ id, options }) => ({ id, address: options.address }));
+    const sorted = this.#entries
+      .filter((entry) => entry !== undefined)
+      .map(({ id, options }) => ({ id, address: options.address }));
     for (const [rank, { id }] of sorted.sort(comparePeers).entries()) ranks[id] = rank;
     return ranks;
   }
@@ -189,7 +224,10 @@ export class Peers implements DecisionPeers {
   }
 }
 
-const scopeOf = (options: RibPeer): NextHopScope => ({ direct: options.role === 'ebgp' && options.singleHop, interfaceName: options.interfaceName });
+const scopeOf = (options: RibPeer): NextHopScope => ({
+  direct: options.role === 'ebgp' && options.singleHop,
+  interfaceName: options.interfaceName,
+});
 
 const extrasOf = (options: RibPeer): SetExtras => ({ weight: options.weight ?? 0, metric: NO_METRIC, chosen: 0 });
 

@@ -27,7 +27,13 @@ class RibRoute implements PolicyRoute {
   readonly to: PolicyPeer | undefined;
   #attributes: PathAttributes | undefined;
 
-  constructor(set: SetId, tables: RouteTables, table: FamilyTable, prefix: PrefixId | undefined, to: PolicyPeer | undefined) {
+  constructor(
+    set: SetId,
+    tables: RouteTables,
+    table: FamilyTable,
+    prefix: PrefixId | undefined,
+    to: PolicyPeer | undefined,
+  ) {
     this.#set = set;
     this.#tables = tables;
     this.#table = table;
@@ -67,7 +73,8 @@ class RibRoute implements PolicyRoute {
 
   get interfaceName(): string | undefined {
     const [first, ...more] = this.#tables.nextHops.hops(this.#tables.sets.nextHop[this.#set] as number);
-    if (first === undefined || more.some(({ interfaceName }) => interfaceName !== first.interfaceName)) return undefined;
+    if (first === undefined || more.some(({ interfaceName }) => interfaceName !== first.interfaceName))
+      return undefined;
     // Nobody has told the RIB of links: what the session runs over is the best guess.
     return first.interfaceName ?? this.from?.interfaceName;
   }
@@ -112,7 +119,8 @@ export class PolicyReader {
 
   /** The verdict on a set, for a prefix if the policy looks at prefixes. */
   verdict(set: SetId, prefix: PrefixId | undefined): PolicyVerdict {
-    if (prefix === undefined || this.policy.specialize === undefined) return this.policy.judge(this.#route(set, prefix));
+    if (prefix === undefined || this.policy.specialize === undefined)
+      return this.policy.judge(this.#route(set, prefix));
     const { sets, nextHops } = this.#tables;
     const isOld = this.policy.dependsOnInterface === true && this.#ways !== nextHops.waysVersion;
     if (this.#specialized === undefined || isOld || this.#set !== set || this.#generation !== sets.generation[set]) {

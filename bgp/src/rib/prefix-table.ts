@@ -69,7 +69,13 @@ export class PrefixTable {
     for (let slot = hash6(key, at, length) & mask; ; slot = (slot + 1) & mask) {
       const id = (index[slot] as number) - 1;
       if (id < 0) return -1;
-      if (words[id * 4 + 1] === key[at + 1] && words[id * 4] === first && lengths[id] === length && words[id * 4 + 2] === key[at + 2] && words[id * 4 + 3] === key[at + 3])
+      if (
+        words[id * 4 + 1] === key[at + 1] &&
+        words[id * 4] === first &&
+        lengths[id] === length &&
+        words[id * 4 + 2] === key[at + 2] &&
+        words[id * 4 + 3] === key[at + 3]
+      )
         return id;
     }
   }
@@ -84,7 +90,9 @@ export class PrefixTable {
     const { words, width } = this;
     let seen = 0;
     for (let i = 0; i < count; i++) {
-      const slot = (width === 1 ? hash4(keys[i] as number, lengths[i] as number) : hash6(keys, i * 4, lengths[i] as number)) & mask;
+      const slot =
+        (width === 1 ? hash4(keys[i] as number, lengths[i] as number) : hash6(keys, i * 4, lengths[i] as number)) &
+        mask;
       const id = index[slot] as number;
       if (id !== 0) seen ^= words[(id - 1) * width] as number;
     }
@@ -135,7 +143,13 @@ export class PrefixTable {
    * Longest prefix holding the address in `key[at]`, no longer than `maximum` and no shorter than `minimum`, that `accepts` says
    * yes to; -1 if there is none.
    */
-  longestMatch(key: Uint32Array, at: number, maximum: number, minimum: number, accepts: (id: PrefixId) => boolean): PrefixId {
+  longestMatch(
+    key: Uint32Array,
+    at: number,
+    maximum: number,
+    minimum: number,
+    accepts: (id: PrefixId) => boolean,
+  ): PrefixId {
     const probe = new Uint32Array(this.width);
     for (let length = maximum; length >= minimum; length--) {
       if (this.#perLength[length] === 0) continue;

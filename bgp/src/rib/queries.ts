@@ -7,7 +7,19 @@ import type { Family, IpAddress, IpPrefix } from '../address.js';
 import { formatAddress } from '../address.js';
 import { parseAttributes } from '../codec/parse.js';
 import type { SetId } from './attribute-sets.js';
-import type { Candidate, ForwardingEntry, NotAdvertised, PeerCounts, PeerId, PeerVerdict, RibQueries, RouteChange, RouteView, Unusable, Why } from './contract.js';
+import type {
+  Candidate,
+  ForwardingEntry,
+  NotAdvertised,
+  PeerCounts,
+  PeerId,
+  PeerVerdict,
+  RibQueries,
+  RouteChange,
+  RouteView,
+  Unusable,
+  Why,
+} from './contract.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Forwarding } from './forwarding.js';
@@ -49,7 +61,8 @@ const UNUSABLE_TEXT: Readonly<Record<Unusable, string>> = {
 const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
   'no-best-path': 'No usable path exists',
   'learned-from-this-peer': 'The best path was learned from this peer',
-  'ibgp-to-ibgp': 'A path from an iBGP peer does not go to another (RFC 4271 section 9.2), and neither is a route reflector client',
+  'ibgp-to-ibgp':
+    'A path from an iBGP peer does not go to another (RFC 4271 section 9.2), and neither is a route reflector client',
   'no-advertise': 'Community NO_ADVERTISE',
   'no-export': 'Community NO_EXPORT or NO_EXPORT_SUBCONFED, and the peer is in another AS',
   'rejected-by-policy': 'Export policy rejects it',
@@ -61,7 +74,8 @@ const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
   'too-big': 'Its attributes do not fit into a message to this peer',
 };
 
-const withWords = (text: string, words: string | undefined): string => (words === undefined ? text : `${text}: ${words}`);
+const withWords = (text: string, words: string | undefined): string =>
+  words === undefined ? text : `${text}: ${words}`;
 
 export class Queries implements RibQueries {
   readonly #context: QueryContext;
@@ -99,14 +113,22 @@ export class Queries implements RibQueries {
 
   lookup(address: IpAddress): RouteView | undefined {
     const table = this.#context.families[address.family];
-    const id = table.prefixes.longestMatch(wordsOf(address), 0, address.family === 4 ? 32 : 128, 0, (prefix) => table.best[prefix] !== 0);
+    const id = table.prefixes.longestMatch(
+      wordsOf(address),
+      0,
+      address.family === 4 ? 32 : 128,
+      0,
+      (prefix) => table.best[prefix] !== 0,
+    );
     return id < 0 ? undefined : this.#view(table, table.best[id] as PathId, true);
   }
 
   why(prefix: IpPrefix): Why {
     const table = this.#context.families[prefix.family];
     const id = table.prefixes.findPrefix(prefix);
-    const peers = [...this.#context.tables.peers.all()].filter(({ state }) => state === 'up').map((entry) => this.#verdict(entry, table, id));
+    const peers = [...this.#context.tables.peers.all()]
+      .filter(({ state }) => state === 'up')
+      .map((entry) => this.#verdict(entry, table, id));
     return { prefix, candidates: this.#candidates(prefix, true), forwarding: this.#forwardingOf(table, id), peers };
   }
 
@@ -123,7 +145,11 @@ export class Queries implements RibQueries {
     }
   }
 
-  *received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]> {
+  *received(
+    id: PeerId,
+    family: Family,
+    when: 'before-policy' | 'after-policy',
+  ): IterableIterator<readonly RouteView[]> {
     const table = this.#context.families[family];
     const { paths } = table;
     for (let from: PathId = 1; from < paths.end; ) {
@@ -148,7 +174,8 @@ export class Queries implements RibQueries {
       const slice: RouteView[] = [];
       const until = Math.min(table.prefixes.end, from + ROWS);
       for (; from < until && slice.length < SLICE; from++)
-        for (const [pathId, set] of group.out.told(from)) if (sets.peer[set] !== entry.id) slice.push(this.#advertisedView(table, from, set, pathId, entry));
+        for (const [pathId, set] of group.out.told(from))
+          if (sets.peer[set] !== entry.id) slice.push(this.#advertisedView(table, from, set, pathId, entry));
       yield slice;
     }
   }
@@ -159,7 +186,8 @@ export class Queries implements RibQueries {
     for (let from = 0; from < table.prefixes.end; ) {
       const slice: RouteView[] = [];
       const until = Math.min(table.prefixes.end, from + ROWS);
-      for (; from < until && slice.length < SLICE; from++) if (this.#isOffered(entry, table, from)) slice.push(this.#view(table, table.best[from] as PathId, true));
+      for (; from < until && slice.length < SLICE; from++)
+        if (this.#isOffered(entry, table, from)) slice.push(this.#view(table, table.best[from] as PathId, true));
       yield slice;
     }
   }
@@ -174,11 +202,21 @@ export class Queries implements RibQueries {
   /** Not its own, and allowed by the rules of export; policy is not asked. */
   #isOffered(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): boolean {
     const group = entry.family[table.family].member?.group;
-    const best = group === undefined || prefix < 0 || !table.prefixes.isLive(prefix) ? 0 : (table.best[prefix] as PathId);
-    return best !== 0 && table.paths.peer[best] !== entry.id && group?.export.refusal(table.paths.set[best] as SetId, prefix) === undefined;
+    const best =
+      group === undefined || prefix < 0 || !table.prefixes.isLive(prefix) ? 0 : (table.best[prefix] as PathId);
+    return (
+      best !== 0 &&
+      table.paths.peer[best] !== entry.id &&
+      group?.export.refusal(table.paths.set[best] as SetId, prefix) === undefined
+    );
   }
 
-  receivedPath(peer: PeerId, prefix: IpPrefix, identifier: number, when: 'before-policy' | 'after-policy'): RouteView | undefined {
+  receivedPath(
+    peer: PeerId,
+    prefix: IpPrefix,
+    identifier: number,
+    when: 'before-policy' | 'after-policy',
+  ): RouteView | undefined {
     const table = this.#context.families[prefix.family];
     const id = table.prefixes.findPrefix(prefix);
     const path = id < 0 ? 0 : table.findPath(id, peer, identifier);
@@ -199,16 +237,29 @@ export class Queries implements RibQueries {
     const id = table.prefixes.findPrefix(prefix);
     if (id < 0) return [];
     const ranking = decision.ranking(table, id);
-    const ranked = ranking.map(({ path, step, reason }): Candidate => ({
-      ...this.#view(table, path, true), decidedBy: step, reason, ...(isExplained ? this.#importedBy(table, path) : {}),
-    }));
+    const ranked = ranking.map(
+      ({ path, step, reason }): Candidate => ({
+        ...this.#view(table, path, true),
+        decidedBy: step,
+        reason,
+        ...(isExplained ? this.#importedBy(table, path) : {}),
+      }),
+    );
     const seen = new Set(ranking.map(({ path }) => path));
     const out: Candidate[] = [];
     for (let path = table.head[id] as PathId; path !== 0; path = table.paths.next[path] as PathId) {
       if (seen.has(path)) continue;
       const view = this.#view(table, path, false);
       const decidedBy = view.unusable ?? 'next-hop-unreachable';
-      out.push({ ...view, decidedBy, reason: this.#unusableReason(decidedBy, view, decidedBy === 'rejected-by-policy' ? this.#importWords(table, path) : undefined) });
+      out.push({
+        ...view,
+        decidedBy,
+        reason: this.#unusableReason(
+          decidedBy,
+          view,
+          decidedBy === 'rejected-by-policy' ? this.#importWords(table, path) : undefined,
+        ),
+      });
     }
     return [...ranked, ...out];
   }
@@ -226,7 +277,9 @@ export class Queries implements RibQueries {
 
   #unusableReason(unusable: Unusable, { nextHop }: RouteView, policyWords: string | undefined): string {
     const text = withWords(UNUSABLE_TEXT[unusable], policyWords);
-    return unusable === 'next-hop-unreachable' && nextHop !== undefined ? `Its next hop ${formatAddress(nextHop)} cannot be reached` : text;
+    return unusable === 'next-hop-unreachable' && nextHop !== undefined
+      ? `Its next hop ${formatAddress(nextHop)} cannot be reached`
+      : text;
   }
 
   /** `isImported`: attributes after import policy, where the path is let in. */
@@ -242,7 +295,10 @@ export class Queries implements RibQueries {
     const unusable = isUsable ? undefined : (importer.rejection(raw, entry, table, prefix) ?? 'next-hop-unreachable');
     return {
       prefix: table.prefixes.prefixOf(prefix),
-      source: entry.id === LOCAL_PEER ? { type: 'local' } : { type: entry.options.role, peer: entry.options.name, address: entry.options.address },
+      source:
+        entry.id === LOCAL_PEER
+          ? { type: 'local' }
+          : { type: entry.options.role, peer: entry.options.name, address: entry.options.address },
       attributes: parseAttributes(tables.sets.view(set)),
       nextHop: tables.nextHops.address(tables.sets.nextHop[set] as number),
       ...(identifier === 0 ? {} : { pathId: identifier }),
@@ -261,7 +317,10 @@ export class Queries implements RibQueries {
     const source = peers.get(sets.peer[set] as PeerId);
     return {
       prefix: table.prefixes.prefixOf(prefix),
-      source: source.id === LOCAL_PEER ? { type: 'local' } : { type: source.options.role, peer: source.options.name, address: source.options.address },
+      source:
+        source.id === LOCAL_PEER
+          ? { type: 'local' }
+          : { type: source.options.role, peer: source.options.name, address: source.options.address },
       attributes: group?.export.attributesOf(set) ?? parseAttributes(sets.view(set)),
       nextHop: group?.export.nextHopAddress(set),
       ...(pathId === 0 ? {} : { pathId }),
@@ -275,14 +334,28 @@ export class Queries implements RibQueries {
   #verdict(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): PeerVerdict {
     const { sets } = this.#context.tables;
     const peer = entry.options.name;
-    const refuse = (code: NotAdvertised, words?: string): PeerVerdict => ({ peer, advertised: false, code, reason: withWords(NOT_ADVERTISED_TEXT[code], words) });
+    const refuse = (code: NotAdvertised, words?: string): PeerVerdict => ({
+      peer,
+      advertised: false,
+      code,
+      reason: withWords(NOT_ADVERTISED_TEXT[code], words),
+    });
     const group = entry.family[table.family].member?.group;
     if (group === undefined) return refuse('family-not-negotiated');
     const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
     if (best === 0) return refuse('no-best-path');
     const told = group.out.told(prefix).find(([, set]) => sets.peer[set] !== entry.id)?.[1];
     if (told !== undefined)
-      return { peer, advertised: true, reason: withWords('The best path passes export', group.export.explanation(table.paths.set[best] as SetId, prefix)), attributes: group.export.attributesOf(told), nextHop: group.export.nextHopAddress(told) };
+      return {
+        peer,
+        advertised: true,
+        reason: withWords(
+          'The best path passes export',
+          group.export.explanation(table.paths.set[best] as SetId, prefix),
+        ),
+        attributes: group.export.attributesOf(told),
+        nextHop: group.export.nextHopAddress(told),
+      };
     if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');
     const set = table.paths.set[best] as SetId;
     const refusal = group.export.refusal(set, prefix);

@@ -64,7 +64,13 @@ export class Redecisions {
   /** Decides again about the prefixes of these paths. */
   decide(table: FamilyTable, isMeant: (path: PathId) => boolean): void {
     const { jobs, input } = this.#context;
-    jobs.add({ table, at: 1, visit: (path) => { if (isMeant(path)) input.reconsider(table, table.paths.prefix[path] as number); } });
+    jobs.add({
+      table,
+      at: 1,
+      visit: (path) => {
+        if (isMeant(path)) input.reconsider(table, table.paths.prefix[path] as number);
+      },
+    });
   }
 
   #mayAsk(changed: ReadonlySet<NextHopId>): ReadonlySet<NextHopId> {
@@ -82,7 +88,8 @@ export class Redecisions {
   #reimport(table: FamilyTable, changed: ReadonlySet<NextHopId>): void {
     const { jobs, sets, peers, importer, input } = this.#context;
     jobs.add({
-      table, at: 1,
+      table,
+      at: 1,
       visit: (path) => {
         const raw = table.paths.raw[path] as SetId;
         if (!changed.has(sets.nextHop[raw] as number)) return;
@@ -96,7 +103,13 @@ export class Redecisions {
 }
 
 /** Next hops of the best connected-next-hop routes to an address: what a recursive next hop resolves through. */
-export function carriers(table: FamilyTable, sets: AttributeSets, decision: Decision, key: Uint32Array, minimum: number): readonly NextHopId[] | undefined {
+export function carriers(
+  table: FamilyTable,
+  sets: AttributeSets,
+  decision: Decision,
+  key: Uint32Array,
+  minimum: number,
+): readonly NextHopId[] | undefined {
   let chosen: readonly PathId[] = [];
   table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
     // A prefix of our own is forwarded by whoever originates it here: nothing lies beyond it.

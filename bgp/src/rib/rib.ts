@@ -12,7 +12,19 @@ import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
-  ConnectedPrefix, FamilySession, ForwardingSink, LocalRoute, PeerId, Rib, RibEvents, RibOptions, RibOutput, RibPeer, RibQueries, RibTuning, RibWatcher,
+  ConnectedPrefix,
+  FamilySession,
+  ForwardingSink,
+  LocalRoute,
+  PeerId,
+  Rib,
+  RibEvents,
+  RibOptions,
+  RibOutput,
+  RibPeer,
+  RibQueries,
+  RibTuning,
+  RibWatcher,
 } from './contract.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
@@ -80,7 +92,9 @@ class RoutingInformationBase implements Rib {
     this.#tables = { 4: new FamilyTable(4, options.patience), 6: new FamilyTable(6, options.patience) };
     this.#peers = new Peers({ localAs, routerId, clusterId });
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
-    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) => carriers(this.#tables[family], this.#sets, this.#decision, key, minimum));
+    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) =>
+      carriers(this.#tables[family], this.#sets, this.#decision, key, minimum),
+    );
     this.#import = new Import(this.#sets, this.#nextHops, this.#peers);
     this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
     this.#input = new AdjRibIn(this.#sets, this.#nextHops, this.#import, this.#decision, this.#tables);
@@ -97,16 +111,33 @@ class RoutingInformationBase implements Rib {
     }
     this.#outputs = new Outputs(this.#groups, this.#outputLimit);
     this.#redecisions = new Redecisions({
-      tables: this.#tables, sets: this.#sets, nextHops: this.#nextHops, peers: this.#peers, importer: this.#import, input: this.#input, jobs: this.#jobs,
+      tables: this.#tables,
+      sets: this.#sets,
+      nextHops: this.#nextHops,
+      peers: this.#peers,
+      importer: this.#import,
+      input: this.#input,
+      jobs: this.#jobs,
     });
     this.#paths = new PathJobs({
-      tables: this.#tables, sets: this.#sets, input: this.#input, importer: this.#import, jobs: this.#jobs,
-      wanted: () => this.#want(), finished: (entry) => this.#freeIfDone(entry),
+      tables: this.#tables,
+      sets: this.#sets,
+      input: this.#input,
+      importer: this.#import,
+      jobs: this.#jobs,
+      wanted: () => this.#want(),
+      finished: (entry) => this.#freeIfDone(entry),
     });
     this.#local = new LocalRoutes(this.#tables, this.#input, this.#sets, this.#peers.get(LOCAL_PEER));
     this.queries = new Queries({
-      tables, decision: this.#decision, families: this.#tables, groups: this.#groups, forwarding: this.#forwarding, importer: this.#import,
-      history: this.#history, outputs: this.#outputs,
+      tables,
+      decision: this.#decision,
+      families: this.#tables,
+      groups: this.#groups,
+      forwarding: this.#forwarding,
+      importer: this.#import,
+      history: this.#history,
+      outputs: this.#outputs,
     });
   }
 
@@ -121,7 +152,10 @@ class RoutingInformationBase implements Rib {
       for (const family of FAMILIES) this.#redecisions.decide(this.#tables[family], () => true);
     }
     const affected = this.#peers.changeCluster(tuning.clusterId);
-    if (affected.length > 0) this.#sets.reread((peer) => (peer === LOCAL_PEER || this.#peers.isExternal(peer) ? undefined : this.#peers.get(peer).owner));
+    if (affected.length > 0)
+      this.#sets.reread((peer) =>
+        peer === LOCAL_PEER || this.#peers.isExternal(peer) ? undefined : this.#peers.get(peer).owner,
+      );
     for (const entry of affected) {
       this.#paths.redoImport(entry);
       if (entry.state === 'up') this.#regroup(entry);
@@ -242,7 +276,9 @@ class RoutingInformationBase implements Rib {
       const before = left;
       if (!this.#nextHops.isSettled) left -= this.#redecisions.settle();
       left -= this.#jobs.step(Math.min(left, SLICE));
-      if (!this.#isHeld) for (const family of FAMILIES) if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
+      if (!this.#isHeld)
+        for (const family of FAMILIES)
+          if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
       if (left === before) break;
     }
     for (const family of FAMILIES) {
@@ -285,9 +321,13 @@ class RoutingInformationBase implements Rib {
   }
 
   watch({ bestChanged, pathChanged }: RibWatcher): void {
-    this.#input.bestChanged = bestChanged === undefined ? undefined : (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
-    this.#input.pathChanged = pathChanged === undefined ? undefined
-      : (peer, table, prefix, identifier, isSilent) => pathChanged(peer, table.prefixes.prefixOf(prefix), identifier, isSilent);
+    this.#input.bestChanged =
+      bestChanged === undefined ? undefined : (table, prefix) => bestChanged(table.prefixes.prefixOf(prefix));
+    this.#input.pathChanged =
+      pathChanged === undefined
+        ? undefined
+        : (peer, table, prefix, identifier, isSilent) =>
+            pathChanged(peer, table.prefixes.prefixOf(prefix), identifier, isSilent);
   }
 
   // ---- private
@@ -306,7 +346,13 @@ class RoutingInformationBase implements Rib {
 
   #groupsOf(family: Family, tables: RouteTables, batch: ExportBatch): UpdateGroups {
     return new UpdateGroups({
-      table: this.#tables[family], sets: this.#sets, batch, tables, decision: this.#decision, names: this.#names, outputLimit: this.#outputLimit,
+      table: this.#tables[family],
+      sets: this.#sets,
+      batch,
+      tables,
+      decision: this.#decision,
+      names: this.#names,
+      outputLimit: this.#outputLimit,
       isHeld: () => this.#isHeld,
     });
   }
@@ -368,7 +414,11 @@ class RoutingInformationBase implements Rib {
   }
 }
 
-const sessionOf = (options: RibPeer, family: Family): FamilySession | undefined => options.families.find((session) => session.family === family);
+const sessionOf = (options: RibPeer, family: Family): FamilySession | undefined =>
+  options.families.find((session) => session.family === family);
 
 const importDiffers = (a: RibPeer, b: RibPeer): boolean =>
-  a.importPolicy?.key !== b.importPolicy?.key || a.allowLocalAs !== b.allowLocalAs || a.localRole !== b.localRole || a.weight !== b.weight;
+  a.importPolicy?.key !== b.importPolicy?.key ||
+  a.allowLocalAs !== b.allowLocalAs ||
+  a.localRole !== b.localRole ||
+  a.weight !== b.weight;

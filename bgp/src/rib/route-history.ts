@@ -46,7 +46,10 @@ export class RouteHistory {
     const to = at * STRIDE;
     this.#times[at] = this.#now;
     for (let i = 0; i < width; i++) this.#words[to + i] = words[prefix * width + i] as number;
-    this.#words[to + 4] = (table.lengths[prefix] as number) | ((before === undefined ? 0 : after === undefined ? 2 : 1) << 8) | (width << 16);
+    this.#words[to + 4] =
+      (table.lengths[prefix] as number) |
+      ((before === undefined ? 0 : after === undefined ? 2 : 1) << 8) |
+      (width << 16);
     const peer = after ?? before ?? LOCAL_PEER;
     if (peer !== this.#namedPeer) this.#lookUp(peer);
     this.#names[at] = this.#name;
@@ -58,7 +61,12 @@ export class RouteHistory {
       const at = i & (CAPACITY - 1);
       const name = this.#names[at];
       const type = ((this.#words[at * STRIDE + 4] as number) >>> 8) & 3;
-      yield { at: this.#times[at] as number, type: TYPES[type as 0 | 1 | 2], prefix: this.#prefix(at), ...(name === undefined ? {} : { peer: name }) };
+      yield {
+        at: this.#times[at] as number,
+        type: TYPES[type as 0 | 1 | 2],
+        prefix: this.#prefix(at),
+        ...(name === undefined ? {} : { peer: name }),
+      };
     }
   }
 

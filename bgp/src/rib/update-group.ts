@@ -81,7 +81,12 @@ export class UpdateGroup {
     const pending = this.#walk;
     for (const message of before) this.#append(message);
     this.#context.table.log.advance(this.#log, this.#context.table.log.end);
-    this.#walk = { at: 0, isForced: isForced || pending?.isForced === true, after: [...(pending?.after ?? []), ...after], again: false };
+    this.#walk = {
+      at: 0,
+      isForced: isForced || pending?.isForced === true,
+      after: [...(pending?.after ?? []), ...after],
+      again: false,
+    };
   }
 
   /** Takes another group's place in the log: for a copy of it. */
@@ -204,7 +209,8 @@ export class UpdateGroup {
     for (let i = batch.head(set); i !== 0; i = batch.next[i - 1] as number) {
       const old = batch.old[i - 1] as SetId;
       if (old !== 0 && !this.#isNews(old, set, length)) continue;
-      if (old !== 0 && hiddenFrom !== undefined && sets.peer[old] !== hiddenFrom) (takenBack ??= []).push(batch.prefix[i - 1] as PrefixId);
+      if (old !== 0 && hiddenFrom !== undefined && sets.peer[old] !== hiddenFrom)
+        (takenBack ??= []).push(batch.prefix[i - 1] as PrefixId);
       if (isOpen && this.#add(i - 1)) continue;
       if (isOpen) this.queue.commit(this.#writer.finish(), hiddenFrom);
       queue.reserve();
@@ -213,7 +219,12 @@ export class UpdateGroup {
       if (!isOpen) return this.#refuse(set, i);
       this.#add(i - 1);
     }
-    if (isOpen) queue.commit(this.#writer.finish(), hiddenFrom, takenBack === undefined ? undefined : this.#withdrawals(takenBack));
+    if (isOpen)
+      queue.commit(
+        this.#writer.finish(),
+        hiddenFrom,
+        takenBack === undefined ? undefined : this.#withdrawals(takenBack),
+      );
   }
 
   /** Attributes too long for any message to this group (RFC 4271 section 9.2): as if policy had refused the rest of the chain. */
@@ -261,7 +272,9 @@ export class UpdateGroup {
     let isOpen = false;
     for (const prefix of prefixes) {
       const add = (): boolean =>
-        this.#family === 4 ? writer.addIpv4(words[prefix] as number, lengths[prefix] as number, 0) : writer.addIpv6(words, prefix * 4, lengths[prefix] as number, 0);
+        this.#family === 4
+          ? writer.addIpv4(words[prefix] as number, lengths[prefix] as number, 0)
+          : writer.addIpv6(words, prefix * 4, lengths[prefix] as number, 0);
       if (isOpen && add()) continue;
       if (isOpen) writer.finish();
       writer.beginWithdraw(this.#family);
@@ -281,8 +294,16 @@ export class UpdateGroup {
   #isNews(old: SetId, set: SetId, length: number): boolean {
     const { sets } = this.#context;
     if (this.#walk?.isForced === true) return true;
-    const looksAlike = sets.pathLength[old] === sets.pathLength[set] && sets.neighborAs[old] === sets.neighborAs[set] && sets.origin[old] === sets.origin[set];
-    if (!looksAlike || (sets.peer[old] !== sets.peer[set] && (this.members.has(sets.peer[old] as number) || this.members.has(sets.peer[set] as number)))) return true;
+    const looksAlike =
+      sets.pathLength[old] === sets.pathLength[set] &&
+      sets.neighborAs[old] === sets.neighborAs[set] &&
+      sets.origin[old] === sets.origin[set];
+    if (
+      !looksAlike ||
+      (sets.peer[old] !== sets.peer[set] &&
+        (this.members.has(sets.peer[old] as number) || this.members.has(sets.peer[set] as number)))
+    )
+      return true;
     const [before, after] = [this.export.nextHop(old), this.export.nextHop(set)];
     if (before === undefined || after === undefined || Buffer.compare(before, after) !== 0) return true;
     const other = new Uint8Array(this.export.room(old));

@@ -77,7 +77,10 @@ export class UpdateGroups {
 
   /** Everything goes to this peer again (RFC 2918), between BoRR and EoRR if demarcated (RFC 7313). */
   refresh(member: GroupMember, entry: PeerEntry, session: FamilySession, demarcated: boolean): void {
-    const group = member.group.members.size === 1 ? member.group : this.#split([member], entry, session, groupKeyOf(entry.options, session));
+    const group =
+      member.group.members.size === 1
+        ? member.group
+        : this.#split([member], entry, session, groupKeyOf(entry.options, session));
     const marks = demarcated ? [this.#mark('begin'), this.#mark('end')] : [];
     group.startWalk(true, marks.slice(0, 1), marks.slice(1));
   }
@@ -112,7 +115,8 @@ export class UpdateGroups {
 
   /** Some group could go on right now. */
   hasWork(): boolean {
-    for (const group of this.#groups) if (!group.isCurrent && this.#leastPending(group) < this.#context.outputLimit) return true;
+    for (const group of this.#groups)
+      if (!group.isCurrent && this.#leastPending(group) < this.#context.outputLimit) return true;
     return false;
   }
 
@@ -141,7 +145,10 @@ export class UpdateGroups {
     if (session.addPathSend !== true) return new SinglePathOut(this.#table, sets, rules);
     const limit = options.addPathLimit ?? Infinity;
     const choose = (table: FamilyTable, prefix: PrefixId): readonly number[] =>
-      this.#context.decision.ranking(table, prefix).slice(0, limit).map(({ path }) => path);
+      this.#context.decision
+        .ranking(table, prefix)
+        .slice(0, limit)
+        .map(({ path }) => path);
     return new AddPathOut(this.#table, sets, rules, this.#context.names, choose);
   }
 
@@ -226,11 +233,22 @@ export class UpdateGroups {
   }
 
   #mark(subtype: 'begin' | 'end'): Uint8Array {
-    return encodeControlMessage({ type: 'route-refresh', afi: this.#table.family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast, subtype });
+    return encodeControlMessage({
+      type: 'route-refresh',
+      afi: this.#table.family === 4 ? Afi.ipv4 : Afi.ipv6,
+      safi: Safi.unicast,
+      subtype,
+    });
   }
 }
 
-const NEW_SESSION: EncodeParameters = { as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: MAX_MESSAGE_LENGTH };
+const NEW_SESSION: EncodeParameters = {
+  as4: true,
+  addPathIpv4: false,
+  addPathIpv6: false,
+  extendedNextHop: false,
+  maxMessageLength: MAX_MESSAGE_LENGTH,
+};
 
 const parametersOf = (peer: RibPeer, session: FamilySession): EncodeParameters => ({
   as4: peer.fourOctetAs !== false,

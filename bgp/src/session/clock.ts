@@ -20,8 +20,12 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, delay);
     return { cancel: () => clearTimeout(timer) };
   },
-  soon: (run) => { setImmediate(run); },
+  soon: (run) => {
+    setImmediate(run);
+  },
   // The first setImmediate still runs before the poll phase if we come from a timer; the second runs after it.
-  afterPoll: (run) => { setImmediate(() => setImmediate(run)); },
+  afterPoll: (run) => {
+    setImmediate(() => setImmediate(run));
+  },
   random: Math.random,
 };

@@ -22,8 +22,12 @@ export interface LocalInterface {
 /** What Node sees now: interfaces that are up. */
 export function systemInterfaces(): readonly LocalInterface[] {
   return Object.entries(networkInterfaces()).map(([name, addresses = []]) => ({
-    name, isUp: true,
-    addresses: addresses.map(({ address, cidr }) => ({ address: parseAddress(address.split('%')[0] ?? ''), length: Number(cidr?.split('/')[1] ?? 0) })),
+    name,
+    isUp: true,
+    addresses: addresses.map(({ address, cidr }) => ({
+      address: parseAddress(address.split('%')[0] ?? ''),
+      length: Number(cidr?.split('/')[1] ?? 0),
+    })),
   }));
 }
 
@@ -31,21 +35,32 @@ export function isLinkLocal({ family, value }: IpAddress): boolean {
   return family === 6 ? value >> 118n === 0x3fan : value >> 16n === 0xa9fen;
 }
 
-export const isLoopback = ({ family, value }: IpAddress): boolean => (family === 6 ? value === 1n : value >> 24n === 127n);
+export const isLoopback = ({ family, value }: IpAddress): boolean =>
+  family === 6 ? value === 1n : value >> 24n === 127n;
 
 /** The interface on whose link this address is, if any that is up. */
-export function interfaceTowards(interfaces: readonly LocalInterface[], address: IpAddress): LocalInterface | undefined {
-  return interfaces.find((link) => link.isUp && link.addresses.some((own) =>
-    containsAddress(prefixOf(own.peer ?? own.address, own.length), address)));
+export function interfaceTowards(
+  interfaces: readonly LocalInterface[],
+  address: IpAddress,
+): LocalInterface | undefined {
+  return interfaces.find(
+    (link) =>
+      link.isUp &&
+      link.addresses.some((own) => containsAddress(prefixOf(own.peer ?? own.address, own.length), address)),
+  );
 }
 
 export function interfaceOf(interfaces: readonly LocalInterface[], own: IpAddress): LocalInterface | undefined {
-  return interfaces.find((link) => link.addresses.some(({ address }) => address.family === own.family && address.value === own.value));
+  return interfaces.find((link) =>
+    link.addresses.some(({ address }) => address.family === own.family && address.value === own.value),
+  );
 }
 
 /** An address of the family that others may use as next hop: not loopback, not link-local. */
 export function globalAddress(link: LocalInterface | undefined, family: Family): IpAddress | undefined {
-  return link?.addresses.find(({ address }) => address.family === family && !isLinkLocal(address) && !isLoopback(address))?.address;
+  return link?.addresses.find(
+    ({ address }) => address.family === family && !isLinkLocal(address) && !isLoopback(address),
+  )?.address;
 }
 
 export function linkLocalAddress(link: LocalInterface | undefined): IpAddress | undefined {

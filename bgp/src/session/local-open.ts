@@ -35,29 +35,50 @@ export interface RestartState {
 
 export function localOpen(settings: LocalOpenSettings, restart: RestartState): OpenMessage {
   return {
-    type: 'open', version: 4, as: openAsField(settings.localAs), holdTime: settings.holdTime, identifier: settings.routerId,
+    type: 'open',
+    version: 4,
+    as: openAsField(settings.localAs),
+    holdTime: settings.holdTime,
+    identifier: settings.routerId,
     capabilities: capabilities(settings, restart),
   };
 }
 
-const afiSafi = (family: Family): { readonly afi: number; readonly safi: number } =>
-  ({ afi: family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast });
+const afiSafi = (family: Family): { readonly afi: number; readonly safi: number } => ({
+  afi: family === 4 ? Afi.ipv4 : Afi.ipv6,
+  safi: Safi.unicast,
+});
 
 function capabilities(settings: LocalOpenSettings, restart: RestartState): readonly Capability[] {
   const families = settings.families.map(afiSafi);
   const forwarding = families.map((family) => ({ ...family, forwardingPreserved: restart.isForwardingPreserved }));
   const list: Capability[] = families.map((family) => ({ type: 'multiprotocol', ...family }));
-  list.push({ type: 'route-refresh' }, { type: 'enhanced-route-refresh' }, { type: 'extended-message' }, { type: 'four-octet-as', as: settings.localAs });
-  if (settings.extendedNextHop) list.push({ type: 'extended-next-hop', families: [{ ...afiSafi(4), nextHopAfi: Afi.ipv6 }] });
+  list.push(
+    { type: 'route-refresh' },
+    { type: 'enhanced-route-refresh' },
+    { type: 'extended-message' },
+    { type: 'four-octet-as', as: settings.localAs },
+  );
+  if (settings.extendedNextHop)
+    list.push({ type: 'extended-next-hop', families: [{ ...afiSafi(4), nextHopAfi: Afi.ipv6 }] });
   // Without a restart time the capability still says that we send End-of-RIB and can help (RFC 4724 section 3).
   list.push({
-    type: 'graceful-restart', restarting: restart.isRestarting, notification: true, restartTime: settings.restartTime,
+    type: 'graceful-restart',
+    restarting: restart.isRestarting,
+    notification: true,
+    restartTime: settings.restartTime,
     families: settings.restartTime > 0 ? forwarding : [],
   });
   if (settings.longLivedRestartTime > 0)
-    list.push({ type: 'long-lived-graceful-restart', families: forwarding.map((family) => ({ ...family, staleTime: settings.longLivedRestartTime })) });
+    list.push({
+      type: 'long-lived-graceful-restart',
+      families: forwarding.map((family) => ({ ...family, staleTime: settings.longLivedRestartTime })),
+    });
   if (settings.addPathSend || settings.addPathReceive)
-    list.push({ type: 'add-path', families: families.map((family) => ({ ...family, receive: settings.addPathReceive, send: settings.addPathSend })) });
+    list.push({
+      type: 'add-path',
+      families: families.map((family) => ({ ...family, receive: settings.addPathReceive, send: settings.addPathSend })),
+    });
   if (settings.role !== undefined) list.push({ type: 'role', role: settings.role });
   return list;
 }

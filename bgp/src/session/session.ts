@@ -11,11 +11,24 @@
  */
 import type { BgpError } from '../codec/bgp-error.js';
 import { MessageFramer } from '../codec/framer.js';
-import { decodeControlMessage, encodeControlMessage, KEEPALIVE, type OpenMessage, type RouteRefreshMessage } from '../codec/message.js';
+import {
+  decodeControlMessage,
+  encodeControlMessage,
+  KEEPALIVE,
+  type OpenMessage,
+  type RouteRefreshMessage,
+} from '../codec/message.js';
 import { negotiate, type NegotiatedSession } from '../codec/negotiated.js';
 import { describeNotification, notificationOf } from '../codec/notification.js';
 import type { FsmEvent, Notification } from '../fsm/event.js';
-import { initialState, type FsmAction, type FsmOptions, type FsmState, type FsmStateType, type FsmTimer } from '../fsm/state.js';
+import {
+  initialState,
+  type FsmAction,
+  type FsmOptions,
+  type FsmState,
+  type FsmStateType,
+  type FsmTimer,
+} from '../fsm/state.js';
 import { step } from '../fsm/step.js';
 import { ErrorCode, HEADER_LENGTH, MessageType, OpenError } from '../iana.js';
 import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
@@ -93,19 +106,39 @@ export class Session {
   private lastHeardAt = 0;
   private isKeepaliveHeld = false;
 
-  constructor(private readonly owner: SessionOwner, private readonly parameters: SessionParameters, readonly direction: 'outgoing' | 'incoming') {
+  constructor(
+    private readonly owner: SessionOwner,
+    private readonly parameters: SessionParameters,
+    readonly direction: 'outgoing' | 'incoming',
+  ) {
     this.machine = initialState(parameters.fsm);
     this.timers = new Timers(owner.clock, (timer) => this.timerExpired(timer));
   }
 
-  get state(): FsmStateType { return this.machine.type; }
-  get failures(): number { return this.machine.connectRetryCounter; }
-  get ownOpen(): OpenMessage | undefined { return this.sentOpen; }
-  get peerOpen(): OpenMessage | undefined { return this.receivedOpen; }
-  get negotiated(): NegotiatedSession | undefined { return this.negotiatedSession; }
-  get endpoints(): Pick<Connection, 'local' | 'remote'> | undefined { return this.connection; }
-  get queuedBytes(): number { return this.connection?.queuedBytes ?? 0; }
-  remaining(timer: FsmTimer): number | undefined { return this.timers.remaining(timer); }
+  get state(): FsmStateType {
+    return this.machine.type;
+  }
+  get failures(): number {
+    return this.machine.connectRetryCounter;
+  }
+  get ownOpen(): OpenMessage | undefined {
+    return this.sentOpen;
+  }
+  get peerOpen(): OpenMessage | undefined {
+    return this.receivedOpen;
+  }
+  get negotiated(): NegotiatedSession | undefined {
+    return this.negotiatedSession;
+  }
+  get endpoints(): Pick<Connection, 'local' | 'remote'> | undefined {
+    return this.connection;
+  }
+  get queuedBytes(): number {
+    return this.connection?.queuedBytes ?? 0;
+  }
+  remaining(timer: FsmTimer): number | undefined {
+    return this.timers.remaining(timer);
+  }
 
   // ---- calls of the owner
 
@@ -197,39 +230,66 @@ export class Session {
     this.owner.stateChanged(this, after.type);
     const isOver = after.type === 'Idle' || (after.type === 'Active' && before.type === 'OpenSent');
     if (isOver)
-      this.owner.ended(this, { ...(end ?? { direction: 'local', notification: undefined, text: endText(event) }), wasEstablished: before.type === 'Established' });
-    if (after.type === 'Established' && this.negotiatedSession !== undefined) this.owner.up(this, this.negotiatedSession);
+      this.owner.ended(this, {
+        ...(end ?? { direction: 'local', notification: undefined, text: endText(event) }),
+        wasEstablished: before.type === 'Established',
+      });
+    if (after.type === 'Established' && this.negotiatedSession !== undefined)
+      this.owner.up(this, this.negotiatedSession);
   }
 
   private carryOut(action: FsmAction): void {
     switch (action.type) {
-      case 'StartTimer': return this.timers.start(action.timer, action.seconds, action.jitter);
-      case 'StopTimer': return this.timers.stop(action.timer);
-      case 'StopAllTimers': return this.timers.stopAll();
-      case 'Connect': return this.connect();
-      case 'DropConnection': return this.drop();
-      case 'SendOpen': return this.sendOpen();
-      case 'SendKeepalive': return this.sendKeepalive();
-      case 'SendNotification': return this.sendNotification(action.notification);
+      case 'StartTimer':
+        return this.timers.start(action.timer, action.seconds, action.jitter);
+      case 'StopTimer':
+        return this.timers.stop(action.timer);
+      case 'StopAllTimers':
+        return this.timers.stopAll();
+      case 'Connect':
+        return this.connect();
+      case 'DropConnection':
+        return this.drop();
+      case 'SendOpen':
+        return this.sendOpen();
+      case 'SendKeepalive':
+        return this.sendKeepalive();
+      case 'SendNotification':
+        return this.sendNotification(action.notification);
       // The owner hears of both through `up` and `ended`.
       case 'SessionUp':
-      case 'SessionDown': return;
+      case 'SessionDown':
+        return;
     }
   }
 
   private timerExpired(timer: FsmTimer): void {
     switch (timer) {
-      case 'Hold': return this.holdTimerExpired();
+      case 'Hold':
+        return this.holdTimerExpired();
       case 'SendHold':
         if (this.queuedBytes === 0) return this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
-        this.end = { direction: 'sent', notification: undefined, text: `The peer has read nothing for ${this.parameters.fsm.sendHoldTime} s` };
+        this.end = {
+          direction: 'sent',
+          notification: undefined,
+          text: `The peer has read nothing for ${this.parameters.fsm.sendHoldTime} s`,
+        };
         return this.feed({ type: 'SendHoldTimerExpires' });
       case 'ConnectRetry':
-        if (this.state === 'Connect') this.owner.ended(this, { direction: 'local', notification: undefined, text: noAnswer(this.owner.target().remote), wasEstablished: false });
+        if (this.state === 'Connect')
+          this.owner.ended(this, {
+            direction: 'local',
+            notification: undefined,
+            text: noAnswer(this.owner.target().remote),
+            wasEstablished: false,
+          });
         return this.feed({ type: 'ConnectRetryTimerExpires' });
-      case 'Keepalive': return this.feed({ type: 'KeepaliveTimerExpires' });
-      case 'DelayOpen': return this.feed({ type: 'DelayOpenTimerExpires' });
-      case 'IdleHold': return this.feed({ type: 'IdleHoldTimerExpires' });
+      case 'Keepalive':
+        return this.feed({ type: 'KeepaliveTimerExpires' });
+      case 'DelayOpen':
+        return this.feed({ type: 'DelayOpenTimerExpires' });
+      case 'IdleHold':
+        return this.feed({ type: 'IdleHoldTimerExpires' });
     }
   }
 
@@ -240,8 +300,14 @@ export class Session {
       if (this.connection !== connection || connection === undefined) return;
       if (this.lastHeardAt !== lastHeardAt) return this.timers.start('Hold', this.machine.holdTime, false);
       const seconds = this.machine.holdTime;
-      this.end = { direction: 'sent', notification: undefined,
-        text: seconds > 0 ? `Nothing was heard from the peer for ${seconds} s (hold time); check the path to it, and whether it is alive` : 'The peer accepted the connection but sent no OPEN' };
+      this.end = {
+        direction: 'sent',
+        notification: undefined,
+        text:
+          seconds > 0
+            ? `Nothing was heard from the peer for ${seconds} s (hold time); check the path to it, and whether it is alive`
+            : 'The peer accepted the connection but sent no OPEN',
+      };
       this.feed({ type: 'HoldTimerExpires' });
     });
   }
@@ -268,9 +334,15 @@ export class Session {
       return isCurrent();
     }, this.parameters.extendedMessage);
     connection.open({
-      onBytes: (bytes) => { if (isCurrent()) this.bytes(framer, bytes); },
-      onDrain: () => { if (isCurrent()) this.drained(); },
-      onClosed: (reason) => { if (isCurrent()) this.lose(reason); },
+      onBytes: (bytes) => {
+        if (isCurrent()) this.bytes(framer, bytes);
+      },
+      onDrain: () => {
+        if (isCurrent()) this.drained();
+      },
+      onClosed: (reason) => {
+        if (isCurrent()) this.lose(reason);
+      },
     });
   }
 
@@ -284,7 +356,8 @@ export class Session {
   }
 
   private drained(): void {
-    if (this.state === 'Established' && this.parameters.fsm.sendHoldTime > 0) this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
+    if (this.state === 'Established' && this.parameters.fsm.sendHoldTime > 0)
+      this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
     this.owner.writable(this);
   }
 
@@ -300,7 +373,8 @@ export class Session {
     if (this.received.update !== updatesBefore && this.state === 'Established') this.feed({ type: 'UpdateMessage' });
     if (error !== undefined) this.protocolError('HeaderError', error);
     // OPENs and KEEPALIVEs leave nothing for the RIB to work off.
-    if (this.received.update !== updatesBefore || this.received.routeRefresh !== refreshesBefore) this.owner.batchEnd(this);
+    if (this.received.update !== updatesBefore || this.received.routeRefresh !== refreshesBefore)
+      this.owner.batchEnd(this);
   }
 
   private message(type: number, bytes: Uint8Array, start: number, end: number): void {
@@ -308,7 +382,11 @@ export class Session {
     if (type === MessageType.update || type === MessageType.routeRefresh) this.confirm();
     if (type === MessageType.update) return this.updateMessage(bytes, start, end);
     const decoded = decodeControlMessage(type, bytes, start, end);
-    if (decoded.type === 'error') return this.protocolError(decoded.error.code === ErrorCode.open ? 'OpenMessageError' : 'HeaderError', decoded.error);
+    if (decoded.type === 'error')
+      return this.protocolError(
+        decoded.error.code === ErrorCode.open ? 'OpenMessageError' : 'HeaderError',
+        decoded.error,
+      );
     const message = decoded.value;
     switch (message.type) {
       case 'open':
@@ -323,8 +401,17 @@ export class Session {
         return this.feed({ type: 'KeepaliveMessage' });
       case 'notification':
         this.received.notification++;
-        this.end = { direction: 'received', notification: message, text: describeNotification(message.code, message.subcode, message.data) };
-        return this.feed({ type: message.code === ErrorCode.open && message.subcode === OpenError.unsupportedVersion ? 'NotificationVersionError' : 'NotificationMessage' });
+        this.end = {
+          direction: 'received',
+          notification: message,
+          text: describeNotification(message.code, message.subcode, message.data),
+        };
+        return this.feed({
+          type:
+            message.code === ErrorCode.open && message.subcode === OpenError.unsupportedVersion
+              ? 'NotificationVersionError'
+              : 'NotificationMessage',
+        });
       case 'route-refresh':
         this.received.routeRefresh++;
         this.feed({ type: 'UpdateMessage' });

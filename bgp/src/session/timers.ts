@@ -14,7 +14,10 @@ interface Running {
 export class Timers {
   private readonly running = new Map<FsmTimer, Running>();
 
-  constructor(private readonly clock: Clock, private readonly expired: (timer: FsmTimer) => void) {}
+  constructor(
+    private readonly clock: Clock,
+    private readonly expired: (timer: FsmTimer) => void,
+  ) {}
 
   /** (Re)starts; `jitter` takes up to a quarter off (RFC 4271 section 10). */
   start(timer: FsmTimer, seconds: number, jitter: boolean): void {

@@ -8,7 +8,11 @@ import type { Connection } from '../transport/transport.js';
 
 const NO_DATA = new Uint8Array(0);
 
-export const cease = (subcode: number, data: Uint8Array = NO_DATA): Notification => ({ code: ErrorCode.cease, subcode, data });
+export const cease = (subcode: number, data: Uint8Array = NO_DATA): Notification => ({
+  code: ErrorCode.cease,
+  subcode,
+  data,
+});
 
 /**
  * RFC 8538 section 3: where a NOTIFICATION no longer means the end of all routes, an end for good has to be a Hard Reset, or the
@@ -17,10 +21,16 @@ export const cease = (subcode: number, data: Uint8Array = NO_DATA): Notification
 export function hardened(notification: Notification, session: Session): Notification {
   const { code, subcode } = notification;
   const isForGood = code === ErrorCode.cease && FOR_GOOD.has(subcode);
-  return isForGood && session.negotiated?.notificationRestart === true ? encodeHardReset({ type: 'notification', ...notification }) : notification;
+  return isForGood && session.negotiated?.notificationRestart === true
+    ? encodeHardReset({ type: 'notification', ...notification })
+    : notification;
 }
 
-const FOR_GOOD: ReadonlySet<number> = new Set([CeaseCode.maximumPrefixes, CeaseCode.administrativeShutdown, CeaseCode.peerDeconfigured]);
+const FOR_GOOD: ReadonlySet<number> = new Set([
+  CeaseCode.maximumPrefixes,
+  CeaseCode.administrativeShutdown,
+  CeaseCode.peerDeconfigured,
+]);
 
 /** RFC 4486 section 4: nobody wants this connection, which was accepted before that was known. The other side is told. */
 export function rejectConnection(connection: Connection): void {

@@ -18,10 +18,12 @@ export interface ConfigChanges {
 }
 
 export function peerSettings(config: SpeakerConfig): ReadonlyMap<string, PeerSettings> {
-  return new Map((config.peers ?? []).map((peer) => {
-    const settings = settingsOf(config, peer);
-    return [settings.name, settings];
-  }));
+  return new Map(
+    (config.peers ?? []).map((peer) => {
+      const settings = settingsOf(config, peer);
+      return [settings.name, settings];
+    }),
+  );
 }
 
 export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges {
@@ -29,22 +31,32 @@ export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConf
   const next = peerSettings(after);
   const kept = [...next].flatMap(([name, settings]) => {
     const previous = old.get(name);
-    return previous === undefined ? [] : [{ peer: name, previous, settings, reasons: resetReasons(previous, settings) }];
+    return previous === undefined
+      ? []
+      : [{ peer: name, previous, settings, reasons: resetReasons(previous, settings) }];
   });
   const filtersChanged = JSON.stringify(before?.filters ?? {}) !== JSON.stringify(after.filters ?? {});
   return {
     added: [...next.keys()].filter((name) => !old.has(name)),
     removed: [...old.keys()].filter((name) => !next.has(name)),
-    changed: kept.filter(({ previous, settings, reasons }) => reasons.length === 0 &&
-      (!sameSettings(previous, settings) || (filtersChanged && usesFilter(before, after, settings)))).map(({ peer }) => peer),
+    changed: kept
+      .filter(
+        ({ previous, settings, reasons }) =>
+          reasons.length === 0 &&
+          (!sameSettings(previous, settings) || (filtersChanged && usesFilter(before, after, settings))),
+      )
+      .map(({ peer }) => peer),
     reset: kept.filter(({ reasons }) => reasons.length > 0).map(({ peer, reasons }) => ({ peer, reasons })),
     originated: diffOriginated(before, after),
-    listenChanged: JSON.stringify(before?.listen ?? null) !== JSON.stringify(after.listen ?? null) || before === undefined,
+    listenChanged:
+      JSON.stringify(before?.listen ?? null) !== JSON.stringify(after.listen ?? null) || before === undefined,
   };
 }
 
 function usesFilter(before: SpeakerConfig | undefined, after: SpeakerConfig, settings: PeerSettings): boolean {
-  return [...settings.import, ...settings.export].some((name) => JSON.stringify(before?.filters?.[name]) !== JSON.stringify(after.filters?.[name]));
+  return [...settings.import, ...settings.export].some(
+    (name) => JSON.stringify(before?.filters?.[name]) !== JSON.stringify(after.filters?.[name]),
+  );
 }
 
 function diffOriginated(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges['originated'] {
@@ -52,13 +64,21 @@ function diffOriginated(before: SpeakerConfig | undefined, after: SpeakerConfig)
   // A table that is stated again mostly says the same in the same order: what is alike at the front needs no text.
   let alike = 0;
   while (alike < old.length && alike < next.length && isSameRoute(old[alike], next[alike])) alike++;
-  const textsFrom = (routes: readonly OriginatedPrefix[]): ReadonlySet<string> => new Set(routes.slice(alike).map((route) => JSON.stringify(route)));
+  const textsFrom = (routes: readonly OriginatedPrefix[]): ReadonlySet<string> =>
+    new Set(routes.slice(alike).map((route) => JSON.stringify(route)));
   const [gone, come] = [textsFrom(old), textsFrom(next)];
-  return { added: [...come].filter((text) => !gone.has(text)).length, removed: [...gone].filter((text) => !come.has(text)).length };
+  return {
+    added: [...come].filter((text) => !gone.has(text)).length,
+    removed: [...gone].filter((text) => !come.has(text)).length,
+  };
 }
 
 const isSameRoute = (a: OriginatedPrefix | undefined, b: OriginatedPrefix | undefined): boolean =>
-  a?.prefix === b?.prefix && isSameList(a?.tags, b?.tags) && isSameList(a?.communities, b?.communities) && a?.aggregate?.summaryOnly === b?.aggregate?.summaryOnly;
+  a?.prefix === b?.prefix &&
+  isSameList(a?.tags, b?.tags) &&
+  isSameList(a?.communities, b?.communities) &&
+  a?.aggregate?.summaryOnly === b?.aggregate?.summaryOnly;
 
 const isSameList = (a: readonly string[] | undefined, b: readonly string[] | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((text, index) => text === b[index]));
+  a === b ||
+  (a !== undefined && b !== undefined && a.length === b.length && a.every((text, index) => text === b[index]));

@@ -8,7 +8,11 @@ import type { ConnectedPrefix } from '../rib/contract.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 /** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
-export function linkProblem(settings: PeerSettings, interfaces: readonly LocalInterface[], before: readonly LocalInterface[]): string | undefined {
+export function linkProblem(
+  settings: PeerSettings,
+  interfaces: readonly LocalInterface[],
+  before: readonly LocalInterface[],
+): string | undefined {
   const { localAddress, interfaceName, isSingleHop } = settings;
   if (localAddress !== undefined && interfaceName === undefined && !isOurs(interfaces, parseAddress(localAddress)))
     return `Local address ${localAddress} is on no interface`;
@@ -17,26 +21,40 @@ export function linkProblem(settings: PeerSettings, interfaces: readonly LocalIn
   if (!isSingleHop || interfaceTowards(interfaces, address) !== undefined) return undefined;
   const was = interfaceTowards(before, address);
   const isDown = was === undefined ? undefined : downText(interfaces, was.name);
-  return isDown ?? `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`;
+  return (
+    isDown ??
+    `No interface that is up has a prefix with ${formatAddress(address)} in it; a peer further away needs "multihop"`
+  );
 }
 
 /** The interface that a session runs over. Several may have the same link-local address; there the peer's own one counts. */
-export function sessionLink({ interfaceName }: PeerSettings, localAddress: string, interfaces: readonly LocalInterface[]): LocalInterface | undefined {
+export function sessionLink(
+  { interfaceName }: PeerSettings,
+  localAddress: string,
+  interfaces: readonly LocalInterface[],
+): LocalInterface | undefined {
   if (interfaceName !== undefined) return interfaces.find(({ name }) => name === interfaceName);
   return interfaceOf(interfaces, parseAddress(localAddress.split('%')[0] ?? ''));
 }
 
 /** Names of the interfaces whose addresses are others than before. */
 export function readdressed(before: readonly LocalInterface[], after: readonly LocalInterface[]): ReadonlySet<string> {
-  const textOf = ({ addresses }: LocalInterface): string => addresses.map(({ address, length }) => `${address.family} ${address.value} ${length}`).join(',');
+  const textOf = ({ addresses }: LocalInterface): string =>
+    addresses.map(({ address, length }) => `${address.family} ${address.value} ${length}`).join(',');
   const old = new Map(before.map((link) => [link.name, textOf(link)]));
   return new Set(after.filter((link) => old.get(link.name) !== textOf(link)).map(({ name }) => name));
 }
 
 /** What the RIB resolves next hops through: prefixes on links that are up. */
 export function connectedPrefixes(interfaces: readonly LocalInterface[]): readonly ConnectedPrefix[] {
-  return interfaces.filter(({ isUp }) => isUp).flatMap(({ name, addresses }) =>
-    addresses.map(({ address, length, peer }) => ({ prefix: prefixOf(peer ?? address, length), interfaceName: name })));
+  return interfaces
+    .filter(({ isUp }) => isUp)
+    .flatMap(({ name, addresses }) =>
+      addresses.map(({ address, length, peer }) => ({
+        prefix: prefixOf(peer ?? address, length),
+        interfaceName: name,
+      })),
+    );
 }
 
 /** All of 127.0.0.0/8 is local, though only one of it shows on `lo`. */

@@ -79,28 +79,63 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.listeners = new Listeners(this);
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
-      make: (range, address, interfaceName) => this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
-      refused: (address, reason) => this.refused(address, reason), unnumbered: (address, interfaceName) => this.unnumbered.claim(address, interfaceName),
+      make: (range, address, interfaceName) =>
+        this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
+      refused: (address, reason) => this.refused(address, reason),
+      unnumbered: (address, interfaceName) => this.unnumbered.claim(address, interfaceName),
     });
-    this.bfd = new PeerBfd(options.bfd, options.clock, () => this.links, (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }));
+    this.bfd = new PeerBfd(
+      options.bfd,
+      options.clock,
+      () => this.links,
+      (peer, reason) => this.tell({ type: 'peer-warning', peer: peer?.name ?? 'bfd', reason }),
+    );
     this.unnumbered = new UnnumberedPeers(this);
     this.monitoring = new Monitoring(this);
-    this.helper = new RestartHelper(options.clock, () => this.rib, (id, family, reason) => this.staleSwept(id, family, reason));
+    this.helper = new RestartHelper(
+      options.clock,
+      () => this.rib,
+      (id, family, reason) => this.staleSwept(id, family, reason),
+    );
   }
 
-  get transport(): Transport { return this.options.transport; }
-  get clock(): Clock { return this.options.clock; }
-  get openRouterSocket(): OpenRouterSocket { return this.options.openRouterSocket; }
-  get isRestarting(): boolean { return this.ownRestart?.isActive ?? false; }
-  get isConfigured(): boolean { return this.activeDriver !== undefined; }
-  get config(): SpeakerConfig { return this.currentConfig ?? fail(); }
-  get driver(): RibDriver { return this.activeDriver ?? fail(); }
-  get rib(): Rib { return this.driver.rib; }
-  get peers(): ReadonlyMap<string, Peer> { return this.directory.all; }
-  get trackedInterfaces(): readonly LocalInterface[] | undefined { return this.tracksInterfaces ? this.interfaces : undefined; }
+  get transport(): Transport {
+    return this.options.transport;
+  }
+  get clock(): Clock {
+    return this.options.clock;
+  }
+  get openRouterSocket(): OpenRouterSocket {
+    return this.options.openRouterSocket;
+  }
+  get isRestarting(): boolean {
+    return this.ownRestart?.isActive ?? false;
+  }
+  get isConfigured(): boolean {
+    return this.activeDriver !== undefined;
+  }
+  get config(): SpeakerConfig {
+    return this.currentConfig ?? fail();
+  }
+  get driver(): RibDriver {
+    return this.activeDriver ?? fail();
+  }
+  get rib(): Rib {
+    return this.driver.rib;
+  }
+  get peers(): ReadonlyMap<string, Peer> {
+    return this.directory.all;
+  }
+  get trackedInterfaces(): readonly LocalInterface[] | undefined {
+    return this.tracksInterfaces ? this.interfaces : undefined;
+  }
   /** As told, or as Node sees them. */
-  private get links(): readonly LocalInterface[] { return this.trackedInterfaces ?? systemInterfaces(); }
-  idOf(peer: Peer): PeerId | undefined { return this.ids.get(peer); }
+  private get links(): readonly LocalInterface[] {
+    return this.trackedInterfaces ?? systemInterfaces();
+  }
+  idOf(peer: Peer): PeerId | undefined {
+    return this.ids.get(peer);
+  }
 
   // ---- configuration, in the order in which Speaker.configure calls it
 
@@ -111,13 +146,24 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.helper.stop();
     this.monitoring.stop();
     this.ids.clear();
-    this.activeDriver = new RibDriver({
-      localAs: config.localAs, routerId: identifierOf(config.routerId), ...ribTuning(config), forwarding: this.options.keepForwarding, wallTime: () => this.clock.wallTime(),
-    }, this.clock, {
-      forwardingReady: this.options.forwardingReady, sent: (id, buffers) => this.monitoring.sent(id, buffers),
-    }, this.options.keepForwarding ? predecessor : undefined);
+    this.activeDriver = new RibDriver(
+      {
+        localAs: config.localAs,
+        routerId: identifierOf(config.routerId),
+        ...ribTuning(config),
+        forwarding: this.options.keepForwarding,
+        wallTime: () => this.clock.wallTime(),
+      },
+      this.clock,
+      {
+        forwardingReady: this.options.forwardingReady,
+        sent: (id, buffers) => this.monitoring.sent(id, buffers),
+      },
+      this.options.keepForwarding ? predecessor : undefined,
+    );
     if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
-    if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0) this.beginRestart(config);
+    if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0)
+      this.beginRestart(config);
   }
 
   setConfig(config: SpeakerConfig): void {
@@ -166,7 +212,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   refreshPolicy(peer: Peer): void {
     const { session } = peer;
     const id = this.ids.get(peer);
-    if (session?.negotiated !== undefined && id !== undefined) this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
+    if (session?.negotiated !== undefined && id !== undefined)
+      this.rib.peerChanged(id, this.ribPeer(peer, session, session.negotiated));
     this.monitoring.rulesChanged();
     this.bfd.update(peer);
     this.driver.schedule();
@@ -183,12 +230,20 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   addressLearned(): void {
     this.directory.settingsChanged();
-    this.listeners.setKeys(keysOf([...this.peers.values()].map(({ settings }) => settings), this.config.dynamicPeers ?? []));
+    this.listeners.setKeys(
+      keysOf(
+        [...this.peers.values()].map(({ settings }) => settings),
+        this.config.dynamicPeers ?? [],
+      ),
+    );
   }
 
   expectPeers(): void {
     this.directory.settingsChanged();
-    const awaited = [...this.peers.values()].filter(({ settings, blockedBy }) => !settings.isShutdown && (blockedBy === undefined || blockedBy.reason === 'neighbour'));
+    const awaited = [...this.peers.values()].filter(
+      ({ settings, blockedBy }) =>
+        !settings.isShutdown && (blockedBy === undefined || blockedBy.reason === 'neighbour'),
+    );
     this.ownRestart?.expect(awaited.map(({ name }) => name));
   }
 
@@ -262,8 +317,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.bfd.update(peer);
     this.notices.noPolicy(peer);
     this.tell({
-      type: 'peer-up', peer: peer.name, remoteAs: negotiated.peerAs, routerId: formatIpv4(negotiated.peerIdentifier),
-      families: negotiated.families, holdTime: negotiated.holdTime,
+      type: 'peer-up',
+      peer: peer.name,
+      remoteAs: negotiated.peerAs,
+      routerId: formatIpv4(negotiated.peerIdentifier),
+      families: negotiated.families,
+      holdTime: negotiated.holdTime,
     });
   }
 
@@ -278,12 +337,23 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.bfd.update(peer);
     if (keep.length === 0) this.ids.delete(peer);
     else this.helper.keep(id, keep, negotiated);
-    this.tell({ type: 'peer-down', peer: peer.name, direction: end.direction, reason: peer.inWords(end), keptFamilies: keep });
+    this.tell({
+      type: 'peer-down',
+      peer: peer.name,
+      direction: end.direction,
+      reason: peer.inWords(end),
+      keptFamilies: keep,
+    });
     this.dropIfDynamic(peer);
   }
 
   attemptFailed(peer: Peer, end: SessionEnd): void {
-    this.notices.once(peer, `attempt ${peer.inWords(end)}`, { type: 'attempt-failed', peer: peer.name, direction: end.direction, reason: peer.inWords(end) });
+    this.notices.once(peer, `attempt ${peer.inWords(end)}`, {
+      type: 'attempt-failed',
+      peer: peer.name,
+      direction: end.direction,
+      reason: peer.inWords(end),
+    });
     this.dropIfDynamic(peer);
   }
 
@@ -291,13 +361,20 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.notices.refused(address, reason);
   }
 
-  update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
+  update(
+    peer: Peer,
+    negotiated: NegotiatedSession,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): BgpError | undefined {
     const id = this.ids.get(peer);
     if (id === undefined) return undefined;
     const update = decodeUpdate(bytes, start, end, negotiated.decode);
     if (update.severity === 'reset') return strongest(update.errors);
     for (const { severity, reason } of update.errors)
-      if (severity !== 'reset') this.notices.once(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
+      if (severity !== 'reset')
+        this.notices.once(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
     this.monitoring.received(id, update, bytes, start, end, () => {
       if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
       else this.rib.receive(id, update);
@@ -309,7 +386,14 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const id = this.ids.get(peer);
     const negotiated = peer.session?.negotiated;
     const family = afi === Afi.ipv4 ? 4 : afi === Afi.ipv6 ? 6 : undefined;
-    if (id === undefined || negotiated === undefined || family === undefined || safi !== Safi.unicast || !negotiated.families.includes(family)) return;
+    if (
+      id === undefined ||
+      negotiated === undefined ||
+      family === undefined ||
+      safi !== Safi.unicast ||
+      !negotiated.families.includes(family)
+    )
+      return;
     if (subtype === 'request') this.rib.refresh(id, family, negotiated.enhancedRouteRefresh);
     else if (subtype === 'begin' && negotiated.enhancedRouteRefresh) this.rib.beginRefresh(id, family);
     else if (subtype === 'end' && negotiated.enhancedRouteRefresh) this.rib.endRefresh(id, family);
@@ -321,7 +405,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     for (const family of peer.session?.negotiated?.families ?? []) {
       const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.queries.counts(id, family).received);
       if (verdict.type === 'ok') continue;
-      if (verdict.type === 'warn') this.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, { type: 'peer-warning', peer: peer.name, reason: verdict.text });
+      if (verdict.type === 'warn')
+        this.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, {
+          type: 'peer-warning',
+          peer: peer.name,
+          reason: verdict.text,
+        });
       else return this.holds.stop(peer, verdict);
     }
     // After the check, so that nothing goes out of a peer that has just sent too much.
@@ -358,8 +447,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   private ribPeer(peer: Peer, session: Session, negotiated: NegotiatedSession): ReturnType<typeof ribPeer> {
     const { settings } = peer;
     return ribPeer({
-      settings, negotiated, interfaces: this.links, localAddress: session.endpoints?.local.address ?? '',
-      importPolicy: importPolicy(settings, this.config, negotiated.peerAs), exportPolicy: exportPolicy(settings, this.config, negotiated.peerAs),
+      settings,
+      negotiated,
+      interfaces: this.links,
+      localAddress: session.endpoints?.local.address ?? '',
+      importPolicy: importPolicy(settings, this.config, negotiated.peerAs),
+      exportPolicy: exportPolicy(settings, this.config, negotiated.peerAs),
     });
   }
 
@@ -375,7 +468,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     if (!this.directory.isDynamic(peer) || peer.isEstablished) return;
     this.clock.soon(() => {
       const id = this.ids.get(peer);
-      if (this.directory.has(peer) && peer.state === 'Active' && (id === undefined || !this.helper.holds(id))) this.removePeer(peer);
+      if (this.directory.has(peer) && peer.state === 'Active' && (id === undefined || !this.helper.holds(id)))
+        this.removePeer(peer);
     });
   }
 

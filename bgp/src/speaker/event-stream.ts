@@ -23,7 +23,9 @@ const MOST_WAITING = 4096;
  * @param subscribe Speaker.subscribe
  */
 export async function* eventStream<Type extends SpeakerEvent['type']>(
-  subscribe: (listener: SpeakerEventListener) => () => void, types: readonly Type[], signal?: AbortSignal,
+  subscribe: (listener: SpeakerEventListener) => () => void,
+  types: readonly Type[],
+  signal?: AbortSignal,
 ): AsyncGenerator<EventOf<Type> | EventsLost, void, undefined> {
   const wanted = new Set<string>(types);
   const waiting: EventOf<Type>[] = [];
@@ -49,7 +51,10 @@ export async function* eventStream<Type extends SpeakerEvent['type']>(
       }
       const event = waiting.shift();
       if (event !== undefined) yield event;
-      else await new Promise<void>((resolve) => { wake = resolve; });
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
     }
   } finally {
     unsubscribe();

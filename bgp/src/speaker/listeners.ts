@@ -5,7 +5,13 @@
 import { bitsOf, formatAddress } from '../address.js';
 import type { DynamicPeersConfig, ListenConfig } from '../config.js';
 import type { Clock } from '../session/clock.js';
-import { TransportError, type Connection, type Listener, type PeerKey, type Transport } from '../transport/transport.js';
+import {
+  TransportError,
+  type Connection,
+  type Listener,
+  type PeerKey,
+  type Transport,
+} from '../transport/transport.js';
 import type { PeerSettings } from './peer-settings.js';
 
 const RETRY = 5000;
@@ -36,9 +42,18 @@ const EVERYWHERE: readonly ListenConfig[] = [{ address: '0.0.0.0' }, { address: 
 /** TCP-MD5 keys of all who have one. A peer whose address is not known yet gets its key with the address. */
 export function keysOf(settings: Iterable<PeerSettings>, ranges: readonly DynamicPeersConfig[]): readonly PeerKey[] {
   const peers = [...settings].flatMap(({ address, password }) =>
-    (password === undefined || address === undefined ? [] : [{ address: formatAddress(address), length: bitsOf(address.family), password }]));
-  return [...peers, ...ranges.flatMap(({ range, password }) =>
-    (password === undefined ? [] : [{ address: range.split('/')[0] ?? '', length: Number(range.split('/')[1]), password }]))];
+    password === undefined || address === undefined
+      ? []
+      : [{ address: formatAddress(address), length: bitsOf(address.family), password }],
+  );
+  return [
+    ...peers,
+    ...ranges.flatMap(({ range, password }) =>
+      password === undefined
+        ? []
+        : [{ address: range.split('/')[0] ?? '', length: Number(range.split('/')[1]), password }],
+    ),
+  ];
 }
 
 export class Listeners {
@@ -54,12 +69,16 @@ export class Listeners {
   }
 
   get failures(): readonly ListenFailure[] {
-    return [...this.sockets.values()].flatMap(({ wanted, failure }) => (failure === undefined ? [] : [{ ...wanted, reason: failure }]));
+    return [...this.sockets.values()].flatMap(({ wanted, failure }) =>
+      failure === undefined ? [] : [{ ...wanted, reason: failure }],
+    );
   }
 
   /** Makes it so; resolves when every socket has been tried once. Keys are in the kernel before anybody can connect with them. */
   async configure(listen: readonly ListenConfig[] | undefined, keys: readonly PeerKey[]): Promise<void> {
-    const wanted = new Map((listen ?? EVERYWHERE).map(({ address, port = 179 }) => [`${address} ${port}`, { address, port }]));
+    const wanted = new Map(
+      (listen ?? EVERYWHERE).map(({ address, port = 179 }) => [`${address} ${port}`, { address, port }]),
+    );
     for (const [key, socket] of this.sockets)
       if (!wanted.has(key)) {
         this.sockets.delete(key);
@@ -88,8 +107,10 @@ export class Listeners {
   /** `isDefault`: nobody asked for IPv6, so a system without it is no failure. */
   private async openMissing(isDefault: boolean): Promise<void> {
     this.retry?.cancel();
-    for (const socket of [...this.sockets.values()]) if (socket.listener === undefined) await this.open(socket, isDefault);
-    if (this.failures.length > 0 && !this.isStopped) this.retry = this.owner.clock.after(RETRY, () => void this.openMissing(isDefault));
+    for (const socket of [...this.sockets.values()])
+      if (socket.listener === undefined) await this.open(socket, isDefault);
+    if (this.failures.length > 0 && !this.isStopped)
+      this.retry = this.owner.clock.after(RETRY, () => void this.openMissing(isDefault));
   }
 
   private async open(socket: Socket, isDefault: boolean): Promise<void> {

@@ -7,7 +7,8 @@ import type { LocalRoute } from '../rib/contract.js';
 
 export function localRoutes(prefixes: readonly OriginatedPrefix[]): readonly LocalRoute[] {
   return prefixes.map(({ prefix, tags, communities, aggregate }) => ({
-    prefix: parsePrefix(prefix), ...(tags === undefined ? {} : { tags }),
+    prefix: parsePrefix(prefix),
+    ...(tags === undefined ? {} : { tags }),
     ...(aggregate === undefined ? {} : { aggregate: { summaryOnly: aggregate.summaryOnly, asSet: false } }),
     ...(communities === undefined || communities.length === 0 ? {} : { attributes: attributesOf(communities) }),
   }));

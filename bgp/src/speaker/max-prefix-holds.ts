@@ -13,7 +13,11 @@ export class MaxPrefixHolds {
     peer.block('max-prefixes', text, notification);
     const { restartAfter } = peer.settings.maxPrefixes;
     this.timers.get(peer)?.cancel();
-    if (restartAfter !== undefined) this.timers.set(peer, this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes')));
+    if (restartAfter !== undefined)
+      this.timers.set(
+        peer,
+        this.clock.after(restartAfter * 1000, () => peer.unblock('max-prefixes')),
+      );
   }
 
   /** The peer is gone. */

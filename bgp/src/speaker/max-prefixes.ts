@@ -19,7 +19,11 @@ export function maxPrefixVerdict(limits: MaxPrefixes, family: Family, received: 
   if (received <= limit) return { type: 'warn', level: 'near', text: what };
   if (warnOnly) return { type: 'warn', level: 'over', text: `${what}, which only warns here` };
   const after = restartAfter === undefined ? 'down until "clear"' : `down for ${restartAfter} s`;
-  return { type: 'stop', text: `${what}: ${after}`, notification: cease(CeaseCode.maximumPrefixes, limitData(family, limit)) };
+  return {
+    type: 'stop',
+    text: `${what}: ${after}`,
+    notification: cease(CeaseCode.maximumPrefixes, limitData(family, limit)),
+  };
 }
 
 /** RFC 4486 section 4: AFI (2), SAFI (1), upper bound (4). */

@@ -63,12 +63,23 @@ export class Monitoring {
     const needsBest = monitored.has('loc-rib') || monitored.has('adj-rib-out-pre-policy');
     const needsPaths = monitored.has('adj-rib-in') || monitored.has('adj-rib-in-post-policy');
     this.owner.rib.watch({
-      ...(needsBest ? { bestChanged: (prefix) => { for (const exporter of exporters.values()) exporter.bestChanged(prefix); } } : {}),
-      ...(needsPaths ? { pathChanged: (id, prefix, pathId, isSilent) => {
-        const session = byId.get(id);
-        const isMirrored = !isSilent && id === this.mirrored;
-        if (session !== undefined) for (const exporter of exporters.values()) exporter.pathChanged(session, prefix, pathId, isMirrored);
-      } } : {}),
+      ...(needsBest
+        ? {
+            bestChanged: (prefix) => {
+              for (const exporter of exporters.values()) exporter.bestChanged(prefix);
+            },
+          }
+        : {}),
+      ...(needsPaths
+        ? {
+            pathChanged: (id, prefix, pathId, isSilent) => {
+              const session = byId.get(id);
+              const isMirrored = !isSilent && id === this.mirrored;
+              if (session !== undefined)
+                for (const exporter of exporters.values()) exporter.pathChanged(session, prefix, pathId, isMirrored);
+            },
+          }
+        : {}),
     });
   }
 
@@ -115,7 +126,8 @@ export class Monitoring {
   /** UPDATEs that went to the peer of this id. */
   sent(id: PeerId, buffers: readonly Uint8Array[]): void {
     const session = this.exporters.size === 0 ? undefined : this.byId.get(id);
-    if (session !== undefined) for (const exporter of this.exporters.values()) for (const bytes of buffers) exporter.sent(session, bytes);
+    if (session !== undefined)
+      for (const exporter of this.exporters.values()) for (const bytes of buffers) exporter.sent(session, bytes);
   }
 
   /** Every station once: of two entries for one address both have to be up. */
@@ -135,12 +147,20 @@ export class Monitoring {
   private connect(station: BmpStationConfig): BmpExporter {
     const { owner, sessions } = this;
     const source: BmpSource = {
-      localAs: owner.config.localAs, routerId: identifierOf(owner.config.routerId), sysName: owner.config.routerId, sysDescr: 'node-bgp',
-      clock: owner.clock, rib: owner.rib.queries, sessions: () => [...sessions.values()],
+      localAs: owner.config.localAs,
+      routerId: identifierOf(owner.config.routerId),
+      sysName: owner.config.routerId,
+      sysDescr: 'node-bgp',
+      clock: owner.clock,
+      rib: owner.rib.queries,
+      sessions: () => [...sessions.values()],
       event: ({ type, station: name, reason }) => owner.tell({ type, station: name, reason }),
     };
     const { address, port = DEFAULT_PORT, monitor = MONITORED_BY_DEFAULT, statisticsInterval } = station;
-    return new BmpExporter({ host: address, port, monitor, ...(statisticsInterval === undefined ? {} : { statisticsInterval }) }, source);
+    return new BmpExporter(
+      { host: address, port, monitor, ...(statisticsInterval === undefined ? {} : { statisticsInterval }) },
+      source,
+    );
   }
 }
 
@@ -149,15 +169,26 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
   if (endpoints === undefined || ownOpen === undefined || peerOpen === undefined) return undefined;
   const { decode, encode } = negotiated;
   return {
-    name: peer.name, id, peer: { address: knownAddress(peer.settings), as: negotiated.peerAs, identifier: negotiated.peerIdentifier, isOld: !decode.as4 },
+    name: peer.name,
+    id,
+    peer: {
+      address: knownAddress(peer.settings),
+      as: negotiated.peerAs,
+      identifier: negotiated.peerIdentifier,
+      isOld: !decode.as4,
+    },
     // Encoded when a station asks: most speakers have none, and hundreds of sessions may come up at once.
     get up() {
       return {
-        localAddress: parseAddress(endpoints.local.address.split('%')[0] ?? ''), localPort: endpoints.local.port, remotePort: endpoints.remote.port,
-        sentOpen: encodeControlMessage(ownOpen), receivedOpen: encodeControlMessage(peerOpen),
+        localAddress: parseAddress(endpoints.local.address.split('%')[0] ?? ''),
+        localPort: endpoints.local.port,
+        remotePort: endpoints.remote.port,
+        sentOpen: encodeControlMessage(ownOpen),
+        receivedOpen: encodeControlMessage(peerOpen),
       };
     },
-    families: negotiated.families, treatedAsWithdraw: 0,
+    families: negotiated.families,
+    treatedAsWithdraw: 0,
     addPathReceive: negotiated.families.filter((family) => (family === 4 ? decode.addPathIpv4 : decode.addPathIpv6)),
     addPathSend: negotiated.families.filter((family) => (family === 4 ? encode.addPathIpv4 : encode.addPathIpv6)),
   };
@@ -166,6 +197,10 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
 /** RFC 7854 section 4.9. */
 function reasonOf({ direction, notification }: SessionEnd): BmpPeerDown {
   if (notification !== undefined)
-    return { type: 'notification', sent: direction === 'sent', message: encodeControlMessage({ type: 'notification', ...notification }) };
+    return {
+      type: 'notification',
+      sent: direction === 'sent',
+      message: encodeControlMessage({ type: 'notification', ...notification }),
+    };
   return direction === 'sent' ? { type: 'local', fsmEvent: 0 } : { type: 'remote' };
 }

@@ -17,7 +17,10 @@ export class Notices {
   private readonly told = new Map<Peer, Set<string>>();
   private readonly refusals: Refusals;
 
-  constructor(clock: Pick<Clock, 'now'>, private readonly tell: (event: SpeakerEvent) => void) {
+  constructor(
+    clock: Pick<Clock, 'now'>,
+    private readonly tell: (event: SpeakerEvent) => void,
+  ) {
     this.refusals = new Refusals(clock);
   }
 

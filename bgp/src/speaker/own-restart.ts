@@ -24,10 +24,16 @@ export class OwnRestart {
   private isOver = false;
 
   /** `selectionTime`: Selection_Deferral_Timer, in seconds. */
-  constructor(private readonly clock: Clock, selectionTime: number, private readonly done: (reason: string) => void) {
+  constructor(
+    private readonly clock: Clock,
+    selectionTime: number,
+    private readonly done: (reason: string) => void,
+  ) {
     this.timers = [
       clock.after(Math.min(ANSWER_TIME, selectionTime) * 1000, () => this.giveUpOnSilent()),
-      clock.after(selectionTime * 1000, () => this.finish(`Not every peer had sent its End-of-RIB after ${selectionTime} s`)),
+      clock.after(selectionTime * 1000, () =>
+        this.finish(`Not every peer had sent its End-of-RIB after ${selectionTime} s`),
+      ),
     ];
   }
 
@@ -46,7 +52,8 @@ export class OwnRestart {
     const capability = negotiated.gracefulRestart;
     if (capability === undefined) this.waitingFor.delete(peer);
     else if (this.waitingFor.has(peer)) this.waitingFor.set(peer, new Set(negotiated.families));
-    if (capability?.restarting === true && !this.isOver) this.timers.push(this.clock.after(RESTARTING_TIME * 1000, () => this.giveUpOn(peer)));
+    if (capability?.restarting === true && !this.isOver)
+      this.timers.push(this.clock.after(RESTARTING_TIME * 1000, () => this.giveUpOn(peer)));
     this.check();
   }
 

@@ -70,7 +70,7 @@ export class PeerBfd {
   /** undefined: no BFD for this peer now. */
   stateOf(peer: Peer): BfdState | undefined {
     const wish = this.wishes.get(peer);
-    return wish === undefined ? undefined : this.states.get(wish.key) ?? 'down';
+    return wish === undefined ? undefined : (this.states.get(wish.key) ?? 'down');
   }
 
   status(): Promise<readonly BfdStatus[]> {
@@ -112,26 +112,44 @@ export class PeerBfd {
       if (this.isOutdated && !this.isClosed) this.tell();
     });
     this.port ??= this.makePort((event) => this.heard(event));
-    this.port.set('bgp', [...this.wishes.values()].map(({ session }) => session));
+    this.port.set(
+      'bgp',
+      [...this.wishes.values()].map(({ session }) => session),
+    );
   }
 
   private sessionOf(peer: Peer): BfdSessionConfig | undefined {
     const { settings, session } = peer;
     const local = session?.endpoints?.local.address.split('%')[0];
     if (settings.bfd === undefined || local === undefined) return undefined;
-    const { transmitInterval = DEFAULT_INTERVAL, receiveInterval = DEFAULT_INTERVAL, multiplier = DEFAULT_MULTIPLIER } = settings.bfd;
+    const {
+      transmitInterval = DEFAULT_INTERVAL,
+      receiveInterval = DEFAULT_INTERVAL,
+      multiplier = DEFAULT_MULTIPLIER,
+    } = settings.bfd;
     const multihop = this.isMultihop(peer);
     // RFC 5881 section 4: not over several hops, and not from a link-local address.
     const { echoInterval } = settings.bfd;
     const echo = echoInterval === undefined || multihop || local.startsWith('fe80:') ? {} : { echoInterval };
-    return { peer: peerAddressText(settings), localAddress: local, multihop, transmitInterval, receiveInterval, multiplier, ...echo };
+    return {
+      peer: peerAddressText(settings),
+      localAddress: local,
+      multihop,
+      transmitInterval,
+      receiveInterval,
+      multiplier,
+      ...echo,
+    };
   }
 
   /** RFC 5883 section 3: whether the peer is on the link decides, not what kind of session runs over it. */
   private isMultihop({ settings }: Peer): boolean {
     if (settings.isSingleHop || settings.interfaceName !== undefined) return false;
     const link = interfaceTowards(this.interfaces(), knownAddress(settings));
-    return link === undefined || link.addresses.every(({ address }) => formatAddress(address) === formatAddress(knownAddress(settings)));
+    return (
+      link === undefined ||
+      link.addresses.every(({ address }) => formatAddress(address) === formatAddress(knownAddress(settings)))
+    );
   }
 
   private heard(event: BfdEvent): void {
@@ -139,10 +157,14 @@ export class PeerBfd {
     const peers = [...(this.byKey.get(event.key) ?? [])];
     if (peers.length > 0) this.states.set(event.key, event.to);
     if (!event.isFailure) return;
-    for (const peer of peers) peer.fail(cease(CeaseCode.bfdDown), `BFD says that the path to ${event.peer} has failed: ${event.reason}`);
+    for (const peer of peers)
+      peer.fail(cease(CeaseCode.bfdDown), `BFD says that the path to ${event.peer} has failed: ${event.reason}`);
   }
 }
 
 const isSame = (a: BfdSessionConfig, b: BfdSessionConfig): boolean =>
-  bfdKey(a) === bfdKey(b) && a.transmitInterval === b.transmitInterval && a.receiveInterval === b.receiveInterval && a.multiplier === b.multiplier
-  && a.echoInterval === b.echoInterval;
+  bfdKey(a) === bfdKey(b) &&
+  a.transmitInterval === b.transmitInterval &&
+  a.receiveInterval === b.receiveInterval &&
+  a.multiplier === b.multiplier &&
+  a.echoInterval === b.echoInterval;

@@ -54,15 +54,18 @@ export class PeerDirectory {
   /** The range of a dynamic peer as it is configured now; undefined if it is gone or no longer holds the peer. */
   rangeFor(peer: Peer, ranges: readonly DynamicPeersConfig[]): DynamicPeersConfig | undefined {
     const range = ranges.find(({ name }) => name === this.rangeOf.get(peer));
-    return range !== undefined && containsAddress(parsePrefix(range.range), knownAddress(peer.settings)) ? range : undefined;
+    return range !== undefined && containsAddress(parsePrefix(range.range), knownAddress(peer.settings))
+      ? range
+      : undefined;
   }
 
   /** The peer that a connection is from; undefined, and told, if there is none. */
   find(connection: Connection): Peer | undefined {
     const [text = '', zone] = connection.remote.address.split('%');
     const address = parseAddress(text);
-    const configured = this.configured(address, zone, connection.local.address.split('%')[0] ?? '')
-      ?? this.owner.unnumbered(address, zone);
+    const configured =
+      this.configured(address, zone, connection.local.address.split('%')[0] ?? '') ??
+      this.owner.unnumbered(address, zone);
     if (configured !== undefined) return configured;
     const range = this.range(address, zone);
     if (range === undefined) this.owner.refused(connection.remote.address, 'No peer has this address');
@@ -71,19 +74,34 @@ export class PeerDirectory {
 
   private configured(address: IpAddress, zone: string | undefined, local: string): Peer | undefined {
     this.byAddress ??= indexByAddress(this.all.values());
-    const candidates = (this.byAddress.get(formatAddress(address)) ?? []).filter(({ settings }) => settings.interfaceName === undefined || settings.interfaceName === zone);
-    return candidates.find(({ settings }) => settings.localAddress === local) ?? candidates.find(({ settings }) => settings.localAddress === undefined);
+    const candidates = (this.byAddress.get(formatAddress(address)) ?? []).filter(
+      ({ settings }) => settings.interfaceName === undefined || settings.interfaceName === zone,
+    );
+    return (
+      candidates.find(({ settings }) => settings.localAddress === local) ??
+      candidates.find(({ settings }) => settings.localAddress === undefined)
+    );
   }
 
   /** The narrowest that holds the address. */
   private range(address: IpAddress, zone: string | undefined): DynamicPeersConfig | undefined {
-    const [narrowest] = this.owner.ranges()
-      .filter((range) => containsAddress(parsePrefix(range.range), address) && (range.interface === undefined || range.interface === zone))
+    const [narrowest] = this.owner
+      .ranges()
+      .filter(
+        (range) =>
+          containsAddress(parsePrefix(range.range), address) &&
+          (range.interface === undefined || range.interface === zone),
+      )
       .sort((a, b) => parsePrefix(b.range).length - parsePrefix(a.range).length);
     return narrowest;
   }
 
-  private dynamic(range: DynamicPeersConfig, address: IpAddress, zone: string | undefined, text: string): Peer | undefined {
+  private dynamic(
+    range: DynamicPeersConfig,
+    address: IpAddress,
+    zone: string | undefined,
+    text: string,
+  ): Peer | undefined {
     const limit = range.limit ?? DEFAULT_LIMIT;
     const used = [...this.rangeOf.values()].filter((name) => name === range.name).length;
     if (used >= limit) {

@@ -41,7 +41,13 @@ export class PeerFailures {
   count({ notification }: SessionEnd, lived: number): void {
     if (lived > LONGEST_PAUSE) this.inARow = 0;
     const code = notification?.code;
-    if (code === undefined || code === ErrorCode.cease || code === ErrorCode.holdTimerExpired || code === ErrorCode.sendHoldTimerExpired) return;
+    if (
+      code === undefined ||
+      code === ErrorCode.cease ||
+      code === ErrorCode.holdTimerExpired ||
+      code === ErrorCode.sendHoldTimerExpired
+    )
+      return;
     this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.inARow++);
   }
 
@@ -57,7 +63,8 @@ export function inWords({ notification, direction, text }: SessionEnd, settings:
   const own = formatIpv4(settings.routerId);
   if (direction === 'received' && notification.subcode === OpenError.badPeerAs)
     return `${text}: peer ${where} does not expect our AS ${settings.localAs}; compare its configuration`;
-  if (direction === 'sent' && notification.subcode === OpenError.badPeerAs) return `${text}; correct "remoteAs" of peer ${where} here, or the AS over there`;
+  if (direction === 'sent' && notification.subcode === OpenError.badPeerAs)
+    return `${text}; correct "remoteAs" of peer ${where} here, or the AS over there`;
   if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
     return `${text}: peer ${where} refuses our router id ${own}; is it the same on both ends?`;
   if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)

@@ -94,48 +94,100 @@ export function settingsOf(config: SpeakerConfig, peer: PeerConfig): PeerSetting
   const remoteAs = peer.remoteAs === 'external' ? 'external' : [peer.remoteAs === 'internal' ? localAs : peer.remoteAs];
   return {
     ...sessionSettings(config, peer, remoteAs, isUnnumbered ? undefined : parseAddress(address)),
-    name: peerName(peer), isUnnumbered, interfaceName: isUnnumbered ? peer.interface : zone, port: peer.port ?? 179,
+    name: peerName(peer),
+    isUnnumbered,
+    interfaceName: isUnnumbered ? peer.interface : zone,
+    port: peer.port ?? 179,
     // The interface of a link-local one is the peer's; validateConfig has seen to that.
-    localAddress: peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress.split('%')[0] ?? ''),
-    localPort: peer.localPort, passive: peer.passive ?? false, isShutdown: peer.shutdown ?? false,
+    localAddress:
+      peer.localAddress === undefined ? undefined : canonicalPeerAddress(peer.localAddress.split('%')[0] ?? ''),
+    localPort: peer.localPort,
+    passive: peer.passive ?? false,
+    isShutdown: peer.shutdown ?? false,
   };
 }
 
 /** Settings of a peer that has just connected out of a range. */
-export function dynamicSettings(config: SpeakerConfig, range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined): PeerSettings {
+export function dynamicSettings(
+  config: SpeakerConfig,
+  range: DynamicPeersConfig,
+  address: IpAddress,
+  interfaceName: string | undefined,
+): PeerSettings {
   const remoteAs = [range.remoteAs].flat();
   const zone = interfaceName === undefined ? '' : `%${interfaceName}`;
   return {
     ...sessionSettings(config, range, remoteAs, address),
-    name: `${range.name}/${formatAddress(address)}${zone}`, isUnnumbered: false, interfaceName, port: 179,
-    localAddress: undefined, localPort: undefined, passive: true, isShutdown: false,
+    name: `${range.name}/${formatAddress(address)}${zone}`,
+    isUnnumbered: false,
+    interfaceName,
+    port: 179,
+    localAddress: undefined,
+    localPort: undefined,
+    passive: true,
+    isShutdown: false,
   };
 }
 
-type OwnOfPeer = 'name' | 'isUnnumbered' | 'interfaceName' | 'port' | 'localAddress' | 'localPort' | 'passive' | 'isShutdown';
+type OwnOfPeer =
+  | 'name'
+  | 'isUnnumbered'
+  | 'interfaceName'
+  | 'port'
+  | 'localAddress'
+  | 'localPort'
+  | 'passive'
+  | 'isShutdown';
 
-function sessionSettings(config: SpeakerConfig, session: SessionConfig, remoteAs: PeerSettings['remoteAs'], address: IpAddress | undefined): Omit<PeerSettings, OwnOfPeer> {
+function sessionSettings(
+  config: SpeakerConfig,
+  session: SessionConfig,
+  remoteAs: PeerSettings['remoteAs'],
+  address: IpAddress | undefined,
+): Omit<PeerSettings, OwnOfPeer> {
   const localAs = session.localAs ?? config.localAs;
   const isInternal = remoteAs !== 'external' && remoteAs.length === 1 && remoteAs[0] === localAs;
   const closed = config.requirePolicy === true && !isInternal;
   return {
-    description: session.description, address, remoteAs, localAs, speakerAs: config.localAs, isLocalAsOnly: session.localAsOnly ?? false, routerId: identifierOf(config.routerId),
+    description: session.description,
+    address,
+    remoteAs,
+    localAs,
+    speakerAs: config.localAs,
+    isLocalAsOnly: session.localAsOnly ?? false,
+    routerId: identifierOf(config.routerId),
     hopLimits: hopLimitsOf(session, isInternal),
     isSingleHop: !isInternal && session.multihop === undefined && (session.ttlSecurityHops ?? 1) === 1,
     password: session.password,
-    holdTime: session.holdTime ?? 90, keepaliveTime: session.keepaliveTime, connectRetryTime: session.connectRetryTime ?? 30, delayOpenTime: session.delayOpenTime ?? 0,
-    families: familiesOf(session), extendedNextHop: session.extendedNextHop ?? (address?.family !== 4 && familiesOf(session).includes(4)),
-    addPathSend: session.addPath === 'send' || session.addPath === 'both', addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
+    holdTime: session.holdTime ?? 90,
+    keepaliveTime: session.keepaliveTime,
+    connectRetryTime: session.connectRetryTime ?? 30,
+    delayOpenTime: session.delayOpenTime ?? 0,
+    families: familiesOf(session),
+    extendedNextHop: session.extendedNextHop ?? (address?.family !== 4 && familiesOf(session).includes(4)),
+    addPathSend: session.addPath === 'send' || session.addPath === 'both',
+    addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),
-    allowLocalAs: session.allowLocalAs ?? 0, asOverride: session.asOverride ?? false, removePrivateAs: session.removePrivateAs,
+    allowLocalAs: session.allowLocalAs ?? 0,
+    asOverride: session.asOverride ?? false,
+    removePrivateAs: session.removePrivateAs,
     enforceFirstAs: session.enforceFirstAs ?? true,
-    maxAsPathLength: session.maxAsPathLength ?? 0, maxAttributesLength: session.maxAttributesLength ?? DEFAULT_MAX_ATTRIBUTES, role: session.role, isRoleStrict: session.roleStrict ?? false,
-    nextHop: nextHopOf(session, isInternal), isRouteReflectorClient: session.routeReflectorClient ?? false, weight: session.weight ?? 0,
+    maxAsPathLength: session.maxAsPathLength ?? 0,
+    maxAttributesLength: session.maxAttributesLength ?? DEFAULT_MAX_ATTRIBUTES,
+    role: session.role,
+    isRoleStrict: session.roleStrict ?? false,
+    nextHop: nextHopOf(session, isInternal),
+    isRouteReflectorClient: session.routeReflectorClient ?? false,
+    weight: session.weight ?? 0,
     isRestartHelper: session.gracefulRestart ?? true,
-    restartTime: session.gracefulRestartTime ?? config.gracefulRestartTime ?? DEFAULT_RESTART_TIME, longLivedRestartTime: config.longLivedRestartTime ?? 0,
-    isDraining: session.drain ?? config.drain ?? false, bfd: session.bfd,
-    import: session.import ?? [], export: session.export ?? [],
-    isImportClosed: closed && (session.import ?? []).length === 0, isExportClosed: closed && (session.export ?? []).length === 0,
+    restartTime: session.gracefulRestartTime ?? config.gracefulRestartTime ?? DEFAULT_RESTART_TIME,
+    longLivedRestartTime: config.longLivedRestartTime ?? 0,
+    isDraining: session.drain ?? config.drain ?? false,
+    bfd: session.bfd,
+    import: session.import ?? [],
+    export: session.export ?? [],
+    isImportClosed: closed && (session.import ?? []).length === 0,
+    isExportClosed: closed && (session.export ?? []).length === 0,
   };
 }
 
@@ -159,14 +211,16 @@ function hopLimitsOf(session: SessionConfig, isInternal: boolean): HopLimits {
 function maxPrefixesOf(session: SessionConfig): MaxPrefixes {
   const limit = session.maxPrefixes ?? DEFAULT_MAX_PREFIXES;
   return {
-    limit, warnAt: Math.floor((limit * (session.maxPrefixesWarnAt ?? DEFAULT_WARN_AT)) / 100),
-    warnOnly: session.maxPrefixesWarnOnly ?? false, restartAfter: session.maxPrefixesRestartAfter,
+    limit,
+    warnAt: Math.floor((limit * (session.maxPrefixesWarnAt ?? DEFAULT_WARN_AT)) / 100),
+    warnOnly: session.maxPrefixesWarnOnly ?? false,
+    restartAfter: session.maxPrefixesRestartAfter,
   };
 }
 
 function nextHopOf(session: SessionConfig, isInternal: boolean): 'self' | 'unchanged' {
   if (session.nextHopUnchanged === true) return 'unchanged';
-  return session.nextHopSelf ?? !isInternal ? 'self' : 'unchanged';
+  return (session.nextHopSelf ?? !isInternal) ? 'self' : 'unchanged';
 }
 
 /** Canonical text of the peer's address, with the interface of a link-local one; the interface alone while the address is not known. */
@@ -183,8 +237,29 @@ export function knownAddress({ name, address }: PeerSettings): IpAddress {
 
 /** A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. */
 const SESSION_KEYS = [
-  'address', 'interfaceName', 'port', 'localAddress', 'localPort', 'remoteAs', 'localAs', 'speakerAs', 'routerId', 'hopLimits', 'isSingleHop', 'holdTime',
-  'families', 'extendedNextHop', 'addPathSend', 'addPathReceive', 'enforceFirstAs', 'maxAsPathLength', 'maxAttributesLength', 'role', 'isRoleStrict', 'restartTime', 'longLivedRestartTime',
+  'address',
+  'interfaceName',
+  'port',
+  'localAddress',
+  'localPort',
+  'remoteAs',
+  'localAs',
+  'speakerAs',
+  'routerId',
+  'hopLimits',
+  'isSingleHop',
+  'holdTime',
+  'families',
+  'extendedNextHop',
+  'addPathSend',
+  'addPathReceive',
+  'enforceFirstAs',
+  'maxAsPathLength',
+  'maxAttributesLength',
+  'role',
+  'isRoleStrict',
+  'restartTime',
+  'longLivedRestartTime',
 ] as const satisfies readonly (keyof PeerSettings)[];
 
 /** Names of the settings that differ and need a new session; a password that comes or goes is one. */

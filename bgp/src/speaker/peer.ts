@@ -39,7 +39,13 @@ export interface PeerOwner {
   down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void;
   attemptFailed(peer: Peer, end: SessionEnd): void;
   refused(address: string, reason: string): void;
-  update(peer: Peer, negotiated: NegotiatedSession, bytes: Uint8Array, start: number, end: number): BgpError | undefined;
+  update(
+    peer: Peer,
+    negotiated: NegotiatedSession,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): BgpError | undefined;
   routeRefresh(peer: Peer, message: RouteRefreshMessage): void;
   batchEnd(peer: Peer): void;
   writable(peer: Peer): void;
@@ -67,22 +73,43 @@ export class Peer implements SessionOwner {
   private isStopping = false;
   private delayedStart: { cancel(): void } | undefined;
 
-  constructor(private readonly owner: PeerOwner, private currentSettings: PeerSettings) {
+  constructor(
+    private readonly owner: PeerOwner,
+    private currentSettings: PeerSettings,
+  ) {
     this.changedAt = owner.clock.wallTime();
     this.failures = new PeerFailures(owner.clock);
   }
 
-  get settings(): PeerSettings { return this.currentSettings; }
-  get name(): string { return this.currentSettings.name; }
-  get session(): Session | undefined { return this.current; }
-  get isEstablished(): boolean { return this.current !== undefined; }
-  get lastError(): PeerFailures['last'] { return this.failures.last; }
-  get transport(): Transport { return this.owner.transport; }
-  get clock(): Clock { return this.owner.clock; }
+  get settings(): PeerSettings {
+    return this.currentSettings;
+  }
+  get name(): string {
+    return this.currentSettings.name;
+  }
+  get session(): Session | undefined {
+    return this.current;
+  }
+  get isEstablished(): boolean {
+    return this.current !== undefined;
+  }
+  get lastError(): PeerFailures['last'] {
+    return this.failures.last;
+  }
+  get transport(): Transport {
+    return this.owner.transport;
+  }
+  get clock(): Clock {
+    return this.owner.clock;
+  }
   /** The furthest of its connections. */
-  get state(): FsmStateType { return this.shownState; }
+  get state(): FsmStateType {
+    return this.shownState;
+  }
   /** Sessions end now because we want it so. */
-  get isEnding(): boolean { return this.isStopping; }
+  get isEnding(): boolean {
+    return this.isStopping;
+  }
   /** Why it is held down, undefined if it is not. */
   get blockedBy(): { readonly reason: BlockReason; readonly text: string } | undefined {
     for (const [reason, text] of this.blocks) return { reason, text };
@@ -138,13 +165,16 @@ export class Peer implements SessionOwner {
     const before = this.currentSettings;
     this.currentSettings = settings;
     if (settings.isShutdown !== before.isShutdown) {
-      if (settings.isShutdown) this.block('shutdown', 'Shut down by configuration', cease(CeaseCode.administrativeShutdown));
+      if (settings.isShutdown)
+        this.block('shutdown', 'Shut down by configuration', cease(CeaseCode.administrativeShutdown));
       else this.unblock('shutdown');
     }
     const reasons = resetReasons(before, settings);
-    if (reasons.length > 0) this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${reasons.join(', ')}`);
+    if (reasons.length > 0)
+      this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${reasons.join(', ')}`);
     else {
-      if (settings.password !== undefined && settings.password !== before.password) this.exchangePassword(settings.password);
+      if (settings.password !== undefined && settings.password !== before.password)
+        this.exchangePassword(settings.password);
       if (settings.passive !== before.passive) this.startDialler();
       if (settings.keepaliveTime !== before.keepaliveTime) this.current?.setKeepaliveTime(settings.keepaliveTime);
     }
@@ -181,7 +211,14 @@ export class Peer implements SessionOwner {
 
   target(): ConnectTarget {
     const { port, localAddress, localPort, interfaceName, hopLimits, password } = this.currentSettings;
-    return { remote: { address: formatAddress(knownAddress(this.currentSettings)), port }, localAddress, localPort, interface: interfaceName, password, ...hopLimits };
+    return {
+      remote: { address: formatAddress(knownAddress(this.currentSettings)), port },
+      localAddress,
+      localPort,
+      interface: interfaceName,
+      password,
+      ...hopLimits,
+    };
   }
 
   localOpen(): OpenMessage {
@@ -191,7 +228,7 @@ export class Peer implements SessionOwner {
   checkOpen(open: OpenMessage): BgpError | undefined {
     const { localAs, routerId, remoteAs, role, isRoleStrict } = this.currentSettings;
     const as = openAs(open);
-    const expected = remoteAs === 'external' ? remoteAs : remoteAs.find((each) => each === as) ?? remoteAs[0] ?? 0;
+    const expected = remoteAs === 'external' ? remoteAs : (remoteAs.find((each) => each === as) ?? remoteAs[0] ?? 0);
     return checkOpen(open, { localAs, localIdentifier: routerId, remoteAs: expected, role, requireRole: isRoleStrict });
   }
 
@@ -215,7 +252,12 @@ export class Peer implements SessionOwner {
    */
   mayEstablish(session: Session): boolean {
     const other = this.otherThan(session);
-    if (other?.state !== 'OpenSent' || session.peerOpen === undefined || this.survivor(session.peerOpen) === session.direction) return true;
+    if (
+      other?.state !== 'OpenSent' ||
+      session.peerOpen === undefined ||
+      this.survivor(session.peerOpen) === session.direction
+    )
+      return true;
     this.heldKeepalive?.timer.cancel();
     this.heldKeepalive = { session, timer: this.clock.after(COLLISION_PATIENCE, () => this.releaseKeepalive()) };
     return false;
@@ -255,7 +297,9 @@ export class Peer implements SessionOwner {
   }
 
   update(session: Session, bytes: Uint8Array, start: number, end: number): BgpError | undefined {
-    return session.negotiated === undefined ? undefined : this.owner.update(this, session.negotiated, bytes, start, end);
+    return session.negotiated === undefined
+      ? undefined
+      : this.owner.update(this, session.negotiated, bytes, start, end);
   }
 
   routeRefresh(_session: Session, message: RouteRefreshMessage): void {
@@ -279,13 +323,21 @@ export class Peer implements SessionOwner {
 
   /** A dialler that has made room for a guest must not dial again by itself; `ended` of the guest starts it. */
   private quieten(session: Session): void {
-    if (session === this.dialler && this.guest !== undefined) session.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
+    if (session === this.dialler && this.guest !== undefined)
+      session.stop(cease(CeaseCode.connectionCollision), COLLISION_TEXT);
   }
 
   private startDialler(): void {
     this.delayedStart?.cancel();
     this.delayedStart = undefined;
-    if (!this.isStarted || this.isStopping || this.blocks.size > 0 || this.current !== undefined || this.currentSettings.address === undefined) return;
+    if (
+      !this.isStarted ||
+      this.isStopping ||
+      this.blocks.size > 0 ||
+      this.current !== undefined ||
+      this.currentSettings.address === undefined
+    )
+      return;
     if (this.currentSettings.passive) {
       this.dialler?.stop(cease(CeaseCode.otherConfigurationChange), 'The peer is passive now');
       this.dialler = undefined;
@@ -301,7 +353,9 @@ export class Peer implements SessionOwner {
     if (wait === 0) this.dialler.start();
     else {
       const { dialler } = this;
-      this.delayedStart = this.clock.after(wait, () => { if (this.dialler === dialler && dialler.state === 'Idle' && this.current === undefined) dialler.start(); });
+      this.delayedStart = this.clock.after(wait, () => {
+        if (this.dialler === dialler && dialler.state === 'Idle' && this.current === undefined) dialler.start();
+      });
     }
   }
 
@@ -323,11 +377,13 @@ export class Peer implements SessionOwner {
     const block = this.blockedBy;
     if (!this.isStarted) return `Peer ${this.name} is being removed`;
     if (block !== undefined) return `Peer ${this.name} is held down: ${block.text}`;
-    if (this.failures.pause > 0) return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
+    if (this.failures.pause > 0)
+      return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
     // Section 6.8: the established connection stays. RFC 4724 section 5 prefers the new one of a peer that can restart; but one that
     // comes in just after the first was still sent before the peer knew of that, and our OPEN on it would upset the peer's choice.
     const isNew = this.clock.wallTime() - this.changedAt < COLLISION_WINDOW;
-    if (this.current !== undefined && (isNew || this.current.negotiated?.gracefulRestart === undefined)) return `Peer ${this.name} already has a session`;
+    if (this.current !== undefined && (isNew || this.current.negotiated?.gracefulRestart === undefined))
+      return `Peer ${this.name} already has a session`;
     return undefined;
   }
 
@@ -337,7 +393,12 @@ export class Peer implements SessionOwner {
 
   private survivor(open: OpenMessage): Session['direction'] {
     const { routerId, localAs } = this.currentSettings;
-    return resolveCollision({ identifier: routerId, as: localAs }, { identifier: open.identifier, as: openAs(open) }) === 'ours' ? 'outgoing' : 'incoming';
+    return resolveCollision(
+      { identifier: routerId, as: localAs },
+      { identifier: open.identifier, as: openAs(open) },
+    ) === 'ours'
+      ? 'outgoing'
+      : 'incoming';
   }
 
   private releaseKeepalive(): void {
@@ -354,12 +415,14 @@ export class Peer implements SessionOwner {
   private exchangePassword(password: string): void {
     this.current?.setPassword(password);
     // An attempt under way has the old key.
-    if (this.current === undefined) this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: password');
+    if (this.current === undefined)
+      this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: password');
   }
 
   private showState(): void {
     const states = [this.current, this.guest, this.dialler].map((session) => session?.state ?? 'Idle');
-    const waiting: FsmStateType = this.isStarted && this.blocks.size === 0 && this.currentSettings.passive ? 'Active' : 'Idle';
+    const waiting: FsmStateType =
+      this.isStarted && this.blocks.size === 0 && this.currentSettings.passive ? 'Active' : 'Idle';
     const state = [...states, waiting].reduce((best, each) => (RANK[each] > RANK[best] ? each : best));
     if (state === this.shownState) return;
     this.shownState = state;
@@ -367,5 +430,12 @@ export class Peer implements SessionOwner {
   }
 }
 
-const RANK: Readonly<Record<FsmStateType, number>> = { Idle: 0, Active: 1, Connect: 2, OpenSent: 3, OpenConfirm: 4, Established: 5 };
+const RANK: Readonly<Record<FsmStateType, number>> = {
+  Idle: 0,
+  Active: 1,
+  Connect: 2,
+  OpenSent: 3,
+  OpenConfirm: 4,
+  Established: 5,
+};
 const COLLISION_TEXT = 'Closed in favour of the other connection with this peer';

@@ -8,7 +8,12 @@ import type { RoutePolicy } from '../rib/policy.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 /** RFC 8212 section 2. */
-const REJECT_ALL: RoutePolicy = { key: 'rfc8212', dependsOnPrefix: false, dependsOnPeer: false, judge: () => ({ type: 'reject' }) };
+const REJECT_ALL: RoutePolicy = {
+  key: 'rfc8212',
+  dependsOnPrefix: false,
+  dependsOnPeer: false,
+  judge: () => ({ type: 'reject' }),
+};
 
 /** `remoteAs`: the one that the peer opened with. */
 export function importPolicy(settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
@@ -19,9 +24,21 @@ export function exportPolicy(settings: PeerSettings, config: SpeakerConfig, remo
   return settings.isExportClosed ? REJECT_ALL : compile('export', settings, config, remoteAs);
 }
 
-function compile(direction: 'import' | 'export', settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
+function compile(
+  direction: 'import' | 'export',
+  settings: PeerSettings,
+  config: SpeakerConfig,
+  remoteAs: number,
+): RoutePolicy | undefined {
   const names = settings[direction];
   if (names.length === 0) return undefined;
   const { name, localAs } = settings;
-  return compilePolicy(config.filters ?? {}, names, { direction, peerType: remoteAs === localAs ? 'ibgp' : 'ebgp', name, address: knownAddress(settings), remoteAs, localAs });
+  return compilePolicy(config.filters ?? {}, names, {
+    direction,
+    peerType: remoteAs === localAs ? 'ibgp' : 'ebgp',
+    name,
+    address: knownAddress(settings),
+    remoteAs,
+    localAs,
+  });
 }

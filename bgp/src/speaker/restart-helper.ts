@@ -36,7 +36,10 @@ interface AfiSafi {
   readonly safi: number;
 }
 
-const isUnicast = (family: Family) => ({ afi, safi }: AfiSafi): boolean => afi === (family === 4 ? Afi.ipv4 : Afi.ipv6) && safi === Safi.unicast;
+const isUnicast =
+  (family: Family) =>
+  ({ afi, safi }: AfiSafi): boolean =>
+    afi === (family === 4 ? Afi.ipv4 : Afi.ipv6) && safi === Safi.unicast;
 
 /**
  * Families whose routes outlive this end of the session. RFC 4724 keeps them when TCP ends without a NOTIFICATION; RFC 8538 also
@@ -49,8 +52,10 @@ export function familiesToKeep(negotiated: NegotiatedSession, end: SessionEnd, i
   const isHardReset = notification?.code === ErrorCode.cease && notification.subcode === CeaseCode.hardReset;
   if (notification !== undefined && (isHardReset || !negotiated.notificationRestart)) return [];
   const longLived = negotiated.longLivedGracefulRestart?.families ?? [];
-  return negotiated.families.filter((family) =>
-    (capability.restartTime > 0 && capability.families.some(isUnicast(family))) || longLived.some(isUnicast(family)));
+  return negotiated.families.filter(
+    (family) =>
+      (capability.restartTime > 0 && capability.families.some(isUnicast(family))) || longLived.some(isUnicast(family)),
+  );
 }
 
 export class RestartHelper {
@@ -77,9 +82,16 @@ export class RestartHelper {
   /** The peer is back under the same PeerId: what it did not preserve goes now, the rest when it has said all (section 4.2). */
   returned(id: PeerId, negotiated: NegotiatedSession): void {
     for (const family of [...(this.stale.get(id)?.keys() ?? [])]) {
-      const preserved = [...(negotiated.gracefulRestart?.families ?? []), ...(negotiated.longLivedGracefulRestart?.families ?? [])];
-      if (!preserved.some((entry) => isUnicast(family)(entry) && entry.forwardingPreserved)) this.sweep(id, family, 'The peer came back without its forwarding state');
-      else this.set(id, family, 'refreshing', REFRESH_TIME, () => this.sweep(id, family, `No End-of-RIB within ${REFRESH_TIME} s`));
+      const preserved = [
+        ...(negotiated.gracefulRestart?.families ?? []),
+        ...(negotiated.longLivedGracefulRestart?.families ?? []),
+      ];
+      if (!preserved.some((entry) => isUnicast(family)(entry) && entry.forwardingPreserved))
+        this.sweep(id, family, 'The peer came back without its forwarding state');
+      else
+        this.set(id, family, 'refreshing', REFRESH_TIME, () =>
+          this.sweep(id, family, `No End-of-RIB within ${REFRESH_TIME} s`),
+        );
     }
   }
 
@@ -105,7 +117,11 @@ export class RestartHelper {
   }
 
   view(id: PeerId): readonly StaleView[] {
-    return [...(this.stale.get(id) ?? [])].map(([family, { phase, endsAt }]) => ({ family, phase, remaining: Math.max(0, Math.round((endsAt - this.clock.now()) / 1000)) }));
+    return [...(this.stale.get(id) ?? [])].map(([family, { phase, endsAt }]) => ({
+      family,
+      phase,
+      remaining: Math.max(0, Math.round((endsAt - this.clock.now()) / 1000)),
+    }));
   }
 
   stop(): void {
@@ -114,7 +130,9 @@ export class RestartHelper {
 
   private keepLongLived(id: PeerId, family: Family, staleTime: number): void {
     this.rib().keepLongLived(id, family);
-    this.set(id, family, 'long-lived', staleTime, () => this.sweep(id, family, `The peer was not back after another ${staleTime} s (RFC 9494)`));
+    this.set(id, family, 'long-lived', staleTime, () =>
+      this.sweep(id, family, `The peer was not back after another ${staleTime} s (RFC 9494)`),
+    );
   }
 
   private sweep(id: PeerId, family: Family, reason: string): void {
@@ -126,7 +144,11 @@ export class RestartHelper {
   private set(id: PeerId, family: Family, phase: Phase, seconds: number, expired: () => void): void {
     const families = this.stale.get(id) ?? new Map<Family, Stale>();
     families.get(family)?.timer.cancel();
-    families.set(family, { phase, endsAt: this.clock.now() + seconds * 1000, timer: this.clock.after(seconds * 1000, expired) });
+    families.set(family, {
+      phase,
+      endsAt: this.clock.now() + seconds * 1000,
+      timer: this.clock.after(seconds * 1000, expired),
+    });
     this.stale.set(id, families);
   }
 }

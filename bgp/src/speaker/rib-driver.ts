@@ -38,11 +38,19 @@ export class RibDriver {
   private idleWaiters: (() => void)[] = [];
 
   /** `predecessor`: stopped, empty, and with withdrawals that its reader has not taken yet. */
-  constructor(options: RibOptions, private readonly clock: Clock, private readonly events: RibDriverEvents, private predecessor?: RibDriver) {
+  constructor(
+    options: RibOptions,
+    private readonly clock: Clock,
+    private readonly events: RibDriverEvents,
+    private predecessor?: RibDriver,
+  ) {
     this.rib = createRib(options, {
       forwardingReady: events.forwardingReady,
       wanted: () => this.schedule(),
-      outputReady: (id) => { this.ready.add(id); this.schedule(); },
+      outputReady: (id) => {
+        this.ready.add(id);
+        this.schedule();
+      },
     });
   }
 
@@ -81,7 +89,9 @@ export class RibDriver {
   inputDone(): void {
     if (this.hasRun || this.isStopped) return this.schedule();
     this.hasRun = true;
-    this.clock.soon(() => { this.hasRun = false; });
+    this.clock.soon(() => {
+      this.hasRun = false;
+    });
     this.work();
   }
 

@@ -27,16 +27,28 @@ export function ribPeer(sources: RibPeerSources): RibPeer {
   const local = parseAddress(sources.localAddress.split('%')[0] ?? '');
   const link = sessionLink(settings, sources.localAddress, sources.interfaces);
   return {
-    name: settings.name, role: roleOf(settings, negotiated), address: knownAddress(settings), remoteAs: negotiated.peerAs, localAs: settings.localAs,
+    name: settings.name,
+    role: roleOf(settings, negotiated),
+    address: knownAddress(settings),
+    remoteAs: negotiated.peerAs,
+    localAs: settings.localAs,
     localAsOnly: settings.isLocalAsOnly,
     routerId: negotiated.peerIdentifier,
     families: negotiated.families.map((family) => familySession(family, local, link, settings, negotiated)),
-    interfaceName: settings.interfaceName ?? (settings.isSingleHop ? link?.name : undefined), singleHop: settings.isSingleHop,
-    fourOctetAs: negotiated.encode.as4, extendedMessage: negotiated.encode.maxMessageLength > 4096,
-    allowLocalAs: settings.allowLocalAs, asOverride: settings.asOverride, removePrivateAs: settings.removePrivateAs,
-    nextHop: { type: settings.nextHop }, localRole: settings.role, weight: settings.weight, gracefulShutdown: settings.isDraining,
+    interfaceName: settings.interfaceName ?? (settings.isSingleHop ? link?.name : undefined),
+    singleHop: settings.isSingleHop,
+    fourOctetAs: negotiated.encode.as4,
+    extendedMessage: negotiated.encode.maxMessageLength > 4096,
+    allowLocalAs: settings.allowLocalAs,
+    asOverride: settings.asOverride,
+    removePrivateAs: settings.removePrivateAs,
+    nextHop: { type: settings.nextHop },
+    localRole: settings.role,
+    weight: settings.weight,
+    gracefulShutdown: settings.isDraining,
     longLivedGracefulRestart: negotiated.longLivedGracefulRestart !== undefined,
-    importPolicy, exportPolicy,
+    importPolicy,
+    exportPolicy,
   };
 }
 
@@ -45,7 +57,13 @@ function roleOf(settings: PeerSettings, negotiated: NegotiatedSession): PeerRole
   return settings.isRouteReflectorClient ? 'rr-client' : 'ibgp';
 }
 
-function familySession(family: Family, local: IpAddress, link: LocalInterface | undefined, settings: PeerSettings, negotiated: NegotiatedSession): FamilySession {
+function familySession(
+  family: Family,
+  local: IpAddress,
+  link: LocalInterface | undefined,
+  settings: PeerSettings,
+  negotiated: NegotiatedSession,
+): FamilySession {
   const { decode, encode } = negotiated;
   return {
     family,
@@ -56,7 +74,13 @@ function familySession(family: Family, local: IpAddress, link: LocalInterface | 
   };
 }
 
-function nextHopSelf(family: Family, local: IpAddress, link: LocalInterface | undefined, settings: PeerSettings, extendedNextHop: boolean): Uint8Array | undefined {
+function nextHopSelf(
+  family: Family,
+  local: IpAddress,
+  link: LocalInterface | undefined,
+  settings: PeerSettings,
+  extendedNextHop: boolean,
+): Uint8Array | undefined {
   if (family === 4) {
     const own = local.family === 4 ? local : globalAddress(link, 4);
     if (own !== undefined && !extendedNextHop) return addressToBytes(own);
@@ -66,12 +90,14 @@ function nextHopSelf(family: Family, local: IpAddress, link: LocalInterface | un
   if (local.family === 6) return ipv6NextHop(local, link, settings);
   const global = globalAddress(link, 6);
   const own = global ?? linkLocalAddress(link);
-  return own === undefined || (global === undefined && !settings.isSingleHop) ? undefined : ipv6NextHop(own, link, settings);
+  return own === undefined || (global === undefined && !settings.isSingleHop)
+    ? undefined
+    : ipv6NextHop(own, link, settings);
 }
 
 /** RFC 2545 section 3: the link-local address goes along exactly when the peer is on the link. */
 function ipv6NextHop(own: IpAddress, link: LocalInterface | undefined, settings: PeerSettings): Uint8Array {
-  const global = isLinkLocal(own) ? globalAddress(link, 6) ?? own : own;
+  const global = isLinkLocal(own) ? (globalAddress(link, 6) ?? own) : own;
   const linkLocal = isLinkLocal(own) ? own : linkLocalAddress(link);
   const isOnLink = settings.isSingleHop || settings.interfaceName !== undefined;
   if (!isOnLink || linkLocal === undefined) return addressToBytes(global);

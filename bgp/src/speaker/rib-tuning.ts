@@ -5,7 +5,8 @@ import { identifierOf } from './peer-settings.js';
 
 export function ribTuning({ clusterId, multipath, alwaysCompareMed }: SpeakerConfig): RibTuning {
   return {
-    ...(clusterId === undefined ? {} : { clusterId: identifierOf(clusterId) }), ...(multipath === undefined ? {} : { multipath }),
+    ...(clusterId === undefined ? {} : { clusterId: identifierOf(clusterId) }),
+    ...(multipath === undefined ? {} : { multipath }),
     ...(alwaysCompareMed === undefined ? {} : { alwaysCompareMed }),
   };
 }

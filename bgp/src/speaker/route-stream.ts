@@ -32,7 +32,10 @@ export class Bell {
   }
 
   async heard(): Promise<void> {
-    if (!this.hasRung) await new Promise<void>((resolve) => { this.waiting = resolve; });
+    if (!this.hasRung)
+      await new Promise<void>((resolve) => {
+        this.waiting = resolve;
+      });
     this.hasRung = false;
     this.waiting = undefined;
   }
@@ -43,16 +46,24 @@ const BATCH = 256;
 
 /** Until the reader leaves its loop or `signal` aborts. */
 export async function* routeStream(
-  take: (sink: ForwardingSink, limit: number) => boolean, bell: Bell, signal?: AbortSignal,
+  take: (sink: ForwardingSink, limit: number) => boolean,
+  bell: Bell,
+  signal?: AbortSignal,
 ): AsyncGenerator<RouteChange, void, undefined> {
   const ended = (): void => bell.ring();
   signal?.addEventListener('abort', ended);
   try {
     while (signal?.aborted !== true) {
       const batch: RouteChange[] = [];
-      const hasMore = take((family, words, offset, length, entry) => batch.push(changeOf(family, words, offset, length, entry)), BATCH);
+      const hasMore = take(
+        (family, words, offset, length, entry) => batch.push(changeOf(family, words, offset, length, entry)),
+        BATCH,
+      );
       for (const change of batch) yield change;
-      if (hasMore) await new Promise<void>((resolve) => { setImmediate(resolve); });
+      if (hasMore)
+        await new Promise<void>((resolve) => {
+          setImmediate(resolve);
+        });
       else await bell.heard();
     }
   } finally {
@@ -60,10 +71,20 @@ export async function* routeStream(
   }
 }
 
-function changeOf(family: Family, words: Uint32Array, offset: number, length: number, entry: ForwardingEntry | undefined): RouteChange {
-  const value = words.subarray(offset, offset + (family === 4 ? 1 : 4)).reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
+function changeOf(
+  family: Family,
+  words: Uint32Array,
+  offset: number,
+  length: number,
+  entry: ForwardingEntry | undefined,
+): RouteChange {
+  const value = words
+    .subarray(offset, offset + (family === 4 ? 1 : 4))
+    .reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
   const via = (entry?.hops ?? []).map(({ address, interfaceName, weight }) => ({
-    ...(address === undefined ? {} : { address: formatAddress(address) }), ...(interfaceName === undefined ? {} : { interfaceName }), weight,
+    ...(address === undefined ? {} : { address: formatAddress(address) }),
+    ...(interfaceName === undefined ? {} : { interfaceName }),
+    weight,
   }));
   return { prefix: formatPrefix({ family, value, length }), via };
 }

@@ -7,11 +7,28 @@ const SEND_HOLD_TIME = 480;
 
 /** `isGuest`: the peer has dialled. */
 export function sessionParameters(settings: PeerSettings, isGuest: boolean): SessionParameters {
-  const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, delayOpenTime, connectRetryTime, holdTime, keepaliveTime } = settings;
+  const {
+    localAs,
+    enforceFirstAs,
+    maxAsPathLength,
+    maxAttributesLength,
+    delayOpenTime,
+    connectRetryTime,
+    holdTime,
+    keepaliveTime,
+  } = settings;
   return {
-    localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength, extendedMessage: true,
+    localAs,
+    enforceFirstAs,
+    maxAsPathLength,
+    maxAttributesLength,
+    extendedMessage: true,
     fsm: {
-      passive: isGuest, delayOpenTime, dampPeerOscillations: !isGuest, connectRetryTime, keepaliveTime,
+      passive: isGuest,
+      delayOpenTime,
+      dampPeerOscillations: !isGuest,
+      connectRetryTime,
+      keepaliveTime,
       sendHoldTime: Math.max(SEND_HOLD_TIME, 2 * holdTime),
     },
   };

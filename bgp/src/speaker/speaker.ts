@@ -39,10 +39,14 @@ import { Bell, routeStream, type RouteChange } from './route-stream.js';
 import { peerDetail, peerSummary, type PeerDetail, type SpeakerSummary } from './view.js';
 
 /** Changes of the forwarding table go to one reader: `routes`, or `takeForwarding`; without either no such table is kept. */
-export type SpeakerOptions = SpeakerPorts & (
-  | { /** For `routes`. */ readonly keepRoutes?: boolean; readonly onForwarding?: undefined }
-  | { readonly keepRoutes?: false; /** Called when `takeForwarding` has something. */ readonly onForwarding: () => void }
-);
+export type SpeakerOptions = SpeakerPorts &
+  (
+    | { /** For `routes`. */ readonly keepRoutes?: boolean; readonly onForwarding?: undefined }
+    | {
+        readonly keepRoutes?: false /** Called when `takeForwarding` has something. */;
+        readonly onForwarding: () => void;
+      }
+  );
 
 export interface SpeakerPorts {
   /** Default: TCP. */
@@ -86,9 +90,14 @@ export class Speaker {
     this.routesReady = bell;
     const forwardingReady = bell === undefined ? options.onForwarding : () => bell.ring();
     this.core = new Core({
-      transport: options.transport ?? tcpTransport, clock: this.clock, isRestarting: options.isRestarting ?? false,
-      keepForwarding: forwardingReady !== undefined, forwardingReady: forwardingReady ?? (() => undefined),
-      openRouterSocket: options.openRouterSocket ?? openRouterSocket, event: (event) => this.publish(event), bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
+      transport: options.transport ?? tcpTransport,
+      clock: this.clock,
+      isRestarting: options.isRestarting ?? false,
+      keepForwarding: forwardingReady !== undefined,
+      forwardingReady: forwardingReady ?? (() => undefined),
+      openRouterSocket: options.openRouterSocket ?? openRouterSocket,
+      event: (event) => this.publish(event),
+      bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
     });
   }
 
@@ -127,8 +136,12 @@ export class Speaker {
   /** Ends every session with Cease / Administrative Shutdown, or in silence if the peers are to keep our routes over a restart. */
   async stop(options: { readonly text?: string; readonly graceful?: boolean } = {}): Promise<void> {
     await this.turn;
-    const notification = cease(CeaseCode.administrativeShutdown, options.text === undefined ? undefined : encodeShutdownText(options.text));
-    for (const peer of this.core.peers.values()) peer.close(options.graceful === true ? undefined : notification, options.text ?? 'The speaker was stopped');
+    const notification = cease(
+      CeaseCode.administrativeShutdown,
+      options.text === undefined ? undefined : encodeShutdownText(options.text),
+    );
+    for (const peer of this.core.peers.values())
+      peer.close(options.graceful === true ? undefined : notification, options.text ?? 'The speaker was stopped');
     await this.core.stop();
   }
 
@@ -151,7 +164,10 @@ export class Speaker {
   }
 
   /** Events of these types (default: all) as they happen, until the reader leaves its loop or `signal` aborts. */
-  events<Type extends SpeakerEvent['type']>(types: readonly Type[] = [], signal?: AbortSignal): AsyncGenerator<EventOf<Type> | EventsLost, void, undefined> {
+  events<Type extends SpeakerEvent['type']>(
+    types: readonly Type[] = [],
+    signal?: AbortSignal,
+  ): AsyncGenerator<EventOf<Type> | EventsLost, void, undefined> {
     return eventStream((listener) => this.subscribe(listener), types, signal);
   }
 
@@ -165,8 +181,10 @@ export class Speaker {
   /** Every route that packets take, then each as it changes. One reader at a time, of a speaker made with `keepRoutes`. */
   async *routes(signal?: AbortSignal): AsyncGenerator<RouteChange, void, undefined> {
     const { routesReady } = this;
-    if (routesReady === undefined) throw new Error('Cannot read routes: the speaker keeps none; make it with { keepRoutes: true }');
-    if (this.isReadingRoutes) throw new Error('Cannot read routes: another loop reads them; expected one reader at a time');
+    if (routesReady === undefined)
+      throw new Error('Cannot read routes: the speaker keeps none; make it with { keepRoutes: true }');
+    if (this.isReadingRoutes)
+      throw new Error('Cannot read routes: another loop reads them; expected one reader at a time');
     this.isReadingRoutes = true;
     try {
       this.replayForwarding();
@@ -193,21 +211,39 @@ export class Speaker {
 
   // ---- queries
 
-  get config(): SpeakerConfig | undefined { return this.current; }
+  get config(): SpeakerConfig | undefined {
+    return this.current;
+  }
   /** Routes are held back until the peers have sent theirs (RFC 4724 section 4.1). */
-  get isRestarting(): boolean { return this.core.isRestarting; }
+  get isRestarting(): boolean {
+    return this.core.isRestarting;
+  }
   /** The tables themselves: queries only. Undefined before the first `configure`. */
-  get rib(): RibQueries | undefined { return this.core.isConfigured ? this.core.rib.queries : undefined; }
+  get rib(): RibQueries | undefined {
+    return this.core.isConfigured ? this.core.rib.queries : undefined;
+  }
 
   summary(): SpeakerSummary {
     const config = this.requireConfig();
     const now = this.clock.wallTime();
-    const { rib: { queries: rib }, listeners, peers } = this.core;
+    const {
+      rib: { queries: rib },
+      listeners,
+      peers,
+    } = this.core;
     return {
-      localAs: config.localAs, routerId: config.routerId, startedAt: new Date(this.startedAt).toISOString(),
-      seconds: Math.round((now - this.startedAt) / 1000), isRestarting: this.isRestarting, isDraining: config.drain ?? false,
-      listen: [...listeners.endpoints, ...listeners.failures.map(({ address, port, reason }) => ({ address, port, problem: reason }))],
-      bmp: this.core.monitoring.stations, tables: { ipv4: rib.totals(4), ipv6: rib.totals(6) },
+      localAs: config.localAs,
+      routerId: config.routerId,
+      startedAt: new Date(this.startedAt).toISOString(),
+      seconds: Math.round((now - this.startedAt) / 1000),
+      isRestarting: this.isRestarting,
+      isDraining: config.drain ?? false,
+      listen: [
+        ...listeners.endpoints,
+        ...listeners.failures.map(({ address, port, reason }) => ({ address, port, problem: reason })),
+      ],
+      bmp: this.core.monitoring.stations,
+      tables: { ipv4: rib.totals(4), ipv6: rib.totals(6) },
       peers: [...peers.values()].map((peer) => peerSummary(peer, rib, this.core.idOf(peer), now)),
     };
   }
@@ -218,7 +254,13 @@ export class Speaker {
     if (peer === undefined) return undefined;
     const id = this.core.idOf(peer);
     const stale = id === undefined ? [] : this.core.helper.view(id);
-    return peerDetail(peer, this.core.rib.queries, id, { stale, bfd: this.core.bfd.stateOf(peer) }, this.clock.wallTime());
+    return peerDetail(
+      peer,
+      this.core.rib.queries,
+      id,
+      { stale, bfd: this.core.bfd.stateOf(peer) },
+      this.clock.wallTime(),
+    );
   }
 
   /** Every BFD session with its timers and counters. */
@@ -242,9 +284,14 @@ export class Speaker {
     this.core.setConfig(config);
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
-    for (const [name, peer] of [...this.core.peers]) if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
-    if (needsNewRib || changes.originated.added + changes.originated.removed > 0) this.core.originate(config.originate ?? []);
-    const keys = keysOf([...settings.values()].map((each) => this.core.unnumbered.withAddress(each)), config.dynamicPeers ?? []);
+    for (const [name, peer] of [...this.core.peers])
+      if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
+    if (needsNewRib || changes.originated.added + changes.originated.removed > 0)
+      this.core.originate(config.originate ?? []);
+    const keys = keysOf(
+      [...settings.values()].map((each) => this.core.unnumbered.withAddress(each)),
+      config.dynamicPeers ?? [],
+    );
     await this.core.listeners.configure(config.listen, keys);
     const changed = new Set(changes.changed);
     for (const [name, each] of settings) {
@@ -268,7 +315,12 @@ export class Speaker {
     if (session?.negotiated === undefined || id === undefined) return;
     for (const family of session.negotiated.families) {
       if (session.negotiated.routeRefresh)
-        session.sendRouteRefresh({ type: 'route-refresh', afi: family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast, subtype: 'request' });
+        session.sendRouteRefresh({
+          type: 'route-refresh',
+          afi: family === 4 ? Afi.ipv4 : Afi.ipv6,
+          safi: Safi.unicast,
+          subtype: 'request',
+        });
       this.core.rib.refresh(id, family, session.negotiated.enhancedRouteRefresh);
     }
     this.core.driver.schedule();
@@ -276,7 +328,13 @@ export class Speaker {
 
   private find(name: string): Peer | undefined {
     const { peers } = this.core;
-    return peers.get(name) ?? [...peers.values()].find(({ settings }) => peerAddressText(settings) === name || (settings.isUnnumbered && settings.interfaceName === name));
+    return (
+      peers.get(name) ??
+      [...peers.values()].find(
+        ({ settings }) =>
+          peerAddressText(settings) === name || (settings.isUnnumbered && settings.interfaceName === name),
+      )
+    );
   }
 
   private publish(event: SpeakerEvent): void {

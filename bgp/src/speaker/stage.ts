@@ -10,12 +10,24 @@ export class StageClock implements Clock {
   private soonList: (() => void)[] = [];
 
   // Of the kind that real clocks give: V8 keeps small integers apart from all other numbers, and so the code that handles them.
-  now(): number { return 1000.5; }
-  wallTime(): number { return 1_700_000_000_000; }
-  random(): number { return 0; }
-  after(): { cancel(): void } { return { cancel: () => undefined }; }
-  soon(run: () => void): void { this.soonList.push(run); }
-  afterPoll(run: () => void): void { this.soon(run); }
+  now(): number {
+    return 1000.5;
+  }
+  wallTime(): number {
+    return 1_700_000_000_000;
+  }
+  random(): number {
+    return 0;
+  }
+  after(): { cancel(): void } {
+    return { cancel: () => undefined };
+  }
+  soon(run: () => void): void {
+    this.soonList.push(run);
+  }
+  afterPoll(run: () => void): void {
+    this.soon(run);
+  }
 
   /** Until nothing is left: turns of the event loop. */
   settle(): void {
@@ -35,10 +47,17 @@ export class StageConnection implements Connection {
   written = 0;
   private events: ConnectionEvents | undefined;
 
-  constructor(readonly local: Endpoint, readonly remote: Endpoint) {}
+  constructor(
+    readonly local: Endpoint,
+    readonly remote: Endpoint,
+  ) {}
 
-  open(events: ConnectionEvents): void { this.events = events; }
-  receive(bytes: Uint8Array): void { this.events?.onBytes(bytes); }
+  open(events: ConnectionEvents): void {
+    this.events = events;
+  }
+  receive(bytes: Uint8Array): void {
+    this.events?.onBytes(bytes);
+  }
 
   write(buffers: readonly Uint8Array[]): boolean {
     for (const { length } of buffers) this.written += length;
@@ -55,8 +74,12 @@ export class StageConnection implements Connection {
   setReading(): void {}
   setHopLimits(): void {}
   setPassword(): void {}
-  end(): void { this.events = undefined; }
-  destroy(): void { this.events = undefined; }
+  end(): void {
+    this.events = undefined;
+  }
+  destroy(): void {
+    this.events = undefined;
+  }
 }
 
 export class StageTransport implements Transport {
@@ -64,7 +87,9 @@ export class StageTransport implements Transport {
 
   constructor(private readonly endpoint: Endpoint) {}
 
-  connect(): { cancel(): void } { return { cancel: () => undefined }; }
+  connect(): { cancel(): void } {
+    return { cancel: () => undefined };
+  }
 
   listen(endpoint: Endpoint, accept: (connection: Connection) => void): ReturnType<Transport['listen']> {
     this.acceptor = accept;

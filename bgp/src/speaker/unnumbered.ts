@@ -36,7 +36,8 @@ export class UnnumberedPeers {
 
   constructor(private readonly owner: UnnumberedOwner) {
     this.discovery = new Discovery({
-      clock: owner.clock, open: (name, events) => owner.openRouterSocket(name, events),
+      clock: owner.clock,
+      open: (name, events) => owner.openRouterSocket(name, events),
       heard: (name, from) => this.heard(name, from),
       problem: (name, reason) => this.warn(name, reason),
     });
@@ -62,7 +63,8 @@ export class UnnumberedPeers {
     this.discovery.configure(names);
     if (before === undefined || interfaces === undefined) return;
     // Duplicate address detection is over, or the address is another one: say so at once.
-    for (const name of names) if (ownAddress(before, name) !== ownAddress(interfaces, name)) this.discovery.refresh(name);
+    for (const name of names)
+      if (ownAddress(before, name) !== ownAddress(interfaces, name)) this.discovery.refresh(name);
   }
 
   /** The peer that a connection from this address is from; undefined if it is nobody's, or a rival's. */
@@ -88,13 +90,18 @@ export class UnnumberedPeers {
     const verdict = hear(this.neighbours.get(name), { now: this.owner.clock.now(), from, isUp: peer.isEstablished });
     this.neighbours.set(name, verdict.neighbour);
     switch (verdict.type) {
-      case 'known': return false;
+      case 'known':
+        return false;
       case 'found':
         this.owner.tell({ type: 'neighbour-found', peer: peer.name, address: `${formatAddress(from)}%${name}` });
         this.settle(peer);
         return true;
       case 'rival':
-        if (verdict.isNew) this.warn(name, `Router ${formatAddress(from)} is on interface ${name} too; the session is for ${formatAddress(verdict.neighbour.address)}, which was there first`);
+        if (verdict.isNew)
+          this.warn(
+            name,
+            `Router ${formatAddress(from)} is on interface ${name} too; the session is for ${formatAddress(verdict.neighbour.address)}, which was there first`,
+          );
         return false;
     }
   }
@@ -113,7 +120,10 @@ export class UnnumberedPeers {
 
   /** Somebody with a configured address of its own is no discovery. */
   private isNumbered(name: string, from: IpAddress): boolean {
-    return [...this.owner.peers.values()].some(({ settings }) => !settings.isUnnumbered && settings.interfaceName === name && sameAddress(settings.address, from));
+    return [...this.owner.peers.values()].some(
+      ({ settings }) =>
+        !settings.isUnnumbered && settings.interfaceName === name && sameAddress(settings.address, from),
+    );
   }
 
   private warn(name: string, reason: string): void {
@@ -130,7 +140,8 @@ export class UnnumberedPeers {
   }
 }
 
-const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean => a?.family === b?.family && a?.value === b?.value;
+const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolean =>
+  a?.family === b?.family && a?.value === b?.value;
 
 const ownAddress = (interfaces: readonly LocalInterface[], name: string): bigint | undefined =>
   linkLocalAddress(interfaces.find((link) => link.name === name))?.value;

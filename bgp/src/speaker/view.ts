@@ -86,23 +86,39 @@ const TIMERS = ['Hold', 'Keepalive', 'ConnectRetry', 'IdleHold', 'SendHold', 'De
 
 export function peerSummary(peer: Peer, rib: RibQueries, id: PeerId | undefined, wallTime: number): PeerSummary {
   const { settings, session } = peer;
-  const remoteAs = session?.negotiated?.peerAs ?? (settings.remoteAs === 'external' ? undefined : settings.remoteAs[0]) ?? 0;
+  const remoteAs =
+    session?.negotiated?.peerAs ?? (settings.remoteAs === 'external' ? undefined : settings.remoteAs[0]) ?? 0;
   const families = session?.negotiated?.families ?? settings.families;
-  const counts = id === undefined ? [] : families.map((family) => [familyName(family), rib.counts(id, family)] as const);
+  const counts =
+    id === undefined ? [] : families.map((family) => [familyName(family), rib.counts(id, family)] as const);
   return {
-    name: settings.name, address: peerAddressText(settings), ...(settings.isUnnumbered ? { interface: settings.interfaceName } : {}),
+    name: settings.name,
+    address: peerAddressText(settings),
+    ...(settings.isUnnumbered ? { interface: settings.interfaceName } : {}),
     ...(settings.description === undefined ? {} : { description: settings.description }),
-    type: remoteAs === settings.localAs ? 'ibgp' : 'ebgp', remoteAs, localAs: settings.localAs,
-    state: peer.state, isEstablished: peer.isEstablished, ...(peer.blockedBy === undefined ? {} : { heldDown: peer.blockedBy.text }),
-    since: new Date(peer.changedAt).toISOString(), seconds: Math.max(0, Math.round((wallTime - peer.changedAt) / 1000)),
+    type: remoteAs === settings.localAs ? 'ibgp' : 'ebgp',
+    remoteAs,
+    localAs: settings.localAs,
+    state: peer.state,
+    isEstablished: peer.isEstablished,
+    ...(peer.blockedBy === undefined ? {} : { heldDown: peer.blockedBy.text }),
+    since: new Date(peer.changedAt).toISOString(),
+    seconds: Math.max(0, Math.round((wallTime - peer.changedAt) / 1000)),
     families: Object.fromEntries(counts),
-    messagesReceived: session === undefined ? 0 : totalOf(session.received), messagesSent: session === undefined ? 0 : totalOf(session.sent),
+    messagesReceived: session === undefined ? 0 : totalOf(session.received),
+    messagesSent: session === undefined ? 0 : totalOf(session.sent),
     queuedBytes: (session?.queuedBytes ?? 0) + (id === undefined || session === undefined ? 0 : rib.outputPending(id)),
     ...lastErrorOf(peer),
   };
 }
 
-export function peerDetail(peer: Peer, rib: RibQueries, id: PeerId | undefined, more: Pick<PeerDetail, 'stale' | 'bfd'>, wallTime: number): PeerDetail {
+export function peerDetail(
+  peer: Peer,
+  rib: RibQueries,
+  id: PeerId | undefined,
+  more: Pick<PeerDetail, 'stale' | 'bfd'>,
+  wallTime: number,
+): PeerDetail {
   const { settings, session } = peer;
   const endpoints = session?.endpoints;
   const negotiated = session?.negotiated;
@@ -112,21 +128,40 @@ export function peerDetail(peer: Peer, rib: RibQueries, id: PeerId | undefined, 
   });
   return {
     ...peerSummary(peer, rib, id, wallTime),
-    ...(endpoints === undefined ? {} : { local: endpointText(endpoints.local), remote: endpointText(endpoints.remote) }),
-    ...(negotiated === undefined ? {} : { routerId: formatIpv4(negotiated.peerIdentifier), holdTime: negotiated.holdTime }),
-    capabilities: negotiated === undefined ? {} : {
-      fourOctetAs: negotiated.encode.as4, routeRefresh: negotiated.routeRefresh, enhancedRouteRefresh: negotiated.enhancedRouteRefresh,
-      extendedMessage: negotiated.encode.maxMessageLength > 4096, extendedNextHop: negotiated.encode.extendedNextHop,
-      addPathReceive: negotiated.decode.addPathIpv4 || negotiated.decode.addPathIpv6, addPathSend: negotiated.encode.addPathIpv4 || negotiated.encode.addPathIpv6,
-      gracefulRestart: negotiated.gracefulRestart !== undefined, restartTime: negotiated.gracefulRestart?.restartTime ?? 0,
-      notificationRestart: negotiated.notificationRestart, longLivedGracefulRestart: negotiated.longLivedGracefulRestart !== undefined,
-      ...(negotiated.peerRole === undefined ? {} : { role: negotiated.peerRole }),
-    },
+    ...(endpoints === undefined
+      ? {}
+      : { local: endpointText(endpoints.local), remote: endpointText(endpoints.remote) }),
+    ...(negotiated === undefined
+      ? {}
+      : { routerId: formatIpv4(negotiated.peerIdentifier), holdTime: negotiated.holdTime }),
+    capabilities:
+      negotiated === undefined
+        ? {}
+        : {
+            fourOctetAs: negotiated.encode.as4,
+            routeRefresh: negotiated.routeRefresh,
+            enhancedRouteRefresh: negotiated.enhancedRouteRefresh,
+            extendedMessage: negotiated.encode.maxMessageLength > 4096,
+            extendedNextHop: negotiated.encode.extendedNextHop,
+            addPathReceive: negotiated.decode.addPathIpv4 || negotiated.decode.addPathIpv6,
+            addPathSend: negotiated.encode.addPathIpv4 || negotiated.encode.addPathIpv6,
+            gracefulRestart: negotiated.gracefulRestart !== undefined,
+            restartTime: negotiated.gracefulRestart?.restartTime ?? 0,
+            notificationRestart: negotiated.notificationRestart,
+            longLivedGracefulRestart: negotiated.longLivedGracefulRestart !== undefined,
+            ...(negotiated.peerRole === undefined ? {} : { role: negotiated.peerRole }),
+          },
     timers: Object.fromEntries(timers),
     ...(session === undefined ? {} : { received: { ...session.received }, sent: { ...session.sent } }),
-    errors: Object.fromEntries(Object.entries(peer.lastError).map(([direction, error]) => [direction, errorView(error)])),
-    establishedCount: peer.establishedCount, stale: more.stale, ...(more.bfd === undefined ? {} : { bfd: more.bfd }), maxPrefixes: settings.maxPrefixes.limit,
-    importFilters: settings.import, exportFilters: settings.export,
+    errors: Object.fromEntries(
+      Object.entries(peer.lastError).map(([direction, error]) => [direction, errorView(error)]),
+    ),
+    establishedCount: peer.establishedCount,
+    stale: more.stale,
+    ...(more.bfd === undefined ? {} : { bfd: more.bfd }),
+    maxPrefixes: settings.maxPrefixes.limit,
+    importFilters: settings.import,
+    exportFilters: settings.export,
   };
 }
 
@@ -155,4 +190,3 @@ const errorView = ({ at, text }: LastError): ErrorView => ({ at: new Date(at).to
 function endpointText({ address, port }: { readonly address: string; readonly port: number }): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
-

@@ -62,10 +62,23 @@ export async function rehearse(family: Family, count: number): Promise<Rehearsal
   const local = { address: addressOf(family, 1), port: 179 };
   const transport = new StageTransport(local);
   let forwarded = 0;
-  const forward = (): void => clock.soon(() => { while (speaker.takeForwarding(() => { forwarded++; })); });
+  const forward = (): void =>
+    clock.soon(() => {
+      while (
+        speaker.takeForwarding(() => {
+          forwarded++;
+        })
+      );
+    });
   const speaker = new Speaker({ transport, clock, onForwarding: forward, bfd: () => NO_BFD });
   await speaker.configure(configuration(family, count));
-  speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(addressOf(family, 1)), length: family === 4 ? 24 : 64 }] }]);
+  speaker.setInterfaces([
+    {
+      name: 'eth0',
+      isUp: true,
+      addresses: [{ address: parseAddress(addressOf(family, 1)), length: family === 4 ? 24 : 64 }],
+    },
+  ]);
   let sender = establish(transport, family, 2, SENDER_AS);
   const play = (reads: readonly Uint8Array[]): void => {
     for (const bytes of reads) sender.receive(bytes);
@@ -93,31 +106,60 @@ export async function rehearse(family: Family, count: number): Promise<Rehearsal
 const NO_BFD = { set: () => undefined, status: () => Promise.resolve([]), close: () => Promise.resolve() };
 
 const configuration = (family: Family, count: number): SpeakerConfig => ({
-  localAs: 65_000, routerId: '192.0.2.1', listen: [{ address: addressOf(family, 1) }], gracefulRestartTime: 0,
+  localAs: 65_000,
+  routerId: '192.0.2.1',
+  listen: [{ address: addressOf(family, 1) }],
+  gracefulRestartTime: 0,
   filters: { all: { rules: [{ action: 'accept' }] }, none: { rules: [{ action: 'reject' }] } },
   peers: [SENDER_AS, RECEIVER_AS, RECEIVER_AS].map((remoteAs, i) => ({
-    address: addressOf(family, i + 2), remoteAs, passive: true, families: [family === 4 ? 'ipv4' : 'ipv6'], maxPrefixes: 2 * count,
-    import: ['all'], export: [remoteAs === SENDER_AS ? 'none' : 'all'],
+    address: addressOf(family, i + 2),
+    remoteAs,
+    passive: true,
+    families: [family === 4 ? 'ipv4' : 'ipv6'],
+    maxPrefixes: 2 * count,
+    import: ['all'],
+    export: [remoteAs === SENDER_AS ? 'none' : 'all'],
   })),
 });
 
 function establish(transport: StageTransport, family: Family, host: number, as: number): StageConnection {
   const connection = transport.dial(addressOf(family, host));
-  connection.receive(Buffer.from(encodeControlMessage({
-    type: 'open', version: 4, as: openAsField(as), holdTime: 90, identifier: host,
-    capabilities: [{ type: 'multiprotocol', afi: family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast }, { type: 'four-octet-as', as }],
-  })));
+  connection.receive(
+    Buffer.from(
+      encodeControlMessage({
+        type: 'open',
+        version: 4,
+        as: openAsField(as),
+        holdTime: 90,
+        identifier: host,
+        capabilities: [
+          { type: 'multiprotocol', afi: family === 4 ? Afi.ipv4 : Afi.ipv6, safi: Safi.unicast },
+          { type: 'four-octet-as', as },
+        ],
+      }),
+    ),
+  );
   connection.receive(Buffer.from(encodeControlMessage({ type: 'keepalive' })));
   return connection;
 }
 
-const ENCODE: EncodeParameters = { as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: 4096 };
+const ENCODE: EncodeParameters = {
+  as4: true,
+  addPathIpv4: false,
+  addPathIpv6: false,
+  extendedNextHop: false,
+  maxMessageLength: 4096,
+};
 
-const BLOCKS: readonly Uint8Array[] = Array.from({ length: 12 }, (_, i) => encodeAttributes({
-  origin: i % 5 === 0 ? 'incomplete' : 'igp', asPath: [{ type: 'sequence', members: [SENDER_AS, 1000 + i, 0x10000] }],
-  ...(i % 3 === 0 ? { med: i } : {}), ...(i % 2 === 0 ? { communities: [0x03e80000 + i, 0x03e90000] } : {}),
-  ...(i % 6 === 0 ? { largeCommunities: [{ global: 1000, local1: i, local2: 1 }] } : {}),
-}));
+const BLOCKS: readonly Uint8Array[] = Array.from({ length: 12 }, (_, i) =>
+  encodeAttributes({
+    origin: i % 5 === 0 ? 'incomplete' : 'igp',
+    asPath: [{ type: 'sequence', members: [SENDER_AS, 1000 + i, 0x10000] }],
+    ...(i % 3 === 0 ? { med: i } : {}),
+    ...(i % 2 === 0 ? { communities: [0x03e80000 + i, 0x03e90000] } : {}),
+    ...(i % 6 === 0 ? { largeCommunities: [{ global: 1000, local1: i, local2: 1 }] } : {}),
+  }),
+);
 /** ORIGIN takes four octets, the head of AS_PATH three, of its segment two; the low half of the third number follows. */
 const LAST_AS = 4 + 3 + 2 + 2 * 4 + 2;
 
@@ -136,7 +178,13 @@ const withdrawals = (family: Family, first: number, count: number): readonly Uin
   reads(family, first, count, Infinity, (writer) => writer.beginWithdraw(family));
 
 /** UPDATEs of at most so many prefixes, cut as a socket hands them out: without regard to messages. */
-function reads(family: Family, first: number, count: number, perUpdate: number, begin: (writer: UpdateWriter, at: number) => void): readonly Uint8Array[] {
+function reads(
+  family: Family,
+  first: number,
+  count: number,
+  perUpdate: number,
+  begin: (writer: UpdateWriter, at: number) => void,
+): readonly Uint8Array[] {
   const out = Buffer.allocUnsafeSlow(count * 160 + 8192);
   const writer = new UpdateWriter(ENCODE);
   writer.into(out, 0);
@@ -146,7 +194,9 @@ function reads(family: Family, first: number, count: number, perUpdate: number, 
     for (let added = 0; i < count && added < perUpdate && addPrefix(writer, family, first + i, words); added++) i++;
     writer.finish();
   }
-  return Array.from({ length: Math.ceil(writer.at / READ) }, (_, i) => out.subarray(i * READ, Math.min(writer.at, (i + 1) * READ)));
+  return Array.from({ length: Math.ceil(writer.at / READ) }, (_, i) =>
+    out.subarray(i * READ, Math.min(writer.at, (i + 1) * READ)),
+  );
 }
 
 /** Lengths as on the Internet, more or less; no two prefixes are alike. Words from both halves of 32 bits: V8 tells them apart. */

@@ -7,8 +7,26 @@
  */
 import { endianness, constants as osConstants } from 'node:os';
 import {
-  errnoName, int32, IP_MINTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_MINHOPCOUNT, IPV6_TCLASS, IPV6_UNICAST_HOPS, IPV6_V6ONLY, libc, NETWORK_CONTROL,
-  SO_BINDTODEVICE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, type Libc,
+  errnoName,
+  int32,
+  IP_MINTTL,
+  IP_TOS,
+  IP_TTL,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MINHOPCOUNT,
+  IPV6_TCLASS,
+  IPV6_UNICAST_HOPS,
+  IPV6_V6ONLY,
+  libc,
+  NETWORK_CONTROL,
+  SO_BINDTODEVICE,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  type Libc,
 } from '../native/libc.js';
 import { AF_INET, encodeSockaddr, socketFamily } from './sockaddr.js';
 import { TransportError, type HopLimits, type PeerKey } from './transport.js';
@@ -85,7 +103,11 @@ export class NativeSockets {
    */
   setKey(fd: number, key: PeerKey, interfaceName?: string): void {
     const secret = Buffer.from(key.password);
-    if (secret.length > TCP_MD5SIG_MAXKEYLEN) throw new TransportError(`Cannot set the TCP-MD5 password of peer ${key.address}: it has ${secret.length} bytes; expected at most 80`, 'EINVAL');
+    if (secret.length > TCP_MD5SIG_MAXKEYLEN)
+      throw new TransportError(
+        `Cannot set the TCP-MD5 password of peer ${key.address}: it has ${secret.length} bytes; expected at most 80`,
+        'EINVAL',
+      );
     const isHost = key.length === (socketFamily(key.address) === AF_INET ? 32 : 128);
     const ifIndex = interfaceName === undefined ? 0 : this.interfaceIndex(interfaceName);
     const bytes = new Uint8Array(216);
@@ -110,7 +132,8 @@ export class NativeSockets {
 
   private bindToInterface(fd: number, name: string): void {
     const value = Buffer.from(`${name}\0`);
-    if (this.libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, value, value.length) !== 0) throw this.error(`bind to interface "${name}"`);
+    if (this.libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, value, value.length) !== 0)
+      throw this.error(`bind to interface "${name}"`);
   }
 
   private bind(fd: number, address: string, port: number, interfaceName: string | undefined): void {
@@ -120,7 +143,8 @@ export class NativeSockets {
   }
 
   private setNumber(fd: number, level: number, option: number, value: number): void {
-    if (this.libc.setsockopt(fd, level, option, int32(value), 4) !== 0) throw this.error(`set socket option ${level}/${option}`);
+    if (this.libc.setsockopt(fd, level, option, int32(value), 4) !== 0)
+      throw this.error(`set socket option ${level}/${option}`);
   }
 
   private error(what: string): TransportError {

@@ -18,7 +18,11 @@ export function socketFamily(address: string): typeof AF_INET | typeof AF_INET6 
 }
 
 /** `size` pads with zeros, for fields of type sockaddr_storage. `scopeId` is the interface index of a link-local address. */
-export function encodeSockaddr(address: string, port: number, options: { readonly scopeId?: number; readonly size?: number } = {}): Uint8Array {
+export function encodeSockaddr(
+  address: string,
+  port: number,
+  options: { readonly scopeId?: number; readonly size?: number } = {},
+): Uint8Array {
   const family = socketFamily(address);
   const natural = family === AF_INET ? 16 : 28;
   const bytes = new Uint8Array(Math.max(natural, options.size ?? 0));
@@ -31,7 +35,11 @@ export function encodeSockaddr(address: string, port: number, options: { readonl
 }
 
 /** The address a datagram came from; `scopeId` is 0 unless it is link-local. */
-export function decodeSockaddr(bytes: Uint8Array): { readonly address: string; readonly port: number; readonly scopeId: number } {
+export function decodeSockaddr(bytes: Uint8Array): {
+  readonly address: string;
+  readonly port: number;
+  readonly scopeId: number;
+} {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const isIpv4 = view.getUint16(0, isLittleEndian) === AF_INET;
   const address = formatAddress(addressFromBytes(isIpv4 ? bytes.subarray(4, 8) : bytes.subarray(8, 24)));

@@ -7,8 +7,19 @@
  */
 import { connect as netConnect, createServer, Socket, type Server } from 'node:net';
 import { NativeSockets, nativeSockets } from './native-socket.js';
-import { noAnswer, TransportError, type Connection, type ConnectionEvents, type ConnectOutcome, type ConnectTarget, type Endpoint,
-  type HopLimits, type Listener, type PeerKey, type Transport } from './transport.js';
+import {
+  noAnswer,
+  TransportError,
+  type Connection,
+  type ConnectionEvents,
+  type ConnectOutcome,
+  type ConnectTarget,
+  type Endpoint,
+  type HopLimits,
+  type Listener,
+  type PeerKey,
+  type Transport,
+} from './transport.js';
 
 const BACKLOG = 1024;
 /** Above this `write` asks its caller to wait. */
@@ -58,15 +69,24 @@ function dial(target: ConnectTarget): { readonly socket: Socket; readonly fd: nu
   const native = nativeSockets();
   if (typeof native === 'string') {
     requireNothingNative(target, native);
-    const socket = netConnect({ ...options, host: address, port, localAddress: target.localAddress, localPort: target.localPort });
+    const socket = netConnect({
+      ...options,
+      host: address,
+      port,
+      localAddress: target.localAddress,
+      localPort: target.localPort,
+    });
     return { socket, fd: undefined };
   }
   const { localAddress, localPort } = target;
-  const bind = localAddress === undefined && localPort === undefined ? undefined
-    : { address: localAddress ?? (address.includes(':') ? '::' : '0.0.0.0'), port: localPort ?? 0 };
+  const bind =
+    localAddress === undefined && localPort === undefined
+      ? undefined
+      : { address: localAddress ?? (address.includes(':') ? '::' : '0.0.0.0'), port: localPort ?? 0 };
   const fd = native.open(address, { hopLimits: target, interface: target.interface, bind });
   try {
-    if (target.password !== undefined) native.setKey(fd, { address, length: address.includes(':') ? 128 : 32, password: target.password });
+    if (target.password !== undefined)
+      native.setKey(fd, { address, length: address.includes(':') ? 128 : 32, password: target.password });
   } catch (error) {
     native.close(fd);
     throw error;
@@ -78,9 +98,16 @@ function dial(target: ConnectTarget): { readonly socket: Socket; readonly fd: nu
 }
 
 function requireNothingNative(target: ConnectTarget, why: string): void {
-  const wanted = target.password !== undefined ? 'a TCP-MD5 password' : target.minTtl !== undefined ? 'TTL security'
-    : target.interface !== undefined ? 'an interface' : undefined;
-  if (wanted !== undefined) throw new TransportError(`Cannot use ${wanted} for peer ${target.remote.address}: ${why}`, 'ENOTSUP');
+  const wanted =
+    target.password !== undefined
+      ? 'a TCP-MD5 password'
+      : target.minTtl !== undefined
+        ? 'TTL security'
+        : target.interface !== undefined
+          ? 'an interface'
+          : undefined;
+  if (wanted !== undefined)
+    throw new TransportError(`Cannot use ${wanted} for peer ${target.remote.address}: ${why}`, 'ENOTSUP');
 }
 
 export const isLinkLocal = (address: string): boolean => /^fe[89ab][0-9a-f]:/i.test(address);
@@ -88,13 +115,19 @@ export const isLinkLocal = (address: string): boolean => /^fe[89ab][0-9a-f]:/i.t
 function connectReason(target: ConnectTarget, error: NodeJS.ErrnoException | TransportError): string {
   const where = `${target.remote.address} port ${target.remote.port}`;
   switch (error.code) {
-    case 'ECONNREFUSED': return `Peer ${where} refuses connections`;
+    case 'ECONNREFUSED':
+      return `Peer ${where} refuses connections`;
     case 'ENETUNREACH':
-    case 'EHOSTUNREACH': return `No route to peer ${where} (${error.code})`;
-    case 'ETIMEDOUT': return noAnswer(target.remote);
-    case 'EADDRNOTAVAIL': return `Cannot connect to peer ${where}: local address ${target.localAddress ?? ''} is on no interface`;
-    case 'EADDRINUSE': return `Cannot connect to peer ${where}: local port ${target.localPort ?? ''} is taken`;
-    default: return `Cannot connect to peer ${where}: ${error.message}`;
+    case 'EHOSTUNREACH':
+      return `No route to peer ${where} (${error.code})`;
+    case 'ETIMEDOUT':
+      return noAnswer(target.remote);
+    case 'EADDRNOTAVAIL':
+      return `Cannot connect to peer ${where}: local address ${target.localAddress ?? ''} is on no interface`;
+    case 'EADDRINUSE':
+      return `Cannot connect to peer ${where}: local port ${target.localPort ?? ''} is taken`;
+    default:
+      return `Cannot connect to peer ${where}: ${error.message}`;
   }
 }
 
@@ -102,18 +135,30 @@ function connectReason(target: ConnectTarget, error: NodeJS.ErrnoException | Tra
 
 async function listen(endpoint: Endpoint, accept: (connection: Connection) => void): Promise<Listener> {
   const native = nativeSockets();
-  const server = createServer({ pauseOnConnect: true, noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK }, (socket) => {
-    if (socket.remoteAddress === undefined) socket.destroy(); // gone before we looked
-    else accept(new TcpConnection(socket, 'incoming', descriptorOf(socket)));
-  });
+  const server = createServer(
+    { pauseOnConnect: true, noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK },
+    (socket) => {
+      if (socket.remoteAddress === undefined)
+        socket.destroy(); // gone before we looked
+      else accept(new TcpConnection(socket, 'incoming', descriptorOf(socket)));
+    },
+  );
   let fd: number | undefined;
   try {
     // Whose SYN it is is known only after the kernel has answered it: a peer with GTSM takes that answer with TTL 255 only (RFC 5082 section 3).
-    if (typeof native !== 'string') fd = native.open(endpoint.address, { bind: endpoint, isListener: true, hopLimits: { ttl: 255 } });
+    if (typeof native !== 'string')
+      fd = native.open(endpoint.address, { bind: endpoint, isListener: true, hopLimits: { ttl: 255 } });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(fd === undefined ? { host: endpoint.address, port: endpoint.port, backlog: BACKLOG, ipv6Only: true } : { fd, backlog: BACKLOG },
-        () => { server.removeListener('error', reject); resolve(); });
+      server.listen(
+        fd === undefined
+          ? { host: endpoint.address, port: endpoint.port, backlog: BACKLOG, ipv6Only: true }
+          : { fd, backlog: BACKLOG },
+        () => {
+          server.removeListener('error', reject);
+          resolve();
+        },
+      );
     });
   } catch (error) {
     if (fd !== undefined && typeof native !== 'string' && !server.listening) native.close(fd);
@@ -125,10 +170,14 @@ async function listen(endpoint: Endpoint, accept: (connection: Connection) => vo
 function listenError(endpoint: Endpoint, error: NodeJS.ErrnoException): TransportError {
   const where = `${endpoint.address} port ${endpoint.port}`;
   const code = error.code ?? 'EUNKNOWN';
-  const sentence = code === 'EADDRINUSE' ? `Cannot listen on ${where}: the port is taken; another BGP daemon may be running`
-    : code === 'EACCES' || code === 'EPERM' ? `Cannot listen on ${where}: ports below 1024 need root or CAP_NET_BIND_SERVICE`
-    : code === 'EADDRNOTAVAIL' ? `Cannot listen on ${where}: the address is on no interface`
-    : `Cannot listen on ${where}: ${error.message}`;
+  const sentence =
+    code === 'EADDRINUSE'
+      ? `Cannot listen on ${where}: the port is taken; another BGP daemon may be running`
+      : code === 'EACCES' || code === 'EPERM'
+        ? `Cannot listen on ${where}: ports below 1024 need root or CAP_NET_BIND_SERVICE`
+        : code === 'EADDRNOTAVAIL'
+          ? `Cannot listen on ${where}: the address is on no interface`
+          : `Cannot listen on ${where}: ${error.message}`;
   return new TransportError(sentence, code, { cause: error });
 }
 
@@ -136,9 +185,15 @@ class TcpListener implements Listener {
   readonly endpoint: Endpoint;
   private keys: readonly PeerKey[] = [];
 
-  constructor(private readonly server: Server, endpoint: Endpoint, private readonly fd: number | undefined, private readonly native: NativeSockets | string) {
+  constructor(
+    private readonly server: Server,
+    endpoint: Endpoint,
+    private readonly fd: number | undefined,
+    private readonly native: NativeSockets | string,
+  ) {
     const bound = server.address();
-    this.endpoint = typeof bound === 'object' && bound !== null ? { address: endpoint.address, port: bound.port } : endpoint;
+    this.endpoint =
+      typeof bound === 'object' && bound !== null ? { address: endpoint.address, port: bound.port } : endpoint;
     // Running out of descriptors must not end the process: the peer tries again, and so does accept.
     server.on('error', () => undefined);
   }
@@ -158,7 +213,9 @@ class TcpListener implements Listener {
   }
 
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => { this.server.close(() => resolve()); });
+    await new Promise<void>((resolve) => {
+      this.server.close(() => resolve());
+    });
   }
 }
 
@@ -175,15 +232,24 @@ class TcpConnection implements Connection {
   readonly remote: Endpoint;
   private events: ConnectionEvents | undefined;
 
-  constructor(private readonly socket: Socket, readonly direction: 'outgoing' | 'incoming', private readonly fd: number | undefined) {
+  constructor(
+    private readonly socket: Socket,
+    readonly direction: 'outgoing' | 'incoming',
+    private readonly fd: number | undefined,
+  ) {
     this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
     this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     socket.setNoDelay(true);
     let failure: string | undefined;
-    socket.on('error', (error: NodeJS.ErrnoException) => { failure = closeReason(error); });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      failure = closeReason(error);
+    });
     socket.on('close', () => this.report(failure ?? 'The connection was closed'));
     // The peer has finished sending. BGP has no half-open sessions.
-    socket.on('end', () => { this.report('The peer closed the connection'); socket.destroy(); });
+    socket.on('end', () => {
+      this.report('The peer closed the connection');
+      socket.destroy();
+    });
   }
 
   open(events: ConnectionEvents): void {
@@ -216,13 +282,15 @@ class TcpConnection implements Connection {
   setHopLimits(limits: HopLimits): void {
     const native = nativeSockets();
     if (typeof native !== 'string' && this.fd !== undefined) native.setHopLimits(this.fd, this.local.address, limits);
-    else if (limits.minTtl !== undefined) throw new TransportError(`Cannot use TTL security for peer ${this.remote.address}: ${String(native)}`, 'ENOTSUP');
+    else if (limits.minTtl !== undefined)
+      throw new TransportError(`Cannot use TTL security for peer ${this.remote.address}: ${String(native)}`, 'ENOTSUP');
   }
 
   setPassword(password: string): void {
     const native = nativeSockets();
     const address = this.remote.address.split('%')[0] ?? '';
-    if (typeof native === 'string' || this.fd === undefined) throw new TransportError(`Cannot use a TCP-MD5 password: ${String(native)}`, 'ENOTSUP');
+    if (typeof native === 'string' || this.fd === undefined)
+      throw new TransportError(`Cannot use a TCP-MD5 password: ${String(native)}`, 'ENOTSUP');
     native.setKey(this.fd, { address, length: address.includes(':') ? 128 : 32, password });
   }
 
@@ -252,9 +320,13 @@ class TcpConnection implements Connection {
 
 function closeReason(error: NodeJS.ErrnoException): string {
   switch (error.code) {
-    case 'ECONNRESET': return 'The peer reset the connection';
-    case 'EPIPE': return 'The peer closed the connection';
-    case 'ETIMEDOUT': return 'The connection timed out: the peer no longer acknowledges';
-    default: return `The connection failed: ${error.message}`;
+    case 'ECONNRESET':
+      return 'The peer reset the connection';
+    case 'EPIPE':
+      return 'The peer closed the connection';
+    case 'ETIMEDOUT':
+      return 'The connection timed out: the peer no longer acknowledges';
+    default:
+      return `The connection failed: ${error.message}`;
   }
 }

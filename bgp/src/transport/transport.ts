@@ -96,7 +96,11 @@ export function noAnswer(remote: Endpoint): string {
 export class TransportError extends Error {
   override readonly name = 'TransportError';
 
-  constructor(message: string, readonly code: string, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    readonly code: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }

@@ -28,7 +28,11 @@ export interface RuleMatch {
 
 const EVERY_ENDPOINT = selectionOf({ type: 'everywhere' }, ALL, 'endpoints');
 
-export function compileAlternative(alternative: Alternative, direction: Direction, sets: SetResolver): readonly RuleMatch[] {
+export function compileAlternative(
+  alternative: Alternative,
+  direction: Direction,
+  sets: SetResolver,
+): readonly RuleMatch[] {
   const compiled: RuleMatch[] = [];
   for (const family of families(alternative)) {
     const lists: readonly Choices[] = [
@@ -36,7 +40,10 @@ export function compileAlternative(alternative: Alternative, direction: Directio
       ...entityMatches(alternative.source, 'source', direction === 'egress', family, sets),
       ...entityMatches(alternative.destination, 'destination', direction === 'ingress', family, sets),
     ];
-    for (const matches of product(lists)) compiled.push(family === undefined ? { matches: cheapestFirst(matches) } : { family, matches: cheapestFirst(matches) });
+    for (const matches of product(lists))
+      compiled.push(
+        family === undefined ? { matches: cheapestFirst(matches) } : { family, matches: cheapestFirst(matches) },
+      );
   }
   return compiled;
 }
@@ -49,14 +56,23 @@ function families(alternative: Alternative): readonly (Family | undefined)[] {
   const icmp = [alternative.icmp, alternative.notIcmp].some((match) => match?.type !== undefined);
   if (icmp) return alternative.protocol === ICMPV6 ? [6] : [4];
   if (alternative.family !== undefined) return [alternative.family];
-  const depends = [alternative.source, alternative.destination].some((entity) => entity?.networks !== undefined || entity?.notNetworks !== undefined);
+  const depends = [alternative.source, alternative.destination].some(
+    (entity) => entity?.networks !== undefined || entity?.notNetworks !== undefined,
+  );
   return depends ? [4, 6] : [undefined];
 }
 
 /** Conditions of one end; `isOwn` is the end that the policy protects, which is always an endpoint of this node. */
-function entityMatches(entity: EntityMatch | undefined, side: Side, isOwn: boolean, family: Family | undefined, sets: SetResolver): readonly Choices[] {
+function entityMatches(
+  entity: EntityMatch | undefined,
+  side: Side,
+  isOwn: boolean,
+  family: Family | undefined,
+  sets: SetResolver,
+): readonly Choices[] {
   if (entity === undefined) return [];
-  const set = (need: SetNeed, not?: boolean): Match => (not === true ? { type: 'set', side, set: sets.idOf(need), not } : { type: 'set', side, set: sets.idOf(need) });
+  const set = (need: SetNeed, not?: boolean): Match =>
+    not === true ? { type: 'set', side, set: sets.idOf(need), not } : { type: 'set', side, set: sets.idOf(need) };
   const all: Choices[] = [portChoices(entity, side), namedPortChoices(entity, side, isOwn, sets)];
   if (family !== undefined) all.push(networkChoices(entity, side, family, sets));
   if (entity.nodes !== undefined) all.push([[set({ type: 'nodes', selector: entity.nodes })]]);
@@ -66,7 +82,8 @@ function entityMatches(entity: EntityMatch | undefined, side: Side, isOwn: boole
     all.push([[withPorts ? { type: 'set-port', side, set: id } : { type: 'set', side, set: id }]]);
   }
   // A peer's named port is looked up in a set that holds the selection's addresses already.
-  if (entity.selection !== undefined && (isOwn || entity.namedPort === undefined)) all.push(selectionChoices(entity.selection, sets, set));
+  if (entity.selection !== undefined && (isOwn || entity.namedPort === undefined))
+    all.push(selectionChoices(entity.selection, sets, set));
   if (entity.notSelection !== undefined && !selectsNothing(entity.notSelection)) {
     const both = selectionNeeds(entity.notSelection, sets);
     all.push([both.map((need) => set(need, true))]);
@@ -75,7 +92,12 @@ function entityMatches(entity: EntityMatch | undefined, side: Side, isOwn: boole
 }
 
 function selectionNeeds(selection: Selection, sets: SetResolver): readonly SetNeed[] {
-  return selection.scope === 'endpoints' && sets.hasNetworkSets ? [{ type: 'pods', selection }, { type: 'selected-networks', selection }] : [{ type: 'pods', selection }];
+  return selection.scope === 'endpoints' && sets.hasNetworkSets
+    ? [
+        { type: 'pods', selection },
+        { type: 'selected-networks', selection },
+      ]
+    : [{ type: 'pods', selection }];
 }
 
 function selectionChoices(selection: Selection, sets: SetResolver, set: (need: SetNeed) => Match): Choices {
@@ -100,9 +122,10 @@ function networkChoices(entity: EntityMatch, side: Side, family: Family, sets: S
 /** One prefix is a comparison in the rule; more are a set (of both families, which the other family's rule shares). */
 function networkMatch(own: Networks, side: Side, not: boolean, sets: SetResolver, networks: Networks): Match {
   const [only] = own;
-  const match: Match = own.length === 1 && only !== undefined
-    ? { type: 'network', side, prefix: formatPrefix(only) }
-    : { type: 'set', side, set: sets.idOf({ type: 'networks', networks }) };
+  const match: Match =
+    own.length === 1 && only !== undefined
+      ? { type: 'network', side, prefix: formatPrefix(only) }
+      : { type: 'set', side, set: sets.idOf({ type: 'networks', networks }) };
   return not ? { ...match, not } : match;
 }
 
@@ -113,8 +136,15 @@ function protocolMatches(alternative: Alternative, family: Family | undefined): 
   if (protocol !== undefined) matches.push({ type: 'protocol', protocol });
   else if (isIcmp) matches.push({ type: 'protocol', protocol: family === 6 ? ICMPV6 : ICMP });
   if (notProtocol !== undefined) matches.push({ type: 'protocol', protocol: notProtocol, not: true });
-  if (icmp?.type !== undefined) matches.push({ type: 'icmp', icmpType: icmp.type, ...(icmp.code === undefined ? {} : { code: icmp.code }) });
-  if (notIcmp?.type !== undefined) matches.push({ type: 'icmp', icmpType: notIcmp.type, ...(notIcmp.code === undefined ? {} : { code: notIcmp.code }), not: true });
+  if (icmp?.type !== undefined)
+    matches.push({ type: 'icmp', icmpType: icmp.type, ...(icmp.code === undefined ? {} : { code: icmp.code }) });
+  if (notIcmp?.type !== undefined)
+    matches.push({
+      type: 'icmp',
+      icmpType: notIcmp.type,
+      ...(notIcmp.code === undefined ? {} : { code: notIcmp.code }),
+      not: true,
+    });
   return [matches];
 }
 
@@ -129,7 +159,8 @@ function namedPortChoices(entity: EntityMatch, side: Side, isOwn: boolean, sets:
     if (selectsNothing(selection)) return [];
     matches.push({ type: 'set-port', side, set: sets.idOf(need(entity.namedPort, selection)) });
   }
-  for (const port of entity.notNamedPorts ?? []) matches.push({ type: 'set-port', side, set: sets.idOf(need(port, EVERY_ENDPOINT)), not: true });
+  for (const port of entity.notNamedPorts ?? [])
+    matches.push({ type: 'set-port', side, set: sets.idOf(need(port, EVERY_ENDPOINT)), not: true });
   return [matches];
 }
 
@@ -142,10 +173,20 @@ function portChoices(entity: EntityMatch, side: Side): Choices {
 
 /** One choice of each, in every combination. */
 function product(lists: readonly Choices[]): Choices {
-  return lists.reduce<Choices>((done, choices) => done.flatMap((before) => choices.map((choice) => [...before, ...choice])), [[]]);
+  return lists.reduce<Choices>(
+    (done, choices) => done.flatMap((before) => choices.map((choice) => [...before, ...choice])),
+    [[]],
+  );
 }
 
-const COST: Readonly<Partial<Record<Match['type'], number>>> = { protocol: 0, icmp: 1, ports: 2, network: 3, 'set-port': 4 };
+const COST: Readonly<Partial<Record<Match['type'], number>>> = {
+  protocol: 0,
+  icmp: 1,
+  ports: 2,
+  network: 3,
+  'set-port': 4,
+};
 
 /** The cheapest comparisons first; the order of equals stays. */
-const cheapestFirst = (matches: readonly Match[]): readonly Match[] => [...matches].sort((a, b) => (COST[a.type] ?? 5) - (COST[b.type] ?? 5));
+const cheapestFirst = (matches: readonly Match[]): readonly Match[] =>
+  [...matches].sort((a, b) => (COST[a.type] ?? 5) - (COST[b.type] ?? 5));

@@ -25,26 +25,55 @@ export const HOOKS: readonly Hook[] = [
 ];
 
 const INVALID: Rule = { matches: [{ type: 'state', states: ['invalid'] }], action: { type: 'drop' } };
-const ESTABLISHED: Rule = { matches: [{ type: 'state', states: ['related', 'established'] }], action: { type: 'accept' } };
+const ESTABLISHED: Rule = {
+  matches: [{ type: 'state', states: ['related', 'established'] }],
+  action: { type: 'accept' },
+};
 
 /** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
 export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, readonly string[]>): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
   // Nobody's policy holds an open endpoint, so its packets need no look at which interface they are of.
-  const sent: Rule = { matches: [fromPod, { type: 'set', side: 'source', set: OPEN_SETS.egress, not: true }], action: { type: 'jump', chain: FROM_MAP } };
-  const received: Rule = { matches: [toPod, { type: 'set', side: 'destination', set: OPEN_SETS.ingress, not: true }], action: { type: 'jump', chain: TO_MAP } };
+  const sent: Rule = {
+    matches: [fromPod, { type: 'set', side: 'source', set: OPEN_SETS.egress, not: true }],
+    action: { type: 'jump', chain: FROM_MAP },
+  };
+  const received: Rule = {
+    matches: [toPod, { type: 'set', side: 'destination', set: OPEN_SETS.ingress, not: true }],
+    action: { type: 'jump', chain: TO_MAP },
+  };
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
-  const hosts = (builtin: string): readonly Rule[] => (jumps.get(builtin) ?? []).map((chain) => ({ matches: [], action: { type: 'jump', chain } }));
-  const only = (table: Table, name: string, rules: readonly Rule[]): readonly Chain[] => (rules.length > 0 ? [{ table, name, rules }] : []);
+  const hosts = (builtin: string): readonly Rule[] =>
+    (jumps.get(builtin) ?? []).map((chain) => ({ matches: [], action: { type: 'jump', chain } }));
+  const only = (table: Table, name: string, rules: readonly Rule[]): readonly Chain[] =>
+    rules.length > 0 ? [{ table, name, rules }] : [];
   return [
-    { table: 'raw', name: 'TORTIE-PREROUTING', rules: [{ matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' }, ...hosts('raw/PREROUTING')] },
-    ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')), ...only('mangle', 'TORTIE-PREROUTING', hosts('mangle/PREROUTING')),
-    filter('TORTIE-FORWARD', [...hosts('filter/FORWARD'), goto(fromPod, 'TORTIE-POD-FORWARD'), goto(toPod, 'TORTIE-POD-FORWARD')]),
+    {
+      table: 'raw',
+      name: 'TORTIE-PREROUTING',
+      rules: [
+        { matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' },
+        ...hosts('raw/PREROUTING'),
+      ],
+    },
+    ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')),
+    ...only('mangle', 'TORTIE-PREROUTING', hosts('mangle/PREROUTING')),
+    filter('TORTIE-FORWARD', [
+      ...hosts('filter/FORWARD'),
+      goto(fromPod, 'TORTIE-POD-FORWARD'),
+      goto(toPod, 'TORTIE-POD-FORWARD'),
+    ]),
     filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, sent, received, { matches: [], action: { type: 'accept' } }]),
     filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
-    filter('TORTIE-POD-INPUT', [INVALID, ESTABLISHED, ...neighbourDiscovery({ type: 'accept' }), sent, ...podToHost(settings.podToHost)]),
+    filter('TORTIE-POD-INPUT', [
+      INVALID,
+      ESTABLISHED,
+      ...neighbourDiscovery({ type: 'accept' }),
+      sent,
+      ...podToHost(settings.podToHost),
+    ]),
     filter('TORTIE-OUTPUT', [
       // Not "source is a node address": in OUTPUT without a local source only what IPVS forwards can appear.
       { matches: [toPod, { type: 'local', side: 'source' }], action: { type: 'accept' }, note: 'node to its own pods' },
@@ -52,8 +81,16 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       ...hosts('filter/OUTPUT'),
     ]),
     ...verdictTables(jumps).flatMap((table): readonly Chain[] => [
-      { table, name: ALLOW_CHAIN, rules: [{ matches: [], action: { type: 'set-mark', value: MARK_ALLOW, mask: MARK_ALLOW } }] },
-      { table, name: PASS_CHAIN, rules: [{ matches: [], action: { type: 'set-mark', value: MARK_PASS, mask: MARK_PASS } }] },
+      {
+        table,
+        name: ALLOW_CHAIN,
+        rules: [{ matches: [], action: { type: 'set-mark', value: MARK_ALLOW, mask: MARK_ALLOW } }],
+      },
+      {
+        table,
+        name: PASS_CHAIN,
+        rules: [{ matches: [], action: { type: 'set-mark', value: MARK_PASS, mask: MARK_PASS } }],
+      },
     ]),
   ];
 }

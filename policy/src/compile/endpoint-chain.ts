@@ -13,10 +13,24 @@ const NOT_PASSED: Match = { type: 'mark', value: 0, mask: MARK_PASS };
 const ALLOWED: Match = { type: 'mark', value: MARK_ALLOW, mask: MARK_ALLOW };
 
 /** `groups` are those of this direction; `closed` says why the endpoint is shut, when it is. */
-export function compileEndpointChain(direction: Direction, interfaceName: string, groups: readonly TierPolicies[], closed?: string): Chain {
+export function compileEndpointChain(
+  direction: Direction,
+  interfaceName: string,
+  groups: readonly TierPolicies[],
+  closed?: string,
+): Chain {
   const name = endpointChainName(direction, interfaceName);
-  if (closed !== undefined) return { table: 'filter', name, rules: [{ matches: [], action: { type: 'drop' }, note: closed }] };
-  return { table: 'filter', name, rules: compileTiers(direction, groups, { allowed: { type: 'return' }, tiersDeny: true, before: (group) => hairpin(direction, interfaceName, group) }) };
+  if (closed !== undefined)
+    return { table: 'filter', name, rules: [{ matches: [], action: { type: 'drop' }, note: closed }] };
+  return {
+    table: 'filter',
+    name,
+    rules: compileTiers(direction, groups, {
+      allowed: { type: 'return' },
+      tiersDeny: true,
+      before: (group) => hairpin(direction, interfaceName, group),
+    }),
+  };
 }
 
 export interface TierSettings {
@@ -29,8 +43,13 @@ export interface TierSettings {
 }
 
 /** Tier after tier. A packet that falls off the end was decided by none of them. */
-export function compileTiers(direction: Direction, groups: readonly TierPolicies[], settings: TierSettings): readonly Rule[] {
-  const rules: Rule[] = groups.length === 0 ? [] : [{ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS } }];
+export function compileTiers(
+  direction: Direction,
+  groups: readonly TierPolicies[],
+  settings: TierSettings,
+): readonly Rule[] {
+  const rules: Rule[] =
+    groups.length === 0 ? [] : [{ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS } }];
   for (const [index, group] of groups.entries()) {
     if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
     rules.push(...settings.before(group), ...tierRules(direction, group, settings));
@@ -46,25 +65,35 @@ function tierRules(direction: Direction, group: TierPolicies, settings: TierSett
   for (const policy of policies) {
     if (hasChain(policy, direction)) {
       const matches = mayHavePassed ? [NOT_PASSED] : [];
-      rules.push({ matches, action: { type: 'jump', chain: policyChainName(direction, policy.key) }, note: policyNote(policy.key) });
+      rules.push({
+        matches,
+        action: { type: 'jump', chain: policyChainName(direction, policy.key) },
+        note: policyNote(policy.key),
+      });
       if (policy.staged !== true) rules.push({ matches: [ALLOWED], action: settings.allowed });
     }
     mayHavePassed ||= canPass(policy, direction);
   }
   if (settings.tiersDeny && deniesAtEnd(group))
-    rules.push({ matches: mayHavePassed ? [NOT_PASSED] : [], action: { type: 'drop' }, note: `end of tier ${tier.name}` });
+    rules.push({
+      matches: mayHavePassed ? [NOT_PASSED] : [],
+      action: { type: 'drop' },
+      note: `end of tier ${tier.name}`,
+    });
   return rules;
 }
 
 /** Staged policies alone put nobody under the tier's default. */
-const deniesAtEnd = ({ tier, policies }: TierPolicies): boolean => tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true);
+const deniesAtEnd = ({ tier, policies }: TierPolicies): boolean =>
+  tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true);
 
 /**
  * A pod that reaches itself through a Service: NetworkPolicy says nothing about it (a pod always reaches itself), ClusterNetworkPolicy
  * applies to it. So the way out stands after the Admin tier and before the first NetworkPolicy.
  */
 function hairpin(direction: Direction, interfaceName: string, group: TierPolicies): readonly Rule[] {
-  if (group.tier.name !== DEFAULT_TIER.name || !group.policies.some((policy) => policy.key.kind === 'NetworkPolicy')) return [];
+  if (group.tier.name !== DEFAULT_TIER.name || !group.policies.some((policy) => policy.key.kind === 'NetworkPolicy'))
+    return [];
   const match: Match = { type: direction === 'egress' ? 'out-interface' : 'in-interface', name: interfaceName };
   return [{ matches: [match], action: { type: 'return' }, note: 'to itself through a Service' }];
 }
@@ -74,4 +103,5 @@ export const hasChain = (policy: Policy, direction: Direction): boolean =>
   policy[direction] !== undefined && (policy.staged === true || (policy[direction] ?? []).length > 0);
 
 const canPass = (policy: Policy, direction: Direction): boolean =>
-  policy.staged !== true && (policy[direction] ?? []).some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);
+  policy.staged !== true &&
+  (policy[direction] ?? []).some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);

@@ -50,13 +50,62 @@ interface HostPoint {
 }
 
 const POINTS: readonly HostPoint[] = [
-  { chain: 'TORTIE-HOST-IN', prefix: 'TORTIE-HI', table: 'filter', direction: 'ingress', key: 'in-interface', type: 'local' },
-  { chain: 'TORTIE-HOST-OUT', prefix: 'TORTIE-HO', table: 'filter', direction: 'egress', key: 'out-interface', type: 'local' },
-  { chain: 'TORTIE-HOST-FWD-IN', prefix: 'TORTIE-HFI', table: 'filter', direction: 'ingress', key: 'in-interface', type: 'forward' },
-  { chain: 'TORTIE-HOST-FWD-OUT', prefix: 'TORTIE-HFO', table: 'filter', direction: 'egress', key: 'out-interface', type: 'forward' },
-  { chain: 'TORTIE-HOST-DNAT', prefix: 'TORTIE-HD', table: 'mangle', direction: 'ingress', key: 'in-interface', type: 'before-dnat' },
-  { chain: 'TORTIE-HOST-RAW-IN', prefix: 'TORTIE-HRI', table: 'raw', direction: 'ingress', key: 'in-interface', type: 'untracked' },
-  { chain: 'TORTIE-HOST-RAW-OUT', prefix: 'TORTIE-HRO', table: 'raw', direction: 'egress', key: 'out-interface', type: 'untracked' },
+  {
+    chain: 'TORTIE-HOST-IN',
+    prefix: 'TORTIE-HI',
+    table: 'filter',
+    direction: 'ingress',
+    key: 'in-interface',
+    type: 'local',
+  },
+  {
+    chain: 'TORTIE-HOST-OUT',
+    prefix: 'TORTIE-HO',
+    table: 'filter',
+    direction: 'egress',
+    key: 'out-interface',
+    type: 'local',
+  },
+  {
+    chain: 'TORTIE-HOST-FWD-IN',
+    prefix: 'TORTIE-HFI',
+    table: 'filter',
+    direction: 'ingress',
+    key: 'in-interface',
+    type: 'forward',
+  },
+  {
+    chain: 'TORTIE-HOST-FWD-OUT',
+    prefix: 'TORTIE-HFO',
+    table: 'filter',
+    direction: 'egress',
+    key: 'out-interface',
+    type: 'forward',
+  },
+  {
+    chain: 'TORTIE-HOST-DNAT',
+    prefix: 'TORTIE-HD',
+    table: 'mangle',
+    direction: 'ingress',
+    key: 'in-interface',
+    type: 'before-dnat',
+  },
+  {
+    chain: 'TORTIE-HOST-RAW-IN',
+    prefix: 'TORTIE-HRI',
+    table: 'raw',
+    direction: 'ingress',
+    key: 'in-interface',
+    type: 'untracked',
+  },
+  {
+    chain: 'TORTIE-HOST-RAW-OUT',
+    prefix: 'TORTIE-HRO',
+    table: 'raw',
+    direction: 'egress',
+    key: 'out-interface',
+    type: 'untracked',
+  },
 ];
 
 export interface HostChains {
@@ -74,8 +123,14 @@ const BUILTIN_OF: Readonly<Record<HostPointType, Readonly<Record<Direction, stri
 };
 
 const HOST_ALLOW_CHAIN = 'TORTIE-HOST-ALLOW';
-const HOST_ALLOWED: Rule = { matches: [{ type: 'mark', value: MARK_HOST_ALLOW, mask: MARK_HOST_ALLOW }], action: { type: 'return' } };
-const ESTABLISHED: Rule = { matches: [{ type: 'state', states: ['related', 'established'] }], action: { type: 'return' } };
+const HOST_ALLOWED: Rule = {
+  matches: [{ type: 'mark', value: MARK_HOST_ALLOW, mask: MARK_HOST_ALLOW }],
+  action: { type: 'return' },
+};
+const ESTABLISHED: Rule = {
+  matches: [{ type: 'state', states: ['related', 'established'] }],
+  action: { type: 'return' },
+};
 const INVALID: Rule = { matches: [{ type: 'state', states: ['invalid'] }], action: { type: 'drop' } };
 
 /** Nothing at all for a node without host endpoints. */
@@ -89,29 +144,36 @@ export function compileHosts(plans: readonly HostPlan[], settings: HostSettings)
     const builtin = BUILTIN_OF[point.type][point.direction];
     jumps.set(builtin, [...(jumps.get(builtin) ?? []), point.chain]);
   }
-  for (const table of ['raw', 'mangle'] as const) if (chains.some((chain) => chain.table === table)) chains.push(allowChain(table));
+  for (const table of ['raw', 'mangle'] as const)
+    if (chains.some((chain) => chain.table === table)) chains.push(allowChain(table));
   return { chains, jumps, hooks: hooksFor(jumps) };
 }
 
 /** The hooks that only host endpoints need. */
 function hooksFor(jumps: ReadonlyMap<string, readonly string[]>): readonly Hook[] {
   const hooks: Hook[] = [];
-  if (jumps.has('mangle/PREROUTING')) hooks.push({ table: 'mangle', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' });
+  if (jumps.has('mangle/PREROUTING'))
+    hooks.push({ table: 'mangle', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' });
   if (jumps.has('raw/OUTPUT')) hooks.push({ table: 'raw', builtin: 'OUTPUT', chain: 'TORTIE-OUTPUT' });
   return hooks;
 }
 
-const chainOf = (point: HostPoint, plan: HostPlan): string => (plan.interfaceName === '*' ? `${point.prefix}W` : `${point.prefix}-${plan.interfaceName}`);
+const chainOf = (point: HostPoint, plan: HostPlan): string =>
+  plan.interfaceName === '*' ? `${point.prefix}W` : `${point.prefix}-${plan.interfaceName}`;
 
 /** Named interfaces first; "*" takes the rest, but neither pods' interfaces nor loopback. */
 function dispatchChain(point: HostPoint, plans: readonly HostPlan[], settings: HostSettings): Chain {
   const on = (name: string): Match => ({ type: point.key, name });
   const named = plans.filter((plan) => plan.interfaceName !== '*');
-  const rules: Rule[] = named.map((plan) => ({ matches: [on(plan.interfaceName)], action: { type: 'goto', chain: chainOf(point, plan) } }));
+  const rules: Rule[] = named.map((plan) => ({
+    matches: [on(plan.interfaceName)],
+    action: { type: 'goto', chain: chainOf(point, plan) },
+  }));
   for (const plan of plans)
     if (plan.interfaceName === '*')
       rules.push(
-        { matches: [on(`${settings.podInterfacePrefix}+`)], action: { type: 'return' } }, { matches: [on('lo')], action: { type: 'return' } },
+        { matches: [on(`${settings.podInterfacePrefix}+`)], action: { type: 'return' } },
+        { matches: [on('lo')], action: { type: 'return' } },
         { matches: [], action: { type: 'goto', chain: chainOf(point, plan) } },
       );
   return { table: point.table, name: point.chain, rules };
@@ -121,8 +183,12 @@ function hostChain(plan: HostPlan, point: HostPoint, settings: HostSettings): Ch
   const groups = groupsAt(plan, point);
   const isEarly = point.type === 'before-dnat' || point.type === 'untracked';
   const allowed: Action = isEarly ? { type: 'goto', chain: HOST_ALLOW_CHAIN } : { type: 'return' };
-  const rules: Rule[] = [...prelude(point, settings), ...compileTiers(point.direction, groups, { allowed, tiersDeny: !isEarly, before: () => [] })];
-  if (point.type === 'local' && !plan.allowsByDefault) rules.push({ matches: [], action: { type: 'drop' }, note: 'host endpoint without a profile that allows' });
+  const rules: Rule[] = [
+    ...prelude(point, settings),
+    ...compileTiers(point.direction, groups, { allowed, tiersDeny: !isEarly, before: () => [] }),
+  ];
+  if (point.type === 'local' && !plan.allowsByDefault)
+    rules.push({ matches: [], action: { type: 'drop' }, note: 'host endpoint without a profile that allows' });
   return { table: point.table, name: chainOf(point, plan), rules };
 }
 
@@ -130,14 +196,19 @@ function hostChain(plan: HostPlan, point: HostPoint, settings: HostSettings): Ch
 function prelude(point: HostPoint, settings: HostSettings): readonly Rule[] {
   const failsafe = failsafeRules(point.direction === 'ingress' ? settings.failsafeInbound : settings.failsafeOutbound);
   switch (point.type) {
-    case 'local': return [HOST_ALLOWED, ESTABLISHED, INVALID, ...neighbourDiscovery({ type: 'return' }), ...failsafe];
-    case 'forward': return [HOST_ALLOWED, ESTABLISHED, INVALID];
-    case 'before-dnat': return [HOST_ALLOWED, ESTABLISHED, ...neighbourDiscovery({ type: 'return' }), ...failsafe];
-    case 'untracked': return [...neighbourDiscovery({ type: 'return' }), ...failsafe];
+    case 'local':
+      return [HOST_ALLOWED, ESTABLISHED, INVALID, ...neighbourDiscovery({ type: 'return' }), ...failsafe];
+    case 'forward':
+      return [HOST_ALLOWED, ESTABLISHED, INVALID];
+    case 'before-dnat':
+      return [HOST_ALLOWED, ESTABLISHED, ...neighbourDiscovery({ type: 'return' }), ...failsafe];
+    case 'untracked':
+      return [...neighbourDiscovery({ type: 'return' }), ...failsafe];
   }
 }
 
-const groupsAt = (plan: HostPlan, point: HostPoint): readonly TierPolicies[] => atHostPoint(plan.groups, point.direction, point.type);
+const groupsAt = (plan: HostPlan, point: HostPoint): readonly TierPolicies[] =>
+  atHostPoint(plan.groups, point.direction, point.type);
 
 function failsafeRules(ports: readonly FailsafePort[]): readonly Rule[] {
   const protocols = [...new Set(ports.map((one) => one.protocol))];
@@ -145,7 +216,14 @@ function failsafeRules(ports: readonly FailsafePort[]): readonly Rule[] {
     const own = ports.filter((one) => one.protocol === protocol).map(({ port }) => ({ from: port, to: port }));
     const rules: Rule[] = [];
     for (let at = 0; at < own.length; at += 15)
-      rules.push({ matches: [{ type: 'protocol', protocol }, { type: 'ports', side: 'destination', ports: own.slice(at, at + 15) }], action: { type: 'return' }, note: `failsafe ports${protocol === UDP ? ' (UDP)' : ''}` });
+      rules.push({
+        matches: [
+          { type: 'protocol', protocol },
+          { type: 'ports', side: 'destination', ports: own.slice(at, at + 15) },
+        ],
+        action: { type: 'return' },
+        note: `failsafe ports${protocol === UDP ? ' (UDP)' : ''}`,
+      });
     return rules;
   });
 }
@@ -153,5 +231,9 @@ function failsafeRules(ports: readonly FailsafePort[]): readonly Rule[] {
 /** Where an allow of an early table ends: later tables see the mark. */
 function allowChain(table: 'raw' | 'mangle'): Chain {
   const mark: Rule = { matches: [], action: { type: 'set-mark', value: MARK_HOST_ALLOW, mask: MARK_HOST_ALLOW } };
-  return { table, name: HOST_ALLOW_CHAIN, rules: table === 'raw' ? [mark, { matches: [], action: { type: 'no-track' } }] : [mark] };
+  return {
+    table,
+    name: HOST_ALLOW_CHAIN,
+    rules: table === 'raw' ? [mark, { matches: [], action: { type: 'no-track' } }] : [mark],
+  };
 }

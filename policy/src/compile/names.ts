@@ -32,4 +32,5 @@ export const policyChainName = (direction: Direction, key: PolicyKey): string =>
   `TORTIE-P${direction === 'ingress' ? 'I' : 'O'}-${shortId(key.kind, key.namespace, key.name)}`;
 
 /** "NetworkPolicy shop/web" */
-export const policyNote = (key: PolicyKey): string => (key.namespace === '' ? `${key.kind} ${key.name}` : policyKeyText(key));
+export const policyNote = (key: PolicyKey): string =>
+  key.namespace === '' ? `${key.kind} ${key.name}` : policyKeyText(key);

@@ -6,5 +6,14 @@ import type { Action, Rule } from '../ruleset.js';
 const NEIGHBOUR_TYPES = [130, 131, 132, 133, 135, 136, 143] as const;
 
 export function neighbourDiscovery(action: Action): readonly Rule[] {
-  return NEIGHBOUR_TYPES.map((icmpType): Rule => ({ family: 6, matches: [{ type: 'protocol', protocol: ICMPV6 }, { type: 'icmp', icmpType }], action }));
+  return NEIGHBOUR_TYPES.map(
+    (icmpType): Rule => ({
+      family: 6,
+      matches: [
+        { type: 'protocol', protocol: ICMPV6 },
+        { type: 'icmp', icmpType },
+      ],
+      action,
+    }),
+  );
 }

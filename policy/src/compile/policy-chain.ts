@@ -22,18 +22,27 @@ type RuleHead = Omit<Rule, 'action'>;
 function compileRule(policy: Policy, rule: PolicyRule, direction: Direction, sets: SetResolver): readonly Rule[] {
   const about = `${direction} rule ${rule.index}`;
   const note = `${policyNote(policy.key)} ${about}`;
-  const heads = rule.alternatives.flatMap((alternative) => compileAlternative(alternative, direction, sets)).map((match): RuleHead => ({ ...match, note }));
+  const heads = rule.alternatives
+    .flatMap((alternative) => compileAlternative(alternative, direction, sets))
+    .map((match): RuleHead => ({ ...match, note }));
   if (rule.action === 'log') return heads.map((head) => logged(head, policy, about));
-  if (policy.staged === true) return heads.flatMap((head) => [logged(head, policy, `${about} ${rule.action}`), { ...head, action: { type: 'return' } }]);
+  if (policy.staged === true)
+    return heads.flatMap((head) => [
+      logged(head, policy, `${about} ${rule.action}`),
+      { ...head, action: { type: 'return' } },
+    ]);
   const action = ruleAction(rule.action);
   return heads.map((head) => ({ ...head, action }));
 }
 
 function ruleAction(action: 'allow' | 'deny' | 'pass'): Action {
   switch (action) {
-    case 'allow': return { type: 'goto', chain: ALLOW_CHAIN };
-    case 'pass': return { type: 'goto', chain: PASS_CHAIN };
-    case 'deny': return { type: 'drop' };
+    case 'allow':
+      return { type: 'goto', chain: ALLOW_CHAIN };
+    case 'pass':
+      return { type: 'goto', chain: PASS_CHAIN };
+    case 'deny':
+      return { type: 'drop' };
   }
 }
 

@@ -4,7 +4,17 @@
  * An ipBlock with excepts becomes the prefixes that are left, so the kernel needs neither `nomatch` (which would subtract
  * from a neighbour's block too: the most particular entry of a set wins, whoever put it there) nor overlapping intervals.
  */
-import { bitsOf, comparePrefixes, containsAddress, containsPrefix, formatPrefix, prefixesOverlap, type Family, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import {
+  bitsOf,
+  comparePrefixes,
+  containsAddress,
+  containsPrefix,
+  formatPrefix,
+  prefixesOverlap,
+  type Family,
+  type IpAddress,
+  type IpPrefix,
+} from 'node-bgp/address';
 import { Interner } from './interner.js';
 
 /** Disjoint prefixes of both families in address order, no two of which could be one: equal sets have equal lists. */
@@ -33,7 +43,8 @@ export function subtractNetworks(cidr: IpPrefix, excepts: readonly IpPrefix[]): 
   return halves(cidr).flatMap((half) => subtractNetworks(half, relevant));
 }
 
-export const networksOf = (networks: Networks, family: Family): Networks => networks.filter((prefix) => prefix.family === family);
+export const networksOf = (networks: Networks, family: Family): Networks =>
+  networks.filter((prefix) => prefix.family === family);
 
 export function networksContain(networks: Networks, address: IpAddress): boolean {
   return networks.some((prefix) => containsAddress(prefix, address));
@@ -48,7 +59,10 @@ export const isWholeFamily = (networks: Networks, family: Family): boolean =>
 function halves(prefix: IpPrefix): readonly [IpPrefix, IpPrefix] {
   const length = prefix.length + 1;
   const bit = 1n << BigInt(bitsOf(prefix.family) - length);
-  return [{ family: prefix.family, value: prefix.value, length }, { family: prefix.family, value: prefix.value + bit, length }];
+  return [
+    { family: prefix.family, value: prefix.value, length },
+    { family: prefix.family, value: prefix.value + bit, length },
+  ];
 }
 
 /** Joins the last two prefixes while they are the halves of one. */

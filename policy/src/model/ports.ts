@@ -11,32 +11,43 @@ export const ICMPV6 = 58;
 export const SCTP = 132;
 export const UDPLITE = 136;
 
-const NUMBERS: ReadonlyMap<string, number> = new Map([['TCP', TCP], ['UDP', UDP], ['SCTP', SCTP], ['ICMP', ICMP], ['ICMPV6', ICMPV6], ['UDPLITE', UDPLITE]]);
+const NUMBERS: ReadonlyMap<string, number> = new Map([
+  ['TCP', TCP],
+  ['UDP', UDP],
+  ['SCTP', SCTP],
+  ['ICMP', ICMP],
+  ['ICMPV6', ICMPV6],
+  ['UDPLITE', UDPLITE],
+]);
 
 /** Number of a protocol by its name in any case; undefined for unknown names. */
 export const protocolNumber = (name: string): number | undefined => NUMBERS.get(name.toUpperCase());
 
 /** Name as ipset prints it in hash:ip,port members. */
 export function protocolName(protocol: number): string {
-  for (const [name, number] of NUMBERS) if (number === protocol) return name === 'ICMPV6' ? 'icmpv6' : name.toLowerCase();
+  for (const [name, number] of NUMBERS)
+    if (number === protocol) return name === 'ICMPV6' ? 'icmpv6' : name.toLowerCase();
   return `${protocol}`;
 }
 
 /** Protocols whose packets carry ports that the kernel can match (xt_multiport). */
-export const hasPorts = (protocol: number): boolean => protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE;
+export const hasPorts = (protocol: number): boolean =>
+  protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE;
 
 /** Sorted, disjoint and not adjacent: equal sets of ports have equal lists. */
 export function unionPorts(ranges: readonly PortRange[]): readonly PortRange[] {
   const kept: PortRange[] = [];
   for (const range of [...ranges].sort((a, b) => a.from - b.from || a.to - b.to)) {
     const last = kept[kept.length - 1];
-    if (last !== undefined && range.from <= last.to + 1) kept[kept.length - 1] = { from: last.from, to: Math.max(last.to, range.to) };
+    if (last !== undefined && range.from <= last.to + 1)
+      kept[kept.length - 1] = { from: last.from, to: Math.max(last.to, range.to) };
     else kept.push(range);
   }
   return kept;
 }
 
-export const portsContain = (ports: readonly PortRange[], port: number): boolean => ports.some((range) => range.from <= port && port <= range.to);
+export const portsContain = (ports: readonly PortRange[], port: number): boolean =>
+  ports.some((range) => range.from <= port && port <= range.to);
 
 /** xt_multiport takes 15 slots and a range fills two. */
 const SLOTS_PER_RULE = 15;

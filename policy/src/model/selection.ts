@@ -25,8 +25,13 @@ export interface Selection {
   readonly labels: Selector;
 }
 
-export function selectionOf(namespace: NamespaceCondition, labels: Selector, scope: SelectionScope = 'pods'): Selection {
-  const condition: NamespaceCondition = namespace.type === 'selector' && namespace.selector.type === 'all' ? { type: 'any' } : namespace;
+export function selectionOf(
+  namespace: NamespaceCondition,
+  labels: Selector,
+  scope: SelectionScope = 'pods',
+): Selection {
+  const condition: NamespaceCondition =
+    namespace.type === 'selector' && namespace.selector.type === 'all' ? { type: 'any' } : namespace;
   const key = `${scope} ${selectorText(labels)} ${namespaceText(condition)}`;
   return inUse.intern(key, { key, scope, namespace: condition, labels });
 }
@@ -37,24 +42,39 @@ const inUse = new Interner<Selection>();
 /** Every pod of the cluster. */
 export const EVERY_POD: Selection = selectionOf({ type: 'any' }, ALL);
 
-export function matchesNamespace(condition: NamespaceCondition, namespace: string | undefined, namespaceLabels: Labels): boolean {
+export function matchesNamespace(
+  condition: NamespaceCondition,
+  namespace: string | undefined,
+  namespaceLabels: Labels,
+): boolean {
   switch (condition.type) {
     // A selector over namespaces, even an empty one, means objects that are in a namespace.
-    case 'any': return namespace !== undefined;
-    case 'name': return condition.name === namespace;
-    case 'selector': return namespace !== undefined && matchesSelector(condition.selector, namespaceLabels);
-    case 'global': return namespace === undefined;
-    case 'everywhere': return true;
+    case 'any':
+      return namespace !== undefined;
+    case 'name':
+      return condition.name === namespace;
+    case 'selector':
+      return namespace !== undefined && matchesSelector(condition.selector, namespaceLabels);
+    case 'global':
+      return namespace === undefined;
+    case 'everywhere':
+      return true;
   }
 }
 
-export function matchesSelection(selection: Selection, namespace: string | undefined, labels: Labels, namespaceLabels: Labels): boolean {
+export function matchesSelection(
+  selection: Selection,
+  namespace: string | undefined,
+  labels: Labels,
+  namespaceLabels: Labels,
+): boolean {
   return matchesNamespace(selection.namespace, namespace, namespaceLabels) && matchesSelector(selection.labels, labels);
 }
 
 /** Can anything ever match? */
 export const selectsNothing = (selection: Selection): boolean =>
-  selection.labels.type === 'none' || (selection.namespace.type === 'selector' && selection.namespace.selector.type === 'none');
+  selection.labels.type === 'none' ||
+  (selection.namespace.type === 'selector' && selection.namespace.selector.type === 'none');
 
 /** Where a SelectorIndex files this selection: by its own labels where they say something, else by the namespace's. */
 export function selectionIndexKey(selection: Selection): IndexKey {
@@ -69,10 +89,15 @@ export function selectionIndexKey(selection: Selection): IndexKey {
 
 function namespaceText(condition: NamespaceCondition): string {
   switch (condition.type) {
-    case 'any': return 'in any namespace';
-    case 'name': return `in namespace ${condition.name}`;
-    case 'selector': return `in namespaces ${selectorText(condition.selector)}`;
-    case 'global': return 'outside namespaces';
-    case 'everywhere': return 'everywhere';
+    case 'any':
+      return 'in any namespace';
+    case 'name':
+      return `in namespace ${condition.name}`;
+    case 'selector':
+      return `in namespaces ${selectorText(condition.selector)}`;
+    case 'global':
+      return 'outside namespaces';
+    case 'everywhere':
+      return 'everywhere';
   }
 }

@@ -11,9 +11,12 @@ export const MAX_MEMBERS = 1 << 20;
 /** ipset's name of a set type. */
 export function ipsetType(type: SetType): 'hash:ip' | 'hash:net' | 'hash:ip,port' {
   switch (type) {
-    case 'address': return 'hash:ip';
-    case 'network': return 'hash:net';
-    case 'address-port': return 'hash:ip,port';
+    case 'address':
+      return 'hash:ip';
+    case 'network':
+      return 'hash:net';
+    case 'address-port':
+      return 'hash:ip,port';
   }
 }
 
@@ -29,5 +32,8 @@ export function renderSet(set: AddressSet): readonly string[] {
 
 /** Additions first: a change must not open a gap for an address that moves between entries. */
 export function renderChange(change: SetChange): readonly string[] {
-  return [...change.added.map((member) => `add ${change.name} ${member}`), ...change.removed.map((member) => `del ${change.name} ${member}`)];
+  return [
+    ...change.added.map((member) => `add ${change.name} ${member}`),
+    ...change.removed.map((member) => `del ${change.name} ${member}`),
+  ];
 }

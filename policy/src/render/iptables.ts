@@ -6,7 +6,17 @@
  * from iptables-save tells whether a chain is exactly as we wrote it: a rule missing, foreign, edited or moved shows.
  */
 import {
-  setName, type Action, type Chain, type DispatchMap, type Family, type Hook, type Match, type PortRange, type Rule, type Ruleset, type Table,
+  setName,
+  type Action,
+  type Chain,
+  type DispatchMap,
+  type Family,
+  type Hook,
+  type Match,
+  type PortRange,
+  type Rule,
+  type Ruleset,
+  type Table,
 } from '../ruleset.js';
 import { dispatchChains } from './dispatch-tree.js';
 import { ruleHash } from './rule-hash.js';
@@ -81,25 +91,45 @@ function renderRule(rule: Rule, family: Family): string {
 function renderMatch(match: Match, family: Family, protocol: number | undefined): string {
   const not = 'not' in match && match.not === true ? '! ' : '';
   switch (match.type) {
-    case 'in-interface': return `${not}-i ${match.name}`;
-    case 'out-interface': return `${not}-o ${match.name}`;
-    case 'protocol': return `${not}-p ${match.protocol}`;
-    case 'set': return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)}`;
-    case 'set-port': return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)},${side(match.side)}`;
-    case 'network': return `${not}${match.side === 'source' ? '-s' : '-d'} ${match.prefix}`;
-    case 'ports': return renderPorts(match.side, match.ports, not, protocol);
-    case 'icmp': return renderIcmp(match.icmpType, match.code, not, family);
-    case 'state': return `-m conntrack --ctstate ${match.states.map((state) => state.toUpperCase()).join(',')}`;
-    case 'mark': return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
-    case 'limit': return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
-    case 'reverse-path-fails': return '-m rpfilter --invert';
-    case 'local': return `-m addrtype ${not}--${side(match.side)}-type LOCAL`;
+    case 'in-interface':
+      return `${not}-i ${match.name}`;
+    case 'out-interface':
+      return `${not}-o ${match.name}`;
+    case 'protocol':
+      return `${not}-p ${match.protocol}`;
+    case 'set':
+      return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)}`;
+    case 'set-port':
+      return `-m set ${not}--match-set ${setName(family, match.set)} ${side(match.side)},${side(match.side)}`;
+    case 'network':
+      return `${not}${match.side === 'source' ? '-s' : '-d'} ${match.prefix}`;
+    case 'ports':
+      return renderPorts(match.side, match.ports, not, protocol);
+    case 'icmp':
+      return renderIcmp(match.icmpType, match.code, not, family);
+    case 'state':
+      return `-m conntrack --ctstate ${match.states.map((state) => state.toUpperCase()).join(',')}`;
+    case 'mark':
+      return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
+    case 'limit':
+      return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
+    case 'reverse-path-fails':
+      return '-m rpfilter --invert';
+    case 'local':
+      return `-m addrtype ${not}--${side(match.side)}-type LOCAL`;
   }
 }
 
 /** One port or range of TCP and UDP by their own match, everything else by multiport (which also knows SCTP). */
-function renderPorts(which: 'source' | 'destination', ports: readonly PortRange[], not: string, protocol: number | undefined): string {
-  const text = ports.map((range) => (range.from === range.to ? `${range.from}` : `${range.from}:${range.to}`)).join(',');
+function renderPorts(
+  which: 'source' | 'destination',
+  ports: readonly PortRange[],
+  not: string,
+  protocol: number | undefined,
+): string {
+  const text = ports
+    .map((range) => (range.from === range.to ? `${range.from}` : `${range.from}:${range.to}`))
+    .join(',');
   const letter = which === 'source' ? 's' : 'd';
   if (ports.length === 1 && (protocol === 6 || protocol === 17))
     return `-m ${protocol === 6 ? 'tcp' : 'udp'} ${not}--${letter}port ${text}`;
@@ -113,14 +143,22 @@ function renderIcmp(type: number, code: number | undefined, not: string, family:
 
 function renderAction(action: Action): string {
   switch (action.type) {
-    case 'accept': return '-j ACCEPT';
-    case 'drop': return '-j DROP';
-    case 'return': return '-j RETURN';
-    case 'no-track': return '-j CT --notrack';
-    case 'jump': return `-j ${action.chain}`;
-    case 'goto': return `-g ${action.chain}`;
-    case 'set-mark': return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
-    case 'log': return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
+    case 'accept':
+      return '-j ACCEPT';
+    case 'drop':
+      return '-j DROP';
+    case 'return':
+      return '-j RETURN';
+    case 'no-track':
+      return '-j CT --notrack';
+    case 'jump':
+      return `-j ${action.chain}`;
+    case 'goto':
+      return `-g ${action.chain}`;
+    case 'set-mark':
+      return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
+    case 'log':
+      return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
   }
 }
 
@@ -131,4 +169,5 @@ const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 
 /** xt_comment holds 255 bytes; names of policies are user input and go into a quoted word. */
 const printable = (text: string): string => text.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 200);
 
-const comment = (text: string): string => `-m comment --comment ${/[^A-Za-z0-9._:/=,+-]/.test(text) ? `"${text}"` : text}`;
+const comment = (text: string): string =>
+  `-m comment --comment ${/[^A-Za-z0-9._:/=,+-]/.test(text) ? `"${text}"` : text}`;

@@ -8,8 +8,21 @@
  * pods there too).
  */
 import {
-  deltaOf, setName, type Action, type Chain, type ChainName, type DispatchMap, type Family, type Hook, type Match, type PortRange, type Rule, type Ruleset,
-  type RulesetDelta, type SetType, type Table,
+  deltaOf,
+  setName,
+  type Action,
+  type Chain,
+  type ChainName,
+  type DispatchMap,
+  type Family,
+  type Hook,
+  type Match,
+  type PortRange,
+  type Rule,
+  type Ruleset,
+  type RulesetDelta,
+  type SetType,
+  type Table,
 } from '../ruleset.js';
 import { ruleHash } from './rule-hash.js';
 
@@ -24,7 +37,8 @@ export interface NftChain {
 }
 
 /** Chains of `raw` and `mangle` are told from those of `filter`. */
-export const nftChainName = (chain: ChainName): string => (chain.table === 'filter' ? chain.name : `${chain.table}-${chain.name}`);
+export const nftChainName = (chain: ChainName): string =>
+  chain.table === 'filter' ? chain.name : `${chain.table}-${chain.name}`;
 
 /** The base chain that stands for a hook. */
 export const nftHookName = (hook: Pick<Hook, 'table' | 'builtin'>): string => `${hook.table}-${hook.builtin}`;
@@ -34,7 +48,11 @@ export function renderNftChain(chain: Chain): NftChain {
   const hashes: string[] = [];
   let hash = `nft ${nftChainName(chain)}`;
   for (const rule of chain.rules)
-    for (const family of rule.family !== undefined ? [rule.family] : needsFamily(rule) ? ([4, 6] as const) : [undefined]) {
+    for (const family of rule.family !== undefined
+      ? [rule.family]
+      : needsFamily(rule)
+        ? ([4, 6] as const)
+        : [undefined]) {
       const body = renderRule(rule, family, chain.table);
       hash = ruleHash(hash, body);
       hashes.push(hash);
@@ -59,15 +77,19 @@ export function renderNftMapChain(map: DispatchMap): NftChain {
 
 export const nftMapName = (map: ChainName): string => `${nftChainName(map)}-map`;
 
-export const nftMapElements = (map: DispatchMap): readonly string[] => [...map.entries].map(([name, chain]) => `"${name}" : goto ${chain}`);
+export const nftMapElements = (map: DispatchMap): readonly string[] =>
+  [...map.entries].map(([name, chain]) => `"${name}" : goto ${chain}`);
 
 /** "type ipv4_addr . inet_proto . inet_service;" and, for networks, "flags interval;" */
 export function nftSetType(type: SetType, family: Family): string {
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
   switch (type) {
-    case 'address': return `type ${address};`;
-    case 'network': return `type ${address}; flags interval;`;
-    case 'address-port': return `type ${address} . inet_proto . inet_service;`;
+    case 'address':
+      return `type ${address};`;
+    case 'network':
+      return `type ${address}; flags interval;`;
+    case 'address-port':
+      return `type ${address} . inet_proto . inet_service;`;
   }
 }
 
@@ -76,7 +98,12 @@ export const nftMember = (member: string): string => member.replace(/^([^,]+),([
 
 /** The whole ruleset as one nft script. It replaces the table, so running it again changes nothing. */
 export function renderNftables(ruleset: Ruleset): string {
-  return [`add table ${NFT_TABLE}`, `delete table ${NFT_TABLE}`, `add table ${NFT_TABLE}`, renderNftDelta(deltaOf(ruleset))].join('\n');
+  return [
+    `add table ${NFT_TABLE}`,
+    `delete table ${NFT_TABLE}`,
+    `add table ${NFT_TABLE}`,
+    renderNftDelta(deltaOf(ruleset)),
+  ].join('\n');
 }
 
 /** A delta as one nft script, one transaction. The table must exist. */
@@ -91,14 +118,20 @@ export function renderNftDelta(delta: RulesetDelta): string {
     ...delta.setsCreated.flatMap((set) => elements('add', set.name, [...set.members.keys()].sort())),
     ...delta.setsChanged.flatMap((change) => elements('add', change.name, change.added)),
     ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ifname : verdict; }`),
-    ...hooks.map((hook) => `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ${priority(hook)}; policy accept; }`),
+    ...hooks.map(
+      (hook) =>
+        `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ${priority(hook)}; policy accept; }`,
+    ),
     ...chains.map((chain) => `add chain ${NFT_TABLE} ${chain.name}`),
     ...mapsUpserted.map((map) => `flush map ${NFT_TABLE} ${nftMapName(map)}`),
     ...chains.map((chain) => `flush chain ${NFT_TABLE} ${chain.name}`),
     ...hooks.map((hook) => `flush chain ${NFT_TABLE} ${nftHookName(hook)}`),
     ...mapsUpserted.flatMap((map) => elements('add', nftMapName(map), nftMapElements(map))),
     ...chains.flatMap((chain) => chain.rules.map((rule) => `add rule ${NFT_TABLE} ${chain.name} ${rule}`)),
-    ...hooks.map((hook) => `add rule ${NFT_TABLE} ${nftHookName(hook)} jump ${nftChainName({ table: hook.table, name: hook.chain })}`),
+    ...hooks.map(
+      (hook) =>
+        `add rule ${NFT_TABLE} ${nftHookName(hook)} jump ${nftChainName({ table: hook.table, name: hook.chain })}`,
+    ),
     // What goes is emptied first: chains and maps may name one another.
     ...[...chainsDeleted, ...mapsDeleted].map((chain) => `flush chain ${NFT_TABLE} ${nftChainName(chain)}`),
     ...mapsDeleted.map((map) => `delete map ${NFT_TABLE} ${nftMapName(map)}`),
@@ -112,20 +145,29 @@ export function renderNftDelta(delta: RulesetDelta): string {
 function elements(verb: 'add' | 'delete', set: string, members: readonly string[]): readonly string[] {
   const lines: string[] = [];
   for (let at = 0; at < members.length; at += 256)
-    lines.push(`${verb} element ${NFT_TABLE} ${set} { ${members.slice(at, at + 256).map(nftMember).join(', ')} }`);
+    lines.push(
+      `${verb} element ${NFT_TABLE} ${set} { ${members
+        .slice(at, at + 256)
+        .map(nftMember)
+        .join(', ')} }`,
+    );
   return lines;
 }
 
 /** iptables' own places in netfilter, a little before them, so that a drop of ours comes first. */
 function priority(hook: Hook): string {
   switch (hook.table) {
-    case 'raw': return 'raw - 5';
-    case 'mangle': return 'mangle - 5';
-    case 'filter': return 'filter - 5';
+    case 'raw':
+      return 'raw - 5';
+    case 'mangle':
+      return 'mangle - 5';
+    case 'filter':
+      return 'filter - 5';
   }
 }
 
-const needsFamily = (rule: Rule): boolean => rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
+const needsFamily = (rule: Rule): boolean =>
+  rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
 
 function renderRule(rule: Rule, family: Family | undefined, table: Table): string {
   const words: string[] = [];
@@ -140,22 +182,36 @@ function renderRule(rule: Rule, family: Family | undefined, table: Table): strin
 
 function renderMatch(match: Match, family: Family): string {
   const not = 'not' in match && match.not === true ? '!= ' : '';
-  const address = (side: 'source' | 'destination'): string => `${family === 4 ? 'ip' : 'ip6'} ${side === 'source' ? 'saddr' : 'daddr'}`;
+  const address = (side: 'source' | 'destination'): string =>
+    `${family === 4 ? 'ip' : 'ip6'} ${side === 'source' ? 'saddr' : 'daddr'}`;
   const port = (side: 'source' | 'destination'): string => `th ${side === 'source' ? 'sport' : 'dport'}`;
   switch (match.type) {
-    case 'in-interface': return `iifname ${not}"${match.name.replace(/\+$/, '*')}"`;
-    case 'out-interface': return `oifname ${not}"${match.name.replace(/\+$/, '*')}"`;
-    case 'protocol': return `meta l4proto ${not}${match.protocol}`;
-    case 'set': return `${address(match.side)} ${not}@${setName(family, match.set)}`;
-    case 'set-port': return `${address(match.side)} . meta l4proto . ${port(match.side)} ${not}@${setName(family, match.set)}`;
-    case 'network': return `${address(match.side)} ${not}${match.prefix}`;
-    case 'ports': return `${port(match.side)} ${not}${ports(match.ports)}`;
-    case 'icmp': return renderIcmp(match.icmpType, match.code, match.not === true, family);
-    case 'state': return `ct state ${match.states.join(',')}`;
-    case 'mark': return `meta mark & ${hex(match.mask)} ${match.not === true ? '!=' : '=='} ${hex(match.value)}`;
-    case 'limit': return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
-    case 'reverse-path-fails': return 'fib saddr . iif oif 0';
-    case 'local': return `fib ${match.side === 'source' ? 'saddr' : 'daddr'} type ${not}local`;
+    case 'in-interface':
+      return `iifname ${not}"${match.name.replace(/\+$/, '*')}"`;
+    case 'out-interface':
+      return `oifname ${not}"${match.name.replace(/\+$/, '*')}"`;
+    case 'protocol':
+      return `meta l4proto ${not}${match.protocol}`;
+    case 'set':
+      return `${address(match.side)} ${not}@${setName(family, match.set)}`;
+    case 'set-port':
+      return `${address(match.side)} . meta l4proto . ${port(match.side)} ${not}@${setName(family, match.set)}`;
+    case 'network':
+      return `${address(match.side)} ${not}${match.prefix}`;
+    case 'ports':
+      return `${port(match.side)} ${not}${ports(match.ports)}`;
+    case 'icmp':
+      return renderIcmp(match.icmpType, match.code, match.not === true, family);
+    case 'state':
+      return `ct state ${match.states.join(',')}`;
+    case 'mark':
+      return `meta mark & ${hex(match.mask)} ${match.not === true ? '!=' : '=='} ${hex(match.value)}`;
+    case 'limit':
+      return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
+    case 'reverse-path-fails':
+      return 'fib saddr . iif oif 0';
+    case 'local':
+      return `fib ${match.side === 'source' ? 'saddr' : 'daddr'} type ${not}local`;
   }
 }
 
@@ -173,16 +229,25 @@ function ports(ranges: readonly PortRange[]): string {
 
 function renderAction(action: Action, table: Table): string {
   switch (action.type) {
-    case 'accept': case 'drop': case 'return': return action.type;
-    case 'no-track': return 'notrack';
-    case 'jump': case 'goto': return `${action.type} ${nftChainName({ table, name: action.chain })}`;
-    case 'set-mark': return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
-    case 'log': return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
+    case 'accept':
+    case 'drop':
+    case 'return':
+      return action.type;
+    case 'no-track':
+      return 'notrack';
+    case 'jump':
+    case 'goto':
+      return `${action.type} ${nftChainName({ table, name: action.chain })}`;
+    case 'set-mark':
+      return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
+    case 'log':
+      return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
   }
 }
 
 const hex = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
 
 /** nft's comments end at 128 bytes. */
-const comment = (hash: string, note: string | undefined): string => `tortie:${hash}${note === undefined ? '' : ` ${printable(note)}`}`.slice(0, 120);
+const comment = (hash: string, note: string | undefined): string =>
+  `tortie:${hash}${note === undefined ? '' : ` ${printable(note)}`}`.slice(0, 120);
 const printable = (text: string): string => text.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_');

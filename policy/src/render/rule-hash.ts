@@ -3,5 +3,11 @@ import { createHash } from 'node:crypto';
 
 /** Hash of a rule and of all before it in its chain: `previous` is theirs, for the first rule the chain's name. */
 export function ruleHash(previous: string, body: string): string {
-  return createHash('sha256').update(previous).update('\n').update(body).digest('base64url').slice(0, 16).replace(/[-_]/g, 'x');
+  return createHash('sha256')
+    .update(previous)
+    .update('\n')
+    .update(body)
+    .digest('base64url')
+    .slice(0, 16)
+    .replace(/[-_]/g, 'x');
 }

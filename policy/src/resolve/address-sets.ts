@@ -12,7 +12,15 @@ import { SelectorIndex } from '../selector/selector-index.js';
 import { shortId } from '../ruleset.js';
 import type { NetworkSet, ServiceEndpoint } from './calico-objects.js';
 import { entryLabels, isLocal, type Cluster, type Entry, type Node } from './cluster.js';
-import { entryMembers, familyOf, needKey, networkMembers, serviceMembers, SET_TYPES, type SetNeed } from './set-need.js';
+import {
+  entryMembers,
+  familyOf,
+  needKey,
+  networkMembers,
+  serviceMembers,
+  SET_TYPES,
+  type SetNeed,
+} from './set-need.js';
 import type { SetStore } from './set-store.js';
 
 interface ActiveSet {
@@ -48,7 +56,10 @@ export class AddressSets {
   private readonly serviceSets = new Map<string, Set<ActiveSet>>();
   private readonly unused = new Set<ActiveSet>();
 
-  constructor(private readonly cluster: Cluster, private readonly store: SetStore) {}
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly store: SetStore,
+  ) {}
 
   /** The id of the set for a need; it lives until as many releases. */
   acquire(need: SetNeed): string {
@@ -101,30 +112,43 @@ export class AddressSets {
   /** Does a change of a namespace's labels change what any selection in use means? */
   namespaceMatters(name: string, before: Labels, after: Labels): boolean {
     for (const { selection } of this.selections.values())
-      if (matchesNamespace(selection.namespace, name, before) !== matchesNamespace(selection.namespace, name, after)) return true;
+      if (matchesNamespace(selection.namespace, name, before) !== matchesNamespace(selection.namespace, name, after))
+        return true;
     return false;
   }
 
   nodeChanged(before: Node | undefined, after: Node | undefined): void {
     for (const { set, selector } of this.nodeSets.values()) {
-      if (before !== undefined && matchesSelector(selector, before.labels)) for (const address of before.addresses) this.store.remove(set.id, familyOf(address), address);
-      if (after !== undefined && matchesSelector(selector, after.labels)) for (const address of after.addresses) this.store.add(set.id, familyOf(address), address);
+      if (before !== undefined && matchesSelector(selector, before.labels))
+        for (const address of before.addresses) this.store.remove(set.id, familyOf(address), address);
+      if (after !== undefined && matchesSelector(selector, after.labels))
+        for (const address of after.addresses) this.store.add(set.id, familyOf(address), address);
     }
   }
 
   /** A network set came, went or changed, or the labels of its namespace did: what its networks are part of is made anew. */
   networkSetChanged(before: NetworkSet | undefined, after: NetworkSet | undefined): void {
     for (const selected of this.selectedNetworks.values())
-      if ([before, after].some((set) => set !== undefined && this.meansNetworkSet(selected.selection, set))) this.refreshNetworks(selected);
+      if ([before, after].some((set) => set !== undefined && this.meansNetworkSet(selected.selection, set)))
+        this.refreshNetworks(selected);
   }
 
   /** As networkSetChanged, for all network sets of a namespace whose labels changed. */
   networkSetsOfNamespaceChanged(name: string, before: Labels, after: Labels): void {
     for (const selected of this.selectedNetworks.values())
-      if (matchesNamespace(selected.selection.namespace, name, before) !== matchesNamespace(selected.selection.namespace, name, after)) this.refreshNetworks(selected);
+      if (
+        matchesNamespace(selected.selection.namespace, name, before) !==
+        matchesNamespace(selected.selection.namespace, name, after)
+      )
+        this.refreshNetworks(selected);
   }
 
-  serviceSliceChanged(namespace: string, service: string, before: readonly ServiceEndpoint[], after: readonly ServiceEndpoint[]): void {
+  serviceSliceChanged(
+    namespace: string,
+    service: string,
+    before: readonly ServiceEndpoint[],
+    after: readonly ServiceEndpoint[],
+  ): void {
     for (const { id, need } of this.serviceSets.get(`${namespace}/${service}`) ?? []) {
       if (need.type !== 'service') continue;
       for (const [family, member] of serviceMembers(need.withPorts, before)) this.store.remove(id, family, member);
@@ -142,9 +166,11 @@ export class AddressSets {
         for (const node of this.cluster.allNodes()) this.addNode(set, need.selector, node);
         return;
       case 'networks':
-        for (const family of [4, 6] as const) for (const member of networkMembers(need.networks, family)) this.store.add(id, family, member);
+        for (const family of [4, 6] as const)
+          for (const member of networkMembers(need.networks, family)) this.store.add(id, family, member);
         return;
-      case 'service': return this.createService(set, need.namespace, need.name, need.withPorts);
+      case 'service':
+        return this.createService(set, need.namespace, need.name, need.withPorts);
       case 'selected-networks': {
         const selected: SelectedNetworks = { set, selection: need.selection, members: new Map() };
         this.selectedNetworks.set(id, selected);
@@ -154,7 +180,8 @@ export class AddressSets {
         this.localPorts.set(id, set);
         for (const entry of this.localEntries) this.addMembers(set, entry);
         return;
-      case 'pods': case 'pod-ports': {
+      case 'pods':
+      case 'pod-ports': {
         const active = this.selections.get(need.selection.key) ?? this.activate(need.selection);
         active.sets.set(id, set);
         for (const entry of active.entries) this.addMembers(set, entry);
@@ -165,7 +192,8 @@ export class AddressSets {
   private createService(set: ActiveSet, namespace: string, name: string, withPorts: boolean): void {
     const key = `${namespace}/${name}`;
     this.serviceSets.set(key, new Set([...(this.serviceSets.get(key) ?? []), set]));
-    for (const [family, member] of serviceMembers(withPorts, this.cluster.serviceEndpoints(namespace, name))) this.store.add(set.id, family, member);
+    for (const [family, member] of serviceMembers(withPorts, this.cluster.serviceEndpoints(namespace, name)))
+      this.store.add(set.id, family, member);
   }
 
   private destroy(set: ActiveSet): void {
@@ -234,20 +262,25 @@ export class AddressSets {
     const networks = unionNetworks(matching.flatMap((set) => set.networks));
     const before = selected.members;
     const after = new Map(([4, 6] as const).map((family) => [family, networkMembers(networks, family)]));
-    for (const [family, members] of after) for (const member of members) this.store.add(selected.set.id, family, member);
-    for (const [family, members] of before) for (const member of members) this.store.remove(selected.set.id, family, member);
+    for (const [family, members] of after)
+      for (const member of members) this.store.add(selected.set.id, family, member);
+    for (const [family, members] of before)
+      for (const member of members) this.store.remove(selected.set.id, family, member);
     selected.members = after;
   }
 
   private addNode(set: ActiveSet, selector: Selector, node: Node): void {
-    if (matchesSelector(selector, node.labels)) for (const address of node.addresses) this.store.add(set.id, familyOf(address), address);
+    if (matchesSelector(selector, node.labels))
+      for (const address of node.addresses) this.store.add(set.id, familyOf(address), address);
   }
 
   private addMembers(set: ActiveSet, entry: Entry): void {
-    for (const address of entry.addresses) for (const member of entryMembers(set.need, entry, address)) this.store.add(set.id, familyOf(address), member);
+    for (const address of entry.addresses)
+      for (const member of entryMembers(set.need, entry, address)) this.store.add(set.id, familyOf(address), member);
   }
 
   private removeMembers(set: ActiveSet, entry: Entry): void {
-    for (const address of entry.addresses) for (const member of entryMembers(set.need, entry, address)) this.store.remove(set.id, familyOf(address), member);
+    for (const address of entry.addresses)
+      for (const member of entryMembers(set.need, entry, address)) this.store.remove(set.id, familyOf(address), member);
   }
 }

@@ -44,7 +44,8 @@ export interface ServiceEndpoint {
   readonly ports: readonly { readonly protocol: number; readonly port: number }[];
 }
 
-const specOf = (object: KubeObject, problems: Problem[]): JsonObject | undefined => readObject(own(object as JsonObject, 'spec'), 'spec', problems);
+const specOf = (object: KubeObject, problems: Problem[]): JsonObject | undefined =>
+  readObject(own(object as JsonObject, 'spec'), 'spec', problems);
 
 /** undefined when the object as a whole is refused. */
 export function hostEndpointOf(name: string, object: KubeObject, problems: Problem[]): HostEndpoint | undefined {
@@ -53,18 +54,31 @@ export function hostEndpointOf(name: string, object: KubeObject, problems: Probl
   const interfaceName = readString(own(spec, 'interfaceName'), 'spec.interfaceName', problems) ?? '';
   // The name goes into rules' text: nothing but what a kernel interface can be called.
   const isName = interfaceName === '' || interfaceName === '*' || /^[A-Za-z0-9_.-]{1,15}$/.test(interfaceName);
-  if (!isName) problems.push(invalid('spec.interfaceName', interfaceName, 'must be "*" or the name of an interface, at most 15 characters'));
+  if (!isName)
+    problems.push(
+      invalid('spec.interfaceName', interfaceName, 'must be "*" or the name of an interface, at most 15 characters'),
+    );
   const addresses: string[] = [];
   for (const [index, item] of readList(own(spec, 'expectedIPs'), 'spec.expectedIPs', problems).entries()) {
     const address = typeof item === 'string' ? tryParseAddress(item) : undefined;
-    if (address === undefined) problems.push(invalid(`spec.expectedIPs[${index}]`, item, 'must be an IPv4 or IPv6 address'));
+    if (address === undefined)
+      problems.push(invalid(`spec.expectedIPs[${index}]`, item, 'must be an IPv4 or IPv6 address'));
     else addresses.push(formatAddress(address));
   }
   if (node === '') problems.push(required('spec.node'));
-  if (interfaceName === '' && addresses.length === 0) problems.push(required('spec.interfaceName', 'at least one of interfaceName and expectedIPs is required'));
+  if (interfaceName === '' && addresses.length === 0)
+    problems.push(required('spec.interfaceName', 'at least one of interfaceName and expectedIPs is required'));
   if (node === '' || !isName || (interfaceName === '' && addresses.length === 0)) return undefined;
   const profiles = readList(own(spec, 'profiles'), 'spec.profiles', problems).filter((one) => typeof one === 'string');
-  return { name, node, interfaceName, addresses: [...new Set(addresses)], profiles, labels: labelMap(object.metadata?.labels), ports: hostPorts(spec, problems) };
+  return {
+    name,
+    node,
+    interfaceName,
+    addresses: [...new Set(addresses)],
+    profiles,
+    labels: labelMap(object.metadata?.labels),
+    ports: hostPorts(spec, problems),
+  };
 }
 
 function hostPorts(spec: JsonObject | undefined, problems: Problem[]): readonly NamedPort[] {
@@ -78,13 +92,19 @@ function hostPorts(spec: JsonObject | undefined, problems: Problem[]): readonly 
     const protocol = typeof given === 'number' ? given : protocolNumber(String(given));
     if (protocol === undefined) problems.push(invalid(`${field}.protocol`, given, 'must be a protocol name or number'));
     for (const want of portNumberProblems(port)) problems.push(invalid(`${field}.port`, port, want));
-    if (name !== '' && protocol !== undefined && portNumberProblems(port).length === 0) ports.push({ name, protocol, port });
+    if (name !== '' && protocol !== undefined && portNumberProblems(port).length === 0)
+      ports.push({ name, protocol, port });
   }
   return ports;
 }
 
 /** A refused entry is left out; the others stand. */
-export function networkSetOf(namespace: string | undefined, name: string, object: KubeObject, problems: Problem[]): NetworkSet {
+export function networkSetOf(
+  namespace: string | undefined,
+  name: string,
+  object: KubeObject,
+  problems: Problem[],
+): NetworkSet {
   const prefixes: IpPrefix[] = [];
   for (const [index, item] of readList(own(specOf(object, problems), 'nets'), 'spec.nets', problems).entries()) {
     const prefix = parseNetwork(item);

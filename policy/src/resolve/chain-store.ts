@@ -49,7 +49,8 @@ export class NamedStore<T extends ChainName> {
   }
 }
 
-export const sameChain = (a: Chain, b: Chain): boolean => a === b || JSON.stringify(a.rules) === JSON.stringify(b.rules);
+export const sameChain = (a: Chain, b: Chain): boolean =>
+  a === b || JSON.stringify(a.rules) === JSON.stringify(b.rules);
 
 export function sameMap(a: DispatchMap, b: DispatchMap): boolean {
   if (a.entries.size !== b.entries.size || a.otherwise !== b.otherwise) return false;

@@ -31,8 +31,10 @@ export interface HostEntry {
 /** Whatever a selection can mean by its address. */
 export type Entry = PodEntry | HostEntry;
 
-export const entryLabels = (entry: Entry): Labels | undefined => ('host' in entry ? entry.host.labels : entry.pod?.labels);
-export const entryPorts = (entry: Entry): readonly NamedPort[] => ('host' in entry ? entry.host.ports : entry.pod?.ports ?? []);
+export const entryLabels = (entry: Entry): Labels | undefined =>
+  'host' in entry ? entry.host.labels : entry.pod?.labels;
+export const entryPorts = (entry: Entry): readonly NamedPort[] =>
+  'host' in entry ? entry.host.ports : (entry.pod?.ports ?? []);
 /** May a chain of this node be about it? Host endpoints of other nodes do no harm: their chains are elsewhere. */
 export const isLocal = (entry: Entry): boolean => 'host' in entry || entry.endpoint !== undefined;
 
@@ -148,7 +150,12 @@ export class Cluster {
   }
 
   /** Endpoints of one slice of a Service; undefined takes the slice away. */
-  setServiceSlice(namespace: string, service: string, slice: string, endpoints: readonly ServiceEndpoint[] | undefined): void {
+  setServiceSlice(
+    namespace: string,
+    service: string,
+    slice: string,
+    endpoints: readonly ServiceEndpoint[] | undefined,
+  ): void {
     const key = `${namespace}/${service}`;
     const slices = this.services.get(key) ?? new Map<string, readonly ServiceEndpoint[]>();
     if (endpoints === undefined) slices.delete(slice);
@@ -188,8 +195,11 @@ export class Cluster {
   effectiveAddresses(entry: PodEntry): readonly string[] {
     const pod = entry.pod;
     if (pod === undefined || pod.hostNetwork || pod.finished) return [];
-    return claimedAddresses(entry).filter((address) =>
-      entry.endpoint?.addresses.includes(address) === true || !this.podsWithAddress(address).some((other) => other.endpoint?.addresses.includes(address)));
+    return claimedAddresses(entry).filter(
+      (address) =>
+        entry.endpoint?.addresses.includes(address) === true ||
+        !this.podsWithAddress(address).some((other) => other.endpoint?.addresses.includes(address)),
+    );
   }
 
   /** Entries that claim an address of this entry, itself among them: the ones whose addresses may change with it. */
@@ -208,7 +218,10 @@ export class Cluster {
   /** From the shortest list at hand. */
   private candidatePods(selection: Selection): Iterable<PodEntry> {
     const terms = requiredTerms(selection.labels);
-    const byLabel = terms?.every((term) => term.includes('\u0000')) === true ? terms.map((term) => this.podsByLabel.get(term)) : undefined;
+    const byLabel =
+      terms?.every((term) => term.includes('\u0000')) === true
+        ? terms.map((term) => this.podsByLabel.get(term))
+        : undefined;
     const labelled = byLabel?.reduce((sum, entries) => sum + sizeOf(entries), 0) ?? Infinity;
     const { namespace } = selection;
     if (namespace.type === 'global') return [];
@@ -240,11 +253,14 @@ export class Cluster {
 function claimedAddresses(entry: PodEntry): readonly string[] {
   const own = entry.endpoint?.addresses ?? [];
   const status = entry.pod?.addresses ?? [];
-  return ([4, 6] as const).map((family) => addressOf(own, family) ?? addressOf(status, family)).filter((address) => address !== undefined);
+  return ([4, 6] as const)
+    .map((family) => addressOf(own, family) ?? addressOf(status, family))
+    .filter((address) => address !== undefined);
 }
 
 /** Every address that entry's object or endpoint names, each once. */
-const allAddresses = (entry: PodEntry): ReadonlySet<string> => new Set([...(entry.endpoint?.addresses ?? []), ...(entry.pod?.addresses ?? [])]);
+const allAddresses = (entry: PodEntry): ReadonlySet<string> =>
+  new Set([...(entry.endpoint?.addresses ?? []), ...(entry.pod?.addresses ?? [])]);
 
 /** The name label is the API server's, whatever a replacement of all labels left out. */
 function namespaceLabelsOf(name: string, labels: ReadonlyMap<string, string>): Labels {
@@ -278,4 +294,5 @@ function removeCompact<V extends object>(index: Map<string, V | Set<V>>, key: st
 const listed = <V extends object>(known: V | Set<V> | undefined): readonly V[] =>
   known === undefined ? [] : known instanceof Set ? [...known] : [known];
 
-const sizeOf = (known: object | Set<object> | undefined): number => (known === undefined ? 0 : known instanceof Set ? known.size : 1);
+const sizeOf = (known: object | Set<object> | undefined): number =>
+  known === undefined ? 0 : known instanceof Set ? known.size : 1;

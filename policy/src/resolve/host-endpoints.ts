@@ -51,9 +51,14 @@ export class HostEndpoints {
     if (!this.isDirty) return;
     this.isDirty = false;
     const plans = this.plans();
-    this.policyChains.use(this, plans.flatMap(({ groups }) => groups.flatMap(({ policies }) => policies.flatMap(usesOf))));
+    this.policyChains.use(
+      this,
+      plans.flatMap(({ groups }) => groups.flatMap(({ policies }) => policies.flatMap(usesOf))),
+    );
     const hosts = compileHosts(plans, this.settings);
-    const wanted = new Map([...baseChains(this.settings, hosts.jumps), ...hosts.chains].map((chain) => [chainKey(chain), chain]));
+    const wanted = new Map(
+      [...baseChains(this.settings, hosts.jumps), ...hosts.chains].map((chain) => [chainKey(chain), chain]),
+    );
     for (const [key, chain] of this.written) if (!wanted.has(key)) this.chains.delete(chain);
     for (const chain of wanted.values()) this.chains.put(chain);
     this.written = wanted;
@@ -80,9 +85,16 @@ export class HostEndpoints {
     for (const host of own.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const interfaceName = this.interfaceOf(host);
       // Pods' interfaces are not the host's to govern.
-      if (interfaceName === undefined || byInterface.has(interfaceName) || interfaceName.startsWith(this.settings.podInterfacePrefix)) continue;
+      if (
+        interfaceName === undefined ||
+        byInterface.has(interfaceName) ||
+        interfaceName.startsWith(this.settings.podInterfacePrefix)
+      )
+        continue;
       byInterface.set(interfaceName, {
-        interfaceName, allowsByDefault: allowsByDefault(host), groups: this.policies.applying(undefined, host.labels, NO_LABELS),
+        interfaceName,
+        allowsByDefault: allowsByDefault(host),
+        groups: this.policies.applying(undefined, host.labels, NO_LABELS),
       });
     }
     return [...byInterface.values()].sort((a, b) => (a.interfaceName < b.interfaceName ? -1 : 1));

@@ -67,7 +67,10 @@ export class LocalEndpoints {
   }
 
   private isSubject(policy: Policy, entry: PodEntry): boolean {
-    return entry.pod !== undefined && matchesSelection(policy.subject, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace));
+    return (
+      entry.pod !== undefined &&
+      matchesSelection(policy.subject, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))
+    );
   }
 
   /** Why an endpoint is shut, or undefined when its policy is in force. */
@@ -83,13 +86,29 @@ export class LocalEndpoints {
     // Two entries may name one interface while a pod is replaced: it belongs to the last.
     if (interfaceName === undefined || this.endpoints.get(interfaceName) !== entry) return this.forget(entry);
     const closed = this.closedBecause(entry);
-    const groups = closed !== undefined || entry.pod === undefined ? []
-      : withoutHostPolicies(this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)));
-    this.policyChains.use(entry, groups.flatMap(({ policies }) => policies.map((policy) => ({ key: policyKeyText(policy.key), table: 'filter' as const }))));
-    for (const direction of DIRECTIONS) this.settleDirection(entry, interfaceName, direction, inDirection(groups, direction), closed);
+    const groups =
+      closed !== undefined || entry.pod === undefined
+        ? []
+        : withoutHostPolicies(
+            this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)),
+          );
+    this.policyChains.use(
+      entry,
+      groups.flatMap(({ policies }) =>
+        policies.map((policy) => ({ key: policyKeyText(policy.key), table: 'filter' as const })),
+      ),
+    );
+    for (const direction of DIRECTIONS)
+      this.settleDirection(entry, interfaceName, direction, inDirection(groups, direction), closed);
   }
 
-  private settleDirection(entry: PodEntry, interfaceName: string, direction: Direction, groups: readonly TierPolicies[], closed: string | undefined): void {
+  private settleDirection(
+    entry: PodEntry,
+    interfaceName: string,
+    direction: Direction,
+    groups: readonly TierPolicies[],
+    closed: string | undefined,
+  ): void {
     const isOpen = closed === undefined && groups.length === 0;
     this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
     if (isOpen) return this.unguard(direction, interfaceName);
@@ -112,8 +131,11 @@ export class LocalEndpoints {
 
   private settleDispatch(): void {
     for (const direction of DIRECTIONS) {
-      const entries = new Map([...this.guarded[direction]].sort().map((name) => [name, endpointChainName(direction, name)]));
-      const [name, key] = direction === 'egress' ? ([FROM_MAP, 'in-interface'] as const) : ([TO_MAP, 'out-interface'] as const);
+      const entries = new Map(
+        [...this.guarded[direction]].sort().map((name) => [name, endpointChainName(direction, name)]),
+      );
+      const [name, key] =
+        direction === 'egress' ? ([FROM_MAP, 'in-interface'] as const) : ([TO_MAP, 'out-interface'] as const);
       this.maps.put({ table: 'filter', name, key, entries, otherwise: 'drop' });
     }
   }

@@ -22,10 +22,14 @@ interface Claim {
 export class OpenEndpoints {
   /** By direction and address. BOUNDED by the node's pods. */
   private readonly claims: Readonly<Record<Direction, Map<string, Claim>>> = { ingress: new Map(), egress: new Map() };
-  private readonly addressesOf: Readonly<Record<Direction, Map<PodEntry, readonly string[]>>> = { ingress: new Map(), egress: new Map() };
+  private readonly addressesOf: Readonly<Record<Direction, Map<PodEntry, readonly string[]>>> = {
+    ingress: new Map(),
+    egress: new Map(),
+  };
 
   constructor(private readonly store: SetStore) {
-    for (const direction of DIRECTIONS) store.create(OPEN_SETS[direction], 'address', `local pods that no policy holds in ${direction}`);
+    for (const direction of DIRECTIONS)
+      store.create(OPEN_SETS[direction], 'address', `local pods that no policy holds in ${direction}`);
   }
 
   /** An endpoint's addresses in a direction, and whether it is open there; no addresses: it is gone. */

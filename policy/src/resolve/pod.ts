@@ -40,13 +40,22 @@ export const SERVICE_ACCOUNT_LABEL = '\u0001serviceaccount';
 /** Labels of the pod's service account stand in the pod's label map under this prefix. */
 export const SERVICE_ACCOUNT_PREFIX = '\u0002';
 
-export function podOf(namespace: string, name: string, object: PodObject, accountLabels: (account: string) => Labels): Pod {
+export function podOf(
+  namespace: string,
+  name: string,
+  object: PodObject,
+  accountLabels: (account: string) => Labels,
+): Pod {
   const spec = object.spec;
   const phase = object.status?.phase;
   const serviceAccount = spec?.serviceAccountName ?? 'default';
   return {
-    namespace, name, serviceAccount,
-    labels: internLabels(withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount))),
+    namespace,
+    name,
+    serviceAccount,
+    labels: internLabels(
+      withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount)),
+    ),
     addresses: podAddresses(object),
     ports: internPorts(namedPorts(spec?.containers, spec?.initContainers)),
     node: spec?.nodeName ?? '',
@@ -60,7 +69,8 @@ const labelsInUse = new Interner<Labels>();
 const portsInUse = new Interner<readonly NamedPort[]>();
 
 const internLabels = (labels: Labels): Labels => labelsInUse.intern(JSON.stringify([...labels]), labels);
-const internPorts = (ports: readonly NamedPort[]): readonly NamedPort[] => portsInUse.intern(JSON.stringify(ports), ports);
+const internPorts = (ports: readonly NamedPort[]): readonly NamedPort[] =>
+  portsInUse.intern(JSON.stringify(ports), ports);
 
 /** The address of one family. */
 export const addressOf = (addresses: readonly string[], family: Family): string | undefined =>
@@ -78,8 +88,15 @@ export function labelMap(labels: Readonly<Record<string, string>> | null | undef
 }
 
 export function samePod(a: Pod, b: Pod): boolean {
-  return a.node === b.node && a.hostNetwork === b.hostNetwork && a.finished === b.finished && a.serviceAccount === b.serviceAccount
-    && sameLabels(a.labels, b.labels) && sameTexts(a.addresses, b.addresses) && samePorts(a.ports, b.ports);
+  return (
+    a.node === b.node &&
+    a.hostNetwork === b.hostNetwork &&
+    a.finished === b.finished &&
+    a.serviceAccount === b.serviceAccount &&
+    sameLabels(a.labels, b.labels) &&
+    sameTexts(a.addresses, b.addresses) &&
+    samePorts(a.ports, b.ports)
+  );
 }
 
 export function sameLabels(a: Labels, b: Labels): boolean {
@@ -92,10 +109,15 @@ export const sameTexts = (a: readonly string[], b: readonly string[]): boolean =
   a.length === b.length && a.every((text, index) => text === b[index]);
 
 export function samePorts(a: readonly NamedPort[], b: readonly NamedPort[]): boolean {
-  return a.length === b.length && a.every((port, index) => {
-    const other = b[index];
-    return other !== undefined && port.name === other.name && port.protocol === other.protocol && port.port === other.port;
-  });
+  return (
+    a.length === b.length &&
+    a.every((port, index) => {
+      const other = b[index];
+      return (
+        other !== undefined && port.name === other.name && port.protocol === other.protocol && port.port === other.port
+      );
+    })
+  );
 }
 
 /** Canonical text of addresses, one per family, first come first kept; what is no address is left out. */
@@ -103,12 +125,17 @@ export function canonicalAddresses(texts: Iterable<string | undefined>): readonl
   const addresses: string[] = [];
   for (const text of texts) {
     const address = text === undefined ? undefined : tryParseAddress(text);
-    if (address !== undefined && addressOf(addresses, address.family) === undefined) addresses.push(formatAddress(address));
+    if (address !== undefined && addressOf(addresses, address.family) === undefined)
+      addresses.push(formatAddress(address));
   }
   return addresses.sort();
 }
 
-function podLabels(labels: Readonly<Record<string, string>> | null | undefined, namespace: string, serviceAccount: string): Map<string, string> {
+function podLabels(
+  labels: Readonly<Record<string, string>> | null | undefined,
+  namespace: string,
+  serviceAccount: string,
+): Map<string, string> {
   const map = labelMap(labels);
   map.set(NAMESPACE_LABEL, namespace);
   map.set(ORCHESTRATOR_LABEL, 'k8s');
@@ -131,12 +158,24 @@ function podAddresses(object: PodObject): readonly string[] {
 }
 
 /** Ports of containers and of sidecars (init containers that keep running); only ports with names can be asked for. */
-function namedPorts(containers: readonly ContainerObject[] | null | undefined, initContainers: readonly ContainerObject[] | null | undefined): readonly NamedPort[] {
+function namedPorts(
+  containers: readonly ContainerObject[] | null | undefined,
+  initContainers: readonly ContainerObject[] | null | undefined,
+): readonly NamedPort[] {
   const ports: NamedPort[] = [];
-  for (const container of [...(containers ?? []), ...(initContainers ?? []).filter((one) => one.restartPolicy === 'Always')])
+  for (const container of [
+    ...(containers ?? []),
+    ...(initContainers ?? []).filter((one) => one.restartPolicy === 'Always'),
+  ])
     for (const port of container.ports ?? []) {
       const protocol = port.protocol === undefined || port.protocol === null ? TCP : protocolNumber(port.protocol);
-      if (port.name !== undefined && port.name !== null && port.name !== '' && port.containerPort !== undefined && protocol !== undefined)
+      if (
+        port.name !== undefined &&
+        port.name !== null &&
+        port.name !== '' &&
+        port.containerPort !== undefined &&
+        protocol !== undefined
+      )
         ports.push({ name: port.name, protocol, port: port.containerPort });
     }
   return ports;

@@ -41,7 +41,10 @@ export class PolicyChains {
   private readonly dirty = new Set<string>();
 
   constructor(
-    private readonly cluster: Cluster, private readonly policies: PolicyIndex, private readonly sets: AddressSets, private readonly chains: NamedStore<Chain>,
+    private readonly cluster: Cluster,
+    private readonly policies: PolicyIndex,
+    private readonly sets: AddressSets,
+    private readonly chains: NamedStore<Chain>,
   ) {}
 
   /** States all that a user uses; policies that gained their first or lost their last user are dirty. */
@@ -109,7 +112,9 @@ export class PolicyChains {
       return id;
     };
     if (after !== undefined && hasChain(after, direction))
-      this.chains.put(compilePolicyChain(after, direction, table, { idOf: idOfSet, hasNetworkSets: this.cluster.hasNetworkSets() }));
+      this.chains.put(
+        compilePolicyChain(after, direction, table, { idOf: idOfSet, hasNetworkSets: this.cluster.hasNetworkSets() }),
+      );
     else if (before !== undefined && hasChain(before, direction))
       this.chains.delete({ table, name: policyChainName(direction, before.key) });
   }

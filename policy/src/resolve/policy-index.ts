@@ -83,20 +83,35 @@ export const withoutHostPolicies = (groups: readonly TierPolicies[]): readonly T
   selectPolicies(groups, (policy) => policy.preDnat !== true && policy.doNotTrack !== true);
 
 /** The policies that `isWanted`, empty tiers left out. */
-export function selectPolicies(groups: readonly TierPolicies[], isWanted: (policy: Policy) => boolean): readonly TierPolicies[] {
-  return groups.map(({ tier, policies }) => ({ tier, policies: policies.filter(isWanted) })).filter(({ policies }) => policies.length > 0);
+export function selectPolicies(
+  groups: readonly TierPolicies[],
+  isWanted: (policy: Policy) => boolean,
+): readonly TierPolicies[] {
+  return groups
+    .map(({ tier, policies }) => ({ tier, policies: policies.filter(isWanted) }))
+    .filter(({ policies }) => policies.length > 0);
 }
 
 /** Where on a packet's way a host endpoint's policies are asked. */
 export type HostPointType = 'untracked' | 'before-dnat' | 'local' | 'forward';
 
 /** The policies of one direction that a host endpoint asks there. */
-export function atHostPoint(groups: readonly TierPolicies[], direction: Direction, type: HostPointType): readonly TierPolicies[] {
+export function atHostPoint(
+  groups: readonly TierPolicies[],
+  direction: Direction,
+  type: HostPointType,
+): readonly TierPolicies[] {
   const own = inDirection(groups, direction);
   switch (type) {
-    case 'untracked': return selectPolicies(own, (policy) => policy.doNotTrack === true);
-    case 'before-dnat': return direction === 'egress' ? [] : selectPolicies(own, (policy) => policy.preDnat === true && policy.doNotTrack !== true);
-    case 'local': return withoutHostPolicies(own);
-    case 'forward': return selectPolicies(withoutHostPolicies(own), (policy) => policy.applyOnForward === true);
+    case 'untracked':
+      return selectPolicies(own, (policy) => policy.doNotTrack === true);
+    case 'before-dnat':
+      return direction === 'egress'
+        ? []
+        : selectPolicies(own, (policy) => policy.preDnat === true && policy.doNotTrack !== true);
+    case 'local':
+      return withoutHostPolicies(own);
+    case 'forward':
+      return selectPolicies(withoutHostPolicies(own), (policy) => policy.applyOnForward === true);
   }
 }

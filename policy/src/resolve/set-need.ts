@@ -27,21 +27,32 @@ export type SetNeed =
   | { readonly type: 'networks'; readonly networks: Networks };
 
 export const SET_TYPES: Readonly<Record<SetNeed['type'], (need: SetNeed) => SetType>> = {
-  pods: () => 'address', nodes: () => 'address', networks: () => 'network', 'selected-networks': () => 'network',
-  'pod-ports': () => 'address-port', 'local-ports': () => 'address-port',
+  pods: () => 'address',
+  nodes: () => 'address',
+  networks: () => 'network',
+  'selected-networks': () => 'network',
+  'pod-ports': () => 'address-port',
+  'local-ports': () => 'address-port',
   service: (need) => (need.type === 'service' && need.withPorts ? 'address-port' : 'address'),
 };
 
 /** Identity of a need, and what people read beside the set. */
 export function needKey(need: SetNeed): string {
   switch (need.type) {
-    case 'pods': return need.selection.key;
-    case 'selected-networks': return `networks of ${need.selection.key}`;
-    case 'pod-ports': return `port ${portKey(need)} of ${need.selection.key}`;
-    case 'local-ports': return `port ${portKey(need)} of local endpoints`;
-    case 'nodes': return `nodes ${selectorText(need.selector)}`;
-    case 'service': return `${need.withPorts ? 'ports' : 'addresses'} of service ${need.namespace}/${need.name}`;
-    case 'networks': return `networks ${networksKey(need.networks)}`;
+    case 'pods':
+      return need.selection.key;
+    case 'selected-networks':
+      return `networks of ${need.selection.key}`;
+    case 'pod-ports':
+      return `port ${portKey(need)} of ${need.selection.key}`;
+    case 'local-ports':
+      return `port ${portKey(need)} of local endpoints`;
+    case 'nodes':
+      return `nodes ${selectorText(need.selector)}`;
+    case 'service':
+      return `${need.withPorts ? 'ports' : 'addresses'} of service ${need.namespace}/${need.name}`;
+    case 'networks':
+      return `networks ${networksKey(need.networks)}`;
   }
 }
 
@@ -53,18 +64,36 @@ export const familyOf = (address: string): Family => (address.includes(':') ? 6 
 /** What one endpoint puts into a set under one of its addresses. */
 export function entryMembers(need: SetNeed, entry: Entry, address: string): readonly string[] {
   switch (need.type) {
-    case 'pods': return [address];
-    case 'pod-ports': case 'local-ports':
+    case 'pods':
+      return [address];
+    case 'pod-ports':
+    case 'local-ports':
       return entryPorts(entry)
-        .filter((port) => port.name === need.port && hasPorts(port.protocol) && (need.protocol === undefined || need.protocol === port.protocol))
+        .filter(
+          (port) =>
+            port.name === need.port &&
+            hasPorts(port.protocol) &&
+            (need.protocol === undefined || need.protocol === port.protocol),
+        )
         .map((port) => `${address},${protocolName(port.protocol)}:${port.port}`);
-    case 'networks': case 'selected-networks': case 'nodes': case 'service': return [];
+    case 'networks':
+    case 'selected-networks':
+    case 'nodes':
+    case 'service':
+      return [];
   }
 }
 
-export function serviceMembers(withPorts: boolean, endpoints: readonly ServiceEndpoint[]): readonly (readonly [Family, string])[] {
+export function serviceMembers(
+  withPorts: boolean,
+  endpoints: readonly ServiceEndpoint[],
+): readonly (readonly [Family, string])[] {
   return endpoints.flatMap(({ address, ports }): readonly (readonly [Family, string])[] => {
-    const members = withPorts ? ports.filter((port) => hasPorts(port.protocol)).map((port) => `${address},${protocolName(port.protocol)}:${port.port}`) : [address];
+    const members = withPorts
+      ? ports
+          .filter((port) => hasPorts(port.protocol))
+          .map((port) => `${address},${protocolName(port.protocol)}:${port.port}`)
+      : [address];
     return members.map((member) => [familyOf(address), member]);
   });
 }
@@ -72,6 +101,7 @@ export function serviceMembers(withPorts: boolean, endpoints: readonly ServiceEn
 /** ipset's hash:net takes no /0: the whole family is two halves. */
 export function networkMembers(networks: Networks, family: Family): readonly string[] {
   const own = networksOf(networks, family);
-  if (own.some((prefix) => prefix.length === 0)) return family === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
+  if (own.some((prefix) => prefix.length === 0))
+    return family === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
   return own.map(formatPrefix);
 }

@@ -85,7 +85,17 @@ export class SetStore {
     const name = setName(family, id);
     if (this.deleted.has(name)) throw new Error(`Cannot create set ${name}: its deletion has not been drained`);
     const owners = new Map<string, number>();
-    const set: TrackedSet = { name, id, family, type, note, members: owners, owners, changes: new Map(), published: false };
+    const set: TrackedSet = {
+      name,
+      id,
+      family,
+      type,
+      note,
+      members: owners,
+      owners,
+      changes: new Map(),
+      published: false,
+    };
     this.sets.set(name, set);
     this.touched.add(set);
   }
@@ -113,5 +123,12 @@ function changeOf(set: TrackedSet): SetChange {
 }
 
 function snapshot(set: TrackedSet): AddressSet {
-  return { name: set.name, id: set.id, family: set.family, type: set.type, note: set.note, members: new Set(set.owners.keys()) };
+  return {
+    name: set.name,
+    id: set.id,
+    family: set.family,
+    type: set.type,
+    note: set.note,
+    members: new Set(set.owners.keys()),
+  };
 }

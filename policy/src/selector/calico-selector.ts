@@ -31,12 +31,14 @@ interface Token {
 
 /** @throws SelectorError */
 export function parseCalicoSelector(text: string): Selector {
-  if (text.length > LONGEST) throw new SelectorError(`Cannot parse a selector of ${text.length} characters: expected at most ${LONGEST}`);
+  if (text.length > LONGEST)
+    throw new SelectorError(`Cannot parse a selector of ${text.length} characters: expected at most ${LONGEST}`);
   const parser = new Parser(text, tokenize(text));
   return parser.parse();
 }
 
-const TOKEN = /\s*(?:(?<word>[A-Za-z0-9_./-]+)|"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<symbol>&&|\|\||==|!=|[!(){},]))/y;
+const TOKEN =
+  /\s*(?:(?<word>[A-Za-z0-9_./-]+)|"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<symbol>&&|\|\||==|!=|[!(){},]))/y;
 
 function tokenize(text: string): readonly Token[] {
   const tokens: Token[] = [];
@@ -45,7 +47,12 @@ function tokenize(text: string): readonly Token[] {
   while (TOKEN.lastIndex < end) {
     const start = TOKEN.lastIndex;
     const groups = TOKEN.exec(text)?.groups;
-    if (groups === undefined) throw failure(text, start + (/^\s*/.exec(text.slice(start))?.[0].length ?? 0), 'a label, a quoted value or an operator');
+    if (groups === undefined)
+      throw failure(
+        text,
+        start + (/^\s*/.exec(text.slice(start))?.[0].length ?? 0),
+        'a label, a quoted value or an operator',
+      );
     const at = TOKEN.lastIndex;
     const { word, double, single, symbol } = groups;
     if (word !== undefined) tokens.push({ type: 'word', text: word, at: at - word.length });
@@ -56,13 +63,18 @@ function tokenize(text: string): readonly Token[] {
 }
 
 const failure = (text: string, at: number, expected: string): SelectorError =>
-  new SelectorError(`Cannot parse selector "${text.length <= 200 ? text : `${text.slice(0, 200)}...`}" at character ${at + 1}: expected ${expected}`);
+  new SelectorError(
+    `Cannot parse selector "${text.length <= 200 ? text : `${text.slice(0, 200)}...`}" at character ${at + 1}: expected ${expected}`,
+  );
 
 class Parser {
   private position = 0;
   private depth = 0;
 
-  constructor(private readonly text: string, private readonly tokens: readonly Token[]) {}
+  constructor(
+    private readonly text: string,
+    private readonly tokens: readonly Token[],
+  ) {}
 
   parse(): Selector {
     if (this.peek().type === 'end') return ALL;
@@ -124,15 +136,19 @@ class Parser {
     const word = operator.type === 'word' ? operator.text : '';
     this.position++;
     switch (word) {
-      case 'in': return this.membership('in', key);
-      case 'contains': return { type: 'contains', key, text: this.string() };
+      case 'in':
+        return this.membership('in', key);
+      case 'contains':
+        return { type: 'contains', key, text: this.string() };
       case 'not':
         this.keyword('in');
         return this.membership('not-in', key);
-      case 'starts': case 'ends':
+      case 'starts':
+      case 'ends':
         this.keyword('with');
         return { type: word === 'starts' ? 'starts-with' : 'ends-with', key, text: this.string() };
-      default: throw failure(this.text, operator.at, '==, !=, in, not in, contains, starts with or ends with');
+      default:
+        throw failure(this.text, operator.at, '==, !=, in, not in, contains, starts with or ends with');
     }
   }
 
@@ -140,7 +156,8 @@ class Parser {
     this.expect('{');
     const values: string[] = [];
     if (!this.take('}')) {
-      do values.push(this.string()); while (this.take(','));
+      do values.push(this.string());
+      while (this.take(','));
       this.expect('}');
     }
     if (values.length > 0) return valueTerm(type, key, values);
@@ -148,7 +165,9 @@ class Parser {
   }
 
   private peek(): Token {
-    return this.tokens[Math.min(this.position, this.tokens.length - 1)] ?? { type: 'end', text: '', at: this.text.length };
+    return (
+      this.tokens[Math.min(this.position, this.tokens.length - 1)] ?? { type: 'end', text: '', at: this.text.length }
+    );
   }
 
   private take(symbol: string): boolean {

@@ -15,7 +15,8 @@ export function parseLabelSelector(value: unknown, field: string, problems: Prob
   }
   const selector = readObject(value, field, problems);
   const terms: Selector[] = [];
-  for (const [key, text] of readStringMap(own(selector, 'matchLabels'), field, problems)) terms.push(valueTerm('in', key, [text]));
+  for (const [key, text] of readStringMap(own(selector, 'matchLabels'), field, problems))
+    terms.push(valueTerm('in', key, [text]));
   for (const item of readList(own(selector, 'matchExpressions'), field, problems)) {
     const requirement = readObject(item, field, problems);
     const key = readString(own(requirement, 'key'), field, problems) ?? '';
@@ -27,10 +28,15 @@ export function parseLabelSelector(value: unknown, field: string, problems: Prob
 
 function parseRequirement(key: string, operator: unknown, values: readonly string[]): Selector {
   switch (operator) {
-    case 'In': return valueTerm('in', key, values);
-    case 'NotIn': return valueTerm('not-in', key, values);
-    case 'Exists': return { type: 'present', key };
-    case 'DoesNotExist': return { type: 'absent', key };
-    default: return NONE;
+    case 'In':
+      return valueTerm('in', key, values);
+    case 'NotIn':
+      return valueTerm('not-in', key, values);
+    case 'Exists':
+      return { type: 'present', key };
+    case 'DoesNotExist':
+      return { type: 'absent', key };
+    default:
+      return NONE;
   }
 }

@@ -24,8 +24,10 @@ export const NONE: Selector = { type: 'none' };
 
 export function matchesSelector(selector: Selector, labels: Labels): boolean {
   switch (selector.type) {
-    case 'all': return true;
-    case 'none': return false;
+    case 'all':
+      return true;
+    case 'none':
+      return false;
     case 'in': {
       const value = labels.get(selector.key);
       return value !== undefined && selector.values.includes(value);
@@ -34,14 +36,22 @@ export function matchesSelector(selector: Selector, labels: Labels): boolean {
       const value = labels.get(selector.key);
       return value === undefined || !selector.values.includes(value);
     }
-    case 'present': return labels.has(selector.key);
-    case 'absent': return !labels.has(selector.key);
-    case 'contains': return labels.get(selector.key)?.includes(selector.text) ?? false;
-    case 'starts-with': return labels.get(selector.key)?.startsWith(selector.text) ?? false;
-    case 'ends-with': return labels.get(selector.key)?.endsWith(selector.text) ?? false;
-    case 'and': return selector.terms.every((term) => matchesSelector(term, labels));
-    case 'or': return selector.terms.some((term) => matchesSelector(term, labels));
-    case 'not': return !matchesSelector(selector.term, labels);
+    case 'present':
+      return labels.has(selector.key);
+    case 'absent':
+      return !labels.has(selector.key);
+    case 'contains':
+      return labels.get(selector.key)?.includes(selector.text) ?? false;
+    case 'starts-with':
+      return labels.get(selector.key)?.startsWith(selector.text) ?? false;
+    case 'ends-with':
+      return labels.get(selector.key)?.endsWith(selector.text) ?? false;
+    case 'and':
+      return selector.terms.every((term) => matchesSelector(term, labels));
+    case 'or':
+      return selector.terms.some((term) => matchesSelector(term, labels));
+    case 'not':
+      return !matchesSelector(selector.term, labels);
   }
 }
 
@@ -51,14 +61,22 @@ export const or = (terms: readonly Selector[]): Selector => combine('or', terms)
 
 export function not(term: Selector): Selector {
   switch (term.type) {
-    case 'all': return NONE;
-    case 'none': return ALL;
-    case 'in': return { type: 'not-in', key: term.key, values: term.values };
-    case 'not-in': return { type: 'in', key: term.key, values: term.values };
-    case 'present': return { type: 'absent', key: term.key };
-    case 'absent': return { type: 'present', key: term.key };
-    case 'not': return term.term;
-    default: return { type: 'not', term };
+    case 'all':
+      return NONE;
+    case 'none':
+      return ALL;
+    case 'in':
+      return { type: 'not-in', key: term.key, values: term.values };
+    case 'not-in':
+      return { type: 'in', key: term.key, values: term.values };
+    case 'present':
+      return { type: 'absent', key: term.key };
+    case 'absent':
+      return { type: 'present', key: term.key };
+    case 'not':
+      return term.term;
+    default:
+      return { type: 'not', term };
   }
 }
 
@@ -70,8 +88,12 @@ export function valueTerm(type: 'in' | 'not-in', key: string, values: readonly s
 function combine(type: 'and' | 'or', terms: readonly Selector[]): Selector {
   const [neutral, absorbing] = type === 'and' ? (['all', 'none'] as const) : (['none', 'all'] as const);
   const flat = new Map<string, Selector>();
-  for (const term of terms) for (const one of term.type === type ? term.terms : [term]) flat.set(selectorText(one), one);
-  const kept = [...flat].filter(([, term]) => term.type !== neutral).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, term]) => term);
+  for (const term of terms)
+    for (const one of term.type === type ? term.terms : [term]) flat.set(selectorText(one), one);
+  const kept = [...flat]
+    .filter(([, term]) => term.type !== neutral)
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([, term]) => term);
   if (kept.some((term) => term.type === absorbing)) return absorbing === 'all' ? ALL : NONE;
   const [only] = kept;
   if (only === undefined) return neutral === 'all' ? ALL : NONE;
@@ -81,23 +103,40 @@ function combine(type: 'and' | 'or', terms: readonly Selector[]): Selector {
 /** Canonical and readable: 'app in {"db", "web"} && has(tier)'. Keys are quoted when they are not plain words. */
 export function selectorText(selector: Selector): string {
   switch (selector.type) {
-    case 'all': return 'all()';
-    case 'none': return 'none()';
-    case 'in': case 'not-in': return valuesText(selector.type, selector.key, selector.values);
-    case 'present': return `has(${keyText(selector.key)})`;
-    case 'absent': return `!has(${keyText(selector.key)})`;
-    case 'contains': return `${keyText(selector.key)} contains ${JSON.stringify(selector.text)}`;
-    case 'starts-with': return `${keyText(selector.key)} starts with ${JSON.stringify(selector.text)}`;
-    case 'ends-with': return `${keyText(selector.key)} ends with ${JSON.stringify(selector.text)}`;
-    case 'and': return selector.terms.map((term) => (term.type === 'or' ? `(${selectorText(term)})` : selectorText(term))).join(' && ');
-    case 'or': return selector.terms.map((term) => (term.type === 'and' ? `(${selectorText(term)})` : selectorText(term))).join(' || ');
-    case 'not': return `!(${selectorText(selector.term)})`;
+    case 'all':
+      return 'all()';
+    case 'none':
+      return 'none()';
+    case 'in':
+    case 'not-in':
+      return valuesText(selector.type, selector.key, selector.values);
+    case 'present':
+      return `has(${keyText(selector.key)})`;
+    case 'absent':
+      return `!has(${keyText(selector.key)})`;
+    case 'contains':
+      return `${keyText(selector.key)} contains ${JSON.stringify(selector.text)}`;
+    case 'starts-with':
+      return `${keyText(selector.key)} starts with ${JSON.stringify(selector.text)}`;
+    case 'ends-with':
+      return `${keyText(selector.key)} ends with ${JSON.stringify(selector.text)}`;
+    case 'and':
+      return selector.terms
+        .map((term) => (term.type === 'or' ? `(${selectorText(term)})` : selectorText(term)))
+        .join(' && ');
+    case 'or':
+      return selector.terms
+        .map((term) => (term.type === 'and' ? `(${selectorText(term)})` : selectorText(term)))
+        .join(' || ');
+    case 'not':
+      return `!(${selectorText(selector.term)})`;
   }
 }
 
 function valuesText(type: 'in' | 'not-in', key: string, values: readonly string[]): string {
   const [only] = values;
-  if (values.length === 1 && only !== undefined) return `${keyText(key)} ${type === 'in' ? '==' : '!='} ${JSON.stringify(only)}`;
+  if (values.length === 1 && only !== undefined)
+    return `${keyText(key)} ${type === 'in' ? '==' : '!='} ${JSON.stringify(only)}`;
   return `${keyText(key)} ${type === 'in' ? 'in' : 'not in'} {${values.map((value) => JSON.stringify(value)).join(', ')}}`;
 }
 
@@ -112,9 +151,15 @@ export const indexTerm = (key: string, value?: string): string => (value === und
  */
 export function requiredTerms(selector: Selector): readonly string[] | undefined {
   switch (selector.type) {
-    case 'none': return [];
-    case 'in': return selector.values.map((value) => indexTerm(selector.key, value));
-    case 'present': case 'contains': case 'starts-with': case 'ends-with': return [indexTerm(selector.key)];
+    case 'none':
+      return [];
+    case 'in':
+      return selector.values.map((value) => indexTerm(selector.key, value));
+    case 'present':
+    case 'contains':
+    case 'starts-with':
+    case 'ends-with':
+      return [indexTerm(selector.key)];
     case 'and': {
       let best: readonly string[] | undefined;
       for (const term of selector.terms) {
@@ -132,7 +177,11 @@ export function requiredTerms(selector: Selector): readonly string[] | undefined
       }
       return [...new Set(all)];
     }
-    case 'all': case 'not-in': case 'absent': case 'not': return undefined;
+    case 'all':
+    case 'not-in':
+    case 'absent':
+    case 'not':
+      return undefined;
   }
 }
 

@@ -15,17 +15,27 @@ export interface PortsMatch {
 }
 
 /** `[{}]` for either list means anything. */
-export function alternativesOf(direction: Direction, peers: readonly EntityMatch[], ports: readonly PortsMatch[]): readonly Alternative[] {
-  return peers.flatMap((peer) => ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined));
+export function alternativesOf(
+  direction: Direction,
+  peers: readonly EntityMatch[],
+  ports: readonly PortsMatch[],
+): readonly Alternative[] {
+  return peers.flatMap((peer) =>
+    ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined),
+  );
 }
 
 /** Has a peer to which port names mean nothing? */
-export const hasNamelessPeer = (peers: readonly EntityMatch[]): boolean => peers.some((peer) => peer.networks !== undefined || peer.nodes !== undefined);
+export const hasNamelessPeer = (peers: readonly EntityMatch[]): boolean =>
+  peers.some((peer) => peer.networks !== undefined || peer.nodes !== undefined);
 
 function alternativeOf(direction: Direction, peer: EntityMatch, port: PortsMatch): Alternative | undefined {
   const { protocol, namedPort, ports } = port;
   const shared = protocol === undefined ? {} : { protocol };
-  const wanted: EntityMatch = { ...(ports === undefined ? {} : { ports }), ...(namedPort === undefined ? {} : { namedPort }) };
+  const wanted: EntityMatch = {
+    ...(ports === undefined ? {} : { ports }),
+    ...(namedPort === undefined ? {} : { namedPort }),
+  };
   if (direction === 'ingress') return { ...shared, source: peer, destination: wanted };
   if (namedPort !== undefined && hasNamelessPeer([peer])) return undefined;
   return { ...shared, destination: { ...peer, ...wanted } };

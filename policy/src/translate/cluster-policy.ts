@@ -16,8 +16,14 @@ import { invalid, required, type Problem } from '../problem.js';
 import { ALL } from '../selector/selector.js';
 import { parseLabelSelector } from '../selector/label-selector.js';
 import {
-  DIALECTS, validateAction, validateClusterPeer, validateClusterPolicyHead, validateClusterPort, validateSubject,
-  type ClusterPolicyDialect, type ClusterPolicyKind,
+  DIALECTS,
+  validateAction,
+  validateClusterPeer,
+  validateClusterPolicyHead,
+  validateClusterPort,
+  validateSubject,
+  type ClusterPolicyDialect,
+  type ClusterPolicyKind,
 } from '../validate/cluster-policy.js';
 import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
 import { alternativesOf, hasNamelessPeer, type PortsMatch } from './alternatives.js';
@@ -38,7 +44,8 @@ export function translateClusterPolicy(kind: ClusterPolicyKind, name: string, ob
   const [ingress, egress] = [rules('ingress'), rules('egress')];
   const policy: Policy = {
     key: { kind, namespace: '', name },
-    tier: kind === 'BaselineAdminNetworkPolicy' || own(spec, 'tier') === 'Baseline' ? BASELINE_TIER.name : ADMIN_TIER.name,
+    tier:
+      kind === 'BaselineAdminNetworkPolicy' || own(spec, 'tier') === 'Baseline' ? BASELINE_TIER.name : ADMIN_TIER.name,
     order: dialect.hasPriority ? Number(own(spec, 'priority')) : Infinity,
     sortName: name,
     subject: translateSelecting(own(spec, 'subject') as JsonObject),
@@ -48,12 +55,25 @@ export function translateClusterPolicy(kind: ClusterPolicyKind, name: string, ob
   return { policy, problems };
 }
 
-function translateRules(spec: JsonObject | undefined, direction: Direction, dialect: ClusterPolicyDialect, problems: Problem[]): readonly PolicyRule[] {
-  return readList(own(spec, direction), `spec.${direction}`, problems)
-    .map((value, index) => ({ index, ...translateRule(value, `spec.${direction}[${index}]`, direction, dialect, problems) }));
+function translateRules(
+  spec: JsonObject | undefined,
+  direction: Direction,
+  dialect: ClusterPolicyDialect,
+  problems: Problem[],
+): readonly PolicyRule[] {
+  return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => ({
+    index,
+    ...translateRule(value, `spec.${direction}[${index}]`, direction, dialect, problems),
+  }));
 }
 
-function translateRule(value: unknown, field: string, direction: Direction, dialect: ClusterPolicyDialect, problems: Problem[]): Omit<PolicyRule, 'index'> {
+function translateRule(
+  value: unknown,
+  field: string,
+  direction: Direction,
+  dialect: ClusterPolicyDialect,
+  problems: Problem[],
+): Omit<PolicyRule, 'index'> {
   const rule = readObject(value, field, problems);
   const peersField = `${field}.${direction === 'ingress' ? 'from' : 'to'}`;
   const refusedAction = validateAction(own(rule, 'action'), `${field}.action`, dialect);
@@ -62,30 +82,46 @@ function translateRule(value: unknown, field: string, direction: Direction, dial
   const action = actionOf(own(rule, 'action'));
   const failClosed = action === 'allow' ? { action, alternatives: [] } : DENY_ALL;
   const peers = readList(own(rule, direction === 'ingress' ? 'from' : 'to'), peersField, problems);
-  const refusedPeers = peers.length === 0 ? [required(peersField, 'must have at least one item')]
-    : peers.flatMap((peer, at) => validateClusterPeer(peer, `${peersField}[${at}]`, direction, dialect));
+  const refusedPeers =
+    peers.length === 0
+      ? [required(peersField, 'must have at least one item')]
+      : peers.flatMap((peer, at) => validateClusterPeer(peer, `${peersField}[${at}]`, direction, dialect));
   problems.push(...refusedPeers);
   if (refusedPeers.length > 0) return failClosed;
   const entities = mergePeers(peers as readonly JsonObject[]);
-  const ports = translatePorts(own(rule, dialect.portsField) ?? undefined, `${field}.${dialect.portsField}`, dialect, problems);
+  const ports = translatePorts(
+    own(rule, dialect.portsField) ?? undefined,
+    `${field}.${dialect.portsField}`,
+    dialect,
+    problems,
+  );
   if (direction === 'egress' && hasNamelessPeer(entities) && ports.matches.some((port) => port.namedPort !== undefined))
-    problems.push(invalid(field, undefined, 'networks and nodes peers have no port names; this combination matches nothing'));
+    problems.push(
+      invalid(field, undefined, 'networks and nodes peers have no port names; this combination matches nothing'),
+    );
   if (!ports.isRefused) return { action, alternatives: alternativesOf(direction, entities, ports.matches) };
-  return action === 'allow' ? { action, alternatives: alternativesOf(direction, entities, ports.matches) } : { action: 'deny', alternatives: alternativesOf(direction, entities, [{}]) };
+  return action === 'allow'
+    ? { action, alternatives: alternativesOf(direction, entities, ports.matches) }
+    : { action: 'deny', alternatives: alternativesOf(direction, entities, [{}]) };
 }
 
 function actionOf(value: unknown): RuleAction {
   switch (value) {
-    case 'Deny': return 'deny';
-    case 'Pass': return 'pass';
-    default: return 'allow';
+    case 'Deny':
+      return 'deny';
+    case 'Pass':
+      return 'pass';
+    default:
+      return 'allow';
   }
 }
 
 /** Valid peers, equal ones and all networks together. */
 function mergePeers(peers: readonly JsonObject[]): readonly EntityMatch[] {
   const entities: EntityMatch[] = [];
-  const networks = peers.flatMap((peer) => ((own(peer, 'networks') ?? []) as readonly string[]).map(tryParsePrefix).filter((prefix) => prefix !== undefined));
+  const networks = peers.flatMap((peer) =>
+    ((own(peer, 'networks') ?? []) as readonly string[]).map(tryParsePrefix).filter((prefix) => prefix !== undefined),
+  );
   if (networks.length > 0) entities.push({ networks: unionNetworks(networks) });
   const selections = new Map<string, Selection>();
   for (const peer of peers) {
@@ -102,13 +138,22 @@ function mergePeers(peers: readonly JsonObject[]): readonly EntityMatch[] {
 /** Valid `namespaces` or `pods`; a missing namespaceSelector inside `pods` is an empty one. */
 function translateSelecting(value: JsonObject): Selection {
   const namespaces = own(value, 'namespaces') ?? undefined;
-  if (namespaces !== undefined) return selectionOf({ type: 'selector', selector: parseLabelSelector(namespaces, '', []) }, ALL);
+  if (namespaces !== undefined)
+    return selectionOf({ type: 'selector', selector: parseLabelSelector(namespaces, '', []) }, ALL);
   const pods = own(value, 'pods') as JsonObject;
-  return selectionOf({ type: 'selector', selector: parseLabelSelector(own(pods, 'namespaceSelector'), '', []) }, parseLabelSelector(own(pods, 'podSelector'), '', []));
+  return selectionOf(
+    { type: 'selector', selector: parseLabelSelector(own(pods, 'namespaceSelector'), '', []) },
+    parseLabelSelector(own(pods, 'podSelector'), '', []),
+  );
 }
 
 /** No list means everything, ICMP included. */
-function translatePorts(value: unknown, field: string, dialect: ClusterPolicyDialect, problems: Problem[]): { readonly matches: readonly PortsMatch[]; readonly isRefused: boolean } {
+function translatePorts(
+  value: unknown,
+  field: string,
+  dialect: ClusterPolicyDialect,
+  problems: Problem[],
+): { readonly matches: readonly PortsMatch[]; readonly isRefused: boolean } {
   if (value === undefined) return { matches: [{}], isRefused: false };
   const matches: PortsMatch[] = [];
   const list = readList(value, field, problems);
@@ -129,15 +174,23 @@ function translatePort(item: JsonObject): PortsMatch {
     const given = own(item, key) ?? undefined;
     if (given === undefined) continue;
     const port = own(given as JsonObject, 'destinationPort') ?? undefined;
-    return port === undefined ? { protocol: numberOf(key) } : portsOf(numberOf(key), port as JsonObject, 'number', 'range');
+    return port === undefined
+      ? { protocol: numberOf(key) }
+      : portsOf(numberOf(key), port as JsonObject, 'number', 'range');
   }
   const numbered = (own(item, 'portNumber') ?? own(item, 'portRange')) as JsonObject;
-  return portsOf(numberOf(own(numbered, 'protocol')), own(item, 'portRange') === undefined ? numbered : { range: numbered }, 'port', 'range');
+  return portsOf(
+    numberOf(own(numbered, 'protocol')),
+    own(item, 'portRange') === undefined ? numbered : { range: numbered },
+    'port',
+    'range',
+  );
 }
 
 function portsOf(protocol: number, port: JsonObject, numberField: string, rangeField: string): PortsMatch {
   const range = own(port, rangeField) as JsonObject | undefined;
-  const [from, to] = range === undefined ? [own(port, numberField), own(port, numberField)] : [own(range, 'start'), own(range, 'end')];
+  const [from, to] =
+    range === undefined ? [own(port, numberField), own(port, numberField)] : [own(range, 'start'), own(range, 'end')];
   return { protocol, ports: [{ from: Number(from), to: Number(to) }] };
 }
 
@@ -150,7 +203,11 @@ function mergePorts(matches: readonly PortsMatch[]): readonly PortsMatch[] {
     const key = match.namedPort === undefined ? `${match.protocol}` : `name ${match.namedPort.name}`;
     const known = merged.get(key);
     if (known === undefined) merged.set(key, match);
-    else if (known.ports !== undefined) merged.set(key, match.ports === undefined ? match : { ...known, ports: unionPorts([...known.ports, ...match.ports]) });
+    else if (known.ports !== undefined)
+      merged.set(
+        key,
+        match.ports === undefined ? match : { ...known, ports: unionPorts([...known.ports, ...match.ports]) },
+      );
   }
   return [...merged.values()];
 }

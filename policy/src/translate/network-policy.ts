@@ -16,7 +16,11 @@ import type { PortRange } from '../ruleset.js';
 import { ALL } from '../selector/selector.js';
 import { parseLabelSelector } from '../selector/label-selector.js';
 import { tryParseCidr } from '../validate/cidr.js';
-import { validateNetworkPolicyPeer, validateNetworkPolicyPort, validatePolicyTypes } from '../validate/network-policy.js';
+import {
+  validateNetworkPolicyPeer,
+  validateNetworkPolicyPort,
+  validatePolicyTypes,
+} from '../validate/network-policy.js';
 import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
 import { alternativesOf, hasNamelessPeer, type PortsMatch } from './alternatives.js';
 import type { Translation } from './translation.js';
@@ -24,16 +28,23 @@ import type { Translation } from './translation.js';
 /** Calico gives Kubernetes' policies this order in the default tier; all of them allow only, so among themselves it is idle. */
 const KUBERNETES_POLICY_ORDER = 1000;
 
-
 export function translateNetworkPolicy(namespace: string, name: string, object: unknown): Translation {
   const problems: Problem[] = [];
   const spec = readObject(own(object as JsonObject, 'spec'), 'spec', problems);
-  const rules = { ingress: translateRules(spec, 'ingress', namespace, problems), egress: translateRules(spec, 'egress', namespace, problems) };
+  const rules = {
+    ingress: translateRules(spec, 'ingress', namespace, problems),
+    egress: translateRules(spec, 'egress', namespace, problems),
+  };
   const types = policyTypes(spec, rules.egress.length > 0, problems);
   const policy: Policy = {
     key: { kind: 'NetworkPolicy', namespace, name },
-    tier: DEFAULT_TIER.name, order: KUBERNETES_POLICY_ORDER, sortName: `knp.default.${name}`,
-    subject: selectionOf({ type: 'name', name: namespace }, parseLabelSelector(own(spec, 'podSelector'), 'spec.podSelector', problems)),
+    tier: DEFAULT_TIER.name,
+    order: KUBERNETES_POLICY_ORDER,
+    sortName: `knp.default.${name}`,
+    subject: selectionOf(
+      { type: 'name', name: namespace },
+      parseLabelSelector(own(spec, 'podSelector'), 'spec.podSelector', problems),
+    ),
     ...(types.has('ingress') ? { ingress: rules.ingress } : {}),
     ...(types.has('egress') ? { egress: rules.egress } : {}),
   };
@@ -41,7 +52,11 @@ export function translateNetworkPolicy(namespace: string, name: string, object: 
 }
 
 /** Unknown types are refused by name; what remains of the list counts, and an empty list is the default. */
-function policyTypes(spec: JsonObject | undefined, hasEgressRules: boolean, problems: Problem[]): ReadonlySet<Direction> {
+function policyTypes(
+  spec: JsonObject | undefined,
+  hasEgressRules: boolean,
+  problems: Problem[],
+): ReadonlySet<Direction> {
   const listed = readList(own(spec, 'policyTypes'), 'spec.policyTypes', []);
   problems.push(...validatePolicyTypes(own(spec, 'policyTypes'), 'spec.policyTypes'));
   if (listed.length === 0) return new Set<Direction>(hasEgressRules ? ['ingress', 'egress'] : ['ingress']);
@@ -51,13 +66,21 @@ function policyTypes(spec: JsonObject | undefined, hasEgressRules: boolean, prob
   return types;
 }
 
-function translateRules(spec: JsonObject | undefined, direction: Direction, namespace: string, problems: Problem[]): readonly PolicyRule[] {
+function translateRules(
+  spec: JsonObject | undefined,
+  direction: Direction,
+  namespace: string,
+  problems: Problem[],
+): readonly PolicyRule[] {
   const peersField = direction === 'ingress' ? 'from' : 'to';
   return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => {
     const field = `spec.${direction}[${index}]`;
     const misshapen: Problem[] = [];
     const rule = readObject(value, field, misshapen);
-    const [peerList, portList] = [readList(own(rule, peersField), `${field}.${peersField}`, misshapen), readList(own(rule, 'ports'), `${field}.ports`, misshapen)];
+    const [peerList, portList] = [
+      readList(own(rule, peersField), `${field}.${peersField}`, misshapen),
+      readList(own(rule, 'ports'), `${field}.ports`, misshapen),
+    ];
     problems.push(...misshapen);
     // Absent means everything; of the wrong type is not absent.
     if (misshapen.length > 0) return { index, action: 'allow', alternatives: [] };
@@ -68,15 +91,32 @@ function translateRules(spec: JsonObject | undefined, direction: Direction, name
   });
 }
 
-function reportUnresolvableNames(direction: Direction, peers: readonly EntityMatch[], ports: readonly PortsMatch[], field: string, problems: Problem[]): void {
+function reportUnresolvableNames(
+  direction: Direction,
+  peers: readonly EntityMatch[],
+  ports: readonly PortsMatch[],
+  field: string,
+  problems: Problem[],
+): void {
   if (direction === 'ingress' || !hasNamelessPeer(peers)) return;
   for (const port of ports)
     if (port.namedPort !== undefined)
-      problems.push(invalid(`${field}.ports`, port.namedPort.name, 'a port name has no meaning for an ipBlock peer; this combination matches nothing'));
+      problems.push(
+        invalid(
+          `${field}.ports`,
+          port.namedPort.name,
+          'a port name has no meaning for an ipBlock peer; this combination matches nothing',
+        ),
+      );
 }
 
 /** All peers of a rule as few entities: one per distinct pod selection, one for all blocks together. No peers: anybody. */
-function translatePeers(list: readonly unknown[], field: string, namespace: string, problems: Problem[]): readonly EntityMatch[] {
+function translatePeers(
+  list: readonly unknown[],
+  field: string,
+  namespace: string,
+  problems: Problem[],
+): readonly EntityMatch[] {
   if (list.length === 0) return [{}];
   const selections = new Map<string, EntityMatch>();
   const blocks: IpPrefix[] = [];
@@ -101,9 +141,10 @@ function translatePeers(list: readonly unknown[], field: string, namespace: stri
 function translateSelectors(peer: JsonObject, path: string, namespace: string, problems: Problem[]) {
   const pods = own(peer, 'podSelector') ?? undefined;
   const namespaces = own(peer, 'namespaceSelector') ?? undefined;
-  const where: NamespaceCondition = namespaces === undefined
-    ? { type: 'name', name: namespace }
-    : { type: 'selector', selector: parseLabelSelector(namespaces, `${path}.namespaceSelector`, problems) };
+  const where: NamespaceCondition =
+    namespaces === undefined
+      ? { type: 'name', name: namespace }
+      : { type: 'selector', selector: parseLabelSelector(namespaces, `${path}.namespaceSelector`, problems) };
   return selectionOf(where, pods === undefined ? ALL : parseLabelSelector(pods, `${path}.podSelector`, problems));
 }
 
@@ -111,7 +152,9 @@ function translateSelectors(peer: JsonObject, path: string, namespace: string, p
 function translateBlock(block: JsonObject): readonly IpPrefix[] {
   const cidr = tryParseCidr(String(own(block, 'cidr')));
   if (cidr === undefined) return [];
-  const excepts = ((own(block, 'except') ?? []) as readonly string[]).map(tryParseCidr).filter((prefix) => prefix !== undefined);
+  const excepts = ((own(block, 'except') ?? []) as readonly string[])
+    .map(tryParseCidr)
+    .filter((prefix) => prefix !== undefined);
   return subtractNetworks(cidr, excepts);
 }
 
@@ -135,6 +178,8 @@ function translatePorts(list: readonly unknown[], field: string, problems: Probl
       if (known !== 'all') ranges.set(protocol, [...(known ?? []), range]);
     }
   }
-  const numbers = [...ranges].map(([protocol, ports]): PortsMatch => (ports === 'all' ? { protocol } : { protocol, ports: unionPorts(ports) }));
+  const numbers = [...ranges].map(
+    ([protocol, ports]): PortsMatch => (ports === 'all' ? { protocol } : { protocol, ports: unionPorts(ports) }),
+  );
   return [...numbers, ...names.values()];
 }

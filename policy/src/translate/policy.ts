@@ -10,7 +10,12 @@ import type { Translation } from './translation.js';
 
 export type { Translation };
 
-const CALICO_KINDS = ['CalicoNetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'] as const;
+const CALICO_KINDS = [
+  'CalicoNetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+] as const;
 
 type Translator = (namespace: string, name: string, object: KubeObject) => Translation;
 
@@ -18,9 +23,15 @@ const TRANSLATORS: ReadonlyMap<PolicyKind, Translator> = new Map<PolicyKind, Tra
   ['NetworkPolicy', translateNetworkPolicy],
   ['ClusterNetworkPolicy', (_namespace, name, object) => translateClusterPolicy('ClusterNetworkPolicy', name, object)],
   ['AdminNetworkPolicy', (_namespace, name, object) => translateClusterPolicy('AdminNetworkPolicy', name, object)],
-  ['BaselineAdminNetworkPolicy', (_namespace, name, object) => translateClusterPolicy('BaselineAdminNetworkPolicy', name, object)],
+  [
+    'BaselineAdminNetworkPolicy',
+    (_namespace, name, object) => translateClusterPolicy('BaselineAdminNetworkPolicy', name, object),
+  ],
   ['StagedKubernetesNetworkPolicy', translateStagedKubernetesPolicy],
-  ...CALICO_KINDS.map((kind): readonly [PolicyKind, Translator] => [kind, (namespace, name, object) => translateCalicoPolicy(kind, namespace, name, object)]),
+  ...CALICO_KINDS.map((kind): readonly [PolicyKind, Translator] => [
+    kind,
+    (namespace, name, object) => translateCalicoPolicy(kind, namespace, name, object),
+  ]),
 ]);
 
 /** A NetworkPolicy that only watches, unless it stages a deletion. */
@@ -28,9 +39,17 @@ function translateStagedKubernetesPolicy(namespace: string, name: string, object
   const { policy, problems } = translateNetworkPolicy(namespace, name, object);
   const action = own(readObject(own(object as JsonObject, 'spec'), 'spec', []), 'stagedAction') ?? 'Set';
   if (policy === undefined || action === 'Delete' || action === 'Ignore') return { problems };
-  return { policy: { ...policy, key: { kind: 'StagedKubernetesNetworkPolicy', namespace, name }, staged: true }, problems };
+  return {
+    policy: { ...policy, key: { kind: 'StagedKubernetesNetworkPolicy', namespace, name }, staged: true },
+    problems,
+  };
 }
 
-export function translatePolicy(kind: PolicyKind, namespace: string, name: string, object: KubeObject): Translation | undefined {
+export function translatePolicy(
+  kind: PolicyKind,
+  namespace: string,
+  name: string,
+  object: KubeObject,
+): Translation | undefined {
   return TRANSLATORS.get(kind)?.(namespace, name, object);
 }

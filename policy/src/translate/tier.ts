@@ -11,6 +11,11 @@ export function translateTier(name: string, object: unknown, problems: Problem[]
   const order = own(spec, 'order') ?? undefined;
   const action = own(spec, 'defaultAction') ?? 'Deny';
   if (order !== undefined && typeof order !== 'number') problems.push(invalid('spec.order', order, 'must be a number'));
-  if (action !== 'Deny' && action !== 'Pass') problems.push(notSupported('spec.defaultAction', action, ['Deny', 'Pass']));
-  return { name, order: typeof order === 'number' ? order : Infinity, defaultAction: action === 'Pass' ? 'pass' : 'deny' };
+  if (action !== 'Deny' && action !== 'Pass')
+    problems.push(notSupported('spec.defaultAction', action, ['Deny', 'Pass']));
+  return {
+    name,
+    order: typeof order === 'number' ? order : Infinity,
+    defaultAction: action === 'Pass' ? 'pass' : 'deny',
+  };
 }

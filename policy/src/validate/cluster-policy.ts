@@ -26,14 +26,24 @@ export interface ClusterPolicyDialect {
 }
 
 const ADMIN: ClusterPolicyDialect = {
-  actions: ['Allow', 'Deny', 'Pass'], maxItems: 100, portsField: 'ports', portKeys: ['portNumber', 'portRange', 'namedPort'],
-  needsNamespaceSelector: true, hasPriority: true, hasTier: false,
+  actions: ['Allow', 'Deny', 'Pass'],
+  maxItems: 100,
+  portsField: 'ports',
+  portKeys: ['portNumber', 'portRange', 'namedPort'],
+  needsNamespaceSelector: true,
+  hasPriority: true,
+  hasTier: false,
 };
 
 export const DIALECTS: Readonly<Record<ClusterPolicyKind, ClusterPolicyDialect>> = {
   ClusterNetworkPolicy: {
-    actions: ['Accept', 'Deny', 'Pass'], maxItems: 25, portsField: 'protocols', portKeys: ['tcp', 'udp', 'sctp', 'destinationNamedPort'],
-    needsNamespaceSelector: false, hasPriority: true, hasTier: true,
+    actions: ['Accept', 'Deny', 'Pass'],
+    maxItems: 25,
+    portsField: 'protocols',
+    portKeys: ['tcp', 'udp', 'sctp', 'destinationNamedPort'],
+    needsNamespaceSelector: false,
+    hasPriority: true,
+    hasTier: true,
   },
   AdminNetworkPolicy: ADMIN,
   BaselineAdminNetworkPolicy: { ...ADMIN, actions: ['Allow', 'Deny'], hasPriority: false },
@@ -52,11 +62,18 @@ export function validateClusterPolicy(kind: ClusterPolicyKind, object: unknown):
   const problems: Problem[] = [...validateObjectMeta(own(object, 'metadata'), 'cluster')];
   const spec = readObject(own(object, 'spec'), 'spec', problems);
   if (spec === undefined) return [...problems, required('spec')];
-  problems.push(...validateClusterPolicyHead(kind, object), ...validateSubject(own(spec, 'subject'), 'spec.subject', dialect));
-  for (const [direction, peersField] of [['ingress', 'from'], ['egress', 'to']] as const) {
+  problems.push(
+    ...validateClusterPolicyHead(kind, object),
+    ...validateSubject(own(spec, 'subject'), 'spec.subject', dialect),
+  );
+  for (const [direction, peersField] of [
+    ['ingress', 'from'],
+    ['egress', 'to'],
+  ] as const) {
     const rules = readList(own(spec, direction), `spec.${direction}`, problems);
     if (rules.length > dialect.maxItems) problems.push(tooMany(`spec.${direction}`, rules.length, dialect.maxItems));
-    for (const [index, value] of rules.entries()) problems.push(...validateRule(value, `spec.${direction}[${index}]`, direction, peersField, dialect));
+    for (const [index, value] of rules.entries())
+      problems.push(...validateRule(value, `spec.${direction}[${index}]`, direction, peersField, dialect));
   }
   return problems;
 }
@@ -67,7 +84,8 @@ export function validateClusterPolicyHead(kind: ClusterPolicyKind, object: JsonO
   const dialect = DIALECTS[kind];
   const spec = readObject(own(object, 'spec'), 'spec', []);
   const name = own(readObject(own(object, 'metadata'), 'metadata', []), 'name');
-  if (kind === 'BaselineAdminNetworkPolicy' && name !== 'default') problems.push(invalid('metadata.name', name, 'must be "default"'));
+  if (kind === 'BaselineAdminNetworkPolicy' && name !== 'default')
+    problems.push(invalid('metadata.name', name, 'must be "default"'));
   if (dialect.hasTier) {
     const tier = readString(own(spec, 'tier'), 'spec.tier', problems);
     if (tier === undefined) problems.push(required('spec.tier'));
@@ -76,7 +94,8 @@ export function validateClusterPolicyHead(kind: ClusterPolicyKind, object: JsonO
   if (dialect.hasPriority) {
     const priority = readInteger(own(spec, 'priority'), 'spec.priority', problems);
     if (priority === undefined) problems.push(required('spec.priority'));
-    else if (priority < 0 || priority > 1000) problems.push(invalid('spec.priority', priority, 'must be between 0 and 1000, inclusive'));
+    else if (priority < 0 || priority > 1000)
+      problems.push(invalid('spec.priority', priority, 'must be between 0 and 1000, inclusive'));
   }
   return problems;
 }
@@ -85,7 +104,13 @@ export function validateSubject(value: unknown, field: string, dialect: ClusterP
   return validateOneOf(value, field, INGRESS_PEERS, (key, one, path) => validateSelecting(key, one, path, dialect));
 }
 
-function validateRule(value: unknown, field: string, direction: 'ingress' | 'egress', peersField: 'from' | 'to', dialect: ClusterPolicyDialect): readonly Problem[] {
+function validateRule(
+  value: unknown,
+  field: string,
+  direction: 'ingress' | 'egress',
+  peersField: 'from' | 'to',
+  dialect: ClusterPolicyDialect,
+): readonly Problem[] {
   const problems: Problem[] = [];
   const rule = readObject(value, field, problems);
   problems.push(...validateAction(own(rule, 'action'), `${field}.action`, dialect));
@@ -94,23 +119,35 @@ function validateRule(value: unknown, field: string, direction: 'ingress' | 'egr
   const peers = readList(own(rule, peersField), `${field}.${peersField}`, problems);
   if (peers.length === 0) problems.push(required(`${field}.${peersField}`, 'must have at least one item'));
   if (peers.length > dialect.maxItems) problems.push(tooMany(`${field}.${peersField}`, peers.length, dialect.maxItems));
-  for (const [index, peer] of peers.entries()) problems.push(...validateClusterPeer(peer, `${field}.${peersField}[${index}]`, direction, dialect));
+  for (const [index, peer] of peers.entries())
+    problems.push(...validateClusterPeer(peer, `${field}.${peersField}[${index}]`, direction, dialect));
   const portsPath = `${field}.${dialect.portsField}`;
   const given = own(rule, dialect.portsField) ?? undefined;
   const ports = readList(given, portsPath, problems);
-  if (given !== undefined && ports.length === 0) problems.push(required(portsPath, 'must have at least one item when it is given'));
+  if (given !== undefined && ports.length === 0)
+    problems.push(required(portsPath, 'must have at least one item when it is given'));
   if (ports.length > dialect.maxItems) problems.push(tooMany(portsPath, ports.length, dialect.maxItems));
-  for (const [index, port] of ports.entries()) problems.push(...validateClusterPort(port, `${portsPath}[${index}]`, dialect));
+  for (const [index, port] of ports.entries())
+    problems.push(...validateClusterPort(port, `${portsPath}[${index}]`, dialect));
   if (direction === 'egress') problems.push(...validateNames(peers, ports, field));
   return problems;
 }
 
 /** The kinds' one CEL rule over a whole egress rule. */
 function validateNames(peers: readonly unknown[], ports: readonly unknown[], field: string): readonly Problem[] {
-  const isNameless = (peer: unknown): boolean => isObject(peer) && ['networks', 'nodes', 'domainNames'].some((key) => (own(peer, key) ?? undefined) !== undefined);
-  const isNamed = (port: unknown): boolean => isObject(port) && ['namedPort', 'destinationNamedPort'].some((key) => (own(port, key) ?? undefined) !== undefined);
+  const isNameless = (peer: unknown): boolean =>
+    isObject(peer) && ['networks', 'nodes', 'domainNames'].some((key) => (own(peer, key) ?? undefined) !== undefined);
+  const isNamed = (port: unknown): boolean =>
+    isObject(port) && ['namedPort', 'destinationNamedPort'].some((key) => (own(port, key) ?? undefined) !== undefined);
   return peers.some(isNameless) && ports.some(isNamed)
-    ? [invalid(field, undefined, 'networks, nodes and domainNames peers cannot be combined with a named port: they have no port names')] : [];
+    ? [
+        invalid(
+          field,
+          undefined,
+          'networks, nodes and domainNames peers cannot be combined with a named port: they have no port names',
+        ),
+      ]
+    : [];
 }
 
 export function validateAction(value: unknown, field: string, dialect: ClusterPolicyDialect): readonly Problem[] {
@@ -119,13 +156,22 @@ export function validateAction(value: unknown, field: string, dialect: ClusterPo
 }
 
 /** Exactly one kind of peer; one that is unknown may come from a newer API. */
-export function validateClusterPeer(value: unknown, field: string, direction: 'ingress' | 'egress', dialect: ClusterPolicyDialect): readonly Problem[] {
+export function validateClusterPeer(
+  value: unknown,
+  field: string,
+  direction: 'ingress' | 'egress',
+  dialect: ClusterPolicyDialect,
+): readonly Problem[] {
   return validateOneOf(value, field, direction === 'ingress' ? INGRESS_PEERS : EGRESS_PEERS, (key, one, path) => {
     switch (key) {
-      case 'nodes': return validateLabelSelector(one, path);
-      case 'networks': return validateNetworks(one, path);
-      case 'domainNames': return [forbidden(path, 'domain names are not supported by Tortie yet')];
-      default: return validateSelecting(key, one, path, dialect);
+      case 'nodes':
+        return validateLabelSelector(one, path);
+      case 'networks':
+        return validateNetworks(one, path);
+      case 'domainNames':
+        return [forbidden(path, 'domain names are not supported by Tortie yet')];
+      default:
+        return validateSelecting(key, one, path, dialect);
     }
   });
 }
@@ -134,10 +180,15 @@ export function validateClusterPeer(value: unknown, field: string, direction: 'i
 export function validateClusterPort(value: unknown, field: string, dialect: ClusterPolicyDialect): readonly Problem[] {
   return validateOneOf(value, field, dialect.portKeys, (key, one, path) => {
     switch (key) {
-      case 'namedPort': case 'destinationNamedPort': return typeof one === 'string' && one !== '' ? [] : [wrongType(path, one, 'a port name')];
-      case 'portNumber': return [...validateProtocol(one, path), ...validatePortField(one, 'port', path)];
-      case 'portRange': return [...validateProtocol(one, path), ...validateRange(one, path)];
-      default: return validateDestinationPort(one, path);
+      case 'namedPort':
+      case 'destinationNamedPort':
+        return typeof one === 'string' && one !== '' ? [] : [wrongType(path, one, 'a port name')];
+      case 'portNumber':
+        return [...validateProtocol(one, path), ...validatePortField(one, 'port', path)];
+      case 'portRange':
+        return [...validateProtocol(one, path), ...validateRange(one, path)];
+      default:
+        return validateDestinationPort(one, path);
     }
   });
 }
@@ -148,8 +199,12 @@ function validateDestinationPort(value: unknown, field: string): readonly Proble
   const protocol = readObject(value, field, problems);
   const port = own(protocol, 'destinationPort') ?? undefined;
   if (port === undefined) return problems;
-  return [...problems, ...validateOneOf(port, `${field}.destinationPort`, ['number', 'range'], (key, one, path) =>
-    key === 'range' ? validateRange(one, path) : validatePortField(port, 'number', `${field}.destinationPort`))];
+  return [
+    ...problems,
+    ...validateOneOf(port, `${field}.destinationPort`, ['number', 'range'], (key, one, path) =>
+      key === 'range' ? validateRange(one, path) : validatePortField(port, 'number', `${field}.destinationPort`),
+    ),
+  ];
 }
 
 function validateRange(value: unknown, field: string): readonly Problem[] {
@@ -167,8 +222,10 @@ function validatePortField(value: unknown, key: string, field: string): readonly
 }
 
 function validateProtocol(value: unknown, field: string): readonly Problem[] {
-  const protocol = isObject(value) ? own(value, 'protocol') ?? undefined : undefined;
-  return protocol === undefined || PROTOCOLS.some((known) => known === protocol) ? [] : [notSupported(`${field}.protocol`, protocol, PROTOCOLS)];
+  const protocol = isObject(value) ? (own(value, 'protocol') ?? undefined) : undefined;
+  return protocol === undefined || PROTOCOLS.some((known) => known === protocol)
+    ? []
+    : [notSupported(`${field}.protocol`, protocol, PROTOCOLS)];
 }
 
 function validateNetworks(value: unknown, field: string): readonly Problem[] {
@@ -177,25 +234,43 @@ function validateNetworks(value: unknown, field: string): readonly Problem[] {
   if (networks.length === 0) problems.push(required(field, 'must have at least one item'));
   if (networks.length > MAX_NETWORKS) problems.push(tooMany(field, networks.length, MAX_NETWORKS));
   for (const [index, item] of networks.entries())
-    if (typeof item !== 'string' || tryParsePrefix(item) === undefined) problems.push(invalid(`${field}[${index}]`, item, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'));
+    if (typeof item !== 'string' || tryParsePrefix(item) === undefined)
+      problems.push(
+        invalid(`${field}[${index}]`, item, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'),
+      );
   return problems;
 }
 
 /** `namespaces` is a selector, `pods` two of them. */
-function validateSelecting(key: string, value: unknown, field: string, dialect: ClusterPolicyDialect): readonly Problem[] {
+function validateSelecting(
+  key: string,
+  value: unknown,
+  field: string,
+  dialect: ClusterPolicyDialect,
+): readonly Problem[] {
   if (key === 'namespaces') return validateLabelSelector(value, field);
   const problems: Problem[] = [];
   const pods = readObject(value, field, problems);
   const wanted = dialect.needsNamespaceSelector ? ['namespaceSelector', 'podSelector'] : ['podSelector'];
   for (const one of wanted) if ((own(pods, one) ?? undefined) === undefined) problems.push(required(`${field}.${one}`));
-  return [...problems, ...validateLabelSelector(own(pods, 'namespaceSelector'), `${field}.namespaceSelector`), ...validateLabelSelector(own(pods, 'podSelector'), `${field}.podSelector`)];
+  return [
+    ...problems,
+    ...validateLabelSelector(own(pods, 'namespaceSelector'), `${field}.namespaceSelector`),
+    ...validateLabelSelector(own(pods, 'podSelector'), `${field}.podSelector`),
+  ];
 }
 
 /** An object with exactly one member, which must be known. */
-function validateOneOf(value: unknown, field: string, known: readonly string[], validate: (key: string, value: unknown, field: string) => readonly Problem[]): readonly Problem[] {
+function validateOneOf(
+  value: unknown,
+  field: string,
+  known: readonly string[],
+  validate: (key: string, value: unknown, field: string) => readonly Problem[],
+): readonly Problem[] {
   const problems: Problem[] = [];
   const object = readObject(value, field, problems);
-  if (object === undefined) return problems.length > 0 ? problems : [required(field, `must specify one of ${known.join(', ')}`)];
+  if (object === undefined)
+    return problems.length > 0 ? problems : [required(field, `must specify one of ${known.join(', ')}`)];
   const present = Object.keys(object).filter((key) => (own(object, key) ?? undefined) !== undefined);
   const [key] = present;
   if (key === undefined) return [required(field, `must specify one of ${known.join(', ')}`)];

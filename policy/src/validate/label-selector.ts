@@ -13,7 +13,11 @@ export function validateLabelSelector(value: unknown, field: string): readonly P
     for (const want of qualifiedNameProblems(key)) problems.push(invalid(`${field}.matchLabels`, key, want));
     for (const want of labelValueProblems(text)) problems.push(invalid(`${field}.matchLabels`, text, want));
   }
-  for (const [index, item] of readList(own(selector, 'matchExpressions'), `${field}.matchExpressions`, problems).entries())
+  for (const [index, item] of readList(
+    own(selector, 'matchExpressions'),
+    `${field}.matchExpressions`,
+    problems,
+  ).entries())
     problems.push(...validateRequirement(item, `${field}.matchExpressions[${index}]`));
   return problems;
 }
@@ -25,13 +29,20 @@ function validateRequirement(value: unknown, field: string): readonly Problem[] 
   const operator = readString(own(requirement, 'operator'), `${field}.operator`, problems) ?? '';
   const values = readList(own(requirement, 'values'), `${field}.values`, problems);
   switch (operator) {
-    case 'In': case 'NotIn':
-      if (values.length === 0) problems.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    case 'In':
+    case 'NotIn':
+      if (values.length === 0)
+        problems.push(required(`${field}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
       break;
-    case 'Exists': case 'DoesNotExist':
-      if (values.length > 0) problems.push(forbidden(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    case 'Exists':
+    case 'DoesNotExist':
+      if (values.length > 0)
+        problems.push(
+          forbidden(`${field}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+        );
       break;
-    default: problems.push(invalid(`${field}.operator`, operator, 'not a valid selector operator'));
+    default:
+      problems.push(invalid(`${field}.operator`, operator, 'not a valid selector operator'));
   }
   const key = readString(own(requirement, 'key'), `${field}.key`, problems) ?? '';
   for (const want of qualifiedNameProblems(key)) problems.push(invalid(`${field}.key`, key, want));

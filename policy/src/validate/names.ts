@@ -16,8 +16,10 @@ export function subdomainProblems(text: string): readonly string[] {
   const problems: string[] = [];
   if (bytes(text) > 253) problems.push('must be no more than 253 bytes');
   if (!DNS_1123_SUBDOMAIN.test(text))
-    problems.push("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
-      + "alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')");
+    problems.push(
+      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an " +
+        "alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+    );
   return problems;
 }
 
@@ -26,8 +28,10 @@ export function dnsLabelProblems(text: string): readonly string[] {
   const problems: string[] = [];
   if (bytes(text) > 63) problems.push('must be no more than 63 bytes');
   if (!DNS_1123_LABEL.test(text))
-    problems.push("a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-      + "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')");
+    problems.push(
+      "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an " +
+        "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+    );
   return problems;
 }
 
@@ -35,9 +39,11 @@ export function dnsLabelProblems(text: string): readonly string[] {
 export function qualifiedNameProblems(text: string): readonly string[] {
   const parts = text.split('/');
   if (parts.length > 2)
-    return ["a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-      + "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS "
-      + "subdomain prefix and '/' (e.g. 'example.com/MyName')"];
+    return [
+      "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character " +
+        "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS " +
+        "subdomain prefix and '/' (e.g. 'example.com/MyName')",
+    ];
   const problems: string[] = [];
   const [prefix, name] = parts.length === 2 ? [parts[0] ?? '', parts[1] ?? ''] : [undefined, text];
   if (prefix === '') problems.push('prefix part must be non-empty');
@@ -45,8 +51,10 @@ export function qualifiedNameProblems(text: string): readonly string[] {
   if (name === '') problems.push('name part must be non-empty');
   else if (bytes(name) > 63) problems.push('name part must be no more than 63 bytes');
   if (!QUALIFIED_NAME.test(name))
-    problems.push("name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-      + "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')");
+    problems.push(
+      "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character " +
+        "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+    );
   return problems;
 }
 
@@ -54,8 +62,10 @@ export function labelValueProblems(text: string): readonly string[] {
   const problems: string[] = [];
   if (bytes(text) > 63) problems.push('must be no more than 63 bytes');
   if (!LABEL_VALUE.test(text))
-    problems.push("a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-      + "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')");
+    problems.push(
+      "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an " +
+        "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+    );
   return problems;
 }
 
@@ -66,7 +76,8 @@ export const portNumberProblems = (port: number): readonly string[] =>
 export function portNameProblems(text: string): readonly string[] {
   const problems: string[] = [];
   if (bytes(text) > 15) problems.push('must be no more than 15 bytes');
-  if (!/^[-a-z0-9]+$/.test(text)) problems.push('must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)');
+  if (!/^[-a-z0-9]+$/.test(text))
+    problems.push('must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)');
   if (!/[a-z]/.test(text)) problems.push('must contain at least one letter (a-z)');
   if (text.includes('--')) problems.push('must not contain consecutive hyphens');
   if (text.startsWith('-') || text.endsWith('-')) problems.push('must not begin or end with a hyphen');

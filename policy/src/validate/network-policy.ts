@@ -24,7 +24,10 @@ export function validateNetworkPolicy(object: unknown): readonly Problem[] {
 
 export function validateNetworkPolicySpec(spec: JsonObject | undefined, field: string): readonly Problem[] {
   const problems: Problem[] = [...validateLabelSelector(own(spec, 'podSelector'), `${field}.podSelector`)];
-  for (const [direction, peers] of [['ingress', 'from'], ['egress', 'to']] as const)
+  for (const [direction, peers] of [
+    ['ingress', 'from'],
+    ['egress', 'to'],
+  ] as const)
     for (const [index, value] of readList(own(spec, direction), `${field}.${direction}`, problems).entries()) {
       const path = `${field}.${direction}[${index}]`;
       const rule = readObject(value, path, problems);
@@ -39,9 +42,11 @@ export function validateNetworkPolicySpec(spec: JsonObject | undefined, field: s
 export function validatePolicyTypes(value: unknown, field: string): readonly Problem[] {
   const problems: Problem[] = [];
   const types = readList(value, field, problems);
-  if (types.length > POLICY_TYPES.length) return [...problems, invalid(field, types, 'may not specify more than two policyTypes')];
+  if (types.length > POLICY_TYPES.length)
+    return [...problems, invalid(field, types, 'may not specify more than two policyTypes')];
   for (const [index, type] of types.entries())
-    if (!POLICY_TYPES.some((known) => known === type)) problems.push(notSupported(`${field}[${index}]`, type, POLICY_TYPES));
+    if (!POLICY_TYPES.some((known) => known === type))
+      problems.push(notSupported(`${field}[${index}]`, type, POLICY_TYPES));
   return problems;
 }
 
@@ -55,24 +60,35 @@ export function validateNetworkPolicyPort(value: unknown, field: string): readon
   const port = own(item, 'port') ?? undefined;
   if (typeof port === 'number') {
     for (const want of portNumberProblems(port)) problems.push(invalid(`${field}.port`, port, want));
-    if (endPort !== undefined && endPort < port) problems.push(invalid(`${field}.endPort`, endPort, 'must be greater than or equal to `port`'));
-    if (endPort !== undefined) for (const want of portNumberProblems(endPort)) problems.push(invalid(`${field}.endPort`, endPort, want));
+    if (endPort !== undefined && endPort < port)
+      problems.push(invalid(`${field}.endPort`, endPort, 'must be greater than or equal to `port`'));
+    if (endPort !== undefined)
+      for (const want of portNumberProblems(endPort)) problems.push(invalid(`${field}.endPort`, endPort, want));
   } else if (typeof port === 'string') {
-    if (endPort !== undefined) problems.push(invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is non-numeric'));
+    if (endPort !== undefined)
+      problems.push(invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is non-numeric'));
     for (const want of portNameProblems(port)) problems.push(invalid(`${field}.port`, port, want));
   } else if (port !== undefined) problems.push(wrongType(`${field}.port`, port, 'a port number or a port name'));
-  else if (endPort !== undefined) problems.push(invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is not specified'));
+  else if (endPort !== undefined)
+    problems.push(invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is not specified'));
   return problems;
 }
 
 export function validateNetworkPolicyPeer(value: unknown, field: string): readonly Problem[] {
   const problems: Problem[] = [];
   const peer = readObject(value, field, problems);
-  const present = ['podSelector', 'namespaceSelector', 'ipBlock'].filter((key) => (own(peer, key) ?? undefined) !== undefined);
+  const present = ['podSelector', 'namespaceSelector', 'ipBlock'].filter(
+    (key) => (own(peer, key) ?? undefined) !== undefined,
+  );
   for (const key of present)
-    problems.push(...(key === 'ipBlock' ? validateIpBlock(own(peer, key), `${field}.${key}`) : validateLabelSelector(own(peer, key), `${field}.${key}`)));
+    problems.push(
+      ...(key === 'ipBlock'
+        ? validateIpBlock(own(peer, key), `${field}.${key}`)
+        : validateLabelSelector(own(peer, key), `${field}.${key}`)),
+    );
   if (present.length === 0) problems.push(required(field, 'must specify a peer'));
-  else if (present.length > 1 && present.includes('ipBlock')) problems.push(forbidden(field, 'may not specify both ipBlock and another peer'));
+  else if (present.length > 1 && present.includes('ipBlock'))
+    problems.push(forbidden(field, 'may not specify both ipBlock and another peer'));
   return problems;
 }
 

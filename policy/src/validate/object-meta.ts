@@ -21,7 +21,11 @@ export function validateObjectMeta(value: unknown, scope: 'namespaced' | 'cluste
     if (namespace !== '') problems.push(forbidden('metadata.namespace', 'not allowed on this type'));
   } else if (namespace === '') problems.push(required('metadata.namespace'));
   else for (const want of dnsLabelProblems(namespace)) problems.push(invalid('metadata.namespace', namespace, want));
-  return [...problems, ...validateLabels(own(metadata, 'labels')), ...validateAnnotations(own(metadata, 'annotations'))];
+  return [
+    ...problems,
+    ...validateLabels(own(metadata, 'labels')),
+    ...validateAnnotations(own(metadata, 'annotations')),
+  ];
 }
 
 function validateLabels(value: unknown): readonly Problem[] {
@@ -37,7 +41,8 @@ function validateAnnotations(value: unknown): readonly Problem[] {
   const problems: Problem[] = [];
   let size = 0;
   for (const [key, text] of readStringMap(value, 'metadata.annotations', problems)) {
-    for (const want of qualifiedNameProblems(key.toLowerCase())) problems.push(invalid('metadata.annotations', key, want));
+    for (const want of qualifiedNameProblems(key.toLowerCase()))
+      problems.push(invalid('metadata.annotations', key, want));
     size += Buffer.byteLength(key) + Buffer.byteLength(text);
   }
   if (size > MAX_ANNOTATION_BYTES) problems.push(tooLong('metadata.annotations', MAX_ANNOTATION_BYTES));

@@ -33,7 +33,13 @@ export type PolicyRef = PolicyKey;
 
 /** What settled one direction. */
 export type Decision =
-  | { readonly type: 'rule'; readonly tier: string; readonly policy: PolicyRef; readonly rule: number; readonly action: 'allow' | 'deny' }
+  | {
+      readonly type: 'rule';
+      readonly tier: string;
+      readonly policy: PolicyRef;
+      readonly rule: number;
+      readonly action: 'allow' | 'deny';
+    }
   /** Policies of the tier select the pod, none of their rules matched, and the tier denies then. */
   | { readonly type: 'tier-default'; readonly tier: string; readonly policies: readonly PolicyRef[] }
   /** No policy isolates this pod in this direction, or all of them passed. */
@@ -62,14 +68,25 @@ export interface Verdict {
 /** Why one rule did not decide, or that it did. */
 export interface RuleTrace {
   readonly rule: number;
-  readonly outcome: 'matched' | 'peer does not match' | 'port or protocol does not match' | 'other condition does not match';
+  readonly outcome:
+    | 'matched'
+    | 'peer does not match'
+    | 'port or protocol does not match'
+    | 'other condition does not match';
   readonly action: 'allow' | 'deny' | 'pass' | 'log';
 }
 
 export interface PolicyTrace {
   readonly tier: string;
   readonly policy: PolicyRef;
-  readonly outcome: 'decided' | 'passed' | 'no rule matched' | 'does not select the pod' | 'not for this direction' | 'not reached' | 'staged';
+  readonly outcome:
+    | 'decided'
+    | 'passed'
+    | 'no rule matched'
+    | 'does not select the pod'
+    | 'not for this direction'
+    | 'not reached'
+    | 'staged';
   readonly rules: readonly RuleTrace[];
 }
 

@@ -7,15 +7,39 @@
 import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
 import { networksContain } from '../model/networks.js';
 import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
-import type { Alternative, Direction, EntityMatch, IcmpMatch, NamedPortMatch, Policy, PolicyRule, ServiceMatch } from '../model/policy.js';
+import type {
+  Alternative,
+  Direction,
+  EntityMatch,
+  IcmpMatch,
+  NamedPortMatch,
+  Policy,
+  PolicyRule,
+  ServiceMatch,
+} from '../model/policy.js';
 import { matchesNamespace, matchesSelection, type Selection } from '../model/selection.js';
 import type { Cluster, HostEntry, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
-import { atHostPoint, inDirection, withoutHostPolicies, type PolicyIndex, type TierPolicies } from '../resolve/policy-index.js';
+import {
+  atHostPoint,
+  inDirection,
+  withoutHostPolicies,
+  type PolicyIndex,
+  type TierPolicies,
+} from '../resolve/policy-index.js';
 import type { FailsafePort } from '../compile/host-chains.js';
 import { allowsByDefault } from '../resolve/calico-objects.js';
-import type { Decision, DirectionVerdict, Explanation, Flow, FlowEnd, PolicyTrace, RuleTrace, Verdict } from './flow.js';
+import type {
+  Decision,
+  DirectionVerdict,
+  Explanation,
+  Flow,
+  FlowEnd,
+  PolicyTrace,
+  RuleTrace,
+  Verdict,
+} from './flow.js';
 
 /** One end, looked up: who it is and the address it has in the flow's family. */
 interface End {
@@ -47,7 +71,11 @@ export interface Failsafe {
 }
 
 export class Oracle {
-  constructor(private readonly cluster: Cluster, private readonly policies: PolicyIndex, private readonly failsafe: Failsafe) {}
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly policies: PolicyIndex,
+    private readonly failsafe: Failsafe,
+  ) {}
 
   verdict(flow: Flow): Verdict {
     const packet = this.packetOf(flow);
@@ -73,19 +101,32 @@ export class Oracle {
     const traces: PolicyTrace[] = [];
     for (const policy of this.policies.all()) {
       const { subject, key, tier } = policy;
-      if (policy.preDnat === true || policy.doNotTrack === true || !matchesNamespace(subject.namespace, namespace, this.cluster.namespaceLabels(namespace))) continue;
-      if (!matchesSelector(subject.labels, pod.labels)) traces.push({ tier, policy: key, outcome: 'does not select the pod', rules: [] });
-      else if (policy[direction] === undefined) traces.push({ tier, policy: key, outcome: 'not for this direction', rules: [] });
+      if (
+        policy.preDnat === true ||
+        policy.doNotTrack === true ||
+        !matchesNamespace(subject.namespace, namespace, this.cluster.namespaceLabels(namespace))
+      )
+        continue;
+      if (!matchesSelector(subject.labels, pod.labels))
+        traces.push({ tier, policy: key, outcome: 'does not select the pod', rules: [] });
+      else if (policy[direction] === undefined)
+        traces.push({ tier, policy: key, outcome: 'not for this direction', rules: [] });
     }
     return traces;
   }
 
   private packetOf(flow: Flow): Packet {
     const protocol = typeof flow.protocol === 'number' ? flow.protocol : protocolNumber(flow.protocol);
-    if (protocol === undefined) throw new RangeError(`Cannot judge a flow of protocol "${flow.protocol}": expected TCP, UDP, SCTP, ICMP, ICMPv6 or a number`);
+    if (protocol === undefined)
+      throw new RangeError(
+        `Cannot judge a flow of protocol "${flow.protocol}": expected TCP, UDP, SCTP, ICMP, ICMPv6 or a number`,
+      );
     return {
-      family: flow.family, protocol, destinationPort: flow.port,
-      source: this.lookUp(flow.from, flow.family), destination: this.lookUp(flow.to, flow.family),
+      family: flow.family,
+      protocol,
+      destinationPort: flow.port,
+      source: this.lookUp(flow.from, flow.family),
+      destination: this.lookUp(flow.to, flow.family),
       ...(flow.sourcePort === undefined ? {} : { sourcePort: flow.sourcePort }),
       ...(flow.icmp === undefined ? {} : { icmp: flow.icmp }),
     };
@@ -101,9 +142,12 @@ export class Oracle {
 
   private lookUpEnd(end: FlowEnd, family: Family): End {
     switch (end.type) {
-      case 'pod': return this.lookUpPod(end.namespace, end.name, family);
-      case 'node': return this.lookUpNode(end.name, family);
-      case 'address': return this.lookUpAddress(end.address, family);
+      case 'pod':
+        return this.lookUpPod(end.namespace, end.name, family);
+      case 'node':
+        return this.lookUpNode(end.name, family);
+      case 'address':
+        return this.lookUpAddress(end.address, family);
     }
   }
 
@@ -112,7 +156,9 @@ export class Oracle {
     if (entry?.pod === undefined) return { missing: `pod ${namespace}/${name} is not known` };
     if (entry.pod.hostNetwork) {
       const text = addressOf(entry.pod.addresses, family);
-      return text === undefined ? this.lookUpNode(entry.pod.node, family) : { address: parseAddress(text), node: entry.pod.node };
+      return text === undefined
+        ? this.lookUpNode(entry.pod.node, family)
+        : { address: parseAddress(text), node: entry.pod.node };
     }
     const text = addressOf(entry.addresses, family);
     if (text !== undefined) return { address: parseAddress(text), entry };
@@ -137,48 +183,88 @@ export class Oracle {
 
   /** What the policies of one end say. Pushes onto `trace`, when given, what each policy answered. */
   private judge(packet: Packet, direction: Direction, trace?: PolicyTrace[]): DirectionVerdict {
-    const [own, peer] = direction === 'egress' ? [packet.source, packet.destination] : [packet.destination, packet.source];
+    const [own, peer] =
+      direction === 'egress' ? [packet.source, packet.destination] : [packet.destination, packet.source];
     const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
     const missing = own.missing ?? peer.missing;
     if (missing !== undefined) return settled(false, { type: 'unknown', why: missing });
     const { entry } = own;
     if (own.host !== undefined) return this.judgeHost(packet, direction, own.host, peer, trace);
-    if (entry?.pod === undefined) return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
+    if (entry?.pod === undefined)
+      return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
     if (entry === peer.entry) return settled(true, { type: 'exempt', why: 'a pod always reaches itself' });
-    if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node) return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
-    if (!this.cluster.hasNamespace(entry.namespace)) return settled(false, { type: 'unknown', why: `namespace ${entry.namespace} is not known` });
-    const groups = inDirection(withoutHostPolicies(this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))), direction);
+    if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node)
+      return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
+    if (!this.cluster.hasNamespace(entry.namespace))
+      return settled(false, { type: 'unknown', why: `namespace ${entry.namespace} is not known` });
+    const groups = inDirection(
+      withoutHostPolicies(
+        this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)),
+      ),
+      direction,
+    );
     const decision = this.decide(packet, direction, groups, trace);
-    return settled(decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'), decision);
+    return settled(
+      decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'),
+      decision,
+    );
   }
 
   /** A node's end that a HostEndpoint lists: asked where the kernel asks, early tables first. */
-  private judgeHost(packet: Packet, direction: Direction, { host }: HostEntry, peer: End, trace?: PolicyTrace[]): DirectionVerdict {
+  private judgeHost(
+    packet: Packet,
+    direction: Direction,
+    { host }: HostEntry,
+    peer: End,
+    trace?: PolicyTrace[],
+  ): DirectionVerdict {
     const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
-    if (peer.entry?.pod?.node === host.node) return settled(true, { type: 'exempt', why: 'host endpoints do not govern traffic with the pods of their node' });
+    if (peer.entry?.pod?.node === host.node)
+      return settled(true, { type: 'exempt', why: 'host endpoints do not govern traffic with the pods of their node' });
     const ports = direction === 'ingress' ? this.failsafe.inbound : this.failsafe.outbound;
-    if (ports.some((one) => one.protocol === packet.protocol && one.port === packet.destinationPort)) return settled(true, { type: 'exempt', why: 'failsafe port of the host' });
+    if (ports.some((one) => one.protocol === packet.protocol && one.port === packet.destinationPort))
+      return settled(true, { type: 'exempt', why: 'failsafe port of the host' });
     const groups = this.policies.applying(undefined, host.labels, NO_LABELS);
     for (const type of ['untracked', 'before-dnat', 'local'] as const) {
       const decision = this.decide(packet, direction, atHostPoint(groups, direction, type), trace, type === 'local');
       if (decision.type === 'rule') return settled(decision.action === 'allow', decision);
       if (decision.type === 'tier-default') return settled(false, decision);
     }
-    return allowsByDefault(host) ? settled(true, { type: 'default-allow' }) : settled(false, { type: 'host-default', host: host.name });
+    return allowsByDefault(host)
+      ? settled(true, { type: 'default-allow' })
+      : settled(false, { type: 'host-default', host: host.name });
   }
 
-  private decide(packet: Packet, direction: Direction, groups: readonly TierPolicies[], trace?: PolicyTrace[], tiersDeny = true): Decision {
+  private decide(
+    packet: Packet,
+    direction: Direction,
+    groups: readonly TierPolicies[],
+    trace?: PolicyTrace[],
+    tiersDeny = true,
+  ): Decision {
     let decision: Decision | undefined;
     for (const { tier, policies } of groups) {
       let passed = false;
       for (const policy of policies) {
         const reached = decision === undefined && !passed;
         const answer = reached ? this.ask(policy, direction, packet, trace !== undefined) : undefined;
-        trace?.push({ tier: tier.name, policy: policy.key, outcome: outcomeOf(policy, answer), rules: answer?.rules ?? [] });
+        trace?.push({
+          tier: tier.name,
+          policy: policy.key,
+          outcome: outcomeOf(policy, answer),
+          rules: answer?.rules ?? [],
+        });
         if (answer === undefined || policy.staged === true || answer.rule === undefined) continue;
         const { action, index } = answer.rule;
         if (action === 'pass') passed = true;
-        else decision = { type: 'rule', tier: tier.name, policy: policy.key, rule: index, action: action === 'allow' ? 'allow' : 'deny' };
+        else
+          decision = {
+            type: 'rule',
+            tier: tier.name,
+            policy: policy.key,
+            rule: index,
+            action: action === 'allow' ? 'allow' : 'deny',
+          };
         if (trace === undefined) break;
       }
       const acting = policies.filter((policy) => policy.staged !== true);
@@ -190,28 +276,45 @@ export class Oracle {
   }
 
   /** The first rule that settles or passes, and on request what every rule before it lacked. */
-  private ask(policy: Policy, direction: Direction, packet: Packet, traced: boolean): { readonly rule?: PolicyRule; readonly rules: readonly RuleTrace[] } {
+  private ask(
+    policy: Policy,
+    direction: Direction,
+    packet: Packet,
+    traced: boolean,
+  ): { readonly rule?: PolicyRule; readonly rules: readonly RuleTrace[] } {
     const rules: RuleTrace[] = [];
     for (const rule of policy[direction] ?? []) {
       const matched = rule.alternatives.some((alternative) => this.matches(alternative, packet));
-      if (traced) rules.push({ rule: rule.index, action: rule.action, outcome: matched ? 'matched' : this.lacking(rule, direction, packet) });
+      if (traced)
+        rules.push({
+          rule: rule.index,
+          action: rule.action,
+          outcome: matched ? 'matched' : this.lacking(rule, direction, packet),
+        });
       if (matched && rule.action !== 'log') return { rule, rules };
     }
     return { rules };
   }
 
   private lacking(rule: PolicyRule, direction: Direction, packet: Packet): RuleTrace['outcome'] {
-    const peer = rule.alternatives.filter((one) => direction === 'egress'
-      ? this.entityMatches(one.destination, packet, packet.destination) : this.entityMatches(one.source, packet, packet.source));
+    const peer = rule.alternatives.filter((one) =>
+      direction === 'egress'
+        ? this.entityMatches(one.destination, packet, packet.destination)
+        : this.entityMatches(one.source, packet, packet.source),
+    );
     if (peer.length === 0) return 'peer does not match';
-    return peer.some((one) => this.portMatches(one, packet)) ? 'other condition does not match' : 'port or protocol does not match';
+    return peer.some((one) => this.portMatches(one, packet))
+      ? 'other condition does not match'
+      : 'port or protocol does not match';
   }
 
   private matches(alternative: Alternative, packet: Packet): boolean {
-    return (alternative.family === undefined || alternative.family === packet.family)
-      && this.portMatches(alternative, packet)
-      && this.entityMatches(alternative.source, packet, packet.source)
-      && this.entityMatches(alternative.destination, packet, packet.destination);
+    return (
+      (alternative.family === undefined || alternative.family === packet.family) &&
+      this.portMatches(alternative, packet) &&
+      this.entityMatches(alternative.source, packet, packet.source) &&
+      this.entityMatches(alternative.destination, packet, packet.destination)
+    );
   }
 
   private portMatches(alternative: Alternative, packet: Packet): boolean {
@@ -236,24 +339,40 @@ export class Oracle {
 
   private serves(service: ServiceMatch, packet: Packet, address: IpAddress): boolean {
     const text = formatAddress(address);
-    return this.cluster.serviceEndpoints(service.namespace, service.name).some((endpoint) => endpoint.address === text
-      && (!service.withPorts || endpoint.ports.some((port) => port.protocol === packet.protocol && port.port === packet.destinationPort)));
+    return this.cluster
+      .serviceEndpoints(service.namespace, service.name)
+      .some(
+        (endpoint) =>
+          endpoint.address === text &&
+          (!service.withPorts ||
+            endpoint.ports.some((port) => port.protocol === packet.protocol && port.port === packet.destinationPort)),
+      );
   }
 
   private isNode(selector: Selector, address: IpAddress): boolean {
     const text = formatAddress(address);
-    for (const node of this.cluster.allNodes()) if (node.addresses.includes(text) && matchesSelector(selector, node.labels)) return true;
+    for (const node of this.cluster.allNodes())
+      if (node.addresses.includes(text) && matchesSelector(selector, node.labels)) return true;
     return false;
   }
 
   private selects(selection: Selection, end: End): boolean {
     const { entry, host, address } = end;
-    if (entry?.pod !== undefined && matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))) return true;
+    if (
+      entry?.pod !== undefined &&
+      matchesSelection(selection, entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace))
+    )
+      return true;
     if (selection.scope === 'pods') return false;
     if (host !== undefined && matchesSelection(selection, undefined, host.host.labels, NO_LABELS)) return true;
     for (const set of this.cluster.allNetworkSets()) {
       const namespaceLabels = set.namespace === undefined ? NO_LABELS : this.cluster.namespaceLabels(set.namespace);
-      if (address !== undefined && networksContain(set.networks, address) && matchesSelection(selection, set.namespace, set.labels, namespaceLabels)) return true;
+      if (
+        address !== undefined &&
+        networksContain(set.networks, address) &&
+        matchesSelection(selection, set.namespace, set.labels, namespaceLabels)
+      )
+        return true;
     }
     return false;
   }
@@ -264,8 +383,17 @@ function portsMatch(entity: EntityMatch | undefined, packet: Packet, end: End, p
   if (entity?.namedPort !== undefined && !declares(end, packet, port, entity.namedPort)) return false;
   if (entity?.notNamedPorts?.some((name) => declares(end, packet, port, name)) === true) return false;
   if (entity?.ports === undefined && entity?.notPorts === undefined) return true;
-  if (entity.ports !== undefined && (!hasPorts(packet.protocol) || (port !== undefined && !portsContain(entity.ports, port)))) return false;
-  return entity.notPorts === undefined || !hasPorts(packet.protocol) || port === undefined || !portsContain(entity.notPorts, port);
+  if (
+    entity.ports !== undefined &&
+    (!hasPorts(packet.protocol) || (port !== undefined && !portsContain(entity.ports, port)))
+  )
+    return false;
+  return (
+    entity.notPorts === undefined ||
+    !hasPorts(packet.protocol) ||
+    port === undefined ||
+    !portsContain(entity.notPorts, port)
+  );
 }
 
 function declares(end: End, packet: Packet, port: number | undefined, wanted: NamedPortMatch): boolean {
@@ -276,7 +404,11 @@ function declares(end: End, packet: Packet, port: number | undefined, wanted: Na
 
 function icmpMatches(wanted: IcmpMatch, packet: Packet): boolean {
   if (wanted.type === undefined) return true;
-  return packet.icmp !== undefined && packet.icmp.type === wanted.type && (wanted.code === undefined || packet.icmp.code === wanted.code);
+  return (
+    packet.icmp !== undefined &&
+    packet.icmp.type === wanted.type &&
+    (wanted.code === undefined || packet.icmp.code === wanted.code)
+  );
 }
 
 function outcomeOf(policy: Policy, answer: { readonly rule?: PolicyRule } | undefined): PolicyTrace['outcome'] {

@@ -1,32 +1,60 @@
 /** BGPConfiguration, BGPPeer, BGPFilter (Calico's, with optional fields of ours) and NodeStatus (ours). */
 import { ageColumn, customResourceDefinition } from './definition.js';
 import {
-  asNumber, atomicList, bool, cidr, conditions, described, duration, integer, list, object, oneOf, pattern, required, selector, set, text, textUpTo,
-  withDefault, withRules, type SchemaNode,
+  asNumber,
+  atomicList,
+  bool,
+  cidr,
+  conditions,
+  described,
+  duration,
+  integer,
+  list,
+  object,
+  oneOf,
+  pattern,
+  required,
+  selector,
+  set,
+  text,
+  textUpTo,
+  withDefault,
+  withRules,
+  type SchemaNode,
 } from './schema-builders.js';
 
 const GROUP = { group: 'projectcalico.org', version: 'v3', scope: 'Cluster' } as const;
 
 const PART_16 = '([0-9]|[1-9][0-9]{1,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
-const PART_32 = '([0-9]|[1-9][0-9]{1,8}|[1-3][0-9]{9}|4[0-1][0-9]{8}|42[0-8][0-9]{7}|429[0-3][0-9]{6}|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[0-1][0-9]{2}|42949672[0-8][0-9]|429496729[0-5])';
+const PART_32 =
+  '([0-9]|[1-9][0-9]{1,8}|[1-3][0-9]{9}|4[0-1][0-9]{8}|42[0-8][0-9]{7}|429[0-3][0-9]{6}|4294[0-8][0-9]{5}|42949[0-5][0-9]{4}|429496[0-6][0-9]{3}|4294967[0-1][0-9]{2}|42949672[0-8][0-9]|429496729[0-5])';
 
 /** RFC 1997 "aa:nn" or RFC 8092 "aa:nn:mm". */
 const community = pattern(`^(${PART_16}:${PART_16}|${PART_32}:${PART_32}:${PART_32})$`, { maxLength: 32 });
 
 const password = object({
-  secretKeyRef: object({ name: withDefault('', text), key: required(text), optional: bool }, { 'x-kubernetes-map-type': 'atomic' }),
+  secretKeyRef: object(
+    { name: withDefault('', text), key: required(text), optional: bool },
+    { 'x-kubernetes-map-type': 'atomic' },
+  ),
 });
 
-const bfd = described("Tortie's own: Bidirectional Forwarding Detection (RFC 5880). An empty object turns it on.", object({
-  enabled: withDefault(true, bool),
-  intervalMilliseconds: withDefault(300, integer(10, 60_000)),
-  multiplier: withDefault(3, integer(1, 255)),
-}));
+const bfd = described(
+  "Tortie's own: Bidirectional Forwarding Detection (RFC 5880). An empty object turns it on.",
+  object({
+    enabled: withDefault(true, bool),
+    intervalMilliseconds: withDefault(300, integer(10, 60_000)),
+    multiplier: withDefault(3, integer(1, 255)),
+  }),
+);
 
 const cidrEntries = list(object({ cidr }, { 'x-kubernetes-map-type': 'atomic' }), { 'x-kubernetes-list-type': 'set' });
 
 const bgpConfiguration = customResourceDefinition({
-  ...GROUP, kind: 'BGPConfiguration', plural: 'bgpconfigurations', shortNames: ['bgpconfig'],
+  ...GROUP,
+  kind: 'BGPConfiguration',
+  plural: 'bgpconfigurations',
+  shortNames: ['bgpconfig'],
   description: 'BGP of the whole cluster (named "default") or of one node (named "node.NAME").',
   spec: object({
     logSeverityScreen: withDefault('Info', pattern('^(?i)(Trace|Debug|Info|Warning|Error|Fatal)?$')),
@@ -39,7 +67,9 @@ const bgpConfiguration = customResourceDefinition({
     serviceLoadBalancerIPs: cidrEntries,
     serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
     communities: set(object({ name: textUpTo(253), value: community }, { 'x-kubernetes-map-type': 'atomic' })),
-    prefixAdvertisements: set(object({ cidr, communities: list(textUpTo(253)) }, { 'x-kubernetes-map-type': 'atomic' })),
+    prefixAdvertisements: set(
+      object({ cidr, communities: list(textUpTo(253)) }, { 'x-kubernetes-map-type': 'atomic' }),
+    ),
     nodeMeshPassword: password,
     nodeMeshMaxRestartTime: duration,
     ignoredInterfaces: set(text),
@@ -57,37 +87,63 @@ const bgpConfiguration = customResourceDefinition({
 });
 
 const bgpPeer = customResourceDefinition({
-  ...GROUP, kind: 'BGPPeer', plural: 'bgppeers', shortNames: ['bgpp'],
+  ...GROUP,
+  kind: 'BGPPeer',
+  plural: 'bgppeers',
+  shortNames: ['bgpp'],
   description: 'A BGP session between some nodes and a router, or among nodes.',
-  spec: withRules(object({
-    node: described('The one node that peers. Neither node nor nodeSelector: every node.', textUpTo(253)),
-    nodeSelector: selector,
-    peerIP: described('Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179.', pattern('^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?)$', { maxLength: 54 })),
-    asNumber,
-    peerSelector: described('Nodes to peer with, instead of peerIP and asNumber.', selector),
-    keepOriginalNextHop: bool,
-    nextHopMode: oneOf('Auto', 'Self', 'Keep'),
-    password,
-    sourceAddress: oneOf('UseNodeIP', 'None'),
-    maxRestartTime: duration,
-    keepaliveTime: duration,
-    numAllowedLocalASNumbers: integer(0, 255, 'int32'),
-    localASNumber: asNumber,
-    ttlSecurity: integer(0, 255),
-    reachableBy: textUpTo(39),
-    filters: atomicList(textUpTo(253), { maxItems: 100 }),
-    localWorkloadSelector: selector,
-    reversePeering: oneOf('Auto', 'Manual'),
-    bfd,
-    maxPrefixes: described("Tortie's own: most prefixes accepted per family. Default 10000.", integer(1, 4_294_967_295, 'int64')),
-    maxPrefixesRestartAfter: described("Tortie's own: when to try again after maxPrefixes was crossed. Default: never by itself.", duration),
-    holdTime: described("Tortie's own: default is the cluster's.", duration),
-    passive: described("Tortie's own: wait for the peer to connect.", bool),
-    multihop: described("Tortie's own: hops an eBGP peer may be away. Default 1.", integer(1, 255)),
-  }),
-  { rule: '!(has(self.node) && size(self.node) > 0 && has(self.nodeSelector) && size(self.nodeSelector) > 0)', message: 'node and nodeSelector cannot both be set', reason: 'FieldValueForbidden' },
-  { rule: '!(has(self.peerIP) && size(self.peerIP) > 0 && has(self.peerSelector) && size(self.peerSelector) > 0)', message: 'peerIP and peerSelector cannot both be set', reason: 'FieldValueForbidden' },
-  { rule: '!(has(self.asNumber) && has(self.peerSelector) && size(self.peerSelector) > 0)', message: 'asNumber must be empty when peerSelector is set', reason: 'FieldValueForbidden' }),
+  spec: withRules(
+    object({
+      node: described('The one node that peers. Neither node nor nodeSelector: every node.', textUpTo(253)),
+      nodeSelector: selector,
+      peerIP: described(
+        'Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179.',
+        pattern('^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?)$', { maxLength: 54 }),
+      ),
+      asNumber,
+      peerSelector: described('Nodes to peer with, instead of peerIP and asNumber.', selector),
+      keepOriginalNextHop: bool,
+      nextHopMode: oneOf('Auto', 'Self', 'Keep'),
+      password,
+      sourceAddress: oneOf('UseNodeIP', 'None'),
+      maxRestartTime: duration,
+      keepaliveTime: duration,
+      numAllowedLocalASNumbers: integer(0, 255, 'int32'),
+      localASNumber: asNumber,
+      ttlSecurity: integer(0, 255),
+      reachableBy: textUpTo(39),
+      filters: atomicList(textUpTo(253), { maxItems: 100 }),
+      localWorkloadSelector: selector,
+      reversePeering: oneOf('Auto', 'Manual'),
+      bfd,
+      maxPrefixes: described(
+        "Tortie's own: most prefixes accepted per family. Default 10000.",
+        integer(1, 4_294_967_295, 'int64'),
+      ),
+      maxPrefixesRestartAfter: described(
+        "Tortie's own: when to try again after maxPrefixes was crossed. Default: never by itself.",
+        duration,
+      ),
+      holdTime: described("Tortie's own: default is the cluster's.", duration),
+      passive: described("Tortie's own: wait for the peer to connect.", bool),
+      multihop: described("Tortie's own: hops an eBGP peer may be away. Default 1.", integer(1, 255)),
+    }),
+    {
+      rule: '!(has(self.node) && size(self.node) > 0 && has(self.nodeSelector) && size(self.nodeSelector) > 0)',
+      message: 'node and nodeSelector cannot both be set',
+      reason: 'FieldValueForbidden',
+    },
+    {
+      rule: '!(has(self.peerIP) && size(self.peerIP) > 0 && has(self.peerSelector) && size(self.peerSelector) > 0)',
+      message: 'peerIP and peerSelector cannot both be set',
+      reason: 'FieldValueForbidden',
+    },
+    {
+      rule: '!(has(self.asNumber) && has(self.peerSelector) && size(self.peerSelector) > 0)',
+      message: 'asNumber must be empty when peerSelector is set',
+      reason: 'FieldValueForbidden',
+    },
+  ),
   columns: [
     { name: 'Peer', type: 'string', jsonPath: '.spec.peerIP' },
     { name: 'AS', type: 'integer', jsonPath: '.spec.asNumber' },
@@ -102,64 +158,117 @@ const bgpPeer = customResourceDefinition({
 const priority = integer(1, 2_147_483_646);
 
 function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
-  return withRules(object({
-    action: required(oneOf('Accept', 'Reject')),
-    cidr: { ...cidr, maxLength },
-    matchOperator: oneOf('Equal', 'NotEqual', 'In', 'NotIn'),
-    prefixLength: object({ min: integer(0, bits, 'int32'), max: integer(0, bits, 'int32') }, { 'x-kubernetes-map-type': 'atomic' }),
-    source: oneOf('RemotePeers'),
-    interface: textUpTo(16),
-    peerType: oneOf('eBGP', 'iBGP'),
-    communities: object({ values: required(list(community, { minItems: 1, maxItems: 1 })) }, { 'x-kubernetes-map-type': 'atomic' }),
-    asPathPrefix: list(asNumber, { maxItems: 100 }),
-    priority,
-    operations: list(withRules(object({
-      addCommunity: object({ value: required(community) }, { 'x-kubernetes-map-type': 'atomic' }),
-      prependASPath: object({ prefix: required(list(asNumber, { minItems: 1, maxItems: 10 })) }, { 'x-kubernetes-map-type': 'atomic' }),
-      setPriority: object({ value: required(priority) }, { 'x-kubernetes-map-type': 'atomic' }),
-    }, { 'x-kubernetes-map-type': 'atomic' }), {
-      rule: '(has(self.addCommunity) ? 1 : 0) + (has(self.prependASPath) ? 1 : 0) + (has(self.setPriority) ? 1 : 0) == 1', message: 'exactly one operation must be set',
-    }), { minItems: 1, maxItems: 10 }),
-  }, { 'x-kubernetes-map-type': 'atomic' }),
-  { rule: '(has(self.cidr) && size(self.cidr) > 0) == (has(self.matchOperator) && size(self.matchOperator) > 0)', message: 'cidr and matchOperator must both be set or both be empty', reason: 'FieldValueInvalid' },
-  { rule: '!has(self.prefixLength) || (has(self.cidr) && size(self.cidr) > 0)', message: 'cidr is required when prefixLength is set', reason: 'FieldValueInvalid' },
-  { rule: "!has(self.operations) || size(self.operations) == 0 || self.action == 'Accept'", message: 'operations may only be used with action Accept' });
+  return withRules(
+    object(
+      {
+        action: required(oneOf('Accept', 'Reject')),
+        cidr: { ...cidr, maxLength },
+        matchOperator: oneOf('Equal', 'NotEqual', 'In', 'NotIn'),
+        prefixLength: object(
+          { min: integer(0, bits, 'int32'), max: integer(0, bits, 'int32') },
+          { 'x-kubernetes-map-type': 'atomic' },
+        ),
+        source: oneOf('RemotePeers'),
+        interface: textUpTo(16),
+        peerType: oneOf('eBGP', 'iBGP'),
+        communities: object(
+          { values: required(list(community, { minItems: 1, maxItems: 1 })) },
+          { 'x-kubernetes-map-type': 'atomic' },
+        ),
+        asPathPrefix: list(asNumber, { maxItems: 100 }),
+        priority,
+        operations: list(
+          withRules(
+            object(
+              {
+                addCommunity: object({ value: required(community) }, { 'x-kubernetes-map-type': 'atomic' }),
+                prependASPath: object(
+                  { prefix: required(list(asNumber, { minItems: 1, maxItems: 10 })) },
+                  { 'x-kubernetes-map-type': 'atomic' },
+                ),
+                setPriority: object({ value: required(priority) }, { 'x-kubernetes-map-type': 'atomic' }),
+              },
+              { 'x-kubernetes-map-type': 'atomic' },
+            ),
+            {
+              rule: '(has(self.addCommunity) ? 1 : 0) + (has(self.prependASPath) ? 1 : 0) + (has(self.setPriority) ? 1 : 0) == 1',
+              message: 'exactly one operation must be set',
+            },
+          ),
+          { minItems: 1, maxItems: 10 },
+        ),
+      },
+      { 'x-kubernetes-map-type': 'atomic' },
+    ),
+    {
+      rule: '(has(self.cidr) && size(self.cidr) > 0) == (has(self.matchOperator) && size(self.matchOperator) > 0)',
+      message: 'cidr and matchOperator must both be set or both be empty',
+      reason: 'FieldValueInvalid',
+    },
+    {
+      rule: '!has(self.prefixLength) || (has(self.cidr) && size(self.cidr) > 0)',
+      message: 'cidr is required when prefixLength is set',
+      reason: 'FieldValueInvalid',
+    },
+    {
+      rule: "!has(self.operations) || size(self.operations) == 0 || self.action == 'Accept'",
+      message: 'operations may only be used with action Accept',
+    },
+  );
 }
 
 const rules = (bits: 32 | 128, maxLength: number): SchemaNode => list(filterRule(bits, maxLength), { maxItems: 256 });
 
 const bgpFilter = customResourceDefinition({
-  ...GROUP, kind: 'BGPFilter', plural: 'bgpfilters',
+  ...GROUP,
+  kind: 'BGPFilter',
+  plural: 'bgpfilters',
   description: 'Which routes a BGPPeer takes in and gives out. The first rule that matches decides; no match accepts.',
-  spec: object({ exportV4: rules(32, 18), importV4: rules(32, 18), exportV6: rules(128, 43), importV6: rules(128, 43) }),
+  spec: object({
+    exportV4: rules(32, 18),
+    importV4: rules(32, 18),
+    exportV6: rules(128, 43),
+    importV6: rules(128, 43),
+  }),
   columns: [ageColumn],
 });
 
 const nodeStatus = customResourceDefinition({
-  group: 'tortie.dev', version: 'v1alpha1', kind: 'NodeStatus', plural: 'nodestatuses', shortNames: ['tns'], scope: 'Cluster',
+  group: 'tortie.dev',
+  version: 'v1alpha1',
+  kind: 'NodeStatus',
+  plural: 'nodestatuses',
+  shortNames: ['tns'],
+  scope: 'Cluster',
   description: 'What the agent of the node of the same name reports.',
   isSpecOptional: true,
   spec: object({}),
-  status: object({
-    conditions,
-    agent: object({ version: text, startedAt: { type: 'string', format: 'date-time' } }),
-    blocks: atomicList(text),
-    bgp: object({
-      asNumber,
-      routerId: text,
-      sessions: described('Sessions that are up, and all: 7/8.', text),
-      peers: list(object({
-        name: text,
-        address: required(text),
+  status: object(
+    {
+      conditions,
+      agent: object({ version: text, startedAt: { type: 'string', format: 'date-time' } }),
+      blocks: atomicList(text),
+      bgp: object({
         asNumber,
-        state: required(text),
-        since: { type: 'string', format: 'date-time' },
-        receivedPrefixes: { type: 'integer', minimum: 0 },
-        advertisedPrefixes: { type: 'integer', minimum: 0 },
-        lastError: textUpTo(1024),
-      }), { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['address'], maxItems: 10_000 }),
-    }),
-  }, { 'x-kubernetes-preserve-unknown-fields': true }),
+        routerId: text,
+        sessions: described('Sessions that are up, and all: 7/8.', text),
+        peers: list(
+          object({
+            name: text,
+            address: required(text),
+            asNumber,
+            state: required(text),
+            since: { type: 'string', format: 'date-time' },
+            receivedPrefixes: { type: 'integer', minimum: 0 },
+            advertisedPrefixes: { type: 'integer', minimum: 0 },
+            lastError: textUpTo(1024),
+          }),
+          { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['address'], maxItems: 10_000 },
+        ),
+      }),
+    },
+    { 'x-kubernetes-preserve-unknown-fields': true },
+  ),
   columns: [
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
     { name: 'AS', type: 'integer', jsonPath: '.status.bgp.asNumber' },

@@ -1,64 +1,133 @@
 /** Calico's policy kinds. Limits, rules and their sentences are Calico's own (api/pkg/apis/projectcalico/v3). */
 import { ageColumn, customResourceDefinition, type KindDefinition, type PrinterColumn } from './definition.js';
 import {
-  atomicList, bool, conditions, described, integer, intOrString, labelSelector, list, mapOf, number, object, oneOf, required, selector, set, text,
-  textUpTo, withDefault, withRules, type Rule, type SchemaNode,
+  atomicList,
+  bool,
+  conditions,
+  described,
+  integer,
+  intOrString,
+  labelSelector,
+  list,
+  mapOf,
+  number,
+  object,
+  oneOf,
+  required,
+  selector,
+  set,
+  text,
+  textUpTo,
+  withDefault,
+  withRules,
+  type Rule,
+  type SchemaNode,
 } from './schema-builders.js';
 
 const GROUP = { group: 'projectcalico.org', version: 'v3' } as const;
 
-const noGlobal = (field: string): Rule =>
-  ({ rule: `!has(self.${field}) || !self.${field}.contains('global(')`, message: 'global() can only be used in an EntityRule namespaceSelector', reason: 'FieldValueInvalid' });
+const noGlobal = (field: string): Rule => ({
+  rule: `!has(self.${field}) || !self.${field}.contains('global(')`,
+  message: 'global() can only be used in an EntityRule namespaceSelector',
+  reason: 'FieldValueInvalid',
+});
 
 const empty = (field: string): string => `(!has(self.${field}) || size(self.${field}) == 0)`;
 
-const entityRule = withRules(object({
-  nets: set(textUpTo(49), { maxItems: 256 }),
-  notNets: set(textUpTo(49), { maxItems: 256 }),
-  selector,
-  notSelector: selector,
-  namespaceSelector: selector,
-  ports: atomicList(intOrString, { maxItems: 50 }),
-  notPorts: atomicList(intOrString, { maxItems: 50 }),
-  serviceAccounts: object({ names: set(text), selector: text }),
-  services: object({ name: textUpTo(253), namespace: textUpTo(253) }),
-}),
-noGlobal('selector'),
-{ rule: `!has(self.services) || ${empty('namespaceSelector')}`, message: 'cannot specify NamespaceSelector and Services on the same rule', reason: 'FieldValueForbidden' },
-{ rule: '!has(self.services) || !has(self.serviceAccounts)', message: 'cannot specify ServiceAccounts and Services on the same rule', reason: 'FieldValueForbidden' },
-{ rule: '!has(self.services) || (has(self.services.name) && size(self.services.name) > 0)', message: 'services must specify a service name', reason: 'FieldValueRequired' },
-{ rule: `!has(self.services) || (${empty('selector')} && ${empty('notSelector')})`, message: 'cannot specify Selector/NotSelector and Services on the same rule', reason: 'FieldValueForbidden' },
-{ rule: `!has(self.services) || (${empty('nets')} && ${empty('notNets')})`, message: 'cannot specify Nets/NotNets and Services on the same rule', reason: 'FieldValueForbidden' });
+const entityRule = withRules(
+  object({
+    nets: set(textUpTo(49), { maxItems: 256 }),
+    notNets: set(textUpTo(49), { maxItems: 256 }),
+    selector,
+    notSelector: selector,
+    namespaceSelector: selector,
+    ports: atomicList(intOrString, { maxItems: 50 }),
+    notPorts: atomicList(intOrString, { maxItems: 50 }),
+    serviceAccounts: object({ names: set(text), selector: text }),
+    services: object({ name: textUpTo(253), namespace: textUpTo(253) }),
+  }),
+  noGlobal('selector'),
+  {
+    rule: `!has(self.services) || ${empty('namespaceSelector')}`,
+    message: 'cannot specify NamespaceSelector and Services on the same rule',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: '!has(self.services) || !has(self.serviceAccounts)',
+    message: 'cannot specify ServiceAccounts and Services on the same rule',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: '!has(self.services) || (has(self.services.name) && size(self.services.name) > 0)',
+    message: 'services must specify a service name',
+    reason: 'FieldValueRequired',
+  },
+  {
+    rule: `!has(self.services) || (${empty('selector')} && ${empty('notSelector')})`,
+    message: 'cannot specify Selector/NotSelector and Services on the same rule',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: `!has(self.services) || (${empty('nets')} && ${empty('notNets')})`,
+    message: 'cannot specify Nets/NotNets and Services on the same rule',
+    reason: 'FieldValueForbidden',
+  },
+);
 
-const icmp = withRules(object({ type: integer(0, 254), code: integer(0, 255) }),
-  { rule: '!has(self.code) || has(self.type)', message: 'ICMP code specified without an ICMP type', reason: 'FieldValueInvalid' });
+const icmp = withRules(object({ type: integer(0, 254), code: integer(0, 255) }), {
+  rule: '!has(self.code) || has(self.type)',
+  message: 'ICMP code specified without an ICMP type',
+  reason: 'FieldValueInvalid',
+});
 
 /** A protocol of one IP version needs that version. */
 const versionRule = (field: string, name: string, protocol: number, version: number): Rule => ({
   rule: `(!has(self.${field}) || (self.${field} != '${name}' && self.${field} != ${protocol})) || !has(self.ipVersion) || self.ipVersion == ${version}`,
-  message: `protocol ${name} requires ipVersion ${version}`, reason: 'FieldValueInvalid',
+  message: `protocol ${name} requires ipVersion ${version}`,
+  reason: 'FieldValueInvalid',
 });
 
-const rule = withRules(object({
-  action: required(oneOf('Allow', 'Deny', 'Log', 'Pass')),
-  ipVersion: { type: 'integer', enum: [4, 6] },
-  protocol: intOrString,
-  notProtocol: intOrString,
-  icmp,
-  notICMP: icmp,
-  source: entityRule,
-  destination: entityRule,
-  http: object({
-    methods: atomicList(text, { maxItems: 20 }),
-    paths: atomicList(object({ exact: textUpTo(1024), prefix: textUpTo(1024) }), { maxItems: 20 }),
+const rule = withRules(
+  object({
+    action: required(oneOf('Allow', 'Deny', 'Log', 'Pass')),
+    ipVersion: { type: 'integer', enum: [4, 6] },
+    protocol: intOrString,
+    notProtocol: intOrString,
+    icmp,
+    notICMP: icmp,
+    source: entityRule,
+    destination: entityRule,
+    http: object({
+      methods: atomicList(text, { maxItems: 20 }),
+      paths: atomicList(object({ exact: textUpTo(1024), prefix: textUpTo(1024) }), { maxItems: 20 }),
+    }),
+    metadata: object({ annotations: mapOf(text) }),
   }),
-  metadata: object({ annotations: mapOf(text) }),
-}),
-{ rule: "!has(self.http) || !has(self.protocol) || self.protocol == 'TCP' || self.protocol == 6", message: 'rules with HTTP match must have protocol TCP or unset', reason: 'FieldValueInvalid' },
-{ rule: "self.action == 'Allow' || !has(self.http)", message: 'HTTP match is only valid on Allow rules', reason: 'FieldValueForbidden' },
-{ rule: '!has(self.destination) || !has(self.destination.services) || (!has(self.destination.ports) || size(self.destination.ports) == 0) && (!has(self.destination.notPorts) || size(self.destination.notPorts) == 0)', message: 'ports and notPorts cannot be specified with services', reason: 'FieldValueForbidden' },
-{ rule: "!has(self.icmp) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58))", message: 'ICMP fields require protocol to be ICMP or ICMPv6', reason: 'FieldValueInvalid' },
-versionRule('protocol', 'ICMP', 1, 4), versionRule('protocol', 'ICMPv6', 58, 6), versionRule('notProtocol', 'ICMP', 1, 4), versionRule('notProtocol', 'ICMPv6', 58, 6));
+  {
+    rule: "!has(self.http) || !has(self.protocol) || self.protocol == 'TCP' || self.protocol == 6",
+    message: 'rules with HTTP match must have protocol TCP or unset',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: "self.action == 'Allow' || !has(self.http)",
+    message: 'HTTP match is only valid on Allow rules',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: '!has(self.destination) || !has(self.destination.services) || (!has(self.destination.ports) || size(self.destination.ports) == 0) && (!has(self.destination.notPorts) || size(self.destination.notPorts) == 0)',
+    message: 'ports and notPorts cannot be specified with services',
+    reason: 'FieldValueForbidden',
+  },
+  {
+    rule: "!has(self.icmp) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58))",
+    message: 'ICMP fields require protocol to be ICMP or ICMPv6',
+    reason: 'FieldValueInvalid',
+  },
+  versionRule('protocol', 'ICMP', 1, 4),
+  versionRule('protocol', 'ICMPv6', 58, 6),
+  versionRule('notProtocol', 'ICMP', 1, 4),
+  versionRule('notProtocol', 'ICMPv6', 58, 6),
+);
 
 const ruleList = atomicList(rule, { maxItems: 1024 });
 const stagedAction = withDefault('Set', oneOf('Set', 'Delete', 'Learn', 'Ignore'));
@@ -75,22 +144,44 @@ const common: Readonly<Record<string, SchemaNode>> = {
   performanceHints: set(oneOf('AssumeNeededOnEveryNode')),
 };
 
-const namespacedSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode => withRules(object({ ...extra, ...common }), noGlobal('selector'), noGlobal('serviceAccountSelector'));
+const namespacedSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode =>
+  withRules(object({ ...extra, ...common }), noGlobal('selector'), noGlobal('serviceAccountSelector'));
 
 const isSet = (field: string): string => `(has(self.${field}) && self.${field})`;
 
-const globalSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode => withRules(
-  object({ ...extra, ...common, namespaceSelector: selector, doNotTrack: bool, preDNAT: bool, applyOnForward: bool }),
-  { rule: `!(${isSet('doNotTrack')} && ${isSet('preDNAT')})`, message: 'preDNAT and doNotTrack cannot both be true', reason: 'FieldValueForbidden' },
-  { rule: `!${isSet('preDNAT')} || ${empty('egress')}`, message: 'preDNAT policy cannot have any egress rules', reason: 'FieldValueForbidden' },
-  { rule: `!${isSet('preDNAT')} || !has(self.types) || !self.types.exists(t, t == 'Egress')`, message: "preDNAT policy cannot have 'Egress' type", reason: 'FieldValueForbidden' },
-  { rule: `${isSet('applyOnForward')} || (!${isSet('doNotTrack')} && !${isSet('preDNAT')})`, message: 'applyOnForward must be true if either preDNAT or doNotTrack is true', reason: 'FieldValueInvalid' },
-  noGlobal('selector'), noGlobal('serviceAccountSelector'), noGlobal('namespaceSelector'),
-);
+const globalSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode =>
+  withRules(
+    object({ ...extra, ...common, namespaceSelector: selector, doNotTrack: bool, preDNAT: bool, applyOnForward: bool }),
+    {
+      rule: `!(${isSet('doNotTrack')} && ${isSet('preDNAT')})`,
+      message: 'preDNAT and doNotTrack cannot both be true',
+      reason: 'FieldValueForbidden',
+    },
+    {
+      rule: `!${isSet('preDNAT')} || ${empty('egress')}`,
+      message: 'preDNAT policy cannot have any egress rules',
+      reason: 'FieldValueForbidden',
+    },
+    {
+      rule: `!${isSet('preDNAT')} || !has(self.types) || !self.types.exists(t, t == 'Egress')`,
+      message: "preDNAT policy cannot have 'Egress' type",
+      reason: 'FieldValueForbidden',
+    },
+    {
+      rule: `${isSet('applyOnForward')} || (!${isSet('doNotTrack')} && !${isSet('preDNAT')})`,
+      message: 'applyOnForward must be true if either preDNAT or doNotTrack is true',
+      reason: 'FieldValueInvalid',
+    },
+    noGlobal('selector'),
+    noGlobal('serviceAccountSelector'),
+    noGlobal('namespaceSelector'),
+  );
 
 const port = object({ endPort: integer(1, 65_535, 'int32'), port: intOrString, protocol: oneOf('TCP', 'UDP', 'SCTP') });
 const peer = object({
-  ipBlock: object({ cidr: required(text), except: atomicList(text) }), namespaceSelector: labelSelector, podSelector: labelSelector,
+  ipBlock: object({ cidr: required(text), except: atomicList(text) }),
+  namespaceSelector: labelSelector,
+  podSelector: labelSelector,
 });
 
 const kubernetesSpec = object({
@@ -105,64 +196,185 @@ const policyColumns: readonly PrinterColumn[] = [
   { name: 'Tier', type: 'string', jsonPath: '.spec.tier' },
   { name: 'Order', type: 'number', jsonPath: '.spec.order' },
 ];
-const validColumn: PrinterColumn = { name: 'Valid', type: 'string', jsonPath: ".status.conditions[?(@.type=='Valid')].status", description: 'Whether the policy passes validation' };
+const validColumn: PrinterColumn = {
+  name: 'Valid',
+  type: 'string',
+  jsonPath: ".status.conditions[?(@.type=='Valid')].status",
+  description: 'Whether the policy passes validation',
+};
 const stagedColumn: PrinterColumn = { name: 'Action', type: 'string', jsonPath: '.spec.stagedAction' };
 const policyStatus = object({ conditions });
 
 /** A policy kind: its tier can be selected on, its validity is shown. */
-const policy = (row: Pick<KindDefinition, 'kind' | 'plural' | 'shortNames' | 'scope' | 'description' | 'spec'>, columns: readonly PrinterColumn[], hasTier: boolean): Readonly<Record<string, unknown>> =>
-  customResourceDefinition({ ...GROUP, ...row, status: policyStatus, columns: [...columns, validColumn, ageColumn], ...(hasTier ? { selectableFields: ['.spec.tier'] } : {}) });
+const policy = (
+  row: Pick<KindDefinition, 'kind' | 'plural' | 'shortNames' | 'scope' | 'description' | 'spec'>,
+  columns: readonly PrinterColumn[],
+  hasTier: boolean,
+): Readonly<Record<string, unknown>> =>
+  customResourceDefinition({
+    ...GROUP,
+    ...row,
+    status: policyStatus,
+    columns: [...columns, validColumn, ageColumn],
+    ...(hasTier ? { selectableFields: ['.spec.tier'] } : {}),
+  });
 
 const tier = customResourceDefinition({
-  ...GROUP, kind: 'Tier', plural: 'tiers', scope: 'Cluster',
+  ...GROUP,
+  kind: 'Tier',
+  plural: 'tiers',
+  scope: 'Cluster',
   description: 'A group of policies, applied before groups of higher order.',
-  spec: object({ order: described('Lower first; absent is last.', number), defaultAction: described('For traffic of selected endpoints that no policy of the tier decided. Default Deny.', oneOf('Pass', 'Deny')) }),
+  spec: object({
+    order: described('Lower first; absent is last.', number),
+    defaultAction: described(
+      'For traffic of selected endpoints that no policy of the tier decided. Default Deny.',
+      oneOf('Pass', 'Deny'),
+    ),
+  }),
   root: {
     'x-kubernetes-validations': [
       ...(['kube-admin', 'kube-baseline'] as const).map((name) => ({
         message: `The '${name}' tier must have default action 'Pass'`,
         rule: `self.metadata.name == '${name}' ? has(self.spec.defaultAction) && self.spec.defaultAction == 'Pass' : true`,
       })),
-      { message: "The 'default' tier must have default action 'Deny'", rule: "self.metadata.name == 'default' ? !has(self.spec.defaultAction) || self.spec.defaultAction == 'Deny' : true" },
+      {
+        message: "The 'default' tier must have default action 'Deny'",
+        rule: "self.metadata.name == 'default' ? !has(self.spec.defaultAction) || self.spec.defaultAction == 'Deny' : true",
+      },
     ],
   },
-  columns: [{ name: 'Order', type: 'number', jsonPath: '.spec.order' }, { name: 'DefaultAction', type: 'string', jsonPath: '.spec.defaultAction' }, ageColumn],
+  columns: [
+    { name: 'Order', type: 'number', jsonPath: '.spec.order' },
+    { name: 'DefaultAction', type: 'string', jsonPath: '.spec.defaultAction' },
+    ageColumn,
+  ],
 });
 
 const nets = object({
-  nets: withRules(set(textUpTo(49), { maxItems: 100_000 }), { rule: 'self.all(n, isCIDR(n) || isIP(n))', message: 'nets entries must be IP addresses or CIDRs', reason: 'FieldValueInvalid' }),
+  nets: withRules(set(textUpTo(49), { maxItems: 100_000 }), {
+    rule: 'self.all(n, isCIDR(n) || isIP(n))',
+    message: 'nets entries must be IP addresses or CIDRs',
+    reason: 'FieldValueInvalid',
+  }),
 });
 
 const networkSet = customResourceDefinition({
-  ...GROUP, kind: 'NetworkSet', plural: 'networksets', shortNames: ['netsets'], scope: 'Namespaced',
-  description: 'Addresses under labels, for policies of the namespace to select.', spec: nets, columns: [ageColumn],
+  ...GROUP,
+  kind: 'NetworkSet',
+  plural: 'networksets',
+  shortNames: ['netsets'],
+  scope: 'Namespaced',
+  description: 'Addresses under labels, for policies of the namespace to select.',
+  spec: nets,
+  columns: [ageColumn],
 });
 
 const globalNetworkSet = customResourceDefinition({
-  ...GROUP, kind: 'GlobalNetworkSet', plural: 'globalnetworksets', shortNames: ['gns'], scope: 'Cluster',
-  description: 'Addresses under labels, for all policies to select.', spec: nets, columns: [ageColumn],
+  ...GROUP,
+  kind: 'GlobalNetworkSet',
+  plural: 'globalnetworksets',
+  shortNames: ['gns'],
+  scope: 'Cluster',
+  description: 'Addresses under labels, for all policies to select.',
+  spec: nets,
+  columns: [ageColumn],
 });
 
 const hostEndpoint = customResourceDefinition({
-  ...GROUP, kind: 'HostEndpoint', plural: 'hostendpoints', shortNames: ['hep', 'heps'], scope: 'Cluster',
+  ...GROUP,
+  kind: 'HostEndpoint',
+  plural: 'hostendpoints',
+  shortNames: ['hep', 'heps'],
+  scope: 'Cluster',
   description: "A node's interface, for policies to apply to.",
-  spec: withRules(object({
-    node: textUpTo(253),
-    interfaceName: described('"*" is every interface of the node.', textUpTo(15)),
-    expectedIPs: set(textUpTo(43)),
-    profiles: set(text),
-    ports: list(object({ name: required(text), protocol: required(intOrString), port: required(integer(1, 65_535)) })),
-  }),
-  { rule: '(has(self.interfaceName) && size(self.interfaceName) > 0) || (has(self.expectedIPs) && size(self.expectedIPs) > 0)', message: 'at least one of interfaceName or expectedIPs must be specified', reason: 'FieldValueInvalid' },
-  { rule: 'has(self.node) && size(self.node) > 0', message: 'node must be specified', reason: 'FieldValueInvalid' }),
-  columns: [{ name: 'Node', type: 'string', jsonPath: '.spec.node' }, { name: 'Interface', type: 'string', jsonPath: '.spec.interfaceName' }, ageColumn],
+  spec: withRules(
+    object({
+      node: textUpTo(253),
+      interfaceName: described('"*" is every interface of the node.', textUpTo(15)),
+      expectedIPs: set(textUpTo(43)),
+      profiles: set(text),
+      ports: list(
+        object({ name: required(text), protocol: required(intOrString), port: required(integer(1, 65_535)) }),
+      ),
+    }),
+    {
+      rule: '(has(self.interfaceName) && size(self.interfaceName) > 0) || (has(self.expectedIPs) && size(self.expectedIPs) > 0)',
+      message: 'at least one of interfaceName or expectedIPs must be specified',
+      reason: 'FieldValueInvalid',
+    },
+    { rule: 'has(self.node) && size(self.node) > 0', message: 'node must be specified', reason: 'FieldValueInvalid' },
+  ),
+  columns: [
+    { name: 'Node', type: 'string', jsonPath: '.spec.node' },
+    { name: 'Interface', type: 'string', jsonPath: '.spec.interfaceName' },
+    ageColumn,
+  ],
 });
 
 export const calicoPolicyKinds = [
-  policy({ kind: 'NetworkPolicy', plural: 'networkpolicies', shortNames: ['cnp', 'caliconetworkpolicy'], scope: 'Namespaced', description: "Calico's policy of one namespace.", spec: namespacedSpec() }, policyColumns, true),
-  policy({ kind: 'GlobalNetworkPolicy', plural: 'globalnetworkpolicies', shortNames: ['gnp', 'cgnp'], scope: 'Cluster', description: "Calico's policy of the whole cluster.", spec: globalSpec() }, policyColumns, true),
-  policy({ kind: 'StagedNetworkPolicy', plural: 'stagednetworkpolicies', shortNames: ['snp'], scope: 'Namespaced', description: 'A NetworkPolicy that counts and logs but does not act.', spec: namespacedSpec({ stagedAction }) }, [...policyColumns, stagedColumn], true),
-  policy({ kind: 'StagedGlobalNetworkPolicy', plural: 'stagedglobalnetworkpolicies', shortNames: ['sgnp'], scope: 'Cluster', description: 'A GlobalNetworkPolicy that counts and logs but does not act.', spec: globalSpec({ stagedAction }) }, [...policyColumns, stagedColumn], true),
-  policy({ kind: 'StagedKubernetesNetworkPolicy', plural: 'stagedkubernetesnetworkpolicies', shortNames: ['sknp'], scope: 'Namespaced', description: 'A Kubernetes NetworkPolicy that counts and logs but does not act.', spec: kubernetesSpec }, [stagedColumn], false),
-  tier, networkSet, globalNetworkSet, hostEndpoint,
+  policy(
+    {
+      kind: 'NetworkPolicy',
+      plural: 'networkpolicies',
+      shortNames: ['cnp', 'caliconetworkpolicy'],
+      scope: 'Namespaced',
+      description: "Calico's policy of one namespace.",
+      spec: namespacedSpec(),
+    },
+    policyColumns,
+    true,
+  ),
+  policy(
+    {
+      kind: 'GlobalNetworkPolicy',
+      plural: 'globalnetworkpolicies',
+      shortNames: ['gnp', 'cgnp'],
+      scope: 'Cluster',
+      description: "Calico's policy of the whole cluster.",
+      spec: globalSpec(),
+    },
+    policyColumns,
+    true,
+  ),
+  policy(
+    {
+      kind: 'StagedNetworkPolicy',
+      plural: 'stagednetworkpolicies',
+      shortNames: ['snp'],
+      scope: 'Namespaced',
+      description: 'A NetworkPolicy that counts and logs but does not act.',
+      spec: namespacedSpec({ stagedAction }),
+    },
+    [...policyColumns, stagedColumn],
+    true,
+  ),
+  policy(
+    {
+      kind: 'StagedGlobalNetworkPolicy',
+      plural: 'stagedglobalnetworkpolicies',
+      shortNames: ['sgnp'],
+      scope: 'Cluster',
+      description: 'A GlobalNetworkPolicy that counts and logs but does not act.',
+      spec: globalSpec({ stagedAction }),
+    },
+    [...policyColumns, stagedColumn],
+    true,
+  ),
+  policy(
+    {
+      kind: 'StagedKubernetesNetworkPolicy',
+      plural: 'stagedkubernetesnetworkpolicies',
+      shortNames: ['sknp'],
+      scope: 'Namespaced',
+      description: 'A Kubernetes NetworkPolicy that counts and logs but does not act.',
+      spec: kubernetesSpec,
+    },
+    [stagedColumn],
+    false,
+  ),
+  tier,
+  networkSet,
+  globalNetworkSet,
+  hostEndpoint,
 ];

@@ -4,7 +4,22 @@
  * the agent with a condition, which says more than a schema can.
  */
 import { ageColumn, customResourceDefinition, type PrinterColumn } from './definition.js';
-import { conditions, integer, labelSelector, list, object, oneOf, pattern, required, set, text, textUpTo, withDefault, withRules, type SchemaNode } from './schema-builders.js';
+import {
+  conditions,
+  integer,
+  labelSelector,
+  list,
+  object,
+  oneOf,
+  pattern,
+  required,
+  set,
+  text,
+  textUpTo,
+  withDefault,
+  withRules,
+  type SchemaNode,
+} from './schema-builders.js';
 
 const GROUP = { group: 'policy.networking.k8s.io', scope: 'Cluster' } as const;
 
@@ -12,8 +27,14 @@ const GROUP = { group: 'policy.networking.k8s.io', scope: 'Cluster' } as const;
 const EXACTLY_ONE = { minProperties: 1, maxProperties: 1 };
 
 const portNumber = integer(1, 65_535, 'int32');
-const networks = set({ ...withRules(textUpTo(43), { rule: 'isCIDR(self)', message: 'Invalid CIDR format provided' }) }, { minItems: 1, maxItems: 25 });
-const domainNames = set(pattern('^(\\*\\.)?([a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.)+[a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.?$'), { minItems: 1, maxItems: 25 });
+const networks = set(
+  { ...withRules(textUpTo(43), { rule: 'isCIDR(self)', message: 'Invalid CIDR format provided' }) },
+  { minItems: 1, maxItems: 25 },
+);
+const domainNames = set(
+  pattern('^(\\*\\.)?([a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.)+[a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.?$'),
+  { minItems: 1, maxItems: 25 },
+);
 const priority = required(integer(0, 1000, 'int32'));
 const status = object({ conditions: required(conditions) });
 const rangeRule = { rule: 'self.start < self.end', message: 'start must be smaller than end' };
@@ -29,16 +50,24 @@ interface Dialect {
   readonly hasDomainNames: boolean;
 }
 
-const pods = (dialect: Dialect): SchemaNode => object({
-  namespaceSelector: dialect.isNamespaceSelectorRequired ? required(labelSelector) : labelSelector,
-  podSelector: required(labelSelector),
-});
+const pods = (dialect: Dialect): SchemaNode =>
+  object({
+    namespaceSelector: dialect.isNamespaceSelectorRequired ? required(labelSelector) : labelSelector,
+    podSelector: required(labelSelector),
+  });
 
-const subject = (dialect: Dialect): SchemaNode => required(object({ namespaces: labelSelector, pods: pods(dialect) }, EXACTLY_ONE));
+const subject = (dialect: Dialect): SchemaNode =>
+  required(object({ namespaces: labelSelector, pods: pods(dialect) }, EXACTLY_ONE));
 
 function rules(dialect: Dialect, direction: 'ingress' | 'egress'): SchemaNode {
-  const outside: Readonly<Record<string, SchemaNode>> = direction === 'ingress' ? {} : { networks, nodes: labelSelector, ...(dialect.hasDomainNames ? { domainNames } : {}) };
-  const peers = list(object({ namespaces: labelSelector, pods: pods(dialect), ...outside }, EXACTLY_ONE), { minItems: 1, maxItems: dialect.maxItems });
+  const outside: Readonly<Record<string, SchemaNode>> =
+    direction === 'ingress'
+      ? {}
+      : { networks, nodes: labelSelector, ...(dialect.hasDomainNames ? { domainNames } : {}) };
+  const peers = list(object({ namespaces: labelSelector, pods: pods(dialect), ...outside }, EXACTLY_ONE), {
+    minItems: 1,
+    maxItems: dialect.maxItems,
+  });
   const rule = object({
     name: textUpTo(100),
     action: required(oneOf(...dialect.actions)),
@@ -46,31 +75,56 @@ function rules(dialect: Dialect, direction: 'ingress' | 'egress'): SchemaNode {
     [dialect.portField]: list(dialect.port, { minItems: 1, maxItems: dialect.maxItems }),
   });
   const external = `has(peer.networks) || has(peer.nodes)${dialect.hasDomainNames ? ' || has(peer.domainNames)' : ''}`;
-  const withNames = direction === 'ingress' ? rule : withRules(rule, {
-    rule: `!(self.to.exists(peer, ${external}) && has(self.${dialect.portField}) && self.${dialect.portField}.exists(port, has(port.${dialect.namedPort})))`,
-    message: `networks, nodes and domainNames cannot be combined with ${dialect.namedPort}`,
-  });
+  const withNames =
+    direction === 'ingress'
+      ? rule
+      : withRules(rule, {
+          rule: `!(self.to.exists(peer, ${external}) && has(self.${dialect.portField}) && self.${dialect.portField}.exists(port, has(port.${dialect.namedPort})))`,
+          message: `networks, nodes and domainNames cannot be combined with ${dialect.namedPort}`,
+        });
   return list(withNames, { maxItems: dialect.maxItems });
 }
 
-const destination = object({
-  destinationPort: object({ number: portNumber, range: withRules(object({ start: required(portNumber), end: required(portNumber) }), rangeRule) }, EXACTLY_ONE),
-}, { minProperties: 1 });
+const destination = object(
+  {
+    destinationPort: object(
+      {
+        number: portNumber,
+        range: withRules(object({ start: required(portNumber), end: required(portNumber) }), rangeRule),
+      },
+      EXACTLY_ONE,
+    ),
+  },
+  { minProperties: 1 },
+);
 
 const v1alpha2: Dialect = {
-  actions: ['Accept', 'Deny', 'Pass'], maxItems: 25, isNamespaceSelectorRequired: false, portField: 'protocols', namedPort: 'destinationNamedPort', hasDomainNames: true,
+  actions: ['Accept', 'Deny', 'Pass'],
+  maxItems: 25,
+  isNamespaceSelectorRequired: false,
+  portField: 'protocols',
+  namedPort: 'destinationNamedPort',
+  hasDomainNames: true,
   port: object({ tcp: destination, udp: destination, sctp: destination, destinationNamedPort: text }, EXACTLY_ONE),
 };
 
 const protocol = withDefault('TCP', text);
 
 const v1alpha1: Dialect = {
-  actions: ['Allow', 'Deny', 'Pass'], maxItems: 100, isNamespaceSelectorRequired: true, portField: 'ports', namedPort: 'namedPort', hasDomainNames: true,
-  port: object({
-    portNumber: object({ protocol: required(protocol), port: required(portNumber) }),
-    portRange: object({ protocol, start: required(portNumber), end: required(portNumber) }),
-    namedPort: text,
-  }, EXACTLY_ONE),
+  actions: ['Allow', 'Deny', 'Pass'],
+  maxItems: 100,
+  isNamespaceSelectorRequired: true,
+  portField: 'ports',
+  namedPort: 'namedPort',
+  hasDomainNames: true,
+  port: object(
+    {
+      portNumber: object({ protocol: required(protocol), port: required(portNumber) }),
+      portRange: object({ protocol, start: required(portNumber), end: required(portNumber) }),
+      namedPort: text,
+    },
+    EXACTLY_ONE,
+  ),
 };
 
 const baseline: Dialect = { ...v1alpha1, actions: ['Allow', 'Deny'], hasDomainNames: false };
@@ -78,27 +132,68 @@ const baseline: Dialect = { ...v1alpha1, actions: ['Allow', 'Deny'], hasDomainNa
 const priorityColumn: PrinterColumn = { name: 'Priority', type: 'string', jsonPath: '.spec.priority' };
 
 const approved = (pull: number, version: string): Readonly<Record<string, string>> => ({
-  'api-approved.kubernetes.io': `https://github.com/kubernetes-sigs/network-policy-api/pull/${pull}`, 'policy.networking.k8s.io/bundle-version': version,
+  'api-approved.kubernetes.io': `https://github.com/kubernetes-sigs/network-policy-api/pull/${pull}`,
+  'policy.networking.k8s.io/bundle-version': version,
 });
 
 export const clusterPolicyKinds = [
   customResourceDefinition({
-    ...GROUP, version: 'v1alpha2', kind: 'ClusterNetworkPolicy', plural: 'clusternetworkpolicies', shortNames: ['cnp'], annotations: approved(347, 'v0.2.0'),
+    ...GROUP,
+    version: 'v1alpha2',
+    kind: 'ClusterNetworkPolicy',
+    plural: 'clusternetworkpolicies',
+    shortNames: ['cnp'],
+    annotations: approved(347, 'v0.2.0'),
     description: "A cluster administrator's policy, before (tier Admin) or after (tier Baseline) NetworkPolicy.",
-    spec: object({ tier: required(oneOf('Admin', 'Baseline')), priority, subject: subject(v1alpha2), ingress: rules(v1alpha2, 'ingress'), egress: rules(v1alpha2, 'egress') }),
-    status, columns: [{ name: 'Tier', type: 'string', jsonPath: '.spec.tier' }, priorityColumn, ageColumn],
+    spec: object({
+      tier: required(oneOf('Admin', 'Baseline')),
+      priority,
+      subject: subject(v1alpha2),
+      ingress: rules(v1alpha2, 'ingress'),
+      egress: rules(v1alpha2, 'egress'),
+    }),
+    status,
+    columns: [{ name: 'Tier', type: 'string', jsonPath: '.spec.tier' }, priorityColumn, ageColumn],
   }),
   customResourceDefinition({
-    ...GROUP, version: 'v1alpha1', kind: 'AdminNetworkPolicy', plural: 'adminnetworkpolicies', shortNames: ['anp'], annotations: approved(300, 'v0.1.7'),
+    ...GROUP,
+    version: 'v1alpha1',
+    kind: 'AdminNetworkPolicy',
+    plural: 'adminnetworkpolicies',
+    shortNames: ['anp'],
+    annotations: approved(300, 'v0.1.7'),
     description: "A cluster administrator's policy that goes before NetworkPolicy.",
-    spec: object({ priority, subject: subject(v1alpha1), ingress: rules(v1alpha1, 'ingress'), egress: rules(v1alpha1, 'egress') }),
-    status, columns: [priorityColumn, ageColumn],
+    spec: object({
+      priority,
+      subject: subject(v1alpha1),
+      ingress: rules(v1alpha1, 'ingress'),
+      egress: rules(v1alpha1, 'egress'),
+    }),
+    status,
+    columns: [priorityColumn, ageColumn],
   }),
   customResourceDefinition({
-    ...GROUP, version: 'v1alpha1', kind: 'BaselineAdminNetworkPolicy', plural: 'baselineadminnetworkpolicies', shortNames: ['banp'], annotations: approved(300, 'v0.1.7'),
+    ...GROUP,
+    version: 'v1alpha1',
+    kind: 'BaselineAdminNetworkPolicy',
+    plural: 'baselineadminnetworkpolicies',
+    shortNames: ['banp'],
+    annotations: approved(300, 'v0.1.7'),
     description: 'What holds for pods that no NetworkPolicy isolates. There is one, named "default".',
-    spec: object({ subject: subject(baseline), ingress: rules(baseline, 'ingress'), egress: rules(baseline, 'egress') }),
-    status, columns: [ageColumn],
-    root: { 'x-kubernetes-validations': [{ message: "Only one baseline admin network policy with metadata.name=\"default\" can be created in the cluster", rule: "self.metadata.name == 'default'" }] },
+    spec: object({
+      subject: subject(baseline),
+      ingress: rules(baseline, 'ingress'),
+      egress: rules(baseline, 'egress'),
+    }),
+    status,
+    columns: [ageColumn],
+    root: {
+      'x-kubernetes-validations': [
+        {
+          message: 'Only one baseline admin network policy with metadata.name="default" can be created in the cluster',
+          rule: "self.metadata.name == 'default'",
+        },
+      ],
+    },
   }),
 ];

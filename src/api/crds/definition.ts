@@ -39,26 +39,47 @@ export function customResourceDefinition(row: KindDefinition): Readonly<Record<s
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}`, labels: LABELS, ...(row.annotations === undefined ? {} : { annotations: row.annotations }) },
+    metadata: {
+      name: `${plural}.${group}`,
+      labels: LABELS,
+      ...(row.annotations === undefined ? {} : { annotations: row.annotations }),
+    },
     spec: {
       group,
-      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), ...(row.shortNames === undefined ? {} : { shortNames: row.shortNames }) },
+      names: {
+        kind,
+        listKind: `${kind}List`,
+        plural,
+        singular: kind.toLowerCase(),
+        ...(row.shortNames === undefined ? {} : { shortNames: row.shortNames }),
+      },
       scope: row.scope,
-      versions: [{
-        name: row.version,
-        served: true,
-        storage: true,
-        ...(row.columns === undefined ? {} : { additionalPrinterColumns: row.columns }),
-        ...(row.selectableFields === undefined ? {} : { selectableFields: row.selectableFields.map((jsonPath) => ({ jsonPath })) }),
-        schema: {
-          openAPIV3Schema: object({
-            apiVersion: text, kind: text, metadata,
-            ...(row.spec === undefined ? {} : { spec: row.isSpecOptional === true ? row.spec : required(row.spec) }),
-            ...(row.status === undefined ? {} : { status: row.status }),
-          }, { description: row.description, ...row.root }),
+      versions: [
+        {
+          name: row.version,
+          served: true,
+          storage: true,
+          ...(row.columns === undefined ? {} : { additionalPrinterColumns: row.columns }),
+          ...(row.selectableFields === undefined
+            ? {}
+            : { selectableFields: row.selectableFields.map((jsonPath) => ({ jsonPath })) }),
+          schema: {
+            openAPIV3Schema: object(
+              {
+                apiVersion: text,
+                kind: text,
+                metadata,
+                ...(row.spec === undefined
+                  ? {}
+                  : { spec: row.isSpecOptional === true ? row.spec : required(row.spec) }),
+                ...(row.status === undefined ? {} : { status: row.status }),
+              },
+              { description: row.description, ...row.root },
+            ),
+          },
+          ...(row.status === undefined ? {} : { subresources: { status: {} } }),
         },
-        ...(row.status === undefined ? {} : { subresources: { status: {} } }),
-      }],
+      ],
     },
   };
 }

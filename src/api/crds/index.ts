@@ -8,4 +8,9 @@ export interface CustomResourceDefinition extends Readonly<Record<string, unknow
   readonly metadata: { readonly name: string };
 }
 
-export const customResourceDefinitions = [...ipamKinds, ...bgpKinds, ...calicoPolicyKinds, ...clusterPolicyKinds] as unknown as readonly CustomResourceDefinition[];
+export const customResourceDefinitions = [
+  ...ipamKinds,
+  ...bgpKinds,
+  ...calicoPolicyKinds,
+  ...clusterPolicyKinds,
+] as unknown as readonly CustomResourceDefinition[];

@@ -1,50 +1,105 @@
 /** IPPool, IPReservation (Calico's) and IPAMBlock (ours). */
 import { ageColumn, customResourceDefinition } from './definition.js';
-import { bool, cidr, described, integer, object, oneOf, required, selector, set, text, textUpTo, withDefault, withRules } from './schema-builders.js';
+import {
+  bool,
+  cidr,
+  described,
+  integer,
+  object,
+  oneOf,
+  required,
+  selector,
+  set,
+  text,
+  textUpTo,
+  withDefault,
+  withRules,
+} from './schema-builders.js';
 
 const ipPool = customResourceDefinition({
-  group: 'projectcalico.org', version: 'v3', kind: 'IPPool', plural: 'ippools', scope: 'Cluster',
+  group: 'projectcalico.org',
+  version: 'v3',
+  kind: 'IPPool',
+  plural: 'ippools',
+  scope: 'Cluster',
   description: 'A range of addresses for pods, cut into blocks that nodes own.',
-  spec: withRules(object({
-    cidr: required(described('The pool. Cannot change.', cidr)),
-    blockSize: described('Prefix length of the blocks nodes claim. Default 26 for IPv4, 122 for IPv6.', integer(0, 128)),
-    natOutgoing: described('Masquerade packets that leave for addresses outside all pools.', bool),
-    disabled: described('Give out no new addresses from this pool.', bool),
-    disableBGPExport: described('Keep the routes of this pool out of BGP.', bool),
-    nodeSelector: described('Nodes that may take blocks of this pool; default all().', selector),
-    namespaceSelector: described('Namespaces whose pods may take addresses of this pool.', selector),
-    allowedUses: set(oneOf('Workload', 'Tunnel', 'LoadBalancer')),
-    assignmentMode: withDefault('Automatic', oneOf('Automatic', 'Manual')),
-    ipipMode: described('Tortie routes without overlay: anything but Never is reported as unsupported.', oneOf('Never', 'Always', 'CrossSubnet')),
-    vxlanMode: described('Tortie routes without overlay: anything but Never is reported as unsupported.', oneOf('Never', 'Always', 'CrossSubnet')),
-  }), { rule: 'self.cidr == oldSelf.cidr', message: 'cidr cannot be changed; make a new pool and disable this one' },
-  { rule: 'has(self.blockSize) == has(oldSelf.blockSize) && (!has(self.blockSize) || self.blockSize == oldSelf.blockSize)', message: 'blockSize cannot be changed; make a new pool and disable this one' }),
+  spec: withRules(
+    object({
+      cidr: required(described('The pool. Cannot change.', cidr)),
+      blockSize: described(
+        'Prefix length of the blocks nodes claim. Default 26 for IPv4, 122 for IPv6.',
+        integer(0, 128),
+      ),
+      natOutgoing: described('Masquerade packets that leave for addresses outside all pools.', bool),
+      disabled: described('Give out no new addresses from this pool.', bool),
+      disableBGPExport: described('Keep the routes of this pool out of BGP.', bool),
+      nodeSelector: described('Nodes that may take blocks of this pool; default all().', selector),
+      namespaceSelector: described('Namespaces whose pods may take addresses of this pool.', selector),
+      allowedUses: set(oneOf('Workload', 'Tunnel', 'LoadBalancer')),
+      assignmentMode: withDefault('Automatic', oneOf('Automatic', 'Manual')),
+      ipipMode: described(
+        'Tortie routes without overlay: anything but Never is reported as unsupported.',
+        oneOf('Never', 'Always', 'CrossSubnet'),
+      ),
+      vxlanMode: described(
+        'Tortie routes without overlay: anything but Never is reported as unsupported.',
+        oneOf('Never', 'Always', 'CrossSubnet'),
+      ),
+    }),
+    { rule: 'self.cidr == oldSelf.cidr', message: 'cidr cannot be changed; make a new pool and disable this one' },
+    {
+      rule: 'has(self.blockSize) == has(oldSelf.blockSize) && (!has(self.blockSize) || self.blockSize == oldSelf.blockSize)',
+      message: 'blockSize cannot be changed; make a new pool and disable this one',
+    },
+  ),
   columns: [
     { name: 'CIDR', type: 'string', jsonPath: '.spec.cidr', description: 'The pool' },
     { name: 'Block', type: 'integer', jsonPath: '.spec.blockSize', description: 'Prefix length of a block' },
-    { name: 'NAT', type: 'boolean', jsonPath: '.spec.natOutgoing', description: 'Whether packets leaving the pools are masqueraded' },
+    {
+      name: 'NAT',
+      type: 'boolean',
+      jsonPath: '.spec.natOutgoing',
+      description: 'Whether packets leaving the pools are masqueraded',
+    },
     { name: 'Disabled', type: 'boolean', jsonPath: '.spec.disabled', description: 'Whether new addresses are refused' },
-    { name: 'Selector', type: 'string', jsonPath: '.spec.nodeSelector', description: 'Nodes that may use the pool', priority: 1 },
+    {
+      name: 'Selector',
+      type: 'string',
+      jsonPath: '.spec.nodeSelector',
+      description: 'Nodes that may use the pool',
+      priority: 1,
+    },
     { name: 'BGP-Export-Off', type: 'boolean', jsonPath: '.spec.disableBGPExport', priority: 1 },
     ageColumn,
   ],
 });
 
 const ipReservation = customResourceDefinition({
-  group: 'projectcalico.org', version: 'v3', kind: 'IPReservation', plural: 'ipreservations', scope: 'Cluster',
+  group: 'projectcalico.org',
+  version: 'v3',
+  kind: 'IPReservation',
+  plural: 'ipreservations',
+  scope: 'Cluster',
   description: 'Addresses that no pod gets. Addresses already given out stay.',
   spec: object({ reservedCIDRs: set(textUpTo(43), { maxItems: 10_000 }) }),
   columns: [{ name: 'CIDRs', type: 'string', jsonPath: '.spec.reservedCIDRs' }, ageColumn],
 });
 
 const ipamBlock = customResourceDefinition({
-  group: 'tortie.dev', version: 'v1alpha1', kind: 'IPAMBlock', plural: 'ipamblocks', scope: 'Cluster',
+  group: 'tortie.dev',
+  version: 'v1alpha1',
+  kind: 'IPAMBlock',
+  plural: 'ipamblocks',
+  scope: 'Cluster',
   description: 'A block of addresses and the node that owns it. Creating it is the claim.',
-  spec: withRules(object({
-    cidr: required(cidr),
-    node: required(described('Name of the owning node.', { ...text, minLength: 1, maxLength: 253 })),
-    pool: required(described('Name of the IPPool the block is cut from.', { ...text, minLength: 1, maxLength: 253 })),
-  }), { rule: 'self.cidr == oldSelf.cidr && self.pool == oldSelf.pool', message: 'cidr and pool cannot be changed' }),
+  spec: withRules(
+    object({
+      cidr: required(cidr),
+      node: required(described('Name of the owning node.', { ...text, minLength: 1, maxLength: 253 })),
+      pool: required(described('Name of the IPPool the block is cut from.', { ...text, minLength: 1, maxLength: 253 })),
+    }),
+    { rule: 'self.cidr == oldSelf.cidr && self.pool == oldSelf.pool', message: 'cidr and pool cannot be changed' },
+  ),
   columns: [
     { name: 'CIDR', type: 'string', jsonPath: '.spec.cidr' },
     { name: 'Node', type: 'string', jsonPath: '.spec.node' },

@@ -16,25 +16,35 @@ interface RequiredNode extends SchemaNode {
 export const required = (node: SchemaNode): RequiredNode => ({ ...node, [REQUIRED]: true });
 
 export function object(properties: Readonly<Record<string, RequiredNode>>, extra: SchemaNode = {}): SchemaNode {
-  const names = Object.entries(properties).filter(([, node]) => node[REQUIRED] === true).map(([name]) => name);
+  const names = Object.entries(properties)
+    .filter(([, node]) => node[REQUIRED] === true)
+    .map(([name]) => name);
   return {
     type: 'object',
     ...extra,
     ...(names.length === 0 ? {} : { required: names.sort() }),
     // An empty map would vanish in the API server and show as a change at every apply.
-    ...(Object.keys(properties).length === 0 ? {} : { properties: Object.fromEntries(Object.entries(properties).map(([name, node]) => [name, plain(node)])) }),
+    ...(Object.keys(properties).length === 0
+      ? {}
+      : { properties: Object.fromEntries(Object.entries(properties).map(([name, node]) => [name, plain(node)])) }),
   };
 }
 
 const plain = (node: SchemaNode): SchemaNode => Object.fromEntries(Object.entries(node));
 
-export const list = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => ({ type: 'array', ...extra, items: plain(items) });
+export const list = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => ({
+  type: 'array',
+  ...extra,
+  items: plain(items),
+});
 
 /** A list without duplicates, merged as a set. */
-export const set = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => list(items, { 'x-kubernetes-list-type': 'set', ...extra });
+export const set = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode =>
+  list(items, { 'x-kubernetes-list-type': 'set', ...extra });
 
 /** A list that one writer owns whole. */
-export const atomicList = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode => list(items, { 'x-kubernetes-list-type': 'atomic', ...extra });
+export const atomicList = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode =>
+  list(items, { 'x-kubernetes-list-type': 'atomic', ...extra });
 
 export const mapOf = (values: SchemaNode): SchemaNode => ({ type: 'object', additionalProperties: plain(values) });
 
@@ -44,12 +54,20 @@ export const number: SchemaNode = { type: 'number' };
 
 export const textUpTo = (maxLength: number): SchemaNode => ({ type: 'string', maxLength });
 
-export const pattern = (source: string, extra: SchemaNode = {}): SchemaNode => ({ type: 'string', pattern: source, ...extra });
+export const pattern = (source: string, extra: SchemaNode = {}): SchemaNode => ({
+  type: 'string',
+  pattern: source,
+  ...extra,
+});
 
 export const oneOf = (...values: readonly string[]): SchemaNode => ({ type: 'string', enum: values });
 
-export const integer = (minimum: number, maximum: number, format?: 'int32' | 'int64'): SchemaNode =>
-  ({ type: 'integer', ...(format === undefined ? {} : { format }), minimum, maximum });
+export const integer = (minimum: number, maximum: number, format?: 'int32' | 'int64'): SchemaNode => ({
+  type: 'integer',
+  ...(format === undefined ? {} : { format }),
+  minimum,
+  maximum,
+});
 
 export const cidr: SchemaNode = { type: 'string', format: 'cidr' };
 
@@ -65,7 +83,10 @@ export const described = (description: string, node: SchemaNode): SchemaNode => 
 
 export const withDefault = (value: unknown, node: SchemaNode): SchemaNode => ({ ...node, default: value });
 
-export const intOrString: SchemaNode = { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] };
+export const intOrString: SchemaNode = {
+  'x-kubernetes-int-or-string': true,
+  anyOf: [{ type: 'integer' }, { type: 'string' }],
+};
 
 export interface Rule {
   readonly rule: string;
@@ -74,20 +95,34 @@ export interface Rule {
 }
 
 /** CEL rules; a real API server checks them, and so does the lab's. */
-export const withRules = (node: SchemaNode, ...rules: readonly Rule[]): SchemaNode => ({ ...node, 'x-kubernetes-validations': rules });
+export const withRules = (node: SchemaNode, ...rules: readonly Rule[]): SchemaNode => ({
+  ...node,
+  'x-kubernetes-validations': rules,
+});
 
 /** metav1.LabelSelector. */
-export const labelSelector: SchemaNode = object({
-  matchExpressions: atomicList(object({ key: required(text), operator: required(text), values: atomicList(text) })),
-  matchLabels: mapOf(text),
-}, { 'x-kubernetes-map-type': 'atomic' });
+export const labelSelector: SchemaNode = object(
+  {
+    matchExpressions: atomicList(object({ key: required(text), operator: required(text), values: atomicList(text) })),
+    matchLabels: mapOf(text),
+  },
+  { 'x-kubernetes-map-type': 'atomic' },
+);
 
 /** A list of metav1.Condition, one per type. */
-export const conditions: SchemaNode = list(object({
-  lastTransitionTime: required({ type: 'string', format: 'date-time' }),
-  message: required(textUpTo(32_768)),
-  observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
-  reason: required(pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', { minLength: 1, maxLength: 1024 })),
-  status: required(oneOf('True', 'False', 'Unknown')),
-  type: required(pattern('^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$', { maxLength: 316 })),
-}), { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] });
+export const conditions: SchemaNode = list(
+  object({
+    lastTransitionTime: required({ type: 'string', format: 'date-time' }),
+    message: required(textUpTo(32_768)),
+    observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
+    reason: required(pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', { minLength: 1, maxLength: 1024 })),
+    status: required(oneOf('True', 'False', 'Unknown')),
+    type: required(
+      pattern(
+        '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
+        { maxLength: 316 },
+      ),
+    ),
+  }),
+  { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+);

@@ -13,7 +13,10 @@ const HEADER = '# Written by src/api/crds/write-manifests.ts; change the definit
 /** File name and text of one definition. */
 export const manifestOf = (definition: CustomResourceDefinition): { readonly name: string; readonly text: string } =>
   // Equal parts are written out each time: kubectl reads anchors, people do not.
-  ({ name: `${definition.metadata.name}.yaml`, text: HEADER + stringify(definition, { lineWidth: 140, aliasDuplicateObjects: false }) });
+  ({
+    name: `${definition.metadata.name}.yaml`,
+    text: HEADER + stringify(definition, { lineWidth: 140, aliasDuplicateObjects: false }),
+  });
 
 function main(folder: string): void {
   mkdirSync(folder, { recursive: true });

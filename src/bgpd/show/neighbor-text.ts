@@ -14,9 +14,13 @@ export function formatNeighbor(peer: PeerDetail): string {
     ...(peer.bfd === undefined ? [] : [`  BFD: ${peer.bfd}`]),
     ...capabilityLines(peer),
     ...messageLines(peer),
-    ...Object.entries(peer.families).map(([family, counts]) =>
-      `  ${family}: ${counts.received} received, ${counts.accepted} accepted, ${counts.stale} stale, ${counts.advertised} advertised; limit ${peer.maxPrefixes}`),
-    ...peer.stale.map(({ family, phase, remaining }) => `  IPv${family} routes kept over a restart (${phase}), ${remaining} s left`),
+    ...Object.entries(peer.families).map(
+      ([family, counts]) =>
+        `  ${family}: ${counts.received} received, ${counts.accepted} accepted, ${counts.stale} stale, ${counts.advertised} advertised; limit ${peer.maxPrefixes}`,
+    ),
+    ...peer.stale.map(
+      ({ family, phase, remaining }) => `  IPv${family} routes kept over a restart (${phase}), ${remaining} s left`,
+    ),
     ...(peer.importFilters.length === 0 ? [] : [`  Import filters: ${peer.importFilters.join(', ')}`]),
     ...(peer.exportFilters.length === 0 ? [] : [`  Export filters: ${peer.exportFilters.join(', ')}`]),
     ...errorLines(peer),
@@ -26,7 +30,7 @@ export function formatNeighbor(peer: PeerDetail): string {
 /** "BGP neighbor on eth0: fe80::1", as FRR has it, where the interface is what was configured. */
 function whereOf({ name, interface: interfaceName, address }: PeerDetail): string {
   if (interfaceName === undefined) return `BGP neighbor is ${address}${name === address ? '' : ` (${name})`}`;
-  const at = address === interfaceName ? 'none heard yet' : address.split('%')[0] ?? '';
+  const at = address === interfaceName ? 'none heard yet' : (address.split('%')[0] ?? '');
   return `BGP neighbor on ${interfaceName}: ${at}${name === interfaceName ? '' : ` (${name})`}`;
 }
 
@@ -37,16 +41,23 @@ function timerLines(peer: PeerDetail): readonly string[] {
 
 function capabilityLines(peer: PeerDetail): readonly string[] {
   const on = Object.entries(peer.capabilities).filter(([, value]) => value !== false && value !== 0);
-  return on.length === 0 ? [] : [`  Capabilities: ${on.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ')}`];
+  return on.length === 0
+    ? []
+    : [`  Capabilities: ${on.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ')}`];
 }
 
 function messageLines({ received, sent, queuedBytes }: PeerDetail): readonly string[] {
   if (received === undefined || sent === undefined) return [];
-  const row = (title: string, a: number, b: number): string => `    ${title.padEnd(14)}${String(b).padStart(10)}${String(a).padStart(10)}`;
+  const row = (title: string, a: number, b: number): string =>
+    `    ${title.padEnd(14)}${String(b).padStart(10)}${String(a).padStart(10)}`;
   return [
     `  Messages:${'Sent'.padStart(19)}${'Rcvd'.padStart(10)}`,
-    row('Opens', received.open, sent.open), row('Notifications', received.notification, sent.notification), row('Updates', received.update, sent.update),
-    row('Keepalives', received.keepalive, sent.keepalive), row('Route Refresh', received.routeRefresh, sent.routeRefresh), row('Octets', received.bytes, sent.bytes),
+    row('Opens', received.open, sent.open),
+    row('Notifications', received.notification, sent.notification),
+    row('Updates', received.update, sent.update),
+    row('Keepalives', received.keepalive, sent.keepalive),
+    row('Route Refresh', received.routeRefresh, sent.routeRefresh),
+    row('Octets', received.bytes, sent.bytes),
     ...(queuedBytes > 0 ? [`    ${queuedBytes} octets wait for the peer to read`] : []),
   ];
 }

@@ -2,7 +2,8 @@
 import type { RouteJson, WhyJson } from '../route-view.js';
 import { counted, formatTable, type Column } from './text-table.js';
 
-const LEGEND = 'Status: * usable, > best, = multipath, S stale, x not usable; i internal. Origin: i IGP, e EGP, ? incomplete';
+const LEGEND =
+  'Status: * usable, > best, = multipath, S stale, x not usable; i internal. Origin: i IGP, e EGP, ? incomplete';
 
 function statusOf(route: RouteJson): string {
   const usable = route.unusable === undefined ? '*' : 'x';
@@ -16,9 +17,17 @@ const COLUMNS: readonly Column<RouteJson>[] = [
   { title: 'Next Hop', text: ({ nextHop, source }) => nextHop ?? (source === 'local' ? 'local' : '-') },
   { title: 'From', text: ({ peer }) => peer ?? '-' },
   { title: 'Metric', text: ({ med }) => (med === undefined ? '' : String(med)), align: 'right' },
-  { title: 'LocPrf', text: ({ localPreference }) => (localPreference === undefined ? '' : String(localPreference)), align: 'right' },
+  {
+    title: 'LocPrf',
+    text: ({ localPreference }) => (localPreference === undefined ? '' : String(localPreference)),
+    align: 'right',
+  },
   { title: 'Weight', text: ({ weight }) => String(weight), align: 'right' },
-  { title: 'Path', text: ({ asPath, origin }) => `${asPath}${asPath === '' ? '' : ' '}${origin === 'igp' ? 'i' : origin === 'egp' ? 'e' : '?'}` },
+  {
+    title: 'Path',
+    text: ({ asPath, origin }) =>
+      `${asPath}${asPath === '' ? '' : ' '}${origin === 'igp' ? 'i' : origin === 'egp' ? 'e' : '?'}`,
+  },
 ];
 
 export function formatRoutes(routes: readonly RouteJson[]): string {
@@ -28,16 +37,19 @@ export function formatRoutes(routes: readonly RouteJson[]): string {
 
 /** Everything about a few routes, as for one prefix. */
 export function formatRouteDetails(routes: readonly RouteJson[]): string {
-  return routes.flatMap((route) => [
-    `${route.prefix} ${route.source === 'local' ? 'is our own' : `from ${route.peer ?? '?'} (${route.source})`}${route.nextHop === undefined ? '' : ` via ${route.nextHop}`}`,
-    `    ${attributesText(route)}`,
-    `    ${[route.isBest ? 'best' : route.isMultipath ? 'multipath' : 'not chosen', ...(route.isStale ? ['stale'] : []), ...(route.unusable === undefined ? [] : [route.unusable])].join(', ')}`,
-  ]).join('\n');
+  return routes
+    .flatMap((route) => [
+      `${route.prefix} ${route.source === 'local' ? 'is our own' : `from ${route.peer ?? '?'} (${route.source})`}${route.nextHop === undefined ? '' : ` via ${route.nextHop}`}`,
+      `    ${attributesText(route)}`,
+      `    ${[route.isBest ? 'best' : route.isMultipath ? 'multipath' : 'not chosen', ...(route.isStale ? ['stale'] : []), ...(route.unusable === undefined ? [] : [route.unusable])].join(', ')}`,
+    ])
+    .join('\n');
 }
 
 function attributesText(route: RouteJson): string {
   return [
-    `path [${route.asPath}]`, `origin ${route.origin}`,
+    `path [${route.asPath}]`,
+    `origin ${route.origin}`,
     ...(route.localPreference === undefined ? [] : [`local-pref ${route.localPreference}`]),
     ...(route.med === undefined ? [] : [`med ${route.med}`]),
     ...(route.weight === 0 ? [] : [`weight ${route.weight}`]),
@@ -52,18 +64,32 @@ function attributesText(route: RouteJson): string {
 }
 
 export function formatWhy(why: WhyJson): string {
-  const candidates = why.candidates.map((candidate, index) => [
-    `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
-    `   ${attributesText(candidate)}`,
-    `   ${candidate.decidedBy}: ${candidate.reason}`,
-    ...(candidate.importedBy === undefined ? [] : [`   import: ${candidate.importedBy}`]),
-  ].join('\n'));
-  const forwarding = (why.forwarding ?? []).map(({ nextHop, interface: name, weight }) => `${nextHop ?? 'on link'}${name === undefined ? '' : ` dev ${name}`} weight ${weight}`);
+  const candidates = why.candidates.map((candidate, index) =>
+    [
+      `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
+      `   ${attributesText(candidate)}`,
+      `   ${candidate.decidedBy}: ${candidate.reason}`,
+      ...(candidate.importedBy === undefined ? [] : [`   import: ${candidate.importedBy}`]),
+    ].join('\n'),
+  );
+  const forwarding = (why.forwarding ?? []).map(
+    ({ nextHop, interface: name, weight }) =>
+      `${nextHop ?? 'on link'}${name === undefined ? '' : ` dev ${name}`} weight ${weight}`,
+  );
   return [
     `${why.prefix}: ${why.candidates.length === 0 ? 'no path is known' : counted(why.candidates.length, 'path')}`,
     ...candidates,
-    ...(why.candidates.length === 0 ? [] : [forwarding.length === 0 ? 'Forwarding: not in the kernel by us' : `Forwarding: ${forwarding.join(', ')}${why.kernelMetric === undefined ? '' : `, metric ${why.kernelMetric}`}`]),
+    ...(why.candidates.length === 0
+      ? []
+      : [
+          forwarding.length === 0
+            ? 'Forwarding: not in the kernel by us'
+            : `Forwarding: ${forwarding.join(', ')}${why.kernelMetric === undefined ? '' : `, metric ${why.kernelMetric}`}`,
+        ]),
     ...(why.peers.length === 0 ? [] : ['Advertised:']),
-    ...why.peers.map(({ peer, advertised, reason, asPath }) => `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}`),
+    ...why.peers.map(
+      ({ peer, advertised, reason, asPath }) =>
+        `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}`,
+    ),
   ].join('\n');
 }

@@ -3,12 +3,16 @@ import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
 import type { FibStatus } from '../fib-writer.js';
 import { formatTable, formatUptime, type Column } from './text-table.js';
 
-export type SummaryAnswer = { readonly isConfigured: false } | (SpeakerSummary & { readonly isConfigured: true; readonly kernel?: FibStatus });
+export type SummaryAnswer =
+  | { readonly isConfigured: false }
+  | (SpeakerSummary & { readonly isConfigured: true; readonly kernel?: FibStatus });
 
-const count = (family: 'ipv4' | 'ipv6', which: 'accepted' | 'received' | 'advertised') => (peer: PeerSummary): string => {
-  const counts = peer.families[family];
-  return counts === undefined || !peer.isEstablished && counts.stale === 0 ? '-' : String(counts[which]);
-};
+const count =
+  (family: 'ipv4' | 'ipv6', which: 'accepted' | 'received' | 'advertised') =>
+  (peer: PeerSummary): string => {
+    const counts = peer.families[family];
+    return counts === undefined || (!peer.isEstablished && counts.stale === 0) ? '-' : String(counts[which]);
+  };
 
 const COLUMNS: readonly Column<PeerSummary>[] = [
   { title: 'Neighbor', text: nameOf },
@@ -18,9 +22,17 @@ const COLUMNS: readonly Column<PeerSummary>[] = [
   { title: 'OutQ', text: (peer) => String(peer.queuedBytes), align: 'right' },
   { title: 'Up/Down', text: (peer) => formatUptime(peer.seconds), align: 'right' },
   { title: 'State', text: (peer) => (peer.heldDown !== undefined && !peer.isEstablished ? 'Idle (held)' : peer.state) },
-  { title: 'v4 Acc/Rcvd', text: (peer) => pair(count('ipv4', 'accepted')(peer), count('ipv4', 'received')(peer)), align: 'right' },
+  {
+    title: 'v4 Acc/Rcvd',
+    text: (peer) => pair(count('ipv4', 'accepted')(peer), count('ipv4', 'received')(peer)),
+    align: 'right',
+  },
   { title: 'v4 Sent', text: count('ipv4', 'advertised'), align: 'right' },
-  { title: 'v6 Acc/Rcvd', text: (peer) => pair(count('ipv6', 'accepted')(peer), count('ipv6', 'received')(peer)), align: 'right' },
+  {
+    title: 'v6 Acc/Rcvd',
+    text: (peer) => pair(count('ipv6', 'accepted')(peer), count('ipv6', 'received')(peer)),
+    align: 'right',
+  },
   { title: 'v6 Sent', text: count('ipv6', 'advertised'), align: 'right' },
   { title: 'Info', text: infoOf },
 ];
@@ -28,7 +40,7 @@ const COLUMNS: readonly Column<PeerSummary>[] = [
 /** An unnumbered peer is called by its interface, and where it is comes and goes. */
 function nameOf({ name, interface: interfaceName, address }: PeerSummary): string {
   if (interfaceName === undefined || address === interfaceName) return name;
-  return `${name} (${name === interfaceName ? address.split('%')[0] ?? '' : address})`;
+  return `${name} (${name === interfaceName ? (address.split('%')[0] ?? '') : address})`;
 }
 
 const pair = (a: string, b: string): string => (a === '-' && b === '-' ? '-' : `${a}/${b}`);
@@ -36,7 +48,9 @@ const pair = (a: string, b: string): string => (a === '-' && b === '-' ? '-' : `
 function infoOf(peer: PeerSummary): string {
   if (peer.isEstablished) return peer.description ?? '';
   const stale = (peer.families.ipv4?.stale ?? 0) + (peer.families.ipv6?.stale ?? 0);
-  return [...(stale > 0 ? [`${stale} stale routes kept`] : []), peer.heldDown ?? peer.lastError ?? ''].filter((text) => text !== '').join('; ');
+  return [...(stale > 0 ? [`${stale} stale routes kept`] : []), peer.heldDown ?? peer.lastError ?? '']
+    .filter((text) => text !== '')
+    .join('; ');
 }
 
 export function formatSummary(answer: SummaryAnswer): string {
@@ -48,7 +62,9 @@ export function formatSummary(answer: SummaryAnswer): string {
     ...(answer.isDraining ? ['draining: everything is announced with GRACEFUL_SHUTDOWN'] : []),
     ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
     ...bmp.flatMap(({ station, isUp }) => (isUp ? [] : [`BMP station ${station} does not take our connection`])),
-    ...(kernel !== undefined && kernel.refused > 0 ? [`the kernel refuses ${kernel.refused} routes (see the log)`] : []),
+    ...(kernel !== undefined && kernel.refused > 0
+      ? [`the kernel refuses ${kernel.refused} routes (see the log)`]
+      : []),
   ];
   return [
     `BGP router identifier ${answer.routerId}, local AS number ${answer.localAs}, up ${formatUptime(answer.seconds)}`,

@@ -10,17 +10,29 @@ export interface Column<T> {
 export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ text }) => text(row)))];
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => (line[index] ?? '').length)));
-  return cells.map((line) => line.map((cell, index) => {
-    if (columns[index]?.align === 'right') return cell.padStart(widths[index] ?? 0);
-    return index === columns.length - 1 ? cell : cell.padEnd(widths[index] ?? 0);
-  }).join('  ').trimEnd()).join('\n');
+  return cells
+    .map((line) =>
+      line
+        .map((cell, index) => {
+          if (columns[index]?.align === 'right') return cell.padStart(widths[index] ?? 0);
+          return index === columns.length - 1 ? cell : cell.padEnd(widths[index] ?? 0);
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** As much as one screen holds: a line that wraps, or one too many, would scroll the rest away. */
 export function fitted(text: string, columns: number, rows: number): string {
   const lines = text.split('\n');
-  const shown = lines.length < rows ? lines : [...lines.slice(0, Math.max(rows - 2, 1)), `... ${lines.length - Math.max(rows - 2, 1)} more lines`];
-  return shown.map((line) => (line.length <= columns ? line : `${line.slice(0, Math.max(columns - 1, 0))}>`)).join('\n');
+  const shown =
+    lines.length < rows
+      ? lines
+      : [...lines.slice(0, Math.max(rows - 2, 1)), `... ${lines.length - Math.max(rows - 2, 1)} more lines`];
+  return shown
+    .map((line) => (line.length <= columns ? line : `${line.slice(0, Math.max(columns - 1, 0))}>`))
+    .join('\n');
 }
 
 /** "1 path", "2 paths" */

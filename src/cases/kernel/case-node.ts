@@ -46,7 +46,12 @@ export class CaseNode {
     const within: Within = (work) => inNamespace(namespacePath(namespace), work);
     // Cases are about verdicts: nobody else touches these namespaces, so nobody patrols them.
     const netfilter = await createNetfilter({ families: [4, 6], backend, within, patrolInterval: 0 });
-    const plumbing = within(() => new EndpointPlumbing((error) => { throw error; }));
+    const plumbing = within(
+      () =>
+        new EndpointPlumbing((error) => {
+          throw error;
+        }),
+    );
     const conntrack = within(() => new NetlinkSocket({ family: 'netfilter' }));
     return new CaseNode(namespace, within, netfilter, plumbing, conntrack);
   }
@@ -116,10 +121,13 @@ export class CaseNode {
       return this.netfilter.sync(this.engine.ruleset());
     }
     if (previous !== undefined) return this.netfilter.apply(changeBetween(previous, this.engine.ruleset()));
-    return isEmptyDelta(delta) ? Promise.resolve({ failures: this.netfilter.status().failures }) : this.netfilter.apply(delta);
+    return isEmptyDelta(delta)
+      ? Promise.resolve({ failures: this.netfilter.status().failures })
+      : this.netfilter.apply(delta);
   }
 }
 
 const upsertOf = ({ pod, spec }: PlumbedPod): PolicyEvent => ({
-  type: 'endpoint-upsert', endpoint: { namespace: pod.namespace, name: pod.name, interface: spec.hostInterface, addresses: pod.ips },
+  type: 'endpoint-upsert',
+  endpoint: { namespace: pod.namespace, name: pod.name, interface: spec.hostInterface, addresses: pod.ips },
 });

@@ -18,7 +18,10 @@ import { namespacePath } from './namespaces.js';
 
 const NEAR: Readonly<Record<Family, IpAddress>> = { 4: parseAddress('169.254.7.1'), 6: parseAddress('fe80::1') };
 const FAR: Readonly<Record<Family, IpAddress>> = { 4: parseAddress('169.254.7.2'), 6: parseAddress('fe80::2') };
-const EVERYTHING: Readonly<Record<Family, IpPrefix>> = { 4: { family: 4, value: 0n, length: 0 }, 6: { family: 6, value: 0n, length: 0 } };
+const EVERYTHING: Readonly<Record<Family, IpPrefix>> = {
+  4: { family: 4, value: 0n, length: 0 },
+  6: { family: 6, value: 0n, length: 0 },
+};
 const LOOPBACK = 1;
 /** "boot", as `ip route` writes it: nothing of Tortie's. */
 const PROTOCOL = 3;
@@ -64,7 +67,10 @@ export class Fabric {
       far.batch.clear();
       for (const address of addresses) writeInterfaceAddress(far.batch, { interfaceIndex: LOOPBACK, address });
       far.request(far.batch);
-      changeRoutes(far, ([4, 6] as const).map((family) => defaultRoute(family, up)));
+      changeRoutes(
+        far,
+        ([4, 6] as const).map((family) => defaultRoute(family, up)),
+      );
       far.close();
       const host: Host = { namespace, addresses, port };
       this.route(host, addresses, 'replace');
@@ -81,19 +87,28 @@ export class Fabric {
     this.socket.request(this.socket.batch);
     const far = inNamespace(namespacePath(host.namespace), () => new NetlinkSocket());
     far.batch.clear();
-    for (const address of host.addresses) writeInterfaceAddressDeletion(far.batch, { interfaceIndex: LOOPBACK, address });
+    for (const address of host.addresses)
+      writeInterfaceAddressDeletion(far.batch, { interfaceIndex: LOOPBACK, address });
     far.request(far.batch);
     far.close();
   }
 
   /** Leads addresses of pods (or a host's own) to a host, or no longer. */
   route(host: Host, addresses: readonly IpAddress[], type: 'replace' | 'delete'): void {
-    const changes = addresses.map((address): RouteChange => ({
-      type,
-      route: { prefix: hostPrefix(address), protocol: PROTOCOL, nextHops: [{ via: FAR[address.family], interfaceIndex: host.port, isOnlink: true }] },
-    }));
+    const changes = addresses.map(
+      (address): RouteChange => ({
+        type,
+        route: {
+          prefix: hostPrefix(address),
+          protocol: PROTOCOL,
+          nextHops: [{ via: FAR[address.family], interfaceIndex: host.port, isOnlink: true }],
+        },
+      }),
+    );
     // A deletion that finds nothing lost a race with a successor of the address: the route is the successor's now.
-    const failures = applyRouteChanges(this.socket, changes).filter((failure) => type !== 'delete' || failure.error.code !== 'ESRCH');
+    const failures = applyRouteChanges(this.socket, changes).filter(
+      (failure) => type !== 'delete' || failure.error.code !== 'ESRCH',
+    );
     if (failures[0] !== undefined) throw failures[0].error;
   }
 
@@ -103,7 +118,14 @@ export class Fabric {
 }
 
 function defaultRoute(family: Family, interfaceIndex: number): RouteChange {
-  return { type: 'replace', route: { prefix: EVERYTHING[family], protocol: PROTOCOL, nextHops: [{ via: NEAR[family], interfaceIndex, isOnlink: true }] } };
+  return {
+    type: 'replace',
+    route: {
+      prefix: EVERYTHING[family],
+      protocol: PROTOCOL,
+      nextHops: [{ via: NEAR[family], interfaceIndex, isOnlink: true }],
+    },
+  };
 }
 
 /** Reverse-path checks of the machine the tests run on are not part of a case; duplicate address detection only delays it. */

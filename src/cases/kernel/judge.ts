@@ -11,9 +11,13 @@ export function judge(allow: boolean, name: string, result: ProbeResult | undefi
     case 'allow':
       if (!allow) return 'allowed';
       return result.name === name ? undefined : `answered by "${result.name}"`;
-    case 'drop': return allow ? 'dropped' : undefined;
-    case 'refused': return 'refused';
-    case 'unreachable': return `unreachable: ${result.text}`;
-    case 'error': return `an error of the probe: ${result.text}`;
+    case 'drop':
+      return allow ? 'dropped' : undefined;
+    case 'refused':
+      return 'refused';
+    case 'unreachable':
+      return `unreachable: ${result.text}`;
+    case 'error':
+      return `an error of the probe: ${result.text}`;
   }
 }

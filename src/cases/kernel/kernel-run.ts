@@ -8,7 +8,16 @@
 import { parseAddress } from 'node-bgp/address';
 import type { BackendSetting } from '../../dataplane/netfilter/status.js';
 import { UserError } from '../../errors.js';
-import { isBroken, type BrokenCase, type Case, type CaseExternal, type CaseNode as WorldNode, type CasePod, type Cell, type Protocol } from '../case-file.js';
+import {
+  isBroken,
+  type BrokenCase,
+  type Case,
+  type CaseExternal,
+  type CaseNode as WorldNode,
+  type CasePod,
+  type Cell,
+  type Protocol,
+} from '../case-file.js';
 import { ActionError, ClusterState, isFinished, isOnHost } from '../cluster-state.js';
 import { flowOf, formatVerdict } from '../engine-run.js';
 import type { CaseOutcome, WrongCell } from '../outcome.js';
@@ -53,7 +62,10 @@ export class KernelRun {
   /** "namespace protocol" to the ports served there. */
   private readonly served = new Map<string, Set<number>>();
 
-  private constructor(private readonly options: KernelRunOptions, private rack: Rack) {}
+  private constructor(
+    private readonly options: KernelRunOptions,
+    private rack: Rack,
+  ) {}
 
   /** Throws UserError when the machine cannot do this. */
   static async start(options: KernelRunOptions): Promise<KernelRun> {
@@ -74,12 +86,20 @@ export class KernelRun {
         if (error instanceof ActionError) problems.push(error.message);
         else {
           // The machine or we ourselves: this case has failed, and what it left half made must not spoil the next one.
-          problems.push(error instanceof Error ? error.stack ?? error.message : String(error));
+          problems.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
           await this.rebuild();
         }
       }
     }
-    return { id: one.id, title: one.title, mode: 'kernel', cells, wrong, problems, duration: performance.now() - start };
+    return {
+      id: one.id,
+      title: one.title,
+      mode: 'kernel',
+      cells,
+      wrong,
+      problems,
+      duration: performance.now() - start,
+    };
   }
 
   async stop(): Promise<void> {
@@ -122,19 +142,36 @@ export class KernelRun {
 
   /** Hosts as the world wants them: those that are right stay. */
   private async buildWorld({ world }: Case): Promise<void> {
-    const isWanted = (specs: readonly { readonly name: string; readonly ips: readonly string[] }[], spec: { readonly name: string; readonly ips: readonly string[] }): boolean =>
-      specs.some((one) => one.name === spec.name && one.ips.join() === spec.ips.join());
+    const isWanted = (
+      specs: readonly { readonly name: string; readonly ips: readonly string[] }[],
+      spec: { readonly name: string; readonly ips: readonly string[] },
+    ): boolean => specs.some((one) => one.name === spec.name && one.ips.join() === spec.ips.join());
     for (const running of this.nodes.filter(({ spec }) => !isWanted(world.nodes, spec))) await this.removeNode(running);
-    for (const running of this.externals.filter(({ spec }) => !isWanted(world.externals, spec))) await this.removeExternal(running);
-    for (const spec of world.nodes) if (!isWanted(this.nodes.map((one) => one.spec), spec)) await this.addNode(spec);
-    for (const spec of world.externals) if (!isWanted(this.externals.map((one) => one.spec), spec)) await this.addExternal(spec);
+    for (const running of this.externals.filter(({ spec }) => !isWanted(world.externals, spec)))
+      await this.removeExternal(running);
+    for (const spec of world.nodes)
+      if (
+        !isWanted(
+          this.nodes.map((one) => one.spec),
+          spec,
+        )
+      )
+        await this.addNode(spec);
+    for (const spec of world.externals)
+      if (
+        !isWanted(
+          this.externals.map((one) => one.spec),
+          spec,
+        )
+      )
+        await this.addExternal(spec);
   }
 
   private async addNode(spec: WorldNode): Promise<void> {
     const spare = this.spareNodes.pop();
-    const namespace = spare?.namespace ?? await this.rack.pool.take();
+    const namespace = spare?.namespace ?? (await this.rack.pool.take());
     const host = this.rack.fabric.attach(namespace, spec.ips.map(parseAddress), true);
-    this.nodes.push({ spec, host, node: spare ?? await CaseNode.create(namespace, this.options.backend) });
+    this.nodes.push({ spec, host, node: spare ?? (await CaseNode.create(namespace, this.options.backend)) });
   }
 
   private async removeNode(running: RunningNode): Promise<void> {
@@ -145,7 +182,10 @@ export class KernelRun {
   }
 
   private async addExternal(spec: CaseExternal): Promise<void> {
-    this.externals.push({ spec, host: this.rack.fabric.attach(await this.rack.pool.take(), spec.ips.map(parseAddress), false) });
+    this.externals.push({
+      spec,
+      host: this.rack.fabric.attach(await this.rack.pool.take(), spec.ips.map(parseAddress), false),
+    });
   }
 
   private async removeExternal(running: RunningExternal): Promise<void> {
@@ -165,10 +205,12 @@ export class KernelRun {
     const wanted = plumbedPods(state);
     for (const running of this.nodes)
       for (const plumbed of [...running.node.pods.values()])
-        if (!wanted.some((pod) => pod.node === running.spec.name && isSamePod(pod, plumbed.pod))) await this.removePod(running, plumbed);
+        if (!wanted.some((pod) => pod.node === running.spec.name && isSamePod(pod, plumbed.pod)))
+          await this.removePod(running, plumbed);
     for (const pod of wanted) {
       const running = this.nodes.find((one) => one.spec.name === pod.node);
-      if (running !== undefined && !running.node.pods.has(`${pod.namespace}/${pod.name}`)) await this.addPod(running, pod);
+      if (running !== undefined && !running.node.pods.has(`${pod.namespace}/${pod.name}`))
+        await this.addPod(running, pod);
     }
     const failures = await Promise.all(this.nodes.map(({ node }) => node.settle()));
     problems.push(...failures.flat());
@@ -186,30 +228,47 @@ export class KernelRun {
     this.rack.pool.giveBack(plumbed.namespace);
   }
 
-  private async probe(state: ClusterState, cells: readonly Cell[]): Promise<readonly { readonly cell: Cell; readonly got: string; readonly because?: string }[]> {
+  private async probe(
+    state: ClusterState,
+    cells: readonly Cell[],
+  ): Promise<readonly { readonly cell: Cell; readonly got: string; readonly because?: string }[]> {
     const probes = new Map<string, { readonly cell: Cell; readonly probe: Probe; readonly name: string }>();
     for (const [index, cell] of cells.entries()) {
       const from = this.placeOf(state, cell.from);
       const to = this.placeOf(state, cell.to);
       const source = state.addressOf(cell.from, cell.family);
       const destination = state.addressOf(cell.to, cell.family);
-      if (source === undefined || destination === undefined) throw new ActionError(`Cannot probe ${cell.from} -> ${cell.to} in IPv${cell.family}: an end has no such address`);
+      if (source === undefined || destination === undefined)
+        throw new ActionError(
+          `Cannot probe ${cell.from} -> ${cell.to} in IPv${cell.family}: an end has no such address`,
+        );
       await this.serve(to.namespace, to.name, cell.protocol, cells);
-      const probe: Probe = { id: String(index), namespace: from.namespace, protocol: cell.protocol, source, destination, port: cell.port, allow: cell.allow };
+      const probe: Probe = {
+        id: String(index),
+        namespace: from.namespace,
+        protocol: cell.protocol,
+        source,
+        destination,
+        port: cell.port,
+        allow: cell.allow,
+      };
       probes.set(probe.id, { cell, probe, name: to.name });
     }
     const results = await this.rack.prober.run([...probes.values()].map((one) => one.probe));
     return [...probes].flatMap(([id, { cell, name }]) => {
       const got = judge(cell.allow, name, results.get(id));
       const verdict = got === undefined ? undefined : this.nodes[0]?.node.verdict(flowOf(state, cell));
-      return got === undefined ? [] : [{ cell, got, ...(verdict === undefined ? {} : { because: `engine: ${formatVerdict(verdict)}` }) }];
+      return got === undefined
+        ? []
+        : [{ cell, got, ...(verdict === undefined ? {} : { because: `engine: ${formatVerdict(verdict)}` }) }];
     });
   }
 
   /** The namespace an endpoint lives in, and the name that answers there. */
   private placeOf(state: ClusterState, id: string): { readonly namespace: string; readonly name: string } {
     const party = state.party(id);
-    const nodeName = party.type === 'node' ? party.name : party.type === 'pod' && isOnHost(party.pod) ? party.pod.node : undefined;
+    const nodeName =
+      party.type === 'node' ? party.name : party.type === 'pod' && isOnHost(party.pod) ? party.pod.node : undefined;
     if (nodeName !== undefined) {
       const running = this.nodes.find((one) => one.spec.name === nodeName);
       if (running !== undefined) return { namespace: running.host.namespace, name: `node:${nodeName}` };
@@ -227,7 +286,9 @@ export class KernelRun {
   private async serve(namespace: string, name: string, protocol: Protocol, cells: readonly Cell[]): Promise<void> {
     const key = `${namespace} ${protocol}`;
     const have = this.served.get(key) ?? new Set<number>();
-    const missing = [...new Set(cells.filter((cell) => cell.protocol === protocol).map((cell) => cell.port))].filter((port) => !have.has(port));
+    const missing = [...new Set(cells.filter((cell) => cell.protocol === protocol).map((cell) => cell.port))].filter(
+      (port) => !have.has(port),
+    );
     if (missing.length === 0) return;
     await this.rack.prober.serve(namespace, name, protocol, missing);
     for (const port of missing) have.add(port);
@@ -250,4 +311,5 @@ function plumbedPods(state: ClusterState): readonly CasePod[] {
 }
 
 /** As far as plumbing goes: labels and phases come and go. */
-const isSamePod = (a: CasePod, b: CasePod): boolean => a.namespace === b.namespace && a.name === b.name && a.node === b.node && a.ips.join() === b.ips.join();
+const isSamePod = (a: CasePod, b: CasePod): boolean =>
+  a.namespace === b.namespace && a.name === b.name && a.node === b.node && a.ips.join() === b.ips.join();

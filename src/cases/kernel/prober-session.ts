@@ -45,7 +45,11 @@ export class ProberSession {
   static start(): ProberSession {
     if (!existsSync(PROGRAM) && spawnSync(process.execPath, [BUILD], { stdio: 'inherit' }).status !== 0)
       throw new UserError('Cannot run packets: tortie-prober could not be built');
-    return new ProberSession(spawn(PROGRAM, ['session', '--timeout', String(TIMEOUT), '--quiet', String(QUIET)], { stdio: ['pipe', 'pipe', 'pipe'] }));
+    return new ProberSession(
+      spawn(PROGRAM, ['session', '--timeout', String(TIMEOUT), '--quiet', String(QUIET)], {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      }),
+    );
   }
 
   /** Answers on the ports with the name, IPv4 and IPv6. */
@@ -61,8 +65,10 @@ export class ProberSession {
   /** Sends all probes at once; the results by id. */
   async run(probes: readonly Probe[]): Promise<ReadonlyMap<string, ProbeResult>> {
     const tag = String(this.tag++);
-    const text = probes.map((probe) =>
-      `probe ${probe.id} ${probe.namespace} ${probe.protocol.toLowerCase()} ${probe.source} ${probe.destination} ${probe.port} ${probe.allow ? 'allow' : 'drop'}\n`);
+    const text = probes.map(
+      (probe) =>
+        `probe ${probe.id} ${probe.namespace} ${probe.protocol.toLowerCase()} ${probe.source} ${probe.destination} ${probe.port} ${probe.allow ? 'allow' : 'drop'}\n`,
+    );
     this.child.stdin.write(`${text.join('')}run ${tag}\n`);
     const results = new Map<string, ProbeResult>();
     for (;;) {
@@ -95,10 +101,14 @@ export class ProberSession {
 
 function resultOf(word: string, detail: string, time: string): ProbeResult {
   switch (word) {
-    case 'allow': return { type: 'allow', name: detail, microseconds: Number(time) };
+    case 'allow':
+      return { type: 'allow', name: detail, microseconds: Number(time) };
     case 'drop':
-    case 'refused': return { type: word };
-    case 'unreachable': return { type: 'unreachable', text: detail };
-    default: return { type: 'error', text: detail === '' ? word : detail };
+    case 'refused':
+      return { type: word };
+    case 'unreachable':
+      return { type: 'unreachable', text: detail };
+    default:
+      return { type: 'error', text: detail === '' ? word : detail };
   }
 }

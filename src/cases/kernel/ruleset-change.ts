@@ -24,12 +24,19 @@ export function changeBetween(before: Ruleset, after: Ruleset): RulesetDelta {
       return old === undefined ? [] : [memberChange(old, set)];
     }),
     setsDeleted: [...before.sets.keys()].filter((name) => !after.sets.has(name)),
-    chainsDeleted: [...before.chains].filter(([key]) => !after.chains.has(key)).map(([, chain]) => ({ table: chain.table, name: chain.name })),
-    mapsDeleted: [...before.maps].filter(([key]) => !after.maps.has(key)).map(([, map]) => ({ table: map.table, name: map.name })),
+    chainsDeleted: [...before.chains]
+      .filter(([key]) => !after.chains.has(key))
+      .map(([, chain]) => ({ table: chain.table, name: chain.name })),
+    mapsDeleted: [...before.maps]
+      .filter(([key]) => !after.maps.has(key))
+      .map(([, map]) => ({ table: map.table, name: map.name })),
   };
 }
 
-function memberChange(before: AddressSet, after: AddressSet): { name: string; added: readonly string[]; removed: readonly string[] } {
+function memberChange(
+  before: AddressSet,
+  after: AddressSet,
+): { name: string; added: readonly string[]; removed: readonly string[] } {
   return {
     name: after.name,
     added: [...after.members.keys()].filter((member) => !before.members.has(member)),

@@ -31,15 +31,22 @@ export interface Evidence {
 /** Undefined when nothing speaks for either. Pure; exported for its test. */
 export function chooseByEvidence(nft: Evidence, legacy: Evidence): BackendChoice | undefined {
   if (nft.kubeChains > 0) return { backend: 'nft', reason: `${nft.kubeChains} KUBE-* chains are in its tables` };
-  if (legacy.kubeChains > 0) return { backend: 'legacy', reason: `${legacy.kubeChains} KUBE-* chains are in its tables` };
+  if (legacy.kubeChains > 0)
+    return { backend: 'legacy', reason: `${legacy.kubeChains} KUBE-* chains are in its tables` };
   if (nft.chains === legacy.chains) return undefined;
   const backend = nft.chains > legacy.chains ? 'nft' : 'legacy';
-  return { backend, reason: `others have ${Math.max(nft.chains, legacy.chains)} chains there and ${Math.min(nft.chains, legacy.chains)} in the other` };
+  return {
+    backend,
+    reason: `others have ${Math.max(nft.chains, legacy.chains)} chains there and ${Math.min(nft.chains, legacy.chains)} in the other`,
+  };
 }
 
 /** Decides for one family. `socket` is a netfilter socket of the namespace, if this process can speak netlink; `fallback` what the other family uses. */
 export async function detectBackend(
-  family: Family, within: Within, socket: NetlinkSocket | undefined, fallback: BackendChoice | undefined,
+  family: Family,
+  within: Within,
+  socket: NetlinkSocket | undefined,
+  fallback: BackendChoice | undefined,
 ): Promise<BackendChoice | undefined> {
   const nft = await nftEvidence(family, within, socket);
   const legacy = await legacyEvidence(family, within);
@@ -47,7 +54,7 @@ export async function detectBackend(
   if (chosen !== undefined) return chosen;
   if (fallback !== undefined) return { backend: fallback.backend, reason: 'it is what the other family uses' };
   const backend = await defaultBackend(family);
-  return backend === undefined ? undefined : { backend, reason: 'it is what this machine\'s iptables writes to' };
+  return backend === undefined ? undefined : { backend, reason: "it is what this machine's iptables writes to" };
 }
 
 const isOthers = (chain: string): boolean => !chain.startsWith('TORTIE-') && !BUILTIN.has(chain);
@@ -62,7 +69,9 @@ const evidenceOf = (chains: readonly string[]): Evidence => {
 export function legacyTables(family: Family, within: Within): readonly string[] {
   try {
     const file = `/proc/thread-self/net/${family === 4 ? 'ip' : 'ip6'}_tables_names`;
-    return within(() => readFileSync(file, 'utf8')).split('\n').filter((name) => name !== '');
+    return within(() => readFileSync(file, 'utf8'))
+      .split('\n')
+      .filter((name) => name !== '');
   } catch (error) {
     if (isNoEntry(error)) return []; // the kernel has no legacy iptables at all
     throw error;
@@ -103,7 +112,9 @@ const chainsOf = (saved: string): readonly string[] => [...saved.matchAll(/^:(\S
 
 /** kube-proxy's nftables mode keeps a table of that name in both families. */
 export const hasKubeProxyTable = (socket: NetlinkSocket): boolean =>
-  ([4, 6] as const).some((family) => nftList(family, socket, NFT_MSG_GETTABLE).some(({ table }) => table === 'kube-proxy'));
+  ([4, 6] as const).some((family) =>
+    nftList(family, socket, NFT_MSG_GETTABLE).some(({ table }) => table === 'kube-proxy'),
+  );
 
 const NFNL_SUBSYS_NFTABLES = 10;
 const NFT_MSG_GETTABLE = 1;
@@ -114,9 +125,15 @@ const IPTABLES_TABLES: ReadonlySet<string> = new Set(['filter', 'nat', 'mangle',
 
 /** Chains of the tables that iptables-nft uses. One dump; no child, and no complaint about tables iptables cannot read. */
 const nftChains = (family: Family, socket: NetlinkSocket): readonly string[] =>
-  nftList(family, socket, NFT_MSG_GETCHAIN).filter(({ table }) => IPTABLES_TABLES.has(table)).map(({ name }) => name);
+  nftList(family, socket, NFT_MSG_GETCHAIN)
+    .filter(({ table }) => IPTABLES_TABLES.has(table))
+    .map(({ name }) => name);
 
-function nftList(family: Family, socket: NetlinkSocket, message: number): readonly { readonly table: string; readonly name: string }[] {
+function nftList(
+  family: Family,
+  socket: NetlinkSocket,
+  message: number,
+): readonly { readonly table: string; readonly name: string }[] {
   const found: { table: string; name: string }[] = [];
   const batch = new NetlinkBatch(64);
   batch.beginMessage((NFNL_SUBSYS_NFTABLES << 8) | message, 0, () => 'list tables and chains of nftables');
@@ -125,15 +142,19 @@ function nftList(family: Family, socket: NetlinkSocket, message: number): readon
   batch.u16be(0);
   batch.endMessage();
   try {
-    socket.dump(batch, ({ body }) => {
-      let table = '';
-      let name = '';
-      forEachAttribute(body, 4, body.length, (type, start, end) => {
-        if (type === NFTA_CHAIN_TABLE) table = body.text(start, end);
-        else if (type === NFTA_CHAIN_NAME && message === NFT_MSG_GETCHAIN) name = body.text(start, end);
-      });
-      found.push({ table, name });
-    }, () => void (found.length = 0));
+    socket.dump(
+      batch,
+      ({ body }) => {
+        let table = '';
+        let name = '';
+        forEachAttribute(body, 4, body.length, (type, start, end) => {
+          if (type === NFTA_CHAIN_TABLE) table = body.text(start, end);
+          else if (type === NFTA_CHAIN_NAME && message === NFT_MSG_GETCHAIN) name = body.text(start, end);
+        });
+        found.push({ table, name });
+      },
+      () => void (found.length = 0),
+    );
   } catch (error) {
     // A kernel without nftables answers the request with EINVAL or EOPNOTSUPP: then nobody has anything there.
     if (!(error instanceof NetlinkError)) throw error;

@@ -49,7 +49,12 @@ export class Backoff {
   }
 
   failures(): readonly NetfilterFailure[] {
-    return [...this.entries.values()].map(({ subject, family, message, attempts }) => ({ subject, family, message, attempts }));
+    return [...this.entries.values()].map(({ subject, family, message, attempts }) => ({
+      subject,
+      family,
+      message,
+      attempts,
+    }));
   }
 
   /** When the next try is due; undefined when nothing waits. */

@@ -13,7 +13,9 @@ export class ChildSets implements SetTransport {
   constructor(private readonly within: Within) {}
 
   async headers(): Promise<readonly SetHeader[]> {
-    return [...parseListing(await this.list([])).values()].map((set) => set.header).filter((header) => isOurSet(header.name));
+    return [...parseListing(await this.list([])).values()]
+      .map((set) => set.header)
+      .filter((header) => isOurSet(header.name));
   }
 
   async members(name: string): Promise<ReadonlyMap<string, SetMember> | undefined> {
@@ -32,14 +34,16 @@ export class ChildSets implements SetTransport {
       const { status: one, stderr } = await this.restore(commandsOf(operation));
       if (one === 0) continue;
       if (operation.type !== 'add' && operation.type !== 'delete') refusals.push(refusalOf(operation, stderr));
-      else refusals.push(...await this.applySingly(operation));
+      else refusals.push(...(await this.applySingly(operation)));
     }
     return refusals;
   }
 
   close(): void {}
 
-  private async applySingly(operation: SetOperation & { readonly type: 'add' | 'delete' }): Promise<readonly SetRefusal[]> {
+  private async applySingly(
+    operation: SetOperation & { readonly type: 'add' | 'delete' },
+  ): Promise<readonly SetRefusal[]> {
     const refusals: SetRefusal[] = [];
     for (const member of operation.members) {
       const { status, stderr } = await this.restore(commandsOf({ ...operation, members: [member] }));
@@ -65,16 +69,24 @@ function commandsOf(operation: SetOperation): readonly string[] {
       const { name, type, family, maxElements } = operation.set;
       return [`create ${name} ${kernelTypeOf(type)} family ${family === 4 ? 'inet' : 'inet6'} maxelem ${maxElements}`];
     }
-    case 'add': return operation.members.map((member) => `add ${operation.set.name} ${memberKey(member)}`);
-    case 'delete': return operation.members.map((member) => `del ${operation.set.name} ${memberKey(member)}`);
-    case 'swap': return [`swap ${operation.name} ${operation.other}`];
-    case 'destroy': return [`destroy ${operation.name}`];
+    case 'add':
+      return operation.members.map((member) => `add ${operation.set.name} ${memberKey(member)}`);
+    case 'delete':
+      return operation.members.map((member) => `del ${operation.set.name} ${memberKey(member)}`);
+    case 'swap':
+      return [`swap ${operation.name} ${operation.other}`];
+    case 'destroy':
+      return [`destroy ${operation.name}`];
   }
 }
 
 function refusalOf(operation: SetOperation, stderr: string): SetRefusal {
   const text = stderr.trim().replace(/^ipset v[0-9.]+: (Error in line \d+: )?/, '');
-  return { operation, cause: causeOf(text), message: `Cannot run "ipset ${commandsOf(operation)[0] ?? operation.type}": ${text}` };
+  return {
+    operation,
+    cause: causeOf(text),
+    message: `Cannot run "ipset ${commandsOf(operation)[0] ?? operation.type}": ${text}`,
+  };
 }
 
 function causeOf(text: string): SetRefusal['cause'] {
@@ -105,7 +117,10 @@ function parseListing(text: string): ReadonlyMap<string, ListedSet> {
       elements: Number(field('Number of entries')),
       references: Number(field('References')),
     };
-    sets.set(name, { header, members: parseMembers(header, block.slice(block.indexOf('Members:') + 'Members:'.length)) });
+    sets.set(name, {
+      header,
+      members: parseMembers(header, block.slice(block.indexOf('Members:') + 'Members:'.length)),
+    });
   }
   return sets;
 }
@@ -113,7 +128,10 @@ function parseListing(text: string): ReadonlyMap<string, ListedSet> {
 function parseMembers(header: SetHeader, text: string): Map<string, SetMember> {
   const members = new Map<string, SetMember>();
   if (header.type === undefined) return members;
-  for (const line of text.split('\n').map((one) => one.trim()).filter((one) => one !== '')) {
+  for (const line of text
+    .split('\n')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')) {
     const member = parseMember(header.type, header.family, line.split(' ')[0] ?? line);
     members.set(memberKey(member), member);
   }

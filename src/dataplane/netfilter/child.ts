@@ -71,7 +71,10 @@ export function runChild(file: string, args: readonly string[], options: ChildOp
 
 function collect(child: ChildProcess, stdout: Buffer[], stderr: Buffer[], stop: (why: string) => void): void {
   let bytes = 0;
-  for (const [stream, chunks] of [[child.stdout, stdout], [child.stderr, stderr]] as const) {
+  for (const [stream, chunks] of [
+    [child.stdout, stdout],
+    [child.stderr, stderr],
+  ] as const) {
     stream?.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > MAX_OUTPUT_BYTES) stop(`it printed more than ${MAX_OUTPUT_BYTES} bytes`);

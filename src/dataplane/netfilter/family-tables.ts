@@ -35,7 +35,12 @@ export class FamilyTables {
   readonly state: TableState;
   private readonly ownPids = new Set<number>();
 
-  constructor(readonly family: Family, readonly choice: BackendChoice, private readonly program: IptablesProgram, private readonly within: Within) {
+  constructor(
+    readonly family: Family,
+    readonly choice: BackendChoice,
+    private readonly program: IptablesProgram,
+    private readonly within: Within,
+  ) {
     this.state = new TableState(family);
   }
 
@@ -91,7 +96,11 @@ export class FamilyTables {
     }
     if (outcome.broken === undefined) backoff.succeeded(this.family, 'iptables');
     else backoff.failed(this.family, 'iptables', '', outcome.broken, Date.now());
-    return { restores, chainsWritten: outcome.done.filter((change) => change.type === 'write').length, tables: new Set(outcome.done.map((change) => change.table)) };
+    return {
+      restores,
+      chainsWritten: outcome.done.filter((change) => change.type === 'write').length,
+      tables: new Set(outcome.done.map((change) => change.table)),
+    };
   }
 
   close(): void {
@@ -104,22 +113,33 @@ const EMPTY_TABLE: SavedTable = { chains: new Map(), hooks: [] };
 /** What a change would write, short: a refused change with other content is another change. */
 function contentOf(change: TableChange): string {
   switch (change.type) {
-    case 'write': return `${change.chain.hashes.length} ${change.chain.hashes[change.chain.hashes.length - 1] ?? ''}`;
-    case 'hook': return change.commands.join('\n');
+    case 'write':
+      return `${change.chain.hashes.length} ${change.chain.hashes[change.chain.hashes.length - 1] ?? ''}`;
+    case 'hook':
+      return change.commands.join('\n');
     case 'close':
-    case 'delete': return '';
+    case 'delete':
+      return '';
   }
 }
 
 /** Undefined when the kernel has no IPv6 at all: then there is nothing to filter. `fallback` decides where nothing else does. */
-export async function openFamily(family: Family, wanted: 'auto' | Backend, within: Within, fallback: BackendChoice | undefined): Promise<FamilyTables | undefined> {
+export async function openFamily(
+  family: Family,
+  wanted: 'auto' | Backend,
+  within: Within,
+  fallback: BackendChoice | undefined,
+): Promise<FamilyTables | undefined> {
   if (family === 6 && !hasIpv6(within)) return undefined;
-  const choice = wanted === 'auto' ? await choose(family, within, fallback) : { backend: wanted, reason: 'it is configured' };
+  const choice =
+    wanted === 'auto' ? await choose(family, within, fallback) : { backend: wanted, reason: 'it is configured' };
   const program = choice === undefined ? undefined : await findIptables(choice.backend, family, within);
   const name = family === 4 ? 'iptables' : 'ip6tables';
   if (choice === undefined || program === undefined) {
     const which = choice === undefined ? '' : ` for the ${choice.backend} backend`;
-    throw new NetfilterSetupError(`Cannot write IPv${family} policy: ${name}-save and ${name}-restore${which} were not found; install iptables`);
+    throw new NetfilterSetupError(
+      `Cannot write IPv${family} policy: ${name}-save and ${name}-restore${which} were not found; install iptables`,
+    );
   }
   try {
     await program.save('filter');
@@ -131,12 +151,18 @@ export async function openFamily(family: Family, wanted: 'auto' | Backend, withi
 }
 
 /** IPv6 without evidence of its own follows IPv4: nobody looks for the two in different places. */
-async function choose(family: Family, within: Within, fallback: BackendChoice | undefined): Promise<BackendChoice | undefined> {
+async function choose(
+  family: Family,
+  within: Within,
+  fallback: BackendChoice | undefined,
+): Promise<BackendChoice | undefined> {
   const socket = openNetfilterSocket(within);
   try {
     return await detectBackend(family, within, socket, fallback);
   } catch (error) {
-    throw new NetfilterSetupError(`Cannot find out which iptables backend IPv${family} uses: ${messageOf(error)}`, { cause: error });
+    throw new NetfilterSetupError(`Cannot find out which iptables backend IPv${family} uses: ${messageOf(error)}`, {
+      cause: error,
+    });
   } finally {
     socket?.close();
   }
@@ -163,11 +189,16 @@ export async function sweepBackend(family: Family, backend: Backend, within: Wit
     const program = tables.length === 0 ? undefined : await findIptables(backend, family, within);
     if (program === undefined) return undefined;
     const state = new TableState(family);
-    for (const table of tables) state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
+    for (const table of tables)
+      state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
     state.setHooks([]);
     const changes = state.plan();
     if (changes.length === 0) return undefined;
-    const { refused, broken } = await writeTables(changes, { program, isInKernel: () => true, onStart: () => undefined });
+    const { refused, broken } = await writeTables(changes, {
+      program,
+      isInKernel: () => true,
+      onStart: () => undefined,
+    });
     program.close();
     return broken ?? refused[0]?.message;
   } catch (error) {

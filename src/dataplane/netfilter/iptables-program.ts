@@ -36,7 +36,11 @@ const RESOURCE_PROBLEM = 4;
 const SEARCH_PATH = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
 
 /** undefined when the machine has no program of this backend and family. */
-export async function findIptables(backend: Backend, family: Family, within: Within): Promise<IptablesProgram | undefined> {
+export async function findIptables(
+  backend: Backend,
+  family: Family,
+  within: Within,
+): Promise<IptablesProgram | undefined> {
   const restore = await locate(backend, family, 'restore');
   const save = await locate(backend, family, 'save');
   if (restore === undefined || save === undefined) return undefined;
@@ -48,7 +52,8 @@ export async function findIptables(backend: Backend, family: Family, within: Wit
     close: () => session.close(),
     save: async (table) => {
       const outcome = await runChild(save, ['-t', table], { within });
-      if (outcome.status !== 0) throw new ChildError(`Cannot read table "${table}" with ${save}: ${firstWords(outcome)}`);
+      if (outcome.status !== 0)
+        throw new ChildError(`Cannot read table "${table}" with ${save}: ${firstWords(outcome)}`);
       if (/is incompatible, use 'nft' tool/.test(outcome.stdout))
         throw new ChildError(`Cannot read table "${table}" with ${save}: it holds rules that only nft understands`);
       return outcome.stdout;
@@ -79,7 +84,8 @@ export async function defaultBackend(family: Family): Promise<Backend | undefine
 }
 
 /** Is there any iptables of any backend? */
-export const hasAnyIptables = (): boolean => ['iptables-save', 'iptables-nft-save', 'iptables-legacy-save'].some((name) => inPath(name) !== undefined);
+export const hasAnyIptables = (): boolean =>
+  ['iptables-save', 'iptables-nft-save', 'iptables-legacy-save'].some((name) => inPath(name) !== undefined);
 
 async function backendOfProgram(file: string): Promise<Backend> {
   const { stdout } = await runChild(file, ['--version']);
@@ -87,7 +93,10 @@ async function backendOfProgram(file: string): Promise<Backend> {
 }
 
 function inPath(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/')), ...SEARCH_PATH];
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/')),
+    ...SEARCH_PATH,
+  ];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
@@ -103,16 +112,24 @@ function isExecutable(file: string): boolean {
 /** `linesBefore`: what the program had read before the input in question. Exported for its test: the error texts are the only contract. */
 export function outcomeOf(outcome: ChildOutcome, linesBefore = 0): RestoreOutcome {
   if (outcome.status === 0) return { type: 'done' };
-  const lines = [...outcome.stderr.matchAll(/(?:^|\n|: )(?:Error occurred at )?line:? (\d+)(?=:| failed|\n|$)/g)].map((match) => Number(match[1]) - linesBefore);
+  const lines = [...outcome.stderr.matchAll(/(?:^|\n|: )(?:Error occurred at )?line:? (\d+)(?=:| failed|\n|$)/g)].map(
+    (match) => Number(match[1]) - linesBefore,
+  );
   const text = firstWords(outcome);
-  if (outcome.status === RESOURCE_PROBLEM && lines.length === 0 && /xtables lock/.test(outcome.stderr)) return { type: 'locked', text };
+  if (outcome.status === RESOURCE_PROBLEM && lines.length === 0 && /xtables lock/.test(outcome.stderr))
+    return { type: 'locked', text };
   return { type: 'refused', lines, text };
 }
 
 /** The error without program name, advice and blank lines. */
 function firstWords(outcome: ChildOutcome): string {
-  const lines = outcome.stderr.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('Try `'));
-  const text = lines.map((line) => line.replace(/^ip6?tables(-nft|-legacy)?(-restore|-save)?( v[0-9.]+ \([a-z_]+\))?: ?/, '')).filter((line) => line !== '');
+  const lines = outcome.stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('Try `'));
+  const text = lines
+    .map((line) => line.replace(/^ip6?tables(-nft|-legacy)?(-restore|-save)?( v[0-9.]+ \([a-z_]+\))?: ?/, ''))
+    .filter((line) => line !== '');
   if (text.length > 0) return text.join('; ').slice(0, 500);
   return outcome.status === undefined ? 'a signal ended it' : `it ended with status ${outcome.status}`;
 }

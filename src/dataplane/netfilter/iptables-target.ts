@@ -47,15 +47,25 @@ export class IptablesTarget implements PolicyTarget {
   /** Families whose other backends hold nothing of ours. */
   private readonly swept = new Set<Family>();
 
-  constructor(private readonly options: IptablesTargetOptions, private readonly families: readonly FamilyTables[], private readonly opened: OpenedSets) {
+  constructor(
+    private readonly options: IptablesTargetOptions,
+    private readonly families: readonly FamilyTables[],
+    private readonly opened: OpenedSets,
+  ) {
     const { within, patrolInterval } = options;
-    this.patrol = new Patrol({ families, transport: opened.transport, sets: this.sets, within, interval: patrolInterval });
+    this.patrol = new Patrol({
+      families,
+      transport: opened.transport,
+      sets: this.sets,
+      within,
+      interval: patrolInterval,
+    });
   }
 
   async observe(): Promise<Observation> {
     const headers = await this.opened.transport.headers();
     const tables: Observation['tables'][number][] = [];
-    for (const family of this.families) tables.push(...await family.count());
+    for (const family of this.families) tables.push(...(await family.count()));
     return { sets: headers.length, chains: tables.reduce((sum, table) => sum + table.chains, 0), tables };
   }
 
@@ -98,13 +108,18 @@ export class IptablesTarget implements PolicyTarget {
     // Without knowing what stands, jumps would be inserted twice and strangers' chains kept: wait for a reading.
     const families = this.families.filter(({ family }) => !isWhole || !this.patrol.isBlind(family));
     await this.writeSets(this.sets.additions(), backoff, written);
-    await Promise.all(families.map(async (family) => {
-      const { tables, ...part } = await family.write(backoff, Date.now(), (planned) => this.patrol.beforeWrite(family.family, planned));
-      this.patrol.wrote(family.family, tables);
-      written(part);
-    }));
+    await Promise.all(
+      families.map(async (family) => {
+        const { tables, ...part } = await family.write(backoff, Date.now(), (planned) =>
+          this.patrol.beforeWrite(family.family, planned),
+        );
+        this.patrol.wrote(family.family, tables);
+        written(part);
+      }),
+    );
     await this.writeSets(this.sets.removals(), backoff, written);
-    for (const { family } of families) backoff.keepOnly(family, (subject) => subject.startsWith('set '), this.sets.unsettled());
+    for (const { family } of families)
+      backoff.keepOnly(family, (subject) => subject.startsWith('set '), this.sets.unsettled());
     return families.length === this.families.length;
   }
 
@@ -112,7 +127,8 @@ export class IptablesTarget implements PolicyTarget {
   async sweepOthers(backoff: Backoff): Promise<void> {
     for (const { family, choice } of this.families) {
       if (this.swept.has(family) || backoff.isHeld(family, SWEEP, '', Date.now())) continue;
-      const problem = await sweepOtherBackend(family, choice.backend, this.options.within) ?? sweepNftables(this.options.within);
+      const problem =
+        (await sweepOtherBackend(family, choice.backend, this.options.within)) ?? sweepNftables(this.options.within);
       backoff.note(family, SWEEP, problem);
       if (problem === undefined) this.swept.add(family);
     }
@@ -123,7 +139,9 @@ export class IptablesTarget implements PolicyTarget {
   }
 
   malformed(): NetfilterStatus['failures'] {
-    return this.sets.malformedMembers().map(({ set, family, message }) => ({ subject: `set ${set}`, family, message, attempts: 1 }));
+    return this.sets
+      .malformedMembers()
+      .map(({ set, family, message }) => ({ subject: `set ${set}`, family, message, attempts: 1 }));
   }
 
   get isClean(): boolean {
@@ -149,15 +167,29 @@ export class IptablesTarget implements PolicyTarget {
     this.opened.transport.close();
   }
 
-  private async writeSets(planned: readonly SetOperation[], backoff: Backoff, written: (part: Partial<Written>) => void): Promise<void> {
+  private async writeSets(
+    planned: readonly SetOperation[],
+    backoff: Backoff,
+    written: (part: Partial<Written>) => void,
+  ): Promise<void> {
     const now = Date.now();
-    const tried = planned.filter((operation) =>
-      !backoff.isHeld(familyOfSet(operation), subjectOfSet(operation), '', now) && !(operation.type === 'destroy' && this.lingering.isWaiting(operation.name, now)));
+    const tried = planned.filter(
+      (operation) =>
+        !backoff.isHeld(familyOfSet(operation), subjectOfSet(operation), '', now) &&
+        !(operation.type === 'destroy' && this.lingering.isWaiting(operation.name, now)),
+    );
     if (tried.length === 0) return;
     const all = await this.opened.transport.apply(tried);
-    const lingering = new Set(all.filter((refusal) => refusal.cause === 'in-use' && this.linger(refusal.operation, now)).map((refusal) => refusal.operation));
+    const lingering = new Set(
+      all
+        .filter((refusal) => refusal.cause === 'in-use' && this.linger(refusal.operation, now))
+        .map((refusal) => refusal.operation),
+    );
     const operations = tried.filter((operation) => !lingering.has(operation));
-    const failures = this.sets.done(operations, all.filter((refusal) => !lingering.has(refusal.operation)));
+    const failures = this.sets.done(
+      operations,
+      all.filter((refusal) => !lingering.has(refusal.operation)),
+    );
     for (const operation of operations) {
       if (operation.type === 'destroy') this.lingering.gone(operation.name);
       backoff.succeeded(familyOfSet(operation), subjectOfSet(operation));

@@ -31,8 +31,20 @@ interface EntryLayout {
 }
 
 const LAYOUT: Readonly<Record<Family, EntryLayout>> = {
-  4: { nextOffset: 90, masked: [[84, 88], [92, 112]] },
-  6: { nextOffset: 142, masked: [[136, 140], [144, 168]] },
+  4: {
+    nextOffset: 90,
+    masked: [
+      [84, 88],
+      [92, 112],
+    ],
+  },
+  6: {
+    nextOffset: 142,
+    masked: [
+      [136, 140],
+      [144, 168],
+    ],
+  },
 };
 
 /** Watches the tables of one family in the namespace of the thread that creates it. */
@@ -87,7 +99,7 @@ export class LegacyTables {
 /** Zeroes what changes by itself, in place. Exported for its test. */
 export function maskEntries(entries: Buffer, family: Family): Buffer {
   const { nextOffset, masked } = LAYOUT[family];
-  for (let at = 0; at + nextOffset + 2 <= entries.length;) {
+  for (let at = 0; at + nextOffset + 2 <= entries.length; ) {
     for (const [start, end] of masked) entries.fill(0, at + start, at + end);
     const next = isLittleEndian ? entries.readUInt16LE(at + nextOffset) : entries.readUInt16BE(at + nextOffset);
     if (next === 0) throw new RangeError(`Cannot read a legacy table: the entry at ${at} has no length`);
@@ -97,5 +109,7 @@ export function maskEntries(entries: Buffer, family: Family): Buffer {
 }
 
 const isLittleEndian = endianness() === 'LE';
-const read32 = (bytes: Buffer, at: number): number => (isLittleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
-const write32 = (bytes: Buffer, at: number, value: number): number => (isLittleEndian ? bytes.writeUInt32LE(value, at) : bytes.writeUInt32BE(value, at));
+const read32 = (bytes: Buffer, at: number): number =>
+  isLittleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+const write32 = (bytes: Buffer, at: number, value: number): number =>
+  isLittleEndian ? bytes.writeUInt32LE(value, at) : bytes.writeUInt32BE(value, at);

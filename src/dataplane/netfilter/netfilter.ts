@@ -19,7 +19,14 @@ import { Backoff } from './backoff.js';
 import { ChildError, type Within } from './child.js';
 import { openTarget } from './open-target.js';
 import type { Findings, PolicyTarget } from './policy-target.js';
-import type { ApplyResult, BackendSetting, DriftRepair, NetfilterFailure, NetfilterStatus, Observation } from './status.js';
+import type {
+  ApplyResult,
+  BackendSetting,
+  DriftRepair,
+  NetfilterFailure,
+  NetfilterStatus,
+  Observation,
+} from './status.js';
 
 export { NetfilterSetupError } from './family-tables.js';
 
@@ -74,10 +81,20 @@ export class Netfilter {
   private isStopped = false;
   private retryTimer: NodeJS.Timeout | undefined;
   private lastFailures = '';
-  private readonly counters = { passes: 0, restores: 0, chainsWritten: 0, membersAdded: 0, membersRemoved: 0, driftsRepaired: 0 };
+  private readonly counters = {
+    passes: 0,
+    restores: 0,
+    chainsWritten: 0,
+    membersAdded: 0,
+    membersRemoved: 0,
+    driftsRepaired: 0,
+  };
 
   /** @internal Use createNetfilter. */
-  constructor(private readonly options: NetfilterOptions, private readonly target: PolicyTarget) {}
+  constructor(
+    private readonly options: NetfilterOptions,
+    private readonly target: PolicyTarget,
+  ) {}
 
   /** Reads what of ours is in the kernel. For people and logs: sync() looks by itself. */
   start(): Promise<Observation> {
@@ -118,7 +135,12 @@ export class Netfilter {
 
   private enqueue(work: Incoming): Promise<ApplyResult> {
     if (this.isStopped) return Promise.reject(new Error('The netfilter applier has been stopped'));
-    if (work.type === 'delta' && !this.isSynced && !this.needsWhole && !this.incoming.some((one) => one.type === 'whole'))
+    if (
+      work.type === 'delta' &&
+      !this.isSynced &&
+      !this.needsWhole &&
+      !this.incoming.some((one) => one.type === 'whole')
+    )
       return Promise.reject(new Error('A delta came before the first whole ruleset'));
     // A whole state makes what waits before it pointless.
     if (work.type === 'whole') this.incoming = [];
@@ -188,7 +210,8 @@ export class Netfilter {
   }
 
   private count(part: Partial<typeof this.counters>): void {
-    for (const key of ['restores', 'chainsWritten', 'membersAdded', 'membersRemoved'] as const) this.counters[key] += part[key] ?? 0;
+    for (const key of ['restores', 'chainsWritten', 'membersAdded', 'membersRemoved'] as const)
+      this.counters[key] += part[key] ?? 0;
   }
 
   private reportDrift(findings: Findings): void {
@@ -216,7 +239,10 @@ export class Netfilter {
     const times = [this.backoff.nextRetryAt(), this.target.retryAt].filter((at) => at !== undefined);
     if (times.length === 0 || this.isStopped) return;
     const pause = Math.min(...times) - now;
-    this.retryTimer = setTimeout(() => this.schedule(), Math.max(this.target.retryAt === undefined ? SHORTEST_RETRY : SHORTEST_PAUSE, pause));
+    this.retryTimer = setTimeout(
+      () => this.schedule(),
+      Math.max(this.target.retryAt === undefined ? SHORTEST_RETRY : SHORTEST_PAUSE, pause),
+    );
     this.retryTimer.unref();
   }
 
@@ -229,4 +255,7 @@ export class Netfilter {
 
 /** What the machine did to us, to be told and tried again; everything else is our own fault. */
 const isEnvironment = (error: unknown): error is Error =>
-  error instanceof ChildError || error instanceof SystemError || error instanceof NetlinkProtocolError || error instanceof NetlinkOverflowError;
+  error instanceof ChildError ||
+  error instanceof SystemError ||
+  error instanceof NetlinkProtocolError ||
+  error instanceof NetlinkOverflowError;

@@ -8,7 +8,16 @@ import { NetlinkError } from '../netlink/netlink-error.js';
 import type { NetlinkSocket } from '../netlink/netlink-socket.js';
 import { memberKey, type SetMember } from './set-member.js';
 import {
-  decodeList, decodeRevision, NEWEST_REVISION, writeCreate, writeDestroy, writeList, writeMembers, writeSwap, writeTypeQuery, type SetHeader,
+  decodeList,
+  decodeRevision,
+  NEWEST_REVISION,
+  writeCreate,
+  writeDestroy,
+  writeList,
+  writeMembers,
+  writeSwap,
+  writeTypeQuery,
+  type SetHeader,
 } from './set-protocol.js';
 import { isOurSet, type SetOperation, type SetRefusal, type SetTransport } from './set-transport.js';
 
@@ -45,10 +54,14 @@ export class NetlinkSets implements SetTransport {
     const headers: SetHeader[] = [];
     this.batch.clear();
     writeList(this.batch);
-    this.socket.dump(this.batch, (message) => {
-      const { header } = decodeList(message);
-      if (header !== undefined && isOurSet(header.name)) headers.push(header);
-    }, () => void (headers.length = 0));
+    this.socket.dump(
+      this.batch,
+      (message) => {
+        const { header } = decodeList(message);
+        if (header !== undefined && isOurSet(header.name)) headers.push(header);
+      },
+      () => void (headers.length = 0),
+    );
     return headers;
   }
 
@@ -57,9 +70,13 @@ export class NetlinkSets implements SetTransport {
     this.batch.clear();
     writeList(this.batch, name);
     try {
-      this.socket.dump(this.batch, (message) => {
-        for (const member of decodeList(message).members) members.set(memberKey(member), member);
-      }, () => members.clear());
+      this.socket.dump(
+        this.batch,
+        (message) => {
+          for (const member of decodeList(message).members) members.set(memberKey(member), member);
+        },
+        () => members.clear(),
+      );
     } catch (error) {
       if (error instanceof NetlinkError && error.errno === ENOENT) return undefined;
       throw error;
@@ -107,8 +124,12 @@ export class NetlinkSets implements SetTransport {
         }
         return;
       }
-      case 'swap': writeSwap(this.batch, operation.name, operation.other); break;
-      case 'destroy': writeDestroy(this.batch, operation.name); break;
+      case 'swap':
+        writeSwap(this.batch, operation.name, operation.other);
+        break;
+      case 'destroy':
+        writeDestroy(this.batch, operation.name);
+        break;
     }
     owners.push(operation);
   }
@@ -116,7 +137,8 @@ export class NetlinkSets implements SetTransport {
   /** A bulk message stops at the first refused member; one message each finds out which, and brings the rest in. */
   private applySingly(operation: SetOperation & { readonly type: 'add' | 'delete' }): readonly SetRefusal[] {
     const batch = new NetlinkBatch();
-    for (const member of operation.members) writeMembers(batch, operation.type, operation.set.name, operation.set.family, [member]);
+    for (const member of operation.members)
+      writeMembers(batch, operation.type, operation.set.name, operation.set.family, [member]);
     return this.socket.transact(batch).map(({ index, error }) => {
       const member = operation.members[index];
       return member === undefined ? refusalOf(operation, error) : { ...refusalOf(operation, error), member };

@@ -25,7 +25,8 @@ export interface TargetOptions {
 export async function openTarget(options: TargetOptions): Promise<PolicyTarget> {
   const { backend } = options;
   if (backend === 'nftables') return openNft(options, 'it is configured');
-  if (backend === 'auto' && kubeProxyUsesNftables(options.within)) return openNft(options, 'kube-proxy has its table "kube-proxy" there');
+  if (backend === 'auto' && kubeProxyUsesNftables(options.within))
+    return openNft(options, 'kube-proxy has its table "kube-proxy" there');
   if (backend === 'auto' && !hasAnyIptables()) return openNft(options, 'iptables is not installed');
   return openIptablesTarget({ ...options, backend });
 }

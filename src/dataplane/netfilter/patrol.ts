@@ -69,7 +69,13 @@ export class Patrol {
     this.onAlarm = onAlarm;
     const { families, within } = this.options;
     if (families.some(({ choice }) => choice.backend === 'nft') && this.events === undefined)
-      this.events = within(() => watchTransactions({ isOwn: (pid) => families.some((family) => family.isOwn(pid)), concerns, onTouched: (events) => this.suspect(events) }));
+      this.events = within(() =>
+        watchTransactions({
+          isOwn: (pid) => families.some((family) => family.isOwn(pid)),
+          concerns,
+          onTouched: (events) => this.suspect(events),
+        }),
+      );
     this.scheduleRound();
   }
 
@@ -100,7 +106,8 @@ export class Patrol {
       this.askLegacy();
       this.askReadBack();
       const findings = await this.lookAtTables();
-      for (const [family, texts] of await this.lookAtSets()) findings.set(family, [...(findings.get(family) ?? []), ...texts]);
+      for (const [family, texts] of await this.lookAtSets())
+        findings.set(family, [...(findings.get(family) ?? []), ...texts]);
       return findings;
     } finally {
       this.lastDuration = Date.now() - start;
@@ -136,7 +143,8 @@ export class Patrol {
   private suspect(events: readonly TableEvent[] | 'all'): void {
     for (const { family, state } of this.options.families)
       for (const table of state.tables())
-        if (events === 'all' || events.some((event) => familyOf(event) === family && event.table === table)) this.mark(family, table);
+        if (events === 'all' || events.some((event) => familyOf(event) === family && event.table === table))
+          this.mark(family, table);
     if (this.suspects.size > 0) this.onAlarm();
   }
 
@@ -149,10 +157,13 @@ export class Patrol {
     const { interval } = this.options;
     if (interval === 0 || this.isStopped) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.isRoundDue = true;
-      this.onAlarm();
-    }, Math.max(interval, this.lastDuration * COST_FACTOR));
+    this.timer = setTimeout(
+      () => {
+        this.isRoundDue = true;
+        this.onAlarm();
+      },
+      Math.max(interval, this.lastDuration * COST_FACTOR),
+    );
     this.timer.unref();
   }
 
@@ -188,7 +199,8 @@ export class Patrol {
       const now = Date.now();
       const isOverdue = state.unverifiedSince !== undefined && state.unverifiedSince + LONGEST_UNVERIFIED < now;
       if (isOverdue) state.unverifiedSince = now;
-      if (isOverdue || state.writtenAt + QUIET_BEFORE_READBACK < now) for (const table of tables) this.mark(family, table);
+      if (isOverdue || state.writtenAt + QUIET_BEFORE_READBACK < now)
+        for (const table of tables) this.mark(family, table);
     }
   }
 
@@ -199,7 +211,7 @@ export class Patrol {
       if (tables === undefined) continue;
       this.suspects.delete(family.family);
       const texts: string[] = [];
-      for (const table of tables) texts.push(...await this.lookAtTable(family, table));
+      for (const table of tables) texts.push(...(await this.lookAtTable(family, table)));
       findings.set(family.family, texts);
     }
     return findings;
@@ -226,8 +238,11 @@ export class Patrol {
     const texts = [...findings];
     const sizes = new Map(headers.map((header) => [header.name, header.elements]));
     const inTurn = transport.type === 'netlink' ? this.setsInTurn(sizes) : [];
-    for (const name of new Set([...suspects, ...inTurn])) texts.push(...await this.compare(name));
-    const byFamily = new Map<Family, string[]>([[4, []], [6, []]]);
+    for (const name of new Set([...suspects, ...inTurn])) texts.push(...(await this.compare(name)));
+    const byFamily = new Map<Family, string[]>([
+      [4, []],
+      [6, []],
+    ]);
     for (const text of texts) byFamily.get(text.startsWith('set tortie6-') ? 6 : 4)?.push(text);
     return byFamily;
   }
@@ -260,4 +275,5 @@ export function concerns(event: TableEvent): boolean {
   return event.chain === undefined || event.chain.startsWith('TORTIE-') || BUILTINS.has(event.chain);
 }
 
-const familyOf = (event: TableEvent): Family | undefined => (event.family === 2 ? 4 : event.family === 10 ? 6 : undefined);
+const familyOf = (event: TableEvent): Family | undefined =>
+  event.family === 2 ? 4 : event.family === 10 ? 6 : undefined;

@@ -16,7 +16,12 @@ export type TableChange =
   | { readonly type: 'close'; readonly table: Table; readonly name: string }
   | { readonly type: 'delete'; readonly table: Table; readonly name: string }
   /** Whole commands: "-D FORWARD ..." for jumps to remove, "-I FORWARD 1 ..." for the one to insert. */
-  | { readonly type: 'hook'; readonly table: Table; readonly builtin: BuiltinChain; readonly commands: readonly string[] };
+  | {
+      readonly type: 'hook';
+      readonly table: Table;
+      readonly builtin: BuiltinChain;
+      readonly commands: readonly string[];
+    };
 
 export interface RestoreScript {
   readonly text: string;
@@ -60,13 +65,18 @@ export function subjectOf(change: TableChange): string {
 /** Is it a subject that subjectOf makes? */
 export const isTableSubject = (subject: string): boolean => /^(hook )?(raw|mangle|filter)\//.test(subject);
 
-const nameOf = (change: Exclude<TableChange, { type: 'hook' }>): string => (change.type === 'write' ? change.chain.name : change.name);
+const nameOf = (change: Exclude<TableChange, { type: 'hook' }>): string =>
+  change.type === 'write' ? change.chain.name : change.name;
 
 function bodyOf(change: TableChange): readonly string[] {
   switch (change.type) {
-    case 'write': return change.chain.lines;
-    case 'close': return [closedRule(change.name)];
-    case 'hook': return change.commands;
-    case 'delete': return [];
+    case 'write':
+      return change.chain.lines;
+    case 'close':
+      return [closedRule(change.name)];
+    case 'hook':
+      return change.commands;
+    case 'delete':
+      return [];
   }
 }

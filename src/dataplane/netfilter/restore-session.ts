@@ -34,7 +34,11 @@ export class RestoreSession {
   private tokens = 0;
   private isClosed = false;
 
-  constructor(private readonly file: string, private readonly args: readonly string[], private readonly within: Within) {}
+  constructor(
+    private readonly file: string,
+    private readonly args: readonly string[],
+    private readonly within: Within,
+  ) {}
 
   /** Process id of the running child, started if need be. */
   open(): number | undefined {
@@ -53,12 +57,17 @@ export class RestoreSession {
     const token = `# tortie ${this.tokens++}`;
     this.lines += countLines(input) + 1;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.abort(`it did not answer within ${TIMEOUT} ms; somebody else may hold the xtables lock`), TIMEOUT);
-      const settle = <T>(then: (value: T) => void) => (value: T): void => {
-        clearTimeout(timer);
-        this.waiting = undefined;
-        then(value);
-      };
+      const timer = setTimeout(
+        () => this.abort(`it did not answer within ${TIMEOUT} ms; somebody else may hold the xtables lock`),
+        TIMEOUT,
+      );
+      const settle =
+        <T>(then: (value: T) => void) =>
+        (value: T): void => {
+          clearTimeout(timer);
+          this.waiting = undefined;
+          then(value);
+        };
       this.waiting = { token, resolve: settle((outcome) => resolve({ outcome, linesBefore })), reject: settle(reject) };
       this.child?.stdin.write(`${input}${token}\n`);
     });
@@ -77,13 +86,19 @@ export class RestoreSession {
     this.unread = '';
     this.lines = 0;
     child.stdout.on('data', (chunk: Buffer) => this.read(child, chunk.toString('utf8')));
-    child.stderr.on('data', (chunk: Buffer) => (this.stderr = (this.stderr + chunk.toString('utf8')).slice(-MAX_STDERR)));
+    child.stderr.on(
+      'data',
+      (chunk: Buffer) => (this.stderr = (this.stderr + chunk.toString('utf8')).slice(-MAX_STDERR)),
+    );
     child.stdin.on('error', () => undefined); // it has ended: 'close' says how
-    child.on('error', (error) => this.end(child, undefined, new ChildError(`Cannot run "${this.command}": ${error.message}`)));
+    child.on('error', (error) =>
+      this.end(child, undefined, new ChildError(`Cannot run "${this.command}": ${error.message}`)),
+    );
     child.on('close', (status) => this.end(child, status ?? undefined));
     // An idle session is no reason for this process to stay.
     child.unref();
-    for (const stream of [child.stdin, child.stdout, child.stderr]) if ('unref' in stream && typeof stream.unref === 'function') stream.unref();
+    for (const stream of [child.stdin, child.stdout, child.stderr])
+      if ('unref' in stream && typeof stream.unref === 'function') stream.unref();
     return child;
   }
 
@@ -102,7 +117,8 @@ export class RestoreSession {
     // A new one starts at once, so that the next input does not wait for it.
     if (!this.isClosed && error === undefined && waiting !== undefined) this.child = this.start();
     if (error !== undefined) waiting?.reject(error);
-    else if (status === 0 || status === undefined) waiting?.reject(new ChildError(`Cannot run "${this.command}": it ended before it had answered`));
+    else if (status === 0 || status === undefined)
+      waiting?.reject(new ChildError(`Cannot run "${this.command}": it ended before it had answered`));
     else waiting?.resolve(outcome);
   }
 

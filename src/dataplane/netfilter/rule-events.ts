@@ -41,7 +41,13 @@ const RECEIVE_SIZE = 131_072;
 /** BOUNDED: datagrams handled before the event loop gets its turn. */
 const MAX_DATAGRAMS_PER_TURN = 256;
 
-const enum Message { NewChain = 3, DelChain = 5, NewRule = 6, DelRule = 8, NewGeneration = 15 }
+const enum Message {
+  NewChain = 3,
+  DelChain = 5,
+  NewRule = 6,
+  DelRule = 8,
+  NewGeneration = 15,
+}
 
 /** The socket watches the namespace of the thread that calls this. */
 export function watchTransactions(watch: TransactionWatch): RuleEvents {
@@ -76,7 +82,11 @@ export function watchTransactions(watch: TransactionWatch): RuleEvents {
 }
 
 /** Gathers events until their transaction's end and drops our own. Exported for its test. */
-export function collectTransactions({ isOwn, concerns, onTouched }: TransactionWatch): (event: RuleEvent | undefined) => void {
+export function collectTransactions({
+  isOwn,
+  concerns,
+  onTouched,
+}: TransactionWatch): (event: RuleEvent | undefined) => void {
   /** By what they name. BOUNDED by the chains there are. */
   let touched = new Map<string, TableEvent>();
   return (event) => {
@@ -101,7 +111,12 @@ export function decodeRuleEvent(message: NetlinkMessage): RuleEvent | undefined 
     return { type: 'commit', pid };
   }
   // The table is attribute 1 of everything; the chain's name is attribute 3 of chains and 2 of rules.
-  const chainAttribute = kind === Message.NewRule || kind === Message.DelRule ? 2 : kind === Message.NewChain || kind === Message.DelChain ? 3 : undefined;
+  const chainAttribute =
+    kind === Message.NewRule || kind === Message.DelRule
+      ? 2
+      : kind === Message.NewChain || kind === Message.DelChain
+        ? 3
+        : undefined;
   let table = '';
   let chain: string | undefined;
   forEachAttribute(message.body, 4, message.body.length, (type, start, end) => {

@@ -5,7 +5,15 @@
  * wanted member, a listed one and `ipset list` agree.
  */
 import {
-  addressFromBytes, addressToBytes, AddressError, bitsOf, formatAddress, parseAddress, parsePrefix, type Family, type IpAddress,
+  addressFromBytes,
+  addressToBytes,
+  AddressError,
+  bitsOf,
+  formatAddress,
+  parseAddress,
+  parsePrefix,
+  type Family,
+  type IpAddress,
 } from 'node-bgp/address';
 import type { SetType } from '@tortie/policy/ruleset';
 
@@ -18,22 +26,36 @@ export interface SetMember {
   readonly port?: number;
 }
 
-const PROTOCOL_NAMES: ReadonlyMap<string, number> = new Map([['icmp', 1], ['tcp', 6], ['udp', 17], ['icmpv6', 58], ['sctp', 132], ['udplite', 136]]);
-const PROTOCOL_NUMBERS: ReadonlyMap<number, string> = new Map([...PROTOCOL_NAMES].map(([name, number]) => [number, name]));
+const PROTOCOL_NAMES: ReadonlyMap<string, number> = new Map([
+  ['icmp', 1],
+  ['tcp', 6],
+  ['udp', 17],
+  ['icmpv6', 58],
+  ['sctp', 132],
+  ['udplite', 136],
+]);
+const PROTOCOL_NUMBERS: ReadonlyMap<number, string> = new Map(
+  [...PROTOCOL_NAMES].map(([name, number]) => [number, name]),
+);
 
 /** Throws AddressError naming the member when it does not fit the type and family. */
 export function parseMember(type: SetType, family: Family, text: string): SetMember {
   const member = readMember(type, text);
-  if (member.address.family !== family) throw new AddressError(`Cannot put "${text}" into an IPv${family} set: it is IPv${member.address.family}`);
+  if (member.address.family !== family)
+    throw new AddressError(`Cannot put "${text}" into an IPv${family} set: it is IPv${member.address.family}`);
   return member;
 }
 
 function readMember(type: SetType, text: string): SetMember {
   switch (type) {
-    case 'address': return { address: parseAddress(text) };
+    case 'address':
+      return { address: parseAddress(text) };
     case 'network': {
-      const { family, value, length } = parsePrefix(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`);
-      if (length === 0) throw new AddressError(`Cannot put "${text}" into a hash:net: the kernel takes no prefix of length 0`);
+      const { family, value, length } = parsePrefix(
+        text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`,
+      );
+      if (length === 0)
+        throw new AddressError(`Cannot put "${text}" into a hash:net: the kernel takes no prefix of length 0`);
       return { address: { family, value }, length };
     }
     case 'address-port': {
@@ -41,7 +63,9 @@ function readMember(type: SetType, text: string): SetMember {
       const [, address = '', name = '', digits = ''] = match ?? [];
       const protocol = PROTOCOL_NAMES.get(name) ?? (/^\d{1,3}$/.test(name) ? Number(name) : 256);
       if (match === null || protocol > 255 || Number(digits) > 65535)
-        throw new AddressError(`Cannot parse set member "${text}": expected ADDRESS,PROTOCOL:PORT such as 10.65.0.7,tcp:80`);
+        throw new AddressError(
+          `Cannot parse set member "${text}": expected ADDRESS,PROTOCOL:PORT such as 10.65.0.7,tcp:80`,
+        );
       return { address: parseAddress(address), protocol, port: Number(digits) };
     }
   }
@@ -52,9 +76,14 @@ export function memberKey(member: SetMember): string {
   const address = formatAddress(member.address);
   if (member.port !== undefined && member.protocol !== undefined)
     return `${address},${PROTOCOL_NUMBERS.get(member.protocol) ?? member.protocol}:${member.port}`;
-  return member.length === undefined || member.length === bitsOf(member.address.family) ? address : `${address}/${member.length}`;
+  return member.length === undefined || member.length === bitsOf(member.address.family)
+    ? address
+    : `${address}/${member.length}`;
 }
 
 export const addressBytes = (member: SetMember): Uint8Array => addressToBytes(member.address);
 
-export const memberFromBytes = (address: Uint8Array, rest: Omit<SetMember, 'address'>): SetMember => ({ address: addressFromBytes(address), ...rest });
+export const memberFromBytes = (address: Uint8Array, rest: Omit<SetMember, 'address'>): SetMember => ({
+  address: addressFromBytes(address),
+  ...rest,
+});

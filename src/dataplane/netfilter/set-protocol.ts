@@ -20,16 +20,44 @@ const PROTOCOL = 6;
 const NLA_F_NET_BYTEORDER = 0x4000;
 const AF: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
-const enum Command { Create = 2, Destroy = 3, Swap = 6, List = 7, Add = 9, Del = 10, Type = 13 }
+const enum Command {
+  Create = 2,
+  Destroy = 3,
+  Swap = 6,
+  List = 7,
+  Add = 9,
+  Del = 10,
+  Type = 13,
+}
 
 const enum Attribute {
-  Protocol = 1, SetName = 2, TypeName = 3, SetName2 = 3, Revision = 4, Family = 5, Flags = 6, Data = 7, Adt = 8, LineNumber = 9,
+  Protocol = 1,
+  SetName = 2,
+  TypeName = 3,
+  SetName2 = 3,
+  Revision = 4,
+  Family = 5,
+  Flags = 6,
+  Data = 7,
+  Adt = 8,
+  LineNumber = 9,
 }
 /** Inside Data: of a member, or of a set's creation and header. */
 const enum Field {
-  Ip = 1, Cidr = 3, Port = 4, Protocol = 7, LineNumber = 9, HashSize = 18, MaxElements = 19, Elements = 24, References = 25,
+  Ip = 1,
+  Cidr = 3,
+  Port = 4,
+  Protocol = 7,
+  LineNumber = 9,
+  HashSize = 18,
+  MaxElements = 19,
+  Elements = 24,
+  References = 25,
 }
-const enum Address { V4 = 1, V6 = 2 }
+const enum Address {
+  V4 = 1,
+  V6 = 2,
+}
 
 const LIST_HEADER_ONLY = 1 << 2;
 
@@ -52,7 +80,11 @@ export interface NewSet {
   readonly maxElements: number;
 }
 
-const KERNEL_TYPES: Readonly<Record<SetType, string>> = { 'address': 'hash:ip', 'network': 'hash:net', 'address-port': 'hash:ip,port' };
+const KERNEL_TYPES: Readonly<Record<SetType, string>> = {
+  address: 'hash:ip',
+  network: 'hash:net',
+  'address-port': 'hash:ip,port',
+};
 
 export const kernelTypeOf = (type: SetType): string => KERNEL_TYPES[type];
 
@@ -64,7 +96,7 @@ export function setTypeOf(kernelType: string): SetType | undefined {
  * Revisions up to which every ipset program of the last ten years can print a set; a newer kernel offers more, which would
  * only make an old `ipset list` fail on our sets.
  */
-export const NEWEST_REVISION: Readonly<Record<SetType, number>> = { 'address': 4, 'network': 6, 'address-port': 5 };
+export const NEWEST_REVISION: Readonly<Record<SetType, number>> = { address: 4, network: 6, 'address-port': 5 };
 
 export function writeCreate(batch: NetlinkBatch, set: NewSet, revision: number): void {
   begin(batch, Command.Create, NLM_F_CREATE | NLM_F_EXCL, set.family, () => `create set ${set.name}`);
@@ -93,11 +125,24 @@ export function writeSwap(batch: NetlinkBatch, name: string, other: string): voi
 }
 
 /** One message for many members: a refused one ends the message, those before it are in. */
-export function writeMembers(batch: NetlinkBatch, action: 'add' | 'delete', name: string, family: Family, members: readonly SetMember[]): void {
+export function writeMembers(
+  batch: NetlinkBatch,
+  action: 'add' | 'delete',
+  name: string,
+  family: Family,
+  members: readonly SetMember[],
+): void {
   const word = action === 'add' ? 'add' : 'delete';
   const [first] = members;
-  const what = members.length === 1 && first !== undefined ? `${word} ${memberKey(first)}` : `${word} ${members.length} members`;
-  begin(batch, action === 'add' ? Command.Add : Command.Del, 0, family, () => `${what} ${action === 'add' ? 'to' : 'from'} set ${name}`);
+  const what =
+    members.length === 1 && first !== undefined ? `${word} ${memberKey(first)}` : `${word} ${members.length} members`;
+  begin(
+    batch,
+    action === 'add' ? Command.Add : Command.Del,
+    0,
+    family,
+    () => `${what} ${action === 'add' ? 'to' : 'from'} set ${name}`,
+  );
   batch.attributeText(Attribute.SetName, name);
   batch.attributeU32(Attribute.LineNumber, 0);
   const list = batch.beginNest(Attribute.Adt, true);
@@ -161,13 +206,19 @@ export function decodeList(message: NetlinkMessage): ListPart {
     else if (type === Attribute.TypeName) kernelType = body.text(start, end);
     else if (type === Attribute.Family) family = body.u8(start) === AF[6] ? 6 : 4;
     else if (type === Attribute.Data) counts = decodeCounts(message, start, end);
-    else if (type === Attribute.Adt) forEachAttribute(body, start, end, (_, from, to) => members.push(decodeMember(message, from, to)));
+    else if (type === Attribute.Adt)
+      forEachAttribute(body, start, end, (_, from, to) => members.push(decodeMember(message, from, to)));
   });
-  const header = kernelType === undefined ? undefined : { name, kernelType, type: setTypeOf(kernelType), family, ...counts };
+  const header =
+    kernelType === undefined ? undefined : { name, kernelType, type: setTypeOf(kernelType), family, ...counts };
   return { name, header, members };
 }
 
-function decodeCounts({ body }: NetlinkMessage, from: number, to: number): { maxElements: number; elements: number; references: number } {
+function decodeCounts(
+  { body }: NetlinkMessage,
+  from: number,
+  to: number,
+): { maxElements: number; elements: number; references: number } {
   const counts = { maxElements: 0, elements: 0, references: 0 };
   forEachAttribute(body, from, to, (type, start) => {
     if (type === Field.MaxElements) counts.maxElements = body.u32be(start);

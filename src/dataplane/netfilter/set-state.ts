@@ -75,7 +75,10 @@ export class SetState {
   }
 
   /** Takes the list of our sets in the kernel. Returns what is not as last written, and which sets deserve a look at their members. */
-  observe(headers: readonly SetHeader[]): { readonly findings: readonly string[]; readonly suspects: readonly string[] } {
+  observe(headers: readonly SetHeader[]): {
+    readonly findings: readonly string[];
+    readonly suspects: readonly string[];
+  } {
     const findings: string[] = [];
     const suspects: string[] = [];
     const present = new Map(headers.map((header) => [header.name, header]));
@@ -128,7 +131,8 @@ export class SetState {
       if (set === undefined) continue;
       if (pending.make === 'replace') operations.push(...this.replacement(set));
       else if (pending.make === 'create') operations.push({ type: 'create', set: newSet(set, name) });
-      if (pending.make !== 'replace' && pending.add.size > 0) operations.push({ type: 'add', set, members: membersOf(set, pending.add) });
+      if (pending.make !== 'replace' && pending.add.size > 0)
+        operations.push({ type: 'add', set, members: membersOf(set, pending.add) });
     }
     return operations;
   }
@@ -138,7 +142,8 @@ export class SetState {
     const operations: SetOperation[] = [];
     for (const [name, pending] of this.pending) {
       const set = this.wanted.get(name);
-      if (set !== undefined && pending.remove.size > 0) operations.push({ type: 'delete', set, members: membersOf(set, pending.remove) });
+      if (set !== undefined && pending.remove.size > 0)
+        operations.push({ type: 'delete', set, members: membersOf(set, pending.remove) });
     }
     for (const name of this.doomed) operations.push({ type: 'destroy', name });
     return operations;
@@ -205,14 +210,15 @@ export class SetState {
       return key === text ? text : key; // share the caller's string: there may be 100,000 of them
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
-      if (!isRemoval) this.malformed.set(`${set.name} ${text}`, { set: set.name, family: set.family, message: error.message });
+      if (!isRemoval)
+        this.malformed.set(`${set.name} ${text}`, { set: set.name, family: set.family, message: error.message });
       return undefined;
     }
   }
 
   private pendingOf(name: string): Pending {
     let pending = this.pending.get(name);
-    if (pending === undefined) this.pending.set(name, pending = { add: new Set(), remove: new Set() });
+    if (pending === undefined) this.pending.set(name, (pending = { add: new Set(), remove: new Set() }));
     return pending;
   }
 
@@ -234,13 +240,18 @@ export class SetState {
 
   private settle(operation: SetOperation, refusals: readonly SetRefusal[]): readonly SetFailure[] {
     switch (operation.type) {
-      case 'create': return this.settleCreate(operation.set, refusals);
-      case 'add': return this.settleMembers(operation, 'add', refusals);
-      case 'delete': return this.settleMembers(operation, 'remove', refusals);
+      case 'create':
+        return this.settleCreate(operation.set, refusals);
+      case 'add':
+        return this.settleMembers(operation, 'add', refusals);
+      case 'delete':
+        return this.settleMembers(operation, 'remove', refusals);
       case 'swap': {
         const [refusal] = refusals;
         if (refusal === undefined) this.pending.delete(operation.name);
-        return refusal === undefined ? [] : [{ set: operation.name, family: this.familyOf(operation.name), message: refusal.message }];
+        return refusal === undefined
+          ? []
+          : [{ set: operation.name, family: this.familyOf(operation.name), message: refusal.message }];
       }
       case 'destroy': {
         const [refusal] = refusals;
@@ -265,7 +276,11 @@ export class SetState {
     return [{ set: set.name, family: set.family, message: refusal.message }];
   }
 
-  private settleMembers(operation: SetOperation & { readonly type: 'add' | 'delete' }, which: 'add' | 'remove', refusals: readonly SetRefusal[]): readonly SetFailure[] {
+  private settleMembers(
+    operation: SetOperation & { readonly type: 'add' | 'delete' },
+    which: 'add' | 'remove',
+    refusals: readonly SetRefusal[],
+  ): readonly SetFailure[] {
     const { name, family } = operation.set;
     const pending = this.pending.get(name);
     const isWhole = refusals.some((refusal) => refusal.member === undefined);
@@ -283,7 +298,8 @@ export class SetState {
 
   private dropIfEmpty(name: string): void {
     const pending = this.pending.get(name);
-    if (pending !== undefined && pending.make === undefined && pending.add.size + pending.remove.size === 0) this.pending.delete(name);
+    if (pending !== undefined && pending.make === undefined && pending.add.size + pending.remove.size === 0)
+      this.pending.delete(name);
   }
 
   private familyOf(name: string): Family {
@@ -297,16 +313,21 @@ function newSet(set: WantedSet, name: string): NewSet {
   return { name, type: set.type, family: set.family, maxElements };
 }
 
-const membersOf = (set: WantedSet, keys: Iterable<string>): readonly SetMember[] => [...keys].map((key) => parseMember(set.type, set.family, key));
+const membersOf = (set: WantedSet, keys: Iterable<string>): readonly SetMember[] =>
+  [...keys].map((key) => parseMember(set.type, set.family, key));
 
 /** Bulk adds are cut into messages, so a refusal's operation may be a part of ours. */
 function sameOperation(refused: SetOperation, operation: SetOperation): boolean {
   if (refused.type !== operation.type) return false;
   switch (refused.type) {
-    case 'create': return operation.type === 'create' && refused.set.name === operation.set.name;
+    case 'create':
+      return operation.type === 'create' && refused.set.name === operation.set.name;
     case 'add':
-    case 'delete': return (operation.type === 'add' || operation.type === 'delete') && refused.set.name === operation.set.name;
-    case 'swap': return operation.type === 'swap' && refused.name === operation.name;
-    case 'destroy': return operation.type === 'destroy' && refused.name === operation.name;
+    case 'delete':
+      return (operation.type === 'add' || operation.type === 'delete') && refused.set.name === operation.set.name;
+    case 'swap':
+      return operation.type === 'swap' && refused.name === operation.name;
+    case 'destroy':
+      return operation.type === 'destroy' && refused.name === operation.name;
   }
 }

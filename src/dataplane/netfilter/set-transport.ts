@@ -10,7 +10,11 @@ export const isOurSet = (name: string): boolean => name.startsWith('tortie4-') |
 
 export type SetOperation =
   | { readonly type: 'create'; readonly set: NewSet }
-  | { readonly type: 'add' | 'delete'; readonly set: Pick<NewSet, 'name' | 'type' | 'family'>; readonly members: readonly SetMember[] }
+  | {
+      readonly type: 'add' | 'delete';
+      readonly set: Pick<NewSet, 'name' | 'type' | 'family'>;
+      readonly members: readonly SetMember[];
+    }
   | { readonly type: 'swap'; readonly name: string; readonly other: string }
   | { readonly type: 'destroy'; readonly name: string };
 

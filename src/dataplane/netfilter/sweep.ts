@@ -24,7 +24,8 @@ async function sweepSets(within: Within): Promise<string | undefined> {
       const headers = await transport.headers();
       const refusals = await transport.apply(headers.map((header) => ({ type: 'destroy', name: header.name })));
       // The kernel frees the rules that were just deleted, and with them their hold on the sets, some time later.
-      if (pause > LONGEST_PAUSE || !refusals.some((refusal) => refusal.cause === 'in-use')) return refusals.find((refusal) => refusal.cause !== 'missing')?.message;
+      if (pause > LONGEST_PAUSE || !refusals.some((refusal) => refusal.cause === 'in-use'))
+        return refusals.find((refusal) => refusal.cause !== 'missing')?.message;
       await sleep(pause);
     }
   } catch (error) {

@@ -5,7 +5,15 @@
  * A change costs what it touches: chains are marked when a delta names them or when the kernel was seen to differ, and
  * only marked ones are compared. A chain whose hashes already stand in the kernel in the same order is not written.
  */
-import { chainKey, type Chain, type ChainName, type DispatchMap, type Family, type Hook, type Table } from '@tortie/policy/ruleset';
+import {
+  chainKey,
+  type Chain,
+  type ChainName,
+  type DispatchMap,
+  type Family,
+  type Hook,
+  type Table,
+} from '@tortie/policy/ruleset';
 import { renderChain, renderHook, renderMap, type RenderedChain } from '@tortie/policy/render/iptables';
 import { CLOSED_HASH, type TableChange } from './restore-script.js';
 import type { SavedHook, SavedTable } from './saved-tables.js';
@@ -108,8 +116,10 @@ export class TableState {
     for (const key of this.dirty) {
       const chain = this.wanted.get(key);
       const present = this.kernel.get(key);
-      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present))) writes.push({ type: 'write', table: chain.table, chain });
-      else if (chain === undefined && present !== undefined) deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
+      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present)))
+        writes.push({ type: 'write', table: chain.table, chain });
+      else if (chain === undefined && present !== undefined)
+        deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
       else this.dirty.delete(key);
     }
     const hooks = this.hooksDirty ? TABLES.flatMap((table) => this.hookChanges(table)) : [];
@@ -137,13 +147,21 @@ export class TableState {
     this.writtenAt = Date.now();
     this.unverifiedSince ??= this.writtenAt;
     switch (change.type) {
-      case 'write': return this.note(chainKey(change.chain), change.chain.hashes);
-      case 'close': return this.note(chainKey(change), [CLOSED_HASH]);
-      case 'delete': return this.forget(chainKey(change));
+      case 'write':
+        return this.note(chainKey(change.chain), change.chain.hashes);
+      case 'close':
+        return this.note(chainKey(change), [CLOSED_HASH]);
+      case 'delete':
+        return this.forget(chainKey(change));
       case 'hook': {
         const rest = (this.kernelHooks.get(change.table) ?? []).filter((hook) => hook.builtin !== change.builtin);
         const own = this.hooks.filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
-        const now = own.map((hook, position) => ({ builtin: hook.builtin, position, hash: renderHook(hook).hash, text: renderHook(hook).body }));
+        const now = own.map((hook, position) => ({
+          builtin: hook.builtin,
+          position,
+          hash: renderHook(hook).hash,
+          text: renderHook(hook).body,
+        }));
         this.kernelHooks.set(change.table, [...rest, ...now]);
         this.hooksDirty = TABLES.some((table) => this.hookChanges(table).length > 0);
       }
@@ -195,7 +213,8 @@ export class TableState {
     for (const builtin of ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT'] as const) {
       const want = wanted.filter((hook) => hook.builtin === builtin).map((hook) => renderHook(hook));
       const have = present.filter((hook) => hook.builtin === builtin);
-      const isRight = want.length === have.length && want.every((hook, i) => have[i]?.hash === hook.hash && have[i]?.position === i);
+      const isRight =
+        want.length === have.length && want.every((hook, i) => have[i]?.hash === hook.hash && have[i]?.position === i);
       if (isRight) continue;
       const commands = [
         ...have.map((hook) => `-D ${builtin} ${hook.text}`),
@@ -208,7 +227,8 @@ export class TableState {
 }
 
 const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
-const isSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);
 const tableOf = (key: string): Table => {
   const table = key.slice(0, key.indexOf('/'));
   if (table === 'raw' || table === 'mangle' || table === 'filter') return table;

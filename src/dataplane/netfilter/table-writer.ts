@@ -59,19 +59,25 @@ async function writeGroup(run: Run, group: readonly TableChange[]): Promise<void
   if (group.length === 0) return;
   const closed = group.length === run.all.length ? [] : closings(run, group);
   const script = buildRestoreScript([...closed, ...group]);
-  if (++run.attempts > MAX_ATTEMPTS) throw new ChildError(`Cannot write ${group.length} of ${run.all.length} changes: gave up after ${MAX_ATTEMPTS} attempts`);
+  if (++run.attempts > MAX_ATTEMPTS)
+    throw new ChildError(
+      `Cannot write ${group.length} of ${run.all.length} changes: gave up after ${MAX_ATTEMPTS} attempts`,
+    );
   const outcome = await run.program.restore(script.text, run.onStart);
   switch (outcome.type) {
-    case 'locked': throw new ChildError(outcome.text);
+    case 'locked':
+      throw new ChildError(outcome.text);
     case 'done':
       for (const change of group) run.settled.add(change);
       run.done.push(...closed, ...group);
       return;
     case 'refused': {
       const [only] = group;
-      if (group.length === 1 && only !== undefined) return setAside(run, only, await blameLine(run, only, script, outcome.lines), outcome.text);
+      if (group.length === 1 && only !== undefined)
+        return setAside(run, only, await blameLine(run, only, script, outcome.lines), outcome.text);
       const blamed = blamedChanges(group, script, outcome.lines);
-      const [first, second] = blamed.length > 0 ? [group.filter((one) => !blamed.includes(one)), blamed] : halves(group);
+      const [first, second] =
+        blamed.length > 0 ? [group.filter((one) => !blamed.includes(one)), blamed] : halves(group);
       await writeGroup(run, first);
       if (blamed.length > 0) for (const one of second) await writeGroup(run, [one]);
       else await writeGroup(run, second);
@@ -82,7 +88,10 @@ async function writeGroup(run: Run, group: readonly TableChange[]): Promise<void
 /** New chains outside the group that its rules may jump to. */
 function closings(run: Run, group: readonly TableChange[]): readonly TableChange[] {
   const inGroup = new Set(group);
-  return closingsOf(run, run.all.filter((change) => !inGroup.has(change)));
+  return closingsOf(
+    run,
+    run.all.filter((change) => !inGroup.has(change)),
+  );
 }
 
 function closingsOf(run: Run, changes: readonly TableChange[]): readonly TableChange[] {
@@ -96,7 +105,10 @@ function closingsOf(run: Run, changes: readonly TableChange[]): readonly TableCh
 
 /** Every wanted chain exists afterwards, so that what refers to it later is not refused for its sake. */
 async function closeRefused(run: Run): Promise<void> {
-  const closed = closingsOf(run, run.refused.map((refusal) => refusal.change));
+  const closed = closingsOf(
+    run,
+    run.refused.map((refusal) => refusal.change),
+  );
   if (closed.length === 0) return;
   const outcome = await run.program.restore(buildRestoreScript(closed).text, run.onStart);
   if (outcome.type !== 'done') throw new ChildError(`Cannot create ${closed.length} chains closed: ${outcome.text}`);
@@ -112,7 +124,12 @@ function setAside(run: Run, change: TableChange, line: string | undefined, text:
 }
 
 /** The rule that was refused: the blamed line, or where nobody is blamed the first one that the kernel refuses in a chain of its own. */
-async function blameLine(run: Run, change: TableChange, script: RestoreScript, lines: readonly number[]): Promise<string | undefined> {
+async function blameLine(
+  run: Run,
+  change: TableChange,
+  script: RestoreScript,
+  lines: readonly number[],
+): Promise<string | undefined> {
   const blamed = lines.find((line) => script.changeAt.get(line) === change);
   if (blamed !== undefined) return script.lineAt(blamed);
   if (change.type !== 'write') return undefined;
@@ -123,7 +140,10 @@ async function blameLine(run: Run, change: TableChange, script: RestoreScript, l
     if (await tryRules(run, change, middle)) accepted = middle;
     else refused = middle;
   }
-  await run.program.restore(buildRestoreScript([{ type: 'delete', table: change.table, name: TRIAL_CHAIN }]).text, run.onStart);
+  await run.program.restore(
+    buildRestoreScript([{ type: 'delete', table: change.table, name: TRIAL_CHAIN }]).text,
+    run.onStart,
+  );
   return change.chain.lines[refused - 1];
 }
 
@@ -131,13 +151,19 @@ async function blameLine(run: Run, change: TableChange, script: RestoreScript, l
 const TRIAL_CHAIN = 'TORTIE-TRIAL';
 
 async function tryRules(run: Run, change: TableChange & { readonly type: 'write' }, count: number): Promise<boolean> {
-  const lines = change.chain.lines.slice(0, count).map((line) => line.replace(`-A ${change.chain.name} `, `-A ${TRIAL_CHAIN} `));
+  const lines = change.chain.lines
+    .slice(0, count)
+    .map((line) => line.replace(`-A ${change.chain.name} `, `-A ${TRIAL_CHAIN} `));
   const trial: TableChange = { ...change, chain: { ...change.chain, name: TRIAL_CHAIN, lines } };
   const outcome = await run.program.restore(buildRestoreScript([trial]).text, run.onStart);
   return outcome.type === 'done';
 }
 
-const blamedChanges = (group: readonly TableChange[], script: RestoreScript, lines: readonly number[]): readonly TableChange[] => {
+const blamedChanges = (
+  group: readonly TableChange[],
+  script: RestoreScript,
+  lines: readonly number[],
+): readonly TableChange[] => {
   const blamed = new Set(lines.map((line) => script.changeAt.get(line)));
   return group.filter((change) => blamed.has(change));
 };

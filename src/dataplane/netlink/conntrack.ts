@@ -122,7 +122,12 @@ function tupleHasAny(body: Octets, start: number, end: number, wanted: ReadonlyS
 }
 
 function writeDeletion(batch: NetlinkBatch, entry: Entry): void {
-  beginMessage(batch, IPCTNL_MSG_CT_DELETE, entry.family === 4 ? AF_INET : AF_INET6, () => `delete a connection (IPv${entry.family}, id ${entry.id ?? 'unknown'})`);
+  beginMessage(
+    batch,
+    IPCTNL_MSG_CT_DELETE,
+    entry.family === 4 ? AF_INET : AF_INET6,
+    () => `delete a connection (IPv${entry.family}, id ${entry.id ?? 'unknown'})`,
+  );
   const nest = batch.beginNest(CTA_TUPLE_ORIG, true);
   batch.octets(entry.tuple);
   batch.endNest(nest);
@@ -137,4 +142,3 @@ function beginMessage(batch: NetlinkBatch, type: number, protocolFamily: number,
   batch.u8(0);
   batch.u16be(0);
 }
-

@@ -49,20 +49,31 @@ const RT_SCOPE_LINK = 253;
 /** Appends the addition of an address; no error if it is there already. IPv6: usable at once, no duplicate detection. */
 export function writeInterfaceAddress(batch: NetlinkBatch, request: InterfaceAddressRequest): void {
   const { address } = request;
-  batch.beginMessage(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, () => `add address ${formatAddress(address)} to interface ${request.interfaceIndex}`);
+  batch.beginMessage(
+    RTM_NEWADDR,
+    NLM_F_CREATE | NLM_F_REPLACE,
+    () => `add address ${formatAddress(address)} to interface ${request.interfaceIndex}`,
+  );
   writeBody(batch, request);
   batch.endMessage();
 }
 
 export function writeInterfaceAddressDeletion(batch: NetlinkBatch, request: InterfaceAddressRequest): void {
   const { address } = request;
-  batch.beginMessage(RTM_DELADDR, 0, () => `delete address ${formatAddress(address)} from interface ${request.interfaceIndex}`);
+  batch.beginMessage(
+    RTM_DELADDR,
+    0,
+    () => `delete address ${formatAddress(address)} from interface ${request.interfaceIndex}`,
+  );
   writeBody(batch, request);
   batch.endMessage();
 }
 
 /** Every address of the namespace, or of one interface. */
-export function listInterfaceAddresses(socket: NetlinkSocket, filter: { readonly interfaceIndex?: number } = {}): InterfaceAddress[] {
+export function listInterfaceAddresses(
+  socket: NetlinkSocket,
+  filter: { readonly interfaceIndex?: number } = {},
+): InterfaceAddress[] {
   const addresses: InterfaceAddress[] = [];
   const { batch } = socket;
   batch.clear();
@@ -73,7 +84,8 @@ export function listInterfaceAddresses(socket: NetlinkSocket, filter: { readonly
   const keep = (message: NetlinkMessage): void => {
     const address = message.type === RTM_NEWADDR ? decodeInterfaceAddress(message) : undefined;
     if (address === undefined) return;
-    if (filter.interfaceIndex === undefined || filter.interfaceIndex === address.interfaceIndex) addresses.push(address);
+    if (filter.interfaceIndex === undefined || filter.interfaceIndex === address.interfaceIndex)
+      addresses.push(address);
   };
   socket.dump(batch, keep, () => addresses.splice(0));
   return addresses;
@@ -97,8 +109,13 @@ export function decodeInterfaceAddress(message: NetlinkMessage): InterfaceAddres
   if (address === undefined) return undefined;
   const peer = local !== undefined && far !== undefined && far.value !== local.value ? far : undefined;
   return {
-    interfaceIndex: body.u32(4), address, prefixLength: body.u8(1), scope: body.u8(3), peer,
-    isTentative: (flags & IFA_F_TENTATIVE) !== 0, hasFailedDetection: (flags & IFA_F_DADFAILED) !== 0,
+    interfaceIndex: body.u32(4),
+    address,
+    prefixLength: body.u8(1),
+    scope: body.u8(3),
+    peer,
+    isTentative: (flags & IFA_F_TENTATIVE) !== 0,
+    hasFailedDetection: (flags & IFA_F_DADFAILED) !== 0,
   };
 }
 

@@ -108,11 +108,23 @@ const IFF_UP = 0x1;
 const IFF_LOWER_UP = 0x10000;
 const IFINFOMSG_SIZE = 16;
 
-const OPERATIONAL_STATES: readonly OperationalState[] = ['unknown', 'not-present', 'down', 'lower-layer-down', 'testing', 'dormant', 'up'];
+const OPERATIONAL_STATES: readonly OperationalState[] = [
+  'unknown',
+  'not-present',
+  'down',
+  'lower-layer-down',
+  'testing',
+  'dormant',
+  'up',
+];
 
 /** Appends the creation of a veth pair; fails with EEXIST if a name is taken, on either side. Both ends start down. */
 export function writeVeth(batch: NetlinkBatch, request: VethRequest): void {
-  batch.beginMessage(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => `create veth "${request.name}" with peer "${request.peer.name}"`);
+  batch.beginMessage(
+    RTM_NEWLINK,
+    NLM_F_CREATE | NLM_F_EXCL,
+    () => `create veth "${request.name}" with peer "${request.peer.name}"`,
+  );
   writeHeader(batch, 0);
   writeNames(batch, request);
   const info = batch.beginNest(IFLA_LINKINFO);
@@ -130,7 +142,8 @@ export function writeVeth(batch: NetlinkBatch, request: VethRequest): void {
 
 /** Appends a change of one interface. A new name together with a key by name is not possible: give the index. */
 export function writeLinkSettings(batch: NetlinkBatch, key: LinkKey, settings: LinkSettings): void {
-  if (settings.name !== undefined && !('index' in key)) throw new RangeError('A renamed interface is addressed by its index');
+  if (settings.name !== undefined && !('index' in key))
+    throw new RangeError('A renamed interface is addressed by its index');
   batch.beginMessage(RTM_SETLINK, 0, () => `change interface ${formatKey(key)}`);
   const up = settings.isUp === undefined ? undefined : settings.isUp ? IFF_UP : 0;
   writeHeader(batch, 'index' in key ? key.index : 0, up ?? 0, up === undefined ? 0 : IFF_UP);
@@ -139,7 +152,8 @@ export function writeLinkSettings(batch: NetlinkBatch, key: LinkKey, settings: L
   if (settings.alias !== undefined) batch.attribute(IFLA_IFALIAS, Buffer.from(settings.alias, 'utf8'));
   if (settings.group !== undefined) batch.attributeU32(IFLA_GROUP, settings.group);
   if (settings.mtu !== undefined) batch.attributeU32(IFLA_MTU, settings.mtu);
-  if (settings.ipv4Conf !== undefined || settings.ipv6AddressGeneration !== undefined) writeFamilySettings(batch, settings);
+  if (settings.ipv4Conf !== undefined || settings.ipv6AddressGeneration !== undefined)
+    writeFamilySettings(batch, settings);
   batch.endMessage();
 }
 
@@ -207,14 +221,33 @@ export function decodeLink(message: NetlinkMessage): Link {
   const { body } = message;
   const flags = body.u32(8);
   const draft: { -readonly [K in keyof Link]: Link[K] } = {
-    index: body.i32(4), name: '', mac: '', mtu: 0, isUp: (flags & IFF_UP) !== 0, hasCarrier: (flags & IFF_LOWER_UP) !== 0, state: 'unknown',
-    kind: undefined, alias: undefined, group: 0, peerIndex: undefined, peerNamespaceId: undefined, controllerIndex: undefined,
+    index: body.i32(4),
+    name: '',
+    mac: '',
+    mtu: 0,
+    isUp: (flags & IFF_UP) !== 0,
+    hasCarrier: (flags & IFF_LOWER_UP) !== 0,
+    state: 'unknown',
+    kind: undefined,
+    alias: undefined,
+    group: 0,
+    peerIndex: undefined,
+    peerNamespaceId: undefined,
+    controllerIndex: undefined,
   };
-  forEachAttribute(body, IFINFOMSG_SIZE, body.length, (type, start, end) => readLinkAttribute(draft, body, type, start, end));
+  forEachAttribute(body, IFINFOMSG_SIZE, body.length, (type, start, end) =>
+    readLinkAttribute(draft, body, type, start, end),
+  );
   return draft;
 }
 
-function readLinkAttribute(draft: { -readonly [K in keyof Link]: Link[K] }, body: Octets, type: number, start: number, end: number): void {
+function readLinkAttribute(
+  draft: { -readonly [K in keyof Link]: Link[K] },
+  body: Octets,
+  type: number,
+  start: number,
+  end: number,
+): void {
   switch (type) {
     case IFLA_ADDRESS:
       draft.mac = formatMac(body.slice(start, end));
@@ -259,7 +292,8 @@ export function formatMac(bytes: Uint8Array): string {
 
 /** Six bytes of "ee:ee:ee:ee:ee:ee"; throws RangeError for anything else. */
 export function parseMac(text: string): Uint8Array {
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) throw new RangeError(`Cannot parse MAC address "${text}": expected six bytes such as ee:ee:ee:ee:ee:ee`);
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text))
+    throw new RangeError(`Cannot parse MAC address "${text}": expected six bytes such as ee:ee:ee:ee:ee:ee`);
   return Uint8Array.from(text.split(':'), (byte) => parseInt(byte, 16));
 }
 
@@ -270,7 +304,10 @@ function writeHeader(batch: NetlinkBatch, index: number, flags = 0, change = 0):
   batch.u32(change);
 }
 
-function writeNames(batch: NetlinkBatch, end: { readonly name: string; readonly mac?: string; readonly mtu?: number }): void {
+function writeNames(
+  batch: NetlinkBatch,
+  end: { readonly name: string; readonly mac?: string; readonly mtu?: number },
+): void {
   batch.attributeText(IFLA_IFNAME, end.name);
   if (end.mac !== undefined) batch.attribute(IFLA_ADDRESS, parseMac(end.mac));
   if (end.mtu !== undefined) batch.attributeU32(IFLA_MTU, end.mtu);

@@ -7,7 +7,14 @@
 import { endianness } from 'node:os';
 import type { IpAddress } from 'node-bgp/address';
 import {
-  align4, HEADER_SIZE, NLA_TYPE_MASK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSGERR_ATTR_MISS_TYPE, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS,
+  align4,
+  HEADER_SIZE,
+  NLA_TYPE_MASK,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLMSGERR_ATTR_MISS_TYPE,
+  NLMSGERR_ATTR_MSG,
+  NLMSGERR_ATTR_OFFS,
 } from './protocol.js';
 
 const isLittleEndian = endianness() === 'LE';
@@ -93,13 +100,18 @@ export class Octets {
   text(start: number, end: number): string {
     this.expect(start, end - start);
     const nul = this.bytes.indexOf(0, start);
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, (nul < 0 || nul > end ? end : nul) - start).toString('utf8');
+    return Buffer.from(
+      this.bytes.buffer,
+      this.bytes.byteOffset + start,
+      (nul < 0 || nul > end ? end : nul) - start,
+    ).toString('utf8');
   }
 
   /** 4 or 16 bytes in network order. */
   address(start: number, end: number): IpAddress {
     if (end - start === 4) return { family: 4, value: BigInt(this.u32be(start)) };
-    if (end - start !== 16) throw new NetlinkProtocolError(`Cannot decode an address of ${end - start} bytes: expected 4 or 16`);
+    if (end - start !== 16)
+      throw new NetlinkProtocolError(`Cannot decode an address of ${end - start} bytes: expected 4 or 16`);
     return { family: 6, value: (this.u64be(start) << 64n) | this.u64be(start + 8) };
   }
 
@@ -121,7 +133,9 @@ export function forEachMessage(datagram: Uint8Array, visit: (message: NetlinkMes
   while (at < datagram.length) {
     const length = octets.u32(at);
     if (length < HEADER_SIZE || at + length > datagram.length)
-      throw new NetlinkProtocolError(`Cannot decode a netlink message of length ${length}: expected ${HEADER_SIZE} to ${datagram.length - at}`);
+      throw new NetlinkProtocolError(
+        `Cannot decode a netlink message of length ${length}: expected ${HEADER_SIZE} to ${datagram.length - at}`,
+      );
     visit({
       type: octets.u16(at + 4),
       flags: octets.u16(at + 6),
@@ -137,13 +151,20 @@ export function forEachMessage(datagram: Uint8Array, visit: (message: NetlinkMes
  * Walks attributes between two offsets of a body: `visit(type, start, end)` with the payload's bounds. NLA_F_NESTED and
  * NLA_F_NET_BYTEORDER are masked from the type. Walk a nested attribute with its own bounds.
  */
-export function forEachAttribute(body: Octets, start: number, end: number, visit: (type: number, start: number, end: number) => void): void {
+export function forEachAttribute(
+  body: Octets,
+  start: number,
+  end: number,
+  visit: (type: number, start: number, end: number) => void,
+): void {
   let at = start;
   // Fewer than four bytes behind the last attribute are padding (nla_for_each_attr does the same).
   while (at + 4 <= end) {
     const length = body.u16(at);
     if (length < 4 || at + length > end)
-      throw new NetlinkProtocolError(`Cannot decode a netlink attribute of length ${length}: expected 4 to ${end - at}`);
+      throw new NetlinkProtocolError(
+        `Cannot decode a netlink attribute of length ${length}: expected 4 to ${end - at}`,
+      );
     visit(body.u16(at + 2) & NLA_TYPE_MASK, at + 4, at + length);
     at += align4(length);
   }

@@ -62,12 +62,17 @@ const MAX_DATAGRAMS_PER_TURN = 256;
  * Starts to watch. `onEvent` is called once per event, synchronously; an exception from it is the caller's bug and ends in
  * the process's uncaughtException, as from any event listener.
  */
-export function watchKernel(topics: KernelTopics, onEvent: (event: KernelEvent) => void, options: KernelWatchOptions = {}): KernelWatch {
+export function watchKernel(
+  topics: KernelTopics,
+  onEvent: (event: KernelEvent) => void,
+  options: KernelWatchOptions = {},
+): KernelWatch {
   const fd = openNetlink(NETLINK_ROUTE);
   try {
     setReceiveBuffer(fd, options.receiveBufferSize ?? 8 * 1024 * 1024);
     for (const topic of Object.keys(GROUPS) as (keyof KernelTopics)[])
-      if (topics[topic] === true) for (const group of GROUPS[topic]) setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+      if (topics[topic] === true)
+        for (const group of GROUPS[topic]) setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
   } catch (error) {
     closeFd(fd);
     throw error;
@@ -98,7 +103,8 @@ function receiveEvents(fd: number, buffer: Uint8Array): readonly KernelEvent[] |
   try {
     received = receiveBytes(fd, buffer, MSG_DONTWAIT | MSG_TRUNC);
   } catch (error) {
-    if (error instanceof SystemError && error.errno === ENOBUFS) return [{ type: 'resync', reason: 'the kernel dropped events: the receive buffer was full' }];
+    if (error instanceof SystemError && error.errno === ENOBUFS)
+      return [{ type: 'resync', reason: 'the kernel dropped events: the receive buffer was full' }];
     throw error;
   }
   if (received === undefined) return undefined;

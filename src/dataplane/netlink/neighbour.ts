@@ -34,7 +34,10 @@ const NUD_PERMANENT = 0x80;
 const NDMSG_SIZE = 12;
 
 /** Appends a permanent entry; takes the place of what is there. */
-export function writePermanentNeighbour(batch: NetlinkBatch, neighbour: Pick<Neighbour, 'interfaceIndex' | 'address' | 'mac'>): void {
+export function writePermanentNeighbour(
+  batch: NetlinkBatch,
+  neighbour: Pick<Neighbour, 'interfaceIndex' | 'address' | 'mac'>,
+): void {
   const { address } = neighbour;
   batch.beginMessage(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, () => `add neighbour ${formatAddress(address)}`);
   writeHeader(batch, address.family, neighbour.interfaceIndex, NUD_PERMANENT);
@@ -57,7 +60,8 @@ export function listNeighbours(socket: NetlinkSocket, filter: { readonly interfa
     const keep = (message: NetlinkMessage): void => {
       const neighbour = message.type === RTM_NEWNEIGH ? decodeNeighbour(message) : undefined;
       if (neighbour === undefined) return;
-      if (filter.interfaceIndex === undefined || filter.interfaceIndex === neighbour.interfaceIndex) neighbours.push(neighbour);
+      if (filter.interfaceIndex === undefined || filter.interfaceIndex === neighbour.interfaceIndex)
+        neighbours.push(neighbour);
     };
     socket.dump(batch, keep, () => neighbours.splice(before));
   }

@@ -11,7 +11,10 @@ export class NetlinkError extends SystemError {
   readonly explanation: string | undefined;
 
   /** @param subject what the request was to do, without "Cannot": `add route 10.65.0.7/32`. */
-  constructor(readonly subject: string, readonly answer: NetlinkAnswer) {
+  constructor(
+    readonly subject: string,
+    readonly answer: NetlinkAnswer,
+  ) {
     super(`Cannot ${subject}`, answer.errno);
     this.explanation = answer.explanation;
     if (answer.explanation !== undefined) this.message += `: ${answer.explanation}`;

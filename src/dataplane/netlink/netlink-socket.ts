@@ -9,16 +9,52 @@
  * Not thread-safe and not re-entrant: one owner. An asynchronous transaction must end before the next one starts.
  */
 import {
-  AF_NETLINK, bindSocket, closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, openSocket, receiveBytes, receiveBytesAsync, sendBytes, sendBytesAsync,
-  setSocketBytes, setSocketOption, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVTIMEO, SO_SNDBUF, SO_SNDBUFFORCE, SOCK_RAW, SOL_SOCKET,
+  AF_NETLINK,
+  bindSocket,
+  closeFd,
+  ENOBUFS,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  openSocket,
+  receiveBytes,
+  receiveBytesAsync,
+  sendBytes,
+  sendBytesAsync,
+  setSocketBytes,
+  setSocketOption,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_RCVTIMEO,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_RAW,
+  SOL_SOCKET,
 } from '../libc.js';
 import { SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
-import { decodeAnswer, decodeExtendedAck, forEachMessage, NetlinkProtocolError, type NetlinkMessage } from './message.js';
+import {
+  decodeAnswer,
+  decodeExtendedAck,
+  forEachMessage,
+  NetlinkProtocolError,
+  type NetlinkMessage,
+} from './message.js';
 import { NetlinkError } from './netlink-error.js';
 import {
-  NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NETLINK_NETFILTER, NETLINK_ROUTE, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP,
-  NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, SOL_NETLINK,
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_GET_STRICT_CHK,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  NLM_F_ACK,
+  NLM_F_ACK_TLVS,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  SOL_NETLINK,
 } from './protocol.js';
 
 /** Message `index` of a batch failed. */
@@ -44,7 +80,10 @@ export interface NetlinkMemory {
   readonly receiveBuffer: Uint8Array;
 }
 
-export const netlinkMemory = (): NetlinkMemory => ({ batch: new NetlinkBatch(), receiveBuffer: new Uint8Array(RECEIVE_SIZE) });
+export const netlinkMemory = (): NetlinkMemory => ({
+  batch: new NetlinkBatch(),
+  receiveBuffer: new Uint8Array(RECEIVE_SIZE),
+});
 
 /**
  * BOUNDED: messages and bytes of one send. 256 refusals take at most 0.3 MB of receive buffer, and 64 KB stay under the
@@ -75,7 +114,8 @@ export class NetlinkSocket {
     this.fd = openNetlink(options.family === 'netfilter' ? NETLINK_NETFILTER : NETLINK_ROUTE);
     try {
       setReceiveBuffer(this.fd, options.receiveBufferSize ?? 4 * 1024 * 1024);
-      if (this.messagesPerSend > MESSAGES_PER_SEND) setSendBuffer(this.fd, 2 * BYTES_PER_MESSAGE * this.messagesPerSend);
+      if (this.messagesPerSend > MESSAGES_PER_SEND)
+        setSendBuffer(this.fd, 2 * BYTES_PER_MESSAGE * this.messagesPerSend);
       // Answers are in the queue when send returns; a receive that would wait is a lost answer, and five seconds end it.
       setSocketBytes(this.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(BigInt64Array.of(5n, 0n).buffer));
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
@@ -184,7 +224,13 @@ export class NetlinkSocket {
   }
 
   /** Reads answers until the last message's. Throws if the kernel's answers were lost: then their outcome is unknown. */
-  private collect(batch: NetlinkBatch, part: Part, sequence: number, failures: BatchFailure[], visit?: (message: NetlinkMessage) => void): void {
+  private collect(
+    batch: NetlinkBatch,
+    part: Part,
+    sequence: number,
+    failures: BatchFailure[],
+    visit?: (message: NetlinkMessage) => void,
+  ): void {
     const last = sequence + part.count - 1;
     let isComplete = false;
     while (!isComplete) {
@@ -198,7 +244,10 @@ export class NetlinkSocket {
         }
         const answer = decodeAnswer(message);
         if (answer.errno !== 0)
-          failures.push({ index: part.first + index, error: new NetlinkError(batch.subjectOf(part.first + index), answer) });
+          failures.push({
+            index: part.first + index,
+            error: new NetlinkError(batch.subjectOf(part.first + index), answer),
+          });
         if (message.sequence === last) isComplete = true;
       });
     }
@@ -231,13 +280,17 @@ export class NetlinkSocket {
   private receiveFailure(subject: string, error: unknown): unknown {
     if (!(error instanceof SystemError) || error.errno !== ENOBUFS) return error;
     this.discard();
-    return new NetlinkOverflowError(`Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`);
+    return new NetlinkOverflowError(
+      `Cannot tell whether the kernel did "${subject}": its answers overflowed the receive buffer`,
+    );
   }
 
   private received(subject: string, received: number | undefined): Uint8Array {
     if (received === undefined) throw new NetlinkProtocolError(`Cannot ${subject}: the kernel gave no answer in 5 s`);
     if (received > this.receiveBuffer.length)
-      throw new NetlinkProtocolError(`Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`);
+      throw new NetlinkProtocolError(
+        `Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`,
+      );
     return this.receiveBuffer.subarray(0, received);
   }
 
@@ -335,11 +388,14 @@ export class NetlinkUnsteadyError extends NetlinkProtocolError {
 }
 
 function changesTooOften(batch: NetlinkBatch): NetlinkUnsteadyError {
-  return new NetlinkUnsteadyError(`Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`);
+  return new NetlinkUnsteadyError(
+    `Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`,
+  );
 }
 
 function endsDump(batch: NetlinkBatch, message: NetlinkMessage): boolean {
-  if (message.type === NLMSG_OVERRUN) throw new NetlinkOverflowError(`Cannot ${batch.subjectOf(0)}: the kernel lost data`);
+  if (message.type === NLMSG_OVERRUN)
+    throw new NetlinkOverflowError(`Cannot ${batch.subjectOf(0)}: the kernel lost data`);
   if (message.type === NLMSG_ERROR) {
     const answer = decodeAnswer(message);
     if (answer.errno !== 0) throw new NetlinkError(batch.subjectOf(0), answer);
@@ -367,7 +423,12 @@ function* parts(batch: NetlinkBatch, maxMessages: number): Generator<Part> {
   while (first < batch.count) {
     const start = batch.offsetOf(first);
     let end = first + 1;
-    while (end < batch.count && end - first < maxMessages && batch.offsetOf(end + 1) - start <= maxMessages * BYTES_PER_MESSAGE) end++;
+    while (
+      end < batch.count &&
+      end - first < maxMessages &&
+      batch.offsetOf(end + 1) - start <= maxMessages * BYTES_PER_MESSAGE
+    )
+      end++;
     yield { first, count: end - first, bytes: batch.bytes.subarray(start, batch.offsetOf(end)) };
     first = end;
   }

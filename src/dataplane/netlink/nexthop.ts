@@ -24,8 +24,21 @@ export const RTM_GETNEXTHOP = 106;
 
 /** `way`: one way out. `group`: several, shared by weight. `other`: blackholes, bridge entries and what this list does not know. */
 export type Nexthop =
-  | { readonly type: 'way'; readonly id: number; readonly family: 4 | 6; readonly via?: IpAddress; readonly interfaceIndex: number; readonly isOnlink?: boolean; readonly protocol: number }
-  | { readonly type: 'group'; readonly id: number; readonly members: readonly NexthopMember[]; readonly protocol: number }
+  | {
+      readonly type: 'way';
+      readonly id: number;
+      readonly family: 4 | 6;
+      readonly via?: IpAddress;
+      readonly interfaceIndex: number;
+      readonly isOnlink?: boolean;
+      readonly protocol: number;
+    }
+  | {
+      readonly type: 'group';
+      readonly id: number;
+      readonly members: readonly NexthopMember[];
+      readonly protocol: number;
+    }
   | { readonly type: 'other'; readonly id: number; readonly protocol: number };
 
 export interface NexthopMember {
@@ -54,7 +67,12 @@ export function createNexthop(socket: NetlinkSocket, nexthop: Exclude<Nexthop, {
   batch.beginMessage(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL, () => `add nexthop ${nexthop.id}`);
   switch (nexthop.type) {
     case 'way':
-      writeHeader(batch, nexthop.via?.family ?? nexthop.family, nexthop.protocol, nexthop.isOnlink === true ? RTNH_F_ONLINK : 0);
+      writeHeader(
+        batch,
+        nexthop.via?.family ?? nexthop.family,
+        nexthop.protocol,
+        nexthop.isOnlink === true ? RTNH_F_ONLINK : 0,
+      );
       batch.attributeU32(NHA_ID, nexthop.id);
       batch.attributeU32(NHA_OIF, nexthop.interfaceIndex);
       if (nexthop.via !== undefined) writeGateway(batch, nexthop.via);
@@ -89,7 +107,13 @@ export function listNexthops(socket: NetlinkSocket): Nexthop[] {
   batch.beginMessage(RTM_GETNEXTHOP, 0, () => 'list nexthops');
   writeHeader(batch, undefined, 0, 0);
   batch.endMessage();
-  socket.dump(batch, (message) => { if (message.type === RTM_NEWNEXTHOP) nexthops.push(decodeNexthop(message)); }, () => nexthops.splice(0));
+  socket.dump(
+    batch,
+    (message) => {
+      if (message.type === RTM_NEWNEXTHOP) nexthops.push(decodeNexthop(message));
+    },
+    () => nexthops.splice(0),
+  );
   return nexthops;
 }
 
@@ -115,7 +139,11 @@ export function decodeNexthop({ body }: NetlinkMessage): Nexthop {
   if (members !== undefined && !isOther) return { type: 'group', id, members, protocol };
   if (interfaceIndex === undefined || isOther) return { type: 'other', id, protocol };
   return {
-    type: 'way', id, family: body.u8(0) === AF_INET6 ? 6 : 4, interfaceIndex, protocol,
+    type: 'way',
+    id,
+    family: body.u8(0) === AF_INET6 ? 6 : 4,
+    interfaceIndex,
+    protocol,
     ...(via === undefined ? {} : { via }),
     ...((body.u32(4) & RTNH_F_ONLINK) === 0 ? {} : { isOnlink: true }),
   };
@@ -123,7 +151,8 @@ export function decodeNexthop({ body }: NetlinkMessage): Nexthop {
 
 function readMembers(body: Octets, start: number, end: number): readonly NexthopMember[] {
   const members: NexthopMember[] = [];
-  for (let at = start; at + MEMBER_SIZE <= end; at += MEMBER_SIZE) members.push({ id: body.u32(at), weight: body.u8(at + 4) + 1 + (body.u8(at + 5) << 8) });
+  for (let at = start; at + MEMBER_SIZE <= end; at += MEMBER_SIZE)
+    members.push({ id: body.u32(at), weight: body.u8(at + 4) + 1 + (body.u8(at + 5) << 8) });
   return members;
 }
 

@@ -15,7 +15,11 @@ export function writeRouteChange(batch: NetlinkBatch, change: RouteChange): void
   const { route } = change;
   const isDelete = change.type === 'delete';
   const flags = isDelete ? 0 : NLM_F_CREATE | (change.type === 'add' ? NLM_F_EXCL : NLM_F_REPLACE);
-  batch.beginMessage(isDelete ? RTM_DELROUTE : RTM_NEWROUTE, flags, () => `${change.type} route ${formatPrefix(route.prefix)}`);
+  batch.beginMessage(
+    isDelete ? RTM_DELROUTE : RTM_NEWROUTE,
+    flags,
+    () => `${change.type} route ${formatPrefix(route.prefix)}`,
+  );
   writeRoute(batch, route, isDelete);
   batch.endMessage();
 }
@@ -27,15 +31,32 @@ export interface RouteTemplate {
   readonly subject: Subject;
 }
 
-export function routeTemplate(type: RouteChange['type'], family: 4 | 6, route: Omit<RouteRequest, 'prefix'>): RouteTemplate {
+export function routeTemplate(
+  type: RouteChange['type'],
+  family: 4 | 6,
+  route: Omit<RouteRequest, 'prefix'>,
+): RouteTemplate {
   const batch = new NetlinkBatch(256);
   // A prefix of full length, so that RTA_DST is there: it comes first.
-  writeRouteChange(batch, { type, route: { ...route, prefix: { family, value: 0n, length: family === 4 ? 32 : 128 } } });
-  return { family, bytes: batch.bytes.slice(), subject: (bytes, start) => `${type} route ${formatPrefix(prefixInMessage(bytes, start))}` };
+  writeRouteChange(batch, {
+    type,
+    route: { ...route, prefix: { family, value: 0n, length: family === 4 ? 32 : 128 } },
+  });
+  return {
+    family,
+    bytes: batch.bytes.slice(),
+    subject: (bytes, start) => `${type} route ${formatPrefix(prefixInMessage(bytes, start))}`,
+  };
 }
 
 /** Appends a template's message for a prefix; its address stands in `words` from `at` on. */
-export function writeFromTemplate(batch: NetlinkBatch, { family, bytes, subject }: RouteTemplate, words: Uint32Array, at: number, length: number): void {
+export function writeFromTemplate(
+  batch: NetlinkBatch,
+  { family, bytes, subject }: RouteTemplate,
+  words: Uint32Array,
+  at: number,
+  length: number,
+): void {
   const start = batch.copyMessage(bytes, subject);
   batch.patchU8(start + DST_LENGTH_AT, length);
   const count = family === 4 ? 1 : 4;
@@ -45,7 +66,10 @@ export function writeFromTemplate(batch: NetlinkBatch, { family, bytes, subject 
 /** The prefix of a message that came from a template. */
 function prefixInMessage(bytes: Uint8Array, start: number): IpPrefix {
   const family = bytes[start + HEADER_SIZE] === AF_INET ? 4 : 6;
-  return prefixOf(new Octets(bytes).address(start + DST_AT, start + DST_AT + (family === 4 ? 4 : 16)), bytes[start + DST_LENGTH_AT] ?? 0);
+  return prefixOf(
+    new Octets(bytes).address(start + DST_AT, start + DST_AT + (family === 4 ? 4 : 16)),
+    bytes[start + DST_LENGTH_AT] ?? 0,
+  );
 }
 
 export interface DecodedRouteChange {
@@ -59,7 +83,13 @@ export interface DecodedRouteChange {
 export function decodeRouteChange(bytes: Uint8Array, start: number, end: number): DecodedRouteChange {
   const octets = new Octets(bytes.subarray(start, end));
   const type = octets.u16(4);
-  const route = decodeRoute({ type, flags: 0, sequence: 0, portId: 0, body: new Octets(octets.slice(HEADER_SIZE, end - start)) });
+  const route = decodeRoute({
+    type,
+    flags: 0,
+    sequence: 0,
+    portId: 0,
+    body: new Octets(octets.slice(HEADER_SIZE, end - start)),
+  });
   if (route === undefined) throw new NetlinkProtocolError('Cannot decode a route change of an unknown family');
   return { isDelete: type === RTM_DELROUTE, prefix: route.prefix, metric: route.metric, nexthopId: route.nexthopId };
 }

@@ -17,7 +17,11 @@ export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Rou
     const routes: Route[] = [];
     writeRequest(socket.batch, family, filter);
     try {
-      socket.dump(socket.batch, reader(family, filter, (route) => routes.push(route)), () => routes.splice(0));
+      socket.dump(
+        socket.batch,
+        reader(family, filter, (route) => routes.push(route)),
+        () => routes.splice(0),
+      );
     } catch (error) {
       if (!isEmptyTable(error)) throw error;
     }
@@ -29,7 +33,12 @@ export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Rou
  * As `listRoutes`, one route at a time, a datagram's worth (some 300) between turns of the event loop. The table may change while it is
  * read: a route that comes or goes meanwhile is visited or not. `restart`: the family is read again from its beginning.
  */
-export async function visitRoutes(socket: NetlinkSocket, filter: RouteFilter, visit: (route: Route) => void, restart: (family: 4 | 6) => void): Promise<void> {
+export async function visitRoutes(
+  socket: NetlinkSocket,
+  filter: RouteFilter,
+  visit: (route: Route) => void,
+  restart: (family: 4 | 6) => void,
+): Promise<void> {
   for (const family of familiesOf(filter)) {
     writeRequest(socket.batch, family, filter);
     try {
@@ -66,8 +75,10 @@ function reader(family: 4 | 6, filter: RouteFilter, visit: (route: Route) => voi
 }
 
 function passes(route: Route, filter: RouteFilter): boolean {
-  return route.table === (filter.table ?? MAIN_TABLE)
-    && ((route.flags ?? 0) & RTM_F_CLONED) === 0
-    && (filter.protocol === undefined || route.protocol === filter.protocol)
-    && (filter.interfaceIndex === undefined || route.nextHops.some((hop) => hop.interfaceIndex === filter.interfaceIndex));
+  return (
+    route.table === (filter.table ?? MAIN_TABLE) &&
+    ((route.flags ?? 0) & RTM_F_CLONED) === 0 &&
+    (filter.protocol === undefined || route.protocol === filter.protocol) &&
+    (filter.interfaceIndex === undefined || route.nextHops.some((hop) => hop.interfaceIndex === filter.interfaceIndex))
+  );
 }

@@ -41,8 +41,19 @@ const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 
 /** RTN_*, by number. */
-const ROUTE_TYPES: readonly RouteType[] =
-  ['other', 'unicast', 'local', 'broadcast', 'anycast', 'multicast', 'blackhole', 'unreachable', 'prohibit', 'throw', 'nat'];
+const ROUTE_TYPES: readonly RouteType[] = [
+  'other',
+  'unicast',
+  'local',
+  'broadcast',
+  'anycast',
+  'multicast',
+  'blackhole',
+  'unreachable',
+  'prohibit',
+  'throw',
+  'nat',
+];
 
 /** Decodes RTM_NEWROUTE and RTM_DELROUTE; undefined for families other than IPv4 and IPv6. */
 export function decodeRoute(message: NetlinkMessage): Route | undefined {
@@ -51,14 +62,25 @@ export function decodeRoute(message: NetlinkMessage): Route | undefined {
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const width = family === AF_INET ? 4 : 16;
   const length = body.u8(1);
-  if (length > width * 8) throw new NetlinkProtocolError(`Cannot decode a route of prefix length ${length}: expected at most ${width * 8}`);
-  const draft: RouteDraft = { table: body.u8(4), metric: 0, prefix: undefined, preferredSource: undefined, nexthopId: undefined, single: {}, multipath: [] };
+  if (length > width * 8)
+    throw new NetlinkProtocolError(`Cannot decode a route of prefix length ${length}: expected at most ${width * 8}`);
+  const draft: RouteDraft = {
+    table: body.u8(4),
+    metric: 0,
+    prefix: undefined,
+    preferredSource: undefined,
+    nexthopId: undefined,
+    single: {},
+    multipath: [],
+  };
   const flags = body.u32(8);
-  forEachAttribute(body, RTMSG_SIZE, body.length, (type, start, end) => readRouteAttribute(draft, body, type, start, end));
+  forEachAttribute(body, RTMSG_SIZE, body.length, (type, start, end) =>
+    readRouteAttribute(draft, body, type, start, end),
+  );
   const isOnlink = (flags & RTNH_F_ONLINK) !== 0;
   const hasSingle = draft.single.via !== undefined || draft.single.interfaceIndex !== undefined;
-  const nextHops = draft.multipath.length > 0 ? draft.multipath
-    : hasSingle ? [withFlags(draft.single, flags, isOnlink)] : [];
+  const nextHops =
+    draft.multipath.length > 0 ? draft.multipath : hasSingle ? [withFlags(draft.single, flags, isOnlink)] : [];
   return {
     prefix: prefixOf(draft.prefix ?? { family: family === AF_INET ? 4 : 6, value: 0n }, length),
     type: ROUTE_TYPES[body.u8(7)] ?? 'other',
@@ -125,8 +147,13 @@ function readNextHops(body: Octets, start: number, end: number): NextHop[] {
   while (at + RTNEXTHOP_SIZE <= end) {
     const length = body.u16(at);
     if (length < RTNEXTHOP_SIZE || at + length > end)
-      throw new NetlinkProtocolError(`Cannot decode a next hop of length ${length}: expected ${RTNEXTHOP_SIZE} to ${end - at}`);
-    const hop: { via?: IpAddress; interfaceIndex?: number; weight?: number } = { interfaceIndex: body.u32(at + 4), weight: body.u8(at + 3) + 1 };
+      throw new NetlinkProtocolError(
+        `Cannot decode a next hop of length ${length}: expected ${RTNEXTHOP_SIZE} to ${end - at}`,
+      );
+    const hop: { via?: IpAddress; interfaceIndex?: number; weight?: number } = {
+      interfaceIndex: body.u32(at + 4),
+      weight: body.u8(at + 3) + 1,
+    };
     forEachAttribute(body, at + RTNEXTHOP_SIZE, at + length, (type, from, to) => {
       if (type === RTA_GATEWAY) hop.via = body.address(from, to);
       else if (type === RTA_VIA) hop.via = body.address(from + 2, to);
@@ -205,7 +232,11 @@ export function writeRoute(batch: NetlinkBatch, route: RouteRequest, isDelete: b
 
 /** As iproute2 chooses: a unicast route without gateway is on link; everything else is universe. */
 function defaultScope(route: RouteRequest): number {
-  const isOnLink = (route.type ?? 'unicast') === 'unicast' && route.nexthopId === undefined && route.nextHops.length === 1 && route.nextHops[0]?.via === undefined;
+  const isOnLink =
+    (route.type ?? 'unicast') === 'unicast' &&
+    route.nexthopId === undefined &&
+    route.nextHops.length === 1 &&
+    route.nextHops[0]?.via === undefined;
   return isOnLink && route.prefix.family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 }
 

@@ -30,7 +30,18 @@ export interface NextHop {
 }
 
 /** `other`: a type that this list does not know; in a deletion, whichever type the route has. */
-export type RouteType = 'unicast' | 'local' | 'broadcast' | 'anycast' | 'multicast' | 'blackhole' | 'unreachable' | 'prohibit' | 'throw' | 'nat' | 'other';
+export type RouteType =
+  | 'unicast'
+  | 'local'
+  | 'broadcast'
+  | 'anycast'
+  | 'multicast'
+  | 'blackhole'
+  | 'unreachable'
+  | 'prohibit'
+  | 'throw'
+  | 'nat'
+  | 'other';
 
 export interface Route {
   readonly prefix: IpPrefix;
@@ -62,7 +73,8 @@ export interface RouteChange {
 }
 
 /** A route to write; what is left out has the defaults of `ip route`. */
-export type RouteRequest = Pick<Route, 'prefix' | 'protocol' | 'nextHops'> & Partial<Pick<Route, 'type' | 'table' | 'scope' | 'metric' | 'preferredSource' | 'nexthopId'>>;
+export type RouteRequest = Pick<Route, 'prefix' | 'protocol' | 'nextHops'> &
+  Partial<Pick<Route, 'type' | 'table' | 'scope' | 'metric' | 'preferredSource' | 'nexthopId'>>;
 
 /** Change `index` was refused. */
 export interface RouteFailure {

@@ -9,7 +9,16 @@ import { decodeResource } from './decode-resource.js';
 import { difference, emptySet, isSameSet, union, type FieldSet } from './field-set.js';
 import { listAt, put, textAt, type JsonObject } from './json.js';
 import {
-  appliedFields, comparison, conflictsOf, identityOf, ownedThrough, parseManagers, withManagers, withReset, yieldFields, type Manager,
+  appliedFields,
+  comparison,
+  conflictsOf,
+  identityOf,
+  ownedThrough,
+  parseManagers,
+  withManagers,
+  withReset,
+  yieldFields,
+  type Manager,
 } from './managed-fields.js';
 import { formatTime } from './object-meta.js';
 import type { PatchResult } from './patch.js';
@@ -20,11 +29,17 @@ import { insert, replace } from './write.js';
 
 export function applyObject(cluster: Cluster, target: Target, body: JsonObject, options: WriteOptions): PatchResult {
   if (options.fieldManager === '')
-    throw badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+    throw badRequest(
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    );
   if (listAt(body, 'metadata', 'managedFields').length > 0) throw badRequest('metadata.managedFields must be nil');
   if (textAt(body, 'apiVersion') === undefined || textAt(body, 'kind') === undefined)
     throw badRequest('Cannot apply: expected the object to name its apiVersion and kind');
-  const applied = decodeResource(target, put(body, ['metadata', 'name'], textAt(body, 'metadata', 'name') ?? target.name), options);
+  const applied = decodeResource(
+    target,
+    put(body, ['metadata', 'name'], textAt(body, 'metadata', 'name') ?? target.name),
+    options,
+  );
   const name = textAt(applied, 'metadata', 'name') ?? '';
   if (name !== target.name) throw badRequest(`name in URL does not match name in the body: ${target.name} and ${name}`);
   const current = cluster.store.get(target.type.bucket, keyOf(target.namespace, target.name));
@@ -33,12 +48,24 @@ export function applyObject(cluster: Cluster, target: Target, body: JsonObject, 
 }
 
 function createApplied(cluster: Cluster, target: Target, applied: ApiObject, options: WriteOptions): Entry {
-  if (target.subresource !== '') throw new ApiError(404, 'NotFound', `${target.type.plural} "${target.name}" not found`);
-  const me = applier(target, options, ownedThrough(target.type, target.subresource, appliedFields(target.type, applied)), formatTime(cluster.now()));
+  if (target.subresource !== '')
+    throw new ApiError(404, 'NotFound', `${target.type.plural} "${target.name}" not found`);
+  const me = applier(
+    target,
+    options,
+    ownedThrough(target.type, target.subresource, appliedFields(target.type, applied)),
+    formatTime(cluster.now()),
+  );
   return insert(cluster, target, applied, options, (object) => withManagers(object, [me]));
 }
 
-function updateApplied(cluster: Cluster, target: Target, current: Entry, applied: ApiObject, options: WriteOptions): Entry {
+function updateApplied(
+  cluster: Cluster,
+  target: Target,
+  current: Entry,
+  applied: ApiObject,
+  options: WriteOptions,
+): Entry {
   const { type } = target;
   const live = current.object;
   const fields = ownedThrough(type, target.subresource, appliedFields(type, applied));
@@ -59,8 +86,14 @@ function updateApplied(cluster: Cluster, target: Target, current: Entry, applied
   return replace(cluster, target, current, sent, options, (object) => withManagers(object, managersAfter));
 }
 
-const applier = (target: Target, options: WriteOptions, fields: FieldSet, time: string): Manager =>
-  ({ name: options.fieldManager, operation: 'Apply', apiVersion: apiVersionOf(target.type), subresource: target.subresource, time, fields });
+const applier = (target: Target, options: WriteOptions, fields: FieldSet, time: string): Manager => ({
+  name: options.fieldManager,
+  operation: 'Apply',
+  apiVersion: apiVersionOf(target.type),
+  subresource: target.subresource,
+  time,
+  fields,
+});
 
 /** The part of an applied configuration that counts: through /status only the status, through the object all but it. */
 function scoped(target: Target, applied: ApiObject): ApiObject {
@@ -71,11 +104,21 @@ function scoped(target: Target, applied: ApiObject): ApiObject {
 function refuseConflicts(others: readonly Manager[], changed: FieldSet): void {
   const conflicts = conflictsOf(others, changed);
   if (conflicts.length === 0) return;
-  throw applyConflict(conflicts.map(({ manager, field }): Problem => ({ type: 'FieldManagerConflict', field, message: `conflict with ${manager}` })));
+  throw applyConflict(
+    conflicts.map(
+      ({ manager, field }): Problem => ({ type: 'FieldManagerConflict', field, message: `conflict with ${manager}` }),
+    ),
+  );
 }
 
 /** Takes out what this applier stated last time and nobody states now. */
-function prune(target: Target, merged: ApiObject, before: FieldSet, now: FieldSet, others: readonly Manager[]): ApiObject {
+function prune(
+  target: Target,
+  merged: ApiObject,
+  before: FieldSet,
+  now: FieldSet,
+  others: readonly Manager[],
+): ApiObject {
   const { schema } = target.type;
   const owned = others.reduce((set, manager) => union(set, manager.fields), now);
   const orphaned = difference(withParents(schema, before), withParents(schema, owned));

@@ -47,11 +47,19 @@ function visit(schema: Schema, value: Json, old: Json | undefined, path: string,
   if (isObject(value)) {
     for (const [name, member] of Object.entries(value)) {
       const child = memberSchema(schema, name);
-      if (child !== undefined) visit(child, member, isObject(old) ? own(old, name) : undefined, path === '' ? name : `${path}.${name}`, problems);
+      if (child !== undefined)
+        visit(
+          child,
+          member,
+          isObject(old) ? own(old, name) : undefined,
+          path === '' ? name : `${path}.${name}`,
+          problems,
+        );
     }
   } else if (isArray(value)) {
     const items = schema.items;
-    if (items !== undefined) value.forEach((item, index) => visit(items, item, pastOf(schema, item, old), `${path}[${index}]`, problems));
+    if (items !== undefined)
+      value.forEach((item, index) => visit(items, item, pastOf(schema, item, old), `${path}[${index}]`, problems));
   }
 }
 
@@ -62,7 +70,14 @@ function pastOf(schema: Schema, item: Json, old: Json | undefined): Json | undef
   return old.find((before) => isObject(before) && keys.every((key) => isEqual(own(before, key), own(item, key))));
 }
 
-function checkRule(schema: Schema, rule: ValidationRule, value: Json, old: Json | undefined, path: string, problems: Problem[]): void {
+function checkRule(
+  schema: Schema,
+  rule: ValidationRule,
+  value: Json,
+  old: Json | undefined,
+  path: string,
+  problems: Problem[],
+): void {
   const isTransition = /\boldSelf\b/.test(rule.rule);
   if (isTransition && old === undefined) return;
   const field = `${path}${rule.fieldPath ?? ''}`;
@@ -88,8 +103,10 @@ function messageOf(rule: ValidationRule, context: Record<string, unknown>): stri
 
 function problemOf(rule: ValidationRule, field: string, value: Json, why: string): Problem {
   switch (rule.reason) {
-    case 'FieldValueForbidden': return forbiddenField(field, why);
-    case 'FieldValueRequired': return required(field, why);
+    case 'FieldValueForbidden':
+      return forbiddenField(field, why);
+    case 'FieldValueRequired':
+      return required(field, why);
     default: {
       const shown = isObject(value) ? 'object' : isArray(value) ? 'array' : value;
       return { ...invalidValue(field, shown, why), type: rule.reason ?? 'FieldValueInvalid' };
@@ -106,4 +123,9 @@ function celValue(schema: Schema | undefined, value: Json): unknown {
 }
 
 const celMap = (schema: Schema | undefined, value: JsonObject): ReadonlyMap<string, unknown> =>
-  new Map(Object.entries(value).map(([name, member]) => [name, celValue(schema === undefined ? undefined : memberSchema(schema, name), member)]));
+  new Map(
+    Object.entries(value).map(([name, member]) => [
+      name,
+      celValue(schema === undefined ? undefined : memberSchema(schema, name), member),
+    ]),
+  );

@@ -37,8 +37,13 @@ export interface WriteOptions {
 }
 
 /** Options of writes the server does by itself. */
-export const internalWrite = (fieldManager: string): WriteOptions =>
-  ({ dryRun: false, fieldManager, fieldValidation: 'Ignore', force: true, warnings: [] });
+export const internalWrite = (fieldManager: string): WriteOptions => ({
+  dryRun: false,
+  fieldManager,
+  fieldValidation: 'Ignore',
+  force: true,
+  warnings: [],
+});
 
 /** The stored object; 404 when there is none. */
 export function requireEntry(cluster: Cluster, target: Target): Entry {
@@ -48,8 +53,12 @@ export function requireEntry(cluster: Cluster, target: Target): Entry {
 }
 
 /** The target that an object of this kind is. */
-export const targetOf = (type: ResourceType, object: ApiObject): Target =>
-  ({ type, namespace: type.namespaced ? namespaceOf(object) : undefined, name: nameOf(object), subresource: '' });
+export const targetOf = (type: ResourceType, object: ApiObject): Target => ({
+  type,
+  namespace: type.namespaced ? namespaceOf(object) : undefined,
+  name: nameOf(object),
+  subresource: '',
+});
 
 /** For the 404 of a namespace, which a namespaced write needs. */
 export const NAMESPACES: Subject = { group: '', plural: 'namespaces', kind: 'Namespace' };

@@ -16,16 +16,20 @@ export const CRD_BUCKET = 'customresourcedefinitions.apiextensions.k8s.io';
 
 /** Kinds of a stored, validated CRD. */
 export function typesOf(crd: ApiObject): readonly ResourceType[] {
-  return listAt(crd, 'spec', 'versions').filter((version) => at(version, 'served') === true).map((version) => typeOf(crd, version));
+  return listAt(crd, 'spec', 'versions')
+    .filter((version) => at(version, 'served') === true)
+    .map((version) => typeOf(crd, version));
 }
 
 /** Where a CRD's objects are kept. */
-export const bucketOf = (crd: ApiObject): string => `${textAt(crd, 'spec', 'names', 'plural') ?? ''}.${textAt(crd, 'spec', 'group') ?? ''}`;
+export const bucketOf = (crd: ApiObject): string =>
+  `${textAt(crd, 'spec', 'names', 'plural') ?? ''}.${textAt(crd, 'spec', 'group') ?? ''}`;
 
 function typeOf(crd: ApiObject, version: Json): ResourceType {
   const names = objectAt(crd, 'spec', 'names');
   const kind = textAt(names, 'kind') ?? '';
-  const texts = (key: string): readonly string[] => listAt(names, key).filter((value): value is string => typeof value === 'string');
+  const texts = (key: string): readonly string[] =>
+    listAt(names, key).filter((value): value is string => typeof value === 'string');
   const columns = listAt(version, 'additionalPrinterColumns').map(printerColumn);
   const group = textAt(crd, 'spec', 'group') ?? '';
   const versionName = textAt(version, 'name') ?? '';
@@ -41,12 +45,17 @@ function typeOf(crd: ApiObject, version: Json): ResourceType {
     categories: texts('categories'),
     namespaced: textAt(crd, 'spec', 'scope') === 'Namespaced',
     bucket: bucketOf(crd),
-    schema: withTypeMeta(isObject(schema) ? (schema as Schema) : {}, `${group.split('.').reverse().join('.')}.${versionName}.${kind}`),
+    schema: withTypeMeta(
+      isObject(schema) ? (schema as Schema) : {},
+      `${group.split('.').reverse().join('.')}.${versionName}.${kind}`,
+    ),
     manner: 'structural',
     hasStatus: at(version, 'subresources', 'status') !== undefined,
     subresources: {},
     ...rowOf(columns.length === 0 ? [nameColumn, ageColumn] : [nameColumn, ...columns]),
-    selectableFields: Object.fromEntries(listAt(version, 'selectableFields').map((entry) => selectableField(textAt(entry, 'jsonPath') ?? ''))),
+    selectableFields: Object.fromEntries(
+      listAt(version, 'selectableFields').map((entry) => selectableField(textAt(entry, 'jsonPath') ?? '')),
+    ),
     strategy: {},
   };
 }
@@ -56,7 +65,12 @@ const withTypeMeta = (schema: Schema, definition: string): Schema => ({
   ...schema,
   type: 'object',
   definition,
-  properties: { ...schema.properties, apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: objectMetaSchema },
+  properties: {
+    ...schema.properties,
+    apiVersion: { type: 'string' },
+    kind: { type: 'string' },
+    metadata: objectMetaSchema,
+  },
 });
 
 function printerColumn(definition: Json): CellColumn {
@@ -78,11 +92,16 @@ function cellOf(type: string, values: readonly Json[], now: number): Json {
   const [first] = values;
   if (first === undefined || first === null) return null;
   switch (type) {
-    case 'integer': return typeof first === 'number' ? Math.trunc(first) : null;
-    case 'number': return typeof first === 'number' ? first : null;
-    case 'boolean': return typeof first === 'boolean' ? first : null;
-    case 'date': return typeof first === 'string' ? ageSince(first, now) : '<unknown>';
-    default: return values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(',');
+    case 'integer':
+      return typeof first === 'number' ? Math.trunc(first) : null;
+    case 'number':
+      return typeof first === 'number' ? first : null;
+    case 'boolean':
+      return typeof first === 'boolean' ? first : null;
+    case 'date':
+      return typeof first === 'string' ? ageSince(first, now) : '<unknown>';
+    default:
+      return values.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(',');
   }
 }
 

@@ -12,7 +12,8 @@ import { objectMetaSchema } from './kinds/schemas.js';
 
 export function decodeResource(target: Target, body: Json | undefined, options: WriteOptions): ApiObject {
   const { type } = target;
-  if (!isObject(body)) throw badRequest(`the object provided is unrecognized (must be of type ${type.kind}): expected a JSON object`);
+  if (!isObject(body))
+    throw badRequest(`the object provided is unrecognized (must be of type ${type.kind}): expected a JSON object`);
   checkTypeMeta(type, body);
   const sentNamespace = textAt(body, 'metadata', 'namespace') ?? '';
   if (type.namespaced && sentNamespace !== '' && sentNamespace !== target.namespace)
@@ -37,13 +38,17 @@ function checkTypeMeta(type: ResourceType, body: JsonObject): void {
   if (apiVersion !== '' && apiVersion !== wanted)
     throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`);
   if (kind !== '' && kind !== type.kind)
-    throw badRequest(`${kind} in version "${type.version}" cannot be handled as a ${type.kind}: expected kind ${type.kind}`);
+    throw badRequest(
+      `${kind} in version "${type.version}" cannot be handled as a ${type.kind}: expected kind ${type.kind}`,
+    );
 }
 
 function reportUnknown(type: ResourceType, fields: readonly string[], options: WriteOptions): void {
   const sentences = fields.map((field) => `unknown field "${field}"`);
   if (options.fieldValidation === 'Strict')
-    throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${sentences.join(', ')}`);
+    throw badRequest(
+      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${sentences.join(', ')}`,
+    );
   if (options.fieldValidation === 'Warn') options.warnings.push(...sentences);
 }
 
@@ -53,7 +58,15 @@ const cache = new WeakMap<Schema, Schema>();
 function withoutMetadata(schema: Schema): Schema {
   let found = cache.get(schema);
   if (found === undefined) {
-    found = { ...schema, properties: { apiVersion: { type: 'string' }, kind: { type: 'string' }, ...schema.properties, metadata: anySchema } };
+    found = {
+      ...schema,
+      properties: {
+        apiVersion: { type: 'string' },
+        kind: { type: 'string' },
+        ...schema.properties,
+        metadata: anySchema,
+      },
+    };
     cache.set(schema, found);
   }
   return found;

@@ -31,7 +31,8 @@ export function decodeObject(schema: Schema, object: JsonObject, manner: Decodin
   try {
     return { object: decodeMembers(schema, object, '', walk), unknownFields: walk.unknown };
   } catch (error) {
-    if (error instanceof MistypedField) throw badRequest(`${what} cannot be handled as a ${what.split(' ')[0]}: ${error.message}`);
+    if (error instanceof MistypedField)
+      throw badRequest(`${what} cannot be handled as a ${what.split(' ')[0]}: ${error.message}`);
     throw error;
   }
 }
@@ -42,7 +43,9 @@ function decodeValue(schema: Schema, value: Json, path: string, walk: Walk): Jso
   if (walk.manner === 'typed') checkType(schema, value, path);
   if (isArray(value)) {
     const items = schema.items;
-    return items === undefined ? value : value.map((item, index) => decodeValue(items, item, `${path}[${index}]`, walk));
+    return items === undefined
+      ? value
+      : value.map((item, index) => decodeValue(items, item, `${path}[${index}]`, walk));
   }
   if (isObject(value)) return decodeMembers(schema, value, path, walk);
   if (schema.format === 'quantity' && typeof value === 'number' && walk.manner === 'typed') return String(value);
@@ -71,7 +74,9 @@ function decodeMembers(schema: Schema, object: JsonObject, path: string, walk: W
 
 /** An embedded resource always has these three, whether its schema says so or not. */
 const isEmbeddedMember = (schema: Schema, name: string): boolean =>
-  schema['x-kubernetes-embedded-resource'] === true && ['apiVersion', 'kind', 'metadata'].includes(name) && memberSchema(schema, name) === undefined;
+  schema['x-kubernetes-embedded-resource'] === true &&
+  ['apiVersion', 'kind', 'metadata'].includes(name) &&
+  memberSchema(schema, name) === undefined;
 
 /** Go's omitempty: an optional list or map without members is the same as none. */
 function isOmitted(owner: Schema, name: string, schema: Schema, value: Json): boolean {
@@ -86,19 +91,33 @@ function checkType(schema: Schema, value: Json, path: string): void {
     return;
   }
   switch (schema.type) {
-    case undefined: return;
-    case 'object': if (!isObject(value)) mistyped(path, 'an object', value); return;
-    case 'array': if (!isArray(value)) mistyped(path, 'a list', value); return;
-    case 'string': if (typeof value !== 'string') mistyped(path, 'a string', value); return;
-    case 'boolean': if (typeof value !== 'boolean') mistyped(path, 'a boolean', value); return;
-    case 'number': if (typeof value !== 'number') mistyped(path, 'a number', value); return;
-    case 'integer': checkInteger(schema, value, path); return;
+    case undefined:
+      return;
+    case 'object':
+      if (!isObject(value)) mistyped(path, 'an object', value);
+      return;
+    case 'array':
+      if (!isArray(value)) mistyped(path, 'a list', value);
+      return;
+    case 'string':
+      if (typeof value !== 'string') mistyped(path, 'a string', value);
+      return;
+    case 'boolean':
+      if (typeof value !== 'boolean') mistyped(path, 'a boolean', value);
+      return;
+    case 'number':
+      if (typeof value !== 'number') mistyped(path, 'a number', value);
+      return;
+    case 'integer':
+      checkInteger(schema, value, path);
+      return;
   }
 }
 
 function checkInteger(schema: Schema, value: Json, path: string): void {
   if (typeof value !== 'number' || !Number.isInteger(value)) mistyped(path, 'an integer', value);
-  else if (schema.format === 'int32' && (value < -(2 ** 31) || value >= 2 ** 31)) mistyped(path, 'a 32-bit integer', value);
+  else if (schema.format === 'int32' && (value < -(2 ** 31) || value >= 2 ** 31))
+    mistyped(path, 'a 32-bit integer', value);
 }
 
 function mistyped(path: string, wanted: string, value: Json): never {
@@ -109,9 +128,13 @@ function goTypeOf(value: Json): string {
   if (value === null) return 'null';
   if (isArray(value)) return 'array';
   switch (typeof value) {
-    case 'boolean': return 'bool';
-    case 'number': return `number ${value}`;
-    case 'string': return 'string';
-    default: return 'object';
+    case 'boolean':
+      return 'bool';
+    case 'number':
+      return `number ${value}`;
+    case 'string':
+      return 'string';
+    default:
+      return 'object';
   }
 }

@@ -28,10 +28,18 @@ export interface FieldSelector {
 
 /** Throws 400 when the text cannot be read or names a field that is not in `fields`. */
 export function parseFieldSelector(text: string, fields: Readonly<Record<string, FieldText>>): FieldSelector {
-  const requirements = text.split(/(?<!\\),/).filter((part) => part.trim() !== '').map((part) => parseRequirement(part, text));
+  const requirements = text
+    .split(/(?<!\\),/)
+    .filter((part) => part.trim() !== '')
+    .map((part) => parseRequirement(part, text));
   const checks = requirements.map(({ field, value, isEqual }) => {
-    const fieldText = Object.hasOwn(METADATA_FIELDS, field) ? METADATA_FIELDS[field] : Object.hasOwn(fields, field) ? fields[field] : undefined;
-    if (fieldText === undefined) throw badRequest(`Unable to find a match for field selector "${text}": field label not supported: ${field}`);
+    const fieldText = Object.hasOwn(METADATA_FIELDS, field)
+      ? METADATA_FIELDS[field]
+      : Object.hasOwn(fields, field)
+        ? fields[field]
+        : undefined;
+    if (fieldText === undefined)
+      throw badRequest(`Unable to find a match for field selector "${text}": field label not supported: ${field}`);
     return (object: JsonObject): boolean => (fieldText(object) === value) === isEqual;
   });
   return { matches: (object) => checks.every((isMet) => isMet(object)), requirements };
@@ -41,6 +49,8 @@ function parseRequirement(part: string, whole: string): FieldRequirement {
   const match = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*$/s.exec(part);
   const [, field, operator, value] = match ?? [];
   if (field === undefined || operator === undefined || value === undefined)
-    throw badRequest(`Unable to find a match for field selector "${whole}": invalid selector: '${part}'; can't understand '${part}'`);
+    throw badRequest(
+      `Unable to find a match for field selector "${whole}": invalid selector: '${part}'; can't understand '${part}'`,
+    );
   return { field, value: value.replaceAll(/\\([\\,=])/g, '$1'), isEqual: operator !== '!=' };
 }

@@ -21,14 +21,23 @@ export function requestListener(requests: Requests, onError: (error: unknown) =>
       if (request.destroyed && !request.complete) return; // cut off in the middle of the body: nobody waits for an answer
       const failure = error instanceof ApiError ? error : internal(error, onError);
       if (response.headersSent) response.destroy();
-      else send(response, { type: 'text', code: failure.code, text: JSON.stringify(failure.toStatus()) }, failure.details?.retryAfterSeconds);
+      else
+        send(
+          response,
+          { type: 'text', code: failure.code, text: JSON.stringify(failure.toStatus()) },
+          failure.details?.retryAfterSeconds,
+        );
     });
   };
 }
 
 function internal(error: unknown, onError: (error: unknown) => void): ApiError {
   onError(error);
-  return new ApiError(500, 'InternalError', `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`);
+  return new ApiError(
+    500,
+    'InternalError',
+    `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
+  );
 }
 
 async function answer(requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -59,7 +68,9 @@ function readBody(request: IncomingMessage): Promise<Buffer> {
       if (size > MAX_DRAINED_BYTES) request.destroy();
     });
     request.on('error', reject);
-    request.on('end', () => (size <= MAX_BODY_BYTES ? resolve(Buffer.concat(chunks)) : reject(tooLarge(MAX_BODY_BYTES))));
+    request.on('end', () =>
+      size <= MAX_BODY_BYTES ? resolve(Buffer.concat(chunks)) : reject(tooLarge(MAX_BODY_BYTES)),
+    );
   });
 }
 
@@ -71,7 +82,10 @@ function send(response: ServerResponse, reply: Exclude<ApiReply, { type: 'watch'
   response.setHeader('Cache-Control', 'no-cache, private');
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
   if (reply.type === 'text' && reply.warnings !== undefined && reply.warnings.length > 0)
-    response.setHeader('Warning', reply.warnings.map((warning) => `299 - ${JSON.stringify(warning)}`));
+    response.setHeader(
+      'Warning',
+      reply.warnings.map((warning) => `299 - ${JSON.stringify(warning)}`),
+    );
   response.end(bytes);
 }
 
@@ -92,7 +106,11 @@ function stream(reply: Extract<ApiReply, { type: 'watch' }>, response: ServerRes
     abort: () => response.destroy(),
   });
   // start() threw when the revision was too old: only now is 200 the answer.
-  response.writeHead(200, { 'Content-Type': JSON_TYPE, 'Cache-Control': 'no-cache, private', 'Transfer-Encoding': 'chunked' });
+  response.writeHead(200, {
+    'Content-Type': JSON_TYPE,
+    'Cache-Control': 'no-cache, private',
+    'Transfer-Encoding': 'chunked',
+  });
   response.flushHeaders();
   isOpen = true;
   if (early.length > 0) response.write(early.join(''));

@@ -13,7 +13,8 @@ type Step =
 /** All values a path finds. */
 export type JsonPath = (root: Json) => readonly Json[];
 
-const STEP = /\.((?:\\.|[^.[\]\\])+)|\[\s*(?:(-?\d+)|(\*)|'([^']*)'|"([^"]*)"|\?\(\s*@\.([^=!\s]+)\s*(==|!=)\s*('[^']*'|"[^"]*"|[^)\s]+)\s*\))\s*\]/y;
+const STEP =
+  /\.((?:\\.|[^.[\]\\])+)|\[\s*(?:(-?\d+)|(\*)|'([^']*)'|"([^"]*)"|\?\(\s*@\.([^=!\s]+)\s*(==|!=)\s*('[^']*'|"[^"]*"|[^)\s]+)\s*\))\s*\]/y;
 
 /** Throws an Error whose sentence quotes the path. */
 export function parseJsonPath(text: string): JsonPath {
@@ -26,7 +27,8 @@ export function parseJsonPath(text: string): JsonPath {
     if (match === null) throw new Error(`Cannot parse JSONPath "${text}" at "${source.slice(position)}"`);
     steps.push(stepOf(match));
   }
-  return (root) => steps.reduce<readonly Json[]>((values, step) => values.flatMap((value) => follow(step, value)), [root]);
+  return (root) =>
+    steps.reduce<readonly Json[]>((values, step) => values.flatMap((value) => follow(step, value)), [root]);
 }
 
 function stepOf(match: RegExpExecArray): Step {
@@ -34,7 +36,13 @@ function stepOf(match: RegExpExecArray): Step {
   if (member !== undefined) return { type: 'member', name: member.replaceAll(/\\(.)/g, '$1') };
   if (index !== undefined) return { type: 'index', index: Number(index) };
   if (all !== undefined) return { type: 'all' };
-  if (path !== undefined) return { type: 'filter', path: path.split('.'), operator: operator === '!=' ? '!=' : '==', value: literalOf(literal ?? '') };
+  if (path !== undefined)
+    return {
+      type: 'filter',
+      path: path.split('.'),
+      operator: operator === '!=' ? '!=' : '==',
+      value: literalOf(literal ?? ''),
+    };
   return { type: 'member', name: single ?? double ?? '' };
 }
 
@@ -53,8 +61,10 @@ function follow(step: Step, value: Json): readonly Json[] {
       const found = isArray(value) ? value.at(step.index) : undefined;
       return found === undefined ? [] : [found];
     }
-    case 'all': return isArray(value) ? value : isObject(value) ? Object.values(value) : [];
-    case 'filter': return isArray(value) ? value.filter((item) => passes(step, item)) : [];
+    case 'all':
+      return isArray(value) ? value : isObject(value) ? Object.values(value) : [];
+    case 'filter':
+      return isArray(value) ? value.filter((item) => passes(step, item)) : [];
   }
 }
 

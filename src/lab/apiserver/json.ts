@@ -20,7 +20,8 @@ export const isObject = (value: Json | undefined): value is JsonObject =>
 export const isArray = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 /** The member's value, undefined when the object has no such member of its own. */
-export const own = (object: JsonObject, key: string): Json | undefined => (Object.hasOwn(object, key) ? object[key] : undefined);
+export const own = (object: JsonObject, key: string): Json | undefined =>
+  Object.hasOwn(object, key) ? object[key] : undefined;
 
 /** The value at a path of members, undefined as soon as one is missing or no object. */
 export function at(value: Json | undefined, ...path: readonly string[]): Json | undefined {
@@ -70,12 +71,18 @@ export function isEqual(left: Json | undefined, right: Json | undefined): boolea
     return isArray(right) && left.length === right.length && left.every((item, index) => isEqual(item, right[index]));
   if (!isObject(left) || !isObject(right)) return false;
   const keys = Object.keys(left);
-  return keys.length === Object.keys(right).length && keys.every((key) => Object.hasOwn(right, key) && isEqual(left[key], right[key]));
+  return (
+    keys.length === Object.keys(right).length &&
+    keys.every((key) => Object.hasOwn(right, key) && isEqual(left[key], right[key]))
+  );
 }
 
 /** A key by which equal values are equal text; the order of members does not count. */
 export function canonicalText(value: Json): string {
   if (isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
   if (!isObject(value)) return JSON.stringify(value);
-  return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonicalText(value[key] ?? null)}`).join(',')}}`;
+  return `{${Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalText(value[key] ?? null)}`)
+    .join(',')}}`;
 }

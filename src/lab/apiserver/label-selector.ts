@@ -49,7 +49,8 @@ export function parseLabelSelector(text: string): LabelMatcher {
 function requirement(next: () => string, peek: () => string | undefined, values: () => string[]): Requirement {
   const key = (): string => {
     const token = next();
-    if (/^[=!<>(),]/.test(token)) throw badRequest(`unable to parse requirement: expected a label key, found "${token}"`);
+    if (/^[=!<>(),]/.test(token))
+      throw badRequest(`unable to parse requirement: expected a label key, found "${token}"`);
     return token;
   };
   if (peek() === '!') {
@@ -61,29 +62,46 @@ function requirement(next: () => string, peek: () => string | undefined, values:
   const one = (): string[] => {
     next();
     const value = peek();
-    if (value !== undefined && /^[=!<>()]/.test(value)) throw badRequest(`unable to parse requirement: expected a label value, found "${value}"`);
+    if (value !== undefined && /^[=!<>()]/.test(value))
+      throw badRequest(`unable to parse requirement: expected a label value, found "${value}"`);
     return value === undefined || value === ',' ? [''] : [next()];
   };
   switch (operator) {
-    case '=': case '==': return { key: first, operator: 'in', values: one() };
-    case '!=': return { key: first, operator: 'notin', values: one() };
-    case '>': return { key: first, operator: 'gt', values: one() };
-    case '<': return { key: first, operator: 'lt', values: one() };
-    case 'in': next(); return { key: first, operator: 'in', values: values() };
-    case 'notin': next(); return { key: first, operator: 'notin', values: values() };
-    default: return { key: first, operator: 'exists', values: [] };
+    case '=':
+    case '==':
+      return { key: first, operator: 'in', values: one() };
+    case '!=':
+      return { key: first, operator: 'notin', values: one() };
+    case '>':
+      return { key: first, operator: 'gt', values: one() };
+    case '<':
+      return { key: first, operator: 'lt', values: one() };
+    case 'in':
+      next();
+      return { key: first, operator: 'in', values: values() };
+    case 'notin':
+      next();
+      return { key: first, operator: 'notin', values: values() };
+    default:
+      return { key: first, operator: 'exists', values: [] };
   }
 }
 
 function isMet({ key, operator, values }: Requirement, labels: JsonObject): boolean {
   const value = own(labels, key);
   switch (operator) {
-    case 'exists': return value !== undefined;
-    case 'absent': return value === undefined;
-    case 'in': return typeof value === 'string' && values.includes(value);
-    case 'notin': return typeof value !== 'string' || !values.includes(value);
-    case 'gt': return typeof value === 'string' && Number(value) > Number(values[0]);
-    case 'lt': return typeof value === 'string' && Number(value) < Number(values[0]);
+    case 'exists':
+      return value !== undefined;
+    case 'absent':
+      return value === undefined;
+    case 'in':
+      return typeof value === 'string' && values.includes(value);
+    case 'notin':
+      return typeof value !== 'string' || !values.includes(value);
+    case 'gt':
+      return typeof value === 'string' && Number(value) > Number(values[0]);
+    case 'lt':
+      return typeof value === 'string' && Number(value) < Number(values[0]);
   }
 }
 
@@ -96,13 +114,16 @@ function tokenize(text: string): string[] {
     if (match?.[1] === undefined) throw unparseable(text, 'unexpected character');
     tokens.push(match[1]);
   }
-  const keys = tokens.filter((token, index) => !/^[=!<>(),]/.test(token) && !(index > 0 && /^[=<>(]/.test(tokens[index - 1] ?? '')));
+  const keys = tokens.filter(
+    (token, index) => !/^[=!<>(),]/.test(token) && !(index > 0 && /^[=<>(]/.test(tokens[index - 1] ?? '')),
+  );
   const wrong = keys.find((key) => key.length > 317 || !/^[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?$/.test(key));
   if (wrong !== undefined) throw unparseable(text, `invalid label key "${wrong}"`);
   return tokens;
 }
 
-const unparseable = (text: string, why: string): Error => badRequest(`unable to parse requirement: cannot parse label selector "${text}": ${why}`);
+const unparseable = (text: string, why: string): Error =>
+  badRequest(`unable to parse requirement: cannot parse label selector "${text}": ${why}`);
 
 /** The labels of an object. */
 export const labelsOf = (object: JsonObject): JsonObject => objectAt(object, 'metadata', 'labels');

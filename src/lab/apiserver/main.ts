@@ -15,7 +15,12 @@ import { startApiServer } from './server.js';
 async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...argv],
-    options: { 'listen': { type: 'string' }, 'listen-unix': { type: 'string' }, 'crds': { type: 'string' }, 'history': { type: 'string' } },
+    options: {
+      listen: { type: 'string' },
+      'listen-unix': { type: 'string' },
+      crds: { type: 'string' },
+      history: { type: 'string' },
+    },
   });
   const log = createLogger('apiserver');
   const unixPath = values['listen-unix'];
@@ -30,13 +35,16 @@ async function main(argv: readonly string[]): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ready: true, url: server.url, unix: unixPath })}\n`);
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
-      server.close().then(() => {
-        if (unixPath !== undefined) rmSync(unixPath, { force: true });
-        process.exit(0);
-      }, (error: unknown) => {
-        log.error({ err: error }, 'Cannot stop cleanly');
-        process.exit(1);
-      });
+      server.close().then(
+        () => {
+          if (unixPath !== undefined) rmSync(unixPath, { force: true });
+          process.exit(0);
+        },
+        (error: unknown) => {
+          log.error({ err: error }, 'Cannot stop cleanly');
+          process.exit(1);
+        },
+      );
     });
 }
 

@@ -6,7 +6,17 @@
  * field owns it; whoever removes it ends everybody's ownership; an Apply owns exactly what it last said.
  */
 import {
-  difference, emptySet, formatFieldsV1, intersection, isEmpty, isSameSet, parseFieldsV1, pathTexts, union, withoutTrees, type FieldSet,
+  difference,
+  emptySet,
+  formatFieldsV1,
+  intersection,
+  isEmpty,
+  isSameSet,
+  parseFieldsV1,
+  pathTexts,
+  union,
+  withoutTrees,
+  type FieldSet,
 } from './field-set.js';
 import { isObject, listAt, put, textAt, type Json, type JsonObject } from './json.js';
 import { formatTime } from './object-meta.js';
@@ -31,10 +41,19 @@ export interface Writer {
 
 /** Fields that nobody owns: the server's, and those that identify the object. */
 const UNOWNED = parseFieldsV1({
-  'f:apiVersion': {}, 'f:kind': {},
+  'f:apiVersion': {},
+  'f:kind': {},
   'f:metadata': {
-    'f:name': {}, 'f:namespace': {}, 'f:creationTimestamp': {}, 'f:selfLink': {}, 'f:uid': {}, 'f:generation': {}, 'f:managedFields': {},
-    'f:resourceVersion': {}, 'f:deletionTimestamp': {}, 'f:deletionGracePeriodSeconds': {},
+    'f:name': {},
+    'f:namespace': {},
+    'f:creationTimestamp': {},
+    'f:selfLink': {},
+    'f:uid': {},
+    'f:generation': {},
+    'f:managedFields': {},
+    'f:resourceVersion': {},
+    'f:deletionTimestamp': {},
+    'f:deletionGracePeriodSeconds': {},
   },
 });
 
@@ -57,14 +76,27 @@ export function recordUpdate(type: ResourceType, old: ApiObject | undefined, obj
   if (sent === 'reset') return put(object, ['metadata', 'managedFields'], undefined);
   const managers = sent.length > 0 ? sent : old === undefined ? [] : withReset(parseManagers(old));
   const change = comparison(type, old ?? skeletonOf(object), object);
-  const mine = identityOf({ name: by.manager, operation: 'Update', apiVersion: apiVersionOf(type), subresource: by.subresource });
+  const mine = identityOf({
+    name: by.manager,
+    operation: 'Update',
+    apiVersion: apiVersionOf(type),
+    subresource: by.subresource,
+  });
   const changed = ownedThrough(type, by.subresource, union(change.added, change.modified));
   const before = managers.find((manager) => identityOf(manager) === mine);
   const fields = union(difference(before?.fields ?? emptySet, change.removed), changed);
-  const others = yieldFields(managers.filter((manager) => manager !== before), changed, change.removed);
+  const others = yieldFields(
+    managers.filter((manager) => manager !== before),
+    changed,
+    change.removed,
+  );
   const me: Manager = {
-    name: by.manager, operation: 'Update', apiVersion: apiVersionOf(type), subresource: by.subresource,
-    time: before !== undefined && isSameSet(before.fields, fields) ? before.time : formatTime(by.now), fields,
+    name: by.manager,
+    operation: 'Update',
+    apiVersion: apiVersionOf(type),
+    subresource: by.subresource,
+    time: before !== undefined && isSameSet(before.fields, fields) ? before.time : formatTime(by.now),
+    fields,
   };
   return withManagers(object, [...others, me]);
 }
@@ -72,11 +104,16 @@ export function recordUpdate(type: ResourceType, old: ApiObject | undefined, obj
 /** What differs between two objects, without the fields that nobody owns. */
 export function comparison(type: ResourceType, old: ApiObject, object: ApiObject): Comparison {
   const { added, modified, removed } = compareFields(type.schema, old, object);
-  return { added: withoutTrees(added, UNOWNED), modified: withoutTrees(modified, UNOWNED), removed: withoutTrees(removed, UNOWNED) };
+  return {
+    added: withoutTrees(added, UNOWNED),
+    modified: withoutTrees(modified, UNOWNED),
+    removed: withoutTrees(removed, UNOWNED),
+  };
 }
 
 /** The fields that an applied configuration sets. */
-export const appliedFields = (type: ResourceType, applied: ApiObject): FieldSet => withoutTrees(fieldsOf(type.schema, applied), UNOWNED);
+export const appliedFields = (type: ResourceType, applied: ApiObject): FieldSet =>
+  withoutTrees(fieldsOf(type.schema, applied), UNOWNED);
 
 /** The others after somebody changed and removed these fields; who owns nothing any more is gone. */
 export function yieldFields(managers: readonly Manager[], changed: FieldSet, removed: FieldSet): readonly Manager[] {
@@ -86,19 +123,32 @@ export function yieldFields(managers: readonly Manager[], changed: FieldSet, rem
 }
 
 /** Fields of others that an apply would change, as conflicts in words. */
-export function conflictsOf(managers: readonly Manager[], changed: FieldSet): readonly { readonly manager: string; readonly field: string }[] {
-  return managers.flatMap((manager) => pathTexts(intersection(manager.fields, changed)).map((field) => ({ manager: managerText(manager), field })));
+export function conflictsOf(
+  managers: readonly Manager[],
+  changed: FieldSet,
+): readonly { readonly manager: string; readonly field: string }[] {
+  return managers.flatMap((manager) =>
+    pathTexts(intersection(manager.fields, changed)).map((field) => ({ manager: managerText(manager), field })),
+  );
 }
 
 function managerText(manager: Manager): string {
   const subresource = manager.subresource === '' ? '' : ` with subresource "${manager.subresource}"`;
-  const details = manager.operation === 'Apply' ? '' : ` using ${manager.apiVersion}${manager.time === '' ? '' : ` at ${manager.time}`}`;
+  const details =
+    manager.operation === 'Apply'
+      ? ''
+      : ` using ${manager.apiVersion}${manager.time === '' ? '' : ` at ${manager.time}`}`;
   return `"${manager.name}"${subresource}${details}`;
 }
 
 export const identityOf = (manager: Pick<Manager, 'name' | 'operation' | 'apiVersion' | 'subresource'>): string =>
   // An applier is the same applier in every version; an updater is not.
-  JSON.stringify([manager.name, manager.operation, manager.operation === 'Apply' ? '' : manager.apiVersion, manager.subresource]);
+  JSON.stringify([
+    manager.name,
+    manager.operation,
+    manager.operation === 'Apply' ? '' : manager.apiVersion,
+    manager.subresource,
+  ]);
 
 /** Managers of an object; 'reset' when somebody wrote `managedFields: [{}]`, which clears them. */
 export function parseManagers(object: ApiObject): readonly Manager[] | 'reset' {
@@ -114,23 +164,31 @@ export function parseManagers(object: ApiObject): readonly Manager[] | 'reset' {
   }));
 }
 
-export const withReset = (managers: readonly Manager[] | 'reset'): readonly Manager[] => (managers === 'reset' ? [] : managers);
+export const withReset = (managers: readonly Manager[] | 'reset'): readonly Manager[] =>
+  managers === 'reset' ? [] : managers;
 
 export function withManagers(object: ApiObject, managers: readonly Manager[]): ApiObject {
-  const entries = folded(managers.filter((manager) => !isEmpty(manager.fields))).toSorted(byOperationAndTime).map(formatManager);
+  const entries = folded(managers.filter((manager) => !isEmpty(manager.fields)))
+    .toSorted(byOperationAndTime)
+    .map(formatManager);
   return put(object, ['metadata', 'managedFields'], entries.length === 0 ? undefined : entries);
 }
 
 function byOperationAndTime(left: Manager, right: Manager): number {
-  const rank = ({ operation, time, name, subresource }: Manager): string => [operation, time, name, subresource].join('\0');
+  const rank = ({ operation, time, name, subresource }: Manager): string =>
+    [operation, time, name, subresource].join('\0');
   const [a, b] = [rank(left), rank(right)];
   return a < b ? -1 : Number(a > b);
 }
 
 function formatManager(manager: Manager): Json {
   const entry: JsonObject = {
-    manager: manager.name, operation: manager.operation, apiVersion: manager.apiVersion, time: manager.time,
-    fieldsType: 'FieldsV1', fieldsV1: formatFieldsV1(manager.fields),
+    manager: manager.name,
+    operation: manager.operation,
+    apiVersion: manager.apiVersion,
+    time: manager.time,
+    fieldsType: 'FieldsV1',
+    fieldsV1: formatFieldsV1(manager.fields),
   };
   return manager.subresource === '' ? entry : { ...entry, subresource: manager.subresource };
 }
@@ -147,5 +205,7 @@ function folded(managers: readonly Manager[]): readonly Manager[] {
 
 /** What a new object is compared with: nobody owns that there are metadata, spec and status. */
 function skeletonOf(object: ApiObject): ApiObject {
-  return Object.fromEntries(['metadata', 'spec', 'status'].filter((name) => isObject(object[name])).map((name) => [name, {}]));
+  return Object.fromEntries(
+    ['metadata', 'spec', 'status'].filter((name) => isObject(object[name])).map((name) => [name, {}]),
+  );
 }

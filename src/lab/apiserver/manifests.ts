@@ -6,15 +6,20 @@ import type { JsonObject } from './json.js';
 
 /** Files in the order of their names, documents in the order they stand. Throws with the file's name on bad YAML. */
 export function loadManifests(path: string): readonly JsonObject[] {
-  return filesAt(path).flatMap((file) => parseAllDocuments(readFileSync(file, 'utf8')).flatMap((document) => {
-    const [error] = document.errors;
-    if (error !== undefined) throw new Error(`Cannot read manifest "${file}": ${error.message}`);
-    const object = document.toJS() as JsonObject | null;
-    return object === null ? [] : [object];
-  }));
+  return filesAt(path).flatMap((file) =>
+    parseAllDocuments(readFileSync(file, 'utf8')).flatMap((document) => {
+      const [error] = document.errors;
+      if (error !== undefined) throw new Error(`Cannot read manifest "${file}": ${error.message}`);
+      const object = document.toJS() as JsonObject | null;
+      return object === null ? [] : [object];
+    }),
+  );
 }
 
 function filesAt(path: string): readonly string[] {
   if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path).filter((name) => /\.ya?ml$/.test(name)).sort().map((name) => join(path, name));
+  return readdirSync(path)
+    .filter((name) => /\.ya?ml$/.test(name))
+    .sort()
+    .map((name) => join(path, name));
 }

@@ -4,7 +4,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import { duplicate, forbiddenField, invalidValue, required, type Problem } from './api-error.js';
-import { draft, isArray, isEqual, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from './json.js';
+import {
+  draft,
+  isArray,
+  isEqual,
+  isObject,
+  listAt,
+  objectAt,
+  put,
+  textAt,
+  type Json,
+  type JsonObject,
+} from './json.js';
 import { finalizersOf, isBeingDeleted, nameOf } from './object.js';
 import { generateName, labelValueFault, nameFault, qualifiedNameFault } from './names.js';
 import type { ApiObject, ResourceType } from './resource-type.js';
@@ -17,9 +28,11 @@ export const formatTime = (milliseconds: number): string => `${new Date(millisec
 /** metadata of an object about to be stored for the first time. */
 export function stampNew(object: ApiObject, namespace: string | undefined, now: number): ApiObject {
   const metadata = draft(objectAt(object, 'metadata'));
-  for (const key of ['resourceVersion', 'selfLink', 'deletionTimestamp', 'deletionGracePeriodSeconds']) delete metadata[key];
+  for (const key of ['resourceVersion', 'selfLink', 'deletionTimestamp', 'deletionGracePeriodSeconds'])
+    delete metadata[key];
   const prefix = textAt(metadata, 'generateName');
-  if ((textAt(metadata, 'name') ?? '') === '' && prefix !== undefined && prefix !== '') metadata['name'] = generateName(prefix);
+  if ((textAt(metadata, 'name') ?? '') === '' && prefix !== undefined && prefix !== '')
+    metadata['name'] = generateName(prefix);
   if (namespace === undefined) delete metadata['namespace'];
   else metadata['namespace'] = namespace;
   metadata['uid'] = randomUUID();
@@ -29,7 +42,16 @@ export function stampNew(object: ApiObject, namespace: string | undefined, now: 
 }
 
 /** Members that only the server changes: an update keeps the stored values. */
-const KEPT = ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generation', 'selfLink', 'namespace', 'name'] as const;
+const KEPT = [
+  'uid',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generation',
+  'selfLink',
+  'namespace',
+  'name',
+] as const;
 
 /** metadata of a new version of `old`. The resourceVersion is the store's business. */
 export function carryOver(object: ApiObject, old: ApiObject): ApiObject {
@@ -64,7 +86,12 @@ export function validateMeta(type: ResourceType, object: ApiObject): readonly Pr
     const fault = nameFault(rule, name);
     if (fault !== undefined) problems.push(invalidValue('metadata.name', name, fault));
   }
-  problems.push(...labelProblems(metadata), ...annotationProblems(metadata), ...finalizerProblems(metadata), ...ownerProblems(metadata));
+  problems.push(
+    ...labelProblems(metadata),
+    ...annotationProblems(metadata),
+    ...finalizerProblems(metadata),
+    ...ownerProblems(metadata),
+  );
   return problems;
 }
 
@@ -73,14 +100,21 @@ export function validateMetaUpdate(type: ResourceType, sent: ApiObject, old: Api
   const problems = [...validateMeta(type, put(sent, ['metadata', 'name'], nameOf(old)))];
   for (const key of ['name', 'namespace', 'uid'] as const) {
     const [next, before] = [textAt(sent, 'metadata', key), textAt(old, 'metadata', key)];
-    if (next !== undefined && next !== '' && next !== before) problems.push(invalidValue(`metadata.${key}`, next, 'field is immutable'));
+    if (next !== undefined && next !== '' && next !== before)
+      problems.push(invalidValue(`metadata.${key}`, next, 'field is immutable'));
   }
   if (isBeingDeleted(old)) {
     const before = new Set(finalizersOf(old));
-    const added = finalizersOf(sent).filter((finalizer) => !before.has(finalizer)).map((text) => JSON.stringify(text));
+    const added = finalizersOf(sent)
+      .filter((finalizer) => !before.has(finalizer))
+      .map((text) => JSON.stringify(text));
     if (added.length > 0)
-      problems.push(forbiddenField('metadata.finalizers',
-        `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.join(', ')}}`));
+      problems.push(
+        forbiddenField(
+          'metadata.finalizers',
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.join(', ')}}`,
+        ),
+      );
   }
   return problems;
 }
@@ -100,9 +134,19 @@ function annotationProblems(metadata: JsonObject): Problem[] {
     const fault = qualifiedNameFault(key.toLowerCase());
     return fault === undefined ? [] : [invalidValue('metadata.annotations', key, fault)];
   });
-  const bytes = annotations.reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)), 0);
+  const bytes = annotations.reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(String(value)),
+    0,
+  );
   if (bytes <= MAX_ANNOTATION_BYTES) return problems;
-  return [...problems, { type: 'FieldValueTooLong', field: 'metadata.annotations', message: `Too long: may not be more than ${MAX_ANNOTATION_BYTES} bytes` }];
+  return [
+    ...problems,
+    {
+      type: 'FieldValueTooLong',
+      field: 'metadata.annotations',
+      message: `Too long: may not be more than ${MAX_ANNOTATION_BYTES} bytes`,
+    },
+  ];
 }
 
 function finalizerProblems(metadata: JsonObject): Problem[] {
@@ -119,7 +163,9 @@ function ownerProblems(metadata: JsonObject): Problem[] {
   const missing = owners.flatMap((owner, index) =>
     (['apiVersion', 'kind', 'name', 'uid'] as const)
       .filter((key) => (textAt(owner, key) ?? '') === '')
-      .map((key) => invalidValue(`metadata.ownerReferences[${index}].${key}`, '', `${key} must not be empty`)));
-  return controllers.length <= 1 ? missing
+      .map((key) => invalidValue(`metadata.ownerReferences[${index}].${key}`, '', `${key} must not be empty`)),
+  );
+  return controllers.length <= 1
+    ? missing
     : [...missing, duplicate('metadata.ownerReferences', 'Only one reference can have Controller set to true')];
 }

@@ -16,4 +16,5 @@ export const isBeingDeleted = (object: Json): boolean => textAt(object, 'metadat
 
 export const finalizersOf = (object: Json): readonly Json[] => listAt(object, 'metadata', 'finalizers');
 
-export const withVersion = (object: ApiObject, revision: number): ApiObject => put(object, ['metadata', 'resourceVersion'], String(revision));
+export const withVersion = (object: ApiObject, revision: number): ApiObject =>
+  put(object, ['metadata', 'resourceVersion'], String(revision));

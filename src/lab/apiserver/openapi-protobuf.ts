@@ -19,7 +19,12 @@ export function encodeOpenApiV2(document: JsonObject): Bytes {
   return message(
     text(1, textAt(document, 'swagger')),
     nested(2, message(text(1, textAt(info, 'title')), text(2, textAt(info, 'version')))),
-    nested(8, message(...Object.entries(objectAt(document, 'paths')).map(([path, item]) => nested(2, named(path, pathItem(item)))))),
+    nested(
+      8,
+      message(
+        ...Object.entries(objectAt(document, 'paths')).map(([path, item]) => nested(2, named(path, pathItem(item)))),
+      ),
+    ),
     nested(9, namedSchemas(objectAt(document, 'definitions'))),
   );
 }
@@ -28,23 +33,48 @@ export function encodeOpenApiV2(document: JsonObject): Bytes {
 const pathItem = (item: Json): Bytes => message(nested(8, operation(objectAt(item, 'patch'))));
 
 /** Operation: description = 3, operation_id = 5, parameters = 8, responses = 9, vendor_extension = 13. */
-const operation = (item: JsonObject): Bytes => message(
-  text(3, textAt(item, 'description')),
-  text(5, textAt(item, 'operationId')),
-  ...listAt(item, 'parameters').map((parameter) => nested(8, queryParameter(parameter))),
-  nested(9, message(...Object.entries(objectAt(item, 'responses')).map(([code, response]) =>
-    nested(1, named(code, message(nested(1, message(text(1, textAt(response, 'description'))))))))),
-  ),
-  ...extensions(13, item),
-);
+const operation = (item: JsonObject): Bytes =>
+  message(
+    text(3, textAt(item, 'description')),
+    text(5, textAt(item, 'operationId')),
+    ...listAt(item, 'parameters').map((parameter) => nested(8, queryParameter(parameter))),
+    nested(
+      9,
+      message(
+        ...Object.entries(objectAt(item, 'responses')).map(([code, response]) =>
+          nested(1, named(code, message(nested(1, message(text(1, textAt(response, 'description'))))))),
+        ),
+      ),
+    ),
+    ...extensions(13, item),
+  );
 
 /**
  * ParametersItem.parameter = 1 > Parameter.non_body_parameter = 2 > query_parameter_sub_schema = 3:
  * in = 2, name = 4, type = 6, unique_items = 20.
  */
-const queryParameter = (item: Json): Bytes => message(nested(1, message(nested(2, message(nested(3, message(
-  text(2, textAt(item, 'in')), text(4, textAt(item, 'name')), text(6, textAt(item, 'type')), flag(20, own(item as JsonObject, 'uniqueItems')),
-)))))));
+const queryParameter = (item: Json): Bytes =>
+  message(
+    nested(
+      1,
+      message(
+        nested(
+          2,
+          message(
+            nested(
+              3,
+              message(
+                text(2, textAt(item, 'in')),
+                text(4, textAt(item, 'name')),
+                text(6, textAt(item, 'type')),
+                flag(20, own(item as JsonObject, 'uniqueItems')),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 
 /** Definitions and Properties: additional_properties = 1, NamedSchema. */
 const namedSchemas = (schemas: JsonObject): Bytes =>
@@ -85,7 +115,8 @@ function encodeSchema(schema: Json): Bytes {
 
 /** NamedAny: name = 1, value = 2; Any: yaml = 2. */
 const extensions = (field: number, item: JsonObject): readonly Bytes[] =>
-  Object.entries(item).filter(([name]) => name.startsWith('x-'))
+  Object.entries(item)
+    .filter(([name]) => name.startsWith('x-'))
     .map(([name, value]) => nested(field, named(name, message(text(2, stringify(value))))));
 
 // --- wire format ---
@@ -109,16 +140,20 @@ function varint(value: number): Bytes {
 
 const tag = (field: number, wire: number): Bytes => varint(field * 8 + wire);
 
-const nested = (field: number, body: Bytes): Bytes => Buffer.concat([tag(field, WIRE_LENGTH), varint(body.length), body]);
+const nested = (field: number, body: Bytes): Bytes =>
+  Buffer.concat([tag(field, WIRE_LENGTH), varint(body.length), body]);
 
-const text = (field: number, value: string | undefined): Bytes => (value === undefined ? EMPTY : nested(field, Buffer.from(value)));
+const text = (field: number, value: string | undefined): Bytes =>
+  value === undefined ? EMPTY : nested(field, Buffer.from(value));
 
-const yaml = (field: number, value: Json | undefined): Bytes => (value === undefined ? EMPTY : nested(field, message(text(2, stringify(value)))));
+const yaml = (field: number, value: Json | undefined): Bytes =>
+  value === undefined ? EMPTY : nested(field, message(text(2, stringify(value))));
 
-const flag = (field: number, value: Json | undefined): Bytes => (value === true ? Buffer.concat([tag(field, WIRE_VARINT), varint(1)]) : EMPTY);
+const flag = (field: number, value: Json | undefined): Bytes =>
+  value === true ? Buffer.concat([tag(field, WIRE_VARINT), varint(1)]) : EMPTY;
 
 const integer = (field: number, value: Json | undefined): Bytes =>
-  (typeof value === 'number' ? Buffer.concat([tag(field, WIRE_VARINT), varint(value)]) : EMPTY);
+  typeof value === 'number' ? Buffer.concat([tag(field, WIRE_VARINT), varint(value)]) : EMPTY;
 
 function double(field: number, value: Json | undefined): Bytes {
   if (typeof value !== 'number') return EMPTY;

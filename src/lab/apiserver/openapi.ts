@@ -24,10 +24,31 @@ const QUERY_PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation', 'force', 
 
 /** Keywords copied as they are. */
 const KEYWORDS = [
-  'description', 'type', 'format', 'default', 'enum', 'pattern', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf',
-  'minLength', 'maxLength', 'minItems', 'maxItems', 'uniqueItems', 'minProperties', 'maxProperties',
-  'x-kubernetes-preserve-unknown-fields', 'x-kubernetes-embedded-resource', 'x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type',
-  'x-kubernetes-patch-merge-key', 'x-kubernetes-patch-strategy',
+  'description',
+  'type',
+  'format',
+  'default',
+  'enum',
+  'pattern',
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'uniqueItems',
+  'minProperties',
+  'maxProperties',
+  'x-kubernetes-preserve-unknown-fields',
+  'x-kubernetes-embedded-resource',
+  'x-kubernetes-list-type',
+  'x-kubernetes-list-map-keys',
+  'x-kubernetes-map-type',
+  'x-kubernetes-patch-merge-key',
+  'x-kubernetes-patch-strategy',
 ] as const satisfies readonly (keyof Schema)[];
 
 /** Schemas by name as they are met; a name is entered before its body is rendered, so that recursion ends. */
@@ -40,13 +61,24 @@ export function openApiV2(registry: Registry): JsonObject {
     defineKind(type, definitions, V2);
     paths[pathOf(type)] = { patch: patchOperation(type, (name, schema) => ({ name, in: 'query', ...schema })) };
   }
-  return { swagger: '2.0', info: { title: 'Tortie lab', version: 'v1.32.0' }, paths, definitions: Object.fromEntries(definitions) };
+  return {
+    swagger: '2.0',
+    info: { title: 'Tortie lab', version: 'v1.32.0' },
+    paths,
+    definitions: Object.fromEntries(definitions),
+  };
 }
 
 /** Paths of the index at /openapi/v3: "api/v1", "apis/GROUP/VERSION". */
 export function openApiV3Index(registry: Registry): JsonObject {
-  const paths = [...registry.groups()].flatMap(([group, versions]) => versions.map((version) => rootOf(group, version)));
-  return { paths: Object.fromEntries(paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${registry.epoch}` }])) };
+  const paths = [...registry.groups()].flatMap(([group, versions]) =>
+    versions.map((version) => rootOf(group, version)),
+  );
+  return {
+    paths: Object.fromEntries(
+      paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${registry.epoch}` }]),
+    ),
+  };
 }
 
 export function openApiV3(registry: Registry, group: string, version: string): JsonObject | undefined {
@@ -58,20 +90,31 @@ export function openApiV3(registry: Registry, group: string, version: string): J
     defineKind(type, schemas, V3);
     paths[pathOf(type)] = { patch: patchOperation(type, (name, schema) => ({ name, in: 'query', schema })) };
   }
-  return { openapi: '3.0.0', info: { title: 'Tortie lab', version: 'v1.32.0' }, paths, components: { schemas: Object.fromEntries(schemas) } };
+  return {
+    openapi: '3.0.0',
+    info: { title: 'Tortie lab', version: 'v1.32.0' },
+    paths,
+    components: { schemas: Object.fromEntries(schemas) },
+  };
 }
 
-const rootOf = (group: string, version: string): string => (group === '' ? `api/${version}` : `apis/${group}/${version}`);
+const rootOf = (group: string, version: string): string =>
+  group === '' ? `api/${version}` : `apis/${group}/${version}`;
 
 const pathOf = (type: ResourceType): string =>
   `/${rootOf(type.group, type.version)}/${type.namespaced ? 'namespaces/{namespace}/' : ''}${type.plural}/{name}`;
 
 const kindOf = (type: ResourceType): JsonObject => ({ group: type.group, version: type.version, kind: type.kind });
 
-const patchOperation = (type: ResourceType, parameter: (name: string, schema: JsonObject) => JsonObject): JsonObject => ({
+const patchOperation = (
+  type: ResourceType,
+  parameter: (name: string, schema: JsonObject) => JsonObject,
+): JsonObject => ({
   description: `partially update the specified ${type.kind}`,
   operationId: `patch${type.namespaced ? 'Namespaced' : ''}${type.kind}${type.group}${type.version}`,
-  parameters: QUERY_PARAMETERS.map((name) => parameter(name, { type: name === 'force' ? 'boolean' : 'string', uniqueItems: true })),
+  parameters: QUERY_PARAMETERS.map((name) =>
+    parameter(name, { type: name === 'force' ? 'boolean' : 'string', uniqueItems: true }),
+  ),
   // From the media types kubectl concludes whether it may send a strategic merge patch.
   requestBody: { content: Object.fromEntries(patchTypesOf(type).map((media) => [media, { schema: {} }])) },
   responses: { 200: { description: 'OK' } },
@@ -100,7 +143,8 @@ function render(schema: Schema, definitions: Definitions, dialect: OpenApiDialec
   if (!definitions.has(definition)) define(definition, whole, definitions, dialect);
   const reference = { $ref: `${dialect.refPrefix}${definition}` };
   const beside: Record<string, Json> = {};
-  if (schema.description !== undefined && schema.description !== whole.description) beside['description'] = schema.description;
+  if (schema.description !== undefined && schema.description !== whole.description)
+    beside['description'] = schema.description;
   if (schema.default !== undefined) beside['default'] = schema.default;
   if (!dialect.hasUnions) return { ...beside, ...reference };
   return Object.keys(beside).length === 0 ? reference : { ...beside, allOf: [reference] };
@@ -115,9 +159,12 @@ function body(schema: Schema, definitions: Definitions, dialect: OpenApiDialect)
   if (schema['x-kubernetes-int-or-string'] === true) Object.assign(result, intOrString(schema, dialect));
   if (schema.required !== undefined && schema.required.length > 0) result['required'] = schema.required;
   if (schema.properties !== undefined)
-    result['properties'] = Object.fromEntries(Object.entries(schema.properties).map(([name, child]) => [name, render(child, definitions, dialect)]));
+    result['properties'] = Object.fromEntries(
+      Object.entries(schema.properties).map(([name, child]) => [name, render(child, definitions, dialect)]),
+    );
   if (schema.items !== undefined) result['items'] = render(schema.items, definitions, dialect);
-  if (typeof schema.additionalProperties === 'object') result['additionalProperties'] = render(schema.additionalProperties, definitions, dialect);
+  if (typeof schema.additionalProperties === 'object')
+    result['additionalProperties'] = render(schema.additionalProperties, definitions, dialect);
   return result;
 }
 
@@ -126,5 +173,9 @@ function intOrString(schema: Schema, dialect: OpenApiDialect): JsonObject {
   const isQuantity = schema.format === 'quantity';
   const format = isQuantity ? '' : 'int-or-string';
   if (!dialect.hasUnions) return { type: 'string', format };
-  return { format, oneOf: [{ type: 'string' }, { type: isQuantity ? 'number' : 'integer' }], ...(isQuantity ? {} : { 'x-kubernetes-int-or-string': true }) };
+  return {
+    format,
+    oneOf: [{ type: 'string' }, { type: isQuantity ? 'number' : 'integer' }],
+    ...(isQuantity ? {} : { 'x-kubernetes-int-or-string': true }),
+  };
 }

@@ -14,7 +14,10 @@ import { strategicMerge } from './strategic-merge.js';
 import { replace } from './write.js';
 
 export const PATCH_TYPES = [
-  'application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json', 'application/apply-patch+yaml',
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ] as const;
 
 /** BOUNDED: as upstream (k8s.io/apiserver maxJSONPatchOperations). */
@@ -25,7 +28,13 @@ export interface PatchResult {
   readonly isCreated: boolean;
 }
 
-export function patchObject(cluster: Cluster, target: Target, contentType: string, body: string, options: WriteOptions): PatchResult {
+export function patchObject(
+  cluster: Cluster,
+  target: Target,
+  contentType: string,
+  body: string,
+  options: WriteOptions,
+): PatchResult {
   if (contentType === 'application/apply-patch+yaml' || contentType === 'application/apply-patch+cbor')
     return applyObject(cluster, target, parseAppliedObject(body), options);
   const current = requireEntry(cluster, target);
@@ -36,24 +45,37 @@ export function patchObject(cluster: Cluster, target: Target, contentType: strin
 
 function patchedObject(target: Target, current: Entry, contentType: string, patch: Json): JsonObject {
   switch (contentType) {
-    case 'application/json-patch+json': return jsonPatched(current, patch);
-    case 'application/merge-patch+json': return mergePatch(current.object, requireObject(patch));
+    case 'application/json-patch+json':
+      return jsonPatched(current, patch);
+    case 'application/merge-patch+json':
+      return mergePatch(current.object, requireObject(patch));
     case 'application/strategic-merge-patch+json':
-      if (target.type.manner === 'structural') throw unsupportedMediaType(PATCH_TYPES.filter((type) => !type.includes('strategic')));
+      if (target.type.manner === 'structural')
+        throw unsupportedMediaType(PATCH_TYPES.filter((type) => !type.includes('strategic')));
       return strategicMerge(target.type.schema, current.object, requireObject(patch));
-    default: throw unsupportedMediaType(PATCH_TYPES);
+    default:
+      throw unsupportedMediaType(PATCH_TYPES);
   }
 }
 
 function jsonPatched(current: Entry, patch: Json): JsonObject {
   if (!isArray(patch)) throw badRequest('error decoding patch: expected a list of operations');
   if (patch.length > MAX_JSON_PATCH_OPERATIONS)
-    throw new ApiError(413, 'RequestEntityTooLarge', `The allowed maximum operations in a JSON patch is ${MAX_JSON_PATCH_OPERATIONS}, got ${patch.length}`);
+    throw new ApiError(
+      413,
+      'RequestEntityTooLarge',
+      `The allowed maximum operations in a JSON patch is ${MAX_JSON_PATCH_OPERATIONS}, got ${patch.length}`,
+    );
   const copy = JSON.parse(current.text) as JsonObject;
   const errors = applyPatch(copy, patch as unknown as Operation[]).filter((error) => error !== null);
   const [first] = errors;
   if (first !== undefined)
-    throw new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${first.name}: ${first.message}`, {});
+    throw new ApiError(
+      422,
+      'Invalid',
+      `the server rejected our request due to an error in our request: ${first.name}: ${first.message}`,
+      {},
+    );
   return requireObject(copy);
 }
 
@@ -77,7 +99,8 @@ export function parseJson(text: string): Json {
 }
 
 /** kubectl sends JSON under a YAML content type; people with curl send YAML. */
-const parseAppliedObject = (text: string): JsonObject => requireObject(text.trimStart().startsWith('{') ? parseJson(text) : parseYamlBody(text));
+const parseAppliedObject = (text: string): JsonObject =>
+  requireObject(text.trimStart().startsWith('{') ? parseJson(text) : parseYamlBody(text));
 
 export function parseYamlBody(text: string): Json {
   try {

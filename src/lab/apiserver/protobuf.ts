@@ -64,7 +64,14 @@ function decodeMessage(schema: Schema, message: Message, bytes: Buffer, result: 
   return result;
 }
 
-function addValue(schema: Schema, name: string, value: Buffer | bigint, isPointer: boolean, result: Draft, depth: number): void {
+function addValue(
+  schema: Schema,
+  name: string,
+  value: Buffer | bigint,
+  isPointer: boolean,
+  result: Draft,
+  depth: number,
+): void {
   if (schema.type === 'array') {
     const item = decodeValue(schema.items ?? {}, value, depth);
     const list = result[name];
@@ -88,17 +95,24 @@ function addValue(schema: Schema, name: string, value: Buffer | bigint, isPointe
 
 /** One value by its schema; undefined for the absent value of a message type (a zero time). */
 function decodeValue(schema: Schema, value: Buffer | bigint, depth: number): Json | undefined {
-  if (schema['x-kubernetes-int-or-string'] === true) return Buffer.isBuffer(value) ? decodeIntOrString(schema, value) : undefined;
+  if (schema['x-kubernetes-int-or-string'] === true)
+    return Buffer.isBuffer(value) ? decodeIntOrString(schema, value) : undefined;
   if (schema.format === 'date-time') return Buffer.isBuffer(value) ? decodeTime(value) : undefined;
   switch (schema.type) {
-    case 'string': return Buffer.isBuffer(value) ? value.toString(schema.format === 'byte' ? 'base64' : 'utf8') : undefined;
-    case 'integer': return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : undefined;
-    case 'boolean': return value !== 0n;
+    case 'string':
+      return Buffer.isBuffer(value) ? value.toString(schema.format === 'byte' ? 'base64' : 'utf8') : undefined;
+    case 'integer':
+      return typeof value === 'bigint' ? Number(BigInt.asIntN(64, value)) : undefined;
+    case 'boolean':
+      return value !== 0n;
     case 'object': {
       const message = messages.get(schema.definition?.split('.').at(-1) ?? '');
-      return message !== undefined && Buffer.isBuffer(value) ? decodeMessage(schema, message, value, draft(), depth + 1) : undefined;
+      return message !== undefined && Buffer.isBuffer(value)
+        ? decodeMessage(schema, message, value, draft(), depth + 1)
+        : undefined;
     }
-    default: return undefined;
+    default:
+      return undefined;
   }
 }
 
@@ -147,7 +161,9 @@ function fieldsOf(bytes: Buffer): readonly WireField[] {
     const tag = varint();
     const number = Number(tag >> 3n);
     switch (Number(tag & 7n)) {
-      case 0: fields.push({ number, value: varint() }); break;
+      case 0:
+        fields.push({ number, value: varint() });
+        break;
       case 2: {
         const length = Number(varint());
         if (position + length > bytes.length) throw badRequest(`protobuf: field ${number} is cut short`);
@@ -155,18 +171,24 @@ function fieldsOf(bytes: Buffer): readonly WireField[] {
         position += length;
         break;
       }
-      default: throw badRequest(`protobuf: unexpected wire type ${Number(tag & 7n)} of field ${number}`);
+      default:
+        throw badRequest(`protobuf: unexpected wire type ${Number(tag & 7n)} of field ${number}`);
     }
   }
   return fields;
 }
 
 function readTable(table: string): ReadonlyMap<string, Message> {
-  const lines = table.replaceAll('\n  ', ' ').split('\n').filter((line) => line !== '');
-  return new Map(lines.map((line) => {
-    const [name = '', ...words] = line.split(' ');
-    return [name, readMessage(words)] as const;
-  }));
+  const lines = table
+    .replaceAll('\n  ', ' ')
+    .split('\n')
+    .filter((line) => line !== '');
+  return new Map(
+    lines.map((line) => {
+      const [name = '', ...words] = line.split(' ');
+      return [name, readMessage(words)] as const;
+    }),
+  );
 }
 
 function readMessage(words: readonly string[]): Message {

@@ -30,7 +30,9 @@ export function parseSelection(type: ResourceType, query: URLSearchParams): Sele
   const fieldText = query.get('fieldSelector') ?? '';
   const byLabels = labelText === '' ? undefined : parseLabelSelector(labelText);
   const byFields = fieldText === '' ? undefined : parseFieldSelector(fieldText, type.selectableFields);
-  const named = byFields?.requirements.find((requirement) => requirement.field === 'metadata.name' && requirement.isEqual);
+  const named = byFields?.requirements.find(
+    (requirement) => requirement.field === 'metadata.name' && requirement.isEqual,
+  );
   return {
     matches: (object) => (byLabels?.(labelsOf(object)) ?? true) && (byFields?.matches(object) ?? true),
     singleName: named?.value,
@@ -49,12 +51,23 @@ export function listObjects(cluster: Cluster, target: Target, query: URLSearchPa
   const all = collection(cluster, target, selection, isExact ? revision : undefined);
   const later = start === undefined ? all : all.filter((entry) => entry.key > start.after);
   const matching = later.filter((entry) => selection.matches(entry.object));
-  if (limit === undefined || matching.length <= limit) return { entries: matching, revision, continueToken: '', remaining: undefined };
+  if (limit === undefined || matching.length <= limit)
+    return { entries: matching, revision, continueToken: '', remaining: undefined };
   const entries = matching.slice(0, limit);
-  return { entries, revision, continueToken: formatToken(revision, entries.at(-1)?.key ?? ''), remaining: matching.length - limit };
+  return {
+    entries,
+    revision,
+    continueToken: formatToken(revision, entries.at(-1)?.key ?? ''),
+    remaining: matching.length - limit,
+  };
 }
 
-function collection(cluster: Cluster, target: Target, selection: Selection, revision: number | undefined): readonly Entry[] {
+function collection(
+  cluster: Cluster,
+  target: Target,
+  selection: Selection,
+  revision: number | undefined,
+): readonly Entry[] {
   const { bucket } = target.type;
   if (revision === undefined) {
     const isSingle = selection.singleName !== undefined && (target.namespace !== undefined || !target.type.namespaced);
@@ -64,8 +77,10 @@ function collection(cluster: Cluster, target: Target, selection: Selection, revi
   }
   const entries = cluster.store.listAt(bucket, revision, target.namespace);
   if (entries === 'expired')
-    throw expired('The provided continue parameter is too old to display a consistent list result. '
-      + 'You must start a new list without the continue parameter.');
+    throw expired(
+      'The provided continue parameter is too old to display a consistent list result. ' +
+        'You must start a new list without the continue parameter.',
+    );
   return entries;
 }
 
@@ -79,24 +94,34 @@ function parseRevision(query: URLSearchParams): number {
   const text = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
   if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan')
-    throw badRequest(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
+    throw badRequest(
+      `resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`,
+    );
   if (match !== '' && text === '')
-    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
+    throw badRequest(
+      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+    );
   if (match === 'Exact' && text === '0')
-    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+    throw badRequest(
+      'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+    );
   return revisionNumber(text);
 }
 
 export function revisionNumber(text: string): number {
   if (text === '') return 0;
-  if (!/^[0-9]{1,16}$/.test(text)) throw badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: expected a number that a list or object had`);
+  if (!/^[0-9]{1,16}$/.test(text))
+    throw badRequest(
+      `resourceVersion: Invalid value: ${JSON.stringify(text)}: expected a number that a list or object had`,
+    );
   return Number(text);
 }
 
 /** 504, as upstream: the client has seen the future, probably of an API server that this one replaced. */
 export const tooNew = (asked: number, current: number): ApiError =>
   new ApiError(504, 'Timeout', `Too large resource version: ${asked}, current: ${current}`, {
-    retryAfterSeconds: 1, causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
   });
 
 const formatToken = (revision: number, after: string): string =>
@@ -105,7 +130,8 @@ const formatToken = (revision: number, after: string): string =>
 function parseToken(token: string): { readonly revision: number; readonly after: string } {
   try {
     const parsed = JSON.parse(Buffer.from(token, 'base64url').toString()) as { rv?: unknown; start?: unknown };
-    if (typeof parsed.rv === 'number' && typeof parsed.start === 'string') return { revision: parsed.rv, after: parsed.start };
+    if (typeof parsed.rv === 'number' && typeof parsed.start === 'string')
+      return { revision: parsed.rv, after: parsed.start };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }

@@ -32,7 +32,10 @@ export class Registry {
   /** Replaces all types kept in `bucket` by these. */
   set(bucket: string, types: readonly ResourceType[]): void {
     const kept = [...this.#types].filter(([, type]) => type.bucket !== bucket);
-    this.#types = new Map([...kept, ...types.map((type) => [keyOf(type.group, type.version, type.plural), type] as const)]);
+    this.#types = new Map([
+      ...kept,
+      ...types.map((type) => [keyOf(type.group, type.version, type.plural), type] as const),
+    ]);
     this.#epoch += 1;
   }
 
@@ -40,7 +43,11 @@ export class Registry {
   groups(): ReadonlyMap<string, readonly string[]> {
     const groups = new Map<string, Set<string>>();
     for (const type of this.all()) groups.set(type.group, (groups.get(type.group) ?? new Set()).add(type.version));
-    return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([group, versions]) => [group, [...versions].sort(compareVersions)]));
+    return new Map(
+      [...groups]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([group, versions]) => [group, [...versions].sort(compareVersions)]),
+    );
   }
 
   ofVersion(group: string, version: string): readonly ResourceType[] {

@@ -41,7 +41,10 @@ export function deleteObject(cluster: Cluster, target: Target, options: DeleteOp
   const marked = mark(cluster, target, current.object, options);
   if (options.dryRun) return { entry: current, isGone: isFinished(marked) };
   if (isFinished(marked)) return { entry: cluster.store.remove(type.bucket, current.key) ?? current, isGone: true };
-  return { entry: marked === current.object ? current : cluster.store.write(type.bucket, current.key, marked), isGone: false };
+  return {
+    entry: marked === current.object ? current : cluster.store.write(type.bucket, current.key, marked),
+    isGone: false,
+  };
 }
 
 function checkPreconditions(target: Target, current: Entry, options: DeleteOptions): void {
@@ -58,7 +61,9 @@ function mark(cluster: Cluster, target: Target, object: ApiObject, options: Dele
   const grace = type.strategy.graceSeconds?.(object, options.graceSeconds) ?? 0;
   const before = at(object, 'metadata', 'deletionGracePeriodSeconds');
   const isMarked = isBeingDeleted(object);
-  const withFinalizers = isMarked ? object : put(object, ['metadata', 'finalizers'], finalizersFor(object, options.propagation));
+  const withFinalizers = isMarked
+    ? object
+    : put(object, ['metadata', 'finalizers'], finalizersFor(object, options.propagation));
   const shortened = isMarked && typeof before === 'number' && grace >= before;
   if (shortened) return withFinalizers;
   const timed = put(withFinalizers, ['metadata', 'deletionTimestamp'], formatTime(cluster.now() + grace * 1000));
@@ -74,7 +79,8 @@ const generationOf = (object: ApiObject): number => {
 
 function finalizersFor(object: ApiObject, propagation: Propagation): Json | undefined {
   const kept = finalizersOf(object).filter((name) => name !== FOREGROUND_FINALIZER && name !== ORPHAN_FINALIZER);
-  const added = propagation === 'Foreground' ? [FOREGROUND_FINALIZER] : propagation === 'Orphan' ? [ORPHAN_FINALIZER] : [];
+  const added =
+    propagation === 'Foreground' ? [FOREGROUND_FINALIZER] : propagation === 'Orphan' ? [ORPHAN_FINALIZER] : [];
   const all = [...kept, ...added];
   return all.length === 0 ? undefined : all;
 }
@@ -83,7 +89,7 @@ function finalizersFor(object: ApiObject, propagation: Propagation): Json | unde
 export function parseDeleteOptions(body: Json | undefined, query: URLSearchParams): DeleteOptions {
   const grace = at(body, 'gracePeriodSeconds') ?? numberOf(query.get('gracePeriodSeconds'));
   const policy = textAt(body, 'propagationPolicy') ?? query.get('propagationPolicy') ?? undefined;
-  const orphan = at(body, 'orphanDependents') ?? (query.get('orphanDependents') === 'true');
+  const orphan = at(body, 'orphanDependents') ?? query.get('orphanDependents') === 'true';
   const dryRun = at(body, 'dryRun');
   return {
     graceSeconds: typeof grace === 'number' ? grace : undefined,
@@ -94,12 +100,16 @@ export function parseDeleteOptions(body: Json | undefined, query: URLSearchParam
   };
 }
 
-const numberOf = (text: string | null): number | undefined => (text === null || !/^[0-9]+$/.test(text) ? undefined : Number(text));
+const numberOf = (text: string | null): number | undefined =>
+  text === null || !/^[0-9]+$/.test(text) ? undefined : Number(text);
 
 /** What DELETE answers when the object is gone. */
 export function deletedStatus(target: Target, object: JsonObject): JsonObject {
   return {
-    kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success',
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
     details: { name: target.name, group: target.type.group, kind: target.type.plural, uid: uidOf(object) },
   };
 }

@@ -17,7 +17,12 @@ export interface Representation {
 /** Reads Accept (and, for tables, ?includeObject). */
 export function chooseRepresentation(accept: string, query: URLSearchParams, now: () => number): Representation {
   for (const part of accept.split(',')) {
-    const parameters = new Map(part.split(';').slice(1).map((text) => text.trim().split('=', 2) as [string, string]));
+    const parameters = new Map(
+      part
+        .split(';')
+        .slice(1)
+        .map((text) => text.trim().split('=', 2) as [string, string]),
+    );
     if (!part.includes('application/json') && !part.includes('*/*')) continue;
     const [as, group, version] = [parameters.get('as'), parameters.get('g'), parameters.get('v') ?? 'v1'];
     if (as === undefined) return plain;
@@ -31,7 +36,9 @@ export function chooseRepresentation(accept: string, query: URLSearchParams, now
 /** The object's JSON in the version that was asked for; versions of one kind differ in apiVersion only. */
 export function textOf(type: ResourceType, entry: Entry): string {
   const wanted = apiVersionOf(type);
-  return textAt(entry.object, 'apiVersion') === wanted ? entry.text : JSON.stringify(put(entry.object, ['apiVersion'], wanted));
+  return textAt(entry.object, 'apiVersion') === wanted
+    ? entry.text
+    : JSON.stringify(put(entry.object, ['apiVersion'], wanted));
 }
 
 const listText = (kind: string, apiVersion: string, metadata: JsonObject, items: readonly string[]): string =>
@@ -39,38 +46,74 @@ const listText = (kind: string, apiVersion: string, metadata: JsonObject, items:
 
 const plain: Representation = {
   object: textOf,
-  list: (type, entries, metadata) => listText(type.listKind, apiVersionOf(type), metadata, entries.map((entry) => textOf(type, entry))),
+  list: (type, entries, metadata) =>
+    listText(
+      type.listKind,
+      apiVersionOf(type),
+      metadata,
+      entries.map((entry) => textOf(type, entry)),
+    ),
   event: textOf,
 };
 
 function partial(apiVersion: string): Representation {
-  const render = (_type: ResourceType, entry: Entry): string => JSON.stringify(partialMetadata(apiVersion, entry.object));
+  const render = (_type: ResourceType, entry: Entry): string =>
+    JSON.stringify(partialMetadata(apiVersion, entry.object));
   return {
     object: render,
-    list: (type, entries, metadata) => listText('PartialObjectMetadataList', apiVersion, metadata, entries.map((entry) => render(type, entry))),
+    list: (type, entries, metadata) =>
+      listText(
+        'PartialObjectMetadataList',
+        apiVersion,
+        metadata,
+        entries.map((entry) => render(type, entry)),
+      ),
     event: render,
   };
 }
 
-const partialMetadata = (apiVersion: string, object: ApiObject): JsonObject =>
-  ({ kind: 'PartialObjectMetadata', apiVersion, metadata: objectAt(object, 'metadata') });
+const partialMetadata = (apiVersion: string, object: ApiObject): JsonObject => ({
+  kind: 'PartialObjectMetadata',
+  apiVersion,
+  metadata: objectAt(object, 'metadata'),
+});
 
 function tables(apiVersion: string, includeObject: string, now: () => number): Representation {
   const row = (type: ResourceType, entry: Entry): JsonObject => {
     const cells = type.cells(entry.object, now());
     switch (includeObject) {
-      case 'None': return { cells };
-      case 'Object': return { cells, object: put(entry.object, ['apiVersion'], apiVersionOf(type)) };
-      default: return { cells, object: partialMetadata(apiVersion, entry.object) };
+      case 'None':
+        return { cells };
+      case 'Object':
+        return { cells, object: put(entry.object, ['apiVersion'], apiVersionOf(type)) };
+      default:
+        return { cells, object: partialMetadata(apiVersion, entry.object) };
     }
   };
   const table = (type: ResourceType, metadata: JsonObject, rows: readonly JsonObject[], hasHeaders: boolean): string =>
-    JSON.stringify({ kind: 'Table', apiVersion, metadata, columnDefinitions: hasHeaders ? (type.columns as unknown as Json) : null, rows });
+    JSON.stringify({
+      kind: 'Table',
+      apiVersion,
+      metadata,
+      columnDefinitions: hasHeaders ? (type.columns as unknown as Json) : null,
+      rows,
+    });
   const single = (type: ResourceType, entry: Entry, hasHeaders: boolean): string =>
-    table(type, { resourceVersion: at(entry.object, 'metadata', 'resourceVersion') ?? '' }, [row(type, entry)], hasHeaders);
+    table(
+      type,
+      { resourceVersion: at(entry.object, 'metadata', 'resourceVersion') ?? '' },
+      [row(type, entry)],
+      hasHeaders,
+    );
   return {
     object: (type, entry) => single(type, entry, true),
-    list: (type, entries, metadata) => table(type, metadata, entries.map((entry) => row(type, entry)), true),
+    list: (type, entries, metadata) =>
+      table(
+        type,
+        metadata,
+        entries.map((entry) => row(type, entry)),
+        true,
+      ),
     event: (type, entry, isFirst) => single(type, entry, isFirst),
   };
 }

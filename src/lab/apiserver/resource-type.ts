@@ -29,7 +29,9 @@ export interface ResourceType extends Subject {
   readonly manner: DecodingManner;
   readonly hasStatus: boolean;
   /** Other subresources, by name: the kind their bodies have. */
-  readonly subresources: Readonly<Record<string, { readonly group: string; readonly version: string; readonly kind: string }>>;
+  readonly subresources: Readonly<
+    Record<string, { readonly group: string; readonly version: string; readonly kind: string }>
+  >;
   readonly columns: readonly Column[];
   /** Cells of a row, one per column. `now` is for ages. */
   readonly cells: (object: ApiObject, now: number) => readonly Json[];

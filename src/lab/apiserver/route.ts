@@ -34,20 +34,30 @@ const NAMESPACE_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'finalize
 const unknown: Route = { type: 'unknown' };
 
 export function parseRoute(pathname: string): Route {
-  const parts = pathname.split('/').filter((part) => part !== '').map(decodePart);
+  const parts = pathname
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decodePart);
   const [first, second, third] = parts;
   switch (first) {
-    case undefined: return { type: 'root' };
-    case 'healthz': case 'livez': case 'readyz': return { type: 'health' };
-    case 'version': return parts.length === 1 ? { type: 'version' } : unknown;
-    case 'openapi': return openApiRoute(parts.slice(1));
+    case undefined:
+      return { type: 'root' };
+    case 'healthz':
+    case 'livez':
+    case 'readyz':
+      return { type: 'health' };
+    case 'version':
+      return parts.length === 1 ? { type: 'version' } : unknown;
+    case 'openapi':
+      return openApiRoute(parts.slice(1));
     case 'api':
       if (second === undefined) return { type: 'coreVersions' };
       return second === 'v1' ? resourceRoute('', 'v1', parts.slice(2)) : unknown;
     case 'apis':
       if (second === undefined) return { type: 'groupList' };
       return third === undefined ? { type: 'group', group: second } : resourceRoute(second, third, parts.slice(3));
-    default: return unknown;
+    default:
+      return unknown;
   }
 }
 
@@ -65,7 +75,9 @@ function openApiRoute(parts: readonly string[]): Route {
   if (version !== 'v3') return unknown;
   if (root === undefined) return { type: 'openApiV3Index' };
   if (root === 'api' && first !== undefined) return { type: 'openApiV3', group: '', version: first };
-  return root === 'apis' && first !== undefined && second !== undefined ? { type: 'openApiV3', group: first, version: second } : unknown;
+  return root === 'apis' && first !== undefined && second !== undefined
+    ? { type: 'openApiV3', group: first, version: second }
+    : unknown;
 }
 
 function resourceRoute(group: string, version: string, parts: readonly string[]): Route {
@@ -74,5 +86,7 @@ function resourceRoute(group: string, version: string, parts: readonly string[])
   const isNamespaceItself = group === '' && parts.length === 3 && NAMESPACE_SUBRESOURCES.has(third ?? '');
   const isInNamespace = first === 'namespaces' && third !== undefined && !isNamespaceItself;
   const [plural = '', name = '', subresource = '', ...rest] = isInNamespace ? parts.slice(2) : parts;
-  return rest.length > 0 ? unknown : { type: 'resource', group, version, namespace: isInNamespace ? second : undefined, plural, name, subresource };
+  return rest.length > 0
+    ? unknown
+    : { type: 'resource', group, version, namespace: isInNamespace ? second : undefined, plural, name, subresource };
 }

@@ -31,11 +31,17 @@ const SCALARS: Readonly<Record<string, Schema>> = {
   time: { type: 'string', format: 'date-time', definition: 'io.k8s.apimachinery.pkg.apis.meta.v1.Time' },
   microtime: { type: 'string', format: 'date-time', definition: 'io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime' },
   intOrString: { 'x-kubernetes-int-or-string': true, definition: 'io.k8s.apimachinery.pkg.util.intstr.IntOrString' },
-  quantity: { 'x-kubernetes-int-or-string': true, format: 'quantity', definition: 'io.k8s.apimachinery.pkg.api.resource.Quantity' },
+  quantity: {
+    'x-kubernetes-int-or-string': true,
+    format: 'quantity',
+    definition: 'io.k8s.apimachinery.pkg.api.resource.Quantity',
+  },
   any: { 'x-kubernetes-preserve-unknown-fields': true },
 };
 
-export const scalarSchemas: readonly Schema[] = Object.values(SCALARS).filter((schema) => schema.definition !== undefined);
+export const scalarSchemas: readonly Schema[] = Object.values(SCALARS).filter(
+  (schema) => schema.definition !== undefined,
+);
 
 /** Definitions by short name. All tables of a server are read into one book, so that they may name each other. */
 export type SchemaBook = ReadonlyMap<string, Schema>;
@@ -65,8 +71,16 @@ function* parseLines(table: string): Generator<TableLine> {
     else if (line.startsWith(' ')) yield { type: 'field', text: line.trim() };
     else {
       const [, name = '', atomic, description = ''] = /^(\S+)(?:\s+(\(atomic\)))?\s*(.*)$/.exec(line) ?? [];
-      const schema: Schema = { type: 'object', definition: `${packageName}.${name}`, ...(description === '' ? {} : { description }) };
-      yield { type: 'definition', name, schema: atomic === undefined ? schema : { ...schema, 'x-kubernetes-map-type': 'atomic' } };
+      const schema: Schema = {
+        type: 'object',
+        definition: `${packageName}.${name}`,
+        ...(description === '' ? {} : { description }),
+      };
+      yield {
+        type: 'definition',
+        name,
+        schema: atomic === undefined ? schema : { ...schema, 'x-kubernetes-map-type': 'atomic' },
+      };
     }
   }
 }
@@ -110,20 +124,34 @@ function withFlag(schema: Schema, flag: string): Schema {
   switch (key) {
     case 'merge': {
       const merged: Schema = { ...schema, 'x-kubernetes-patch-strategy': 'merge' };
-      return value === '' ? { ...merged, 'x-kubernetes-list-type': 'set' }
-        : { ...merged, 'x-kubernetes-patch-merge-key': value, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [value] };
+      return value === ''
+        ? { ...merged, 'x-kubernetes-list-type': 'set' }
+        : {
+            ...merged,
+            'x-kubernetes-patch-merge-key': value,
+            'x-kubernetes-list-type': 'map',
+            'x-kubernetes-list-map-keys': [value],
+          };
     }
-    case 'keys': return { ...schema, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': value.split(',') };
-    case 'set': return { ...schema, 'x-kubernetes-list-type': 'set' };
+    case 'keys':
+      return { ...schema, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': value.split(',') };
+    case 'set':
+      return { ...schema, 'x-kubernetes-list-type': 'set' };
     case 'atomic': {
       const { 'x-kubernetes-list-map-keys': _keys, ...rest } = schema;
-      return schema.type === 'array' ? { ...rest, 'x-kubernetes-list-type': 'atomic' } : { ...schema, 'x-kubernetes-map-type': 'atomic' };
+      return schema.type === 'array'
+        ? { ...rest, 'x-kubernetes-list-type': 'atomic' }
+        : { ...schema, 'x-kubernetes-map-type': 'atomic' };
     }
     case 'retainKeys': {
       const strategy = schema['x-kubernetes-patch-strategy'];
-      return { ...schema, 'x-kubernetes-patch-strategy': strategy === undefined ? 'retainKeys' : `${strategy},retainKeys` };
+      return {
+        ...schema,
+        'x-kubernetes-patch-strategy': strategy === undefined ? 'retainKeys' : `${strategy},retainKeys`,
+      };
     }
-    default: throw new Error(`Schema table has the unknown flag "${flag}"`);
+    default:
+      throw new Error(`Schema table has the unknown flag "${flag}"`);
   }
 }
 

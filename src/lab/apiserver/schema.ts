@@ -68,7 +68,8 @@ export function memberSchema(schema: Schema | undefined, name: string): Schema |
 export const isPreserving = (schema: Schema): boolean => schema['x-kubernetes-preserve-unknown-fields'] === true;
 
 /** An object whose members the user names: a map, not a struct. */
-export const isMap = (schema: Schema): boolean => schema.properties === undefined && typeof schema.additionalProperties === 'object';
+export const isMap = (schema: Schema): boolean =>
+  schema.properties === undefined && typeof schema.additionalProperties === 'object';
 
 /** Keys of a list merged by key; undefined for sets and atomic lists. */
 export const listKeysOf = (schema: Schema): readonly string[] | undefined =>

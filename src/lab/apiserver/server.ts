@@ -49,11 +49,19 @@ const SYSTEM_NAMESPACES = ['default', 'kube-node-lease', 'kube-public', 'kube-sy
 export async function startApiServer(options: ApiServerOptions = {}): Promise<ApiServer> {
   const cluster: Cluster = {
     // Microseconds: no server writes so often that its successor would start behind it.
-    store: new Store({ firstRevision: Date.now() * 1000, ...(options.historyLength === undefined ? {} : { historyLength: options.historyLength }) }),
+    store: new Store({
+      firstRevision: Date.now() * 1000,
+      ...(options.historyLength === undefined ? {} : { historyLength: options.historyLength }),
+    }),
     registry: new Registry(builtInTypes),
     now: Date.now,
   };
-  const stops = [startCustomKinds(cluster), startGarbageCollector(cluster), startNamespaceLifecycle(cluster), startEndpointSlices(cluster)];
+  const stops = [
+    startCustomKinds(cluster),
+    startGarbageCollector(cluster),
+    startNamespaceLifecycle(cluster),
+    startEndpointSlices(cluster),
+  ];
   bootstrap(cluster, options.crds ?? []);
   const listener = requestListener(new Requests(cluster), options.onError ?? rethrow);
   const servers: Server[] = [];
@@ -63,9 +71,11 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     const server = await listenOn(createServer(SERVER_OPTIONS, listener), { host: address.host, port: address.port });
     servers.push(server);
     const bound = server.address();
-    if (bound !== null && typeof bound === 'object') url = `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+    if (bound !== null && typeof bound === 'object')
+      url = `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
   }
-  if (options.listenUnix !== undefined) servers.push(await listenOn(createServer(SERVER_OPTIONS, listener), { path: options.listenUnix }));
+  if (options.listenUnix !== undefined)
+    servers.push(await listenOn(createServer(SERVER_OPTIONS, listener), { path: options.listenUnix }));
   return {
     url,
     cluster,
@@ -83,13 +93,17 @@ function bootstrap(cluster: Cluster, crds: readonly JsonObject[]): void {
   const write = internalWrite('kube-apiserver');
   const create = (group: string, plural: string, object: JsonObject): void => {
     const type = cluster.registry.find(group, 'v1', plural);
-    if (type !== undefined) createObject(cluster, { type, namespace: undefined, name: '', subresource: '' }, object, write);
+    if (type !== undefined)
+      createObject(cluster, { type, namespace: undefined, name: '', subresource: '' }, object, write);
   };
   for (const name of SYSTEM_NAMESPACES) create('', 'namespaces', { metadata: { name } });
   for (const crd of crds) create('apiextensions.k8s.io', CRD_BUCKET.split('.')[0] ?? '', crd);
 }
 
-function listenOn(server: Server, where: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<Server> {
+function listenOn(
+  server: Server,
+  where: { readonly host: string; readonly port: number } | { readonly path: string },
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where, () => {

@@ -12,7 +12,10 @@ import type { Entry } from './store.js';
 type FamilyName = 'IPv4' | 'IPv6';
 
 /** kubeadm's default range, and one of ours for IPv6. The first addresses are left to fixed services (DNS, the API). */
-const RANGES: Readonly<Record<FamilyName, IpPrefix>> = { IPv4: parsePrefix('10.96.0.0/12'), IPv6: parsePrefix('fd00:96::/112') };
+const RANGES: Readonly<Record<FamilyName, IpPrefix>> = {
+  IPv4: parsePrefix('10.96.0.0/12'),
+  IPv6: parsePrefix('fd00:96::/112'),
+};
 const FIRST_OFFSET = 16n;
 const NODE_PORTS = { first: 30_000, last: 32_767 } as const;
 
@@ -34,10 +37,13 @@ function addressedService(service: ApiObject, others: readonly ApiObject[]): Api
   const families = familiesOf(spec, given);
   spec['ipFamilies'] = families;
   spec['ipFamilyPolicy'] ??= families.length > 1 ? 'RequireDualStack' : 'SingleStack';
-  const taken = new Set(others.flatMap((other) => listAt(other, 'spec', 'clusterIPs').map(String)).filter((address) => address !== 'None'));
+  const taken = new Set(
+    others.flatMap((other) => listAt(other, 'spec', 'clusterIPs').map(String)).filter((address) => address !== 'None'),
+  );
   const isHeadless = given[0] === 'None';
   const clash = given.find((address) => taken.has(address));
-  if (clash !== undefined) throw refused(service, given, `failed to allocate IP ${clash}: provided IP is already allocated`);
+  if (clash !== undefined)
+    throw refused(service, given, `failed to allocate IP ${clash}: provided IP is already allocated`);
   const addresses = isHeadless ? ['None'] : families.map((family, index) => given[index] ?? freeAddress(family, taken));
   spec['clusterIP'] = addresses[0] ?? '';
   spec['clusterIPs'] = addresses;
@@ -48,7 +54,9 @@ function addressedService(service: ApiObject, others: readonly ApiObject[]): Api
 function familiesOf(spec: ReturnType<typeof draft>, given: readonly string[]): readonly FamilyName[] {
   const policy = textAt(spec, 'ipFamilyPolicy');
   const isDual = policy === 'PreferDualStack' || policy === 'RequireDualStack';
-  const asked = listAt(spec, 'ipFamilies').filter((family): family is FamilyName => family === 'IPv4' || family === 'IPv6');
+  const asked = listAt(spec, 'ipFamilies').filter(
+    (family): family is FamilyName => family === 'IPv4' || family === 'IPv6',
+  );
   const ofAddresses = given.flatMap((text): FamilyName[] => {
     const address = tryParseAddress(text);
     return address === undefined ? [] : [address.family === 4 ? 'IPv4' : 'IPv6'];
@@ -72,12 +80,15 @@ function freeAddress(family: FamilyName, taken: Set<string>): string {
 
 function withNodePorts(service: ApiObject, others: readonly ApiObject[]): ApiObject {
   if (at(service, 'spec', 'allocateLoadBalancerNodePorts') === false) return service;
-  const taken = new Set([service, ...others].flatMap((other) => listAt(other, 'spec', 'ports').map((port) => at(port, 'nodePort'))));
+  const taken = new Set(
+    [service, ...others].flatMap((other) => listAt(other, 'spec', 'ports').map((port) => at(port, 'nodePort'))),
+  );
   let candidate: number = NODE_PORTS.first;
   const ports = listAt(service, 'spec', 'ports').map((port): Json => {
     if (!isObject(port) || typeof port['nodePort'] === 'number') return port;
     while (taken.has(candidate)) candidate += 1;
-    if (candidate > NODE_PORTS.last) throw new ApiError(500, 'InternalError', 'Cannot allocate a node port: all are in use');
+    if (candidate > NODE_PORTS.last)
+      throw new ApiError(500, 'InternalError', 'Cannot allocate a node port: all are in use');
     taken.add(candidate);
     return put(port, ['nodePort'], candidate);
   });
@@ -85,4 +96,6 @@ function withNodePorts(service: ApiObject, others: readonly ApiObject[]): ApiObj
 }
 
 const refused = (service: ApiObject, given: readonly string[], why: string): ApiError =>
-  invalid({ group: '', plural: 'services', kind: 'Service' }, nameOf(service), [invalidValue('spec.clusterIPs', given, why)]);
+  invalid({ group: '', plural: 'services', kind: 'Service' }, nameOf(service), [
+    invalidValue('spec.clusterIPs', given, why),
+  ]);

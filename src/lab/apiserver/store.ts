@@ -14,7 +14,12 @@ import type { ApiObject } from './resource-type.js';
 export class Entry {
   #text: string | undefined;
 
-  constructor(readonly key: string, readonly object: ApiObject, readonly revision: number, text?: string) {
+  constructor(
+    readonly key: string,
+    readonly object: ApiObject,
+    readonly revision: number,
+    text?: string,
+  ) {
     this.#text = text;
   }
 
@@ -102,7 +107,10 @@ export class Store {
       else byKey.set(event.entry.key, event.previous);
     }
     const prefix = namespace === undefined ? '' : `${namespace}/`;
-    return [...byKey].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+    return [...byKey]
+      .filter(([key]) => key.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, entry]) => entry);
   }
 
   /** Names of all buckets that hold something. */
@@ -117,7 +125,12 @@ export class Store {
     const entry = this.#nextEntry(key, object);
     bucket.entries.set(key, entry);
     if (previous === undefined) bucket.order = undefined;
-    this.#publish(bucketName, bucket, { type: previous === undefined ? 'ADDED' : 'MODIFIED', revision: entry.revision, entry, previous });
+    this.#publish(bucketName, bucket, {
+      type: previous === undefined ? 'ADDED' : 'MODIFIED',
+      revision: entry.revision,
+      entry,
+      previous,
+    });
     return entry;
   }
 
@@ -174,7 +187,13 @@ export class Store {
   #bucket(name: string): Bucket {
     let bucket = this.#buckets.get(name);
     if (bucket === undefined) {
-      bucket = { entries: new Map(), order: undefined, history: [], forgottenUpTo: this.#firstRevision, listeners: new Set() };
+      bucket = {
+        entries: new Map(),
+        order: undefined,
+        history: [],
+        forgottenUpTo: this.#firstRevision,
+        listeners: new Set(),
+      };
       this.#buckets.set(name, bucket);
     }
     return bucket;
@@ -182,7 +201,8 @@ export class Store {
 }
 
 /** "namespace/name", or "name" of a cluster-scoped object. */
-export const keyOf = (namespace: string | undefined, name: string): string => (namespace === undefined ? name : `${namespace}/${name}`);
+export const keyOf = (namespace: string | undefined, name: string): string =>
+  namespace === undefined ? name : `${namespace}/${name}`;
 
 export const keyOfObject = (object: ApiObject, namespaced: boolean): string =>
   keyOf(namespaced ? namespaceOf(object) : undefined, nameOf(object));

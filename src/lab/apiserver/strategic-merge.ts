@@ -19,7 +19,8 @@ export function strategicMerge(schema: Schema | undefined, original: JsonObject,
   const directive = own(patch, PATCH);
   if (directive === 'replace') return withoutDirectives(schema, patch);
   if (directive === 'delete') return {};
-  if (directive !== undefined && directive !== 'merge') throw badRequest(`Unknown patch type found: ${String(directive)}`);
+  if (directive !== undefined && directive !== 'merge')
+    throw badRequest(`Unknown patch type found: ${String(directive)}`);
   const result = retained(original, patch);
   for (const [key, value] of Object.entries(patch)) {
     if (key === PATCH || key === RETAIN_KEYS || key.startsWith(ORDER_PREFIX)) continue;
@@ -31,7 +32,8 @@ export function strategicMerge(schema: Schema | undefined, original: JsonObject,
     if (!key.startsWith(ORDER_PREFIX)) continue;
     const field = key.slice(ORDER_PREFIX.length);
     const list = result[field];
-    if (isArray(list) && isArray(value)) result[field] = reorder(list, value, listAt(original, field), mergeKeyOf(memberSchema(schema, field)));
+    if (isArray(list) && isArray(value))
+      result[field] = reorder(list, value, listAt(original, field), mergeKeyOf(memberSchema(schema, field)));
   }
   return result;
 }
@@ -43,19 +45,27 @@ function mergeMember(schema: Schema | undefined, original: Json | undefined, val
   }
   if (!isArray(value)) return value;
   const base = isArray(original) ? original : [];
-  if (!strategyOf(schema).includes('merge')) return value.map((item) => (isObject(item) ? withoutDirectives(schema?.items, item) : item));
+  if (!strategyOf(schema).includes('merge'))
+    return value.map((item) => (isObject(item) ? withoutDirectives(schema?.items, item) : item));
   const mergeKey = mergeKeyOf(schema);
-  const merged = mergeKey === undefined
-    ? [...base, ...value.filter((item) => !base.some((existing) => isEqual(existing, item)))]
-    : mergeItems(schema?.items, base, value, mergeKey);
+  const merged =
+    mergeKey === undefined
+      ? [...base, ...value.filter((item) => !base.some((existing) => isEqual(existing, item)))]
+      : mergeItems(schema?.items, base, value, mergeKey);
   return reorder(merged, value, base, mergeKey);
 }
 
-const strategyOf = (schema: Schema | undefined): readonly string[] => (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
+const strategyOf = (schema: Schema | undefined): readonly string[] =>
+  (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
 
 const mergeKeyOf = (schema: Schema | undefined): string | undefined => schema?.['x-kubernetes-patch-merge-key'];
 
-function mergeItems(schema: Schema | undefined, original: readonly Json[], patch: readonly Json[], mergeKey: string): readonly Json[] {
+function mergeItems(
+  schema: Schema | undefined,
+  original: readonly Json[],
+  patch: readonly Json[],
+  mergeKey: string,
+): readonly Json[] {
   const items = patch.map((item) => {
     if (!isObject(item)) throw badRequest('invalid patch: list items merged by key must be objects');
     return item;
@@ -65,7 +75,8 @@ function mergeItems(schema: Schema | undefined, original: readonly Json[], patch
   const result: Json[] = [...original];
   for (const item of items) {
     const key = own(item, mergeKey);
-    if (key === undefined) throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    if (key === undefined)
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
     const index = result.findIndex((existing) => isObject(existing) && isEqual(own(existing, mergeKey), key));
     const existing = result[index];
     if (own(item, PATCH) === 'delete') {
@@ -91,14 +102,24 @@ function retained(original: JsonObject, patch: JsonObject): Draft {
 
 function deletePrimitives(result: Draft, field: string, values: Json): void {
   const list = result[field];
-  if (isArray(list) && isArray(values)) result[field] = list.filter((item) => !values.some((value) => isEqual(value, item)));
+  if (isArray(list) && isArray(values))
+    result[field] = list.filter((item) => !values.some((value) => isEqual(value, item)));
 }
 
 /** Items that the patch names stand in its order; those only the server has keep their place between them. */
-function reorder(list: readonly Json[], order: readonly Json[], serverList: readonly Json[], mergeKey: string | undefined): readonly Json[] {
-  const identity = (item: Json): Json => (mergeKey === undefined ? item : isObject(item) ? own(item, mergeKey) ?? null : item);
-  const position = (items: readonly Json[], item: Json): number => items.findIndex((other) => isEqual(identity(other), identity(item)));
-  const named = list.filter((item) => position(order, item) >= 0).sort((a, b) => position(order, a) - position(order, b));
+function reorder(
+  list: readonly Json[],
+  order: readonly Json[],
+  serverList: readonly Json[],
+  mergeKey: string | undefined,
+): readonly Json[] {
+  const identity = (item: Json): Json =>
+    mergeKey === undefined ? item : isObject(item) ? (own(item, mergeKey) ?? null) : item;
+  const position = (items: readonly Json[], item: Json): number =>
+    items.findIndex((other) => isEqual(identity(other), identity(item)));
+  const named = list
+    .filter((item) => position(order, item) >= 0)
+    .sort((a, b) => position(order, a) - position(order, b));
   const others = list.filter((item) => position(order, item) < 0);
   const result: Json[] = [];
   while (named.length > 0 && others.length > 0) {

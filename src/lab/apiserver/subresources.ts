@@ -12,15 +12,22 @@ import { isFinished } from './write.js';
 const success: JsonObject = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
 
 /** POST to a subresource. */
-export function postSubresource(cluster: Cluster, target: Target, body: Json | undefined, options: WriteOptions): JsonObject {
+export function postSubresource(
+  cluster: Cluster,
+  target: Target,
+  body: Json | undefined,
+  options: WriteOptions,
+): JsonObject {
   switch (target.type.kind === 'Pod' ? target.subresource : '') {
-    case 'binding': return bindPod(cluster, target, body, options);
+    case 'binding':
+      return bindPod(cluster, target, body, options);
     case 'eviction': {
       const query = new URLSearchParams(options.dryRun ? { dryRun: 'All' } : {});
       deleteObject(cluster, target, parseDeleteOptions(at(body, 'deleteOptions'), query));
       return success;
     }
-    default: throw pathNotFound();
+    default:
+      throw pathNotFound();
   }
 }
 
@@ -35,8 +42,10 @@ function bindPod(cluster: Cluster, target: Target, body: Json | undefined, optio
   if (isBeingDeleted(entry.object))
     throw conflict(target.type, target.name, `pod ${target.name} is being deleted, cannot be assigned to a host`);
   const current = textAt(entry.object, 'spec', 'nodeName') ?? '';
-  if (current !== '') throw conflict(target.type, target.name, `pod ${target.name} is already assigned to node "${current}"`);
-  if (!options.dryRun) cluster.store.write(target.type.bucket, entry.key, bound(entry.object, node, formatTime(cluster.now())));
+  if (current !== '')
+    throw conflict(target.type, target.name, `pod ${target.name} is already assigned to node "${current}"`);
+  if (!options.dryRun)
+    cluster.store.write(target.type.bucket, entry.key, bound(entry.object, node, formatTime(cluster.now())));
   return success;
 }
 

@@ -16,17 +16,25 @@ export interface Comparison {
 }
 
 const isAtomic = (schema: Schema | undefined, value: Json): boolean =>
-  isArray(value) ? schema?.['x-kubernetes-list-type'] !== 'map' && schema?.['x-kubernetes-list-type'] !== 'set'
+  isArray(value)
+    ? schema?.['x-kubernetes-list-type'] !== 'map' && schema?.['x-kubernetes-list-type'] !== 'set'
     : !isObject(value) || schema?.['x-kubernetes-map-type'] === 'atomic';
 
 /** A named member of a struct, as opposed to a key of a map. */
-const isField = (schema: Schema | undefined, name: string): boolean => schema?.properties !== undefined && Object.hasOwn(schema.properties, name);
+const isField = (schema: Schema | undefined, name: string): boolean =>
+  schema?.properties !== undefined && Object.hasOwn(schema.properties, name);
 
 /** Children of a granular value by path element. Later duplicates of a list item win. */
-function childrenOf(schema: Schema | undefined, value: Json): ReadonlyMap<string, { readonly value: Json; readonly schema: Schema | undefined }> {
-  if (isArray(value)) return new Map(value.map((item) => [itemElement(schema, item), { value: item, schema: schema?.items }]));
+function childrenOf(
+  schema: Schema | undefined,
+  value: Json,
+): ReadonlyMap<string, { readonly value: Json; readonly schema: Schema | undefined }> {
+  if (isArray(value))
+    return new Map(value.map((item) => [itemElement(schema, item), { value: item, schema: schema?.items }]));
   if (!isObject(value)) return new Map();
-  return new Map(Object.entries(value).map(([name, member]) => [`f:${name}`, { value: member, schema: memberSchema(schema, name) }]));
+  return new Map(
+    Object.entries(value).map(([name, member]) => [`f:${name}`, { value: member, schema: memberSchema(schema, name) }]),
+  );
 }
 
 function itemElement(schema: Schema | undefined, item: Json): string {
@@ -43,11 +51,15 @@ function itemElement(schema: Schema | undefined, item: Json): string {
 /** The fields a value sets: leaves, items of lists and maps, and empty containers. */
 export function fieldsOf(schema: Schema | undefined, value: Json): FieldSet {
   if (isAtomic(schema, value)) return leaf;
-  return fieldSet(false, [...childrenOf(schema, value)].map(([element, child]) => {
-    const set = fieldsOf(child.schema, child.value);
-    const isItself = isArray(value) || isEmpty(set) || (element.startsWith('f:') && !isField(schema, element.slice(2)));
-    return [element, isItself ? { ...set, isMember: true } : set] as const;
-  }));
+  return fieldSet(
+    false,
+    [...childrenOf(schema, value)].map(([element, child]) => {
+      const set = fieldsOf(child.schema, child.value);
+      const isItself =
+        isArray(value) || isEmpty(set) || (element.startsWith('f:') && !isField(schema, element.slice(2)));
+      return [element, isItself ? { ...set, isMember: true } : set] as const;
+    }),
+  );
 }
 
 const UNCHANGED: Comparison = { added: emptySet, modified: emptySet, removed: emptySet };
@@ -65,16 +77,28 @@ export function compareFields(schema: Schema | undefined, left: Json | undefined
     return [element, compareFields(child?.schema, before.get(element)?.value, after.get(element)?.value)] as const;
   });
   return {
-    added: fieldSet(false, parts.map(([element, part]) => [element, part.added] as const)),
-    modified: fieldSet(false, parts.map(([element, part]) => [element, part.modified] as const)),
-    removed: fieldSet(false, parts.map(([element, part]) => [element, part.removed] as const)),
+    added: fieldSet(
+      false,
+      parts.map(([element, part]) => [element, part.added] as const),
+    ),
+    modified: fieldSet(
+      false,
+      parts.map(([element, part]) => [element, part.modified] as const),
+    ),
+    removed: fieldSet(
+      false,
+      parts.map(([element, part]) => [element, part.removed] as const),
+    ),
   };
 }
 
 /** All fields of a value that came or went whole: its containers too. */
 function everyField(schema: Schema | undefined, value: Json): FieldSet {
   if (isAtomic(schema, value)) return leaf;
-  return fieldSet(true, [...childrenOf(schema, value)].map(([element, child]) => [element, everyField(child.schema, child.value)] as const));
+  return fieldSet(
+    true,
+    [...childrenOf(schema, value)].map(([element, child]) => [element, everyField(child.schema, child.value)] as const),
+  );
 }
 
 /** `right` laid over `left`: what right says wins, what it does not mention stays. */
@@ -83,7 +107,8 @@ export function mergeFields(schema: Schema | undefined, left: Json | undefined, 
   if (isArray(right)) return isArray(left) ? mergeLists(schema, left, right) : right;
   if (!isObject(left) || !isObject(right)) return right;
   const result = draft(left);
-  for (const [name, value] of Object.entries(right)) result[name] = mergeFields(memberSchema(schema, name), own(left, name), value);
+  for (const [name, value] of Object.entries(right))
+    result[name] = mergeFields(memberSchema(schema, name), own(left, name), value);
   return result;
 }
 
@@ -127,9 +152,15 @@ export function removeFields(schema: Schema | undefined, value: Json, set: Field
 
 /** With every struct field on the way to a member made a member too: who owns spec.a.b owns that there is a spec.a. */
 export function withParents(schema: Schema | undefined, set: FieldSet): FieldSet {
-  return fieldSet(set.isMember, [...set.children].map(([element, child]) => {
-    const childSchema = element.startsWith('f:') ? memberSchema(schema, element.slice(2)) : schema?.items;
-    const deep = withParents(childSchema, child);
-    return [element, element.startsWith('f:') && isField(schema, element.slice(2)) ? union(deep, leaf) : deep] as const;
-  }));
+  return fieldSet(
+    set.isMember,
+    [...set.children].map(([element, child]) => {
+      const childSchema = element.startsWith('f:') ? memberSchema(schema, element.slice(2)) : schema?.items;
+      const deep = withParents(childSchema, child);
+      return [
+        element,
+        element.startsWith('f:') && isField(schema, element.slice(2)) ? union(deep, leaf) : deep,
+      ] as const;
+    }),
+  );
 }

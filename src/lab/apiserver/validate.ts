@@ -17,7 +17,12 @@ export interface ValidationOptions {
   readonly requiredFields: boolean;
 }
 
-export function validateValue(schema: Schema, value: Json, path: string, options: ValidationOptions): readonly Problem[] {
+export function validateValue(
+  schema: Schema,
+  value: Json,
+  path: string,
+  options: ValidationOptions,
+): readonly Problem[] {
   const problems: Problem[] = [];
   check(schema, value, path, options, problems);
   return problems.slice(0, MAX_PROBLEMS);
@@ -42,25 +47,37 @@ function check(schema: Schema, value: Json, path: string, options: ValidationOpt
   checkCombinations(schema, value, path, options, problems);
 }
 
-const allowsAnything = (schema: Schema): boolean => schema.type === undefined && schema['x-kubernetes-int-or-string'] !== true;
+const allowsAnything = (schema: Schema): boolean =>
+  schema.type === undefined && schema['x-kubernetes-int-or-string'] !== true;
 
 function hasType(schema: Schema, value: Json): boolean {
-  if (schema['x-kubernetes-int-or-string'] === true) return typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value));
+  if (schema['x-kubernetes-int-or-string'] === true)
+    return typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value));
   switch (schema.type) {
-    case undefined: return true;
-    case 'object': return isObject(value);
-    case 'array': return isArray(value);
-    case 'string': return typeof value === 'string';
-    case 'boolean': return typeof value === 'boolean';
-    case 'number': return typeof value === 'number';
-    case 'integer': return typeof value === 'number' && Number.isInteger(value);
+    case undefined:
+      return true;
+    case 'object':
+      return isObject(value);
+    case 'array':
+      return isArray(value);
+    case 'string':
+      return typeof value === 'string';
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'number':
+      return typeof value === 'number';
+    case 'integer':
+      return typeof value === 'number' && Number.isInteger(value);
   }
 }
 
 function typeProblem(schema: Schema, value: Json, path: string): Problem {
-  const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : schema.type ?? 'object';
+  const wanted = schema['x-kubernetes-int-or-string'] === true ? 'integer,string' : (schema.type ?? 'object');
   const actual = typeName(value);
-  return { ...invalidValue(path, actual, `${path} in body must be of type ${wanted}: "${actual}"`), type: 'FieldValueTypeInvalid' };
+  return {
+    ...invalidValue(path, actual, `${path} in body must be of type ${wanted}: "${actual}"`),
+    type: 'FieldValueTypeInvalid',
+  };
 }
 
 function typeName(value: Json): string {
@@ -72,13 +89,19 @@ function typeName(value: Json): string {
 function checkString(schema: Schema, value: string, path: string, problems: Problem[]): void {
   const length = [...value].length;
   if (schema.maxLength !== undefined && length > schema.maxLength)
-    problems.push({ type: 'FieldValueTooLong', field: path, message: `Too long: may not be more than ${schema.maxLength} bytes` });
+    problems.push({
+      type: 'FieldValueTooLong',
+      field: path,
+      message: `Too long: may not be more than ${schema.maxLength} bytes`,
+    });
   if (schema.minLength !== undefined && length < schema.minLength)
     problems.push(invalidValue(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
   if (schema.pattern !== undefined && !compiledPattern(schema.pattern).test(value))
     problems.push(invalidValue(path, value, `${path} in body should match '${schema.pattern}'`));
   if (schema.format !== undefined && !hasFormat(schema.format, value))
-    problems.push(invalidValue(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`));
+    problems.push(
+      invalidValue(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`),
+    );
 }
 
 /** BOUNDED by the schemas' patterns. */
@@ -97,21 +120,31 @@ export function compiledPattern(source: string): RegExp {
 
 function checkNumber(schema: Schema, value: number, path: string, problems: Problem[]): void {
   const { minimum, maximum } = schema;
-  const wanted = (what: string): number => problems.push(invalidValue(path, value, `${path} in body should be ${what}`));
+  const wanted = (what: string): number =>
+    problems.push(invalidValue(path, value, `${path} in body should be ${what}`));
   const orEqual = (isExclusive: boolean | undefined): string => (isExclusive === true ? '' : ' or equal to');
   if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum))
     wanted(`greater than${orEqual(schema.exclusiveMinimum)} ${minimum}`);
   if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum))
     wanted(`less than${orEqual(schema.exclusiveMaximum)} ${maximum}`);
-  if (schema.multipleOf !== undefined && value % schema.multipleOf !== 0)
-    wanted(`a multiple of ${schema.multipleOf}`);
+  if (schema.multipleOf !== undefined && value % schema.multipleOf !== 0) wanted(`a multiple of ${schema.multipleOf}`);
   if (schema.format === 'int32' && (value < -(2 ** 31) || value >= 2 ** 31))
     problems.push(invalidValue(path, value, `${path} in body must be of type int32: "${value}"`));
 }
 
-function checkList(schema: Schema, value: readonly Json[], path: string, options: ValidationOptions, problems: Problem[]): void {
+function checkList(
+  schema: Schema,
+  value: readonly Json[],
+  path: string,
+  options: ValidationOptions,
+  problems: Problem[],
+): void {
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
-    problems.push({ type: 'FieldValueTooMany', field: path, message: `Too many: ${value.length}: must have at most ${schema.maxItems} items` });
+    problems.push({
+      type: 'FieldValueTooMany',
+      field: path,
+      message: `Too many: ${value.length}: must have at most ${schema.maxItems} items`,
+    });
   if (schema.minItems !== undefined && value.length < schema.minItems)
     problems.push(invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
   // A dual-stack Node has two addresses of type InternalIP: built-in lists are maps for merging, not for validation.
@@ -134,16 +167,31 @@ function checkUnique(schema: Schema, value: readonly Json[], path: string, probl
 
 /** A list key's value; a key that is absent counts as its default. */
 const keyOf = (schema: Schema, item: Json, key: string): Json =>
-  (isObject(item) ? own(item, key) : undefined) ?? (schema.items === undefined ? undefined : memberSchema(schema.items, key)?.default) ?? null;
+  (isObject(item) ? own(item, key) : undefined) ??
+  (schema.items === undefined ? undefined : memberSchema(schema.items, key)?.default) ??
+  null;
 
-function checkObject(schema: Schema, value: JsonObject, path: string, options: ValidationOptions, problems: Problem[]): void {
+function checkObject(
+  schema: Schema,
+  value: JsonObject,
+  path: string,
+  options: ValidationOptions,
+  problems: Problem[],
+): void {
   const names = Object.keys(value);
   if (options.requiredFields)
-    for (const name of schema.required ?? []) if (!Object.hasOwn(value, name)) problems.push(required(join(path, name)));
+    for (const name of schema.required ?? [])
+      if (!Object.hasOwn(value, name)) problems.push(required(join(path, name)));
   if (schema.maxProperties !== undefined && names.length > schema.maxProperties)
-    problems.push({ type: 'FieldValueTooMany', field: path, message: `Too many: ${names.length}: must have at most ${schema.maxProperties} items` });
+    problems.push({
+      type: 'FieldValueTooMany',
+      field: path,
+      message: `Too many: ${names.length}: must have at most ${schema.maxProperties} items`,
+    });
   if (schema.minProperties !== undefined && names.length < schema.minProperties)
-    problems.push(invalidValue(path, names.length, `${path} in body should have at least ${schema.minProperties} properties`));
+    problems.push(
+      invalidValue(path, names.length, `${path} in body should have at least ${schema.minProperties} properties`),
+    );
   for (const name of names) {
     const child = memberSchema(schema, name);
     const member = value[name];
@@ -151,12 +199,18 @@ function checkObject(schema: Schema, value: JsonObject, path: string, options: V
   }
 }
 
-function checkCombinations(schema: Schema, value: Json, path: string, options: ValidationOptions, problems: Problem[]): void {
+function checkCombinations(
+  schema: Schema,
+  value: Json,
+  path: string,
+  options: ValidationOptions,
+  problems: Problem[],
+): void {
   const passes = (option: Schema): boolean => validateValue(option, value, path, options).length === 0;
-  const refuse = (why: string): number => problems.push(invalidValue(path, shown(value), `${path} in body must ${why}`));
+  const refuse = (why: string): number =>
+    problems.push(invalidValue(path, shown(value), `${path} in body must ${why}`));
   for (const part of schema.allOf ?? []) check(part, value, path, options, problems);
-  if (schema.anyOf !== undefined && !schema.anyOf.some(passes))
-    refuse('validate at least one schema (anyOf)');
+  if (schema.anyOf !== undefined && !schema.anyOf.some(passes)) refuse('validate at least one schema (anyOf)');
   if (schema.oneOf !== undefined) {
     const count = schema.oneOf.filter(passes).length;
     if (count !== 1) refuse(`validate one and only one schema (oneOf). Found ${count} valid alternatives`);

@@ -56,9 +56,16 @@ export const isTrue = (text: string | null): boolean => text === 'true' || text 
  * Starts a watch; the returned function stops it. Throws 410 when the events after the revision are forgotten, 504 when
  * the revision is of the future.
  */
-export function startWatch(cluster: Cluster, target: Target, options: WatchOptions, representation: Representation, sink: WatchSink): () => void {
+export function startWatch(
+  cluster: Cluster,
+  target: Target,
+  options: WatchOptions,
+  representation: Representation,
+  sink: WatchSink,
+): () => void {
   const { type } = target;
-  if (options.revision !== undefined && options.revision > cluster.store.revision) throw tooNew(options.revision, cluster.store.revision);
+  if (options.revision !== undefined && options.revision > cluster.store.revision)
+    throw tooNew(options.revision, cluster.store.revision);
   const backlog = options.revision === undefined ? [] : cluster.store.since(type.bucket, options.revision);
   if (backlog === 'expired') throw expired(`too old resource version: ${options.revision} (${cluster.store.revision})`);
 
@@ -83,7 +90,11 @@ export function startWatch(cluster: Cluster, target: Target, options: WatchOptio
     isFirst = false;
   };
   const bookmark = (annotations?: Record<string, string>): void => {
-    const metadata = { resourceVersion: String(cluster.store.revision), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
+    const metadata = {
+      resourceVersion: String(cluster.store.revision),
+      creationTimestamp: null,
+      ...(annotations === undefined ? {} : { annotations }),
+    };
     send('BOOKMARK', JSON.stringify({ kind: type.kind, apiVersion: apiVersionOf(type), metadata }));
   };
 
@@ -105,12 +116,20 @@ export function startWatch(cluster: Cluster, target: Target, options: WatchOptio
 }
 
 /** What a watcher with this selection sees of an event; undefined: nothing. */
-function visibleEvent(target: Target, selection: Selection, event: StoreEvent): Pick<StoreEvent, 'type' | 'entry'> | undefined {
+function visibleEvent(
+  target: Target,
+  selection: Selection,
+  event: StoreEvent,
+): Pick<StoreEvent, 'type' | 'entry'> | undefined {
   const { entry, previous } = event;
-  if (target.namespace !== undefined && target.type.namespaced && !entry.key.startsWith(`${target.namespace}/`)) return undefined;
+  if (target.namespace !== undefined && target.type.namespaced && !entry.key.startsWith(`${target.namespace}/`))
+    return undefined;
   const matches = selection.matches(entry.object);
-  if (event.type === 'DELETED') return previous !== undefined && selection.matches(previous.object) ? { type: 'DELETED', entry } : undefined;
+  if (event.type === 'DELETED')
+    return previous !== undefined && selection.matches(previous.object) ? { type: 'DELETED', entry } : undefined;
   const matched = previous !== undefined && selection.matches(previous.object);
   if (matches) return { type: matched ? 'MODIFIED' : 'ADDED', entry };
-  return matched ? { type: 'DELETED', entry: new Entry(entry.key, withVersion(previous.object, entry.revision), entry.revision) } : undefined;
+  return matched
+    ? { type: 'DELETED', entry: new Entry(entry.key, withVersion(previous.object, entry.revision), entry.revision) }
+    : undefined;
 }

@@ -3,7 +3,15 @@
  * compare-and-swap, store.
  */
 import {
-  alreadyExists, badRequest, forbidden, invalid, invalidValue, notFound, preconditionFailed, staleVersion, type Problem,
+  alreadyExists,
+  badRequest,
+  forbidden,
+  invalid,
+  invalidValue,
+  notFound,
+  preconditionFailed,
+  staleVersion,
+  type Problem,
 } from './api-error.js';
 import { checkRules } from './cel-rules.js';
 import { NAMESPACES, requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
@@ -23,14 +31,24 @@ export type Recorder = (object: ApiObject) => ApiObject;
 /** Creates an object from a request's body. */
 export function createObject(cluster: Cluster, target: Target, body: Json | undefined, options: WriteOptions): Entry {
   const decoded = decodeResource(target, body, options);
-  if (versionOf(decoded) !== '')
-    throw badRequest('resourceVersion should not be set on objects to be created');
+  if (versionOf(decoded) !== '') throw badRequest('resourceVersion should not be set on objects to be created');
   return insert(cluster, target, decoded, options, (object) =>
-    recordUpdate(target.type, undefined, object, { manager: options.fieldManager, subresource: '', now: cluster.now() }));
+    recordUpdate(target.type, undefined, object, {
+      manager: options.fieldManager,
+      subresource: '',
+      now: cluster.now(),
+    }),
+  );
 }
 
 /** Stores a decoded object under a new name. `record` adds managedFields. */
-export function insert(cluster: Cluster, target: Target, decoded: ApiObject, options: WriteOptions, record: Recorder): Entry {
+export function insert(
+  cluster: Cluster,
+  target: Target,
+  decoded: ApiObject,
+  options: WriteOptions,
+  record: Recorder,
+): Entry {
   const { type, namespace } = target;
   if (namespace !== undefined) requireOpenNamespace(cluster, type, namespace, nameOf(decoded));
   const stamped = stampNew(decoded, namespace, cluster.now());
@@ -49,7 +67,11 @@ function requireOpenNamespace(cluster: Cluster, type: ResourceType, namespace: s
   const found = cluster.store.get('namespaces', namespace);
   if (found === undefined) throw notFound(NAMESPACES, namespace);
   if (isBeingDeleted(found.object))
-    throw forbidden(type, name, `unable to create new content in namespace ${namespace} because it is being terminated`);
+    throw forbidden(
+      type,
+      name,
+      `unable to create new content in namespace ${namespace} because it is being terminated`,
+    );
 }
 
 /** Replaces an object, or only its status, by a request's body (PUT). */
@@ -57,14 +79,24 @@ export function updateObject(cluster: Cluster, target: Target, body: Json | unde
   const current = requireEntry(cluster, target);
   const decoded = decodeResource(target, body, options);
   const name = nameOf(decoded);
-  if (name !== target.name) throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
+  if (name !== target.name)
+    throw badRequest(`the name of the object (${name}) does not match the name on the URL (${target.name})`);
   if (target.type.manner === 'structural' && versionOf(decoded) === '')
-    throw invalid(target.type, target.name, [invalidValue('metadata.resourceVersion', 0, 'must be specified for an update')]);
+    throw invalid(target.type, target.name, [
+      invalidValue('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ]);
   return replace(cluster, target, current, decoded, options);
 }
 
 /** Stores a decoded new version of `current`; `record` adds managedFields (default: an update by options.fieldManager). */
-export function replace(cluster: Cluster, target: Target, current: Entry, sent: ApiObject, options: WriteOptions, record?: Recorder): Entry {
+export function replace(
+  cluster: Cluster,
+  target: Target,
+  current: Entry,
+  sent: ApiObject,
+  options: WriteOptions,
+  record?: Recorder,
+): Entry {
   const { type } = target;
   const old = current.object;
   checkVersion(target, sent, current);
@@ -75,8 +107,13 @@ export function replace(cluster: Cluster, target: Target, current: Entry, sent: 
   const object = type.strategy.countsGenerations === false ? allocated : countGeneration(allocated, old);
   const judged = target.subresource === 'status' ? object : put(object, ['metadata'], objectAt(sent, 'metadata'));
   throwProblems(type, target.name, [...validateMetaUpdate(type, judged, old), ...validateBody(type, object, old)]);
-  const recorded = record?.(object)
-    ?? recordUpdate(type, old, object, { manager: options.fieldManager, subresource: target.subresource, now: cluster.now() });
+  const recorded =
+    record?.(object) ??
+    recordUpdate(type, old, object, {
+      manager: options.fieldManager,
+      subresource: target.subresource,
+      now: cluster.now(),
+    });
   if (isEqual(withoutManagers(recorded), withoutManagers(old)) && sameManagers(recorded, old)) return current;
   if (options.dryRun) return new Entry(current.key, recorded, current.revision);
   if (isFinished(recorded)) return cluster.store.remove(type.bucket, current.key) ?? current;
@@ -100,7 +137,9 @@ function checkVersion(target: Target, sent: ApiObject, current: Entry): void {
 function validateBody(type: ResourceType, object: ApiObject, old: ApiObject | undefined): readonly Problem[] {
   const body = put(object, ['metadata'], undefined);
   const isStructural = type.manner === 'structural';
-  const schemaProblems = validateValue(type.schema, isStructural ? put(body, ['metadata'], {}) : body, '', { requiredFields: isStructural });
+  const schemaProblems = validateValue(type.schema, isStructural ? put(body, ['metadata'], {}) : body, '', {
+    requiredFields: isStructural,
+  });
   const problems = [...schemaProblems, ...(type.strategy.validate?.(object, old) ?? [])];
   return problems.length > 0 || !isStructural ? problems : checkRules(type.schema, object, old);
 }
@@ -111,8 +150,10 @@ function throwProblems(type: ResourceType, name: string, problems: readonly Prob
 
 /** Being deleted, and nobody holds it any more. (Namespaces are held by spec.finalizers too.) */
 export const isFinished = (object: ApiObject): boolean =>
-  isBeingDeleted(object) && finalizersOf(object).length === 0 && listAt(object, 'spec', 'finalizers').length === 0
-  && (at(object, 'metadata', 'deletionGracePeriodSeconds') ?? 0) === 0;
+  isBeingDeleted(object) &&
+  finalizersOf(object).length === 0 &&
+  listAt(object, 'spec', 'finalizers').length === 0 &&
+  (at(object, 'metadata', 'deletionGracePeriodSeconds') ?? 0) === 0;
 
 const withoutManagers = (object: ApiObject): ApiObject => put(object, ['metadata', 'managedFields'], undefined);
 

@@ -30,7 +30,9 @@ export class LabView {
 
   /** kubectl, as somebody on this machine would run it. */
   kubectl(args: readonly string[], input?: string): Promise<string> {
-    return run(['kubectl', ...args], input, { env: { ...process.env, KUBECONFIG: labPaths(this.record.name).kubeconfig } });
+    return run(['kubectl', ...args], input, {
+      env: { ...process.env, KUBECONFIG: labPaths(this.record.name).kubeconfig },
+    });
   }
 
   async matrix(): Promise<Matrix> {
@@ -53,10 +55,14 @@ export class LabView {
   async pod(where: (pod: SandboxStatus) => boolean): Promise<SandboxStatus> {
     const { pods } = await this.status();
     const pod = pods.find((candidate) => candidate.state === 'Running' && candidate.ips.length > 0 && where(candidate));
-    if (pod === undefined) throw new UserError(`Cannot go on: expected a running pod; the lab has ${pods.map((each) => `${each.namespace}/${each.name} (${each.state})`).join(', ') || 'none'}`);
+    if (pod === undefined)
+      throw new UserError(
+        `Cannot go on: expected a running pod; the lab has ${pods.map((each) => `${each.namespace}/${each.name} (${each.state})`).join(', ') || 'none'}`,
+      );
     return pod;
   }
 }
 
 export const podName = (pod: SandboxStatus): string => `${pod.namespace}/${pod.name}`;
-export const ipOf = (pod: { readonly ips: readonly string[] }, family: 4 | 6): string => pod.ips.find((ip) => ip.includes(':') === (family === 6)) ?? '';
+export const ipOf = (pod: { readonly ips: readonly string[] }, family: 4 | 6): string =>
+  pod.ips.find((ip) => ip.includes(':') === (family === 6)) ?? '';

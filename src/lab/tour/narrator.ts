@@ -30,7 +30,13 @@ export class Narrator {
   /** A command as somebody would type it, and its output. */
   show(command: string, output: string): void {
     if (output.trim() === '') return this.write(`\n  $ ${command}\n\n`);
-    this.write(`\n  $ ${command}\n${output.trimEnd().split('\n').map((line) => `  ${line}`.trimEnd()).join('\n')}\n\n`);
+    this.write(
+      `\n  $ ${command}\n${output
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  ${line}`.trimEnd())
+        .join('\n')}\n\n`,
+    );
   }
 
   /** Checks, tells, and counts; true when it holds. */

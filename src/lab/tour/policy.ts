@@ -28,17 +28,23 @@ spec:
 
 export async function tellPolicy(view: LabView, narrator: Narrator): Promise<void> {
   narrator.heading('kubectl apply of a NetworkPolicy changes what the kernel forwards');
-  narrator.note('Two policies: shop/web takes TCP "http" from pods labelled app=cart only; lobby/guest may talk to namespace shop only.');
+  narrator.note(
+    'Two policies: shop/web takes TCP "http" from pods labelled app=cart only; lobby/guest may talk to namespace shop only.',
+  );
   narrator.show('kubectl apply -f -', await view.kubectl(['apply', '-f', '-'], POLICIES));
   const nodeOf = new Map((await view.status()).pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod.node]));
   let matrix = await view.matrix();
-  await narrator.claim('exactly the forbidden pairs went silent, in both families', () => eventually(ENFORCED_WITHIN, async () => {
-    matrix = await view.matrix();
-    return checkAgainst(matrix, (cell) => isAllowed(cell, nodeOf));
-  }));
+  await narrator.claim('exactly the forbidden pairs went silent, in both families', () =>
+    eventually(ENFORCED_WITHIN, async () => {
+      matrix = await view.matrix();
+      return checkAgainst(matrix, (cell) => isAllowed(cell, nodeOf));
+    }),
+  );
   narrator.show('tortie lab probe', renderMatrix(matrix));
   narrator.show('kubectl delete -f -', await view.kubectl(['delete', '-f', '-'], POLICIES));
-  await narrator.claim('without the policies everything answers again', () => eventually(ENFORCED_WITHIN, async () => checkAllAnswer(await view.matrix())));
+  await narrator.claim('without the policies everything answers again', () =>
+    eventually(ENFORCED_WITHIN, async () => checkAllAnswer(await view.matrix())),
+  );
 }
 
 /** The two policies in words, independent of any engine: own node and own pod always reach a pod. */
@@ -49,9 +55,16 @@ function isAllowed({ from, to }: Cell, nodeOf: ReadonlyMap<string, string>): boo
 }
 
 async function checkAgainst(matrix: Matrix, isWanted: (cell: Cell) => boolean): Promise<string> {
-  const wrong = matrix.cells.filter((cell) => (cell.verdict === 'allow') !== isWanted(cell) || (cell.verdict !== 'allow' && cell.verdict !== 'drop'));
+  const wrong = matrix.cells.filter(
+    (cell) => (cell.verdict === 'allow') !== isWanted(cell) || (cell.verdict !== 'allow' && cell.verdict !== 'drop'),
+  );
   if (wrong.length > 0)
-    throw new ClaimFailed(`${wrong.length} of ${matrix.cells.length} are not as the policies say: ${wrong.slice(0, 6).map((cell) => `${cell.from} -> ${cell.to} IPv${cell.family} ${cell.verdict}`).join(', ')}`);
+    throw new ClaimFailed(
+      `${wrong.length} of ${matrix.cells.length} are not as the policies say: ${wrong
+        .slice(0, 6)
+        .map((cell) => `${cell.from} -> ${cell.to} IPv${cell.family} ${cell.verdict}`)
+        .join(', ')}`,
+    );
   const silent = matrix.cells.filter((cell) => cell.verdict === 'drop').length;
   return `${silent} pairs went silent, ${matrix.cells.length - silent} still answer, none differs from what the two policies say`;
 }

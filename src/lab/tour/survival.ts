@@ -26,9 +26,28 @@ async function flowsTo(view: LabView, node: string): Promise<readonly StreamSpec
     const to = { to: ipOf(target, family), port: ECHO_PORT, protocol: 'udp' as const };
     const back = { to: ipOf(peer, family), port: ECHO_PORT, protocol: 'udp' as const };
     return [
-      { ...to, label: `${podName(peer)} -> ${podName(target)}, IPv${family}, spread over all paths`, netns: peer.netns, isFresh: true },
-      { ...back, label: `${podName(target)} -> ${podName(peer)}, IPv${family}, one flow`, netns: target.netns, isFresh: false },
-      ...(outside === undefined ? [] : [{ ...to, label: `${outside.name} -> ${podName(target)}, IPv${family}, spread over all paths`, netns: outside.netns, isFresh: true }]),
+      {
+        ...to,
+        label: `${podName(peer)} -> ${podName(target)}, IPv${family}, spread over all paths`,
+        netns: peer.netns,
+        isFresh: true,
+      },
+      {
+        ...back,
+        label: `${podName(target)} -> ${podName(peer)}, IPv${family}, one flow`,
+        netns: target.netns,
+        isFresh: false,
+      },
+      ...(outside === undefined
+        ? []
+        : [
+            {
+              ...to,
+              label: `${outside.name} -> ${podName(target)}, IPv${family}, spread over all paths`,
+              netns: outside.netns,
+              isFresh: true,
+            },
+          ]),
     ];
   });
 }
@@ -64,10 +83,15 @@ export async function tellLinkCut(view: LabView, narrator: Narrator): Promise<vo
   const [node] = view.rack.nodes;
   const links = node === undefined ? [] : linksOf(view.rack, node.name);
   const [cut, ...others] = links;
-  if (node === undefined || cut === undefined || others.length === 0) return narrator.note('No node has two links: the link cut is left out.');
+  if (node === undefined || cut === undefined || others.length === 0)
+    return narrator.note('No node has two links: the link cut is left out.');
   const tor = cut.peer.device;
   narrator.heading(`The link ${node.name} - ${tor} is cut under traffic`);
-  const counted = async (): Promise<number> => (await Promise.all(others.map(({ own }) => packetsThrough(own.netns, own.interface)))).reduce((sum, packets) => sum + packets, 0);
+  const counted = async (): Promise<number> =>
+    (await Promise.all(others.map(({ own }) => packetsThrough(own.netns, own.interface)))).reduce(
+      (sum, packets) => sum + packets,
+      0,
+    );
   let packets = 0;
   const results = await during(await flowsTo(view, node.name), async () => {
     narrator.show(`tortie lab link down ${node.name} ${tor}`, '');
@@ -86,17 +110,28 @@ export async function tellLinkCut(view: LabView, narrator: Narrator): Promise<vo
   });
   narrator.show(`tortie lab exec ${node.name} -- route -n`, await view.output(node.name, 'route', '-n'));
   await view.link({ device: node.name, tor, state: 'up' });
-  await narrator.claim(`with the link back, ${node.name} uses ${links.length} paths again`, () => eventually(RECOVERED_WITHIN, () => checkPaths(view, node.name)));
+  await narrator.claim(`with the link back, ${node.name} uses ${links.length} paths again`, () =>
+    eventually(RECOVERED_WITHIN, () => checkPaths(view, node.name)),
+  );
 }
 
 /** Every route that bgpd learned for a pool leaves by all links of the node. */
 async function checkPaths(view: LabView, node: string): Promise<string> {
   const links = linksOf(view.rack, node).map(({ own }) => own.interface);
   const netns = linksOf(view.rack, node)[0]?.own.netns ?? '';
-  const routes = [...(await kernelRoutes(netns, 4)), ...(await kernelRoutes(netns, 6))].filter((route) => route.type !== 'blackhole' && (route.nexthops !== undefined || route.gateway !== undefined));
-  const remote = routes.filter((route) => view.rack.topology.pools.some((pool) => route.dst.split('/')[1] === String(pool.blockSize)));
+  const routes = [...(await kernelRoutes(netns, 4)), ...(await kernelRoutes(netns, 6))].filter(
+    (route) => route.type !== 'blackhole' && (route.nexthops !== undefined || route.gateway !== undefined),
+  );
+  const remote = routes.filter((route) =>
+    view.rack.topology.pools.some((pool) => route.dst.split('/')[1] === String(pool.blockSize)),
+  );
   const short = remote.filter((route) => devicesOfRoute(route).length < links.length);
-  if (short.length > 0 || remote.length === 0) throw new ClaimFailed(remote.length === 0 ? `${node} has no route to a remote block` : `${node} routes ${short.map((route) => `${route.dst} by ${devicesOfRoute(route).join()}`).join(', ')}`);
+  if (short.length > 0 || remote.length === 0)
+    throw new ClaimFailed(
+      remote.length === 0
+        ? `${node} has no route to a remote block`
+        : `${node} routes ${short.map((route) => `${route.dst} by ${devicesOfRoute(route).join()}`).join(', ')}`,
+    );
   return `${remote.length} remote blocks leave by ${links.join(' and ')}`;
 }
 
@@ -105,9 +140,13 @@ export async function tellAgentKill(view: LabView, narrator: Narrator): Promise<
   if (node === undefined) return;
   narrator.heading(`The agent of ${node.name} is killed with -9 under traffic`);
   const results = await killUnderTraffic(view, narrator, `${node.name} agent`, async () => {
-    await narrator.claim(`a pod created now gets its network from the new agent and answers`, () => checkNewPod(view, node.name));
+    await narrator.claim(`a pod created now gets its network from the new agent and answers`, () =>
+      checkNewPod(view, node.name),
+    );
   });
-  await narrator.claim('no packet is lost while the agent is dead and starts again', async () => checkNothingLost(results));
+  await narrator.claim('no packet is lost while the agent is dead and starts again', async () =>
+    checkNothingLost(results),
+  );
 }
 
 export async function tellBgpdKill(view: LabView, narrator: Narrator): Promise<void> {
@@ -115,19 +154,31 @@ export async function tellBgpdKill(view: LabView, narrator: Narrator): Promise<v
   if (node === undefined) return;
   narrator.heading(`bgpd of ${node.name} is killed with -9 under traffic (graceful restart)`);
   const results = await killUnderTraffic(view, narrator, `${node.name} bgpd`, async () => {
-    await narrator.claim(`the routers have their sessions with ${node.name} again`, () => eventually(RECOVERED_WITHIN, () => checkSessions(view, node.name)));
+    await narrator.claim(`the routers have their sessions with ${node.name} again`, () =>
+      eventually(RECOVERED_WITHIN, () => checkSessions(view, node.name)),
+    );
     // The flows go on until stale routes have been swept, which is where a restart that is not graceful would show.
     await eventually(RECOVERED_WITHIN, async () => {
-      const { isRestarting } = JSON.parse(await view.output(node.name, 'tortie', 'bgp', 'summary', '-o', 'json')) as { readonly isRestarting: boolean };
+      const { isRestarting } = JSON.parse(await view.output(node.name, 'tortie', 'bgp', 'summary', '-o', 'json')) as {
+        readonly isRestarting: boolean;
+      };
       if (isRestarting) throw new ClaimFailed(`bgpd of ${node.name} is still restarting`);
     });
   });
-  await narrator.claim('no packet is lost while bgpd is dead and its sessions come back', async () => checkNothingLost(results));
+  await narrator.claim('no packet is lost while bgpd is dead and its sessions come back', async () =>
+    checkNothingLost(results),
+  );
 }
 
 /** Kills a process, waits for the next and for what `recovered` checks, and only then ends the flows. */
-async function killUnderTraffic(view: LabView, narrator: Narrator, name: string, recovered: () => Promise<void>): Promise<readonly StreamResult[]> {
-  const pidOf = async (): Promise<number | undefined> => (await view.status()).processes.find((process) => process.name === name)?.pid;
+async function killUnderTraffic(
+  view: LabView,
+  narrator: Narrator,
+  name: string,
+  recovered: () => Promise<void>,
+): Promise<readonly StreamResult[]> {
+  const pidOf = async (): Promise<number | undefined> =>
+    (await view.status()).processes.find((process) => process.name === name)?.pid;
   const before = await pidOf();
   const [node = ''] = name.split(' ');
   const results = await during(await flowsTo(view, node), async () => {
@@ -146,16 +197,31 @@ async function killUnderTraffic(view: LabView, narrator: Narrator, name: string,
 
 async function checkNewPod(view: LabView, node: string): Promise<string> {
   const name = 'newcomer';
-  const manifest = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { nodeName: node, terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: 'tortie.dev/prober', ports: [{ containerPort: 80 }] }] } };
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: 'main', image: 'tortie.dev/prober', ports: [{ containerPort: 80 }] }],
+    },
+  };
   await view.kubectl(['apply', '-f', '-'], JSON.stringify(manifest));
   try {
     return await eventually(RECOVERED_WITHIN, async () => {
       const endpoints = await view.endpoints();
       const target = endpoints.find((endpoint) => endpoint.name === `default/${name}`);
       if (target === undefined) throw new ClaimFailed(`pod ${name} does not run yet`);
-      const matrix = await probe([target, ...endpoints.filter((endpoint) => endpoint.type !== 'pod')], { port: { port: 80, transport: 'TCP' }, families: [4, 6] });
+      const matrix = await probe([target, ...endpoints.filter((endpoint) => endpoint.type !== 'pod')], {
+        port: { port: 80, transport: 'TCP' },
+        families: [4, 6],
+      });
       const silent = matrix.cells.filter((cell) => cell.to === target.name && cell.verdict !== 'allow');
-      if (silent.length > 0) throw new ClaimFailed(`${silent.map((cell) => `${cell.from} IPv${cell.family}`).join(', ')} get no answer from ${target.name}`);
+      if (silent.length > 0)
+        throw new ClaimFailed(
+          `${silent.map((cell) => `${cell.from} IPv${cell.family}`).join(', ')} get no answer from ${target.name}`,
+        );
       return `${target.name} has ${target.ips.join(' and ')} and answered ${matrix.cells.filter((cell) => cell.to === target.name).length} connections`;
     });
   } finally {
@@ -167,8 +233,14 @@ async function checkSessions(view: LabView, node: string): Promise<string> {
   const commands = routerCommands(view.record.tor);
   const links = linksOf(view.rack, node);
   for (const { own, peer } of links) {
-    const up = new Set(commands.parseSessions(await view.output(peer.device, ...commands.machine)).filter((session) => session.isEstablished).map((session) => session.neighbor));
-    for (const address of [own.address.ipv4, own.address.ipv6]) if (!up.has(address)) throw new ClaimFailed(`${peer.device} has no established session with ${address}`);
+    const up = new Set(
+      commands
+        .parseSessions(await view.output(peer.device, ...commands.machine))
+        .filter((session) => session.isEstablished)
+        .map((session) => session.neighbor),
+    );
+    for (const address of [own.address.ipv4, own.address.ipv6])
+      if (!up.has(address)) throw new ClaimFailed(`${peer.device} has no established session with ${address}`);
   }
   return `${links.map(({ peer }) => peer.device).join(' and ')} say Established, IPv4 and IPv6`;
 }

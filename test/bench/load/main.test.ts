@@ -7,7 +7,12 @@ import { packageFile } from '../../../src/lab/tortie-argv.js';
 interface Result {
   readonly latencies: readonly { readonly name: string; readonly count: number }[];
   readonly disturbances: Readonly<Record<string, number>>;
-  readonly flows: readonly { readonly isAllowed: boolean; readonly sent: number; readonly received: number; readonly error: string }[];
+  readonly flows: readonly {
+    readonly isAllowed: boolean;
+    readonly sent: number;
+    readonly received: number;
+    readonly error: string;
+  }[];
 }
 
 describe('bench/load', function () {
@@ -15,7 +20,24 @@ describe('bench/load', function () {
 
   for (const backend of ['auto', 'nftables'])
     it(`loses nothing that is allowed and passes nothing that is denied, policy backend ${backend}`, async () => {
-      const argv = [packageFile('dist/bench/main.js'), 'load', '--policies', '40', '--pods', '60', '--local', '16', '--seconds', '0.5', '--resyncs', '52', '--policy-backend', backend, '-o', 'json'];
+      const argv = [
+        packageFile('dist/bench/main.js'),
+        'load',
+        '--policies',
+        '40',
+        '--pods',
+        '60',
+        '--local',
+        '16',
+        '--seconds',
+        '0.5',
+        '--resyncs',
+        '52',
+        '--policy-backend',
+        backend,
+        '-o',
+        'json',
+      ];
       const { stdout } = await promisify(execFile)(process.execPath, argv);
       const { latencies, disturbances, flows } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Result;
       expect(latencies[0]).to.include({ name: 'all', count: 10 });
@@ -28,7 +50,12 @@ describe('bench/load', function () {
     });
 
   it('says what it cannot measure', async () => {
-    const failure: unknown = await promisify(execFile)(process.execPath, [packageFile('dist/bench/main.js'), 'load', '--local', '3']).catch((error: unknown) => error);
+    const failure: unknown = await promisify(execFile)(process.execPath, [
+      packageFile('dist/bench/main.js'),
+      'load',
+      '--local',
+      '3',
+    ]).catch((error: unknown) => error);
     expect(failure).to.include({ code: 2 });
     expect(String(failure)).to.include('Cannot measure with --local "3": expected a whole number from 16 on');
   });

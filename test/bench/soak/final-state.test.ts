@@ -3,11 +3,32 @@ import { birdTable, differences } from '../../../bench/soak/final-state.js';
 
 describe('bench/soak/final-state', () => {
   it('counts what is missing, what is too much and what is wrong', () => {
-    const wanted = new Map([['a', 1], ['b', 2], ['c', 3]]);
+    const wanted = new Map([
+      ['a', 1],
+      ['b', 2],
+      ['c', 3],
+    ]);
     expect(differences(new Map(wanted), wanted)).to.equal(0);
-    expect(differences(new Map([['a', 1], ['b', 2]]), wanted)).to.equal(1);
+    expect(
+      differences(
+        new Map([
+          ['a', 1],
+          ['b', 2],
+        ]),
+        wanted,
+      ),
+    ).to.equal(1);
     expect(differences(new Map([...wanted, ['d', 4]]), wanted)).to.equal(1);
-    expect(differences(new Map([['a', 1], ['b', 9], ['d', 4]]), wanted)).to.equal(3);
+    expect(
+      differences(
+        new Map([
+          ['a', 1],
+          ['b', 9],
+          ['d', 4],
+        ]),
+        wanted,
+      ),
+    ).to.equal(3);
     expect(differences(new Map(), wanted)).to.equal(3);
   });
 
@@ -26,7 +47,10 @@ Table master6:
 	via fd20::1 on dR
 	BGP.as_path: 64512 65102
 `;
-    expect([...birdTable(text)]).to.deep.equal([['20.0.0.0/24', 65101], ['2001:db8::/48', 65102]]);
+    expect([...birdTable(text)]).to.deep.equal([
+      ['20.0.0.0/24', 65101],
+      ['2001:db8::/48', 65102],
+    ]);
     expect(birdTable('BIRD 2.0.12 ready.\n').size).to.equal(0);
   });
 });

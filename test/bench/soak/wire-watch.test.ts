@@ -1,13 +1,22 @@
 import { expect } from 'chai';
 import { captureArguments, countPackets, silences } from '../../../bench/soak/wire-watch.js';
 
-const line = (seconds: number, source: string): string => `${seconds.toFixed(6)} IP ${source}.50000 > 10.20.0.9.3784: UDP, length 24`;
+const line = (seconds: number, source: string): string =>
+  `${seconds.toFixed(6)} IP ${source}.50000 > 10.20.0.9.3784: UDP, length 24`;
 const [OURS, PEER] = ['10.20.0.1', '10.20.0.2'];
 
 describe('bench/soak/wire-watch', () => {
   it('finds who was silent, for how long, and until when', () => {
     const capture = [
-      'tcpdump: listening on dR', line(1000, OURS), line(1000.01, PEER), line(1000.05, OURS), line(1000.1, PEER), line(1000.099, OURS), line(1000.251, OURS), line(1000.2, PEER), '7 packets captured',
+      'tcpdump: listening on dR',
+      line(1000, OURS),
+      line(1000.01, PEER),
+      line(1000.05, OURS),
+      line(1000.1, PEER),
+      line(1000.099, OURS),
+      line(1000.251, OURS),
+      line(1000.2, PEER),
+      '7 packets captured',
     ].join('\n');
     expect(silences(capture, OURS)).to.deep.equal([
       { from: 'ours', at: 1000.251 * 1000, milliseconds: 152 },

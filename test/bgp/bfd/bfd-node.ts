@@ -20,10 +20,13 @@ interface Command {
 
 const tell = (line: unknown): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 let thread: Worker | undefined;
-const service = new BfdService((event) => tell({ event }), () => {
-  thread = startBfdThread();
-  return thread;
-});
+const service = new BfdService(
+  (event) => tell({ event }),
+  () => {
+    thread = startBfdThread();
+    return thread;
+  },
+);
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const command = JSON.parse(line) as Command;
@@ -34,7 +37,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     while (performance.now() < end) garbage = Array.from({ length: 1000 }, (_, i) => ({ i, garbage: garbage.length }));
     tell({ idle: true });
   }
-  if (command.status === true) void service.status().then((status) => tell({ status, descriptors: readdirSync('/proc/self/fd').length }));
+  if (command.status === true)
+    void service.status().then((status) => tell({ status, descriptors: readdirSync('/proc/self/fd').length }));
   if (command.kill === true) void thread?.terminate();
   if (command.close === true) void service.close().then(() => process.exit(0));
 });

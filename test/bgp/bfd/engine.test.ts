@@ -19,7 +19,11 @@ class FakeClock implements Clock {
   after = (delay: number, run: () => void): { cancel(): void } => {
     const timer = { at: this.time + delay, run: run as (() => void) | undefined };
     this.#timers.push(timer);
-    return { cancel: () => { timer.run = undefined; } };
+    return {
+      cancel: () => {
+        timer.run = undefined;
+      },
+    };
   };
 
   /** The thread stands still: time passes, and nothing runs. */
@@ -65,7 +69,9 @@ class Bench {
       return this.failure;
     },
     release: () => void this.released++,
-    drain: () => { for (const read of this.waiting.splice(0)) read(); },
+    drain: () => {
+      for (const read of this.waiting.splice(0)) read();
+    },
     emit: (event) => void this.events.push(event),
     echo: {
       isLooped: () => this.isForwarding,
@@ -80,8 +86,19 @@ class Bench {
 
   hear(more: Partial<BfdPacket>, from = '10.0.0.2', multihop = false): void {
     const packet: BfdPacket = {
-      diagnostic: 0, state: 'up', poll: false, final: true, controlPlaneIndependent: false, demand: false, detectMultiplier: 3, myDiscriminator: 9,
-      yourDiscriminator: this.sent[0]?.myDiscriminator ?? 0, desiredMinTx: 50_000, requiredMinRx: 50_000, requiredMinEchoRx: 0, ...more,
+      diagnostic: 0,
+      state: 'up',
+      poll: false,
+      final: true,
+      controlPlaneIndependent: false,
+      demand: false,
+      detectMultiplier: 3,
+      myDiscriminator: 9,
+      yourDiscriminator: this.sent[0]?.myDiscriminator ?? 0,
+      desiredMinTx: 50_000,
+      requiredMinRx: 50_000,
+      requiredMinEchoRx: 0,
+      ...more,
     };
     this.engine.receive(encodeBfdPacket(packet), from, multihop);
   }
@@ -118,7 +135,13 @@ describe('bgp/bfd/engine', () => {
     bench.clock.pass(149);
     expect(bench.states()).to.deep.equal(['init', 'up']);
     bench.clock.pass(2);
-    expect(bench.events.at(-1)).to.deep.include({ from: 'up', to: 'down', isFailure: true, reason: 'control detection time expired', peer: '10.0.0.2' });
+    expect(bench.events.at(-1)).to.deep.include({
+      from: 'up',
+      to: 'down',
+      isFailure: true,
+      reason: 'control detection time expired',
+      peer: '10.0.0.2',
+    });
     expect(bench.engine.status()[0]).to.deep.include({ failures: 1, state: 'down' });
   });
 
@@ -142,7 +165,10 @@ describe('bgp/bfd/engine', () => {
     second.engine.configure([CONFIG], heirlooms);
     const { myDiscriminator } = first.sent.at(-1) ?? {};
     expect(second.sent[0]).to.include({ state: 'up', myDiscriminator, yourDiscriminator: 9 });
-    expect([second.events, second.engine.status()[0]]).to.deep.equal([[], { ...first.engine.status()[0], since: 0, packetsIn: 0, packetsOut: 1 }]);
+    expect([second.events, second.engine.status()[0]]).to.deep.equal([
+      [],
+      { ...first.engine.status()[0], since: 0, packetsIn: 0, packetsOut: 1 },
+    ]);
     second.clock.pass(151);
     expect(second.states()).to.deep.equal(['down']);
   });
@@ -162,10 +188,18 @@ describe('bgp/bfd/engine', () => {
   it('does not call a peer’s AdminDown a failure (RFC 5882 section 3.2)', () => {
     const bench = new Bench().up();
     bench.hear({ state: 'admin-down', diagnostic: 7 });
-    expect(bench.events.at(-1)).to.deep.include({ to: 'down', isFailure: false, reason: 'the peer says admin-down: administratively down' });
+    expect(bench.events.at(-1)).to.deep.include({
+      to: 'down',
+      isFailure: false,
+      reason: 'the peer says admin-down: administratively down',
+    });
     const other = new Bench().up();
     other.hear({ state: 'down', diagnostic: 1 });
-    expect(other.events.at(-1)).to.deep.include({ to: 'down', isFailure: true, reason: 'the peer says down: control detection time expired' });
+    expect(other.events.at(-1)).to.deep.include({
+      to: 'down',
+      isFailure: true,
+      reason: 'the peer says down: control detection time expired',
+    });
   });
 
   it('tells AdminDown for a while when a session is taken away, then lets go', () => {
@@ -230,14 +264,24 @@ describe('bgp/bfd/engine', () => {
 
   describe('with echoes', () => {
     const ECHOING: BfdSessionConfig = { ...CONFIG, echoInterval: 100 };
-    const PATH: EchoPath = { family: 4, interfaceIndex: 3, linkAddress: new Uint8Array(6), ownAddress: Uint8Array.of(10, 0, 0, 1) };
+    const PATH: EchoPath = {
+      family: 4,
+      interfaceIndex: 3,
+      linkAddress: new Uint8Array(6),
+      ownAddress: Uint8Array.of(10, 0, 0, 1),
+    };
     const LOOPS = { requiredMinEchoRx: 50_000 };
 
     /** Up, the peer loops, the way to it is known; its control packets come every 50 ms. */
     function echoing(): Bench {
       const bench = new Bench().up(ECHOING);
       bench.hear(LOOPS);
-      const control = encodeBfdPacket({ ...(bench.sent[0] as BfdPacket), state: 'up', myDiscriminator: 9, yourDiscriminator: bench.sent[0]?.myDiscriminator ?? 0 });
+      const control = encodeBfdPacket({
+        ...(bench.sent[0] as BfdPacket),
+        state: 'up',
+        myDiscriminator: 9,
+        yourDiscriminator: bench.sent[0]?.myDiscriminator ?? 0,
+      });
       bench.engine.receivePath(control, '10.0.0.2', PATH);
       return bench;
     }
@@ -262,7 +306,12 @@ describe('bgp/bfd/engine', () => {
       // 87.5 % of 100 ms each.
       expect(bench.echoes.length).to.be.within(21, 23);
       expect(bench.echoes.every(([path]) => path === PATH)).to.equal(true);
-      expect(echo(bench)).to.deep.include({ state: 'active', sent: bench.echoes.length, problem: undefined, loopsForPeer: true });
+      expect(echo(bench)).to.deep.include({
+        state: 'active',
+        sent: bench.echoes.length,
+        problem: undefined,
+        loopsForPeer: true,
+      });
       expect(bench.sent.at(-1)).to.include({ state: 'up', requiredMinRx: 1_000_000 });
       const before = bench.echoes.length;
       pass(bench, 2_000, true, { requiredMinEchoRx: 400_000 });
@@ -273,7 +322,12 @@ describe('bgp/bfd/engine', () => {
       const bench = echoing();
       pass(bench, 1_000, true);
       pass(bench, 1_000, false);
-      expect(bench.events.at(-1)).to.deep.include({ from: 'up', to: 'down', isFailure: true, reason: 'echo function failed' });
+      expect(bench.events.at(-1)).to.deep.include({
+        from: 'up',
+        to: 'down',
+        isFailure: true,
+        reason: 'echo function failed',
+      });
       expect(echo(bench)).to.deep.include({ state: 'off', sent: 0 });
       const count = bench.echoes.length;
       pass(bench, 1_000, false);
@@ -302,7 +356,14 @@ describe('bgp/bfd/engine', () => {
       const bench = echoing();
       pass(bench, 1_000, true);
       bench.clock.stall(5_000);
-      bench.waiting.push(() => bench.hear(LOOPS), ...bench.echoes.slice(-1).map(([, packet]) => () => bench.engine.receiveEcho(packet)));
+      bench.waiting.push(
+        () => bench.hear(LOOPS),
+        ...bench.echoes.slice(-1).map(
+          ([, packet]) =>
+            () =>
+              bench.engine.receiveEcho(packet),
+        ),
+      );
       pass(bench, 1_000, true);
       expect(bench.states()).to.deep.equal(['init', 'up']);
     });
@@ -311,7 +372,11 @@ describe('bgp/bfd/engine', () => {
       const bench = echoing();
       pass(bench, 500, false);
       const [, packet = new Uint8Array()] = bench.echoes.at(-1) ?? [];
-      for (const [at, value] of [[0, 99], [5, 99], [15, 200]] as const) {
+      for (const [at, value] of [
+        [0, 99],
+        [5, 99],
+        [15, 200],
+      ] as const) {
         const forged = packet.slice();
         forged[at] = value;
         bench.engine.receiveEcho(forged);
@@ -332,7 +397,11 @@ describe('bgp/bfd/engine', () => {
       bench.hear({});
       bench.clock.pass(60);
       bench.hear({});
-      expect([echo(bench)?.state, bench.echoes.length, bench.sent.at(-1)?.requiredMinRx]).to.deep.equal(['off', count, 50_000]);
+      expect([echo(bench)?.state, bench.echoes.length, bench.sent.at(-1)?.requiredMinRx]).to.deep.equal([
+        'off',
+        count,
+        50_000,
+      ]);
     });
 
     it('sends none without a wish for them, and promises nothing that the kernel does not do', () => {
@@ -348,7 +417,11 @@ describe('bgp/bfd/engine', () => {
     it('says that it does not know the way yet', () => {
       const bench = new Bench().up(ECHOING);
       pass(bench, 300, true);
-      expect(echo(bench)).to.deep.include({ state: 'unproven', sent: 0, problem: 'no control packet has shown the way to the peer yet' });
+      expect(echo(bench)).to.deep.include({
+        state: 'unproven',
+        sent: 0,
+        problem: 'no control packet has shown the way to the peer yet',
+      });
     });
   });
 
@@ -365,6 +438,8 @@ describe('bgp/bfd/engine', () => {
     const other: BfdSessionConfig = { ...CONFIG, multihop: true };
     expect(mergeSessions([slow, CONFIG, other])).to.deep.equal([CONFIG, other]);
     expect(mergeSessions([CONFIG, slow])).to.deep.equal([CONFIG]);
-    expect(mergeSessions([{ ...slow, echoInterval: 70 }, { ...CONFIG, echoInterval: 90 }, CONFIG])).to.deep.equal([{ ...CONFIG, echoInterval: 70 }]);
+    expect(mergeSessions([{ ...slow, echoInterval: 70 }, { ...CONFIG, echoInterval: 90 }, CONFIG])).to.deep.equal([
+      { ...CONFIG, echoInterval: 70 },
+    ]);
   });
 });

@@ -6,11 +6,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BfdEvent, BfdSessionConfig, BfdStatus } from 'node-bgp/bfd/contract';
 
-export const run = (file: string, ...args: readonly string[]): string => execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+export const run = (file: string, ...args: readonly string[]): string =>
+  execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const ip = (...args: readonly string[]): string => run('ip', ...args);
 
 /** Waits until `holds` answers; throws with `what` after a time that is generous on a loaded machine. */
-export async function eventually<T>(what: string, holds: () => T | undefined | Promise<T | undefined>, patience = 15_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  holds: () => T | undefined | Promise<T | undefined>,
+  patience = 15_000,
+): Promise<T> {
   const end = Date.now() + patience;
   for (;;) {
     const answer = await holds();
@@ -57,13 +62,25 @@ export class Cable {
   }
 
   speaker(): BfdNode {
-    return new BfdNode(this.spawn(this.ours, process.execPath, fileURLToPath(new URL('./bfd-node.js', import.meta.url))));
+    return new BfdNode(
+      this.spawn(this.ours, process.execPath, fileURLToPath(new URL('./bfd-node.js', import.meta.url))),
+    );
   }
 
   bird(config: string): { readonly process: ChildProcess; readonly show: () => string } {
     const [file, socket] = [join(this.folder, 'bird.conf'), join(this.folder, 'bird.ctl')];
     writeFileSync(file, config);
-    const process = this.spawn(this.theirs, 'bird', '-f', '-c', file, '-s', socket, '-P', join(this.folder, 'bird.pid'));
+    const process = this.spawn(
+      this.theirs,
+      'bird',
+      '-f',
+      '-c',
+      file,
+      '-s',
+      socket,
+      '-P',
+      join(this.folder, 'bird.pid'),
+    );
     return { process, show: () => tryRun('birdc', '-s', socket, 'show', 'bfd', 'sessions') };
   }
 
@@ -72,7 +89,11 @@ export class Cable {
     const space = `tbfd${process.pid}`;
     for (const folder of [`/etc/frr/${space}`, `/var/run/frr/${space}`]) {
       mkdirSync(folder, { recursive: true });
-      const [uid = 0, gid = 0] = run('id', '-u', 'frr').split('\n').concat(run('id', '-g', 'frr')).filter(Boolean).map(Number);
+      const [uid = 0, gid = 0] = run('id', '-u', 'frr')
+        .split('\n')
+        .concat(run('id', '-g', 'frr'))
+        .filter(Boolean)
+        .map(Number);
       chownSync(folder, uid, gid);
       this.#cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     }
@@ -81,7 +102,10 @@ export class Cable {
     writeFileSync(`/etc/frr/${space}/zebra.conf`, '', { mode: 0o644 });
     this.spawn(this.theirs, '/usr/lib/frr/zebra', '-N', space, '-f', `/etc/frr/${space}/zebra.conf`);
     this.spawn(this.theirs, '/usr/lib/frr/bfdd', '-N', space, '-f', file);
-    return { show: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers brief'), counters: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers counters') };
+    return {
+      show: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers brief'),
+      counters: () => tryRun('vtysh', '-N', space, '-c', 'show bfd peers counters'),
+    };
   }
 
   /** Ends everything, also when `up` failed half-way. */

@@ -10,9 +10,15 @@ import { Cable, eventually } from './real-peers.js';
 
 class FakeThread extends EventEmitter {
   readonly told: ToBfdWorker[] = [];
-  postMessage(message: ToBfdWorker): void { this.told.push(message); }
-  terminate(): Promise<number> { return Promise.resolve(1); }
-  tell(message: FromBfdWorker): void { this.emit('message', message); }
+  postMessage(message: ToBfdWorker): void {
+    this.told.push(message);
+  }
+  terminate(): Promise<number> {
+    return Promise.resolve(1);
+  }
+  tell(message: FromBfdWorker): void {
+    this.emit('message', message);
+  }
   die(reason = 'poisoned'): void {
     this.emit('error', new Error(reason));
     this.emit('exit', 1);
@@ -24,16 +30,24 @@ const KEY = '10.0.0.2  single-hop';
 
 function service(): { readonly service: BfdService; readonly threads: FakeThread[]; readonly events: BfdEvent[] } {
   const [threads, events]: [FakeThread[], BfdEvent[]] = [[], []];
-  const made = new BfdService((event) => events.push(event), () => {
-    threads.push(new FakeThread());
-    return threads.at(-1) as unknown as Worker;
-  });
+  const made = new BfdService(
+    (event) => events.push(event),
+    () => {
+      threads.push(new FakeThread());
+      return threads.at(-1) as unknown as Worker;
+    },
+  );
   made.set('test', [CONFIG]);
   return { service: made, threads, events };
 }
 
-const up = (desiredMinTx: number): ReturnType<typeof newBfdSession> =>
-  ({ ...newBfdSession(7, { desiredMinTx, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 0 }), state: 'up', desiredMinTx, remoteDiscriminator: 9, remoteMinRx: 50_000 });
+const up = (desiredMinTx: number): ReturnType<typeof newBfdSession> => ({
+  ...newBfdSession(7, { desiredMinTx, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 0 }),
+  state: 'up',
+  desiredMinTx,
+  remoteDiscriminator: 9,
+  remoteMinRx: 50_000,
+});
 
 describe('bgp/bfd/service: a thread that dies', function () {
   this.timeout(20_000);
@@ -48,7 +62,8 @@ describe('bgp/bfd/service: a thread that dies', function () {
     threads[0]?.die();
     expect(threads).to.have.length(2);
     expect(threads[1]?.told).to.deep.equal([
-      { type: 'inherit', legacy: { sessions: new Map([[KEY, session]]), descriptors: [41] } }, { type: 'configure', sessions: [CONFIG] },
+      { type: 'inherit', legacy: { sessions: new Map([[KEY, session]]), descriptors: [41] } },
+      { type: 'configure', sessions: [CONFIG] },
     ]);
     expect(events).to.deep.equal([{ type: 'problem', reason: 'The BFD thread stopped and is started anew: poisoned' }]);
   });
@@ -101,7 +116,10 @@ describe('bgp/bfd: a real thread that dies', function () {
       protocol bfd { interface "eth0" { interval 300 ms; multiplier 10; }; neighbor 10.99.0.1 dev "eth0"; neighbor fd99::1 dev "eth0"; }`);
     const node = cable.speaker();
     const slow = { transmitInterval: 300, receiveInterval: 300, multiplier: 10 };
-    node.set({ peer: '10.99.0.2', localAddress: '10.99.0.1', ...slow }, { peer: 'fd99::2', localAddress: 'fd99::1', ...slow });
+    node.set(
+      { peer: '10.99.0.2', localAddress: '10.99.0.1', ...slow },
+      { peer: 'fd99::2', localAddress: 'fd99::1', ...slow },
+    );
     await node.up(2);
     await eventually('BIRD to agree', () => ((bird.show().match(/ Up /g) ?? []).length === 2 ? true : undefined));
     const before = await node.status();
@@ -111,12 +129,18 @@ describe('bgp/bfd: a real thread that dies', function () {
     await eventually('the word of it', () => node.events.find((event) => event.type === 'problem'));
     await node.up(2);
     const after = await node.status();
-    const identity = ({ localDiscriminator, remoteDiscriminator, failures }: (typeof before)[number]): object => ({ localDiscriminator, remoteDiscriminator, failures });
+    const identity = ({ localDiscriminator, remoteDiscriminator, failures }: (typeof before)[number]): object => ({
+      localDiscriminator,
+      remoteDiscriminator,
+      failures,
+    });
     expect(after.map(identity)).to.deep.equal(before.map(identity));
     expect(node.downs()).to.deep.equal([]);
     // The time of the last change would be another.
     expect(bird.show()).to.equal(shown);
-    await eventually('packets both ways', async () => ((await node.status()).every(({ packetsIn, packetsOut }) => packetsIn > 1 && packetsOut > 1) ? true : undefined));
+    await eventually('packets both ways', async () =>
+      (await node.status()).every(({ packetsIn, packetsOut }) => packetsIn > 1 && packetsOut > 1) ? true : undefined,
+    );
     expect(node.descriptors).to.be.at.most(descriptors);
   });
 
@@ -126,7 +150,13 @@ describe('bgp/bfd: a real thread that dies', function () {
       protocol device {}
       protocol bfd { interface "eth0" { interval 50 ms; multiplier 3; }; neighbor 10.99.0.1 dev "eth0"; }`);
     const node = cable.speaker();
-    node.set({ peer: '10.99.0.2', localAddress: '10.99.0.1', transmitInterval: 50, receiveInterval: 50, multiplier: 3 });
+    node.set({
+      peer: '10.99.0.2',
+      localAddress: '10.99.0.1',
+      transmitInterval: 50,
+      receiveInterval: 50,
+      multiplier: 3,
+    });
     await node.up(1);
     const [before] = await node.status();
     // The second death is followed by a pause of a second.
@@ -139,6 +169,13 @@ describe('bgp/bfd: a real thread that dies', function () {
       const [session] = await node.status();
       return session?.state === 'up' && session.localDiscriminator !== before?.localDiscriminator ? true : undefined;
     });
-    expect(node.downs().some((event) => event.type === 'state-changed' && !event.isFailure && /^no BFD thread for \d+ ms$/.test(event.reason))).to.equal(true);
+    expect(
+      node
+        .downs()
+        .some(
+          (event) =>
+            event.type === 'state-changed' && !event.isFailure && /^no BFD thread for \d+ ms$/.test(event.reason),
+        ),
+    ).to.equal(true);
   });
 });

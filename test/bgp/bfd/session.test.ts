@@ -1,16 +1,37 @@
 import { expect } from 'chai';
 import type { BfdPacket, BfdState } from 'node-bgp/bfd/packet';
 import {
-  detectionTime, newBfdSession, stepBfd, transmitDelay, transmitInterval, type BfdSession, type BfdSessionAction, type BfdSessionEvent,
+  detectionTime,
+  newBfdSession,
+  stepBfd,
+  transmitDelay,
+  transmitInterval,
+  type BfdSession,
+  type BfdSessionAction,
+  type BfdSessionEvent,
 } from 'node-bgp/bfd/session';
 
 const WANTED = { desiredMinTx: 50_000, requiredMinRx: 60_000, detectMultiplier: 3, requiredMinEchoRx: 0 };
 
 const heard = (state: BfdState, more: Partial<BfdPacket> = {}): BfdPacket => ({
-  diagnostic: 0, state, poll: false, final: false, controlPlaneIndependent: false, demand: false, detectMultiplier: 4, myDiscriminator: 77,
-  yourDiscriminator: 5, desiredMinTx: 100_000, requiredMinRx: 40_000, requiredMinEchoRx: 0, ...more,
+  diagnostic: 0,
+  state,
+  poll: false,
+  final: false,
+  controlPlaneIndependent: false,
+  demand: false,
+  detectMultiplier: 4,
+  myDiscriminator: 77,
+  yourDiscriminator: 5,
+  desiredMinTx: 100_000,
+  requiredMinRx: 40_000,
+  requiredMinEchoRx: 0,
+  ...more,
 });
-const packet = (state: BfdState, more: Partial<BfdPacket> = {}): BfdSessionEvent => ({ type: 'packet', packet: heard(state, more) });
+const packet = (state: BfdState, more: Partial<BfdPacket> = {}): BfdSessionEvent => ({
+  type: 'packet',
+  packet: heard(state, more),
+});
 
 /** A session that has been through these events. */
 function after(...events: readonly BfdSessionEvent[]): BfdSession {
@@ -22,22 +43,44 @@ const IN: Readonly<Record<BfdState, BfdSession>> = {
   init: after(packet('down')),
   up: after(packet('down'), packet('init')),
 };
-const sentBy = (actions: readonly BfdSessionAction[]): BfdPacket[] => actions.flatMap((action) => (action.type === 'send' ? [action.packet] : []));
+const sentBy = (actions: readonly BfdSessionAction[]): BfdPacket[] =>
+  actions.flatMap((action) => (action.type === 'send' ? [action.packet] : []));
 
 describe('bgp/bfd/session', () => {
-  const transitions: readonly (readonly [from: BfdState, event: BfdSessionEvent, to: BfdState, diagnostic: number])[] = [
-    ['down', packet('down'), 'init', 0], ['down', packet('init'), 'up', 0], ['down', packet('up'), 'down', 0], ['down', packet('admin-down'), 'down', 0],
-    ['init', packet('down'), 'init', 0], ['init', packet('init'), 'up', 0], ['init', packet('up'), 'up', 0], ['init', packet('admin-down'), 'down', 3],
-    ['up', packet('down'), 'down', 3], ['up', packet('init'), 'up', 0], ['up', packet('up'), 'up', 0], ['up', packet('admin-down'), 'down', 3],
-    ['admin-down', packet('down'), 'admin-down', 7], ['admin-down', packet('init'), 'admin-down', 7], ['admin-down', packet('up'), 'admin-down', 7],
-    ['admin-down', packet('admin-down'), 'admin-down', 7],
-    ['down', { type: 'detection-timer' }, 'down', 0], ['init', { type: 'detection-timer' }, 'down', 1], ['up', { type: 'detection-timer' }, 'down', 1],
-    ['admin-down', { type: 'detection-timer' }, 'admin-down', 7],
-    ['down', { type: 'admin-down' }, 'admin-down', 7], ['init', { type: 'admin-down' }, 'admin-down', 7], ['up', { type: 'admin-down' }, 'admin-down', 7],
-    ['admin-down', { type: 'enable' }, 'down', 0], ['up', { type: 'enable' }, 'up', 0],
-    ['down', { type: 'transmit-timer' }, 'down', 0], ['init', { type: 'transmit-timer' }, 'init', 0], ['up', { type: 'transmit-timer' }, 'up', 0], ['admin-down', { type: 'transmit-timer' }, 'admin-down', 7],
-    ['up', { type: 'configure', wanted: { ...WANTED, desiredMinTx: 10_000 } }, 'up', 0], ['down', { type: 'configure', wanted: WANTED }, 'down', 0],
-  ];
+  const transitions: readonly (readonly [from: BfdState, event: BfdSessionEvent, to: BfdState, diagnostic: number])[] =
+    [
+      ['down', packet('down'), 'init', 0],
+      ['down', packet('init'), 'up', 0],
+      ['down', packet('up'), 'down', 0],
+      ['down', packet('admin-down'), 'down', 0],
+      ['init', packet('down'), 'init', 0],
+      ['init', packet('init'), 'up', 0],
+      ['init', packet('up'), 'up', 0],
+      ['init', packet('admin-down'), 'down', 3],
+      ['up', packet('down'), 'down', 3],
+      ['up', packet('init'), 'up', 0],
+      ['up', packet('up'), 'up', 0],
+      ['up', packet('admin-down'), 'down', 3],
+      ['admin-down', packet('down'), 'admin-down', 7],
+      ['admin-down', packet('init'), 'admin-down', 7],
+      ['admin-down', packet('up'), 'admin-down', 7],
+      ['admin-down', packet('admin-down'), 'admin-down', 7],
+      ['down', { type: 'detection-timer' }, 'down', 0],
+      ['init', { type: 'detection-timer' }, 'down', 1],
+      ['up', { type: 'detection-timer' }, 'down', 1],
+      ['admin-down', { type: 'detection-timer' }, 'admin-down', 7],
+      ['down', { type: 'admin-down' }, 'admin-down', 7],
+      ['init', { type: 'admin-down' }, 'admin-down', 7],
+      ['up', { type: 'admin-down' }, 'admin-down', 7],
+      ['admin-down', { type: 'enable' }, 'down', 0],
+      ['up', { type: 'enable' }, 'up', 0],
+      ['down', { type: 'transmit-timer' }, 'down', 0],
+      ['init', { type: 'transmit-timer' }, 'init', 0],
+      ['up', { type: 'transmit-timer' }, 'up', 0],
+      ['admin-down', { type: 'transmit-timer' }, 'admin-down', 7],
+      ['up', { type: 'configure', wanted: { ...WANTED, desiredMinTx: 10_000 } }, 'up', 0],
+      ['down', { type: 'configure', wanted: WANTED }, 'down', 0],
+    ];
   for (const [from, event, to, diagnostic] of transitions) {
     const what = event.type === 'packet' ? `hears ${event.packet.state}` : `sees ${event.type}`;
     it(`${from} ${what}: ${to} (RFC 5880 section 6.8.6)`, () => {
@@ -64,7 +107,9 @@ describe('bgp/bfd/session', () => {
   it('watches for the peer’s multiplier times the slower of both paces (section 6.8.4)', () => {
     expect(detectionTime(IN.down)).to.equal(undefined);
     expect(detectionTime(IN.up)).to.equal(4 * 100_000);
-    expect(detectionTime(stepBfd(IN.up, packet('up', { desiredMinTx: 10_000, detectMultiplier: 2 }))[0])).to.equal(2 * 60_000);
+    expect(detectionTime(stepBfd(IN.up, packet('up', { desiredMinTx: 10_000, detectMultiplier: 2 }))[0])).to.equal(
+      2 * 60_000,
+    );
   });
   it('jitters between 75 and 100 %, at most 90 % when one loss is fatal (section 6.8.7)', () => {
     const lone = { ...IN.up, wanted: { ...WANTED, detectMultiplier: 1 } };
@@ -84,15 +129,29 @@ describe('bgp/bfd/session', () => {
   });
   it('slows down, and detects faster, only after the peer has answered the poll (section 6.8.3)', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true, desiredMinTx: 10_000 }))[0];
-    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 500_000, requiredMinRx: 20_000, detectMultiplier: 3, requiredMinEchoRx: 0 } });
-    expect([transmitInterval(polling), detectionTime(polling), polling.isPolling]).to.deep.equal([50_000, 4 * 60_000, true]);
-    expect(sentBy(stepBfd(polling, { type: 'transmit-timer' })[1])[0]).to.include({ desiredMinTx: 500_000, requiredMinRx: 20_000, poll: true });
+    const [polling] = stepBfd(settled, {
+      type: 'configure',
+      wanted: { desiredMinTx: 500_000, requiredMinRx: 20_000, detectMultiplier: 3, requiredMinEchoRx: 0 },
+    });
+    expect([transmitInterval(polling), detectionTime(polling), polling.isPolling]).to.deep.equal([
+      50_000,
+      4 * 60_000,
+      true,
+    ]);
+    expect(sentBy(stepBfd(polling, { type: 'transmit-timer' })[1])[0]).to.include({
+      desiredMinTx: 500_000,
+      requiredMinRx: 20_000,
+      poll: true,
+    });
     const [done] = stepBfd(polling, packet('up', { final: true, desiredMinTx: 10_000 }));
     expect([transmitInterval(done), detectionTime(done), done.isPolling]).to.deep.equal([500_000, 4 * 20_000, false]);
   });
   it('speeds up, and detects slower, at once', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true, desiredMinTx: 10_000, requiredMinRx: 1 }))[0];
-    const [polling] = stepBfd(settled, { type: 'configure', wanted: { desiredMinTx: 10_000, requiredMinRx: 200_000, detectMultiplier: 3, requiredMinEchoRx: 0 } });
+    const [polling] = stepBfd(settled, {
+      type: 'configure',
+      wanted: { desiredMinTx: 10_000, requiredMinRx: 200_000, detectMultiplier: 3, requiredMinEchoRx: 0 },
+    });
     expect([transmitInterval(polling), detectionTime(polling)]).to.deep.equal([10_000, 4 * 200_000]);
   });
   it('is silent towards a peer in demand mode once both are up, but polls (section 6.6)', () => {
@@ -109,14 +168,25 @@ describe('bgp/bfd/session', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true }))[0];
     const [echoing, actions] = stepBfd(settled, { type: 'echo', isActive: true });
     expect(actions).to.deep.equal([{ type: 'schedule-transmit' }]);
-    expect(sentBy(stepBfd(echoing, { type: 'transmit-timer' })[1])[0]).to.include({ poll: true, requiredMinRx: 1_000_000, desiredMinTx: 50_000 });
+    expect(sentBy(stepBfd(echoing, { type: 'transmit-timer' })[1])[0]).to.include({
+      poll: true,
+      requiredMinRx: 1_000_000,
+      desiredMinTx: 50_000,
+    });
     // The peer slows down any time from now.
     expect(detectionTime(echoing)).to.equal(4 * 1_000_000);
     const [slow] = stepBfd(echoing, packet('up', { final: true }));
-    expect([detectionTime(slow), slow.isPolling, stepBfd(slow, { type: 'echo', isActive: true })[1]]).to.deep.equal([4 * 1_000_000, false, []]);
+    expect([detectionTime(slow), slow.isPolling, stepBfd(slow, { type: 'echo', isActive: true })[1]]).to.deep.equal([
+      4 * 1_000_000,
+      false,
+      [],
+    ]);
     // Back: the peer may still be slow until it has answered.
     const [ending] = stepBfd(slow, { type: 'echo', isActive: false });
-    expect([detectionTime(ending), sentBy(stepBfd(ending, { type: 'transmit-timer' })[1])[0]?.requiredMinRx]).to.deep.equal([4 * 1_000_000, 60_000]);
+    expect([
+      detectionTime(ending),
+      sentBy(stepBfd(ending, { type: 'transmit-timer' })[1])[0]?.requiredMinRx,
+    ]).to.deep.equal([4 * 1_000_000, 60_000]);
     expect(detectionTime(stepBfd(ending, packet('up', { final: true }))[0])).to.equal(4 * 100_000);
   });
   it('goes down with "echo function failed" when echoes are lost, and forgets them (section 6.8.5)', () => {
@@ -129,9 +199,15 @@ describe('bgp/bfd/session', () => {
   });
   it('says what echoes it loops, and hears what the peer loops (section 6.8.1)', () => {
     const [looping] = stepBfd(IN.up, { type: 'configure', wanted: { ...WANTED, requiredMinEchoRx: 50_000 } });
-    expect(sentBy(stepBfd(looping, { type: 'transmit-timer' })[1])[0]).to.include({ requiredMinEchoRx: 50_000, poll: true });
+    expect(sentBy(stepBfd(looping, { type: 'transmit-timer' })[1])[0]).to.include({
+      requiredMinEchoRx: 50_000,
+      poll: true,
+    });
     expect(stepBfd(IN.up, packet('up', { requiredMinEchoRx: 70_000 }))[0].remoteMinEchoRx).to.equal(70_000);
-    expect(stepBfd(stepBfd(IN.up, packet('up', { requiredMinEchoRx: 70_000 }))[0], { type: 'detection-timer' })[0].remoteMinEchoRx).to.equal(0);
+    expect(
+      stepBfd(stepBfd(IN.up, packet('up', { requiredMinEchoRx: 70_000 }))[0], { type: 'detection-timer' })[0]
+        .remoteMinEchoRx,
+    ).to.equal(0);
   });
   it('reschedules only when its pace changes', () => {
     const settled = stepBfd(IN.up, packet('up', { final: true }))[0];

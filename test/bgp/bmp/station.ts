@@ -57,11 +57,19 @@ export class Station {
 
 function parse(message: Buffer): Heard {
   const type = TYPES[message[5] ?? 255] ?? `type ${message[5]}`;
-  if (type === 'initiation' || type === 'termination') return { type, peer: '', flags: 0, identifier: '', body: message.subarray(6) };
+  if (type === 'initiation' || type === 'termination')
+    return { type, peer: '', flags: 0, identifier: '', body: message.subarray(6) };
   const [peerType = 0, flags = 0] = message.subarray(6, 8);
   const address = message.subarray(16, 32);
-  const text = peerType === 3 ? 'loc-rib' : (flags & 0x80) !== 0 ? address.toString('hex') : [...address.subarray(12)].join('.');
-  return { type, peer: `${text} AS${message.readUInt32BE(32)}`, flags, identifier: [...message.subarray(36, 40)].join('.'), body: message.subarray(48) };
+  const text =
+    peerType === 3 ? 'loc-rib' : (flags & 0x80) !== 0 ? address.toString('hex') : [...address.subarray(12)].join('.');
+  return {
+    type,
+    peer: `${text} AS${message.readUInt32BE(32)}`,
+    flags,
+    identifier: [...message.subarray(36, 40)].join('.'),
+    body: message.subarray(48),
+  };
 }
 
 /** Type, length, value. */

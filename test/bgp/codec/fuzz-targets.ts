@@ -16,7 +16,18 @@ import { ROUTER_TARGET } from './router-fuzz-target.js';
 // ---- UPDATE
 
 const CODES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 25, 32, 35, 99] as const;
-const FLAGS: Readonly<Record<number, number>> = { 1: 0x40, 2: 0x40, 3: 0x40, 4: 0x80, 5: 0x40, 6: 0x40, 9: 0x80, 10: 0x80, 14: 0x80, 15: 0x80 };
+const FLAGS: Readonly<Record<number, number>> = {
+  1: 0x40,
+  2: 0x40,
+  3: 0x40,
+  4: 0x80,
+  5: 0x40,
+  6: 0x40,
+  9: 0x80,
+  10: 0x80,
+  14: 0x80,
+  15: 0x80,
+};
 const SIZES: Readonly<Record<number, number>> = { 1: 1, 3: 4, 4: 4, 5: 4, 6: 0, 7: 8, 9: 4, 18: 8, 35: 4 };
 const ITEMS: Readonly<Record<number, number>> = { 8: 4, 10: 4, 16: 8, 25: 20, 32: 12 };
 
@@ -27,7 +38,8 @@ export function generateUpdate(chance: Chance, out: Uint8Array): number {
   const attributes = at;
   at += 2;
   if (!chance.oneIn(12)) {
-    for (const code of CODES) if (code <= 3 ? !chance.oneIn(30) : chance.oneIn(4)) at = putAttribute(chance, out, at, code);
+    for (const code of CODES)
+      if (code <= 3 ? !chance.oneIn(30) : chance.oneIn(4)) at = putAttribute(chance, out, at, code);
     if (chance.oneIn(20)) at = putAttribute(chance, out, at, chance.pick([...CODES]));
   }
   put16(out, attributes, at - attributes - 2);
@@ -66,7 +78,12 @@ function putValue(chance: Chance, out: Uint8Array, at: number, code: number): nu
     out[at] = chance.below(3);
     return at + 1;
   }
-  return putRandom(chance, out, at, item === undefined ? (SIZES[code] ?? chance.below(9)) : item * (1 + chance.below(4)));
+  return putRandom(
+    chance,
+    out,
+    at,
+    item === undefined ? (SIZES[code] ?? chance.below(9)) : item * (1 + chance.below(4)),
+  );
 }
 
 function putPath(chance: Chance, out: Uint8Array, at: number): number {
@@ -101,12 +118,26 @@ function put16(out: Uint8Array, at: number, value: number): void {
 }
 
 const base: DecodeParameters = {
-  as4: true, external: true, peerAs: 65001, enforceFirstAs: false, ipv4: true, ipv6: true,
-  addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxAsPathLength: 0,
+  as4: true,
+  external: true,
+  peerAs: 65001,
+  enforceFirstAs: false,
+  ipv4: true,
+  ipv6: true,
+  addPathIpv4: false,
+  addPathIpv6: false,
+  extendedNextHop: false,
+  maxAsPathLength: 0,
 };
 const SESSIONS: readonly [DecodeParameters, ...DecodeParameters[]] = [
-  base, { ...base, external: false }, { ...base, as4: false }, { ...base, as4: false, external: false },
-  { ...base, addPathIpv4: true, addPathIpv6: true }, { ...base, extendedNextHop: true, maxAsPathLength: 5 }, { ...base, ipv6: false }, { ...base, enforceFirstAs: true },
+  base,
+  { ...base, external: false },
+  { ...base, as4: false },
+  { ...base, as4: false, external: false },
+  { ...base, addPathIpv4: true, addPathIpv6: true },
+  { ...base, extendedNextHop: true, maxAsPathLength: 5 },
+  { ...base, ipv6: false },
+  { ...base, enforceFirstAs: true },
 ];
 const SEVERITIES = ['ok', 'discard', 'withdraw', 'reset'];
 const rewritten = new Uint8Array(600_000);
@@ -118,16 +149,26 @@ function runUpdate(input: Uint8Array, chance: Chance): number {
   check(severity === (strongest(errors)?.severity ?? 'ok'), `severity ${severity} is that of the strongest error`);
   check(severity === 'ok' || severity === 'discard' || reach.length === 0, `nothing is reachable after ${severity}`);
   check(severity !== 'reset' || withdrawn.length === 0, 'nothing is left after reset');
-  check(update.endOfRib === undefined || (errors.length === 0 && reach.length + withdrawn.length === 0), 'End-of-RIB comes alone');
+  check(
+    update.endOfRib === undefined || (errors.length === 0 && reach.length + withdrawn.length === 0),
+    'End-of-RIB comes alone',
+  );
   check(reach.length <= 2 && withdrawn.length <= 4, 'few blocks');
   let signature = mix(which, SEVERITIES.indexOf(severity));
   for (const block of [...reach, ...withdrawn]) {
     check(block.start < block.end && block.end <= input.length && block.bytes === input, 'blocks lie in the message');
-    check(scanNlri(block.bytes, block.start, block.end, block.family === 4 ? 32 : 128, block.addPath) === block.count && block.count > 0, 'blocks are well-formed');
+    check(
+      scanNlri(block.bytes, block.start, block.end, block.family === 4 ? 32 : 128, block.addPath) === block.count &&
+        block.count > 0,
+      'blocks are well-formed',
+    );
     signature = mix(signature, block.family * 2 + (block.addPath ? 1 : 0));
   }
   for (const block of reach)
-    check([4, 16, 32].includes(block.nextHopLength) && block.nextHopStart + block.nextHopLength <= input.length, 'next hops lie in the message');
+    check(
+      [4, 16, 32].includes(block.nextHopLength) && block.nextHopStart + block.nextHopLength <= input.length,
+      'next hops lie in the message',
+    );
   for (const error of errors) signature = mix(signature, checkError(error));
   if (attributesLength === 0) return signature;
   for (let at = 0, last = -1; at < attributesLength; ) {
@@ -135,7 +176,10 @@ function runUpdate(input: Uint8Array, chance: Chance): number {
     check(code > last, 'the block is in type order');
     last = code;
     signature = mix(signature, code);
-    at += (attributes[at] ?? 0) & 0x10 ? 4 + (attributes[at + 2] ?? 0) * 256 + (attributes[at + 3] ?? 0) : 3 + (attributes[at + 2] ?? 0);
+    at +=
+      (attributes[at] ?? 0) & 0x10
+        ? 4 + (attributes[at + 2] ?? 0) * 256 + (attributes[at + 3] ?? 0)
+        : 3 + (attributes[at + 2] ?? 0);
     check(at <= attributesLength, 'the block ends with an attribute');
   }
   if (chance.oneIn(16)) checkBlock(attributes.slice(0, attributesLength));
@@ -150,7 +194,15 @@ function checkBlock(block: Uint8Array): void {
   check(Buffer.compare(again, encodeAttributes(parseAttributes(again))) === 0, 'encoding is stable');
   formatAttributes(attributes);
   for (const as4 of [true, false]) {
-    const how = { prepend: [64512, 70000], localPreference: 'remove', med: 'remove', reflection: { originatorId: 1, clusterId: 2 }, otc: 3, transitiveOnly: true, as4 } as const;
+    const how = {
+      prepend: [64512, 70000],
+      localPreference: 'remove',
+      med: 'remove',
+      reflection: { originatorId: 1, clusterId: 2 },
+      otc: 3,
+      transitiveOnly: true,
+      as4,
+    } as const;
     const end = rewriteAttributes(block, 0, block.length, how, rewritten, 0);
     check(end <= 2 * (block.length + REWRITE_GROWTH + 8), 'a rewrite stays within its bounds');
     if (as4) parseAttributes(rewritten.subarray(0, end));
@@ -158,7 +210,10 @@ function checkBlock(block: Uint8Array): void {
 }
 
 function checkError(error: BgpError): number {
-  check(error.code >= 1 && error.code <= 8 && error.subcode >= 0 && error.subcode <= 11, 'errors have codes that exist');
+  check(
+    error.code >= 1 && error.code <= 8 && error.subcode >= 0 && error.subcode <= 11,
+    'errors have codes that exist',
+  );
   check(encodeNotification(notificationOf(error)).length <= 4077, 'errors fit a NOTIFICATION');
   describeNotification(error.code, error.subcode, error.data);
   return mix(error.code * 256 + error.subcode, SEVERITIES.indexOf(error.severity));
@@ -204,7 +259,9 @@ function runControl(input: Uint8Array, chance: Chance): number {
   if (outcome.type === 'error') return mix(type, checkError(outcome.error));
   const { value } = outcome;
   let signature = type;
-  if (value.type === 'open') for (const capability of value.capabilities) signature = mix(signature, capability.type.length * 256 + capability.type.charCodeAt(0));
+  if (value.type === 'open')
+    for (const capability of value.capabilities)
+      signature = mix(signature, capability.type.length * 256 + capability.type.charCodeAt(0));
   if (value.type === 'notification') {
     describeNotification(value.code, value.subcode, value.data);
     signature = mix(signature, value.code * 256 + value.subcode);
@@ -212,7 +269,10 @@ function runControl(input: Uint8Array, chance: Chance): number {
   if (!chance.oneIn(8) || (value.type === 'route-refresh' && value.subtype === 'unknown')) return signature;
   const message = encodeControlMessage(value);
   const again = decodeControlMessage(type, message, 19, message.length);
-  check(again.type === 'ok' && Buffer.compare(encodeControlMessage(again.value), message) === 0, 'encode and decode are inverse');
+  check(
+    again.type === 'ok' && Buffer.compare(encodeControlMessage(again.value), message) === 0,
+    'encode and decode are inverse',
+  );
   return signature;
 }
 
@@ -244,7 +304,11 @@ function runStream(input: Uint8Array, chance: Chance): number {
   return mix(whole.messages, whole.error === undefined ? 0 : checkError(whole.error));
 }
 
-function framed(chunks: readonly Uint8Array[]): { readonly text: string; readonly messages: number; readonly error: BgpError | undefined } {
+function framed(chunks: readonly Uint8Array[]): {
+  readonly text: string;
+  readonly messages: number;
+  readonly error: BgpError | undefined;
+} {
   let text = '';
   let messages = 0;
   const framer = new MessageFramer((type, bytes, start, end) => {
@@ -270,9 +334,24 @@ function generateBfd(chance: Chance, out: Uint8Array): number {
 
 const BFD_SESSIONS = ((): readonly BfdSession[] => {
   const wanted = { desiredMinTx: 50_000, requiredMinRx: 50_000, detectMultiplier: 3, requiredMinEchoRx: 50_000 };
-  const heard = (session: BfdSession, state: BfdState): BfdSession => stepBfd(session, { type: 'packet', packet: {
-    diagnostic: 0, state, poll: false, final: false, controlPlaneIndependent: false, demand: false, detectMultiplier: 3,
-    myDiscriminator: 9, yourDiscriminator: 5, desiredMinTx: 50_000, requiredMinRx: 50_000, requiredMinEchoRx: 0 } })[0];
+  const heard = (session: BfdSession, state: BfdState): BfdSession =>
+    stepBfd(session, {
+      type: 'packet',
+      packet: {
+        diagnostic: 0,
+        state,
+        poll: false,
+        final: false,
+        controlPlaneIndependent: false,
+        demand: false,
+        detectMultiplier: 3,
+        myDiscriminator: 9,
+        yourDiscriminator: 5,
+        desiredMinTx: 50_000,
+        requiredMinRx: 50_000,
+        requiredMinEchoRx: 0,
+      },
+    })[0];
   const down = newBfdSession(5, wanted);
   const init = heard(down, 'down');
   return [down, init, heard(init, 'init'), stepBfd(down, { type: 'admin-down' })[0]];
@@ -281,13 +360,22 @@ const BFD_SESSIONS = ((): readonly BfdSession[] => {
 function runBfd(input: Uint8Array): number {
   const decoded = decodeBfdPacket(input.subarray(1));
   if (decoded.type === 'discard') return mix(7, decoded.reason.length);
-  const [session, actions] = stepBfd(BFD_SESSIONS[(input[0] ?? 0) & 3] ?? newBfdSession(1, { desiredMinTx: 1, requiredMinRx: 1, detectMultiplier: 1, requiredMinEchoRx: 0 }), { type: 'packet', packet: decoded.packet });
+  const [session, actions] = stepBfd(
+    BFD_SESSIONS[(input[0] ?? 0) & 3] ??
+      newBfdSession(1, { desiredMinTx: 1, requiredMinRx: 1, detectMultiplier: 1, requiredMinEchoRx: 0 }),
+    { type: 'packet', packet: decoded.packet },
+  );
   const delay = transmitDelay(session, 0.5);
   check(delay === undefined || (delay >= 0 && Number.isFinite(delay)), 'the next packet has a time');
   const time = detectionTime(session);
   check(session.state === 'admin-down' || (time !== undefined && time > 0), 'silence has an end');
-  for (const action of actions) if (action.type === 'send') check(decodeBfdPacket(encodeBfdPacket(action.packet)).type === 'ok', 'we send what we would take');
-  return mix(mix((input[0] ?? 0) & 3, session.state.length), actions.length * 16 + (session.isPolling ? 1 : 0) + (delay === undefined ? 2 : 0));
+  for (const action of actions)
+    if (action.type === 'send')
+      check(decodeBfdPacket(encodeBfdPacket(action.packet)).type === 'ok', 'we send what we would take');
+  return mix(
+    mix((input[0] ?? 0) & 3, session.state.length),
+    actions.length * 16 + (session.isPolling ? 1 : 0) + (delay === undefined ? 2 : 0),
+  );
 }
 
 export const TARGETS: readonly FuzzTarget[] = [

@@ -7,7 +7,8 @@ describe('bgp/codec: fuzz', () => {
     it(`keeps its promises on the corpus of ${target.name}`, () => {
       const corpus = readCorpus(target.name);
       expect(corpus.length).to.be.above(0);
-      for (const [index, input] of corpus.entries()) for (let seed = 0; seed < 16; seed++) target.run(input, new Chance(index * 16 + seed + 1));
+      for (const [index, input] of corpus.entries())
+        for (let seed = 0; seed < 16; seed++) target.run(input, new Chance(index * 16 + seed + 1));
     });
     // The long run is `node dist/bench/fuzz-codec.js --inputs 10000000`.
     it(`keeps its promises on 30,000 inputs for ${target.name}`, () => {

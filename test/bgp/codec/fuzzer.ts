@@ -14,7 +14,7 @@ export class Chance {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = (seed | 0) || 0x2545f491;
+    this.#state = seed | 0 || 0x2545f491;
   }
 
   /** 0 <= result < limit. */
@@ -79,7 +79,10 @@ export function fuzz(target: FuzzTarget, count: number, seed: number, corpus: re
     try {
       signature = target.run(input, chance);
     } catch (cause) {
-      throw new FuzzFailure(`${target.name}, seed ${seed}, input ${i}: ${Buffer.from(input).toString('hex')}: ${String(cause)}`, { cause });
+      throw new FuzzFailure(
+        `${target.name}, seed ${seed}, input ${i}: ${Buffer.from(input).toString('hex')}: ${String(cause)}`,
+        { cause },
+      );
     }
     if (!seen.has(signature) && seen.size < 1_000_000) {
       seen.add(signature);
@@ -100,11 +103,21 @@ export function damage(chance: Chance, bytes: Uint8Array, length: number): numbe
   for (let wounds = 1 + chance.below(4); wounds > 0; wounds--) {
     const at = length === 0 ? 0 : chance.below(length);
     switch (chance.below(8)) {
-      case 0: bytes[at] = (bytes[at] ?? 0) ^ (1 << chance.below(8)); break;
-      case 1: bytes[at] = chance.below(256); break;
-      case 2: bytes[at] = chance.pick([0, 1, 0x7f, 0x80, 0xff]); break;
-      case 3: bytes[at] = (bytes[at] ?? 0) + chance.pick([1, -1, 2, -2]); break;
-      case 4: length = at; break;
+      case 0:
+        bytes[at] = (bytes[at] ?? 0) ^ (1 << chance.below(8));
+        break;
+      case 1:
+        bytes[at] = chance.below(256);
+        break;
+      case 2:
+        bytes[at] = chance.pick([0, 1, 0x7f, 0x80, 0xff]);
+        break;
+      case 3:
+        bytes[at] = (bytes[at] ?? 0) + chance.pick([1, -1, 2, -2]);
+        break;
+      case 4:
+        length = at;
+        break;
       case 5:
         if (length < CAPACITY) {
           bytes.copyWithin(at + 1, at, length++);
@@ -136,7 +149,13 @@ export function check(holds: boolean, what: string): void {
 /** Inputs that are kept: `test/fixtures/bgp/corpus/<target>*.hex`, one a line, `#` begins a comment. */
 export function readCorpus(target: string): Uint8Array[] {
   const folder = fileURLToPath(new URL('../../../../test/fixtures/bgp/corpus/', import.meta.url));
-  return readdirSync(folder).filter((file) => file.startsWith(target) && file.endsWith('.hex')).flatMap((file) =>
-    readFileSync(join(folder, file), 'utf8').split('\n').map((line) => line.replace(/#.*/, '').trim()).filter((line) => line !== '')
-      .map((line) => Uint8Array.from(Buffer.from(line, 'hex'))));
+  return readdirSync(folder)
+    .filter((file) => file.startsWith(target) && file.endsWith('.hex'))
+    .flatMap((file) =>
+      readFileSync(join(folder, file), 'utf8')
+        .split('\n')
+        .map((line) => line.replace(/#.*/, '').trim())
+        .filter((line) => line !== '')
+        .map((line) => Uint8Array.from(Buffer.from(line, 'hex'))),
+    );
 }

@@ -15,7 +15,15 @@ export function attribute(flags: number, code: number, value: string): string {
 }
 
 /** The body of an UPDATE from its three parts in hexadecimal. */
-export function updateBody({ withdrawn = '', attributes = '', nlri = '' }: { withdrawn?: string; attributes?: string; nlri?: string }): Uint8Array {
+export function updateBody({
+  withdrawn = '',
+  attributes = '',
+  nlri = '',
+}: {
+  withdrawn?: string;
+  attributes?: string;
+  nlri?: string;
+}): Uint8Array {
   const counted = (part: string): string => hex(part).length.toString(16).padStart(4, '0') + part;
   return hex(`${counted(withdrawn)}${counted(attributes)}${nlri}`);
 }

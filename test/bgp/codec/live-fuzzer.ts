@@ -32,11 +32,25 @@ export interface LiveReport {
 }
 
 const open = (as: number, identifier: number): OpenMessage => ({
-  type: 'open', version: 4, as, holdTime: 90, identifier,
+  type: 'open',
+  version: 4,
+  as,
+  holdTime: 90,
+  identifier,
   capabilities: [
-    { type: 'multiprotocol', afi: 1, safi: 1 }, { type: 'multiprotocol', afi: 2, safi: 1 }, { type: 'route-refresh' }, { type: 'enhanced-route-refresh' },
-    { type: 'four-octet-as', as }, { type: 'extended-message' },
-    { type: 'graceful-restart', restarting: false, notification: true, restartTime: 1, families: [{ afi: 1, safi: 1, forwardingPreserved: true }] },
+    { type: 'multiprotocol', afi: 1, safi: 1 },
+    { type: 'multiprotocol', afi: 2, safi: 1 },
+    { type: 'route-refresh' },
+    { type: 'enhanced-route-refresh' },
+    { type: 'four-octet-as', as },
+    { type: 'extended-message' },
+    {
+      type: 'graceful-restart',
+      restarting: false,
+      notification: true,
+      restartTime: 1,
+      families: [{ afi: 1, safi: 1, forwardingPreserved: true }],
+    },
   ],
 });
 
@@ -53,12 +67,19 @@ export async function attack(count: number, seed: number): Promise<LiveReport> {
   const honest = new Speaker();
   try {
     await target.configure({
-      localAs: OUR_AS, routerId: '10.0.0.1', listen: [{ address: '127.0.0.1', port: 0 }],
+      localAs: OUR_AS,
+      routerId: '10.0.0.1',
+      listen: [{ address: '127.0.0.1', port: 0 }],
       peers: [{ name: 'honest', address: '127.0.2.1', remoteAs: HONEST_AS, passive: true, multihop: 2 }],
-      dynamicPeers: [{ name: 'strangers', range: '127.0.1.0/24', remoteAs: ATTACKER_AS, limit: 254, maxPrefixes: 1_000_000 }],
+      dynamicPeers: [
+        { name: 'strangers', range: '127.0.1.0/24', remoteAs: ATTACKER_AS, limit: 254, maxPrefixes: 1_000_000 },
+      ],
     });
     await honest.configure({
-      localAs: HONEST_AS, routerId: '10.0.0.2', listen: [], peers: [{ address: '127.0.0.1', port, localAddress: '127.0.2.1', remoteAs: OUR_AS, multihop: 2 }],
+      localAs: HONEST_AS,
+      routerId: '10.0.0.2',
+      listen: [],
+      peers: [{ address: '127.0.0.1', port, localAddress: '127.0.2.1', remoteAs: OUR_AS, multihop: 2 }],
       originate: Array.from({ length: 50 }, (_, i) => ({ prefix: `10.200.${i}.0/24` })),
     });
     await until('the honest session', () => target.neighbor('honest')?.state === 'Established');
@@ -75,8 +96,17 @@ export async function attack(count: number, seed: number): Promise<LiveReport> {
     };
     await Promise.all(Array.from({ length: 8 }, attacker));
     await until('the strangers to be gone', () => target.neighborNames.length <= 1 + 8);
-    const prefixes = [...(target.rib?.best(4) ?? [])].flat().filter(({ source }) => source.type === 'ebgp' && source.peer === 'honest').length;
-    return { connections: count, ...tally, honestDowns: downs.length, honestPrefixes: prefixes, heapBefore, heapAfter: heap() };
+    const prefixes = [...(target.rib?.best(4) ?? [])]
+      .flat()
+      .filter(({ source }) => source.type === 'ebgp' && source.peer === 'honest').length;
+    return {
+      connections: count,
+      ...tally,
+      honestDowns: downs.length,
+      honestPrefixes: prefixes,
+      heapBefore,
+      heapAfter: heap(),
+    };
   } finally {
     await honest.stop();
     await target.stop();
@@ -102,7 +132,11 @@ async function attackOnce(port: number, host: number, chance: Chance, tally: Tal
     tally.notifications.set(words, (tally.notifications.get(words) ?? 0) + 1);
   }, true);
   socket.on('data', (chunk) => framer.push(chunk));
-  socket.write(chance.oneIn(8) ? injured(chance, encodeControlMessage(open(ATTACKER_AS, 0x0a000100 + host))) : encodeControlMessage(open(ATTACKER_AS, 0x0a000100 + host)));
+  socket.write(
+    chance.oneIn(8)
+      ? injured(chance, encodeControlMessage(open(ATTACKER_AS, 0x0a000100 + host)))
+      : encodeControlMessage(open(ATTACKER_AS, 0x0a000100 + host)),
+  );
   socket.write(encodeControlMessage({ type: 'keepalive' }));
   await Promise.race([closed, pause(2_000), keptAlive(() => keepalives > 0)]);
   if (keepalives > 0) tally.established++;
@@ -136,7 +170,13 @@ function send(socket: Socket, chance: Chance): number {
 const buffer = new Uint8Array(8192);
 
 function randomMessage(chance: Chance): Uint8Array {
-  if (chance.oneIn(10)) return injured(chance, encodeControlMessage(chance.oneIn(2) ? { type: 'route-refresh', afi: 1, safi: 1, subtype: 'request' } : { type: 'keepalive' }));
+  if (chance.oneIn(10))
+    return injured(
+      chance,
+      encodeControlMessage(
+        chance.oneIn(2) ? { type: 'route-refresh', afi: 1, safi: 1, subtype: 'request' } : { type: 'keepalive' },
+      ),
+    );
   let length = generateUpdate(chance, buffer);
   if (!chance.oneIn(3)) length = damage(chance, buffer, length);
   const size = Math.max(length, 4);

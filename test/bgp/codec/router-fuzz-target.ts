@@ -19,9 +19,13 @@ function generate(chance: Chance, out: Uint8Array): number {
 
 function run(input: Uint8Array): number {
   const message = decodeRouterMessage(input);
-  if (message.type === 'invalid') return [...message.reason].reduce((hash, letter) => mix(hash, letter.charCodeAt(0)), 1);
+  if (message.type === 'invalid')
+    return [...message.reason].reduce((hash, letter) => mix(hash, letter.charCodeAt(0)), 1);
   const header = message.type === 'solicitation' ? 8 : 16;
-  check(input[0] === (message.type === 'solicitation' ? 133 : 134) && input[1] === 0, 'type and code are what they must be');
+  check(
+    input[0] === (message.type === 'solicitation' ? 133 : 134) && input[1] === 0,
+    'type and code are what they must be',
+  );
   let options = 0;
   let at = header;
   for (; at < input.length; options++) {
@@ -29,7 +33,10 @@ function run(input: Uint8Array): number {
     at += 8 * (input[at + 1] ?? 0);
   }
   check(at === input.length, 'options fill the message exactly');
-  check(message.type === 'solicitation' || (message.lifetime >= 0 && message.lifetime <= 0xffff), 'the lifetime is a number of 16 bits');
+  check(
+    message.type === 'solicitation' || (message.lifetime >= 0 && message.lifetime <= 0xffff),
+    'the lifetime is a number of 16 bits',
+  );
   return mix(header, options);
 }
 

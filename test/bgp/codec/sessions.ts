@@ -7,13 +7,25 @@ import type { DecodeParameters, EncodeParameters } from 'node-bgp/codec/negotiat
 import type { PathAttributes } from 'node-bgp/codec/attribute';
 
 export const EBGP: DecodeParameters = {
-  as4: true, external: true, peerAs: 65001, enforceFirstAs: true, ipv4: true, ipv6: true,
-  addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxAsPathLength: 0,
+  as4: true,
+  external: true,
+  peerAs: 65001,
+  enforceFirstAs: true,
+  ipv4: true,
+  ipv6: true,
+  addPathIpv4: false,
+  addPathIpv6: false,
+  extendedNextHop: false,
+  maxAsPathLength: 0,
 };
 export const IBGP: DecodeParameters = { ...EBGP, external: false, peerAs: 64512 };
 
 export const PLAIN: EncodeParameters = {
-  as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: 4096,
+  as4: true,
+  addPathIpv4: false,
+  addPathIpv6: false,
+  extendedNextHop: false,
+  maxMessageLength: 4096,
 };
 
 export interface PlainUpdate {
@@ -33,7 +45,9 @@ export function decodePlain(body: Uint8Array, parameters: DecodeParameters = EBG
     errors: update.errors.map((error) => `${error.severity} ${error.code}/${error.subcode} ${error.reason}`),
     attributes: update.reach.length === 0 ? undefined : parseAttributes(update.attributes, 0, update.attributesLength),
     reach: update.reach.flatMap((block) => {
-      const hop = Buffer.from(block.bytes.subarray(block.nextHopStart, block.nextHopStart + block.nextHopLength)).toString('hex');
+      const hop = Buffer.from(
+        block.bytes.subarray(block.nextHopStart, block.nextHopStart + block.nextHopLength),
+      ).toString('hex');
       return prefixesOf(block).map((prefix) => `${prefix} via ${hop}`);
     }),
     withdrawn: update.withdrawn.flatMap(prefixesOf),
@@ -42,7 +56,10 @@ export function decodePlain(body: Uint8Array, parameters: DecodeParameters = EBG
 }
 
 export function prefixesOf(block: NlriBlock): string[] {
-  const prefixes = [...entriesOf(block)].map(({ prefix, pathId }) => `${formatPrefix(prefix)}${block.addPath ? `#${pathId}` : ''}`);
-  if (prefixes.length !== block.count) throw new Error(`The block counts ${block.count} prefixes and has ${prefixes.length}`);
+  const prefixes = [...entriesOf(block)].map(
+    ({ prefix, pathId }) => `${formatPrefix(prefix)}${block.addPath ? `#${pathId}` : ''}`,
+  );
+  if (prefixes.length !== block.count)
+    throw new Error(`The block counts ${block.count} prefixes and has ${prefixes.length}`);
   return prefixes;
 }

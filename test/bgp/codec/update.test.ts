@@ -12,11 +12,22 @@ const COMMUNITIES = attribute(0xc0, 8, 'fc000064ffffff01');
 const BASE = ORIGIN + AS_PATH + NEXT_HOP;
 const PATH = [{ type: 'sequence' as const, members: [65001, 4200000000] }];
 
-const quiet: PlainUpdate = { severity: 'ok', errors: [], attributes: undefined, reach: [], withdrawn: [], endOfRib: undefined };
+const quiet: PlainUpdate = {
+  severity: 'ok',
+  errors: [],
+  attributes: undefined,
+  reach: [],
+  withdrawn: [],
+  endOfRib: undefined,
+};
 
 describe('bgp/codec/update', () => {
   it('reads classic announcements and withdrawals (RFC 4271 section 4.3)', () => {
-    const body = updateBody({ withdrawn: '18c0a801 00', attributes: BASE + MED + COMMUNITIES, nlri: '080a 20ac100105 19c0000280' });
+    const body = updateBody({
+      withdrawn: '18c0a801 00',
+      attributes: BASE + MED + COMMUNITIES,
+      nlri: '080a 20ac100105 19c0000280',
+    });
     expect(decodePlain(body)).to.deep.equal({
       ...quiet,
       attributes: { origin: 'igp', asPath: PATH, med: 100, communities: [0xfc000064, 0xffffff01] },
@@ -44,19 +55,29 @@ describe('bgp/codec/update', () => {
     const pair = 'fd000000000000000000000000000001fe800000000000000000000000000001';
     const six = attribute(0x80, 14, `00020120${pair}0010fd00`);
     const four = attribute(0x80, 14, '000101040a000002' + '00' + '080b');
-    expect(decodePlain(updateBody({ attributes: six + ORIGIN + AS_PATH })).reach).to.deep.equal([`fd00::/16 via ${pair}`]);
-    expect(decodePlain(updateBody({ attributes: four + ORIGIN + AS_PATH })).reach).to.deep.equal(['11.0.0.0/8 via 0a000002']);
+    expect(decodePlain(updateBody({ attributes: six + ORIGIN + AS_PATH })).reach).to.deep.equal([
+      `fd00::/16 via ${pair}`,
+    ]);
+    expect(decodePlain(updateBody({ attributes: four + ORIGIN + AS_PATH })).reach).to.deep.equal([
+      '11.0.0.0/8 via 0a000002',
+    ]);
   });
 
   it('keeps MP_REACH_NLRI and classic NLRI of one message apart, each with its next hop', () => {
     const reach = attribute(0x80, 14, '00020110fd000000000000000000000000000001' + '00' + '10fd00');
-    expect(decodePlain(updateBody({ attributes: reach + BASE, nlri: '080a' })).reach)
-      .to.deep.equal(['10.0.0.0/8 via 0a000001', 'fd00::/16 via fd000000000000000000000000000001']);
+    expect(decodePlain(updateBody({ attributes: reach + BASE, nlri: '080a' })).reach).to.deep.equal([
+      '10.0.0.0/8 via 0a000001',
+      'fd00::/16 via fd000000000000000000000000000001',
+    ]);
   });
 
   it('takes an IPv6 next hop for IPv4 only when that was negotiated (RFC 8950)', () => {
-    const body = updateBody({ attributes: attribute(0x80, 14, '00010110fe80000000000000000000000000000100080a') + ORIGIN + AS_PATH });
-    expect(decodePlain(body, { ...EBGP, extendedNextHop: true }).reach).to.deep.equal(['10.0.0.0/8 via fe800000000000000000000000000001']);
+    const body = updateBody({
+      attributes: attribute(0x80, 14, '00010110fe80000000000000000000000000000100080a') + ORIGIN + AS_PATH,
+    });
+    expect(decodePlain(body, { ...EBGP, extendedNextHop: true }).reach).to.deep.equal([
+      '10.0.0.0/8 via fe800000000000000000000000000001',
+    ]);
     expect(decodePlain(body).severity).to.equal('reset');
   });
 
@@ -64,7 +85,10 @@ describe('bgp/codec/update', () => {
     const parameters = { ...EBGP, addPathIpv4: true };
     const body = updateBody({ withdrawn: '00000007080b', attributes: BASE, nlri: '00000001080a00000002080a' });
     expect(decodePlain(body, parameters)).to.include.deep.keys('reach');
-    expect(decodePlain(body, parameters).reach).to.deep.equal(['10.0.0.0/8#1 via 0a000001', '10.0.0.0/8#2 via 0a000001']);
+    expect(decodePlain(body, parameters).reach).to.deep.equal([
+      '10.0.0.0/8#1 via 0a000001',
+      '10.0.0.0/8#2 via 0a000001',
+    ]);
     expect(decodePlain(body, parameters).withdrawn).to.deep.equal(['11.0.0.0/8#7']);
     const six = updateBody({ attributes: attribute(0x80, 15, '00020110fd00') });
     expect(decodePlain(six, parameters).withdrawn).to.deep.equal(['fd00::/16']);
@@ -73,8 +97,14 @@ describe('bgp/codec/update', () => {
 
   it('knows End-of-RIB of both families (RFC 4724 section 2)', () => {
     expect(decodePlain(hex('00000000'))).to.deep.equal({ ...quiet, endOfRib: 4 });
-    expect(decodePlain(updateBody({ attributes: attribute(0x80, 15, '000201') }))).to.deep.equal({ ...quiet, endOfRib: 6 });
-    expect(decodePlain(updateBody({ attributes: attribute(0x90, 15, '000101') }))).to.deep.equal({ ...quiet, endOfRib: 4 });
+    expect(decodePlain(updateBody({ attributes: attribute(0x80, 15, '000201') }))).to.deep.equal({
+      ...quiet,
+      endOfRib: 6,
+    });
+    expect(decodePlain(updateBody({ attributes: attribute(0x90, 15, '000101') }))).to.deep.equal({
+      ...quiet,
+      endOfRib: 4,
+    });
     expect(decodePlain(hex('00000000'), { ...EBGP, ipv4: false }).endOfRib).to.equal(undefined);
     expect(decodePlain(updateBody({ withdrawn: '080a' })).endOfRib).to.equal(undefined);
     expect(decodePlain(updateBody({ attributes: ORIGIN })).endOfRib).to.equal(undefined);
@@ -95,12 +125,23 @@ describe('bgp/codec/update', () => {
     const plain = blockOf(ORIGIN + AS_PATH + NEXT_HOP + MED + preference + COMMUNITIES);
     expect(plain).to.equal(ORIGIN + AS_PATH + MED + preference + COMMUNITIES);
     expect(blockOf(COMMUNITIES + preference + NEXT_HOP + AS_PATH + MED + ORIGIN)).to.equal(plain);
-    expect(blockOf(ORIGIN + AS_PATH + NEXT_HOP + attribute(0x90, 4, '00000064') + attribute(0x4f & ~0x10, 5, '00000064') + attribute(0xd0, 8, 'fc000064ffffff01')))
-      .to.equal(plain);
+    expect(
+      blockOf(
+        ORIGIN +
+          AS_PATH +
+          NEXT_HOP +
+          attribute(0x90, 4, '00000064') +
+          attribute(0x4f & ~0x10, 5, '00000064') +
+          attribute(0xd0, 8, 'fc000064ffffff01'),
+      ),
+    ).to.equal(plain);
   });
 
   it('passes unknown transitive attributes on as Partial and drops unknown others (RFC 4271 section 5)', () => {
-    const body = updateBody({ attributes: BASE + attribute(0xc0, 99, 'aabb') + attribute(0x80, 98, 'cc'), nlri: '080a' });
+    const body = updateBody({
+      attributes: BASE + attribute(0xc0, 99, 'aabb') + attribute(0x80, 98, 'cc'),
+      nlri: '080a',
+    });
     expect(decodePlain(body)).to.deep.equal({
       ...quiet,
       attributes: { origin: 'igp', asPath: PATH, unknown: [{ flags: 0xe0, code: 99, value: hex('aabb') }] },
@@ -111,19 +152,39 @@ describe('bgp/codec/update', () => {
   it('keeps the Partial bit of known optional transitive attributes', () => {
     const body = updateBody({ attributes: BASE + attribute(0xe0, 8, 'fc000064'), nlri: '080a' });
     const update = decodeUpdate(body, 0, body.length, EBGP);
-    expect(Buffer.from(update.attributes.subarray(0, update.attributesLength)).toString('hex')).to.include('e00804fc000064');
+    expect(Buffer.from(update.attributes.subarray(0, update.attributesLength)).toString('hex')).to.include(
+      'e00804fc000064',
+    );
   });
 
   it('reads every attribute', () => {
-    const all = BASE + MED + attribute(0x40, 5, '000000c8') + attribute(0x40, 6, '') + attribute(0xc0, 7, 'fa56ea000a000009') +
-      COMMUNITIES + attribute(0x80, 9, '0a000007') + attribute(0x80, 10, '0a0000080a000009') + attribute(0xc0, 16, '0002fc0000000064') +
-      attribute(0xc0, 25, '000212340000000000000000000000000000abcd') + attribute(0xc0, 32, 'fa56ea000000000100000002') + attribute(0xc0, 35, '0000fde9');
+    const all =
+      BASE +
+      MED +
+      attribute(0x40, 5, '000000c8') +
+      attribute(0x40, 6, '') +
+      attribute(0xc0, 7, 'fa56ea000a000009') +
+      COMMUNITIES +
+      attribute(0x80, 9, '0a000007') +
+      attribute(0x80, 10, '0a0000080a000009') +
+      attribute(0xc0, 16, '0002fc0000000064') +
+      attribute(0xc0, 25, '000212340000000000000000000000000000abcd') +
+      attribute(0xc0, 32, 'fa56ea000000000100000002') +
+      attribute(0xc0, 35, '0000fde9');
     expect(decodePlain(updateBody({ attributes: all, nlri: '080a' }), IBGP).attributes).to.deep.equal({
-      origin: 'igp', asPath: PATH, med: 100, localPreference: 200, atomicAggregate: true,
-      aggregator: { as: 4200000000, address: 0x0a000009 }, communities: [0xfc000064, 0xffffff01], originatorId: 0x0a000007,
-      clusterList: [0x0a000008, 0x0a000009], extendedCommunities: [0x0002fc0000000064n],
+      origin: 'igp',
+      asPath: PATH,
+      med: 100,
+      localPreference: 200,
+      atomicAggregate: true,
+      aggregator: { as: 4200000000, address: 0x0a000009 },
+      communities: [0xfc000064, 0xffffff01],
+      originatorId: 0x0a000007,
+      clusterList: [0x0a000008, 0x0a000009],
+      extendedCommunities: [0x0002fc0000000064n],
       ipv6ExtendedCommunities: [hex('000212340000000000000000000000000000abcd')],
-      largeCommunities: [{ global: 4200000000, local1: 1, local2: 2 }], otc: 65001,
+      largeCommunities: [{ global: 4200000000, local1: 1, local2: 2 }],
+      otc: 65001,
     });
   });
 
@@ -148,8 +209,11 @@ describe('bgp/codec/update', () => {
   });
 
   it('never throws, and never points outside the message, for any octets', () =>
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), fc.boolean(), (body, as4, addPathIpv4) => {
-      const update = decodeUpdate(body, 0, body.length, { ...EBGP, as4, addPathIpv4 });
-      for (const block of [...update.reach, ...update.withdrawn]) expect(block.end).to.be.at.most(body.length);
-    }), { numRuns: 3000 }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), fc.boolean(), (body, as4, addPathIpv4) => {
+        const update = decodeUpdate(body, 0, body.length, { ...EBGP, as4, addPathIpv4 });
+        for (const block of [...update.reach, ...update.withdrawn]) expect(block.end).to.be.at.most(body.length);
+      }),
+      { numRuns: 3000 },
+    ));
 });

@@ -16,7 +16,8 @@ function router(link: MemoryLink, clock: FakeClock, address: string): Router {
   const heard: string[] = [];
   const problems: string[] = [];
   const discovery = new Discovery({
-    clock, open: link.host(address),
+    clock,
+    open: link.host(address),
     heard: (name, from) => {
       const text = `${formatAddress(from)}%${name}`;
       if (heard.includes(text)) return false;
@@ -28,7 +29,8 @@ function router(link: MemoryLink, clock: FakeClock, address: string): Router {
 }
 
 const ETH0 = new Set(['eth0']);
-const said = (link: MemoryLink, from: string): readonly string[] => link.sent.filter((each) => each.from === from).map(({ at, to, type }) => `${at} ${type === 133 ? 'RS' : 'RA'} ${to}`);
+const said = (link: MemoryLink, from: string): readonly string[] =>
+  link.sent.filter((each) => each.from === from).map(({ at, to, type }) => `${at} ${type === 133 ? 'RS' : 'RA'} ${to}`);
 
 describe('bgp/discovery', () => {
   let clock: FakeClock;
@@ -42,7 +44,12 @@ describe('bgp/discovery', () => {
     const { discovery } = router(link, clock, 'fe80::1');
     discovery.configure(ETH0);
     clock.advance(25_000);
-    expect(said(link, 'fe80::1')).to.deep.equal(['0 RS all-routers', '0 RA all-nodes', '10000 RA all-nodes', '20000 RA all-nodes']);
+    expect(said(link, 'fe80::1')).to.deep.equal([
+      '0 RS all-routers',
+      '0 RA all-nodes',
+      '10000 RA all-nodes',
+      '20000 RA all-nodes',
+    ]);
     discovery.stop();
     expect([link.stations.size, clock.pending]).to.deep.equal([0, 0]);
   });
@@ -122,7 +129,11 @@ describe('bgp/discovery', () => {
     expect([problems, link.stations.size]).to.deep.equal([['Interface eth0 is gone'], 0]);
     link.sendErrors.clear();
     clock.advance(10_000);
-    expect([problems.length, link.stations.size, said(link, 'fe80::1').at(-1)]).to.deep.equal([1, 1, '20000 RA all-nodes']);
+    expect([problems.length, link.stations.size, said(link, 'fe80::1').at(-1)]).to.deep.equal([
+      1,
+      1,
+      '20000 RA all-nodes',
+    ]);
   });
 
   it('says once that the interface has no address at all, and what else keeps it from sending', () => {

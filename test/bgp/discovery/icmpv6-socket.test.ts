@@ -26,7 +26,8 @@ const NO_EVENTS = { onMessage: () => undefined, onFailure: () => undefined };
     const [left, right] = [new Namespace('ica'), new Namespace('icb')];
     namespaces.push(left, right);
     cable(left, 'eth0', right, 'eth0');
-    const linkLocal = (each: Namespace): string => /inet6 (fe80:\S+)\//.exec(each.ip('-6', 'addr', 'show', 'dev', 'eth0', 'scope', 'link'))?.[1] ?? '';
+    const linkLocal = (each: Namespace): string =>
+      /inet6 (fe80:\S+)\//.exec(each.ip('-6', 'addr', 'show', 'dev', 'eth0', 'scope', 'link'))?.[1] ?? '';
     await eventually('both ends have an address', () => [left, right].every((each) => linkLocal(each) !== ''));
     const file = join(directory, 'heard');
     left.daemon(file, [process.execPath, NODE, 'listen', 'eth0']);
@@ -38,10 +39,19 @@ const NO_EVENTS = { onMessage: () => undefined, onFailure: () => undefined };
   });
 
   it('says which interface does not exist', () =>
-    expect(() => openRouterSocket('nowhere0', NO_EVENTS)).to.throw(DiscoveryError, 'Cannot look for a neighbour on interface nowhere0: it does not exist'));
+    expect(() => openRouterSocket('nowhere0', NO_EVENTS)).to.throw(
+      DiscoveryError,
+      'Cannot look for a neighbour on interface nowhere0: it does not exist',
+    ));
 
   it('says what it needs where it is not root', () => {
-    const { stdout } = spawnSync('setpriv', ['--reuid', '65534', '--clear-groups', process.execPath, NODE, 'listen', 'lo'], { encoding: 'utf8' });
-    expect(stdout).to.equal('Cannot look for a neighbour on interface lo: raw sockets need root or CAP_NET_RAW; one that connects is still accepted\n');
+    const { stdout } = spawnSync(
+      'setpriv',
+      ['--reuid', '65534', '--clear-groups', process.execPath, NODE, 'listen', 'lo'],
+      { encoding: 'utf8' },
+    );
+    expect(stdout).to.equal(
+      'Cannot look for a neighbour on interface lo: raw sockets need root or CAP_NET_RAW; one that connects is still accepted\n',
+    );
   });
 });

@@ -1,6 +1,11 @@
 /** A link in memory: who sends to all is heard by all others, a step of the clock later. */
 import { formatAddress, parseAddress, type IpAddress } from 'node-bgp/address';
-import { DiscoveryError, type OpenRouterSocket, type RouterSocket, type RouterSocketEvents } from 'node-bgp/discovery/contract';
+import {
+  DiscoveryError,
+  type OpenRouterSocket,
+  type RouterSocket,
+  type RouterSocketEvents,
+} from 'node-bgp/discovery/contract';
 import type { Clock } from 'node-bgp/session/clock';
 
 interface Station {
@@ -40,7 +45,8 @@ export class MemoryLink {
   inject(from: string, bytes: Uint8Array, to: string | undefined = undefined): void {
     this.clock.after(0, () => {
       for (const station of [...this.stations])
-        if (to === undefined || formatAddress(station.address) === to) station.events.onMessage(bytes, parseAddress(from));
+        if (to === undefined || formatAddress(station.address) === to)
+          station.events.onMessage(bytes, parseAddress(from));
     });
   }
 
@@ -51,14 +57,22 @@ export class MemoryLink {
       send: (bytes, to) => {
         const error = this.sendErrors.get(from);
         if (error !== undefined) return error;
-        this.sent.push({ at: this.clock.now(), from, to: typeof to === 'string' ? to : formatAddress(to), type: bytes[0] });
+        this.sent.push({
+          at: this.clock.now(),
+          from,
+          to: typeof to === 'string' ? to : formatAddress(to),
+          type: bytes[0],
+        });
         this.clock.after(0, () => {
           for (const other of [...this.stations])
-            if (other !== station && (typeof to === 'string' || other.address.value === to.value)) other.events.onMessage(bytes, station.address);
+            if (other !== station && (typeof to === 'string' || other.address.value === to.value))
+              other.events.onMessage(bytes, station.address);
         });
         return undefined;
       },
-      close: () => { this.stations.delete(station); },
+      close: () => {
+        this.stations.delete(station);
+      },
     };
   }
 }

@@ -7,7 +7,9 @@ import { int32, IPPROTO_ICMPV6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, libc, SOCK_RA
 import { AF_INET6, encodeSockaddr } from 'node-bgp/transport/sockaddr';
 
 const [, , mode = '', interfaceName = ''] = process.argv;
-const say = (line: string): void => { process.stdout.write(`${line}\n`); };
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
 
 try {
   const socket = openRouterSocket(interfaceName, {
@@ -18,7 +20,8 @@ try {
   else {
     sendFromAfar();
     const errors = [
-      socket.send(encodeSolicitation(socket.linkLayer), 'all-routers'), socket.send(encodeAdvertisement(socket.linkLayer), 'all-nodes'),
+      socket.send(encodeSolicitation(socket.linkLayer), 'all-routers'),
+      socket.send(encodeAdvertisement(socket.linkLayer), 'all-nodes'),
       socket.send(encodeAdvertisement(), parseAddress('fe80::dead')),
     ];
     say(JSON.stringify(errors.filter((error) => error !== undefined)));
@@ -37,6 +40,7 @@ function sendFromAfar(): void {
   calls.setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, int32(254), 4);
   const target = encodeSockaddr('ff02::1', 0, { scopeId: calls.ifNameToIndex(interfaceName) });
   const bytes = encodeAdvertisement();
-  if (calls.sendto(fd, bytes, bytes.length, 0, target, target.length) !== bytes.length) throw new Error('Cannot send from afar');
+  if (calls.sendto(fd, bytes, bytes.length, 0, target, target.length) !== bytes.length)
+    throw new Error('Cannot send from afar');
   calls.close(fd);
 }

@@ -7,22 +7,43 @@ import type { ConnectedPrefix } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, RibWorld, sequence } from '../rib/rib-world.js';
 
-const link = (prefix: string, interfaceName: string): ConnectedPrefix => ({ prefix: parsePrefix(prefix), interfaceName });
+const link = (prefix: string, interfaceName: string): ConnectedPrefix => ({
+  prefix: parsePrefix(prefix),
+  interfaceName,
+});
 
 /** Rejects what matches. */
 const rejecting = (match: FilterMatch, direction: 'import' | 'export'): RoutePolicy =>
-  compilePolicy({ f: { rules: [{ match, action: 'reject' }] } }, ['f'], { direction, peerType: 'ebgp', name: 'p', address: parseAddress('10.0.1.1'), remoteAs: 65001, localAs: 65000 });
+  compilePolicy({ f: { rules: [{ match, action: 'reject' }] } }, ['f'], {
+    direction,
+    peerType: 'ebgp',
+    name: 'p',
+    address: parseAddress('10.0.1.1'),
+    remoteAs: 65001,
+    localAs: 65000,
+  });
 
 const received = (world: RibWorld, name: string): string[] =>
-  [...world.rib.queries.received(world.peer(name).id, 4, 'after-policy')].flat().map(({ prefix }) => formatPrefix(prefix)).sort();
+  [...world.rib.queries.received(world.peer(name).id, 4, 'after-policy')]
+    .flat()
+    .map(({ prefix }) => formatPrefix(prefix))
+    .sort();
 
 /** The sending peer is on eth0; it names next hops behind eth0, eth1 and eth2, and one behind both of the latter. */
-function world(peer: { readonly importPolicy?: RoutePolicy }, other: { readonly exportPolicy?: RoutePolicy } = {}): RibWorld {
+function world(
+  peer: { readonly importPolicy?: RoutePolicy },
+  other: { readonly exportPolicy?: RoutePolicy } = {},
+): RibWorld {
   const made = new RibWorld();
   made.connect([link('10.0.0.0/24', 'eth0'), link('10.0.1.0/24', 'eth1'), link('10.0.2.0/24', 'eth2')]);
   made.up(ribPeer('source', { role: 'ibgp', at: '10.0.0.1', interfaceName: 'eth0', ...peer }));
   made.up(ribPeer('sink', { role: 'ebgp', at: '10.0.2.9', remoteAs: 65009, ...other }));
-  made.announce('source', reach('10.65.0.0/24', '10.0.0.5'), reach('10.65.1.0/24', '10.0.1.5'), reach('10.65.2.0/24', '10.0.2.5'));
+  made.announce(
+    'source',
+    reach('10.65.0.0/24', '10.0.0.5'),
+    reach('10.65.1.0/24', '10.0.1.5'),
+    reach('10.65.2.0/24', '10.0.2.5'),
+  );
   made.settle();
   return made;
 }
@@ -37,7 +58,15 @@ describe('bgp/filter: interfaces', () => {
   });
 
   it('are those of the next hop on export, and followed when links move', () => {
-    const made = world({}, { exportPolicy: rejecting({ interfaces: ['eth*'], prefixes: [{ prefix: '10.65.0.0/16', maxLength: 32 }] }, 'export') });
+    const made = world(
+      {},
+      {
+        exportPolicy: rejecting(
+          { interfaces: ['eth*'], prefixes: [{ prefix: '10.65.0.0/16', maxLength: 32 }] },
+          'export',
+        ),
+      },
+    );
     expect([...made.peer('sink').heard.keys()]).to.deep.equal([]);
     made.connect([link('10.0.0.0/24', 'eth0'), link('10.0.1.0/24', 'up1'), link('10.0.2.0/24', 'eth2')]);
     made.settle();

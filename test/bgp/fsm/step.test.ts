@@ -5,7 +5,14 @@ import type { FsmEvent, FsmEventType, Notification } from 'node-bgp/fsm/event';
 import { initialState, type FsmAction, type FsmOptions, type FsmState, type FsmStateType } from 'node-bgp/fsm/state';
 import { step } from 'node-bgp/fsm/step';
 
-const options: FsmOptions = { passive: false, delayOpenTime: 0, dampPeerOscillations: true, connectRetryTime: 120, keepaliveTime: undefined, sendHoldTime: 0 };
+const options: FsmOptions = {
+  passive: false,
+  delayOpenTime: 0,
+  dampPeerOscillations: true,
+  connectRetryTime: 120,
+  keepaliveTime: undefined,
+  sendHoldTime: 0,
+};
 const note = (code: number, subcode: number): Notification => ({ code, subcode, data: new Uint8Array(0) });
 
 const events: Readonly<Record<FsmEventType, FsmEvent>> = {
@@ -37,49 +44,116 @@ const events: Readonly<Record<FsmEventType, FsmEvent>> = {
 const eventTypes = Object.keys(events) as FsmEventType[];
 
 /** `-`: nothing changes. `Idle 6/2`: goes to Idle and sends that NOTIFICATION. `Idle`: goes to Idle in silence. */
-const table: Readonly<Record<FsmStateType, Readonly<Partial<Record<FsmEventType, string>>> & { readonly otherwise: string }>> = {
+const table: Readonly<
+  Record<FsmStateType, Readonly<Partial<Record<FsmEventType, string>>> & { readonly otherwise: string }>
+> = {
   Idle: { ManualStart: 'Connect', AutomaticStart: 'Connect', IdleHoldTimerExpires: 'Connect', otherwise: '-' },
   Connect: {
-    ManualStart: '-', AutomaticStart: '-', TcpConnectionValid: '-', TcpConnectionInvalid: '-', ConnectRetryTimerExpires: 'Connect',
-    TcpConnectionRequestAcked: 'OpenSent', TcpConnectionConfirmed: 'OpenSent', otherwise: 'Idle',
+    ManualStart: '-',
+    AutomaticStart: '-',
+    TcpConnectionValid: '-',
+    TcpConnectionInvalid: '-',
+    ConnectRetryTimerExpires: 'Connect',
+    TcpConnectionRequestAcked: 'OpenSent',
+    TcpConnectionConfirmed: 'OpenSent',
+    otherwise: 'Idle',
   },
   Active: {
-    ManualStart: '-', AutomaticStart: '-', TcpConnectionValid: '-', TcpConnectionInvalid: '-', ConnectRetryTimerExpires: 'Connect',
-    TcpConnectionRequestAcked: 'OpenSent', TcpConnectionConfirmed: 'OpenSent', otherwise: 'Idle',
+    ManualStart: '-',
+    AutomaticStart: '-',
+    TcpConnectionValid: '-',
+    TcpConnectionInvalid: '-',
+    ConnectRetryTimerExpires: 'Connect',
+    TcpConnectionRequestAcked: 'OpenSent',
+    TcpConnectionConfirmed: 'OpenSent',
+    otherwise: 'Idle',
   },
   OpenSent: {
-    ManualStart: '-', AutomaticStart: '-', TcpConnectionValid: '-', TcpConnectionInvalid: '-', TcpConnectionRequestAcked: '-', TcpConnectionConfirmed: '-',
-    ManualStop: 'Idle 6/2', AutomaticStop: 'Idle 6/1', HoldTimerExpires: 'Idle 4/0', SendHoldTimerExpires: 'Idle 8/0', TcpConnectionFails: 'Active',
-    OpenMessage: 'OpenConfirm', HeaderError: 'Idle 1/1', OpenMessageError: 'Idle 2/2', OpenCollisionDump: 'Idle 6/7',
-    NotificationVersionError: 'Idle', NotificationMessage: 'Idle', otherwise: 'Idle 5/1',
+    ManualStart: '-',
+    AutomaticStart: '-',
+    TcpConnectionValid: '-',
+    TcpConnectionInvalid: '-',
+    TcpConnectionRequestAcked: '-',
+    TcpConnectionConfirmed: '-',
+    ManualStop: 'Idle 6/2',
+    AutomaticStop: 'Idle 6/1',
+    HoldTimerExpires: 'Idle 4/0',
+    SendHoldTimerExpires: 'Idle 8/0',
+    TcpConnectionFails: 'Active',
+    OpenMessage: 'OpenConfirm',
+    HeaderError: 'Idle 1/1',
+    OpenMessageError: 'Idle 2/2',
+    OpenCollisionDump: 'Idle 6/7',
+    NotificationVersionError: 'Idle',
+    NotificationMessage: 'Idle',
+    otherwise: 'Idle 5/1',
   },
   OpenConfirm: {
-    ManualStart: '-', AutomaticStart: '-', TcpConnectionValid: '-', TcpConnectionInvalid: '-', TcpConnectionRequestAcked: '-', TcpConnectionConfirmed: '-',
-    ManualStop: 'Idle 6/2', AutomaticStop: 'Idle 6/1', HoldTimerExpires: 'Idle 4/0', SendHoldTimerExpires: 'Idle 8/0', TcpConnectionFails: 'Idle',
-    KeepaliveTimerExpires: 'OpenConfirm', KeepaliveMessage: 'Established', HeaderError: 'Idle 1/1', OpenMessageError: 'Idle 2/2',
-    OpenCollisionDump: 'Idle 6/7', NotificationVersionError: 'Idle', NotificationMessage: 'Idle', otherwise: 'Idle 5/2',
+    ManualStart: '-',
+    AutomaticStart: '-',
+    TcpConnectionValid: '-',
+    TcpConnectionInvalid: '-',
+    TcpConnectionRequestAcked: '-',
+    TcpConnectionConfirmed: '-',
+    ManualStop: 'Idle 6/2',
+    AutomaticStop: 'Idle 6/1',
+    HoldTimerExpires: 'Idle 4/0',
+    SendHoldTimerExpires: 'Idle 8/0',
+    TcpConnectionFails: 'Idle',
+    KeepaliveTimerExpires: 'OpenConfirm',
+    KeepaliveMessage: 'Established',
+    HeaderError: 'Idle 1/1',
+    OpenMessageError: 'Idle 2/2',
+    OpenCollisionDump: 'Idle 6/7',
+    NotificationVersionError: 'Idle',
+    NotificationMessage: 'Idle',
+    otherwise: 'Idle 5/2',
   },
   Established: {
-    ManualStart: '-', AutomaticStart: '-', TcpConnectionValid: '-', TcpConnectionInvalid: '-', TcpConnectionRequestAcked: '-', TcpConnectionConfirmed: '-',
-    ManualStop: 'Idle 6/2', AutomaticStop: 'Idle 6/1', HoldTimerExpires: 'Idle 4/0', SendHoldTimerExpires: 'Idle 8/0', TcpConnectionFails: 'Idle',
-    KeepaliveTimerExpires: 'Established', KeepaliveMessage: 'Established', UpdateMessage: 'Established', HeaderError: 'Idle 1/1',
-    OpenMessageError: 'Idle 2/2', UpdateMessageError: 'Idle 3/1', OpenCollisionDump: 'Idle 6/7',
-    NotificationVersionError: 'Idle', NotificationMessage: 'Idle', otherwise: 'Idle 5/3',
+    ManualStart: '-',
+    AutomaticStart: '-',
+    TcpConnectionValid: '-',
+    TcpConnectionInvalid: '-',
+    TcpConnectionRequestAcked: '-',
+    TcpConnectionConfirmed: '-',
+    ManualStop: 'Idle 6/2',
+    AutomaticStop: 'Idle 6/1',
+    HoldTimerExpires: 'Idle 4/0',
+    SendHoldTimerExpires: 'Idle 8/0',
+    TcpConnectionFails: 'Idle',
+    KeepaliveTimerExpires: 'Established',
+    KeepaliveMessage: 'Established',
+    UpdateMessage: 'Established',
+    HeaderError: 'Idle 1/1',
+    OpenMessageError: 'Idle 2/2',
+    UpdateMessageError: 'Idle 3/1',
+    OpenCollisionDump: 'Idle 6/7',
+    NotificationVersionError: 'Idle',
+    NotificationMessage: 'Idle',
+    otherwise: 'Idle 5/3',
   },
 };
 const stateTypes = Object.keys(table) as FsmStateType[];
 
 const stateOf = (type: FsmStateType, over: Partial<FsmState> = {}): FsmState => ({
-  ...initialState(options), type, holdTime: type === 'OpenConfirm' || type === 'Established' ? 90 : 0, ...over,
+  ...initialState(options),
+  type,
+  holdTime: type === 'OpenConfirm' || type === 'Established' ? 90 : 0,
+  ...over,
 });
-const summary = (actions: readonly FsmAction[]): string[] => actions.map((action) => {
-  switch (action.type) {
-    case 'StartTimer': return `start ${action.timer} ${action.seconds}`;
-    case 'StopTimer': return `stop ${action.timer}`;
-    case 'SendNotification': return `notify ${action.notification.code}/${action.notification.subcode}`;
-    default: return action.type;
-  }
-});
+const summary = (actions: readonly FsmAction[]): string[] =>
+  actions.map((action) => {
+    switch (action.type) {
+      case 'StartTimer':
+        return `start ${action.timer} ${action.seconds}`;
+      case 'StopTimer':
+        return `stop ${action.timer}`;
+      case 'SendNotification':
+        return `notify ${action.notification.code}/${action.notification.subcode}`;
+      default:
+        return action.type;
+    }
+  });
 
 describe('bgp/fsm step: every state times every event', () => {
   for (const from of stateTypes)
@@ -96,8 +170,12 @@ describe('bgp/fsm step: every state times every event', () => {
         }
         const [next, notification] = want.split(' ');
         expect(after.type).to.equal(next);
-        expect(summary(actions).filter((line) => line.startsWith('notify'))).to.deep.equal(notification === undefined ? [] : [`notify ${notification}`]);
-        expect(actions.some((action) => action.type === 'SessionDown')).to.equal(from === 'Established' && next !== 'Established');
+        expect(summary(actions).filter((line) => line.startsWith('notify'))).to.deep.equal(
+          notification === undefined ? [] : [`notify ${notification}`],
+        );
+        expect(actions.some((action) => action.type === 'SessionDown')).to.equal(
+          from === 'Established' && next !== 'Established',
+        );
         if (next === 'Idle') expect(summary(actions)).to.include('DropConnection').and.include('StopAllTimers');
       });
     }
@@ -153,14 +231,18 @@ describe('bgp/fsm step: clauses', () => {
     const pauses: number[] = [];
     for (let i = 0; i < 12; i++) {
       const [idle, actions] = step(state, events.TcpConnectionFails);
-      for (const action of actions) if (action.type === 'StartTimer' && action.timer === 'IdleHold') pauses.push(action.seconds);
+      for (const action of actions)
+        if (action.type === 'StartTimer' && action.timer === 'IdleHold') pauses.push(action.seconds);
       state = step(idle, events.IdleHoldTimerExpires)[0];
     }
     expect(pauses).to.deep.equal([0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
   });
 
   it('without damping a failed machine stays Idle', () => {
-    const [idle, actions] = step(stateOf('Connect', { options: { ...options, dampPeerOscillations: false } }), events.TcpConnectionFails);
+    const [idle, actions] = step(
+      stateOf('Connect', { options: { ...options, dampPeerOscillations: false } }),
+      events.TcpConnectionFails,
+    );
     expect(summary(actions)).to.deep.equal(['StopAllTimers', 'DropConnection']);
     expect(step(idle, events.IdleHoldTimerExpires)[0].type).to.equal('Idle');
   });
@@ -173,32 +255,56 @@ describe('bgp/fsm step: clauses', () => {
 
   it('an operator stop leaves no timer that would start the peer again', () => {
     for (const from of stateTypes)
-      expect(step(stateOf(from), events.ManualStop)[1].filter((action) => action.type === 'StartTimer'), from).to.deep.equal([]);
+      expect(
+        step(stateOf(from), events.ManualStop)[1].filter((action) => action.type === 'StartTimer'),
+        from,
+      ).to.deep.equal([]);
   });
 
   it('a third of the hold time between keepalives (4.4), and RFC 9687 watches our own sending', () => {
     const guarded = stateOf('OpenConfirm', { options: { ...options, sendHoldTime: 480 } });
-    expect(summary(step(guarded, events.KeepaliveMessage)[1])).to.deep.equal(['start Hold 90', 'start SendHold 480', 'SessionUp']);
-    expect(summary(step(stateOf('Established'), events.KeepaliveTimerExpires)[1])).to.deep.equal(['SendKeepalive', 'start Keepalive 30']);
+    expect(summary(step(guarded, events.KeepaliveMessage)[1])).to.deep.equal([
+      'start Hold 90',
+      'start SendHold 480',
+      'SessionUp',
+    ]);
+    expect(summary(step(stateOf('Established'), events.KeepaliveTimerExpires)[1])).to.deep.equal([
+      'SendKeepalive',
+      'start Keepalive 30',
+    ]);
   });
 
   it('less than a third of the hold time between keepalives where configured, never more (4.4)', () => {
-    const every = (keepaliveTime: number): readonly string[] => summary(step(stateOf('Established', { options: { ...options, keepaliveTime } }), events.KeepaliveTimerExpires)[1]);
-    expect([every(10), every(60)]).to.deep.equal([['SendKeepalive', 'start Keepalive 10'], ['SendKeepalive', 'start Keepalive 30']]);
+    const every = (keepaliveTime: number): readonly string[] =>
+      summary(
+        step(stateOf('Established', { options: { ...options, keepaliveTime } }), events.KeepaliveTimerExpires)[1],
+      );
+    expect([every(10), every(60)]).to.deep.equal([
+      ['SendKeepalive', 'start Keepalive 10'],
+      ['SendKeepalive', 'start Keepalive 30'],
+    ]);
   });
 
   it('any history: up and down alternate, and a session that is not Established left a SessionDown', () =>
-    fc.assert(fc.property(fc.array(fc.constantFrom(...eventTypes), { maxLength: 60 }), (history) => {
-      let state = initialState(options);
-      let up = false;
-      for (const type of history) {
-        const [next, actions] = step(state, events[type]);
-        for (const action of actions) {
-          if (action.type === 'SessionUp') { expect(up).to.equal(false); up = true; }
-          if (action.type === 'SessionDown') { expect(up).to.equal(true); up = false; }
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...eventTypes), { maxLength: 60 }), (history) => {
+        let state = initialState(options);
+        let up = false;
+        for (const type of history) {
+          const [next, actions] = step(state, events[type]);
+          for (const action of actions) {
+            if (action.type === 'SessionUp') {
+              expect(up).to.equal(false);
+              up = true;
+            }
+            if (action.type === 'SessionDown') {
+              expect(up).to.equal(true);
+              up = false;
+            }
+          }
+          state = next;
+          expect(up).to.equal(state.type === 'Established');
         }
-        state = next;
-        expect(up).to.equal(state.type === 'Established');
-      }
-    })));
+      }),
+    ));
 });

@@ -13,17 +13,40 @@ const CLI = new URL('../../../src/cli.js', import.meta.url).pathname;
 export class BgpdProcess {
   private child: ChildProcess | undefined;
 
-  constructor(private readonly namespace: Namespace, readonly directory: string) {
+  constructor(
+    private readonly namespace: Namespace,
+    readonly directory: string,
+  ) {
     mkdirSync(directory, { recursive: true });
   }
 
-  get logFile(): string { return join(this.directory, 'bgpd.log'); }
-  get log(): string { return readFileSync(this.logFile, 'utf8'); }
-  private get socket(): string { return join(this.directory, 'bgpd.sock'); }
+  get logFile(): string {
+    return join(this.directory, 'bgpd.log');
+  }
+  get log(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+  private get socket(): string {
+    return join(this.directory, 'bgpd.sock');
+  }
 
   async start(): Promise<void> {
-    this.child = this.namespace.daemon(this.logFile, [process.execPath, CLI, 'bgpd', '--run-dir', this.directory, '--state-dir', join(this.directory, 'state'), '--log-format', 'text']);
-    await eventually('bgpd answers', async () => (await this.tryAsk('GET', '/v1/status')) !== undefined, () => this.log);
+    this.child = this.namespace.daemon(this.logFile, [
+      process.execPath,
+      CLI,
+      'bgpd',
+      '--run-dir',
+      this.directory,
+      '--state-dir',
+      join(this.directory, 'state'),
+      '--log-format',
+      'text',
+    ]);
+    await eventually(
+      'bgpd answers',
+      async () => (await this.tryAsk('GET', '/v1/status')) !== undefined,
+      () => this.log,
+    );
   }
 
   /** These tests are not about policy: sessions without filters carry everything, unless a configuration says otherwise (RFC 8212). */
@@ -40,11 +63,11 @@ export class BgpdProcess {
   }
 
   async neighbor(name: string): Promise<PeerDetail> {
-    return await this.ask('GET', `/v1/neighbors/${encodeURIComponent(name)}`) as PeerDetail;
+    return (await this.ask('GET', `/v1/neighbors/${encodeURIComponent(name)}`)) as PeerDetail;
   }
 
   async routes(query: string): Promise<readonly RouteJson[]> {
-    return (await this.ask('GET', `/v1/routes?${query}`) as { readonly routes: readonly RouteJson[] }).routes;
+    return ((await this.ask('GET', `/v1/routes?${query}`)) as { readonly routes: readonly RouteJson[] }).routes;
   }
 
   async clear(peer: string, soft: boolean): Promise<void> {
@@ -52,7 +75,10 @@ export class BgpdProcess {
   }
 
   async isEstablished(name: string): Promise<boolean> {
-    return ((await this.tryAsk('GET', `/v1/neighbors/${encodeURIComponent(name)}`)) as PeerDetail | undefined)?.isEstablished ?? false;
+    return (
+      ((await this.tryAsk('GET', `/v1/neighbors/${encodeURIComponent(name)}`)) as PeerDetail | undefined)
+        ?.isEstablished ?? false
+    );
   }
 
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {

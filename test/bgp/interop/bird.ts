@@ -5,7 +5,21 @@ import { VendorDaemon } from './vendor-daemon.js';
 
 export class Bird extends VendorDaemon implements Vendor {
   readonly name = 'bird';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'bounce', 'roles', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop', 'churn', 'local-as']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>([
+    'kernel',
+    'restarts',
+    'bounce',
+    'roles',
+    'refresh',
+    'gtsm',
+    'add-path',
+    'large-communities',
+    'communities',
+    'bfd',
+    'extended-next-hop',
+    'churn',
+    'local-as',
+  ]);
   readonly bfdFamily = 6;
 
   async start(site: Site): Promise<void> {
@@ -42,7 +56,12 @@ export class Bird extends VendorDaemon implements Vendor {
     const { directory, dutAs } = this.own;
     const text = config(this.own);
     const [before, dut6 = ''] = text.split('protocol bgp dut6');
-    writeFileSync(join(directory, 'bird.conf'), on ? `${before ?? ''}protocol bgp dut6${dut6.replace('{', `{ local as ${dutAs};`).replace('ttl security on;', 'direct; ttl security on;')}` : text);
+    writeFileSync(
+      join(directory, 'bird.conf'),
+      on
+        ? `${before ?? ''}protocol bgp dut6${dut6.replace('{', `{ local as ${dutAs};`).replace('ttl security on;', 'direct; ttl security on;')}`
+        : text,
+    );
     await this.birdc('configure');
   }
 
@@ -105,5 +124,8 @@ protocol bgp dut6 from dut {
 
 /** Static routes that a scenario switches on and off. */
 export function writeChurn(directory: string, prefixes: readonly string[]): void {
-  writeFileSync(join(directory, 'churn.conf'), `${prefixes.map((prefix) => `route ${prefix} blackhole;`).join('\n')}\n`);
+  writeFileSync(
+    join(directory, 'churn.conf'),
+    `${prefixes.map((prefix) => `route ${prefix} blackhole;`).join('\n')}\n`,
+  );
 }

@@ -43,13 +43,26 @@ export class Exabgp extends VendorDaemon implements Vendor {
 
   private async run(): Promise<void> {
     const { namespace, directory } = this.own;
-    const env = { ...process.env, exabgp_daemon_user: 'root', exabgp_tcp_attempts: '0', exabgp_api_cli: 'false', exabgp_log_level: 'WARNING', exabgp_api_ack: 'false' };
+    const env = {
+      ...process.env,
+      exabgp_daemon_user: 'root',
+      exabgp_tcp_attempts: '0',
+      exabgp_api_cli: 'false',
+      exabgp_log_level: 'WARNING',
+      exabgp_api_ack: 'false',
+    };
     this.spawn(['exabgp', join(directory, 'exabgp.conf')], env);
     await Promise.resolve();
   }
 }
 
-const neighbor = (site: Site, addresses: Site['ipv4'], more: string, families: readonly string[], announcements: string): string => `
+const neighbor = (
+  site: Site,
+  addresses: Site['ipv4'],
+  more: string,
+  families: readonly string[],
+  announcements: string,
+): string => `
 neighbor ${addresses.dut} {
   router-id 10.255.0.${site.index};
   local-address ${addresses.local};
@@ -68,11 +81,23 @@ process log {
   run /bin/sh -c "cat >> ${join(site.directory, 'heard.json')}";
   encoder json;
 }
-${neighbor(site, site.ipv4, `md5-password "${site.password}";`, ['ipv4', 'ipv6'], `announce {
+${neighbor(
+  site,
+  site.ipv4,
+  `md5-password "${site.password}";`,
+  ['ipv4', 'ipv6'],
+  `announce {
     ipv4 { unicast ${site.prefix4} next-hop ${site.ipv4.local} community [ ${site.as}:1 ] large-community [ ${site.as}:1:2 ]; }
     ipv6 { unicast ${site.prefix6} next-hop ${site.ipv6.local}; }
-  }`)}
-${neighbor(site, site.ipv6, 'outgoing-ttl 255;', ['ipv6'], `announce {
+  }`,
+)}
+${neighbor(
+  site,
+  site.ipv6,
+  'outgoing-ttl 255;',
+  ['ipv6'],
+  `announce {
     ipv6 { unicast ${site.prefix6} next-hop ${site.ipv6.local}; }
-  }`)}
+  }`,
+)}
 `;

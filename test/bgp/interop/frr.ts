@@ -8,7 +8,19 @@ type Daemon = 'zebra' | 'bfdd' | 'bgpd';
 
 export class Frr implements Vendor {
   readonly name = 'frr';
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['kernel', 'restarts', 'bounce', 'roles', 'refresh', 'gtsm', 'add-path', 'large-communities', 'communities', 'bfd', 'extended-next-hop']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>([
+    'kernel',
+    'restarts',
+    'bounce',
+    'roles',
+    'refresh',
+    'gtsm',
+    'add-path',
+    'large-communities',
+    'communities',
+    'bfd',
+    'extended-next-hop',
+  ]);
   /** Beside ttl-security it would choose the multihop kind. */
   readonly bfdFamily = 4;
   readonly churn = cannot('announce so much');
@@ -19,7 +31,8 @@ export class Frr implements Vendor {
   async start(site: Site): Promise<void> {
     this.site = site;
     // FRR's daemons drop to the user frr and must still be able to write here.
-    for (const [daemon, text] of Object.entries(configs(site))) writeFileSync(join(site.directory, `${daemon}.conf`), text, { mode: 0o644 });
+    for (const [daemon, text] of Object.entries(configs(site)))
+      writeFileSync(join(site.directory, `${daemon}.conf`), text, { mode: 0o644 });
     execFileSync('chown', ['-R', 'frr:frr', site.directory]);
     this.run('zebra');
     this.run('bfdd');
@@ -62,7 +75,12 @@ export class Frr implements Vendor {
   }
 
   vtysh(...commands: readonly string[]): Promise<string> {
-    return this.own.namespace.ask('vtysh', '--vty_socket', this.own.directory, ...commands.flatMap((command) => ['-c', command]));
+    return this.own.namespace.ask(
+      'vtysh',
+      '--vty_socket',
+      this.own.directory,
+      ...commands.flatMap((command) => ['-c', command]),
+    );
   }
 
   private get own(): Site {
@@ -73,16 +91,41 @@ export class Frr implements Vendor {
   private run(daemon: Daemon): void {
     const { namespace, directory } = this.own;
     const more = daemon === 'bfdd' ? ['--bfdctl', join(directory, 'bfdd.sock')] : [];
-    this.children.set(daemon, namespace.daemon(join(directory, `${daemon}.log`), [
-      `/usr/lib/frr/${daemon}`, '-f', join(directory, `${daemon}.conf`), '-i', join(directory, `${daemon}.pid`), '-z', join(directory, 'zserv.api'),
-      '--vty_socket', directory, '-A', '127.0.0.1', '-u', 'frr', '-g', 'frr', '--log', 'stdout', '--log-level', 'warnings', ...(daemon === 'zebra' ? ['-r', '-K', '60'] : []), ...more,
-    ]));
+    this.children.set(
+      daemon,
+      namespace.daemon(join(directory, `${daemon}.log`), [
+        `/usr/lib/frr/${daemon}`,
+        '-f',
+        join(directory, `${daemon}.conf`),
+        '-i',
+        join(directory, `${daemon}.pid`),
+        '-z',
+        join(directory, 'zserv.api'),
+        '--vty_socket',
+        directory,
+        '-A',
+        '127.0.0.1',
+        '-u',
+        'frr',
+        '-g',
+        'frr',
+        '--log',
+        'stdout',
+        '--log-level',
+        'warnings',
+        ...(daemon === 'zebra' ? ['-r', '-K', '60'] : []),
+        ...more,
+      ]),
+    );
   }
 }
 
 function configs(site: Site): Readonly<Record<Daemon, string>> {
   const head = 'frr defaults traditional\nhostname frr\n';
-  return { zebra: head, bfdd: head, bgpd: `${head}
+  return {
+    zebra: head,
+    bfdd: head,
+    bgpd: `${head}
 route-map own permit 10
  set community ${site.as}:1
  set large-community ${site.as}:1:2
@@ -115,5 +158,6 @@ router bgp ${site.as}
   neighbor ${site.ipv4.dut} activate
   neighbor ${site.ipv6.dut} activate
  exit-address-family
-` };
+`,
+  };
 }

@@ -7,7 +7,13 @@ import { VendorDaemon } from './vendor-daemon.js';
 export class Gobgp extends VendorDaemon implements Vendor {
   readonly name = 'gobgp';
   /** Its soft reset works from its own tables and asks nobody. */
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['bounce', 'gtsm', 'communities', 'large-communities', 'add-path']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>([
+    'bounce',
+    'gtsm',
+    'communities',
+    'large-communities',
+    'add-path',
+  ]);
   readonly churn = cannot('announce so much');
   readonly setInternal = cannot('change its AS');
 
@@ -53,7 +59,18 @@ export class Gobgp extends VendorDaemon implements Vendor {
     const { namespace, directory, prefix4, prefix6, as } = this.own;
     this.spawn(['gobgpd', '-f', join(directory, 'gobgpd.toml'), '--pprof-disable', ...more]);
     await eventually('gobgpd answers', async () => (await this.gobgp('global')) !== '');
-    await this.gobgp('global', 'rib', 'add', '-a', 'ipv4', prefix4, 'community', `${as}:1`, 'large-community', `${as}:1:2`);
+    await this.gobgp(
+      'global',
+      'rib',
+      'add',
+      '-a',
+      'ipv4',
+      prefix4,
+      'community',
+      `${as}:1`,
+      'large-community',
+      `${as}:1:2`,
+    );
     await this.gobgp('global', 'rib', 'add', '-a', 'ipv6', prefix6);
   }
 }
@@ -70,7 +87,9 @@ idle-hold-time-after-reset = 1
 [neighbors.graceful-restart.config]
 enabled = true
 restart-time = 60
-${families.map((family) => `[[neighbors.afi-safis]]
+${families
+  .map(
+    (family) => `[[neighbors.afi-safis]]
 [neighbors.afi-safis.config]
 afi-safi-name = "${family}-unicast"
 [neighbors.afi-safis.mp-graceful-restart.config]
@@ -78,7 +97,9 @@ enabled = true
 [neighbors.afi-safis.add-paths.config]
 receive = true
 send-max = 8
-`).join('')}`;
+`,
+  )
+  .join('')}`;
 
 const config = (site: Site): string => `
 [global.config]

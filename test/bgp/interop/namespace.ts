@@ -15,7 +15,14 @@ export class Namespace {
     ip('netns', 'add', this.name);
     this.ip('link', 'set', 'lo', 'up');
     // Addresses are usable at once: nobody waits for duplicate detection.
-    this.exec('sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
+    this.exec(
+      'sysctl',
+      '-qw',
+      'net.ipv6.conf.all.accept_dad=0',
+      'net.ipv6.conf.default.accept_dad=0',
+      'net.ipv4.ip_forward=1',
+      'net.ipv6.conf.all.forwarding=1',
+    );
   }
 
   /** `ip` inside, synchronously. */
@@ -30,7 +37,8 @@ export class Namespace {
   /** Standard output of a command inside; empty if it fails. */
   async ask(...argv: readonly string[]): Promise<string> {
     try {
-      return (await run('ip', ['netns', 'exec', this.name, ...argv], { maxBuffer: 64 * 1024 * 1024, timeout: 10_000 })).stdout;
+      return (await run('ip', ['netns', 'exec', this.name, ...argv], { maxBuffer: 64 * 1024 * 1024, timeout: 10_000 }))
+        .stdout;
     } catch {
       return ''; // the daemon is not up yet, or has no answer: callers wait for one
     }
@@ -47,7 +55,10 @@ export class Namespace {
   async remove(): Promise<void> {
     await Promise.all(this.children.map((child) => end(child, 'SIGKILL')));
     // Daemons that have put themselves into the background.
-    for (const pid of ip('netns', 'pids', this.name).split('\n').filter((line) => line !== '')) kill(Number(pid));
+    for (const pid of ip('netns', 'pids', this.name)
+      .split('\n')
+      .filter((line) => line !== ''))
+      kill(Number(pid));
     ip('netns', 'del', this.name);
   }
 }
@@ -71,7 +82,10 @@ export function sweepOld(): void {
   for (const name of existsSync('/run/netns') ? readdirSync('/run/netns') : []) {
     const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    for (const child of ip('netns', 'pids', name).split('\n').filter((line) => line !== '')) kill(Number(child));
+    for (const child of ip('netns', 'pids', name)
+      .split('\n')
+      .filter((line) => line !== ''))
+      kill(Number(child));
     ip('netns', 'del', name);
   }
 }
@@ -89,7 +103,12 @@ function ip(...argv: readonly string[]): string {
 }
 
 /** Waits until `check` holds; throws with what it last saw. */
-export async function eventually(what: string, check: () => boolean | Promise<boolean>, detail: () => string | Promise<string> = () => '', timeout = 20_000): Promise<void> {
+export async function eventually(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  detail: () => string | Promise<string> = () => '',
+  timeout = 20_000,
+): Promise<void> {
   const deadline = Date.now() + timeout;
   while (!(await check())) {
     if (Date.now() > deadline) throw new Error(`Not within ${timeout / 1000} s: ${what}\n${await detail()}`);

@@ -6,7 +6,14 @@ import { VendorDaemon } from './vendor-daemon.js';
 export class Openbgpd extends VendorDaemon implements Vendor {
   readonly name = 'openbgpd';
   /** The portable version writes no routes into Linux. */
-  readonly features: ReadonlySet<Feature> = new Set<Feature>(['bounce', 'refresh', 'gtsm', 'communities', 'large-communities', 'add-path']);
+  readonly features: ReadonlySet<Feature> = new Set<Feature>([
+    'bounce',
+    'refresh',
+    'gtsm',
+    'communities',
+    'large-communities',
+    'add-path',
+  ]);
   readonly churn = cannot('announce so much');
   readonly setInternal = cannot('change its AS');
 

@@ -12,15 +12,25 @@ export interface UnnumberedFrrOptions {
 }
 
 export class UnnumberedFrr {
-  constructor(private readonly namespace: Namespace, private readonly directory: string, private readonly options: UnnumberedFrrOptions) {
+  constructor(
+    private readonly namespace: Namespace,
+    private readonly directory: string,
+    private readonly options: UnnumberedFrrOptions,
+  ) {
     mkdirSync(directory, { recursive: true });
   }
 
   async start(): Promise<void> {
     const { as, routerId, interfaceName, prefixes } = this.options;
-    const networks = (family: 'ipv4' | 'ipv6'): string => prefixes.filter((prefix) => prefix.includes(':') === (family === 'ipv6')).map((prefix) => `  network ${prefix}\n`).join('');
+    const networks = (family: 'ipv4' | 'ipv6'): string =>
+      prefixes
+        .filter((prefix) => prefix.includes(':') === (family === 'ipv6'))
+        .map((prefix) => `  network ${prefix}\n`)
+        .join('');
     writeFileSync(join(this.directory, 'zebra.conf'), 'frr defaults datacenter\nhostname leaf\n');
-    writeFileSync(join(this.directory, 'bgpd.conf'), `frr defaults datacenter
+    writeFileSync(
+      join(this.directory, 'bgpd.conf'),
+      `frr defaults datacenter
 hostname leaf
 router bgp ${as}
  bgp router-id ${routerId}
@@ -33,7 +43,8 @@ ${networks('ipv4')} exit-address-family
  address-family ipv6 unicast
 ${networks('ipv6')}  neighbor ${interfaceName} activate
  exit-address-family
-`);
+`,
+    );
     execFileSync('chown', ['-R', 'frr:frr', this.directory]);
     this.run('zebra', ['-r', '-K', '60']);
     await new Promise((resolve) => setTimeout(resolve, 500)); // bgpd gives up on a zebra that is not there yet for seconds
@@ -41,14 +52,37 @@ ${networks('ipv6')}  neighbor ${interfaceName} activate
   }
 
   vtysh(...commands: readonly string[]): Promise<string> {
-    return this.namespace.ask('vtysh', '--vty_socket', this.directory, ...commands.flatMap((command) => ['-c', command]));
+    return this.namespace.ask(
+      'vtysh',
+      '--vty_socket',
+      this.directory,
+      ...commands.flatMap((command) => ['-c', command]),
+    );
   }
 
   private run(daemon: 'zebra' | 'bgpd', more: readonly string[]): void {
     const { namespace, directory } = this;
     namespace.daemon(join(directory, `${daemon}.log`), [
-      `/usr/lib/frr/${daemon}`, '-f', join(directory, `${daemon}.conf`), '-i', join(directory, `${daemon}.pid`), '-z', join(directory, 'zserv.api'),
-      '--vty_socket', directory, '-A', '127.0.0.1', '-u', 'frr', '-g', 'frr', '--log', 'stdout', '--log-level', 'warnings', ...more,
+      `/usr/lib/frr/${daemon}`,
+      '-f',
+      join(directory, `${daemon}.conf`),
+      '-i',
+      join(directory, `${daemon}.pid`),
+      '-z',
+      join(directory, 'zserv.api'),
+      '--vty_socket',
+      directory,
+      '-A',
+      '127.0.0.1',
+      '-u',
+      'frr',
+      '-g',
+      'frr',
+      '--log',
+      'stdout',
+      '--log-level',
+      'warnings',
+      ...more,
     ]);
   }
 }

@@ -13,8 +13,15 @@ import { cable, eventually, Namespace, sweepOld } from './namespace.js';
 import { UnnumberedFrr } from './unnumbered-frr.js';
 
 /** A node with one address of its own, on its loopback, and an unnumbered peer at eth0. */
-const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more: Partial<SessionConfig> = {}): SpeakerConfig => ({
-  localAs: as, routerId: own[0], installRoutes: true, originate: [{ prefix: `${own[0]}/32` }, { prefix: `${own[1]}/128` }],
+const nodeConfig = (
+  as: number,
+  own: readonly [ipv4: string, ipv6: string],
+  more: Partial<SessionConfig> = {},
+): SpeakerConfig => ({
+  localAs: as,
+  routerId: own[0],
+  installRoutes: true,
+  originate: [{ prefix: `${own[0]}/32` }, { prefix: `${own[1]}/128` }],
   peers: [{ interface: 'eth0', remoteAs: 'external', ...more } as PeerConfig],
 });
 
@@ -23,7 +30,9 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
   let directory: string;
   const namespaces: Namespace[] = [];
 
-  before(() => { sweepOld(); });
+  before(() => {
+    sweepOld();
+  });
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-unnumbered-'));
     chmodSync(directory, 0o755); // FRR's daemons drop to the user frr
@@ -41,8 +50,10 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
     return namespace;
   }
 
-  const ping = async (from: Namespace, source: string, to: string): Promise<string> => await from.ask('ping', '-n', '-c', '2', '-i', '0.2', '-W', '2', '-I', source, to);
-  const linkLocal = (namespace: Namespace): string => /inet6 (fe80:\S+)\//.exec(namespace.ip('-6', 'addr', 'show', 'dev', 'eth0', 'scope', 'link'))?.[1] ?? '';
+  const ping = async (from: Namespace, source: string, to: string): Promise<string> =>
+    await from.ask('ping', '-n', '-c', '2', '-i', '0.2', '-W', '2', '-I', source, to);
+  const linkLocal = (namespace: Namespace): string =>
+    /inet6 (fe80:\S+)\//.exec(namespace.ip('-6', 'addr', 'show', 'dev', 'eth0', 'scope', 'link'))?.[1] ?? '';
 
   const A: readonly [string, string] = ['10.65.1.1', 'fd00:65::1'];
   const B: readonly [string, string] = ['10.65.2.1', 'fd00:65::2'];
@@ -52,40 +63,76 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
     const [left, right] = [node('una', A), node('unf', B)];
     cable(left, 'eth0', right, 'eth0');
     const bgpd = new BgpdProcess(left, join(directory, 'a'));
-    const frr = new UnnumberedFrr(right, join(directory, 'f'), { as: 65002, routerId: B[0], interfaceName: 'eth0', prefixes: [`${B[0]}/32`, `${B[1]}/128`] });
+    const frr = new UnnumberedFrr(right, join(directory, 'f'), {
+      as: 65002,
+      routerId: B[0],
+      interfaceName: 'eth0',
+      prefixes: [`${B[0]}/32`, `${B[1]}/128`],
+    });
     await Promise.all([bgpd.start(), frr.start()]);
     await bgpd.configure(nodeConfig(65001, A));
-    const detail = async (): Promise<string> => `${bgpd.log}\n${await frr.vtysh('show bgp summary', 'show bgp neighbors', 'show ip route')}\n${left.ip('route')}`;
+    const detail = async (): Promise<string> =>
+      `${bgpd.log}\n${await frr.vtysh('show bgp summary', 'show bgp neighbors', 'show ip route')}\n${left.ip('route')}`;
     await eventually('the session is up', () => bgpd.isEstablished('eth0'), detail);
-    await eventually('routes are in both kernels', () => [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) => text.includes(linkLocal(right))) &&
-      right.ip('route', 'show', A[0]).includes(`inet6 ${linkLocal(left)}`) && right.ip('-6', 'route', 'show', A[1]).includes(linkLocal(left)), detail);
+    await eventually(
+      'routes are in both kernels',
+      () =>
+        [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) =>
+          text.includes(linkLocal(right)),
+        ) &&
+        right.ip('route', 'show', A[0]).includes(`inet6 ${linkLocal(left)}`) &&
+        right.ip('-6', 'route', 'show', A[1]).includes(linkLocal(left)),
+      detail,
+    );
     expect(await ping(left, A[0], B[0])).to.contain(' 0% packet loss');
     expect(await ping(left, A[1], B[1])).to.contain(' 0% packet loss');
-    const summary = (await bgpd.neighbor('eth0'));
-    expect(summary).to.include({ name: 'eth0', interface: 'eth0', address: `${linkLocal(right)}%eth0`, remoteAs: 65002, type: 'ebgp' });
+    const summary = await bgpd.neighbor('eth0');
+    expect(summary).to.include({
+      name: 'eth0',
+      interface: 'eth0',
+      address: `${linkLocal(right)}%eth0`,
+      remoteAs: 65002,
+      type: 'ebgp',
+    });
     expect(summary.capabilities.extendedNextHop).to.equal(true);
-    expect(await frr.vtysh('show bgp neighbors eth0')).to.match(new RegExp(`BGP neighbor on eth0: ${linkLocal(left)}, remote AS 65001`));
+    expect(await frr.vtysh('show bgp neighbors eth0')).to.match(
+      new RegExp(`BGP neighbor on eth0: ${linkLocal(left)}, remote AS 65001`),
+    );
     // Nobody became anybody's default router.
     expect(right.ip('-6', 'route', 'show', 'default')).to.equal('');
 
     right.ip('link', 'set', 'eth0', 'down');
-    await eventually('the session is gone with the link', async () => !(await bgpd.isEstablished('eth0')) && left.ip('route', 'show', B[0]) === '', detail);
+    await eventually(
+      'the session is gone with the link',
+      async () => !(await bgpd.isEstablished('eth0')) && left.ip('route', 'show', B[0]) === '',
+      detail,
+    );
     right.ip('link', 'set', 'eth0', 'up');
     await eventually('the session is back', () => bgpd.isEstablished('eth0'), detail, 40_000);
-    await eventually('routes are back', () => left.ip('route', 'show', B[0]).includes(linkLocal(right)) && right.ip('route', 'show', A[0]).includes(linkLocal(left)), detail);
+    await eventually(
+      'routes are back',
+      () =>
+        left.ip('route', 'show', B[0]).includes(linkLocal(right)) &&
+        right.ip('route', 'show', A[0]).includes(linkLocal(left)),
+      detail,
+    );
     expect(await ping(left, A[0], B[0])).to.contain(' 0% packet loss');
   });
 
   it('two of ours find each other, through a link that goes and comes, as soon as duplicate detection lets them', async () => {
     const [left, right] = [node('una', A), node('unb', B)];
-    for (const each of [left, right]) each.exec('sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=1', 'net.ipv6.conf.default.accept_dad=1');
+    for (const each of [left, right])
+      each.exec('sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=1', 'net.ipv6.conf.default.accept_dad=1');
     cable(left, 'eth0', right, 'eth0');
     const [a, b] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(right, join(directory, 'b'))];
     await Promise.all([a.start(), b.start()]);
     const secured = { password: 'first-key', bfd: { transmitInterval: 100, receiveInterval: 100 }, ttlSecurityHops: 1 };
     await Promise.all([a.configure(nodeConfig(65001, A, secured)), b.configure(nodeConfig(65002, B, secured))]);
     const detail = (): string => `${a.log}\n${b.log}\n${left.ip('route')}\n${left.ip('-6', 'route')}`;
-    const isThere = (): boolean => [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) => text.includes(linkLocal(right)));
+    const isThere = (): boolean =>
+      [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) =>
+        text.includes(linkLocal(right)),
+      );
     await eventually('routes are in the kernel', isThere, detail);
     expect(await ping(left, A[0], B[0])).to.contain(' 0% packet loss');
 
@@ -106,11 +153,15 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
     await Promise.all([a.start(), b.start()]);
     await Promise.all([a.configure(nodeConfig(65001, A)), b.configure(nodeConfig(65002, B))]);
     const detail = (): string => `${a.log}\n${b.log}\n${left.ip('route')}`;
-    const isThere = (): boolean => left.ip('route', 'show', B[0]).includes(linkLocal(right)) && right.ip('route', 'show', A[0]).includes(linkLocal(left));
+    const isThere = (): boolean =>
+      left.ip('route', 'show', B[0]).includes(linkLocal(right)) &&
+      right.ip('route', 'show', A[0]).includes(linkLocal(left));
     await eventually('routes are in both kernels', isThere, detail);
     const changes = spawn('ip', ['-n', left.name, 'monitor', 'route']);
     let seen = '';
-    changes.stdout.on('data', (bytes: Buffer) => { seen += bytes.toString(); });
+    changes.stdout.on('data', (bytes: Buffer) => {
+      seen += bytes.toString();
+    });
     await a.kill();
     await a.start();
     await eventually('the restart is over', () => a.log.includes('restart is over'), detail);
@@ -124,18 +175,41 @@ const nodeConfig = (as: number, own: readonly [ipv4: string, ipv6: string], more
   it('another router on the cable is found, with the address that it has', async () => {
     const [left, first, second] = [node('una', A), node('unb', B), node('unc', C)];
     cable(left, 'eth0', first, 'eth0');
-    const [a, b, c] = [new BgpdProcess(left, join(directory, 'a')), new BgpdProcess(first, join(directory, 'b')), new BgpdProcess(second, join(directory, 'c'))];
+    const [a, b, c] = [
+      new BgpdProcess(left, join(directory, 'a')),
+      new BgpdProcess(first, join(directory, 'b')),
+      new BgpdProcess(second, join(directory, 'c')),
+    ];
     await Promise.all([a.start(), b.start(), c.start()]);
-    await Promise.all([a.configure(nodeConfig(65001, A)), b.configure(nodeConfig(65002, B)), c.configure(nodeConfig(65003, C))]);
+    await Promise.all([
+      a.configure(nodeConfig(65001, A)),
+      b.configure(nodeConfig(65002, B)),
+      c.configure(nodeConfig(65003, C)),
+    ]);
     const detail = (): string => `${a.log}\n${b.log}\n${c.log}\n${left.ip('route')}`;
-    await eventually('the first is a peer', async () => (await a.neighbor('eth0')).remoteAs === 65002 && left.ip('route', 'show', B[0]) !== '', detail);
+    await eventually(
+      'the first is a peer',
+      async () => (await a.neighbor('eth0')).remoteAs === 65002 && left.ip('route', 'show', B[0]) !== '',
+      detail,
+    );
     const before = (await a.neighbor('eth0')).address;
 
     first.ip('link', 'del', 'eth0');
-    await eventually('the interface is gone', async () => (await a.neighbor('eth0')).heldDown === 'Interface eth0 does not exist', detail);
+    await eventually(
+      'the interface is gone',
+      async () => (await a.neighbor('eth0')).heldDown === 'Interface eth0 does not exist',
+      detail,
+    );
     cable(left, 'eth0', second, 'eth0');
-    await eventually('the second is a peer', async () => (await a.neighbor('eth0')).remoteAs === 65003 && left.ip('route', 'show', C[0]).includes(linkLocal(second)), detail);
-    expect((await a.neighbor('eth0')).address).to.equal(`${linkLocal(second)}%eth0`).and.not.equal(before);
+    await eventually(
+      'the second is a peer',
+      async () =>
+        (await a.neighbor('eth0')).remoteAs === 65003 && left.ip('route', 'show', C[0]).includes(linkLocal(second)),
+      detail,
+    );
+    expect((await a.neighbor('eth0')).address)
+      .to.equal(`${linkLocal(second)}%eth0`)
+      .and.not.equal(before);
     expect(left.ip('route', 'show', B[0])).to.equal('');
     expect(await ping(left, A[0], C[0])).to.contain(' 0% packet loss');
   });

@@ -18,7 +18,20 @@ export interface Site {
   readonly prefix6: string;
 }
 
-export type Feature = 'kernel' | 'restarts' | 'bounce' | 'roles' | 'churn' | 'local-as' | 'refresh' | 'gtsm' | 'add-path' | 'large-communities' | 'extended-next-hop' | 'bfd' | 'communities';
+export type Feature =
+  | 'kernel'
+  | 'restarts'
+  | 'bounce'
+  | 'roles'
+  | 'churn'
+  | 'local-as'
+  | 'refresh'
+  | 'gtsm'
+  | 'add-path'
+  | 'large-communities'
+  | 'extended-next-hop'
+  | 'bfd'
+  | 'communities';
 
 /** For what a vendor has no feature for: no scenario asks. */
 export const cannot = (what: string) => (): Promise<never> => Promise.reject(new Error(`This vendor cannot ${what}`));

@@ -35,8 +35,12 @@ export class World {
   private dutNamespaceOrNone: Namespace | undefined;
   private bgpdOrNone: BgpdProcess | undefined;
 
-  get dutNamespace(): Namespace { return this.dutNamespaceOrNone ?? missing(); }
-  get bgpd(): BgpdProcess { return this.bgpdOrNone ?? missing(); }
+  get dutNamespace(): Namespace {
+    return this.dutNamespaceOrNone ?? missing();
+  }
+  get bgpd(): BgpdProcess {
+    return this.bgpdOrNone ?? missing();
+  }
 
   async start(): Promise<void> {
     sweepOld();
@@ -48,7 +52,11 @@ export class World {
     for (const [position, vendor] of [new Bird(), new Frr(), new Gobgp(), new Openbgpd(), new Exabgp()].entries())
       this.parties.push({ vendor, site: this.site(dut, vendor.name, position + 1) });
     const [bird] = this.parties;
-    if (bird !== undefined) writeChurn(bird.site.directory, Array.from({ length: CHURN }, (_, i) => churnPrefix(i)));
+    if (bird !== undefined)
+      writeChurn(
+        bird.site.directory,
+        Array.from({ length: CHURN }, (_, i) => churnPrefix(i)),
+      );
     const bgpd = new BgpdProcess(dut, join(this.directory, 'dut'));
     this.bgpdOrNone = bgpd;
     await bgpd.start();
@@ -58,39 +66,69 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.dutNamespaceOrNone, ...this.parties.map(({ site }) => site.namespace)].map((namespace) => namespace?.remove()));
+    await Promise.all(
+      [this.dutNamespaceOrNone, ...this.parties.map(({ site }) => site.namespace)].map((namespace) =>
+        namespace?.remove(),
+      ),
+    );
     rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** What our bgpd is told; `password` and `more` vary by scenario. */
   config(password = PASSWORD, more: (peer: PeerConfig, vendor: Vendor) => PeerConfig = (peer) => peer): SpeakerConfig {
     return {
-      localAs: DUT_AS, routerId: DUT_ADDRESS4, installRoutes: true, gracefulRestartTime: 60,
-      peers: this.parties.flatMap(({ vendor, site }) => peersOf(vendor, site, password).map((peer) => more(peer, vendor))),
+      localAs: DUT_AS,
+      routerId: DUT_ADDRESS4,
+      installRoutes: true,
+      gracefulRestartTime: 60,
+      peers: this.parties.flatMap(({ vendor, site }) =>
+        peersOf(vendor, site, password).map((peer) => more(peer, vendor)),
+      ),
       originate: [{ prefix: DUT_PREFIX4, communities: ['64512:100', `${DUT_AS}:1:2`] }, { prefix: DUT_PREFIX6 }],
     };
   }
 
   async up(peer: string): Promise<void> {
     // GoBGP holds an ended session idle for five seconds, more than once where both ends reset it.
-    await eventually(`${peer} is up`, () => this.bgpd.isEstablished(peer), async () => `${JSON.stringify(await this.bgpd.neighbor(peer))}\n${await this.statusOf(peer)}`, 45_000);
+    await eventually(
+      `${peer} is up`,
+      () => this.bgpd.isEstablished(peer),
+      async () => `${JSON.stringify(await this.bgpd.neighbor(peer))}\n${await this.statusOf(peer)}`,
+      45_000,
+    );
   }
 
   /** Waits until the vendor shows the route with this text in it. */
   async heard(party: Party, prefix: string, text: string | RegExp): Promise<void> {
     const matches = (answer: string): boolean => (typeof text === 'string' ? answer.includes(text) : text.test(answer));
     let last = '';
-    await eventually(`${party.vendor.name} shows ${prefix} with ${String(text)}`, async () => matches(last = await party.vendor.routeText(prefix)), () => `${last}\n${this.bgpd.log.slice(-3000)}`);
+    await eventually(
+      `${party.vendor.name} shows ${prefix} with ${String(text)}`,
+      async () => matches((last = await party.vendor.routeText(prefix))),
+      () => `${last}\n${this.bgpd.log.slice(-3000)}`,
+    );
   }
 
   /** Waits until our best path to a prefix passes. */
-  async learned(prefix: string, check: (route: { readonly asPath: string; readonly nextHop?: string; readonly communities?: readonly string[]; readonly largeCommunities?: readonly string[] }) => boolean): Promise<void> {
+  async learned(
+    prefix: string,
+    check: (route: {
+      readonly asPath: string;
+      readonly nextHop?: string;
+      readonly communities?: readonly string[];
+      readonly largeCommunities?: readonly string[];
+    }) => boolean,
+  ): Promise<void> {
     let last = '';
-    await eventually(`we have learned ${prefix}`, async () => {
-      const routes = await this.bgpd.routes(`prefix=${encodeURIComponent(prefix)}`);
-      last = JSON.stringify(routes);
-      return routes.some((route) => route.isBest && check(route));
-    }, () => last);
+    await eventually(
+      `we have learned ${prefix}`,
+      async () => {
+        const routes = await this.bgpd.routes(`prefix=${encodeURIComponent(prefix)}`);
+        last = JSON.stringify(routes);
+        return routes.some((route) => route.isBest && check(route));
+      },
+      () => last,
+    );
   }
 
   private async statusOf(peer: string): Promise<string> {
@@ -112,7 +150,18 @@ export class World {
     namespace.ip('addr', 'add', `${ipv6.local}/64`, 'dev', theirs, 'nodad');
     namespace.ip('addr', 'add', `192.168.${index}.1/32`, 'dev', 'lo');
     namespace.ip('addr', 'add', `fd99:${index}::1/128`, 'dev', 'lo');
-    return { namespace, directory, index, as: 65000 + index, dutAs: DUT_AS, password: PASSWORD, ipv4, ipv6, prefix4: `192.168.${index}.0/24`, prefix6: `fd99:${index}::/64` };
+    return {
+      namespace,
+      directory,
+      index,
+      as: 65000 + index,
+      dutAs: DUT_AS,
+      password: PASSWORD,
+      ipv4,
+      ipv6,
+      prefix4: `192.168.${index}.0/24`,
+      prefix6: `fd99:${index}::/64`,
+    };
   }
 }
 
@@ -120,7 +169,13 @@ function peersOf(vendor: Vendor, site: Site, password: string): readonly PeerCon
   const common = { remoteAs: site.as, maxPrefixes: 100_000, connectRetryTime: 3 };
   return [
     { ...common, name: `${vendor.name}4`, address: site.ipv4.local, password },
-    { ...common, name: `${vendor.name}6`, address: site.ipv6.local, ...(vendor.features.has('gtsm') ? { ttlSecurityHops: 1 } : {}), families: vendor.features.has('extended-next-hop') ? ['ipv4', 'ipv6'] : ['ipv6'] },
+    {
+      ...common,
+      name: `${vendor.name}6`,
+      address: site.ipv6.local,
+      ...(vendor.features.has('gtsm') ? { ttlSecurityHops: 1 } : {}),
+      families: vendor.features.has('extended-next-hop') ? ['ipv4', 'ipv6'] : ['ipv6'],
+    },
   ];
 }
 

@@ -2,16 +2,35 @@
  * What a program that uses node-bgp may write, and what it may not: this file is compiled (`strict`) in an empty project against the
  * packed tarball, and with the rest of the tests. A line under `@ts-expect-error` that compiled would itself be an error.
  */
-import { ConfigError, formatPrefix, parseConfig, Speaker, validateConfig, type PeerConfig, type RouteChange, type SpeakerConfig, type SpeakerEvent } from 'node-bgp';
+import {
+  ConfigError,
+  formatPrefix,
+  parseConfig,
+  Speaker,
+  validateConfig,
+  type PeerConfig,
+  type RouteChange,
+  type SpeakerConfig,
+  type SpeakerEvent,
+} from 'node-bgp';
 
 export const rack: SpeakerConfig = {
-  localAs: 64512, routerId: '10.0.0.1', listen: [],
+  localAs: 64512,
+  routerId: '10.0.0.1',
+  listen: [],
   peers: [
     { address: '10.0.0.2', remoteAs: 64513, multihop: 2, nextHopSelf: true, role: 'customer', roleStrict: true },
     { address: 'fe80::1%eth0', remoteAs: 64513, ttlSecurityHops: 1, localAs: 65000, localAsOnly: true },
   ],
   originate: [{ prefix: '10.65.0.0/26', aggregate: { summaryOnly: true } }],
-  filters: { out: { rules: [{ match: { prefixes: [{ prefix: '10.0.0.0/8', maxLength: 26 }] }, set: { med: 'remove' }, action: 'next' }], default: 'reject' } },
+  filters: {
+    out: {
+      rules: [
+        { match: { prefixes: [{ prefix: '10.0.0.0/8', maxLength: 26 }] }, set: { med: 'remove' }, action: 'next' },
+      ],
+      default: 'reject',
+    },
+  },
 };
 
 const peer = { address: '10.0.0.2', remoteAs: 64513 } as const;
@@ -57,21 +76,40 @@ export async function watch(speaker: Speaker): Promise<void> {
     // @ts-expect-error a kind that was not asked for does not come
     if (event.type === 'listening') return;
   }
-  for await (const { prefix, via } of speaker.routes()) console.log(prefix, via.map(({ address = 'on link' }) => address));
+  for await (const { prefix, via } of speaker.routes())
+    console.log(
+      prefix,
+      via.map(({ address = 'on link' }) => address),
+    );
 }
 
 /** Exhaustive: a new kind of event shows here first. */
 export function sentence(event: SpeakerEvent): string {
   switch (event.type) {
-    case 'peer-state': return event.state;
-    case 'peer-up': return event.routerId;
-    case 'peer-down': case 'attempt-failed': return `${event.direction}: ${event.reason}`;
-    case 'connection-refused': return event.address;
-    case 'peer-warning': case 'update-error': case 'stale-swept': case 'restart-done': return event.reason;
-    case 'end-of-rib': return String(event.family);
-    case 'neighbour-found': return event.address;
-    case 'bmp-up': case 'bmp-down': return event.station;
-    case 'listening': case 'listen-failed': return `${event.address} ${event.port}`;
+    case 'peer-state':
+      return event.state;
+    case 'peer-up':
+      return event.routerId;
+    case 'peer-down':
+    case 'attempt-failed':
+      return `${event.direction}: ${event.reason}`;
+    case 'connection-refused':
+      return event.address;
+    case 'peer-warning':
+    case 'update-error':
+    case 'stale-swept':
+    case 'restart-done':
+      return event.reason;
+    case 'end-of-rib':
+      return String(event.family);
+    case 'neighbour-found':
+      return event.address;
+    case 'bmp-up':
+    case 'bmp-down':
+      return event.station;
+    case 'listening':
+    case 'listen-failed':
+      return `${event.address} ${event.port}`;
   }
 }
 
@@ -82,4 +120,5 @@ export function problems(value: unknown): readonly string[] {
 
 export const isConfigError = (error: unknown): error is ConfigError => error instanceof ConfigError;
 export const gone = ({ via }: RouteChange): boolean => via.length === 0;
-export const best = (speaker: Speaker): readonly string[] => [...(speaker.rib?.best(4) ?? [])].flat().map(({ prefix }) => formatPrefix(prefix));
+export const best = (speaker: Speaker): readonly string[] =>
+  [...(speaker.rib?.best(4) ?? [])].flat().map(({ prefix }) => formatPrefix(prefix));

@@ -10,29 +10,42 @@ describe('package node-bgp', function () {
   this.timeout(60_000);
   let project: PackedProject;
 
-  before(() => { project = new PackedProject(); });
+  before(() => {
+    project = new PackedProject();
+  });
   after(() => project.remove());
 
-  const run = (program: string): string => execFileSync(process.execPath, [project.write('program.mjs', program)], { encoding: 'utf8', timeout: 20_000 });
+  const run = (program: string): string =>
+    execFileSync(process.execPath, [project.write('program.mjs', program)], { encoding: 'utf8', timeout: 20_000 });
 
   it('has programs, types and a page, and nothing else', () => {
-    const strange = project.files.map(({ path }) => path).filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path) && path !== 'package.json' && path !== 'README.md');
+    const strange = project.files
+      .map(({ path }) => path)
+      .filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path) && path !== 'package.json' && path !== 'README.md');
     expect(strange).to.deep.equal([]);
-    expect(project.files.map(({ path }) => path)).to.include.members(['dist/index.js', 'dist/index.d.ts', 'dist/bfd/bfd-worker.js']);
+    expect(project.files.map(({ path }) => path)).to.include.members([
+      'dist/index.js',
+      'dist/index.d.ts',
+      'dist/bfd/bfd-worker.js',
+    ]);
     expect(project.size, 'octets').to.be.lessThan(400_000);
   });
 
   it('stands alone: one optional dependency, which is not there', () => {
-    expect(run(`
+    expect(
+      run(`
       import manifest from 'node-bgp/package.json' with { type: 'json' };
       const koffi = await import('koffi').then(() => 'there', () => 'not there');
       console.log(JSON.stringify([manifest.license, manifest.dependencies ?? {}, Object.keys(manifest.optionalDependencies), koffi]));
-    `)).to.equal('["Apache-2.0",{},["koffi"],"not there"]\n');
+    `),
+    ).to.equal('["Apache-2.0",{},["koffi"],"not there"]\n');
   });
 
   it('has types that resolve in a strict project, and forbid what a speaker would refuse', () => {
     project.addTypeScript();
-    const { status, stdout } = spawnSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', project.directory], { encoding: 'utf8' });
+    const { status, stdout } = spawnSync(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', project.directory], {
+      encoding: 'utf8',
+    });
     expect([status, stdout]).to.deep.equal([0, '']);
   });
 
@@ -90,4 +103,3 @@ describe('package node-bgp', function () {
     expect(out).to.match(/BFD.*koffi/i);
   });
 });
-

@@ -9,28 +9,30 @@ describe('ChangeLog', () => {
       { weight: 3, arbitrary: fc.record({ type: fc.constant('read' as const), reader: fc.nat(2), count: fc.nat(30) }) },
       { weight: 1, arbitrary: fc.constant({ type: 'trim' as const }) },
     );
-    fc.assert(fc.property(fc.array(event, { maxLength: 400, size: 'max' }), (events) => {
-      const log = new ChangeLog();
-      const readers = [log.subscribe(), log.subscribe(), log.subscribe()];
-      const unseen = readers.map(() => new Set<number>());
-      for (const each of events) {
-        if (each.type === 'change') {
-          log.append(each.prefix);
-          for (const set of unseen) set.add(each.prefix);
-        } else if (each.type === 'trim') log.trim(Infinity, () => undefined);
-        else {
-          const reader = readers[each.reader] as LogReader;
-          const until = Math.min(log.end, reader.position + each.count);
-          for (let at = reader.position; at < until; at++) unseen[each.reader]?.delete(log.at(at));
-          log.advance(reader, until);
-          if (until === log.end) expect([...(unseen[each.reader] ?? [])]).to.deep.equal([]);
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 400, size: 'max' }), (events) => {
+        const log = new ChangeLog();
+        const readers = [log.subscribe(), log.subscribe(), log.subscribe()];
+        const unseen = readers.map(() => new Set<number>());
+        for (const each of events) {
+          if (each.type === 'change') {
+            log.append(each.prefix);
+            for (const set of unseen) set.add(each.prefix);
+          } else if (each.type === 'trim') log.trim(Infinity, () => undefined);
+          else {
+            const reader = readers[each.reader] as LogReader;
+            const until = Math.min(log.end, reader.position + each.count);
+            for (let at = reader.position; at < until; at++) unseen[each.reader]?.delete(log.at(at));
+            log.advance(reader, until);
+            if (until === log.end) expect([...(unseen[each.reader] ?? [])]).to.deep.equal([]);
+          }
         }
-      }
-      // Nothing stands there twice ahead of everybody.
-      const furthest = Math.max(...readers.map(({ position }) => position));
-      const ahead = Array.from({ length: log.end - furthest }, (_, i) => log.at(furthest + i));
-      expect(new Set(ahead).size).to.equal(ahead.length);
-    }));
+        // Nothing stands there twice ahead of everybody.
+        const furthest = Math.max(...readers.map(({ position }) => position));
+        const ahead = Array.from({ length: log.end - furthest }, (_, i) => log.at(furthest + i));
+        expect(new Set(ahead).size).to.equal(ahead.length);
+      }),
+    );
   });
 
   it('keeps what the slowest reader needs, drops the rest, and says which prefixes it has dropped', () => {

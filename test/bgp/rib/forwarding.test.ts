@@ -20,7 +20,8 @@ function world(): RibWorld {
 /** What the next calls hand out. */
 function drain(made: RibWorld, limit = 1000): (readonly [number, ForwardingEntry | undefined])[] {
   const changes: (readonly [number, ForwardingEntry | undefined])[] = [];
-  const sink: ForwardingSink = (_family, words, offset, _length, entry) => void changes.push([words[offset] as number, entry]);
+  const sink: ForwardingSink = (_family, words, offset, _length, entry) =>
+    void changes.push([words[offset] as number, entry]);
   while (made.rib.run());
   while (made.rib.takeForwarding(sink, limit));
   return changes;
@@ -33,7 +34,9 @@ describe('Forwarding', () => {
     const changes = drain(made, 7);
     expect(changes.length).to.equal(100);
     expect(new Set(changes.map(([, entry]) => entry)).size).to.equal(1);
-    expect(changes[0]?.[1]?.hops).to.deep.equal([{ address: { family: 4, value: 0x0a010001n }, interfaceName: 'eth1', weight: 1 }]);
+    expect(changes[0]?.[1]?.hops).to.deep.equal([
+      { address: { family: 4, value: 0x0a010001n }, interfaceName: 'eth1', weight: 1 },
+    ]);
     expect(drain(made)).to.deep.equal([]);
   });
 
@@ -90,7 +93,12 @@ describe('Forwarding', () => {
 
   it('carries the kernel metric that import policy asks for', () => {
     const made = new RibWorld();
-    const importPolicy = { key: 'metric', dependsOnPrefix: false, dependsOnPeer: false, judge: () => ({ type: 'accept' as const, metric: 50 }) };
+    const importPolicy = {
+      key: 'metric',
+      dependsOnPrefix: false,
+      dependsOnPeer: false,
+      judge: () => ({ type: 'accept' as const, metric: 50 }),
+    };
     made.up(ribPeer('a', { role: 'ebgp', at: '10.1.0.1', importPolicy }));
     made.announce('a', reach('20.0.0.0/24', '10.1.0.1', PATH));
     expect(drain(made)[0]?.[1]?.metric).to.equal(50);

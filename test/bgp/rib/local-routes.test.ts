@@ -5,11 +5,21 @@ import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { ribPeer, RibWorld, type WirePeer } from './rib-world.js';
 
 const own = (prefix: string, more: Partial<LocalRoute> = {}): LocalRoute => ({ prefix: parsePrefix(prefix), ...more });
-const blocksOnly: RoutePolicy = { key: 'blocks', dependsOnPrefix: true, dependsOnPeer: false, judge: ({ tags }) => ({ type: tags.includes('block') ? 'accept' : 'reject' }) };
+const blocksOnly: RoutePolicy = {
+  key: 'blocks',
+  dependsOnPrefix: true,
+  dependsOnPeer: false,
+  judge: ({ tags }) => ({ type: tags.includes('block') ? 'accept' : 'reject' }),
+};
 
 function world(exportPolicy?: RoutePolicy): { world: RibWorld; to: WirePeer } {
   const made = new RibWorld();
-  return { world: made, to: made.up(ribPeer('to', { role: 'ebgp', at: '10.2.0.1', remoteAs: 65002, ...(exportPolicy && { exportPolicy }) })) };
+  return {
+    world: made,
+    to: made.up(
+      ribPeer('to', { role: 'ebgp', at: '10.2.0.1', remoteAs: 65002, ...(exportPolicy && { exportPolicy }) }),
+    ),
+  };
 }
 
 describe('Local routes', () => {
@@ -50,7 +60,8 @@ describe('Local routes', () => {
   });
 
   describe('aggregates (4271 9.2.2.2)', () => {
-    const aggregate = (summaryOnly: boolean): LocalRoute => own('10.65.0.0/16', { aggregate: { summaryOnly, asSet: false } });
+    const aggregate = (summaryOnly: boolean): LocalRoute =>
+      own('10.65.0.0/16', { aggregate: { summaryOnly, asSet: false } });
     const heard = (...routes: LocalRoute[]): string[] => {
       const { world: made, to } = world();
       made.originate(routes);
@@ -64,7 +75,10 @@ describe('Local routes', () => {
       expect(heard(aggregate(false), own('10.65.1.0/26'))).to.deep.equal(['10.65.0.0/16', '10.65.1.0/26']);
     });
     it('stand for their parts when told so', () =>
-      expect(heard(aggregate(true), own('10.65.1.0/26'), own('10.66.0.0/26'))).to.deep.equal(['10.65.0.0/16', '10.66.0.0/26']));
+      expect(heard(aggregate(true), own('10.65.1.0/26'), own('10.66.0.0/26'))).to.deep.equal([
+        '10.65.0.0/16',
+        '10.66.0.0/26',
+      ]));
     it('give their parts back when they go', () => {
       const { world: made, to } = world();
       made.originate([aggregate(true), own('10.65.1.0/26')]);

@@ -5,25 +5,42 @@ import type { ConnectedPrefix } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
-const link = (prefix: string, interfaceName: string): ConnectedPrefix => ({ prefix: parsePrefix(prefix), interfaceName });
+const link = (prefix: string, interfaceName: string): ConnectedPrefix => ({
+  prefix: parsePrefix(prefix),
+  interfaceName,
+});
 const BLOCK = '10.65.1.0/26';
 const via = (world: RibWorld, prefix: string): string[] =>
-  (world.forwarding.get(prefix) ?? '').split(' ').filter((text) => text !== '').map((text) => {
-    const [value = '', name] = text.split('%');
-    return `${[24n, 16n, 8n, 0n].map((shift) => (BigInt(value) >> shift) & 255n).join('.')} ${name}`;
-  });
+  (world.forwarding.get(prefix) ?? '')
+    .split(' ')
+    .filter((text) => text !== '')
+    .map((text) => {
+      const [value = '', name] = text.split('%');
+      return `${[24n, 16n, 8n, 0n].map((shift) => (BigInt(value) >> shift) & 255n).join('.')} ${name}`;
+    });
 
 /** A node of the lab: two ToRs on links of their own, and a mesh peer whose loopback both ToRs tell us. */
 function rack(): RibWorld {
   const world = new RibWorld({ localAs: 64512 });
   world.connect([link('10.0.1.0/31', 'eth0'), link('10.0.2.0/31', 'eth1')]);
   const families = ribPeer('', { role: 'ebgp', at: '10.0.1.0' }).families;
-  world.up(ribPeer('tor1', { role: 'ebgp', at: '10.0.1.0', remoteAs: 65001, localAs: 64512, allowLocalAs: 1, families }));
-  world.up(ribPeer('tor2', { role: 'ebgp', at: '10.0.2.0', remoteAs: 65002, localAs: 64512, allowLocalAs: 1, families }));
+  world.up(
+    ribPeer('tor1', { role: 'ebgp', at: '10.0.1.0', remoteAs: 65001, localAs: 64512, allowLocalAs: 1, families }),
+  );
+  world.up(
+    ribPeer('tor2', { role: 'ebgp', at: '10.0.2.0', remoteAs: 65002, localAs: 64512, allowLocalAs: 1, families }),
+  );
   world.up(ribPeer('node2', { role: 'ibgp', at: '192.168.0.2', remoteAs: 64512, localAs: 64512 }));
-  for (const [tor, as] of [['tor1', 65001], ['tor2', 65002]] as const) {
+  for (const [tor, as] of [
+    ['tor1', 65001],
+    ['tor2', 65002],
+  ] as const) {
     const hop = tor === 'tor1' ? '10.0.1.0' : '10.0.2.0';
-    world.announce(tor, reach('192.168.0.2/32', hop, { asPath: sequence(as, 64512) }), reach(BLOCK, hop, { asPath: sequence(as, 64512) }));
+    world.announce(
+      tor,
+      reach('192.168.0.2/32', hop, { asPath: sequence(as, 64512) }),
+      reach(BLOCK, hop, { asPath: sequence(as, 64512) }),
+    );
   }
   world.announce('node2', reach(BLOCK, '192.168.0.2', { localPreference: 100 }));
   world.settle();
@@ -67,12 +84,19 @@ describe('Next hops', () => {
     expect(via(world, BLOCK)).to.deep.equal(['10.0.1.0 eth0']);
     world.withdraw('tor1', '192.168.0.0/24');
     world.settle();
-    expect(via(world, BLOCK), 'the ToRs\' own routes to the block').to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
-    expect(world.rib.queries.paths(parsePrefix(BLOCK)).map(({ unusable }) => unusable)).to.deep.equal([undefined, undefined, 'next-hop-unreachable']);
+    expect(via(world, BLOCK), "the ToRs' own routes to the block").to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
+    expect(world.rib.queries.paths(parsePrefix(BLOCK)).map(({ unusable }) => unusable)).to.deep.equal([
+      undefined,
+      undefined,
+      'next-hop-unreachable',
+    ]);
   });
 
   it('come back together with the link that carries them, whichever was known first', () => {
-    for (const order of [['node', 'tor'], ['tor', 'node']]) {
+    for (const order of [
+      ['node', 'tor'],
+      ['tor', 'node'],
+    ]) {
       const world = new RibWorld();
       world.connect([]);
       world.up(ribPeer('node', { role: 'ibgp', at: '192.168.0.2' }));
@@ -117,10 +141,12 @@ describe('Next hops', () => {
     world.withdraw('tor2', '192.168.0.2/32');
     world.announce('tor1', reach('192.168.0.0/16', '10.0.1.0', { asPath: sequence(65001) }));
     world.settle();
-    expect(world.rib.queries.paths(parsePrefix(BLOCK)).find(({ source }) => source.type === 'ibgp')?.unusable).to.equal('next-hop-unreachable');
+    expect(world.rib.queries.paths(parsePrefix(BLOCK)).find(({ source }) => source.type === 'ibgp')?.unusable).to.equal(
+      'next-hop-unreachable',
+    );
   });
 
-  it('that are link-local are looked for on the session\'s interface', () => {
+  it("that are link-local are looked for on the session's interface", () => {
     const world = new RibWorld();
     world.connect([link('fe80::/64', 'eth0'), link('fe80::/64', 'eth1')]);
     world.up(ribPeer('a', { role: 'ebgp', at: 'fe80::1', interfaceName: 'eth1' }));
@@ -146,13 +172,17 @@ describe('Next hops', () => {
     world.connect([link('10.0.0.0/24', 'eth0'), link('10.1.0.0/24', 'eth1')]);
     let asked = 0;
     const importPolicy: RoutePolicy = {
-      key: 'not eth0', dependsOnPrefix: false, dependsOnPeer: false, dependsOnInterface: true,
+      key: 'not eth0',
+      dependsOnPrefix: false,
+      dependsOnPeer: false,
+      dependsOnInterface: true,
       judge: (route) => {
         asked++;
         return route.interfaceName === 'eth0' ? { type: 'reject' } : { type: 'accept' };
       },
     };
-    const from = (name: string, at: string) => world.up(ribPeer(name, { role: 'ibgp', at, remoteAs: 64512, localAs: 64512, importPolicy }));
+    const from = (name: string, at: string) =>
+      world.up(ribPeer(name, { role: 'ibgp', at, remoteAs: 64512, localAs: 64512, importPolicy }));
     from('a', '10.0.0.1');
     from('b', '10.1.0.1');
     // Through 'b' the next hop of 'a' is on eth1, so its path is taken, preferred, and puts it on eth0.

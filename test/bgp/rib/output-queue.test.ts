@@ -17,7 +17,8 @@ describe('OutputQueue', () => {
     expect([other.pending(slow), queue.pending(fast)]).to.deep.equal([count, 0]);
     let read = 0;
     const out: Output = { buffers: [], messages: 0 };
-    for (; other.take(slow, 1000, out) > 0; out.buffers.length = 0) for (const bytes of out.buffers) expect(bytes[0]).to.equal(read++ & 255);
+    for (; other.take(slow, 1000, out) > 0; out.buffers.length = 0)
+      for (const bytes of out.buffers) expect(bytes[0]).to.equal(read++ & 255);
     expect([read, other.pending(slow)]).to.deep.equal([count, 0]);
   });
 });

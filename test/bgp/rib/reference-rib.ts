@@ -2,7 +2,14 @@
  * A RIB that is obviously correct and nothing else: objects in Maps, everything computed from scratch out of what peers last said.
  * The real one has to end in the same state whatever happened on the way.
  */
-import { addressToBytes, containsAddress, formatPrefix, type Family, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import {
+  addressToBytes,
+  containsAddress,
+  formatPrefix,
+  type Family,
+  type IpAddress,
+  type IpPrefix,
+} from 'node-bgp/address';
 import type { AsPathSegment, PathAttributes } from 'node-bgp/codec/attribute';
 import type { ConnectedPrefix, LocalRoute, RibPeer } from 'node-bgp/rib/index';
 import type { PolicyRoute, RoutePolicy } from 'node-bgp/rib/policy';
@@ -41,14 +48,27 @@ const GRACEFUL_SHUTDOWN = 0xffff0000;
 
 const same = (a: IpPrefix, b: IpPrefix): boolean => formatPrefix(a) === formatPrefix(b);
 const flat = (path: readonly AsPathSegment[]): number[] => path.flatMap(({ members }) => members);
-const lengthOf = (path: readonly AsPathSegment[]): number => path.reduce((sum, { type, members }) => sum + (type === 'set' ? 1 : members.length), 0);
+const lengthOf = (path: readonly AsPathSegment[]): number =>
+  path.reduce((sum, { type, members }) => sum + (type === 'set' ? 1 : members.length), 0);
 const isExternal = (path: Path): boolean => path.peer?.role === 'ebgp';
 
 function asPolicyRoute(path: Path, to: RibPeer | undefined): PolicyRoute {
-  const peerOf = (peer: RibPeer) => ({ name: peer.name, address: peer.address, remoteAs: peer.remoteAs, interfaceName: peer.interfaceName });
+  const peerOf = (peer: RibPeer) => ({
+    name: peer.name,
+    address: peer.address,
+    remoteAs: peer.remoteAs,
+    interfaceName: peer.interfaceName,
+  });
   return {
-    family: path.prefix.family, prefix: path.prefix, tags: path.tags, source: path.peer === undefined ? 'local' : isExternal(path) ? 'ebgp' : 'ibgp',
-    attributes: path.attributes, nextHop: path.nextHop, interfaceName: undefined, from: path.peer && peerOf(path.peer), to: to && peerOf(to),
+    family: path.prefix.family,
+    prefix: path.prefix,
+    tags: path.tags,
+    source: path.peer === undefined ? 'local' : isExternal(path) ? 'ebgp' : 'ibgp',
+    attributes: path.attributes,
+    nextHop: path.nextHop,
+    interfaceName: undefined,
+    from: path.peer && peerOf(path.peer),
+    to: to && peerOf(to),
   };
 }
 
@@ -56,7 +76,12 @@ function judged(path: Path, policy: RoutePolicy | undefined, to: RibPeer | undef
   const verdict = policy?.judge(asPolicyRoute(path, to));
   if (verdict === undefined) return path;
   if (verdict.type === 'reject') return undefined;
-  return { ...path, attributes: verdict.attributes ?? path.attributes, nextHop: verdict.nextHop ?? path.nextHop, weight: verdict.weight ?? path.weight };
+  return {
+    ...path,
+    attributes: verdict.attributes ?? path.attributes,
+    nextHop: verdict.nextHop ?? path.nextHop,
+    weight: verdict.weight ?? path.weight,
+  };
 }
 
 export class ReferenceRib {
@@ -66,14 +91,24 @@ export class ReferenceRib {
   constructor(state: ReferenceState) {
     this.#state = state;
     const learned = [...state.received].flatMap(([peer, routes]) => routes.map((route) => this.#imported(peer, route)));
-    const own = state.local.map(({ prefix, tags = [], attributes }): Path => ({
-      prefix, peer: undefined, pathId: 0, attributes: { origin: 'igp', asPath: [], ...attributes }, nextHop: undefined, weight: 0, tags,
-    }));
+    const own = state.local.map(
+      ({ prefix, tags = [], attributes }): Path => ({
+        prefix,
+        peer: undefined,
+        pathId: 0,
+        attributes: { origin: 'igp', asPath: [], ...attributes },
+        nextHop: undefined,
+        weight: 0,
+        tags,
+      }),
+    );
     this.#paths = [...learned.filter((path) => path !== undefined), ...own];
   }
 
   prefixes(family: Family): IpPrefix[] {
-    const seen = new Map(this.#paths.filter(({ prefix }) => prefix.family === family).map(({ prefix }) => [formatPrefix(prefix), prefix]));
+    const seen = new Map(
+      this.#paths.filter(({ prefix }) => prefix.family === family).map(({ prefix }) => [formatPrefix(prefix), prefix]),
+    );
     return [...seen.values()];
   }
 
@@ -85,7 +120,10 @@ export class ReferenceRib {
   forwarding(prefix: IpPrefix): string | undefined {
     const best = this.best(prefix);
     if (best === undefined || best.peer === undefined) return undefined;
-    const equal = this.#survivors(this.#usable(prefix), EQUAL.map((cost) => (path: Path) => cost(path, this)));
+    const equal = this.#survivors(
+      this.#usable(prefix),
+      EQUAL.map((cost) => (path: Path) => cost(path, this)),
+    );
     const ways = new Set(equal.flatMap((path) => this.#resolve(path.nextHop, path.peer) ?? []));
     return [...ways].sort().join(' ');
   }
@@ -99,7 +137,10 @@ export class ReferenceRib {
       const paths = session.addPathSend === true ? this.ranked(prefix) : this.ranked(prefix).slice(0, 1);
       for (const path of paths) {
         const sent = this.#exported(path, to);
-        const key = session.addPathSend === true ? `${formatPrefix(prefix)} of ${path.peer?.name ?? 'us'} ${path.pathId}` : formatPrefix(prefix);
+        const key =
+          session.addPathSend === true
+            ? `${formatPrefix(prefix)} of ${path.peer?.name ?? 'us'} ${path.pathId}`
+            : formatPrefix(prefix);
         if (sent !== undefined) told.set(key, sent);
       }
     }
@@ -127,27 +168,44 @@ export class ReferenceRib {
     const { localAs, routerId } = this.#state;
     const own = flat(route.attributes.asPath).filter((as) => as === localAs || as === peer.localAs).length;
     if (own > (peer.allowLocalAs ?? 0)) return undefined;
-    if (peer.role !== 'ebgp' && (route.attributes.originatorId === routerId || route.attributes.clusterList?.includes(routerId) === true)) return undefined;
-    const isOurs = this.#state.peers.some(({ families }) => families.some(({ nextHopSelf }) => nextHopSelf !== undefined && Buffer.compare(nextHopSelf, addressToBytes(route.nextHop)) === 0));
+    if (
+      peer.role !== 'ebgp' &&
+      (route.attributes.originatorId === routerId || route.attributes.clusterList?.includes(routerId) === true)
+    )
+      return undefined;
+    const isOurs = this.#state.peers.some(({ families }) =>
+      families.some(
+        ({ nextHopSelf }) =>
+          nextHopSelf !== undefined && Buffer.compare(nextHopSelf, addressToBytes(route.nextHop)) === 0,
+      ),
+    );
     if (isOurs) return undefined;
     return judged({ ...route, peer, weight: peer.weight ?? 0, tags: [] }, peer.importPolicy, undefined);
   }
 
   #usable(prefix: IpPrefix): Path[] {
-    return this.#paths.filter((path) => same(path.prefix, prefix) && (path.peer === undefined || this.#resolve(path.nextHop, path.peer) !== undefined));
+    return this.#paths.filter(
+      (path) =>
+        same(path.prefix, prefix) && (path.peer === undefined || this.#resolve(path.nextHop, path.peer) !== undefined),
+    );
   }
 
   #connected(address: IpAddress): ConnectedPrefix | undefined {
     const { connected } = this.#state;
-    if (connected === undefined) return { prefix: { ...address, length: address.family === 4 ? 32 : 128 }, interfaceName: '' };
-    return connected.filter(({ prefix }) => containsAddress(prefix, address)).sort((a, b) => b.prefix.length - a.prefix.length)[0];
+    if (connected === undefined)
+      return { prefix: { ...address, length: address.family === 4 ? 32 : 128 }, interfaceName: '' };
+    return connected
+      .filter(({ prefix }) => containsAddress(prefix, address))
+      .sort((a, b) => b.prefix.length - a.prefix.length)[0];
   }
 
   /** Paths a next hop resolves through; undefined: it is on a link or cannot be reached. */
   #carriers(address: IpAddress | undefined, peer: RibPeer | undefined): Path[] | undefined {
     if (address === undefined || peer === undefined || (peer.role === 'ebgp' && peer.singleHop)) return undefined;
     const least = Math.max((this.#connected(address)?.prefix.length ?? -1) + 1, 1);
-    const candidates = this.prefixes(address.family).filter((prefix) => prefix.length >= least && containsAddress(prefix, address));
+    const candidates = this.prefixes(address.family).filter(
+      (prefix) => prefix.length >= least && containsAddress(prefix, address),
+    );
     for (const prefix of candidates.sort((a, b) => b.length - a.length)) {
       const paths = this.#paths.filter((path) => same(path.prefix, prefix));
       if (paths.some((path) => path.peer === undefined)) return undefined;
@@ -166,7 +224,10 @@ export class ReferenceRib {
     return this.#connected(address) === undefined ? undefined : [way(address)];
   }
 
-  #survivors(paths: readonly Path[], costs: readonly ((path: Path) => number | [group: number, cost: number])[]): Path[] {
+  #survivors(
+    paths: readonly Path[],
+    costs: readonly ((path: Path) => number | [group: number, cost: number])[],
+  ): Path[] {
     let left = [...paths];
     for (const cost of costs) {
       const before = left;
@@ -191,15 +252,23 @@ export class ReferenceRib {
     const sent = judged(path, to.exportPolicy, to);
     if (sent === undefined) return undefined;
     const session = to.families.find(({ family }) => family === path.prefix.family);
-    const isSelf = (to.role === 'ebgp' && to.nextHop === undefined) || to.nextHop?.type === 'self' || sent.nextHop === undefined;
+    const isSelf =
+      (to.role === 'ebgp' && to.nextHop === undefined) || to.nextHop?.type === 'self' || sent.nextHop === undefined;
     const nextHop = isSelf ? session?.nextHopSelf : addressToBytes(sent.nextHop);
     if (nextHop === undefined) return undefined;
     const { localPreference, med, originatorId, clusterList, asPath, ...rest } = sent.attributes;
     const changed: PathAttributes =
       to.role === 'ebgp'
-        ? { ...rest, asPath: prepended(localAs, asPath), ...(path.peer === undefined && med !== undefined ? { med } : {}) }
+        ? {
+            ...rest,
+            asPath: prepended(localAs, asPath),
+            ...(path.peer === undefined && med !== undefined ? { med } : {}),
+          }
         : {
-            ...rest, asPath, ...(med === undefined ? {} : { med }), localPreference: preferenceOf(sent),
+            ...rest,
+            asPath,
+            ...(med === undefined ? {} : { med }),
+            localPreference: preferenceOf(sent),
             ...(path.peer === undefined || isExternal(path)
               ? {}
               : { originatorId: originatorId ?? path.peer.routerId, clusterList: [routerId, ...(clusterList ?? [])] }),
@@ -216,11 +285,15 @@ export function describe(attributes: PathAttributes, nextHop: Uint8Array): strin
 
 function prepended(as: number, path: readonly AsPathSegment[]): readonly AsPathSegment[] {
   const [first, ...rest] = path;
-  return first?.type === 'sequence' ? [{ type: 'sequence', members: [as, ...first.members] }, ...rest] : [{ type: 'sequence', members: [as] }, ...path];
+  return first?.type === 'sequence'
+    ? [{ type: 'sequence', members: [as, ...first.members] }, ...rest]
+    : [{ type: 'sequence', members: [as] }, ...path];
 }
 
 const preferenceOf = (path: Path): number =>
-  isExternal(path) && path.attributes.communities?.includes(GRACEFUL_SHUTDOWN) === true ? 0 : (path.attributes.localPreference ?? 100);
+  isExternal(path) && path.attributes.communities?.includes(GRACEFUL_SHUTDOWN) === true
+    ? 0
+    : (path.attributes.localPreference ?? 100);
 
 const metricOf = (path: Path, rib: ReferenceRib): number => rib.metric(path);
 type Cost = (path: Path, rib: ReferenceRib) => number | [group: number, cost: number];
@@ -230,7 +303,10 @@ const EQUAL: readonly Cost[] = [
   (path) => -preferenceOf(path),
   (path) => lengthOf(path.attributes.asPath),
   (path) => ['igp', 'egp', 'incomplete'].indexOf(path.attributes.origin),
-  (path) => [path.attributes.asPath[0]?.type === 'sequence' ? (path.attributes.asPath[0].members[0] ?? 0) : 0, path.attributes.med ?? 0],
+  (path) => [
+    path.attributes.asPath[0]?.type === 'sequence' ? (path.attributes.asPath[0].members[0] ?? 0) : 0,
+    path.attributes.med ?? 0,
+  ],
   (path) => (isExternal(path) ? 0 : 1),
   metricOf,
 ];
@@ -241,4 +317,3 @@ const ALL: readonly Cost[] = [
   (path) => Number(path.peer?.address.value ?? 0n),
   (path) => path.pathId,
 ];
-

@@ -12,7 +12,12 @@ function world(): { world: RibWorld; to: WirePeer } {
   const made = new RibWorld();
   const to = made.up(ribPeer('to', { role: 'ebgp', at: '10.2.0.1', remoteAs: 65002 }));
   made.up(SENDER);
-  made.announce('sender', reach(V4, '10.1.0.1', PATH), reach('198.51.100.0/24', '10.1.0.1', PATH), reach(V6, 'fd00::1', PATH));
+  made.announce(
+    'sender',
+    reach(V4, '10.1.0.1', PATH),
+    reach('198.51.100.0/24', '10.1.0.1', PATH),
+    reach(V6, 'fd00::1', PATH),
+  );
   made.settle();
   return { world: made, to };
 }
@@ -120,7 +125,10 @@ describe('Rib over restarts', () => {
       expect(made.rib.queries.counts(id, 4)).to.include({ received: 1, stale: 1 });
       made.up(ribPeer('other', { role: 'ebgp', at: '10.1.0.9', remoteAs: 65009 }));
       made.announce('other', reach(V4, '10.1.0.9', { asPath: sequence(65009, 1, 2, 3, 4, 5) }));
-      expect(made.rib.queries.why(parsePrefix(V4)).candidates.map(({ decidedBy }) => decidedBy)).to.deep.equal(['long-lived-stale', 'long-lived-stale']);
+      expect(made.rib.queries.why(parsePrefix(V4)).candidates.map(({ decidedBy }) => decidedBy)).to.deep.equal([
+        'long-lived-stale',
+        'long-lived-stale',
+      ]);
       expect(made.rib.queries.paths(parsePrefix(V4))[0]?.source).to.include({ peer: 'other' });
     });
 

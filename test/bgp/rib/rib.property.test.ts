@@ -9,8 +9,22 @@ import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
 /** Prefixes some of which hold next hops, so that recursion and its withdrawal happen a lot. */
 const PREFIXES = [
-  '10.9.0.0/16', '10.9.1.0/24', '10.9.1.1/32', '10.9.2.0/24', '10.1.0.0/24', '10.1.0.9/32', '192.0.2.0/24', '198.51.100.0/24', '198.51.0.0/16', '203.0.113.7/32', '0.0.0.0/0',
-  'fd09::/32', 'fd09:1::/48', 'fd09:1::1/128', '2001:db8:1::/48', '2001:db8:2::/47',
+  '10.9.0.0/16',
+  '10.9.1.0/24',
+  '10.9.1.1/32',
+  '10.9.2.0/24',
+  '10.1.0.0/24',
+  '10.1.0.9/32',
+  '192.0.2.0/24',
+  '198.51.100.0/24',
+  '198.51.0.0/16',
+  '203.0.113.7/32',
+  '0.0.0.0/0',
+  'fd09::/32',
+  'fd09:1::/48',
+  'fd09:1::1/128',
+  '2001:db8:1::/48',
+  '2001:db8:2::/47',
 ];
 const NEXT_HOPS: Readonly<Record<Family, readonly string[]>> = {
   4: ['10.1.0.1', '10.1.0.9', '10.2.0.1', '10.9.1.1', '10.9.2.7', '172.16.0.1', '10.0.0.254'],
@@ -26,30 +40,48 @@ const LINKS: readonly ConnectedPrefix[] = [
 
 /** Looks at communities only: once per attribute set. */
 const byCommunity: RoutePolicy = {
-  key: 'by-community', dependsOnPrefix: false, dependsOnPeer: false,
+  key: 'by-community',
+  dependsOnPrefix: false,
+  dependsOnPeer: false,
   judge: ({ attributes }) => {
     if (attributes.communities?.includes(1) === true) return { type: 'reject' };
-    if (attributes.communities?.includes(2) === true) return { type: 'accept', attributes: { ...attributes, localPreference: 300 }, weight: 7 };
+    if (attributes.communities?.includes(2) === true)
+      return { type: 'accept', attributes: { ...attributes, localPreference: 300 }, weight: 7 };
     return { type: 'accept' };
   },
 };
 const byPrefix: RoutePolicy = {
-  key: 'by-prefix', dependsOnPrefix: true, dependsOnPeer: false,
+  key: 'by-prefix',
+  dependsOnPrefix: true,
+  dependsOnPeer: false,
   judge: ({ prefix, attributes, tags }) => {
     if (prefix === undefined) throw new Error('A policy by prefix was not given one');
     if (tags.includes('hidden')) return { type: 'reject' };
     if (prefix.length > 24 && prefix.family === 4) return { type: 'reject' };
-    return prefix.length === 24 ? { type: 'accept', attributes: { ...attributes, communities: [...(attributes.communities ?? []), 99] } } : { type: 'accept' };
+    return prefix.length === 24
+      ? { type: 'accept', attributes: { ...attributes, communities: [...(attributes.communities ?? []), 99] } }
+      : { type: 'accept' };
   },
 };
 
 const both = (addPathReceive: boolean, addPathSend: boolean): RibPeer['families'] =>
-  ribPeer('', { role: 'ebgp', at: '10.1.0.1' }).families.map((session) => ({ ...session, addPathReceive, addPathSend }));
+  ribPeer('', { role: 'ebgp', at: '10.1.0.1' }).families.map((session) => ({
+    ...session,
+    addPathReceive,
+    addPathSend,
+  }));
 
 const PEERS: readonly RibPeer[] = [
   ribPeer('e1', { role: 'ebgp', at: '10.1.0.1', remoteAs: 65001 }),
   ribPeer('e2', { role: 'ebgp', at: '10.2.0.1', remoteAs: 65002, importPolicy: byCommunity }),
-  ribPeer('e3', { role: 'ebgp', at: '10.2.0.3', remoteAs: 65001, singleHop: false, exportPolicy: byPrefix, allowLocalAs: 1 }),
+  ribPeer('e3', {
+    role: 'ebgp',
+    at: '10.2.0.3',
+    remoteAs: 65001,
+    singleHop: false,
+    exportPolicy: byPrefix,
+    allowLocalAs: 1,
+  }),
   ribPeer('i1', { role: 'ibgp', at: '10.9.1.1', weight: 3 }),
   ribPeer('i2', { role: 'ibgp', at: '10.9.1.2', exportPolicy: byCommunity }),
   ribPeer('c1', { role: 'rr-client', at: '10.9.1.3', families: both(true, false) }),
@@ -59,7 +91,10 @@ const PEERS: readonly RibPeer[] = [
 
 const ATTRIBUTES = fc.record({
   origin: fc.constantFrom('igp', 'incomplete'),
-  asPath: fc.constantFrom([], sequence(65001), sequence(65002), sequence(65001, 65003), sequence(65002, 65000), [...sequence(65001), { type: 'set', members: [1, 2] }]),
+  asPath: fc.constantFrom([], sequence(65001), sequence(65002), sequence(65001, 65003), sequence(65002, 65000), [
+    ...sequence(65001),
+    { type: 'set', members: [1, 2] },
+  ]),
   med: fc.constantFrom(0, 10, 20, undefined),
   communities: fc.constantFrom(undefined, [1], [2], [0xffffff01], [0xffffff02], [0xffff0000]),
   localPreference: fc.constantFrom(undefined, 100, 200),
@@ -68,19 +103,57 @@ const ATTRIBUTES = fc.record({
 
 const peerName = fc.constantFrom(...PEERS.map(({ name }) => name));
 /** A few prefixes get most of the paths, so that the late steps of the decision are reached. */
-const prefix = fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...PREFIXES) }, { weight: 1, arbitrary: fc.constantFrom('10.9.1.0/24', '192.0.2.0/24', 'fd09:1::/48') });
+const prefix = fc.oneof(
+  { weight: 2, arbitrary: fc.constantFrom(...PREFIXES) },
+  { weight: 1, arbitrary: fc.constantFrom('10.9.1.0/24', '192.0.2.0/24', 'fd09:1::/48') },
+);
 const pathId = fc.constantFrom(0, 1, 2);
 const EVENT = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ type: fc.constant('announce' as const), peer: peerName, prefix, hop: fc.nat(6), attributes: ATTRIBUTES, pathId }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      type: fc.constant('announce' as const),
+      peer: peerName,
+      prefix,
+      hop: fc.nat(6),
+      attributes: ATTRIBUTES,
+      pathId,
+    }),
+  },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('withdraw' as const), peer: peerName, prefix, pathId }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('up' as const), peer: peerName }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('down' as const), peer: peerName, keep: fc.constantFrom<'drop' | readonly Family[]>('drop', [4, 6], [4]) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('down' as const),
+      peer: peerName,
+      keep: fc.constantFrom<'drop' | readonly Family[]>('drop', [4, 6], [4]),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('sweep' as const), peer: peerName }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('refresh' as const), peer: peerName, demarcated: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('refresh' as const), peer: peerName, demarcated: fc.boolean() }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('links' as const), up: fc.subarray([...LINKS]) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('originate' as const), prefixes: fc.subarray(PREFIXES), tag: fc.constantFrom('hidden', 'shown') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('originate' as const),
+      prefixes: fc.subarray(PREFIXES),
+      tag: fc.constantFrom('hidden', 'shown'),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ type: 'replay' as const }) },
-  { weight: 8, arbitrary: fc.record({ type: fc.constant('turn' as const), steps: fc.integer({ min: 1, max: 40 }), octets: fc.constantFrom(1, 200, 100_000), deaf: fc.subarray(PEERS.map(({ name }) => name)) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      type: fc.constant('turn' as const),
+      steps: fc.integer({ min: 1, max: 40 }),
+      octets: fc.constantFrom(1, 200, 100_000),
+      deaf: fc.subarray(PEERS.map(({ name }) => name)),
+    }),
+  },
 );
 type Event = typeof EVENT extends fc.Arbitrary<infer T> ? T : never;
 
@@ -93,10 +166,23 @@ function apply(world: RibWorld, event: Event): void {
       const hops = NEXT_HOPS[family];
       const isInternal = peer.options.role !== 'ebgp';
       const { localPreference, clusterList, med, communities, ...rest } = event.attributes;
-      const optional = { localPreference: isInternal ? localPreference : undefined, clusterList: isInternal ? clusterList : undefined, med, communities };
-      const attributes = { ...rest, ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) };
-      const hasPaths = peer.options.families.some((session) => session.family === family && session.addPathReceive === true);
-      return world.announce(event.peer, reach(event.prefix, hops[event.hop % hops.length] as string, attributes as object, hasPaths ? event.pathId : 0));
+      const optional = {
+        localPreference: isInternal ? localPreference : undefined,
+        clusterList: isInternal ? clusterList : undefined,
+        med,
+        communities,
+      };
+      const attributes = {
+        ...rest,
+        ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
+      };
+      const hasPaths = peer.options.families.some(
+        (session) => session.family === family && session.addPathReceive === true,
+      );
+      return world.announce(
+        event.peer,
+        reach(event.prefix, hops[event.hop % hops.length] as string, attributes as object, hasPaths ? event.pathId : 0),
+      );
     }
     case 'withdraw': {
       const peer = world.peers.get(event.peer);
@@ -114,7 +200,8 @@ function apply(world: RibWorld, event: Event): void {
       const kept = world.kept.get(event.peer);
       if (kept === undefined) return;
       world.kept.delete(event.peer);
-      for (const family of [4, 6] as const) if (world.rib.queries.peerId(event.peer) === kept.id) world.rib.sweepStale(kept.id, family);
+      for (const family of [4, 6] as const)
+        if (world.rib.queries.peerId(event.peer) === kept.id) world.rib.sweepStale(kept.id, family);
       return;
     }
     case 'refresh': {
@@ -128,7 +215,9 @@ function apply(world: RibWorld, event: Event): void {
     case 'links':
       return world.connect(event.up);
     case 'originate':
-      return world.originate(event.prefixes.map((each): LocalRoute => ({ prefix: parsePrefix(each), tags: [event.tag] })));
+      return world.originate(
+        event.prefixes.map((each): LocalRoute => ({ prefix: parsePrefix(each), tags: [event.tag] })),
+      );
     case 'replay':
       world.forwarding.clear();
       return world.rib.replayForwarding();
@@ -143,18 +232,28 @@ function checkAgainstReference(world: RibWorld): void {
     for (const peer of world.peers.values()) {
       const session = peer.options.families.find((each) => each.family === family);
       const expected = reference.advertised(peer.options, family);
-      const heard = new Map([...peer.heard].filter(([key]) => parsePrefix(key.split(' ')[0] as string).family === family));
-      if (session?.addPathSend === true) expect(sorted(heard, bare), `what ${peer.options.name} has heard`).to.deep.equal(sorted(expected, bare));
+      const heard = new Map(
+        [...peer.heard].filter(([key]) => parsePrefix(key.split(' ')[0] as string).family === family),
+      );
+      if (session?.addPathSend === true)
+        expect(sorted(heard, bare), `what ${peer.options.name} has heard`).to.deep.equal(sorted(expected, bare));
       else expect(sorted(heard), `what ${peer.options.name} has heard`).to.deep.equal(sorted(expected));
-      expect(world.rib.queries.counts(peer.id, family).advertised, `advertised to ${peer.options.name}`).to.equal(expected.size);
+      expect(world.rib.queries.counts(peer.id, family).advertised, `advertised to ${peer.options.name}`).to.equal(
+        expected.size,
+      );
       const said = [...peer.said.values()].filter((route) => route.prefix.family === family).length;
       expect(world.rib.queries.counts(peer.id, family).received, `received from ${peer.options.name}`).to.equal(said);
     }
-    const forwarding = new Map(reference.prefixes(family).flatMap((each) => {
-      const ways = reference.forwarding(each);
-      return ways === undefined || ways === '' ? [] : [[formatPrefix(each), ways] as const];
-    }));
-    expect(sorted(new Map([...world.forwarding].filter(([key]) => parsePrefix(key).family === family))), 'forwarding').to.deep.equal(sorted(forwarding));
+    const forwarding = new Map(
+      reference.prefixes(family).flatMap((each) => {
+        const ways = reference.forwarding(each);
+        return ways === undefined || ways === '' ? [] : [[formatPrefix(each), ways] as const];
+      }),
+    );
+    expect(
+      sorted(new Map([...world.forwarding].filter(([key]) => parsePrefix(key).family === family))),
+      'forwarding',
+    ).to.deep.equal(sorted(forwarding));
     for (const each of reference.prefixes(family)) {
       const order = reference.ranked(each).map(({ peer, pathId: id }) => `${peer?.name ?? 'us'} ${id}`);
       const why = world.rib.queries.why(each).candidates.filter(({ unusable }) => unusable === undefined);
@@ -166,7 +265,8 @@ function checkAgainstReference(world: RibWorld): void {
 }
 
 const bare = (key: string): string => key.split(' ')[0] as string;
-const named = ({ source, pathId: id = 0 }: { source: { type: string; peer?: string }; pathId?: number }): string => `${source.peer ?? 'us'} ${id}`;
+const named = ({ source, pathId: id = 0 }: { source: { type: string; peer?: string }; pathId?: number }): string =>
+  `${source.peer ?? 'us'} ${id}`;
 const sorted = (map: ReadonlyMap<string, string>, key: (key: string) => string = (same) => same): string[] =>
   [...map].map(([name, value]) => `${key(name)} = ${value}`).sort();
 

@@ -4,7 +4,10 @@ import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
 describe('Route history', () => {
-  const texts = (world: RibWorld): string[] => [...world.rib.queries.changes()].map(({ at, type, prefix, peer }) => `${at} ${type} ${formatPrefix(prefix)} ${peer ?? '-'}`);
+  const texts = (world: RibWorld): string[] =>
+    [...world.rib.queries.changes()].map(
+      ({ at, type, prefix, peer }) => `${at} ${type} ${formatPrefix(prefix)} ${peer ?? '-'}`,
+    );
 
   it('has every change of a best path, with its source, also when the source is gone', () => {
     let now = 0;
@@ -12,7 +15,11 @@ describe('Route history', () => {
     world.up(ribPeer('a', { role: 'ebgp', at: '10.0.0.1' }));
     world.up(ribPeer('b', { role: 'ebgp', at: '10.0.0.2', remoteAs: 65002 }));
     now = 1;
-    world.announce('a', reach('10.65.0.0/24', '10.0.0.1', { asPath: sequence(65001, 7) }), reach('fd65::/64', 'fd00::1', { asPath: sequence(65001) }));
+    world.announce(
+      'a',
+      reach('10.65.0.0/24', '10.0.0.1', { asPath: sequence(65001, 7) }),
+      reach('fd65::/64', 'fd00::1', { asPath: sequence(65001) }),
+    );
     now = 2;
     world.announce('b', reach('10.65.0.0/24', '10.0.0.2', { asPath: sequence(65002) }));
     now = 3;
@@ -26,15 +33,21 @@ describe('Route history', () => {
     world.originate([{ prefix: parsePrefix('10.64.0.0/24') }]);
     world.settle();
     expect(texts(world)).to.deep.equal([
-      '1 added 10.65.0.0/24 a', '1 added fd65::/64 a', '2 changed 10.65.0.0/24 b', '4 changed 10.65.0.0/24 a', '4 withdrawn 10.65.0.0/24 a',
-      '4 withdrawn fd65::/64 a', '4 added 10.64.0.0/24 -',
+      '1 added 10.65.0.0/24 a',
+      '1 added fd65::/64 a',
+      '2 changed 10.65.0.0/24 b',
+      '4 changed 10.65.0.0/24 a',
+      '4 withdrawn 10.65.0.0/24 a',
+      '4 withdrawn fd65::/64 a',
+      '4 added 10.64.0.0/24 -',
     ]);
   });
 
   it('is bounded, and not kept without a clock', () => {
     const world = new RibWorld({ wallTime: () => 5 });
     world.up(ribPeer('a', { role: 'ebgp', at: '10.0.0.1' }));
-    for (let i = 0; i < 9000; i++) world.announce('a', reach(`10.65.${i & 255}.0/24`, '10.0.0.1', { asPath: sequence(65001), med: i }));
+    for (let i = 0; i < 9000; i++)
+      world.announce('a', reach(`10.65.${i & 255}.0/24`, '10.0.0.1', { asPath: sequence(65001), med: i }));
     expect(texts(world).length).to.equal(8192);
     expect(texts(world).at(-1)).to.equal(`5 changed 10.65.${8999 & 255}.0/24 a`);
     const silent = new RibWorld();

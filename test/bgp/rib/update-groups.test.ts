@@ -12,14 +12,21 @@ import { UpdateGroup } from 'node-bgp/rib/update-group';
 import { ReferenceRib } from './reference-rib.js';
 import { reach, ribPeer, RibWorld, sequence, type WirePeer } from './rib-world.js';
 
-const receiver = (name: string, host: number, more: Partial<RibPeer> = {}): RibPeer => ribPeer(name, { role: 'ebgp', at: `10.2.0.${host}`, remoteAs: 65100 + host, ...more });
+const receiver = (name: string, host: number, more: Partial<RibPeer> = {}): RibPeer =>
+  ribPeer(name, { role: 'ebgp', at: `10.2.0.${host}`, remoteAs: 65100 + host, ...more });
 const PATH = { asPath: sequence(65001) };
 
 /** A sender with so many prefixes, in sets of five. */
 function withTable(world: RibWorld, count: number, from = 0, version = 0): WirePeer {
   const sender = world.peers.get('sender') ?? world.up(ribPeer('sender', { role: 'ebgp', at: '10.1.0.1' }));
   for (let i = from; i < from + count; i++)
-    world.announce('sender', reach(`20.${i >> 8}.${i & 255}.0/24`, '10.1.0.1', { asPath: sequence(65001, 1 + version), communities: [Math.floor(i / 5)] }));
+    world.announce(
+      'sender',
+      reach(`20.${i >> 8}.${i & 255}.0/24`, '10.1.0.1', {
+        asPath: sequence(65001, 1 + version),
+        communities: [Math.floor(i / 5)],
+      }),
+    );
   return sender;
 }
 
@@ -61,7 +68,10 @@ describe('Update groups', () => {
   it('say nothing when the outcome would look the same to the peers', () => {
     const world = new RibWorld();
     const to = world.up(ribPeer('r', { role: 'ibgp', at: '10.2.0.9', nextHop: { type: 'self' } }));
-    for (const [name, host] of [['a', 2], ['b', 1]] as const) {
+    for (const [name, host] of [
+      ['a', 2],
+      ['b', 1],
+    ] as const) {
       world.up(ribPeer(name, { role: 'ebgp', at: `10.1.0.${host}` }));
       world.announce(name, reach('192.0.2.0/24', `10.1.0.${host}`, PATH));
       world.settle();
@@ -109,7 +119,12 @@ describe('Update groups', () => {
       withTable(world, 10);
       const second = world.up(receiver('second', 2));
       for (let i = 0; i < 10; i++) world.turn(1000, 1e6);
-      expect([second.endsOfRib, second.heard.size, first.heard.size, world.forwarding.size]).to.deep.equal([[], 0, 0, 0]);
+      expect([second.endsOfRib, second.heard.size, first.heard.size, world.forwarding.size]).to.deep.equal([
+        [],
+        0,
+        0,
+        0,
+      ]);
       world.rib.holdSelection(false);
       world.settle();
       expect([second.endsOfRib.sort(), second.heard.size, first.heard.size]).to.deep.equal([[4, 6], 10, 10]);
@@ -166,7 +181,8 @@ describe('Update groups', () => {
       withTable(world, 1000);
       for (let i = 0; i < 50; i++) world.turn(500, 0, ['sleeper']);
       for (let round = 0; round < 30; round++) {
-        for (let i = 0; i < 100; i++) world.announce('sender', reach(`30.0.${i}.0/24`, '10.1.0.1', { ...PATH, med: round }));
+        for (let i = 0; i < 100; i++)
+          world.announce('sender', reach(`30.0.${i}.0/24`, '10.1.0.1', { ...PATH, med: round }));
         world.turn(2000, 0, ['sleeper']);
       }
       world.settle();
@@ -192,9 +208,19 @@ describe('Update groups', () => {
 
     it('keeps no log of prefixes that came and went, always others', () => {
       const table = new FamilyTable(4, 8);
-      const parameters = { as4: true, addPathIpv4: false, addPathIpv6: false, extendedNextHop: false, maxMessageLength: 4096 };
+      const parameters = {
+        as4: true,
+        addPathIpv4: false,
+        addPathIpv6: false,
+        extendedNextHop: false,
+        maxMessageLength: 4096,
+      };
       const out = { has: () => false } as unknown as AdjRibOut;
-      const group = new UpdateGroup('stalled', {} as Export, parameters, out, { table, sets: {} as AttributeSets, batch: new ExportBatch() });
+      const group = new UpdateGroup('stalled', {} as Export, parameters, out, {
+        table,
+        sets: {} as AttributeSets,
+        batch: new ExportBatch(),
+      });
       table.mayForget = (prefix) => !group.remembers(prefix);
       for (let word = 0; word < 1000; word++) {
         table.log.append(table.intern(Uint32Array.of(word), 0, 32));
@@ -218,7 +244,8 @@ describe('Update groups', () => {
   });
 
   describe('several paths (7911)', () => {
-    const families = (more: object): RibPeer['families'] => ribPeer('', { role: 'ebgp', at: '10.1.0.1' }).families.map((session) => ({ ...session, ...more }));
+    const families = (more: object): RibPeer['families'] =>
+      ribPeer('', { role: 'ebgp', at: '10.1.0.1' }).families.map((session) => ({ ...session, ...more }));
 
     it('go out under identifiers that stay, and go when their path goes', () => {
       const world = new RibWorld();
@@ -226,7 +253,11 @@ describe('Update groups', () => {
       world.up(ribPeer('a', { role: 'ebgp', at: '10.1.0.1' }));
       world.up(ribPeer('b', { role: 'ebgp', at: '10.1.0.2', families: families({ addPathReceive: true }) }));
       world.announce('a', reach('192.0.2.0/24', '10.1.0.1', PATH));
-      world.announce('b', reach('192.0.2.0/24', '10.1.0.2', PATH, 7), reach('192.0.2.0/24', '10.1.0.3', { ...PATH, med: 1 }, 8));
+      world.announce(
+        'b',
+        reach('192.0.2.0/24', '10.1.0.2', PATH, 7),
+        reach('192.0.2.0/24', '10.1.0.3', { ...PATH, med: 1 }, 8),
+      );
       world.settle();
       const keys = [...to.heard.keys()].sort();
       expect(keys.length).to.equal(3);
@@ -246,7 +277,9 @@ describe('Update groups', () => {
       world.connect([{ prefix: parsePrefix('fd01::/64'), interfaceName: 'eth1' }]);
       world.up(ribPeer('far', { role: 'ebgp', at: '10.2.0.3', singleHop: false }));
       world.up(ribPeer('carrier', { role: 'ibgp', at: '10.9.1.1' }));
-      const to = world.up(ribPeer('to', { role: 'rr-client', at: '10.9.1.4', families: families({ addPathSend: true }) }));
+      const to = world.up(
+        ribPeer('to', { role: 'rr-client', at: '10.9.1.4', families: families({ addPathSend: true }) }),
+      );
       world.announce('far', reach('2001:db8:1::/48', 'fd09:1::1'));
       world.announce('carrier', reach('fd09:1::/48', 'fd01::1'));
       world.down('carrier', 'drop');
@@ -259,7 +292,10 @@ describe('Update groups', () => {
       const to = world.up(receiver('to', 9, { families: families({ addPathSend: true }), addPathLimit: 2 }));
       for (let i = 1; i <= 4; i++) {
         world.up(ribPeer(`s${i}`, { role: 'ebgp', at: `10.1.0.${i}` }));
-        world.announce(`s${i}`, reach('192.0.2.0/24', `10.1.0.${i}`, { asPath: sequence(...Array.from({ length: 5 - i }, () => 65001)) }));
+        world.announce(
+          `s${i}`,
+          reach('192.0.2.0/24', `10.1.0.${i}`, { asPath: sequence(...Array.from({ length: 5 - i }, () => 65001)) }),
+        );
       }
       world.settle();
       expect([...to.heard.values()].map((text) => text.split('65001').length - 1).sort()).to.deep.equal([1, 2]);
@@ -269,11 +305,17 @@ describe('Update groups', () => {
   it('do not mistake a set that policy made for one that has taken its number', () => {
     const world = new RibWorld();
     const exportPolicy: RoutePolicy = {
-      key: 'stamp', dependsOnPrefix: false, dependsOnPeer: false,
-      judge: ({ attributes }) => ({ type: 'accept', attributes: { ...attributes, communities: [...(attributes.communities ?? []), 99] } }),
+      key: 'stamp',
+      dependsOnPrefix: false,
+      dependsOnPeer: false,
+      judge: ({ attributes }) => ({
+        type: 'accept',
+        attributes: { ...attributes, communities: [...(attributes.communities ?? []), 99] },
+      }),
     };
     const to = world.up(receiver('to', 9, { exportPolicy }));
-    for (const name of ['a', 'b']) world.up(ribPeer(name, { role: 'ebgp', at: name === 'a' ? '10.1.0.1' : '10.1.0.2' }));
+    for (const name of ['a', 'b'])
+      world.up(ribPeer(name, { role: 'ebgp', at: name === 'a' ? '10.1.0.1' : '10.1.0.2' }));
     const path = (...as: number[]) => ({ asPath: sequence(...as) });
     world.announce('b', reach('192.0.2.0/24', '10.1.0.2', path(65001, 2)));
     world.settle();
@@ -307,11 +349,25 @@ describe('Update groups', () => {
     world.rib.peerChanged(to.id, { ...options, gracefulShutdown: true });
     world.settle();
     expect([...to.heard.values()].every((text) => text.includes('4294901760'))).to.equal(true);
-    const exportPolicy = { key: 'odd', dependsOnPrefix: true, dependsOnPeer: false, judge: ({ prefix }: { prefix?: { value: bigint } }) => ({ type: ((prefix?.value ?? 0n) >> 8n) % 2n === 1n ? 'accept' as const : 'reject' as const }) };
+    const exportPolicy = {
+      key: 'odd',
+      dependsOnPrefix: true,
+      dependsOnPeer: false,
+      judge: ({ prefix }: { prefix?: { value: bigint } }) => ({
+        type: ((prefix?.value ?? 0n) >> 8n) % 2n === 1n ? ('accept' as const) : ('reject' as const),
+      }),
+    };
     world.rib.peerChanged(to.id, { ...options, exportPolicy });
     world.settle();
     expect(to.heard.size).to.equal(10);
-    expect([...to.heard].sort()).to.deep.equal([...new ReferenceRib({ ...world.state(), peers: [{ ...options, exportPolicy }] }).advertised({ ...options, exportPolicy }, 4)].sort());
+    expect([...to.heard].sort()).to.deep.equal(
+      [
+        ...new ReferenceRib({ ...world.state(), peers: [{ ...options, exportPolicy }] }).advertised(
+          { ...options, exportPolicy },
+          4,
+        ),
+      ].sort(),
+    );
   });
 
   it('forget everything about prefixes that nobody has any more', () => {

@@ -13,19 +13,35 @@ export class FakeClock implements Clock {
   private entries: Entry[] = [];
   constructor(private readonly jitter: () => number = () => 0) {}
 
-  now(): number { return this.time; }
-  wallTime(): number { return 1_700_000_000_000 + this.time; }
-  random(): number { return this.jitter(); }
-  soon(run: () => void): void { this.add(0, run); }
-  afterPoll(run: () => void): void { this.add(0, () => this.add(0, run)); }
+  now(): number {
+    return this.time;
+  }
+  wallTime(): number {
+    return 1_700_000_000_000 + this.time;
+  }
+  random(): number {
+    return this.jitter();
+  }
+  soon(run: () => void): void {
+    this.add(0, run);
+  }
+  afterPoll(run: () => void): void {
+    this.add(0, () => this.add(0, run));
+  }
 
   after(delay: number, run: () => void): { cancel(): void } {
     const entry = this.add(delay, run);
-    return { cancel: () => { this.entries = this.entries.filter((each) => each !== entry); } };
+    return {
+      cancel: () => {
+        this.entries = this.entries.filter((each) => each !== entry);
+      },
+    };
   }
 
   /** Timers that have not fired: none may be left when everything is stopped. */
-  get pending(): number { return this.entries.length; }
+  get pending(): number {
+    return this.entries.length;
+  }
 
   /** Lets so many milliseconds pass. */
   advance(duration: number): void {

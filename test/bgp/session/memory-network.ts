@@ -1,7 +1,14 @@
 /** A network in memory: addresses, listeners, and pairs of connections whose bytes take one step of the clock. */
 import type { Clock } from 'node-bgp/session/clock';
 import {
-  TransportError, type Connection, type ConnectionEvents, type ConnectOutcome, type ConnectTarget, type Endpoint, type Listener, type Transport,
+  TransportError,
+  type Connection,
+  type ConnectionEvents,
+  type ConnectOutcome,
+  type ConnectTarget,
+  type Endpoint,
+  type Listener,
+  type Transport,
 } from 'node-bgp/transport/transport';
 
 export class MemoryNetwork {
@@ -40,11 +47,21 @@ export class MemoryNetwork {
 
   private listen(endpoint: Endpoint, accept: (connection: Connection) => void): Promise<Listener> {
     const key = `${endpoint.address} ${endpoint.port}`;
-    if (this.listeners.has(key)) return Promise.reject(new TransportError(`Cannot listen on ${endpoint.address} port ${endpoint.port}: the port is taken`, 'EADDRINUSE'));
+    if (this.listeners.has(key))
+      return Promise.reject(
+        new TransportError(
+          `Cannot listen on ${endpoint.address} port ${endpoint.port}: the port is taken`,
+          'EADDRINUSE',
+        ),
+      );
     this.listeners.set(key, accept);
     return Promise.resolve({
-      endpoint, setKeys: () => undefined,
-      close: () => { this.listeners.delete(key); return Promise.resolve(); },
+      endpoint,
+      setKeys: () => undefined,
+      close: () => {
+        this.listeners.delete(key);
+        return Promise.resolve();
+      },
     });
   }
 
@@ -54,18 +71,32 @@ export class MemoryNetwork {
     this.clock.after(this.latency(), () => {
       if (isCancelled || this.silent.has(target.remote.address) || this.silent.has(local.address)) return;
       const accept = this.listeners.get(`${target.remote.address} ${target.remote.port}`);
-      if (accept === undefined) return done({ type: 'failed', reason: `Peer ${target.remote.address} port ${target.remote.port} refuses connections` });
+      if (accept === undefined)
+        return done({
+          type: 'failed',
+          reason: `Peer ${target.remote.address} port ${target.remote.port} refuses connections`,
+        });
       const ours = new MemoryConnection(this, this.clock, local, target.remote, 'outgoing');
       // Both ends of a link have the same name here; a link-local address comes with it, as from the kernel.
       const zone = target.interface === undefined ? '' : `%${target.interface}`;
-      const theirs = new MemoryConnection(this, this.clock, target.remote, { address: `${local.address}${zone}`, port: local.port }, 'incoming');
+      const theirs = new MemoryConnection(
+        this,
+        this.clock,
+        target.remote,
+        { address: `${local.address}${zone}`, port: local.port },
+        'incoming',
+      );
       ours.other = theirs;
       theirs.other = ours;
       this.connections.push(ours, theirs);
       done({ type: 'connected', connection: ours });
       accept(theirs);
     });
-    return { cancel: () => { isCancelled = true; } };
+    return {
+      cancel: () => {
+        isCancelled = true;
+      },
+    };
   }
 }
 
@@ -80,7 +111,13 @@ export class MemoryConnection implements Connection {
   private early: Uint8Array[] = [];
   private arrivesAt = 0;
 
-  constructor(private readonly network: MemoryNetwork, private readonly clock: Clock, readonly local: Endpoint, readonly remote: Endpoint, readonly direction: 'outgoing' | 'incoming') {}
+  constructor(
+    private readonly network: MemoryNetwork,
+    private readonly clock: Clock,
+    readonly local: Endpoint,
+    readonly remote: Endpoint,
+    readonly direction: 'outgoing' | 'incoming',
+  ) {}
 
   open(events: ConnectionEvents): void {
     this.events = events;
@@ -103,9 +140,15 @@ export class MemoryConnection implements Connection {
 
   setReading(): void {}
   setHopLimits(): void {}
-  setPassword(password: string): void { this.password = password; }
-  end(): void { this.close(); }
-  destroy(): void { this.close(); }
+  setPassword(password: string): void {
+    this.password = password;
+  }
+  end(): void {
+    this.close();
+  }
+  destroy(): void {
+    this.close();
+  }
 
   private deliver(run: () => void): void {
     if (this.network.silent.has(this.local.address) || this.network.silent.has(this.remote.address)) return;

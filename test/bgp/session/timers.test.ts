@@ -4,7 +4,12 @@ import { FakeClock } from './fake-clock.js';
 
 describe('Timers', () => {
   it('take up to a quarter off where jitter is asked for (4271 10)', () => {
-    for (const [random, jitter, expires] of [[0, true, 100], [0.5, true, 87.5], [0.999_999, true, 75], [0.999_999, false, 100]] as const) {
+    for (const [random, jitter, expires] of [
+      [0, true, 100],
+      [0.5, true, 87.5],
+      [0.999_999, true, 75],
+      [0.999_999, false, 100],
+    ] as const) {
       const clock = new FakeClock(() => random);
       let expired = 0;
       new Timers(clock, () => expired++).start('Hold', 100, jitter);

@@ -20,7 +20,9 @@ async function watched(world: World): Promise<readonly [Node, Node]> {
 describe('bgp/speaker bfd', () => {
   it('is asked for when the session is up, with its addresses and timers', async () => {
     const [a] = await watched(new World());
-    expect(a.bfd.sessions).to.deep.equal([{ peer: B, localAddress: A, multihop: true, transmitInterval: 50, receiveInterval: 50, multiplier: 3 }]);
+    expect(a.bfd.sessions).to.deep.equal([
+      { peer: B, localAddress: A, multihop: true, transmitInterval: 50, receiveInterval: 50, multiplier: 3 },
+    ]);
     a.bfd.change('down', 'up', false);
     expect(a.speaker.neighbor(B)?.bfd).to.equal('up');
   });
@@ -32,7 +34,11 @@ describe('bgp/speaker bfd', () => {
     a.bfd.change('up', 'down', true);
     expect(a.bfd.sessions).to.deep.equal([]);
     world.seconds(1);
-    expect(a.told('peer-down')[0]).to.deep.include({ reason: `BFD says that the path to ${B} has failed: no packet for 900 ms`, direction: 'sent', keptFamilies: [] });
+    expect(a.told('peer-down')[0]).to.deep.include({
+      reason: `BFD says that the path to ${B} has failed: no packet for 900 ms`,
+      direction: 'sent',
+      keptFamilies: [],
+    });
     expect(b.told('peer-down')[0]?.reason).to.contain('BFD Down (6/10)');
     world.seconds(10);
     expect([a.state(B), a.prefixes(), a.bfd.sessions.length]).to.deep.equal(['Established', ['10.65.2.0/24'], 1]);
@@ -54,7 +60,10 @@ describe('bgp/speaker bfd', () => {
   });
 
   it('is single-hop for peers on the link, also of our own AS, and multihop between loopbacks', async () => {
-    for (const [address, length, multihop] of [[A, 24, false], [A, 32, true]] as const) {
+    for (const [address, length, multihop] of [
+      [A, 24, false],
+      [A, 32, true],
+    ] as const) {
       const world = new World();
       const a = world.speaker(A);
       a.speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(address), length }] }]);
@@ -67,7 +76,10 @@ describe('bgp/speaker bfd', () => {
   });
 
   it('asks for echoes on the link only, and for others when the wish changes (RFC 5881 section 4)', async () => {
-    for (const [length, echoInterval] of [[24, 100], [32, undefined]] as const) {
+    for (const [length, echoInterval] of [
+      [24, 100],
+      [32, undefined],
+    ] as const) {
       const world = new World();
       const a = world.speaker(A);
       a.speaker.setInterfaces([{ name: 'eth0', isUp: true, addresses: [{ address: parseAddress(A), length }] }]);
@@ -78,13 +90,23 @@ describe('bgp/speaker bfd', () => {
       expect(a.bfd.sessions.map((session) => session.echoInterval)).to.deep.equal([echoInterval]);
       await a.configure(a.config(64512, [innerPeer(B, 64512, { bfd: { echoInterval: 200 } })]));
       world.seconds(1);
-      expect([a.bfd.sessions.map((session) => session.echoInterval), a.told('peer-down').length]).to.deep.equal([[echoInterval === undefined ? undefined : 200], 0]);
+      expect([a.bfd.sessions.map((session) => session.echoInterval), a.told('peer-down').length]).to.deep.equal([
+        [echoInterval === undefined ? undefined : 200],
+        0,
+      ]);
     }
   });
 
   it('takes no interval that is too short', () => {
-    const checked = validateConfig({ localAs: 64512, routerId: A, peers: [{ address: B, remoteAs: 64513, bfd: { echoInterval: 9 } }] });
-    expect(checked).to.deep.include({ type: 'invalid', problems: [{ path: 'peers[0].bfd.echoInterval', value: 9, expected: 'an integer from 10 to 60000' }] });
+    const checked = validateConfig({
+      localAs: 64512,
+      routerId: A,
+      peers: [{ address: B, remoteAs: 64513, bfd: { echoInterval: 9 } }],
+    });
+    expect(checked).to.deep.include({
+      type: 'invalid',
+      problems: [{ path: 'peers[0].bfd.echoInterval', value: 9, expected: 'an integer from 10 to 60000' }],
+    });
   });
 
   it('becomes another kind of session when the interfaces say so', async () => {
@@ -97,7 +119,12 @@ describe('bgp/speaker bfd', () => {
     const world = new World();
     const hub = world.speaker(A);
     const others = Array.from({ length: 20 }, (_, k) => `10.0.1.${k + 1}`);
-    await hub.configure(hub.config(64512, others.map((address) => peerAt(address, 64513, { bfd: {} }))));
+    await hub.configure(
+      hub.config(
+        64512,
+        others.map((address) => peerAt(address, 64513, { bfd: {} })),
+      ),
+    );
     for (const address of others) {
       const other = world.speaker(address);
       await other.configure(other.config(64513, [peerAt(A, 64512)]));

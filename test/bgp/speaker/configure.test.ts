@@ -28,9 +28,14 @@ describe('bgp/speaker configure', () => {
     const world = new World();
     const [a] = await triangle(world);
     const before = a.speaker.config;
-    const error = await a.configure({ ...a.config(64512, [peerAt(B, 0), peerAt(C, 64514, { holdTime: 2 })]) }).catch((thrown: unknown) => thrown);
+    const error = await a
+      .configure({ ...a.config(64512, [peerAt(B, 0), peerAt(C, 64514, { holdTime: 2 })]) })
+      .catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(ConfigError);
-    expect((error as ConfigError).problems.map(({ path }) => path)).to.deep.equal(['peers[0].remoteAs', 'peers[1].holdTime']);
+    expect((error as ConfigError).problems.map(({ path }) => path)).to.deep.equal([
+      'peers[0].remoteAs',
+      'peers[1].holdTime',
+    ]);
     expect(a.speaker.config).to.equal(before);
     expect(a.state(B)).to.equal('Established');
   });
@@ -38,8 +43,18 @@ describe('bgp/speaker configure', () => {
   it('applied twice changes nothing', async () => {
     const world = new World();
     const [a] = await triangle(world);
-    const changes = await a.configure(a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { originate: [{ prefix: '10.65.1.0/24' }] }));
-    expect(changes).to.deep.equal({ added: [], removed: [], changed: [], reset: [], originated: { added: 0, removed: 0 }, listenChanged: false, listenFailures: [] });
+    const changes = await a.configure(
+      a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { originate: [{ prefix: '10.65.1.0/24' }] }),
+    );
+    expect(changes).to.deep.equal({
+      added: [],
+      removed: [],
+      changed: [],
+      reset: [],
+      originated: { added: 0, removed: 0 },
+      listenChanged: false,
+      listenFailures: [],
+    });
     world.seconds(60);
     expect(a.told('peer-up')).to.have.length(2);
   });
@@ -47,7 +62,11 @@ describe('bgp/speaker configure', () => {
   it('resets a session only if its own parameters force it, and says which and why', async () => {
     const world = new World();
     const [a, b, c] = await triangle(world);
-    const next = a.config(64512, [peerAt(B, 64513, { holdTime: 30 }), peerAt(C, 64514, { allowLocalAs: 1, description: 'third' })], { originate: [{ prefix: '10.65.1.0/24' }] });
+    const next = a.config(
+      64512,
+      [peerAt(B, 64513, { holdTime: 30 }), peerAt(C, 64514, { allowLocalAs: 1, description: 'third' })],
+      { originate: [{ prefix: '10.65.1.0/24' }] },
+    );
     expect(a.speaker.plan(next).reset).to.deep.equal([{ peer: B, reasons: ['holdTime'] }]);
     const changes = await a.configure(next);
     expect([changes.reset, changes.changed]).to.deep.equal([[{ peer: B, reasons: ['holdTime'] }], [C]]);
@@ -70,13 +89,18 @@ describe('bgp/speaker configure', () => {
     const world = new World();
     const [a, , c] = await triangle(world);
     expect(c.prefixes()).to.include('10.65.2.0/24');
-    await a.configure(a.config(64512, [peerAt(B, 64513), peerAt(C, 64514, { export: ['own'] })], {
-      originate: [{ prefix: '10.65.1.0/24' }], filters: { own: { rules: [{ match: { source: ['local'] }, action: 'accept' }], default: 'reject' } },
-    }));
+    await a.configure(
+      a.config(64512, [peerAt(B, 64513), peerAt(C, 64514, { export: ['own'] })], {
+        originate: [{ prefix: '10.65.1.0/24' }],
+        filters: { own: { rules: [{ match: { source: ['local'] }, action: 'accept' }], default: 'reject' } },
+      }),
+    );
     world.seconds(2);
     expect(c.prefixes()).to.deep.equal(['10.65.1.0/24', '10.65.3.0/24']);
     expect(c.told('peer-down')).to.deep.equal([]);
-    await a.configure(a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { originate: [{ prefix: '10.65.1.0/24' }] }));
+    await a.configure(
+      a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { originate: [{ prefix: '10.65.1.0/24' }] }),
+    );
     world.seconds(2);
     expect(c.prefixes()).to.include('10.65.2.0/24');
   });
@@ -85,7 +109,9 @@ describe('bgp/speaker configure', () => {
     const world = new World();
     const a = world.speaker(A);
     const b = world.speaker(B);
-    await a.configure(a.config(64512, [peerAt(B, 64513)], { originate: [{ prefix: '10.65.1.0/24' }], requirePolicy: true }));
+    await a.configure(
+      a.config(64512, [peerAt(B, 64513)], { originate: [{ prefix: '10.65.1.0/24' }], requirePolicy: true }),
+    );
     await b.configure(b.config(64513, [peerAt(A, 64512)], { originate: [{ prefix: '10.65.2.0/24' }] }));
     world.seconds(3);
     expect([a.state(B), a.prefixes(), b.prefixes()]).to.deep.equal(['Established', ['10.65.1.0/24'], ['10.65.2.0/24']]);
@@ -109,7 +135,9 @@ describe('bgp/speaker configure', () => {
     await holder.configure(holder.config(64512, []));
     const a = world.speaker(A);
     const { listenFailures } = await a.configure(a.config(64512, []));
-    expect(listenFailures).to.deep.equal([{ address: A, port: 1790, reason: `Cannot listen on ${A} port 1790: the port is taken` }]);
+    expect(listenFailures).to.deep.equal([
+      { address: A, port: 1790, reason: `Cannot listen on ${A} port 1790: the port is taken` },
+    ]);
     expect(a.speaker.summary().listen[0]?.problem).to.contain('the port is taken');
     await holder.speaker.stop();
     world.seconds(6);
@@ -133,11 +161,15 @@ describe('bgp/speaker max-prefixes', () => {
   it('warns near the limit, ends the session over it, and says so on both ends', async () => {
     const world = new World();
     const [a, b] = await flooded(world, {});
-    expect(a.told('peer-warning').map(({ reason }) => reason)).to.deep.equal(['The peer sends 16 IPv4 prefixes; the limit is 20']);
+    expect(a.told('peer-warning').map(({ reason }) => reason)).to.deep.equal([
+      'The peer sends 16 IPv4 prefixes; the limit is 20',
+    ]);
     b.speaker.originate(many(21));
     world.seconds(2);
     expect(b.told('peer-down')[0]?.reason).to.contain('Maximum Number of Prefixes Reached').and.contain('at most 20');
-    expect(a.speaker.neighbor(B)?.heldDown).to.equal('The peer sends 21 IPv4 prefixes; the limit is 20: down until "clear"');
+    expect(a.speaker.neighbor(B)?.heldDown).to.equal(
+      'The peer sends 21 IPv4 prefixes; the limit is 20: down until "clear"',
+    );
     expect(a.prefixes()).to.deep.equal([]);
     world.seconds(600);
     expect(a.state(B)).to.equal('Idle');
@@ -191,7 +223,11 @@ describe('bgp/speaker interfaces', () => {
     expect(a.prefixes()).to.deep.equal(['10.65.2.0/24']);
     a.speaker.setInterfaces([link('eth0', '10.0.0.1/24', false)]);
     world.seconds(1);
-    expect(a.told('peer-down')[0]).to.deep.include({ reason: 'Interface eth0 is down or has lost its carrier', direction: 'local', keptFamilies: [] });
+    expect(a.told('peer-down')[0]).to.deep.include({
+      reason: 'Interface eth0 is down or has lost its carrier',
+      direction: 'local',
+      keptFamilies: [],
+    });
     expect([a.state(B), a.prefixes()]).to.deep.equal(['Idle', []]);
     a.speaker.setInterfaces([link('eth0', '10.0.0.1/24')]);
     world.seconds(5);
@@ -202,8 +238,12 @@ describe('bgp/speaker interfaces', () => {
     const world = new World();
     const a = world.speaker(A);
     a.speaker.setInterfaces([link('eth0', '192.0.2.1/24')]);
-    await a.configure(a.config(64512, [{ address: B, remoteAs: 64513 }, innerPeer(C, 64512, { localAddress: '10.9.9.9' })]));
-    expect(a.speaker.neighbor(B)?.heldDown).to.equal('No interface that is up has a prefix with 10.0.0.2 in it; a peer further away needs "multihop"');
+    await a.configure(
+      a.config(64512, [{ address: B, remoteAs: 64513 }, innerPeer(C, 64512, { localAddress: '10.9.9.9' })]),
+    );
+    expect(a.speaker.neighbor(B)?.heldDown).to.equal(
+      'No interface that is up has a prefix with 10.0.0.2 in it; a peer further away needs "multihop"',
+    );
     expect(a.speaker.neighbor(C)?.heldDown).to.equal('Local address 10.9.9.9 is on no interface');
   });
 

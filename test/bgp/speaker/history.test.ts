@@ -23,7 +23,9 @@ describe('bgp/speaker history', () => {
       if (at === 2) history.add(at, failed('dead'));
       history.add(at, state('dead', 'Idle'));
     }
-    const texts = history.entries().map(({ at, event }) => `${at} ${event.type === 'peer-state' ? event.state : event.type}`);
+    const texts = history
+      .entries()
+      .map(({ at, event }) => `${at} ${event.type === 'peer-state' ? event.state : event.type}`);
     expect(texts).to.deep.equal(['0 attempt-failed', '1 Connect', '1 Idle', '2 attempt-failed', '2 Idle', '3 Connect']);
     history.add(1001, state('dead', 'OpenSent'));
     expect(history.entries().at(-1)?.event).to.include({ state: 'OpenSent' });

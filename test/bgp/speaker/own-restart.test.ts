@@ -5,7 +5,10 @@ import { FakeClock } from '../session/fake-clock.js';
 
 /** As much of a session as a restart looks at. */
 const session = (restarting: boolean): NegotiatedSession =>
-  ({ families: [4, 6], gracefulRestart: { type: 'graceful-restart', restarting, notification: false, restartTime: 120, families: [] } }) as unknown as NegotiatedSession;
+  ({
+    families: [4, 6],
+    gracefulRestart: { type: 'graceful-restart', restarting, notification: false, restartTime: 120, families: [] },
+  }) as unknown as NegotiatedSession;
 
 describe('bgp/own-restart', () => {
   let clock = new FakeClock();

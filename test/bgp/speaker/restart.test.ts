@@ -12,9 +12,14 @@ interface Options {
   readonly bSpeaker?: object;
 }
 
-async function pair(world: World, { a: aPeer, b: bPeer, aSpeaker, bSpeaker }: Options = {}): Promise<readonly [Node, Node]> {
+async function pair(
+  world: World,
+  { a: aPeer, b: bPeer, aSpeaker, bSpeaker }: Options = {},
+): Promise<readonly [Node, Node]> {
   const a = world.speaker(A);
-  await a.configure(a.config(64512, [peerAt(B, 64513, aPeer)], { originate: [{ prefix: '10.65.1.0/24' }], ...aSpeaker }));
+  await a.configure(
+    a.config(64512, [peerAt(B, 64513, aPeer)], { originate: [{ prefix: '10.65.1.0/24' }], ...aSpeaker }),
+  );
   const b = await start(world, { b: bPeer, bSpeaker });
   world.seconds(10);
   expect(a.prefixes()).to.include('10.65.2.0/24');
@@ -23,7 +28,9 @@ async function pair(world: World, { a: aPeer, b: bPeer, aSpeaker, bSpeaker }: Op
 
 async function start(world: World, { b: bPeer, bSpeaker }: Options = {}, isRestarting = false): Promise<Node> {
   const b = world.speaker(B, { isRestarting });
-  await b.configure(b.config(64513, [peerAt(A, 64512, bPeer)], { originate: [{ prefix: '10.65.2.0/24' }], ...bSpeaker }));
+  await b.configure(
+    b.config(64513, [peerAt(A, 64512, bPeer)], { originate: [{ prefix: '10.65.2.0/24' }], ...bSpeaker }),
+  );
   return b;
 }
 
@@ -46,7 +53,9 @@ describe('bgp/speaker graceful restart', () => {
 
   it('takes a restarted peer back without a gap, and sweeps at End-of-RIB what it no longer has', async () => {
     const world = new World();
-    const [a] = await pair(world, { bSpeaker: { originate: [{ prefix: '10.65.2.0/24' }, { prefix: '10.65.3.0/24' }] } });
+    const [a] = await pair(world, {
+      bSpeaker: { originate: [{ prefix: '10.65.2.0/24' }, { prefix: '10.65.3.0/24' }] },
+    });
     world.network.kill(B);
     world.seconds(5);
     await start(world, {}, true);
@@ -66,7 +75,10 @@ describe('bgp/speaker graceful restart', () => {
     world.seconds(5);
     await start(world, { bSpeaker: { originate: [] } }, false);
     world.seconds(5);
-    expect(a.told('stale-swept').map(({ reason }) => reason)).to.deep.equal(['The peer came back without its forwarding state', 'The peer came back without its forwarding state']);
+    expect(a.told('stale-swept').map(({ reason }) => reason)).to.deep.equal([
+      'The peer came back without its forwarding state',
+      'The peer came back without its forwarding state',
+    ]);
     expect(a.prefixes()).to.deep.equal(['10.65.1.0/24']);
   });
 
@@ -114,7 +126,10 @@ describe('bgp/speaker graceful restart', () => {
 
   it('goes on to long-lived stale routes, of least preference, until their time is up too (9494)', async () => {
     const world = new World();
-    const [a] = await pair(world, { bSpeaker: { gracefulRestartTime: 10, longLivedRestartTime: 100 }, aSpeaker: { longLivedRestartTime: 100 } });
+    const [a] = await pair(world, {
+      bSpeaker: { gracefulRestartTime: 10, longLivedRestartTime: 100 },
+      aSpeaker: { longLivedRestartTime: 100 },
+    });
     world.network.kill(B);
     world.seconds(11);
     expect(a.speaker.neighbor(B)?.stale.map(({ phase }) => phase)).to.deep.equal(['long-lived', 'long-lived']);
@@ -128,9 +143,13 @@ describe('bgp/speaker graceful restart', () => {
     const a = world.speaker(A);
     await a.configure(a.config(64512, [peerAt(B, 64513)], { originate: [{ prefix: '10.65.1.0/24' }] }));
     const c = world.speaker('10.0.0.3');
-    await c.configure(c.config(64514, [peerAt(B, 64513, { passive: true })], { originate: [{ prefix: '10.65.3.0/24' }] }));
+    await c.configure(
+      c.config(64514, [peerAt(B, 64513, { passive: true })], { originate: [{ prefix: '10.65.3.0/24' }] }),
+    );
     const b = world.speaker(B, { isRestarting: true });
-    await b.configure(b.config(64513, [peerAt(A, 64512), peerAt('10.0.0.3', 64514)], { originate: [{ prefix: '10.65.2.0/24' }] }));
+    await b.configure(
+      b.config(64513, [peerAt(A, 64512), peerAt('10.0.0.3', 64514)], { originate: [{ prefix: '10.65.2.0/24' }] }),
+    );
     expect(b.speaker.isRestarting).to.equal(true);
     world.seconds(5);
     expect(b.told('restart-done')[0]?.reason).to.equal('Every peer has sent its End-of-RIB');
@@ -141,7 +160,9 @@ describe('bgp/speaker graceful restart', () => {
     const world = new World();
     const b = world.speaker(B, { isRestarting: true });
     const a = world.speaker(A, { isRestarting: true });
-    await b.configure(b.config(64513, [peerAt(A, 64512), peerAt('10.0.0.3', 64514)], { originate: [{ prefix: '10.65.2.0/24' }] }));
+    await b.configure(
+      b.config(64513, [peerAt(A, 64512), peerAt('10.0.0.3', 64514)], { originate: [{ prefix: '10.65.2.0/24' }] }),
+    );
     await a.configure(a.config(64512, [peerAt(B, 64513)]));
     world.seconds(8);
     expect(a.told('restart-done')).to.have.length(1);

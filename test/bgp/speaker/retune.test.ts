@@ -13,7 +13,12 @@ describe('bgp/speaker retune', () => {
   it('a new cluster id goes out with everything reflected, and no session ends (4456)', async () => {
     const world = new World();
     const [a, b, c] = [world.speaker(A), world.speaker(B), world.speaker(C)];
-    const reflector = (clusterId: string) => a.config(64512, [innerPeer(B, 64512, { routeReflectorClient: true }), innerPeer(C, 64512, { routeReflectorClient: true })], { clusterId });
+    const reflector = (clusterId: string) =>
+      a.config(
+        64512,
+        [innerPeer(B, 64512, { routeReflectorClient: true }), innerPeer(C, 64512, { routeReflectorClient: true })],
+        { clusterId },
+      );
     await a.configure(reflector('10.255.0.1'));
     await b.configure(b.config(64512, [innerPeer(A, 64512)], { originate: [{ prefix: PREFIX }] }));
     await c.configure(c.config(64512, [innerPeer(A, 64512)]));
@@ -31,7 +36,13 @@ describe('bgp/speaker retune', () => {
     const [a, b, c] = [world.speaker(A), world.speaker(B), world.speaker(C)];
     const inCluster = (clusterId: string) => a.config(64512, [innerPeer(B, 64512)], { clusterId });
     await a.configure(inCluster('10.255.0.1'));
-    await b.configure(b.config(64512, [innerPeer(A, 64512, { routeReflectorClient: true }), innerPeer(C, 64512, { routeReflectorClient: true })], { clusterId: '10.255.0.2' }));
+    await b.configure(
+      b.config(
+        64512,
+        [innerPeer(A, 64512, { routeReflectorClient: true }), innerPeer(C, 64512, { routeReflectorClient: true })],
+        { clusterId: '10.255.0.2' },
+      ),
+    );
     await c.configure(c.config(64512, [innerPeer(B, 64512)], { originate: [{ prefix: PREFIX }] }));
     world.seconds(10);
     expect(best(a)?.attributes.clusterList).to.deep.equal([0x0aff0002]);
@@ -52,10 +63,16 @@ describe('bgp/speaker retune', () => {
       while (a.speaker.takeForwarding((_family, _words, _offset, _length, entry) => void entries.push(entry)));
       return entries.at(-1)?.hops.length;
     };
-    const shared = (ebgp: number) => a.config(64512, [B, C, D].map((address, i) => peerAt(address, 64513 + i)), { multipath: { ebgp } });
+    const shared = (ebgp: number) =>
+      a.config(
+        64512,
+        [B, C, D].map((address, i) => peerAt(address, 64513 + i)),
+        { multipath: { ebgp } },
+      );
     await a.configure(shared(16));
     const others = [B, C, D].map((address) => world.speaker(address));
-    for (const [i, other] of others.entries()) await other.configure(other.config(64513 + i, [peerAt(A, 64512)], { originate: [{ prefix: PREFIX }] }));
+    for (const [i, other] of others.entries())
+      await other.configure(other.config(64513 + i, [peerAt(A, 64512)], { originate: [{ prefix: PREFIX }] }));
     world.seconds(10);
     expect(take()).to.equal(3);
     expect(a.speaker.plan(shared(2)).reset).to.deep.equal([]);
@@ -71,8 +88,12 @@ describe('bgp/speaker retune', () => {
   it('MED between different neighbours counts from the moment it is asked for (4271 9.1.2.2 c)', async () => {
     const world = new World();
     const a = world.speaker(A);
-    const measured = (alwaysCompareMed: boolean) => a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { alwaysCompareMed });
-    const metric = (med: number) => ({ originate: [{ prefix: PREFIX }], filters: { metric: { rules: [{ set: { med }, action: 'accept' as const }] } } });
+    const measured = (alwaysCompareMed: boolean) =>
+      a.config(64512, [peerAt(B, 64513), peerAt(C, 64514)], { alwaysCompareMed });
+    const metric = (med: number) => ({
+      originate: [{ prefix: PREFIX }],
+      filters: { metric: { rules: [{ set: { med }, action: 'accept' as const }] } },
+    });
     await a.configure(measured(false));
     const [b, c] = [world.speaker(B), world.speaker(C)];
     await b.configure(b.config(64513, [peerAt(A, 64512, { export: ['metric'] })], metric(20)));

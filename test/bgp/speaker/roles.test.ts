@@ -8,26 +8,47 @@ const ORIGIN = { self: { originate: [{ prefix: PREFIX }] } };
 const [first, second] = ['10.0.0.1', '10.0.0.2'] as const;
 
 describe('bgp/speaker roles (9234)', () => {
-  const fits: readonly (readonly [RoleName, RoleName])[] = [['provider', 'customer'], ['customer', 'provider'], ['peer', 'peer'], ['route-server', 'route-server-client']];
+  const fits: readonly (readonly [RoleName, RoleName])[] = [
+    ['provider', 'customer'],
+    ['customer', 'provider'],
+    ['peer', 'peer'],
+    ['route-server', 'route-server-client'],
+  ];
   for (const [ours, theirs] of fits)
     it(`${ours} and ${theirs} come up (4.2)`, async () => {
-      const [a] = await chain(new World(), [{ after: { role: ours, roleStrict: true } }, { before: { role: theirs, roleStrict: true } }]);
+      const [a] = await chain(new World(), [
+        { after: { role: ours, roleStrict: true } },
+        { before: { role: theirs, roleStrict: true } },
+      ]);
       expect(a?.state(second)).to.equal('Established');
     });
 
   it('roles that do not fit end the session with Role Mismatch, in words on both ends (4.2)', async () => {
-    const [a, b] = await chain(new World(), [{ after: { role: 'provider' } }, { before: { role: 'provider', passive: true } }]);
+    const [a, b] = await chain(new World(), [
+      { after: { role: 'provider' } },
+      { before: { role: 'provider', passive: true } },
+    ]);
     expect(a?.state(second)).to.not.equal('Established');
     // Whoever sees the OPEN first refuses it; the other end hears so.
-    const words = [a?.speaker.neighbor(second), b?.speaker.neighbor(first)].map((peer) => [peer?.errors.sent?.text, peer?.errors.received?.text]);
-    expect(words.flat().filter((text) => text?.includes('its role is provider; expected customer beside our provider'))).to.not.be.empty;
-    expect(words.every(([sent, received]) => sent !== undefined || received?.includes('Role Mismatch') === true), JSON.stringify(words)).to.equal(true);
+    const words = [a?.speaker.neighbor(second), b?.speaker.neighbor(first)].map((peer) => [
+      peer?.errors.sent?.text,
+      peer?.errors.received?.text,
+    ]);
+    expect(words.flat().filter((text) => text?.includes('its role is provider; expected customer beside our provider')))
+      .to.not.be.empty;
+    expect(
+      words.every(([sent, received]) => sent !== undefined || received?.includes('Role Mismatch') === true),
+      JSON.stringify(words),
+    ).to.equal(true);
   });
 
   it('a peer without a role is taken, but not in strict mode (4.2)', async () => {
     const [a] = await chain(new World(), [{ after: { role: 'provider' } }, {}]);
     expect(a?.state(second)).to.equal('Established');
-    const [c] = await chain(new World(), [{ after: { role: 'provider', roleStrict: true } }, { before: { passive: true } }]);
+    const [c] = await chain(new World(), [
+      { after: { role: 'provider', roleStrict: true } },
+      { before: { passive: true } },
+    ]);
     expect(c?.state(second)).to.not.equal('Established');
     expect(c?.speaker.neighbor(second)?.errors.sent?.text).to.contain('it announces no role; expected customer');
   });
@@ -42,13 +63,22 @@ describe('bgp/speaker roles (9234)', () => {
   });
 
   it('what came from a provider goes to a customer, with the mark as it came (5)', async () => {
-    const [, , c] = await chain(new World(), [ORIGIN, { before: { role: 'customer' }, after: { role: 'provider' } }, {}]);
+    const [, , c] = await chain(new World(), [
+      ORIGIN,
+      { before: { role: 'customer' }, after: { role: 'provider' } },
+      {},
+    ]);
     expect(c?.best(PREFIX)?.attributes.otc).to.equal(64513);
   });
 
   it('we mark what we tell a customer, a peer and a client of our route server, and nobody else (5, egress 1)', async () => {
-    const marked: readonly (readonly [RoleName, number | undefined])[] =
-      [['provider', 64513], ['peer', 64513], ['route-server', 64513], ['customer', undefined], ['route-server-client', undefined]];
+    const marked: readonly (readonly [RoleName, number | undefined])[] = [
+      ['provider', 64513],
+      ['peer', 64513],
+      ['route-server', 64513],
+      ['customer', undefined],
+      ['route-server-client', undefined],
+    ];
     for (const [role, otc] of marked) {
       const [, b] = await chain(new World(), [{ ...ORIGIN, after: { role } }, {}]);
       expect(b?.best(PREFIX)?.attributes.otc, role).to.equal(otc);
@@ -57,13 +87,21 @@ describe('bgp/speaker roles (9234)', () => {
 
   it('a leak through an AS that knows no roles is seen by the next one (5, ingress 1)', async () => {
     // B is a customer of A and of C and hands C what A has told it.
-    const [, b, c] = await chain(new World(), [{ ...ORIGIN, after: { role: 'provider' } }, {}, { before: { role: 'provider' } }]);
+    const [, b, c] = await chain(new World(), [
+      { ...ORIGIN, after: { role: 'provider' } },
+      {},
+      { before: { role: 'provider' } },
+    ]);
     expect(b?.best(PREFIX)?.attributes.otc).to.equal(64513);
     expect([c?.prefixes(), c?.paths(PREFIX).map(({ unusable }) => unusable)]).to.deep.equal([[], ['otc-leak']]);
   });
 
   it('from a peer only its own mark is believed (5, ingress 2)', async () => {
-    const [, , c] = await chain(new World(), [{ ...ORIGIN, after: { role: 'provider' } }, {}, { before: { role: 'peer' } }]);
+    const [, , c] = await chain(new World(), [
+      { ...ORIGIN, after: { role: 'provider' } },
+      {},
+      { before: { role: 'peer' } },
+    ]);
     expect(c?.paths(PREFIX).map(({ unusable }) => unusable)).to.deep.equal(['otc-leak']);
     const [, e] = await chain(new World(), [{ ...ORIGIN, after: { role: 'peer' } }, { before: { role: 'peer' } }]);
     expect(e?.best(PREFIX)?.attributes.otc).to.equal(64513);

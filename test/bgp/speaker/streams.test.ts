@@ -13,8 +13,13 @@ function source() {
   const listeners = new Set<SpeakerEventListener>();
   return {
     listeners,
-    subscribe: (listener: SpeakerEventListener) => { listeners.add(listener); return () => void listeners.delete(listener); },
-    publish: (event: SpeakerEvent) => { for (const listener of listeners) listener(event); },
+    subscribe: (listener: SpeakerEventListener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    publish: (event: SpeakerEvent) => {
+      for (const listener of listeners) listener(event);
+    },
   };
 }
 const warning = (n: number): SpeakerEvent => ({ type: 'peer-warning', peer: 'p', reason: String(n) });
@@ -46,7 +51,10 @@ describe('bgp/speaker event-stream', () => {
 
   it('stops listening when the reader leaves its loop, and when it is told to', async () => {
     const { subscribe, publish, listeners } = source();
-    const leaving = (async () => { for await (const event of eventStream(subscribe, [])) return event; return undefined; })();
+    const leaving = (async () => {
+      for await (const event of eventStream(subscribe, [])) return event;
+      return undefined;
+    })();
     publish(warning(1));
     await leaving;
     expect(listeners.size).to.equal(0);
@@ -59,15 +67,19 @@ describe('bgp/speaker event-stream', () => {
 });
 
 describe('bgp/speaker route-stream', () => {
-  const entry = (address: bigint): ForwardingEntry => ({ hops: [{ address: { family: 4, value: address }, interfaceName: 'eth0', weight: 1 }] });
+  const entry = (address: bigint): ForwardingEntry => ({
+    hops: [{ address: { family: 4, value: address }, interfaceName: 'eth0', weight: 1 }],
+  });
 
   it('writes both families as text, waits when there is nothing, and sees what came while it was busy', async () => {
     const log: (readonly [4 | 6, readonly number[], number, ForwardingEntry | undefined])[] = [
-      [4, [0x0a410000], 26, entry(0x0a000002n)], [6, [0xfd000065, 0, 0, 1], 128, entry(0x0a000002n)],
+      [4, [0x0a410000], 26, entry(0x0a000002n)],
+      [6, [0xfd000065, 0, 0, 1], 128, entry(0x0a000002n)],
     ];
     const bell = new Bell();
     const stream = routeStream((sink, limit) => {
-      for (const [family, words, length, to] of log.splice(0, limit)) sink(family, Uint32Array.from([7, ...words]), 1, length, to);
+      for (const [family, words, length, to] of log.splice(0, limit))
+        sink(family, Uint32Array.from([7, ...words]), 1, length, to);
       return log.length > 0;
     }, bell);
     const via = [{ address: '10.0.0.2', interfaceName: 'eth0', weight: 1 }];
@@ -79,18 +91,35 @@ describe('bgp/speaker route-stream', () => {
     const waiting = stream.next();
     log.push([4, [0], 0, entry(0x0a000003n)]);
     bell.ring();
-    expect((await waiting).value).to.deep.equal({ prefix: '0.0.0.0/0', via: [{ address: '10.0.0.3', interfaceName: 'eth0', weight: 1 }] });
+    expect((await waiting).value).to.deep.equal({
+      prefix: '0.0.0.0/0',
+      via: [{ address: '10.0.0.3', interfaceName: 'eth0', weight: 1 }],
+    });
     await stream.return();
   });
 
   it('takes routes back when a new router id takes a new table', async () => {
     const at = (self: number, other: number, more: Partial<SpeakerConfig> = {}): SpeakerConfig => ({
-      localAs: 64500 + self, routerId: `10.0.0.${self}`, listen: [{ address: `127.0.7.${self}`, port: PORT }],
-      peers: [{ address: `127.0.7.${other}`, port: PORT, localAddress: `127.0.7.${self}`, remoteAs: 64500 + other, multihop: 2 }], ...more,
+      localAs: 64500 + self,
+      routerId: `10.0.0.${self}`,
+      listen: [{ address: `127.0.7.${self}`, port: PORT }],
+      peers: [
+        {
+          address: `127.0.7.${other}`,
+          port: PORT,
+          localAddress: `127.0.7.${self}`,
+          remoteAs: 64500 + other,
+          multihop: 2,
+        },
+      ],
+      ...more,
     });
     const [one, two] = [new Speaker({ keepRoutes: true }), new Speaker()];
     try {
-      await Promise.all([one.configure(at(2, 3)), two.configure(at(3, 2, { originate: [{ prefix: '10.65.3.0/24' }] }))]);
+      await Promise.all([
+        one.configure(at(2, 3)),
+        two.configure(at(3, 2, { originate: [{ prefix: '10.65.3.0/24' }] })),
+      ]);
       const seen: number[] = [];
       for await (const { prefix, via } of one.routes()) {
         expect(prefix).to.equal('10.65.3.0/24');
@@ -105,7 +134,14 @@ describe('bgp/speaker route-stream', () => {
   });
 
   it('has one reader, of a speaker that keeps routes', async () => {
-    const refusal = async (speaker: Speaker): Promise<string> => await speaker.routes().next().then(() => 'none', (error: unknown) => String(error));
+    const refusal = async (speaker: Speaker): Promise<string> =>
+      await speaker
+        .routes()
+        .next()
+        .then(
+          () => 'none',
+          (error: unknown) => String(error),
+        );
     expect(await refusal(new Speaker())).to.contain('make it with { keepRoutes: true }');
     const speaker = new Speaker({ keepRoutes: true });
     const abort = new AbortController();

@@ -36,56 +36,96 @@ class Rack {
 function config(address: Host, more: Partial<PeerConfig> = {}): SpeakerConfig {
   const last = address.at(-1) ?? '';
   const peer = { interface: 'eth0', remoteAs: 'external', ...more } as PeerConfig;
-  return { localAs: AS[address], routerId: `10.0.0.${last}`, listen: [{ address, port: 179 }], peers: [peer], originate: [{ prefix: `10.65.${last}.0/24` }] };
+  return {
+    localAs: AS[address],
+    routerId: `10.0.0.${last}`,
+    listen: [{ address, port: 179 }],
+    peers: [peer],
+    originate: [{ prefix: `10.65.${last}.0/24` }],
+  };
 }
 
-const eth0 = (isUp: boolean, address?: string): readonly LocalInterface[] =>
-  [{ name: 'eth0', isUp, addresses: address === undefined ? [] : [{ address: parseAddress(address), length: 64 }] }];
+const eth0 = (isUp: boolean, address?: string): readonly LocalInterface[] => [
+  { name: 'eth0', isUp, addresses: address === undefined ? [] : [{ address: parseAddress(address), length: 64 }] },
+];
 
 describe('bgp/speaker unnumbered', () => {
   it('peers find each other, with IPv4 over IPv6 next hops, and are shown by their interface', async () => {
     const rack = new Rack();
     const [a, b] = [await rack.start(A), await rack.start(B)];
     rack.world.seconds(5);
-    expect([a.state('eth0'), b.state('eth0'), rack.world.network.open]).to.deep.equal(['Established', 'Established', 1]);
+    expect([a.state('eth0'), b.state('eth0'), rack.world.network.open]).to.deep.equal([
+      'Established',
+      'Established',
+      1,
+    ]);
     expect(a.prefixes()).to.include('10.65.2.0/24');
-    expect(a.speaker.neighbor('eth0')).to.deep.include({ name: 'eth0', interface: 'eth0', address: 'fe80::2%eth0', remoteAs: 64513, type: 'ebgp' });
+    expect(a.speaker.neighbor('eth0')).to.deep.include({
+      name: 'eth0',
+      interface: 'eth0',
+      address: 'fe80::2%eth0',
+      remoteAs: 64513,
+      type: 'ebgp',
+    });
     expect(a.speaker.neighbor('fe80::2%eth0')?.capabilities.extendedNextHop).to.equal(true);
-    expect(a.told('neighbour-found')).to.deep.equal([{ type: 'neighbour-found', peer: 'eth0', address: 'fe80::2%eth0' }]);
+    expect(a.told('neighbour-found')).to.deep.equal([
+      { type: 'neighbour-found', peer: 'eth0', address: 'fe80::2%eth0' },
+    ]);
     await Promise.all([a.speaker.stop(), b.speaker.stop()]);
     rack.world.seconds(1);
     expect([rack.world.clock.pending, rack.link.stations.size]).to.deep.equal([0, 0]);
   });
 
   it('start in either order, at any jitter, and end with exactly one connection (4271 6.8)', () =>
-    fc.assert(fc.asyncProperty(fc.array(fc.double({ min: 0, max: 0.99, noNaN: true }), { minLength: 8, maxLength: 8 }), fc.boolean(), fc.integer({ min: 0, max: 900 }), fc.integer({ min: 0, max: 200 }), async (numbers, swap, lead, latency) => {
-      let at = 0;
-      const rack = new Rack(() => numbers[at++ % numbers.length] ?? 0);
-      rack.world.network.latency = () => Math.round((numbers[at++ % numbers.length] ?? 0) * latency);
-      const one = await rack.start(swap ? B : A);
-      rack.world.clock.advance(lead);
-      const two = await rack.start(swap ? A : B);
-      rack.world.seconds(8);
-      expect([one.state('eth0'), two.state('eth0'), rack.world.network.open]).to.deep.equal(['Established', 'Established', 1]);
-      rack.world.seconds(300);
-      expect([one.told('peer-down').length, two.told('peer-down').length]).to.deep.equal([0, 0]);
-    }), { numRuns: 200 }));
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.double({ min: 0, max: 0.99, noNaN: true }), { minLength: 8, maxLength: 8 }),
+        fc.boolean(),
+        fc.integer({ min: 0, max: 900 }),
+        fc.integer({ min: 0, max: 200 }),
+        async (numbers, swap, lead, latency) => {
+          let at = 0;
+          const rack = new Rack(() => numbers[at++ % numbers.length] ?? 0);
+          rack.world.network.latency = () => Math.round((numbers[at++ % numbers.length] ?? 0) * latency);
+          const one = await rack.start(swap ? B : A);
+          rack.world.clock.advance(lead);
+          const two = await rack.start(swap ? A : B);
+          rack.world.seconds(8);
+          expect([one.state('eth0'), two.state('eth0'), rack.world.network.open]).to.deep.equal([
+            'Established',
+            'Established',
+            1,
+          ]);
+          rack.world.seconds(300);
+          expect([one.told('peer-down').length, two.told('peer-down').length]).to.deep.equal([0, 0]);
+        },
+      ),
+      { numRuns: 200 },
+    ));
 
   it('says what it waits for while nobody is heard', async () => {
     const rack = new Rack();
     const a = await rack.start(A);
     rack.world.seconds(60);
-    expect(a.speaker.neighbor('eth0')).to.deep.include({ state: 'Idle', heldDown: 'No router has been heard on interface eth0', address: 'eth0', remoteAs: 0 });
+    expect(a.speaker.neighbor('eth0')).to.deep.include({
+      state: 'Idle',
+      heldDown: 'No router has been heard on interface eth0',
+      address: 'eth0',
+      remoteAs: 0,
+    });
     expect(a.told('attempt-failed')).to.deep.equal([]);
   });
 
   it('takes a connection from a link-local address before any advertisement', async () => {
     const rack = new Rack();
-    rack.link.openError = 'Cannot look for a neighbour on interface eth0: raw sockets need root or CAP_NET_RAW; one that connects is still accepted';
+    rack.link.openError =
+      'Cannot look for a neighbour on interface eth0: raw sockets need root or CAP_NET_RAW; one that connects is still accepted';
     const a = await rack.start(A);
     expect(a.told('peer-warning').map(({ reason }) => reason)).to.deep.equal([rack.link.openError]);
     const b = rack.world.speaker(B);
-    await b.configure(config(B, { interface: undefined, address: `${A}%eth0`, remoteAs: 64512 } as Partial<PeerConfig>));
+    await b.configure(
+      config(B, { interface: undefined, address: `${A}%eth0`, remoteAs: 64512 } as Partial<PeerConfig>),
+    );
     rack.world.seconds(5);
     expect([a.state('eth0'), a.speaker.neighbor('eth0')?.address]).to.deep.equal(['Established', 'fe80::2%eth0']);
   });
@@ -96,8 +136,18 @@ describe('bgp/speaker unnumbered', () => {
     rack.world.seconds(5);
     const c = await rack.start(C);
     rack.world.seconds(120);
-    expect([a.speaker.neighbor('eth0')?.address, b.speaker.neighbor('eth0')?.address, a.told('peer-down').length]).to.deep.equal(['fe80::2%eth0', 'fe80::1%eth0', 0]);
-    expect(a.told('peer-warning')).to.deep.equal([{ type: 'peer-warning', peer: 'eth0', reason: 'Router fe80::3 is on interface eth0 too; the session is for fe80::2, which was there first' }]);
+    expect([
+      a.speaker.neighbor('eth0')?.address,
+      b.speaker.neighbor('eth0')?.address,
+      a.told('peer-down').length,
+    ]).to.deep.equal(['fe80::2%eth0', 'fe80::1%eth0', 0]);
+    expect(a.told('peer-warning')).to.deep.equal([
+      {
+        type: 'peer-warning',
+        peer: 'eth0',
+        reason: 'Router fe80::3 is on interface eth0 too; the session is for fe80::2, which was there first',
+      },
+    ]);
     expect(c.state('eth0')).to.not.equal('Established');
   });
 
@@ -107,10 +157,15 @@ describe('bgp/speaker unnumbered', () => {
     rack.world.seconds(5);
     rack.world.network.silent.add(B);
     await b.speaker.stop({ graceful: true });
-    for (const station of [...rack.link.stations]) if (station.address.value === parseAddress(B).value) rack.link.stations.delete(station);
+    for (const station of [...rack.link.stations])
+      if (station.address.value === parseAddress(B).value) rack.link.stations.delete(station);
     const c = await rack.start(C);
     rack.world.seconds(60);
-    expect([a.state('eth0'), a.speaker.neighbor('eth0')?.address, a.speaker.neighbor('eth0')?.remoteAs]).to.deep.equal(['Established', 'fe80::3%eth0', 64514]);
+    expect([a.state('eth0'), a.speaker.neighbor('eth0')?.address, a.speaker.neighbor('eth0')?.remoteAs]).to.deep.equal([
+      'Established',
+      'fe80::3%eth0',
+      64514,
+    ]);
     expect(c.state('eth0')).to.equal('Established');
   });
 
@@ -123,7 +178,10 @@ describe('bgp/speaker unnumbered', () => {
     rack.world.seconds(5);
     expect(a.state('eth0')).to.equal('Established');
     a.speaker.setInterfaces(eth0(false, A));
-    expect(a.speaker.neighbor('eth0')).to.deep.include({ address: 'eth0', heldDown: 'Interface eth0 is down or has lost its carrier' });
+    expect(a.speaker.neighbor('eth0')).to.deep.include({
+      address: 'eth0',
+      heldDown: 'Interface eth0 is down or has lost its carrier',
+    });
     await b.speaker.stop({ graceful: true });
     await rack.start(C);
     rack.world.seconds(5);
@@ -142,7 +200,10 @@ describe('bgp/speaker unnumbered', () => {
     rack.world.clock.advance(100);
     rack.link.sendErrors.clear();
     a.speaker.setInterfaces(eth0(true, A));
-    expect(rack.link.sent.map(({ at, type }) => [at, type])).to.deep.equal([[100, 133], [100, 134]]);
+    expect(rack.link.sent.map(({ at, type }) => [at, type])).to.deep.equal([
+      [100, 133],
+      [100, 134],
+    ]);
   });
 
   it('keeps session and address over a change of its configuration, and lets go with the peer', async () => {
@@ -150,7 +211,12 @@ describe('bgp/speaker unnumbered', () => {
     const [a] = [await rack.start(A), await rack.start(B)];
     rack.world.seconds(5);
     const changes = await a.configure(config(A, { description: 'spine', weight: 10 }));
-    expect([changes.changed, changes.reset, a.state('eth0'), a.told('peer-down').length]).to.deep.equal([['eth0'], [], 'Established', 0]);
+    expect([changes.changed, changes.reset, a.state('eth0'), a.told('peer-down').length]).to.deep.equal([
+      ['eth0'],
+      [],
+      'Established',
+      0,
+    ]);
     await a.configure({ ...config(A), peers: [] });
     expect([...rack.link.stations].map(({ address }) => address)).to.deep.equal([parseAddress(B)]);
   });
@@ -161,7 +227,7 @@ describe('bgp/speaker unnumbered', () => {
     expect(rack.link.stations.size).to.equal(0);
     const b = rack.node(B);
     const both = config(B);
-    await b.configure({ ...both, peers: [...both.peers ?? [], { address: `${C}%eth0`, remoteAs: 64514 }] });
+    await b.configure({ ...both, peers: [...(both.peers ?? []), { address: `${C}%eth0`, remoteAs: 64514 }] });
     rack.link.inject(C, encodeAdvertisement());
     rack.world.seconds(1);
     expect(b.speaker.neighbor('eth0')?.address).to.equal('eth0');
@@ -177,7 +243,11 @@ describe('bgp/speaker unnumbered', () => {
     expect(b.speaker.neighbor('eth0')?.errors.sent?.text).to.contain('its AS is 64512; expected any but our own');
     await b.configure({ ...config(B, { remoteAs: 'internal' }), localAs: 64512 });
     rack.world.seconds(90);
-    expect([a.state('eth0'), a.speaker.neighbor('eth0')?.type, b.state('eth0')]).to.deep.equal(['Established', 'ibgp', 'Established']);
+    expect([a.state('eth0'), a.speaker.neighbor('eth0')?.type, b.state('eth0')]).to.deep.equal([
+      'Established',
+      'ibgp',
+      'Established',
+    ]);
   });
 
   it('has a configuration that says what is wrong with it', () => {
@@ -185,16 +255,42 @@ describe('bgp/speaker unnumbered', () => {
       const validated = validateConfig({ localAs: 64512, routerId: '10.0.0.1', peers });
       return validated.type === 'valid' ? [] : validated.problems.map(({ path, expected }) => `${path}: ${expected}`);
     };
-    expect(problems({ interface: 'eth0', remoteAs: 'external' }, { address: 'fe80::1', interface: 'eth1', remoteAs: 'internal' }, { address: 'fe80::1%eth2', interface: 'eth2', remoteAs: 1 })).to.deep.equal([]);
-    expect(problems({ remoteAs: 64513 })).to.deep.equal(['peers[0].address: an address, or an "interface" whose router is the peer']);
+    expect(
+      problems(
+        { interface: 'eth0', remoteAs: 'external' },
+        { address: 'fe80::1', interface: 'eth1', remoteAs: 'internal' },
+        { address: 'fe80::1%eth2', interface: 'eth2', remoteAs: 1 },
+      ),
+    ).to.deep.equal([]);
+    expect(problems({ remoteAs: 64513 })).to.deep.equal([
+      'peers[0].address: an address, or an "interface" whose router is the peer',
+    ]);
     expect(problems({ interface: 'a name that is too long', remoteAs: 'outside' })).to.deep.equal([
-      'peers[0].interface: an interface name of at most 15 characters', 'peers[0].remoteAs: one of external, internal']);
-    expect(problems({ address: '10.0.0.2', interface: 'eth0', remoteAs: 1 })).to.deep.equal(['peers[0].interface: no interface beside an address that is not link-local']);
-    expect(problems({ address: 'fe80::1%eth0', interface: 'eth1', remoteAs: 1 })).to.deep.equal(['peers[0].interface: the interface of the address, eth0']);
+      'peers[0].interface: an interface name of at most 15 characters',
+      'peers[0].remoteAs: one of external, internal',
+    ]);
+    expect(problems({ address: '10.0.0.2', interface: 'eth0', remoteAs: 1 })).to.deep.equal([
+      'peers[0].interface: no interface beside an address that is not link-local',
+    ]);
+    expect(problems({ address: 'fe80::1%eth0', interface: 'eth1', remoteAs: 1 })).to.deep.equal([
+      'peers[0].interface: the interface of the address, eth0',
+    ]);
     expect(problems({ interface: 'eth0', remoteAs: 'external', multihop: 2, localAddress: '10.0.0.1' })).to.deep.equal([
-      'peers[0].localAddress: a link-local address of the peer\'s own interface, such as "fe80::1%eth0"', 'peers[0].multihop: nothing: an unnumbered peer is on the link']);
-    expect(problems({ interface: 'eth0', remoteAs: 'external' }, { interface: 'eth0', remoteAs: 'external' }, { name: 'twin', interface: 'eth0', remoteAs: 'external' })).to.deep.equal([
-      'peers[1].interface: an interface or a "name" of its own; peers[0].interface has the same', 'peers[2].interface: an interface of its own; peers[0].interface has the same']);
-    expect(problems({ interface: 'eth0', remoteAs: 'external', routeReflectorClient: true })).to.deep.equal(['peers[0].routeReflectorClient: a peer of our own AS 64512 (RFC 4456)']);
+      'peers[0].localAddress: a link-local address of the peer\'s own interface, such as "fe80::1%eth0"',
+      'peers[0].multihop: nothing: an unnumbered peer is on the link',
+    ]);
+    expect(
+      problems(
+        { interface: 'eth0', remoteAs: 'external' },
+        { interface: 'eth0', remoteAs: 'external' },
+        { name: 'twin', interface: 'eth0', remoteAs: 'external' },
+      ),
+    ).to.deep.equal([
+      'peers[1].interface: an interface or a "name" of its own; peers[0].interface has the same',
+      'peers[2].interface: an interface of its own; peers[0].interface has the same',
+    ]);
+    expect(problems({ interface: 'eth0', remoteAs: 'external', routeReflectorClient: true })).to.deep.equal([
+      'peers[0].routeReflectorClient: a peer of our own AS 64512 (RFC 4456)',
+    ]);
   });
 });

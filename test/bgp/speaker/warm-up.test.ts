@@ -9,7 +9,9 @@ describe('speaker: rehearsal of routes', () => {
       const { speaker, written, forwarded } = await rehearse(family, count);
       // 20 single ones there and back, the table, its withdrawal, the table again, the lost sender, and the one prefix that stays.
       expect(forwarded).to.equal(2 * 20 + 4 * count + 1);
-      expect(speaker.summary().peers.map(({ state, families }) => ({ state, ...families[family === 4 ? 'ipv4' : 'ipv6'] }))).to.deep.equal([
+      expect(
+        speaker.summary().peers.map(({ state, families }) => ({ state, ...families[family === 4 ? 'ipv4' : 'ipv6'] })),
+      ).to.deep.equal([
         { state: 'Established', received: 1, accepted: 1, stale: 0, advertised: 0 },
         { state: 'Established', received: 0, accepted: 0, stale: 0, advertised: 1 },
         { state: 'Established', received: 0, accepted: 0, stale: 0, advertised: 1 },

@@ -1,5 +1,13 @@
 /** Speakers on a network in memory, under one clock. */
-import type { PeerConfig, PeerFields, SessionFields, SessionLocalAs, SessionNextHop, SessionRole, SpeakerConfig } from 'node-bgp/config';
+import type {
+  PeerConfig,
+  PeerFields,
+  SessionFields,
+  SessionLocalAs,
+  SessionNextHop,
+  SessionRole,
+  SpeakerConfig,
+} from 'node-bgp/config';
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import type { BfdState } from 'node-bgp/bfd/packet';
@@ -22,7 +30,12 @@ export class World {
 
   speaker(address: string, options: Partial<SpeakerOptions> = {}): Node {
     const bfd = new ManualBfd();
-    const speaker = new Speaker({ transport: this.network.host(address), clock: this.clock, bfd: (onEvent) => bfd.connect(onEvent), ...options });
+    const speaker = new Speaker({
+      transport: this.network.host(address),
+      clock: this.clock,
+      bfd: (onEvent) => bfd.connect(onEvent),
+      ...options,
+    });
     const node = new Node(address, speaker, bfd);
     this.speakers.push(node);
     return node;
@@ -46,7 +59,16 @@ export class ManualBfd implements BfdPort {
   }
 
   change(from: BfdState, to: BfdState, isFailure: boolean): void {
-    for (const session of this.sessions) this.onEvent?.({ type: 'state-changed', key: bfdKey(session), peer: session.peer, from, to, reason: 'no packet for 900 ms', isFailure });
+    for (const session of this.sessions)
+      this.onEvent?.({
+        type: 'state-changed',
+        key: bfdKey(session),
+        peer: session.peer,
+        from,
+        to,
+        reason: 'no packet for 900 ms',
+        isFailure,
+      });
   }
 
   set(_owner: string, sessions: readonly BfdSessionConfig[]): void {
@@ -54,14 +76,22 @@ export class ManualBfd implements BfdPort {
     this.settings++;
   }
 
-  status(): Promise<readonly never[]> { return Promise.resolve([]); }
-  close(): Promise<void> { return Promise.resolve(); }
+  status(): Promise<readonly never[]> {
+    return Promise.resolve([]);
+  }
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 export class Node {
   readonly events: SpeakerEvent[] = [];
 
-  constructor(readonly address: string, readonly speaker: Speaker, readonly bfd: ManualBfd) {
+  constructor(
+    readonly address: string,
+    readonly speaker: Speaker,
+    readonly bfd: ManualBfd,
+  ) {
     speaker.subscribe((event) => this.events.push(event));
   }
 
@@ -88,7 +118,14 @@ export class Node {
   /** Prefixes with a best path, as text. */
   prefixes(): readonly string[] {
     const { rib } = this.speaker;
-    return rib === undefined ? [] : ([4, 6] as const).flatMap((family) => [...rib.best(family)].flat().map(({ prefix }) => formatPrefix(prefix)).sort());
+    return rib === undefined
+      ? []
+      : ([4, 6] as const).flatMap((family) =>
+          [...rib.best(family)]
+            .flat()
+            .map(({ prefix }) => formatPrefix(prefix))
+            .sort(),
+        );
   }
 
   /** All paths to a prefix, the best first. */
@@ -102,7 +139,9 @@ export class Node {
 
   /** AS_PATH of the best path, "64513 64514"; undefined where there is none. */
   asPath(prefix: string): string | undefined {
-    return this.best(prefix)?.attributes.asPath.flatMap(({ members }) => members).join(' ');
+    return this.best(prefix)
+      ?.attributes.asPath.flatMap(({ members }) => members)
+      .join(' ');
   }
 
   told<T extends SpeakerEvent['type']>(type: T): readonly Extract<SpeakerEvent, { readonly type: T }>[] {
@@ -114,7 +153,15 @@ export class Node {
  * Speakers in a row, each the eBGP neighbour of the next, AS 64513, 64514 and so on at 10.0.0.1, 10.0.0.2 and so on. `more` is what
  * a speaker says beside that: of itself, of the one before and of the one after.
  */
-export async function chain(world: World, more: readonly { readonly as?: number; readonly self?: Partial<SpeakerConfig>; readonly before?: SessionOnly; readonly after?: SessionOnly }[]): Promise<readonly Node[]> {
+export async function chain(
+  world: World,
+  more: readonly {
+    readonly as?: number;
+    readonly self?: Partial<SpeakerConfig>;
+    readonly before?: SessionOnly;
+    readonly after?: SessionOnly;
+  }[],
+): Promise<readonly Node[]> {
   const as = (i: number): number => more[i]?.as ?? 64513 + i;
   const nodes = more.map((_, i) => world.speaker(`10.0.0.${i + 1}`));
   for (const [i, node] of nodes.entries()) {
@@ -133,7 +180,18 @@ export async function chain(world: World, more: readonly { readonly as?: number;
 type SessionOnly = Partial<PeerFields> & SessionFields & SessionLocalAs & SessionNextHop & SessionRole;
 
 /** A peer at an address of the network in memory. */
-export const peerAt = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({ multihop: 2, address, port: 1790, remoteAs, ...more });
+export const peerAt = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({
+  multihop: 2,
+  address,
+  port: 1790,
+  remoteAs,
+  ...more,
+});
 
 /** As peerAt, of our own AS. */
-export const innerPeer = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({ address, port: 1790, remoteAs, ...more });
+export const innerPeer = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({
+  address,
+  port: 1790,
+  remoteAs,
+  ...more,
+});

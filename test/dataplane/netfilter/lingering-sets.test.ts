@@ -16,7 +16,10 @@ describe('LingeringSets', () => {
     }
     expect(pauses.slice(0, 7)).to.deep.equal([10, 20, 40, 80, 160, 320, 320]);
     expect(now - 1_000).to.be.within(3_000, 3_500);
-    expect(sets.nextTryAt(() => true), 'the backoff takes over').to.equal(undefined);
+    expect(
+      sets.nextTryAt(() => true),
+      'the backoff takes over',
+    ).to.equal(undefined);
     expect(sets.met('a', now + 60_000)).to.equal(false);
   });
 

@@ -18,7 +18,12 @@ class Bench {
 
   async start(options: Partial<NetfilterOptions> = {}): Promise<Netfilter> {
     const netfilter = await createNetfilter({
-      families: [4, 6], backend: this.backend, within: (work) => inNamespace(this.path, work), patrolInterval: 50, onDrift: (drift) => this.drifts.push(drift), ...options,
+      families: [4, 6],
+      backend: this.backend,
+      within: (work) => inNamespace(this.path, work),
+      patrolInterval: 50,
+      onDrift: (drift) => this.drifts.push(drift),
+      ...options,
     });
     this.open.push(netfilter);
     return netfilter;
@@ -30,22 +35,40 @@ class Bench {
 
   /** One table without counters and comments of the program. */
   saved(table = 'filter', program = `iptables-${this.backend}`): readonly string[] {
-    return exec(this.path, `${program}-save`, '-t', table).split('\n').filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
+    return exec(this.path, `${program}-save`, '-t', table)
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
   }
 
   members(name: string): readonly string[] {
-    return exec(this.path, 'ipset', 'list', name).split('Members:\n')[1]?.trim().split('\n').filter((line) => line !== '').sort() ?? [];
+    return (
+      exec(this.path, 'ipset', 'list', name)
+        .split('Members:\n')[1]
+        ?.trim()
+        .split('\n')
+        .filter((line) => line !== '')
+        .sort() ?? []
+    );
   }
 
   /** Everything there is, for comparing. */
   state(): readonly string[] {
     const sets = exec(this.path, 'ipset', 'save').split('\n').sort();
-    return [...this.saved('raw'), ...this.saved('filter'), ...this.saved('filter', `ip6tables-${this.backend}`), ...sets];
+    return [
+      ...this.saved('raw'),
+      ...this.saved('filter'),
+      ...this.saved('filter', `ip6tables-${this.backend}`),
+      ...sets,
+    ];
   }
 
   /** Waits, without blocking the applier, until everything is as it was. */
   async restored(state: readonly string[]): Promise<void> {
-    await until(() => this.state().join('\n') === state.join('\n'), () => expect(this.state()).to.deep.equal(state));
+    await until(
+      () => this.state().join('\n') === state.join('\n'),
+      () => expect(this.state()).to.deep.equal(state),
+    );
   }
 
   async close(): Promise<void> {
@@ -54,7 +77,11 @@ class Bench {
 }
 
 /** Bounded, and generous: the machine is busy. The event loop turns meanwhile. */
-async function until(isSo: () => boolean, explain = (): unknown => expect.fail('waited in vain'), milliseconds = 10_000): Promise<void> {
+async function until(
+  isSo: () => boolean,
+  explain = (): unknown => expect.fail('waited in vain'),
+  milliseconds = 10_000,
+): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!isSo()) {
     if (Date.now() > end) explain();
@@ -91,7 +118,9 @@ for (const backend of ['legacy', 'nft'] as const) {
       const first = await bench.start();
       await first.sync(small);
       await first.stop();
-      bench.sh('iptables -N TORTIE-OLD; iptables -A TORTIE-OLD -j DROP; iptables -I FORWARD 2 -j TORTIE-OLD; ipset create tortie4-old hash:ip');
+      bench.sh(
+        'iptables -N TORTIE-OLD; iptables -A TORTIE-OLD -j DROP; iptables -I FORWARD 2 -j TORTIE-OLD; ipset create tortie4-old hash:ip',
+      );
       const second = await bench.start();
       expect(await second.start()).to.deep.include({ sets: 3 });
       expect(await second.sync(small)).to.deep.equal({ failures: [] });
@@ -103,18 +132,34 @@ for (const backend of ['legacy', 'nft'] as const) {
     it('applies deltas: sets, then rules, then what goes', async () => {
       const netfilter = await bench.start();
       await netfilter.sync(small);
-      const result = await netfilter.apply(delta({
-        setsCreated: [set(4, 'net', 'network', ['10.0.0.0/8', '10.1.0.7/32', '128.0.0.0/1']), set(6, 'net', 'network', [])],
-        setsChanged: [{ name: 'tortie4-web', added: ['10.0.0.3'], removed: ['10.0.0.1'] }],
-        setsDeleted: [],
-        chainsUpserted: [chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-NEW')]), chain('filter', 'TORTIE-NEW', [fromSet('net'), fromSet('web')])],
-        chainsDeleted: [{ table: 'filter', name: 'TORTIE-WEB' }],
-      }));
+      const result = await netfilter.apply(
+        delta({
+          setsCreated: [
+            set(4, 'net', 'network', ['10.0.0.0/8', '10.1.0.7/32', '128.0.0.0/1']),
+            set(6, 'net', 'network', []),
+          ],
+          setsChanged: [{ name: 'tortie4-web', added: ['10.0.0.3'], removed: ['10.0.0.1'] }],
+          setsDeleted: [],
+          chainsUpserted: [
+            chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-NEW')]),
+            chain('filter', 'TORTIE-NEW', [fromSet('net'), fromSet('web')]),
+          ],
+          chainsDeleted: [{ table: 'filter', name: 'TORTIE-WEB' }],
+        }),
+      );
       expect(result).to.deep.equal({ failures: [] });
       expect(bench.members('tortie4-web')).to.deep.equal(['10.0.0.2', '10.0.0.3']);
       expect(bench.members('tortie4-net')).to.deep.equal(['10.0.0.0/8', '10.1.0.7', '128.0.0.0/1']);
-      expect(bench.saved().filter((line) => line.startsWith(':TORTIE'))).to.deep.equal([':TORTIE-FORWARD -', ':TORTIE-NEW -']);
-      await netfilter.apply(delta({ setsDeleted: ['tortie4-net', 'tortie6-net', 'tortie4-web', 'tortie6-web'], chainsUpserted: [chain('filter', 'TORTIE-NEW', [accept])] }));
+      expect(bench.saved().filter((line) => line.startsWith(':TORTIE'))).to.deep.equal([
+        ':TORTIE-FORWARD -',
+        ':TORTIE-NEW -',
+      ]);
+      await netfilter.apply(
+        delta({
+          setsDeleted: ['tortie4-net', 'tortie6-net', 'tortie4-web', 'tortie6-web'],
+          chainsUpserted: [chain('filter', 'TORTIE-NEW', [accept])],
+        }),
+      );
       // The kernel lets go of a deleted rule's sets a little later.
       await until(() => bench.sh('ipset list -n') === '');
       await until(() => netfilter.status().isClean);
@@ -122,57 +167,109 @@ for (const backend of ['legacy', 'nft'] as const) {
     });
 
     it('expands dispatch maps and removes their tree with them', async () => {
-      const entries = new Map(Array.from({ length: 40 }, (_, i) => [`tort${(i * 977).toString(16).padStart(11, '0')}`, `TORTIE-EP${i}`]));
+      const entries = new Map(
+        Array.from({ length: 40 }, (_, i) => [`tort${(i * 977).toString(16).padStart(11, '0')}`, `TORTIE-EP${i}`]),
+      );
       const endpoints = [...entries.values()].map((name) => chain('filter', name, [accept]));
-      const map = { table: 'filter' as const, name: 'TORTIE-FROM', key: 'in-interface' as const, entries, otherwise: 'drop' as const };
+      const map = {
+        table: 'filter' as const,
+        name: 'TORTIE-FROM',
+        key: 'in-interface' as const,
+        entries,
+        otherwise: 'drop' as const,
+      };
       const netfilter = await bench.start();
-      await netfilter.sync(ruleset({ chains: [chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-FROM')]), ...endpoints], maps: [map], hooks: [forward] }));
+      await netfilter.sync(
+        ruleset({
+          chains: [chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-FROM')]), ...endpoints],
+          maps: [map],
+          hooks: [forward],
+        }),
+      );
       expect(netfilter.status().failures).to.deep.equal([]);
-      for (const name of entries.keys()) expect(bench.saved().some((line) => line.includes(`-i ${name} `)), name).to.equal(true);
-      await netfilter.apply(delta({ chainsUpserted: [chain('filter', 'TORTIE-FORWARD', [drop])], mapsDeleted: [{ table: 'filter', name: 'TORTIE-FROM' }], chainsDeleted: endpoints }));
+      for (const name of entries.keys())
+        expect(
+          bench.saved().some((line) => line.includes(`-i ${name} `)),
+          name,
+        ).to.equal(true);
+      await netfilter.apply(
+        delta({
+          chainsUpserted: [chain('filter', 'TORTIE-FORWARD', [drop])],
+          mapsDeleted: [{ table: 'filter', name: 'TORTIE-FROM' }],
+          chainsDeleted: endpoints,
+        }),
+      );
       expect(bench.saved().filter((line) => line.startsWith(':TORTIE'))).to.deep.equal([':TORTIE-FORWARD -']);
     });
 
     it('names the refused rule, keeps the rest, and closes what others jump to', async () => {
       const netfilter = await bench.start();
       await netfilter.sync(small);
-      const { failures } = await netfilter.apply(delta({ chainsUpserted: [
-        chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-BAD'), jump('TORTIE-WEB')]),
-        chain('filter', 'TORTIE-BAD', [accept, misplaced, accept]),
-        chain('filter', 'TORTIE-WEB', [fromSet('nonesuch')]),
-      ] }));
+      const { failures } = await netfilter.apply(
+        delta({
+          chainsUpserted: [
+            chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-BAD'), jump('TORTIE-WEB')]),
+            chain('filter', 'TORTIE-BAD', [accept, misplaced, accept]),
+            chain('filter', 'TORTIE-WEB', [fromSet('nonesuch')]),
+          ],
+        }),
+      );
       const messages = failures.map((failure) => `${failure.family} ${failure.message}`);
-      expect(messages.filter((text) => /^4 Cannot write filter\/TORTIE-BAD at "-A TORTIE-BAD .*rpfilter --invert -j DROP": /.test(text)), messages.join('\n')).to.have.length(1);
-      expect(messages.filter((text) => /^6 Cannot write filter\/TORTIE-WEB at ".*tortie6-nonesuch.*": Set tortie6-nonesuch doesn't exist/.test(text)), messages.join('\n')).to.have.length(1);
+      expect(
+        messages.filter((text) =>
+          /^4 Cannot write filter\/TORTIE-BAD at "-A TORTIE-BAD .*rpfilter --invert -j DROP": /.test(text),
+        ),
+        messages.join('\n'),
+      ).to.have.length(1);
+      expect(
+        messages.filter((text) =>
+          /^6 Cannot write filter\/TORTIE-WEB at ".*tortie6-nonesuch.*": Set tortie6-nonesuch doesn't exist/.test(text),
+        ),
+        messages.join('\n'),
+      ).to.have.length(1);
       expect(failures).to.have.length(4);
       const saved = bench.saved();
       expect(saved).to.include('-A TORTIE-BAD -m comment --comment "tortie:closed" -j DROP');
       expect(saved.filter((line) => line.startsWith('-A TORTIE-WEB'))).to.have.length(1);
       expect(saved.filter((line) => line.startsWith('-A TORTIE-FORWARD'))).to.have.length(2);
       // A new content is tried at once.
-      expect(await netfilter.apply(delta({ chainsUpserted: [chain('filter', 'TORTIE-BAD', [accept]), chain('filter', 'TORTIE-WEB', [accept])] }))).to.deep.equal({ failures: [] });
+      expect(
+        await netfilter.apply(
+          delta({ chainsUpserted: [chain('filter', 'TORTIE-BAD', [accept]), chain('filter', 'TORTIE-WEB', [accept])] }),
+        ),
+      ).to.deep.equal({ failures: [] });
     });
 
     it('tries a refused rule again until it goes in', async () => {
       const netfilter = await bench.start();
       await netfilter.sync(small);
-      const { failures } = await netfilter.apply(delta({ chainsUpserted: [chain('filter', 'TORTIE-WEB', [fromSet('late')])] }));
+      const { failures } = await netfilter.apply(
+        delta({ chainsUpserted: [chain('filter', 'TORTIE-WEB', [fromSet('late')])] }),
+      );
       expect(failures).to.have.length(2);
       bench.sh('ipset create late4 hash:ip; ipset create late6 hash:ip family inet6');
       await netfilter.apply(delta({ setsCreated: [set(4, 'late', 'address', []), set(6, 'late', 'address', [])] }));
       await until(() => netfilter.status().failures.length === 0);
       expect(netfilter.status().failures).to.deep.equal([]);
-      expect(bench.saved().some((line) => line.startsWith('-A TORTIE-WEB') && line.includes('tortie4-late'))).to.equal(true);
+      expect(bench.saved().some((line) => line.startsWith('-A TORTIE-WEB') && line.includes('tortie4-late'))).to.equal(
+        true,
+      );
     });
 
     const injuries: readonly (readonly [what: string, command: string])[] = [
       ['a flushed chain', 'iptables -F TORTIE-FORWARD'],
       ['a deleted rule', 'iptables -D TORTIE-FORWARD 2'],
-      ['rules in another order', 'iptables-save -t filter | grep "A TORTIE-FORWARD" | tac > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-FORWARD - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$'],
+      [
+        'rules in another order',
+        'iptables-save -t filter | grep "A TORTIE-FORWARD" | tac > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-FORWARD - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$',
+      ],
       ['a foreign rule in our chain', 'iptables -I TORTIE-FORWARD -j ACCEPT'],
       ['a missing jump', 'iptables -D FORWARD 1'],
       ['a second jump', 'iptables -A FORWARD -j TORTIE-FORWARD'],
-      ['a rule edited under its comment', 'iptables-save -t filter | sed -n "s/^-A TORTIE-WEB\\(.*\\)-j ACCEPT/-A TORTIE-WEB\\1-j DROP/p" > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-WEB - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$'],
+      [
+        'a rule edited under its comment',
+        'iptables-save -t filter | sed -n "s/^-A TORTIE-WEB\\(.*\\)-j ACCEPT/-A TORTIE-WEB\\1-j DROP/p" > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-WEB - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$',
+      ],
       ['everything flushed', 'iptables -F; iptables -X'],
       ['IPv6 flushed', 'ip6tables -F; ip6tables -X'],
       ['a flushed set', 'ipset flush tortie4-web'],
@@ -202,12 +299,19 @@ for (const backend of ['legacy', 'nft'] as const) {
       let isStormy = true;
       const storm = (async () => {
         for (let i = 0; isStormy; i++) {
-          await netfilter.apply(delta({ chainsUpserted: [chain('filter', 'TORTIE-STORM', [fromSet('web', i % 2 === 0 ? { type: 'accept' } : { type: 'drop' })])] }));
+          await netfilter.apply(
+            delta({
+              chainsUpserted: [
+                chain('filter', 'TORTIE-STORM', [fromSet('web', i % 2 === 0 ? { type: 'accept' } : { type: 'drop' })]),
+              ],
+            }),
+          );
           await new Promise((resolve) => setTimeout(resolve, 5));
         }
       })();
       await new Promise((resolve) => setTimeout(resolve, 300));
-      const forwardRules = (): readonly string[] => bench.saved().filter((line) => line.startsWith('-A TORTIE-FORWARD'));
+      const forwardRules = (): readonly string[] =>
+        bench.saved().filter((line) => line.startsWith('-A TORTIE-FORWARD'));
       const before = forwardRules();
       bench.sh('iptables -w -F TORTIE-FORWARD');
       expect(forwardRules()).to.deep.equal([]);
@@ -252,13 +356,18 @@ for (const backend of ['legacy', 'nft'] as const) {
     it('finds the backend that kube-proxy uses', async () => {
       bench.sh('iptables -t mangle -N KUBE-IPTABLES-HINT');
       const netfilter = await bench.start({ backend: 'auto' });
-      expect([...netfilter.status().backends.values()].map((choice) => choice.backend)).to.deep.equal([backend, backend]);
+      expect([...netfilter.status().backends.values()].map((choice) => choice.backend)).to.deep.equal([
+        backend,
+        backend,
+      ]);
     });
 
     it('holds large sets', async () => {
       const members = Array.from({ length: 70_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
       const netfilter = await bench.start({ patrolInterval: 0 });
-      expect(await netfilter.sync(ruleset({ sets: [set(4, 'big', 'address', members)] }))).to.deep.equal({ failures: [] });
+      expect(await netfilter.sync(ruleset({ sets: [set(4, 'big', 'address', members)] }))).to.deep.equal({
+        failures: [],
+      });
       expect(bench.sh('ipset list -t tortie4-big')).to.match(/Number of entries: 70000/);
     });
   });

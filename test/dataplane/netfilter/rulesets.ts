@@ -1,15 +1,37 @@
 /** Small rulesets for the applier's tests. */
-import { chainKey, setName, type AddressSet, type Chain, type DispatchMap, type Family, type Hook, type Rule, type Ruleset, type RulesetDelta, type SetType, type Table } from '@tortie/policy/ruleset';
+import {
+  chainKey,
+  setName,
+  type AddressSet,
+  type Chain,
+  type DispatchMap,
+  type Family,
+  type Hook,
+  type Rule,
+  type Ruleset,
+  type RulesetDelta,
+  type SetType,
+  type Table,
+} from '@tortie/policy/ruleset';
 
-export const set = (family: Family, id: string, type: SetType, members: readonly string[]): AddressSet =>
-  ({ name: setName(family, id), id, family, type, members: new Set(members), note: id });
+export const set = (family: Family, id: string, type: SetType, members: readonly string[]): AddressSet => ({
+  name: setName(family, id),
+  id,
+  family,
+  type,
+  members: new Set(members),
+  note: id,
+});
 
 export const chain = (table: Table, name: string, rules: readonly Rule[]): Chain => ({ table, name, rules });
 
 export const accept: Rule = { matches: [], action: { type: 'accept' } };
 export const drop: Rule = { matches: [], action: { type: 'drop' } };
 export const jump = (name: string): Rule => ({ matches: [], action: { type: 'jump', chain: name } });
-export const fromSet = (id: string, action: Rule['action'] = { type: 'accept' }): Rule => ({ matches: [{ type: 'set', side: 'source', set: id }], action });
+export const fromSet = (id: string, action: Rule['action'] = { type: 'accept' }): Rule => ({
+  matches: [{ type: 'set', side: 'source', set: id }],
+  action,
+});
 /** The kernel takes it in raw and mangle only. */
 export const misplaced: Rule = { matches: [{ type: 'reverse-path-fails' }], action: { type: 'drop' } };
 
@@ -28,7 +50,14 @@ export const ruleset = (parts: Parts): Ruleset => ({
 });
 
 export const delta = (parts: Partial<RulesetDelta>): RulesetDelta => ({
-  setsCreated: [], setsChanged: [], setsDeleted: [], chainsUpserted: [], chainsDeleted: [], mapsUpserted: [], mapsDeleted: [], ...parts,
+  setsCreated: [],
+  setsChanged: [],
+  setsDeleted: [],
+  chainsUpserted: [],
+  chainsDeleted: [],
+  mapsUpserted: [],
+  mapsDeleted: [],
+  ...parts,
 });
 
 export const forward: Hook = { table: 'filter', builtin: 'FORWARD', chain: 'TORTIE-FORWARD' };
@@ -36,6 +65,9 @@ export const forward: Hook = { table: 'filter', builtin: 'FORWARD', chain: 'TORT
 /** Two chains behind one jump, a set in each family. */
 export const small = ruleset({
   sets: [set(4, 'web', 'address', ['10.0.0.1', '10.0.0.2']), set(6, 'web', 'address', ['fd00::1'])],
-  chains: [chain('filter', 'TORTIE-FORWARD', [fromSet('web', { type: 'jump', chain: 'TORTIE-WEB' }), drop]), chain('filter', 'TORTIE-WEB', [accept])],
+  chains: [
+    chain('filter', 'TORTIE-FORWARD', [fromSet('web', { type: 'jump', chain: 'TORTIE-WEB' }), drop]),
+    chain('filter', 'TORTIE-WEB', [accept]),
+  ],
   hooks: [forward],
 });

@@ -28,18 +28,27 @@ describe('parseSavedTables', () => {
   const filter = parseSavedTables(SAVED).get('filter');
 
   it('keeps our chains with the hashes of their rules, and no others', () => {
-    expect([...filter?.chains.keys() ?? []]).to.deep.equal(['TORTIE-EMPTY', 'TORTIE-FORWARD']);
+    expect([...(filter?.chains.keys() ?? [])]).to.deep.equal(['TORTIE-EMPTY', 'TORTIE-FORWARD']);
     expect(filter?.chains.get('TORTIE-EMPTY')).to.deep.equal([]);
-    expect(filter?.chains.get('TORTIE-FORWARD')?.map((rule) => rule.hash)).to.deep.equal(['euTsL7XrewxuuZxl', undefined]);
+    expect(filter?.chains.get('TORTIE-FORWARD')?.map((rule) => rule.hash)).to.deep.equal([
+      'euTsL7XrewxuuZxl',
+      undefined,
+    ]);
   });
 
   it('finds our jumps in built-in chains, with their places and words', () => {
     expect(filter?.hooks).to.deep.equal([
-      { builtin: 'FORWARD', position: 1, hash: 'fAkzTc1coRqkGxHl', text: '-m comment --comment "tortie:fAkzTc1coRqkGxHl" -j TORTIE-FORWARD' },
+      {
+        builtin: 'FORWARD',
+        position: 1,
+        hash: 'fAkzTc1coRqkGxHl',
+        text: '-m comment --comment "tortie:fAkzTc1coRqkGxHl" -j TORTIE-FORWARD',
+      },
       { builtin: 'FORWARD', position: 3, hash: undefined, text: '-g TORTIE-FORWARD' },
     ]);
   });
 
-  it('leaves tables alone that we never write', () => expect([...parseSavedTables(SAVED).keys()]).to.deep.equal(['filter']));
+  it('leaves tables alone that we never write', () =>
+    expect([...parseSavedTables(SAVED).keys()]).to.deep.equal(['filter']));
   it('takes nothing from nothing', () => expect(parseSavedTables('').size).to.equal(0));
 });

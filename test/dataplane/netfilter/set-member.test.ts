@@ -19,11 +19,20 @@ describe('a set member', () => {
     ['address-port', 4, '10.0.0.1,17:53', '10.0.0.1,udp:53'],
     ['address-port', 4, '10.0.0.1,99:53', '10.0.0.1,99:53'],
   ];
-  for (const [type, family, text, expected] of same) it(`${type} "${text}" is ${expected}`, () => expect(key(type, family, text)).to.equal(expected));
+  for (const [type, family, text, expected] of same)
+    it(`${type} "${text}" is ${expected}`, () => expect(key(type, family, text)).to.equal(expected));
 
   const wrong: readonly (readonly [SetType, Family, string])[] = [
-    ['address', 4, 'fd00::1'], ['address', 6, '10.0.0.1'], ['address', 4, '10.0.0.0/8'], ['network', 4, '0.0.0.0/0'], ['network', 6, '::/0'],
-    ['network', 4, '10.0.0.0/33'], ['address-port', 4, '10.0.0.1:80'], ['address-port', 4, '10.0.0.1,tcp:65536'], ['address-port', 4, '10.0.0.1,nope:80'],
+    ['address', 4, 'fd00::1'],
+    ['address', 6, '10.0.0.1'],
+    ['address', 4, '10.0.0.0/8'],
+    ['network', 4, '0.0.0.0/0'],
+    ['network', 6, '::/0'],
+    ['network', 4, '10.0.0.0/33'],
+    ['address-port', 4, '10.0.0.1:80'],
+    ['address-port', 4, '10.0.0.1,tcp:65536'],
+    ['address-port', 4, '10.0.0.1,nope:80'],
   ];
-  for (const [type, family, text] of wrong) it(`${type} of IPv${family} refuses "${text}"`, () => expect(() => key(type, family, text)).to.throw(AddressError));
+  for (const [type, family, text] of wrong)
+    it(`${type} of IPv${family} refuses "${text}"`, () => expect(() => key(type, family, text)).to.throw(AddressError));
 });

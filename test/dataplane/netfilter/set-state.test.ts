@@ -14,7 +14,7 @@ class FakeKernel {
   apply(operations: readonly SetOperation[], refuses: () => boolean): readonly SetRefusal[] {
     const refusals: SetRefusal[] = [];
     for (const operation of operations) {
-      const cause = refuses() ? 'other' as const : this.run(operation);
+      const cause = refuses() ? ('other' as const) : this.run(operation);
       if (cause !== undefined) refusals.push({ operation, cause, message: 'refused' });
     }
     return refusals;
@@ -22,7 +22,13 @@ class FakeKernel {
 
   headers(): readonly SetHeader[] {
     return [...this.sets].map(([name, { members, kernelType }]) => ({
-      name, kernelType, type: kernelType === 'hash:ip' ? 'address' : undefined, family: 4, maxElements: 1, elements: members.size, references: 0,
+      name,
+      kernelType,
+      type: kernelType === 'hash:ip' ? 'address' : undefined,
+      family: 4,
+      maxElements: 1,
+      elements: members.size,
+      references: 0,
     }));
   }
 
@@ -46,7 +52,8 @@ class FakeKernel {
         this.sets.set(operation.name, other).set(operation.other, one);
         return undefined;
       }
-      case 'destroy': return this.sets.delete(operation.name) ? undefined : 'missing';
+      case 'destroy':
+        return this.sets.delete(operation.name) ? undefined : 'missing';
     }
   }
 }
@@ -70,46 +77,56 @@ const id = fc.constantFrom('a', 'b', 'c');
 const address = fc.integer({ min: 1, max: 5 }).map((n) => `10.0.0.${n}`);
 const change = fc.oneof(
   fc.record({ type: fc.constant('create' as const), id, members: fc.uniqueArray(address) }),
-  fc.record({ type: fc.constant('change' as const), id, added: fc.uniqueArray(address), removed: fc.uniqueArray(address) }),
+  fc.record({
+    type: fc.constant('change' as const),
+    id,
+    added: fc.uniqueArray(address),
+    removed: fc.uniqueArray(address),
+  }),
   fc.record({ type: fc.constant('delete' as const), id }),
   fc.record({ type: fc.constant('pass' as const), refusals: fc.array(fc.boolean(), { maxLength: 6 }) }),
 );
 
 describe('SetState', () => {
   it('ends every history, refusals included, with the kernel as wanted', () => {
-    fc.assert(fc.property(fc.array(change, { maxLength: 30 }), (history) => {
-      const state = new SetState();
-      const kernel = new FakeKernel();
-      const wanted = new Map<string, Set<string>>();
-      for (const event of history) {
-        if (event.type === 'pass') {
-          const answers = [...event.refusals];
-          pass(state, kernel, () => answers.shift() ?? false);
-          continue;
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 30 }), (history) => {
+        const state = new SetState();
+        const kernel = new FakeKernel();
+        const wanted = new Map<string, Set<string>>();
+        for (const event of history) {
+          if (event.type === 'pass') {
+            const answers = [...event.refusals];
+            pass(state, kernel, () => answers.shift() ?? false);
+            continue;
+          }
+          const name = `tortie4-${event.id}`;
+          const members = wanted.get(name);
+          if (event.type === 'create') {
+            if (members !== undefined) continue;
+            wanted.set(name, new Set(event.members));
+            state.create(set(4, event.id, 'address', event.members));
+          } else if (members !== undefined && event.type === 'change') {
+            for (const one of event.added) members.add(one);
+            for (const one of event.removed) members.delete(one);
+            state.change({ name, added: event.added, removed: event.removed });
+          } else if (members !== undefined && event.type === 'delete') {
+            wanted.delete(name);
+            state.delete(name);
+          }
         }
-        const name = `tortie4-${event.id}`;
-        const members = wanted.get(name);
-        if (event.type === 'create') {
-          if (members !== undefined) continue;
-          wanted.set(name, new Set(event.members));
-          state.create(set(4, event.id, 'address', event.members));
-        } else if (members !== undefined && event.type === 'change') {
-          for (const one of event.added) members.add(one);
-          for (const one of event.removed) members.delete(one);
-          state.change({ name, added: event.added, removed: event.removed });
-        } else if (members !== undefined && event.type === 'delete') {
-          wanted.delete(name);
-          state.delete(name);
-        }
-      }
-      // Two passes and a look between: what a refused swap left uncertain shows there.
-      pass(state, kernel);
-      look(state, kernel);
-      pass(state, kernel);
-      expect(membersIn(kernel)).to.deep.equal(Object.fromEntries([...wanted].map(([name, members]) => [name, [...members].sort()])));
-      expect(look(state, kernel)).to.deep.equal([]);
-      expect(state.isClean).to.equal(true);
-    }), { numRuns: 500 });
+        // Two passes and a look between: what a refused swap left uncertain shows there.
+        pass(state, kernel);
+        look(state, kernel);
+        pass(state, kernel);
+        expect(membersIn(kernel)).to.deep.equal(
+          Object.fromEntries([...wanted].map(([name, members]) => [name, [...members].sort()])),
+        );
+        expect(look(state, kernel)).to.deep.equal([]);
+        expect(state.isClean).to.equal(true);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('adds before it removes, and destroys last', () => {
@@ -140,10 +157,13 @@ describe('SetState', () => {
     pass(state, kernel);
     state.delete('tortie4-a');
     const planned = state.removals();
-    state.done(planned, kernel.apply(planned, () => true));
+    state.done(
+      planned,
+      kernel.apply(planned, () => true),
+    );
     expect(look(state, kernel)).to.deep.equal([]);
     kernel.sets.set('tortie4-b', { kernelType: 'hash:ip', members: new Map() });
-    expect(look(state, kernel)).to.deep.equal(['set tortie4-b is nobody\'s']);
+    expect(look(state, kernel)).to.deep.equal(["set tortie4-b is nobody's"]);
     pass(state, kernel);
     expect(membersIn(kernel)).to.deep.equal({});
   });
@@ -154,7 +174,9 @@ describe('SetState', () => {
     state.create(set(4, 'a', 'address', ['10.0.0.1', 'nonsense']));
     pass(state, kernel);
     expect(membersIn(kernel)).to.deep.equal({ 'tortie4-a': ['10.0.0.1'] });
-    expect(state.malformedMembers().map((failure) => failure.message)).to.deep.equal(['Cannot parse address "nonsense": expected an IPv4 or IPv6 address']);
+    expect(state.malformedMembers().map((failure) => failure.message)).to.deep.equal([
+      'Cannot parse address "nonsense": expected an IPv4 or IPv6 address',
+    ]);
     state.change({ name: 'tortie4-a', added: [], removed: ['nonsense'] });
     expect(state.malformedMembers()).to.deep.equal([]);
   });

@@ -12,10 +12,18 @@ import { inNamespace } from '../../../src/dataplane/netns.js';
 import { exec, ScratchNamespaces } from '../scratch-namespaces.js';
 
 const namespaces = new ScratchNamespaces('tst');
-const newSet = (family: Family, type: SetType, id = 'x', maxElements = 1 << 20): NewSet => ({ name: `tortie${family}-${id}`, family, type, maxElements });
+const newSet = (family: Family, type: SetType, id = 'x', maxElements = 1 << 20): NewSet => ({
+  name: `tortie${family}-${id}`,
+  family,
+  type,
+  maxElements,
+});
 const create = (set: NewSet): SetOperation => ({ type: 'create', set });
-const change = (type: 'add' | 'delete', set: NewSet, ...texts: readonly string[]): SetOperation =>
-  ({ type, set, members: texts.map((text) => parseMember(set.type, set.family, text)) });
+const change = (type: 'add' | 'delete', set: NewSet, ...texts: readonly string[]): SetOperation => ({
+  type,
+  set,
+  members: texts.map((text) => parseMember(set.type, set.family, text)),
+});
 
 const transports: readonly (readonly [string, (within: Within) => SetTransport])[] = [
   ['netlink', (within) => new NetlinkSets(within(() => new NetlinkSocket({ family: 'netfilter' })))],
@@ -32,7 +40,8 @@ for (const [name, open] of transports) {
     });
     afterEach(() => transport.close());
     after(() => namespaces.removeAll());
-    const members = async (set: NewSet): Promise<readonly string[]> => [...(await transport.members(set.name))?.keys() ?? []].sort();
+    const members = async (set: NewSet): Promise<readonly string[]> =>
+      [...((await transport.members(set.name))?.keys() ?? [])].sort();
 
     const kinds: readonly (readonly [SetType, Family, readonly string[]])[] = [
       ['address', 4, ['10.0.0.1', '255.255.255.255']],
@@ -47,7 +56,9 @@ for (const [name, open] of transports) {
         const set = newSet(family, type);
         expect(await transport.apply([create(set), change('add', set, ...texts)])).to.deep.equal([]);
         expect(await members(set)).to.deep.equal(texts);
-        expect(exec(path, 'ipset', 'list', set.name).split('Members:\n')[1]?.trim().split('\n').sort()).to.deep.equal(texts);
+        expect(exec(path, 'ipset', 'list', set.name).split('Members:\n')[1]?.trim().split('\n').sort()).to.deep.equal(
+          texts,
+        );
         const [first = ''] = texts;
         expect(await transport.apply([change('delete', set, first)])).to.deep.equal([]);
         expect(await members(set)).to.deep.equal(texts.slice(1));
@@ -55,7 +66,13 @@ for (const [name, open] of transports) {
 
     it('takes adds and deletes twice without complaint', async () => {
       const set = newSet(4, 'address');
-      const refusals = await transport.apply([create(set), change('add', set, '10.0.0.1', '10.0.0.2'), change('add', set, '10.0.0.1'), change('delete', set, '10.0.0.9', '10.0.0.2'), change('delete', set, '10.0.0.2')]);
+      const refusals = await transport.apply([
+        create(set),
+        change('add', set, '10.0.0.1', '10.0.0.2'),
+        change('add', set, '10.0.0.1'),
+        change('delete', set, '10.0.0.9', '10.0.0.2'),
+        change('delete', set, '10.0.0.2'),
+      ]);
       expect(refusals).to.deep.equal([]);
       expect(await members(set)).to.deep.equal(['10.0.0.1']);
     });
@@ -66,17 +83,28 @@ for (const [name, open] of transports) {
       const set = newSet(6, 'network', 'net', 4096);
       await transport.apply([create(set), change('add', set, 'fd00::/8', 'fc00::/8')]);
       exec(path, 'ip6tables-nft', '-A', 'FORWARD', '-m', 'set', '--match-set', set.name, 'src', '-j', 'ACCEPT');
-      const headers = [...await transport.headers()].sort((a, b) => (a.name < b.name ? -1 : 1));
-      expect(headers.map((header) => [header.name, header.kernelType, header.type])).to.deep.equal([['tortie4-odd', 'bitmap:port', undefined], ['tortie6-net', 'hash:net', 'network']]);
+      const headers = [...(await transport.headers())].sort((a, b) => (a.name < b.name ? -1 : 1));
+      expect(headers.map((header) => [header.name, header.kernelType, header.type])).to.deep.equal([
+        ['tortie4-odd', 'bitmap:port', undefined],
+        ['tortie6-net', 'hash:net', 'network'],
+      ]);
       expect(headers[1]).to.deep.include({ family: 6, elements: 2, references: 1, maxElements: 4096 });
     });
 
     it('says which member was refused and why, and goes on', async () => {
       const set = newSet(4, 'address', 'small', 64);
       const texts = Array.from({ length: 200 }, (_, i) => `10.0.0.${i}`);
-      const refusals = await transport.apply([create(set), change('add', set, ...texts), create(newSet(4, 'address', 'next'))]);
+      const refusals = await transport.apply([
+        create(set),
+        change('add', set, ...texts),
+        create(newSet(4, 'address', 'next')),
+      ]);
       expect(refusals.length).to.be.greaterThan(0);
-      expect(refusals.every((refusal) => refusal.cause === 'full' && refusal.member !== undefined && refusal.operation.type === 'add')).to.equal(true);
+      expect(
+        refusals.every(
+          (refusal) => refusal.cause === 'full' && refusal.member !== undefined && refusal.operation.type === 'add',
+        ),
+      ).to.equal(true);
       expect((await members(set)).length + refusals.length).to.equal(200);
       expect(await members(newSet(4, 'address', 'next'))).to.deep.equal([]);
     });
@@ -99,7 +127,12 @@ for (const [name, open] of transports) {
       const two = newSet(4, 'address', 'two');
       await transport.apply([create(one), create(two), change('add', one, '10.0.0.1'), change('add', two, '10.0.0.2')]);
       exec(path, 'iptables-nft', '-A', 'FORWARD', '-m', 'set', '--match-set', one.name, 'src', '-j', 'ACCEPT');
-      expect(await transport.apply([{ type: 'swap', name: one.name, other: two.name }, { type: 'destroy', name: two.name }])).to.deep.equal([]);
+      expect(
+        await transport.apply([
+          { type: 'swap', name: one.name, other: two.name },
+          { type: 'destroy', name: two.name },
+        ]),
+      ).to.deep.equal([]);
       expect(await members(one)).to.deep.equal(['10.0.0.2']);
     });
   });
@@ -111,7 +144,10 @@ describe('sets through netlink, many members', () => {
     const path = namespaces.create();
     const transport = new NetlinkSets(inNamespace(path, () => new NetlinkSocket({ family: 'netfilter' })));
     const set = newSet(6, 'address-port');
-    const texts = Array.from({ length: 20_000 }, (_, i) => `fd00::${(i >> 8).toString(16)}:${((i & 255) + 1).toString(16)},tcp:${(i % 60_000) + 1}`);
+    const texts = Array.from(
+      { length: 20_000 },
+      (_, i) => `fd00::${(i >> 8).toString(16)}:${((i & 255) + 1).toString(16)},tcp:${(i % 60_000) + 1}`,
+    );
     expect(await transport.apply([create(set), change('add', set, ...texts)])).to.deep.equal([]);
     expect((await transport.members(set.name))?.size).to.equal(20_000);
     transport.close();

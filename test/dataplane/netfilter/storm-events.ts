@@ -27,7 +27,11 @@ const pick = <T>(random: Random, list: readonly T[]): T => {
 };
 
 export function firstEvents(random: Random): readonly PolicyEvent[] {
-  const events: PolicyEvent[] = NAMESPACES.map((name) => ({ type: 'upsert', kind: 'Namespace', object: { metadata: { name, labels: { color: name } } } }));
+  const events: PolicyEvent[] = NAMESPACES.map((name) => ({
+    type: 'upsert',
+    kind: 'Namespace',
+    object: { metadata: { name, labels: { color: name } } },
+  }));
   for (let i = 0; i < PODS; i++) events.push(podEvent(random, i));
   for (let i = 0; i < LOCAL; i++) events.push(endpointEvent(i));
   for (let i = 0; i < POLICIES; i++) events.push(policyEvent(random, i));
@@ -37,10 +41,18 @@ export function firstEvents(random: Random): readonly PolicyEvent[] {
 export function randomEvent(random: Random): PolicyEvent {
   const dice = random();
   if (dice < 0.4) return podEvent(random, Math.floor(random() * PODS));
-  if (dice < 0.5) return { type: 'upsert', kind: 'Namespace', object: { metadata: { name: pick(random, NAMESPACES), labels: { color: pick(random, NAMESPACES) } } } };
-  if (dice < 0.6) return random() < 0.3 ? { type: 'endpoint-delete', namespace: namespaceOf(0), name: 'p0' } : endpointEvent(0);
+  if (dice < 0.5)
+    return {
+      type: 'upsert',
+      kind: 'Namespace',
+      object: { metadata: { name: pick(random, NAMESPACES), labels: { color: pick(random, NAMESPACES) } } },
+    };
+  if (dice < 0.6)
+    return random() < 0.3 ? { type: 'endpoint-delete', namespace: namespaceOf(0), name: 'p0' } : endpointEvent(0);
   const policy = Math.floor(random() * POLICIES);
-  return dice < 0.7 ? { type: 'delete', kind: 'NetworkPolicy', namespace: namespaceOf(policy), name: `n${policy}` } : policyEvent(random, policy);
+  return dice < 0.7
+    ? { type: 'delete', kind: 'NetworkPolicy', namespace: namespaceOf(policy), name: `n${policy}` }
+    : policyEvent(random, policy);
 }
 
 const namespaceOf = (index: number): string => NAMESPACES[index % NAMESPACES.length] ?? 'red';
@@ -49,14 +61,25 @@ const addressesOf = (index: number): readonly string[] => [`10.65.0.${index + 1}
 function podEvent(random: Random, index: number): PolicyEvent {
   const object = {
     metadata: { namespace: namespaceOf(index), name: `p${index}`, labels: { app: pick(random, APPS) } },
-    spec: { nodeName: 'n', containers: [{ ports: [{ name: 'http', containerPort: 8000 + (index % 3), protocol: 'TCP' }] }] },
+    spec: {
+      nodeName: 'n',
+      containers: [{ ports: [{ name: 'http', containerPort: 8000 + (index % 3), protocol: 'TCP' }] }],
+    },
     status: { phase: random() < 0.05 ? 'Succeeded' : 'Running', podIPs: addressesOf(index).map((ip) => ({ ip })) },
   };
   return { type: 'upsert', kind: 'Pod', object: object as KubeObject };
 }
 
 function endpointEvent(index: number): PolicyEvent {
-  return { type: 'endpoint-upsert', endpoint: { namespace: namespaceOf(index), name: `p${index}`, interface: `tort${index.toString(16).padStart(11, '0')}`, addresses: addressesOf(index) } };
+  return {
+    type: 'endpoint-upsert',
+    endpoint: {
+      namespace: namespaceOf(index),
+      name: `p${index}`,
+      interface: `tort${index.toString(16).padStart(11, '0')}`,
+      addresses: addressesOf(index),
+    },
+  };
 }
 
 function policyEvent(random: Random, index: number): PolicyEvent {
@@ -66,7 +89,13 @@ function policyEvent(random: Random, index: number): PolicyEvent {
     { ipBlock: { cidr: '10.0.0.0/8', except: [`10.${Math.floor(random() * 200)}.0.0/16`] } },
     { ipBlock: { cidr: 'fd00::/8' } },
   ];
-  const rule = { peers: peers.filter(() => random() < 0.5), ports: random() < 0.5 ? [{ port: random() < 0.5 ? 'http' : 80 }, { protocol: 'UDP', port: 1000, endPort: 2000 }] : undefined };
+  const rule = {
+    peers: peers.filter(() => random() < 0.5),
+    ports:
+      random() < 0.5
+        ? [{ port: random() < 0.5 ? 'http' : 80 }, { protocol: 'UDP', port: 1000, endPort: 2000 }]
+        : undefined,
+  };
   const object = {
     metadata: { namespace: namespaceOf(index), name: `n${index}` },
     spec: {

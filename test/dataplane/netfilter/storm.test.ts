@@ -20,9 +20,18 @@ const namespaces = new ScratchNamespaces('tns');
 /** Everything the kernel holds, without counters and in one order. */
 function everything(path: string): string {
   const parts = ['iptables-legacy', 'ip6tables-legacy', 'iptables-nft', 'ip6tables-nft'].flatMap((program) =>
-    ['raw', 'filter', 'nat'].map((table) => exec(path, `${program}-save`, '-t', table).replaceAll(/^#.*$|\[\d+:\d+\]/gm, '')));
-  const sets = exec(path, 'ipset', 'save').split('\n').map((line) => line.replace(/ (hashsize|bucketsize|initval) \S+/g, '')).sort().join('\n');
-  const inet = exec(path, 'nft', '-s', 'list', 'tables').includes('inet tortie') ? exec(path, 'nft', '-s', '-j', 'list', 'table', 'inet', 'tortie') : '';
+    ['raw', 'filter', 'nat'].map((table) =>
+      exec(path, `${program}-save`, '-t', table).replaceAll(/^#.*$|\[\d+:\d+\]/gm, ''),
+    ),
+  );
+  const sets = exec(path, 'ipset', 'save')
+    .split('\n')
+    .map((line) => line.replace(/ (hashsize|bucketsize|initval) \S+/g, ''))
+    .sort()
+    .join('\n');
+  const inet = exec(path, 'nft', '-s', 'list', 'tables').includes('inet tortie')
+    ? exec(path, 'nft', '-s', '-j', 'list', 'table', 'inet', 'tortie')
+    : '';
   return [...parts, sets, normaliseJson(inet)].join('\n');
 }
 
@@ -31,26 +40,42 @@ function normaliseJson(text: string): string {
   if (text === '') return '';
   const { nftables } = JSON.parse(text) as { nftables: readonly Record<string, Record<string, unknown>>[] };
   const rank = new Map<string, number>();
-  return nftables.filter((one) => !('metainfo' in one)).map((one) => {
-    for (const body of Object.values(one)) {
-      delete body['handle'];
-      if (Array.isArray(body['elem'])) body['elem'] = body['elem'].map((element) => JSON.stringify(element)).sort();
-      // The order of rules within their chain does say something.
-      if ('rule' in one) {
-        const chain = String(body['chain']);
-        rank.set(chain, (rank.get(chain) ?? 0) + 1);
-        body['rank'] = rank.get(chain);
+  return nftables
+    .filter((one) => !('metainfo' in one))
+    .map((one) => {
+      for (const body of Object.values(one)) {
+        delete body['handle'];
+        if (Array.isArray(body['elem'])) body['elem'] = body['elem'].map((element) => JSON.stringify(element)).sort();
+        // The order of rules within their chain does say something.
+        if ('rule' in one) {
+          const chain = String(body['chain']);
+          rank.set(chain, (rank.get(chain) ?? 0) + 1);
+          body['rank'] = rank.get(chain);
+        }
       }
-    }
-    return JSON.stringify(one);
-  }).sort().join('\n');
+      return JSON.stringify(one);
+    })
+    .sort()
+    .join('\n');
 }
 
 function plantForeign(path: string): void {
-  exec(path, 'sh', '-e', '-c', [
-    'iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT', 'iptables-legacy -t nat -N KUBE-SERVICES', 'iptables-nft -N KUBE-FORWARD', 'iptables-nft -A FORWARD -j KUBE-FORWARD',
-    'ip6tables-nft -A INPUT -p tcp --dport 22 -j ACCEPT', 'ipset create foreign hash:ip', 'ipset add foreign 192.0.2.7', 'nft add table inet foreign',
-  ].join('; '));
+  exec(
+    path,
+    'sh',
+    '-e',
+    '-c',
+    [
+      'iptables-legacy -A FORWARD -s 192.0.2.1 -j ACCEPT',
+      'iptables-legacy -t nat -N KUBE-SERVICES',
+      'iptables-nft -N KUBE-FORWARD',
+      'iptables-nft -A FORWARD -j KUBE-FORWARD',
+      'ip6tables-nft -A INPUT -p tcp --dport 22 -j ACCEPT',
+      'ipset create foreign hash:ip',
+      'ipset add foreign 192.0.2.7',
+      'nft add table inet foreign',
+    ].join('; '),
+  );
 }
 
 function finalRuleset(): Ruleset {
@@ -63,7 +88,12 @@ function finalRuleset(): Ruleset {
 }
 
 async function settle(path: string, backend: 'legacy' | 'nft' | 'nftables'): Promise<void> {
-  const netfilter = await createNetfilter({ families: [4, 6], backend, within: (work) => inNamespace(path, work), patrolInterval: 0 });
+  const netfilter = await createNetfilter({
+    families: [4, 6],
+    backend,
+    within: (work) => inNamespace(path, work),
+    patrolInterval: 0,
+  });
   expect(await netfilter.sync(finalRuleset())).to.deep.equal({ failures: [] });
   // Sets of deleted rules go as soon as the kernel lets go of them.
   const end = Date.now() + 10_000;
@@ -81,7 +111,9 @@ for (const backend of ['legacy', 'nft', 'nftables'] as const) {
       plantForeign(path);
       const random = seededRandom(kills);
       for (let i = 0; i < kills; i++) {
-        const child = inNamespace(path, () => spawn(process.execPath, [CHILD, backend, String(i)], { stdio: ['ignore', 'pipe', 'pipe'] }));
+        const child = inNamespace(path, () =>
+          spawn(process.execPath, [CHILD, backend, String(i)], { stdio: ['ignore', 'pipe', 'pipe'] }),
+        );
         let complaint = '';
         child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString('utf8')));
         const ended = once(child, 'exit');

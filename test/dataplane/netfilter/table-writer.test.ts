@@ -16,7 +16,10 @@ class FakeIptables implements IptablesProgram {
   readonly chains = new Map<string, readonly string[]>();
   restores = 0;
 
-  constructor(private readonly isBad: (line: string) => boolean, private readonly blame: Blame) {}
+  constructor(
+    private readonly isBad: (line: string) => boolean,
+    private readonly blame: Blame,
+  ) {}
 
   save(): Promise<string> {
     return Promise.reject(new Error('not asked for'));
@@ -32,17 +35,23 @@ class FakeIptables implements IptablesProgram {
     lines.forEach((line, i) => {
       const [word = '', name = ''] = line.split(' ');
       if (word.startsWith(':')) next.set(word.slice(1), []);
-      if (word === '-A') next.set(name, [...next.get(name) ?? [], line]);
+      if (word === '-A') next.set(name, [...(next.get(name) ?? []), line]);
       if (word === '-X') next.delete(name);
       const target = / -j (TORTIE-\S+)$/.exec(line)?.[1];
-      if (bad === 0 && (this.isBad(line) || (target !== undefined && !lines.includes(`:${target} - [0:0]`) && !this.chains.has(target)))) bad = i + 1;
+      if (
+        bad === 0 &&
+        (this.isBad(line) ||
+          (target !== undefined && !lines.includes(`:${target} - [0:0]`) && !this.chains.has(target)))
+      )
+        bad = i + 1;
     });
     if (bad === 0) {
       this.chains.clear();
       for (const [name, rules] of next) this.chains.set(name, rules);
       return { type: 'done' };
     }
-    const lineNumber = this.blame === 'exact' ? bad : this.blame === 'commit' ? lines.lastIndexOf('COMMIT') + 1 : bad + 1;
+    const lineNumber =
+      this.blame === 'exact' ? bad : this.blame === 'commit' ? lines.lastIndexOf('COMMIT') + 1 : bad + 1;
     return { type: 'refused', lines: [lineNumber], text: `line ${lineNumber} failed` };
   }
 }
@@ -64,24 +73,44 @@ describe('writeTables', () => {
 
   it('refuses exactly the bad chains, creates them closed, and brings the rest in', async () => {
     const names = ['TORTIE-A', 'TORTIE-B', 'TORTIE-C', 'TORTIE-D', 'TORTIE-E', 'TORTIE-F'];
-    await fc.assert(fc.asyncProperty(fc.subarray(names), fc.constantFrom<Blame>('exact', 'commit', 'next line'), async (bad, blame) => {
-      const changes = names.map((name, i) => write(name, ...names.slice(i + 1, i + 3)));
-      const program = new FakeIptables((line) => bad.some((name) => line.startsWith(`-A ${name} `) && !line.includes('tortie:closed')), blame);
-      const outcome = await writeTables(changes, { program, isInKernel: () => false, onStart: () => undefined });
-      expect(outcome.broken).to.equal(undefined);
-      expect(outcome.refused.map((one) => nameOf(one.change)).sort()).to.deep.equal(bad);
-      for (const name of names) {
-        const rules = program.chains.get(name) ?? [];
-        if (bad.includes(name)) expect(rules).to.deep.equal([`-A ${name} -m comment --comment tortie:closed -j DROP`]);
-        else expect(rules).to.deep.equal(changes.filter((one) => nameOf(one) === name).flatMap((one) => (one.type === 'write' ? one.chain.lines : [])));
-      }
-    }), { numRuns: 200 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.subarray(names),
+        fc.constantFrom<Blame>('exact', 'commit', 'next line'),
+        async (bad, blame) => {
+          const changes = names.map((name, i) => write(name, ...names.slice(i + 1, i + 3)));
+          const program = new FakeIptables(
+            (line) => bad.some((name) => line.startsWith(`-A ${name} `) && !line.includes('tortie:closed')),
+            blame,
+          );
+          const outcome = await writeTables(changes, { program, isInKernel: () => false, onStart: () => undefined });
+          expect(outcome.broken).to.equal(undefined);
+          expect(outcome.refused.map((one) => nameOf(one.change)).sort()).to.deep.equal(bad);
+          for (const name of names) {
+            const rules = program.chains.get(name) ?? [];
+            if (bad.includes(name))
+              expect(rules).to.deep.equal([`-A ${name} -m comment --comment tortie:closed -j DROP`]);
+            else
+              expect(rules).to.deep.equal(
+                changes
+                  .filter((one) => nameOf(one) === name)
+                  .flatMap((one) => (one.type === 'write' ? one.chain.lines : [])),
+              );
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 
   it('leaves a refused chain that exists as it is', async () => {
     const program = new FakeIptables((line) => line.startsWith('-A TORTIE-A '), 'commit');
     program.chains.set('TORTIE-A', ['old']);
-    const outcome = await writeTables([write('TORTIE-A'), write('TORTIE-B')], { program, isInKernel: (change) => nameOf(change) === 'TORTIE-A', onStart: () => undefined });
+    const outcome = await writeTables([write('TORTIE-A'), write('TORTIE-B')], {
+      program,
+      isInKernel: (change) => nameOf(change) === 'TORTIE-A',
+      onStart: () => undefined,
+    });
     expect(outcome.refused).to.have.length(1);
     expect(program.chains.get('TORTIE-A')).to.deep.equal(['old']);
     expect(program.chains.get('TORTIE-B')).to.have.length(1);
@@ -91,8 +120,14 @@ describe('writeTables', () => {
     const program = new FakeIptables((line) => line.endsWith('-j TORTIE-X4'), 'commit');
     const names = Array.from({ length: 9 }, (_, i) => `TORTIE-X${i}`);
     for (const name of names) program.chains.set(name, []);
-    const outcome = await writeTables([write('TORTIE-A', ...names)], { program, isInKernel: () => false, onStart: () => undefined });
-    expect(outcome.refused[0]?.message).to.match(/^Cannot write filter\/TORTIE-A at "-A TORTIE-A .* -j TORTIE-X4": the kernel refused it/);
+    const outcome = await writeTables([write('TORTIE-A', ...names)], {
+      program,
+      isInKernel: () => false,
+      onStart: () => undefined,
+    });
+    expect(outcome.refused[0]?.message).to.match(
+      /^Cannot write filter\/TORTIE-A at "-A TORTIE-A .* -j TORTIE-X4": the kernel refused it/,
+    );
     expect(program.chains.has('TORTIE-TRIAL')).to.equal(false);
   });
 

@@ -34,13 +34,20 @@ describe('connection flush', () => {
   }
 
   const insert = (...flows: readonly Flow[]): void => {
-    const lines = flows.map(({ from, to, realTo = to, port = 1000, zone = 0 }) =>
-      `-I -p udp -s ${from} -d ${to} -r ${realTo} -q ${from} --sport ${port} --dport 53 --reply-port-src 53 --reply-port-dst ${port} -t 600${zone === 0 ? '' : ` -w ${zone}`}`);
+    const lines = flows.map(
+      ({ from, to, realTo = to, port = 1000, zone = 0 }) =>
+        `-I -p udp -s ${from} -d ${to} -r ${realTo} -q ${from} --sport ${port} --dport 53 --reply-port-src 53 --reply-port-dst ${port} -t 600${zone === 0 ? '' : ` -w ${zone}`}`,
+    );
     const file = join(directory, 'flows');
     writeFileSync(file, `${lines.join('\n')}\n`);
     exec(node, 'conntrack', '-R', file);
   };
-  const left = (family: 'ipv4' | 'ipv6' = 'ipv4'): string[] => exec(node, 'conntrack', '-L', '-f', family).split('\n').filter((line) => line !== '').map((line) => /src=(\S+)/.exec(line)?.[1] ?? '').sort();
+  const left = (family: 'ipv4' | 'ipv6' = 'ipv4'): string[] =>
+    exec(node, 'conntrack', '-L', '-f', family)
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => /src=(\S+)/.exec(line)?.[1] ?? '')
+      .sort();
 
   it('forgets an address at either end and behind a translation, and nobody else', () => {
     insert(
@@ -69,14 +76,27 @@ describe('connection flush', () => {
     expect(left()).to.deep.equal([]);
   });
 
-  it('flushes thousands, more than a dump\'s first part and a send hold', () => {
-    insert(...Array.from({ length: 3_000 }, (_, i): Flow => ({ from: i % 3 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i })));
+  it("flushes thousands, more than a dump's first part and a send hold", () => {
+    insert(
+      ...Array.from(
+        { length: 3_000 },
+        (_, i): Flow => ({ from: i % 3 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i }),
+      ),
+    );
     expect(flushConnections(socket, [parseAddress('10.65.0.7')])).to.equal(2_000);
-    expect(left()).to.have.length(1_000).and.to.satisfy((sources: readonly string[]) => sources.every((source) => source === '10.65.0.8'));
+    expect(left())
+      .to.have.length(1_000)
+      .and.to.satisfy((sources: readonly string[]) => sources.every((source) => source === '10.65.0.8'));
   });
 
   it('leaves the event loop free when asked to, with the same outcome', async () => {
-    insert(...Array.from({ length: 1_000 }, (_, i): Flow => ({ from: i % 2 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i })), { from: 'fd00:65::7', to: '2001:db8::1' });
+    insert(
+      ...Array.from(
+        { length: 1_000 },
+        (_, i): Flow => ({ from: i % 2 === 0 ? '10.65.0.8' : '10.65.0.7', to: '192.0.2.1', port: 1_000 + i }),
+      ),
+      { from: 'fd00:65::7', to: '2001:db8::1' },
+    );
     let turns = 0;
     const ticking = setInterval(() => (turns += 1), 1);
     expect(await flushConnectionsAsync(socket, [parseAddress('10.65.0.7'), parseAddress('fd00:65::7')])).to.equal(501);

@@ -26,11 +26,16 @@ describe('netlink monitor', () => {
   };
   const brief = (event: KernelEvent): string => {
     switch (event.type) {
-      case 'link': return `${event.isGone ? '-' : '+'}link ${event.link.name}${event.link.isUp ? ' up' : ''}`;
-      case 'address': return `${event.isGone ? '-' : '+'}address ${formatAddress(event.address.address)}`;
-      case 'route': return `${event.isGone ? '-' : '+'}route ${formatPrefix(event.route.prefix)}`;
-      case 'neighbour': return `${event.isGone ? '-' : '+'}neighbour ${formatAddress(event.neighbour.address)}`;
-      case 'resync': return 'resync';
+      case 'link':
+        return `${event.isGone ? '-' : '+'}link ${event.link.name}${event.link.isUp ? ' up' : ''}`;
+      case 'address':
+        return `${event.isGone ? '-' : '+'}address ${formatAddress(event.address.address)}`;
+      case 'route':
+        return `${event.isGone ? '-' : '+'}route ${formatPrefix(event.route.prefix)}`;
+      case 'neighbour':
+        return `${event.isGone ? '-' : '+'}neighbour ${formatAddress(event.neighbour.address)}`;
+      case 'resync':
+        return 'resync';
     }
   };
   const seen = (text: string): boolean => events.some((event) => brief(event) === text);
@@ -49,7 +54,14 @@ describe('netlink monitor', () => {
     ip(node, 'link', 'del', 'v0');
     await until('the last event', () => seen('-link v0'));
     const all = events.map(brief);
-    for (const text of ['link v0', 'address fd00::1', 'route 10.65.0.0/26', 'route fd00:65::/122', 'neighbour 10.0.0.2', 'address 10.0.0.1']) {
+    for (const text of [
+      'link v0',
+      'address fd00::1',
+      'route 10.65.0.0/26',
+      'route fd00:65::/122',
+      'neighbour 10.0.0.2',
+      'address 10.0.0.1',
+    ]) {
       const came = all.findIndex((line) => line.startsWith(`+${text}`));
       expect(came, `+${text} in ${all.join('; ')}`).to.be.at.least(0);
       expect(all.lastIndexOf(`-${text}`), `-${text} in ${all.join('; ')}`).to.be.greaterThan(came);
@@ -72,7 +84,17 @@ describe('netlink monitor', () => {
     for (const name of ['v0', 'v1']) ip(node, 'link', 'set', name, 'up');
     const socket = inNamespace(node, () => new NetlinkSocket());
     const interfaceIndex = findLink(socket, { name: 'v0' })?.index ?? 0;
-    const routes = Array.from({ length: 2_000 }, (_, i): RouteChange => ({ type: 'add', route: { prefix: { family: 4, value: 0x0a410000n + BigInt(i), length: 32 }, protocol: 172, nextHops: [{ interfaceIndex }] } }));
+    const routes = Array.from(
+      { length: 2_000 },
+      (_, i): RouteChange => ({
+        type: 'add',
+        route: {
+          prefix: { family: 4, value: 0x0a410000n + BigInt(i), length: 32 },
+          protocol: 172,
+          nextHops: [{ interfaceIndex }],
+        },
+      }),
+    );
     for (const round of [1, 2]) {
       // Synchronous: the event loop, and with it the monitor, does not get a turn until the buffer has overflowed.
       applyRouteChanges(socket, round === 1 ? routes : routes.map(({ route }) => ({ type: 'delete', route })));
@@ -89,9 +111,22 @@ describe('netlink monitor', () => {
     for (const name of ['v0', 'v1']) ip(node, 'link', 'set', name, 'up');
     const socket = inNamespace(node, () => new NetlinkSocket());
     const interfaceIndex = findLink(socket, { name: 'v0' })?.index ?? 0;
-    const routes = Array.from({ length: 5_000 }, (_, i): RouteChange => ({ type: 'add', route: { prefix: { family: 4, value: 0x0a410000n + BigInt(i), length: 32 }, protocol: 172, nextHops: [{ interfaceIndex }] } }));
+    const routes = Array.from(
+      { length: 5_000 },
+      (_, i): RouteChange => ({
+        type: 'add',
+        route: {
+          prefix: { family: 4, value: 0x0a410000n + BigInt(i), length: 32 },
+          protocol: 172,
+          nextHops: [{ interfaceIndex }],
+        },
+      }),
+    );
     applyRouteChanges(socket, routes);
-    await until('all of them', () => events.filter((event) => event.type === 'route' && event.route.protocol === 172).length === routes.length);
+    await until(
+      'all of them',
+      () => events.filter((event) => event.type === 'route' && event.route.protocol === 172).length === routes.length,
+    );
     expect(seen('resync')).to.equal(false);
     socket.close();
   });

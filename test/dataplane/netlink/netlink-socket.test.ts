@@ -1,7 +1,14 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { NetlinkBatch } from '../../../src/dataplane/netlink/batch.js';
-import { findLink, listLinks, RTM_GETLINK, writeLinkQuery, writeLinkSettings, writeVeth } from '../../../src/dataplane/netlink/link.js';
+import {
+  findLink,
+  listLinks,
+  RTM_GETLINK,
+  writeLinkQuery,
+  writeLinkSettings,
+  writeVeth,
+} from '../../../src/dataplane/netlink/link.js';
 import { NetlinkError } from '../../../src/dataplane/netlink/netlink-error.js';
 import { NetlinkOverflowError, NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
 import type { RouteChange } from '../../../src/dataplane/netlink/route.js';
@@ -23,7 +30,11 @@ describe('netlink socket', () => {
 
   it('belongs to the namespace that it was made in', () => {
     ip(node, 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1');
-    expect(listLinks(socket).map((link) => link.name).sort()).to.deep.equal(['lo', 'v0', 'v1']);
+    expect(
+      listLinks(socket)
+        .map((link) => link.name)
+        .sort(),
+    ).to.deep.equal(['lo', 'v0', 'v1']);
   });
 
   it('tells which message of a batch was refused, and applies the others', () => {
@@ -40,12 +51,13 @@ describe('netlink socket', () => {
     expect(findLink(socket, { name: 'v0' })).to.include({ isUp: true, alias: 'mine' });
   });
 
-  it('throws the first refusal of a request, with the kernel\'s own sentence', () => {
+  it("throws the first refusal of a request, with the kernel's own sentence", () => {
     socket.batch.clear();
     writeLinkSettings(socket.batch, { name: 'lo' }, { isUp: true });
     writeVeth(socket.batch, { name: 'v0', peer: { name: 'v1' } });
     writeLinkSettings(socket.batch, { name: 'v0' }, { mtu: 10 });
-    expect(() => socket.request(socket.batch)).to.throw(NetlinkError, 'Cannot change interface "v0": invalid argument (EINVAL): mtu less than device minimum')
+    expect(() => socket.request(socket.batch))
+      .to.throw(NetlinkError, 'Cannot change interface "v0": invalid argument (EINVAL): mtu less than device minimum')
       .with.property('explanation', 'mtu less than device minimum');
   });
 
@@ -60,8 +72,17 @@ describe('netlink socket', () => {
   it('says that the outcome is unknown when answers were lost, and works on', () => {
     const small = inNamespace(node, () => new NetlinkSocket({ receiveBufferSize: 2_048 }));
     // 256 refusals of a send do not fit into the smallest buffer that the kernel gives.
-    const refused = Array.from({ length: 256 }, (_, i): RouteChange => ({ type: 'delete', route: { prefix: { family: 4, value: BigInt(i), length: 32 }, protocol: 172, nextHops: [] } }));
-    expect(() => applyRouteChanges(small, refused)).to.throw(NetlinkOverflowError, 'Cannot tell whether the kernel did "delete route 0.0.0.0/32": its answers overflowed the receive buffer');
+    const refused = Array.from(
+      { length: 256 },
+      (_, i): RouteChange => ({
+        type: 'delete',
+        route: { prefix: { family: 4, value: BigInt(i), length: 32 }, protocol: 172, nextHops: [] },
+      }),
+    );
+    expect(() => applyRouteChanges(small, refused)).to.throw(
+      NetlinkOverflowError,
+      'Cannot tell whether the kernel did "delete route 0.0.0.0/32": its answers overflowed the receive buffer',
+    );
     // What is left of the lost exchange must not be taken for an answer to the next one.
     expect(findLink(small, { name: 'lo' })?.index).to.equal(1);
     expect(listRoutes(small)).to.deep.equal([]);
@@ -78,7 +99,15 @@ describe('netlink socket', () => {
     };
     for (let i = 0; i < 200; i++) ip(node, 'link', 'add', `a${i}`, 'type', 'bridge');
     begin();
-    expect(() => socket.dump(batch, () => { throw new Error('I have seen enough'); }, () => undefined)).to.throw('I have seen enough');
+    expect(() =>
+      socket.dump(
+        batch,
+        () => {
+          throw new Error('I have seen enough');
+        },
+        () => undefined,
+      ),
+    ).to.throw('I have seen enough');
     expect(listLinks(socket)).to.have.length(201);
   }).timeout(60_000);
 
@@ -88,7 +117,13 @@ describe('netlink socket', () => {
     batch.beginMessage(9_999, 0, () => 'list what nobody knows');
     batch.u32(0);
     batch.endMessage();
-    expect(() => socket.dump(batch, () => undefined, () => undefined)).to.throw(NetlinkError, 'Cannot list what nobody knows: operation not supported on socket (ENOTSUP)');
+    expect(() =>
+      socket.dump(
+        batch,
+        () => undefined,
+        () => undefined,
+      ),
+    ).to.throw(NetlinkError, 'Cannot list what nobody knows: operation not supported on socket (ENOTSUP)');
   });
 
   it('takes one message where one is meant', () => {
@@ -98,7 +133,8 @@ describe('netlink socket', () => {
   });
 
   it('may be closed twice, and leaks no descriptor', () => {
-    const count = (): number => Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`], { encoding: 'utf8' }));
+    const count = (): number =>
+      Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`], { encoding: 'utf8' }));
     const before = count();
     for (let i = 0; i < 50; i++) {
       const one = inNamespace(node, () => new NetlinkSocket());

@@ -21,7 +21,10 @@ export interface Watch {
 }
 
 export class ApiClient {
-  private constructor(readonly server: ApiServer, readonly url: string) {}
+  private constructor(
+    readonly server: ApiServer,
+    readonly url: string,
+  ) {}
 
   static async start(options: ApiServerOptions = {}): Promise<ApiClient> {
     const server = await startApiServer(options);
@@ -42,7 +45,11 @@ export class ApiClient {
         reply.on('error', reject);
         reply.on('end', () => {
           const answer = Buffer.concat(chunks).toString();
-          resolve({ code: reply.statusCode ?? 0, headers: reply.headers, body: answer.startsWith('{') ? (JSON.parse(answer) as JsonObject) : { text: answer } });
+          resolve({
+            code: reply.statusCode ?? 0,
+            headers: reply.headers,
+            body: answer.startsWith('{') ? (JSON.parse(answer) as JsonObject) : { text: answer },
+          });
         });
       });
       outgoing.on('error', reject);
@@ -50,13 +57,17 @@ export class ApiClient {
     });
   }
 
-  get = (path: string, headers?: Readonly<Record<string, string>>): Promise<Reply> => this.send('GET', path, undefined, headers);
+  get = (path: string, headers?: Readonly<Record<string, string>>): Promise<Reply> =>
+    this.send('GET', path, undefined, headers);
   post = (path: string, body: Json): Promise<Reply> => this.send('POST', path, body);
   put = (path: string, body: Json): Promise<Reply> => this.send('PUT', path, body);
   delete = (path: string, body?: Json): Promise<Reply> => this.send('DELETE', path, body);
-  merge = (path: string, body: Json): Promise<Reply> => this.send('PATCH', path, body, { 'content-type': 'application/merge-patch+json' });
+  merge = (path: string, body: Json): Promise<Reply> =>
+    this.send('PATCH', path, body, { 'content-type': 'application/merge-patch+json' });
   apply = (path: string, manager: string, body: JsonObject, query = ''): Promise<Reply> =>
-    this.send('PATCH', `${path}?fieldManager=${manager}${query}`, body, { 'content-type': 'application/apply-patch+yaml' });
+    this.send('PATCH', `${path}?fieldManager=${manager}${query}`, body, {
+      'content-type': 'application/apply-patch+yaml',
+    });
 
   /** Resolves when the server has answered 200; a refusal rejects with its Status. */
   watch(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Watch> {
@@ -97,7 +108,15 @@ export async function eventually(what: string, isMet: () => boolean | Promise<bo
 }
 
 export const pod = (name: string, labels: JsonObject = {}, spec: JsonObject = {}): JsonObject => ({
-  apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec: { containers: [{ name: 'main', image: 'web:1' }], ...spec },
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, labels },
+  spec: { containers: [{ name: 'main', image: 'web:1' }], ...spec },
 });
 
-export const configMap = (name: string, data: JsonObject = {}): JsonObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
+export const configMap = (name: string, data: JsonObject = {}): JsonObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name },
+  data,
+});

@@ -6,8 +6,10 @@ import { ApiClient, eventually } from './api-client.js';
 function configFor(url: string): k8s.KubeConfig {
   const config = new k8s.KubeConfig();
   config.loadFromOptions({
-    clusters: [{ name: 'lab', server: url, skipTLSVerify: true }], users: [{ name: 'lab' }],
-    contexts: [{ name: 'lab', cluster: 'lab', user: 'lab' }], currentContext: 'lab',
+    clusters: [{ name: 'lab', server: url, skipTLSVerify: true }],
+    users: [{ name: 'lab' }],
+    contexts: [{ name: 'lab', cluster: 'lab', user: 'lab' }],
+    currentContext: 'lab',
   });
   return config;
 }
@@ -30,9 +32,12 @@ describe('apiserver: @kubernetes/client-node', () => {
 
   it('an informer follows', async () => {
     await core.createNamespacedConfigMap({ namespace, body: settings('before') });
-    const informer = k8s.makeInformer(config, `/api/v1/namespaces/${namespace}/configmaps`, () => core.listNamespacedConfigMap({ namespace }));
+    const informer = k8s.makeInformer(config, `/api/v1/namespaces/${namespace}/configmaps`, () =>
+      core.listNamespacedConfigMap({ namespace }),
+    );
     const seen: string[] = [];
-    for (const verb of ['add', 'update', 'delete'] as const) informer.on(verb, (object) => void seen.push(`${verb} ${object.metadata?.name ?? ''}`));
+    for (const verb of ['add', 'update', 'delete'] as const)
+      informer.on(verb, (object) => void seen.push(`${verb} ${object.metadata?.name ?? ''}`));
     await informer.start();
     try {
       await eventually('the list', () => seen.length === 1);
@@ -50,7 +55,8 @@ describe('apiserver: @kubernetes/client-node', () => {
 
   it('a watch from a forgotten revision says 410, and a new list finds the place again', async () => {
     const stale = (await core.listNamespacedConfigMap({ namespace })).metadata?.resourceVersion ?? '';
-    for (let index = 0; index < 40; index += 1) await core.createNamespacedConfigMap({ namespace, body: settings(`m${index}`) });
+    for (let index = 0; index < 40; index += 1)
+      await core.createNamespacedConfigMap({ namespace, body: settings(`m${index}`) });
     const watch = new k8s.Watch(config);
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
     const failure = await new Promise<unknown>((resolve, reject) => {
@@ -60,7 +66,12 @@ describe('apiserver: @kubernetes/client-node', () => {
     const fresh = await core.listNamespacedConfigMap({ namespace });
     expect(fresh.items).to.have.length(40);
     const events: string[] = [];
-    const controller = await watch.watch(path, { resourceVersion: fresh.metadata?.resourceVersion }, (type, object: k8s.V1ConfigMap) => void events.push(`${type} ${object.metadata?.name ?? ''}`), () => undefined);
+    const controller = await watch.watch(
+      path,
+      { resourceVersion: fresh.metadata?.resourceVersion },
+      (type, object: k8s.V1ConfigMap) => void events.push(`${type} ${object.metadata?.name ?? ''}`),
+      () => undefined,
+    );
     try {
       await core.createNamespacedConfigMap({ namespace, body: settings('late') });
       await eventually('the event', () => events.length > 0);
@@ -72,9 +83,14 @@ describe('apiserver: @kubernetes/client-node', () => {
 
   it('an informer survives a new server that has other objects and other revisions', async () => {
     await core.createNamespacedConfigMap({ namespace, body: settings('old') });
-    const informer = k8s.makeInformer(config, `/api/v1/namespaces/${namespace}/configmaps`, () => core.listNamespacedConfigMap({ namespace }));
+    const informer = k8s.makeInformer(config, `/api/v1/namespaces/${namespace}/configmaps`, () =>
+      core.listNamespacedConfigMap({ namespace }),
+    );
     let isStopped = false;
-    informer.on('error', () => void setTimeout(() => void (isStopped ? undefined : informer.start().catch(() => undefined)), 20));
+    informer.on(
+      'error',
+      () => void setTimeout(() => void (isStopped ? undefined : informer.start().catch(() => undefined)), 20),
+    );
     await informer.start();
     try {
       const { port } = new URL(api.url);
@@ -83,7 +99,14 @@ describe('apiserver: @kubernetes/client-node', () => {
       api = await ApiClient.start({ listen: { host: '127.0.0.1', port: Number(port) } });
       expect((await api.get(`/api/v1/configmaps?watch=true&resourceVersion=${stale}`)).code).to.equal(410);
       await core.createNamespacedConfigMap({ namespace, body: settings('new') });
-      await eventually('the new server to be followed', () => informer.list().map((object) => object.metadata?.name).join() === 'new');
+      await eventually(
+        'the new server to be followed',
+        () =>
+          informer
+            .list()
+            .map((object) => object.metadata?.name)
+            .join() === 'new',
+      );
     } finally {
       isStopped = true;
       await informer.stop();
@@ -104,37 +127,82 @@ describe('apiserver: @kubernetes/client-node', () => {
   });
 
   it('claims a name once: the second create is refused', async () => {
-    const results = await Promise.allSettled(Array.from({ length: 5 }, () => core.createNamespacedConfigMap({ namespace, body: settings('claim') })));
+    const results = await Promise.allSettled(
+      Array.from({ length: 5 }, () => core.createNamespacedConfigMap({ namespace, body: settings('claim') })),
+    );
     expect(results.filter((result) => result.status === 'fulfilled')).to.have.length(1);
-    for (const result of results) if (result.status === 'rejected') expect((result.reason as k8s.ApiException<string>).code).to.equal(409);
+    for (const result of results)
+      if (result.status === 'rejected') expect((result.reason as k8s.ApiException<string>).code).to.equal(409);
   });
 
   it('leader election works on leases', async () => {
     const leases = config.makeApiClient(k8s.CoordinationV1Api);
-    const created = await leases.createNamespacedLease({ namespace: 'kube-system', body: { metadata: { name: 'controller' }, spec: { holderIdentity: 'a', leaseDurationSeconds: 15, renewTime: new k8s.V1MicroTime() } } });
-    const renewed = await leases.replaceNamespacedLease({ namespace: 'kube-system', name: 'controller', body: { ...created, spec: { ...created.spec, holderIdentity: 'b' } } });
+    const created = await leases.createNamespacedLease({
+      namespace: 'kube-system',
+      body: {
+        metadata: { name: 'controller' },
+        spec: { holderIdentity: 'a', leaseDurationSeconds: 15, renewTime: new k8s.V1MicroTime() },
+      },
+    });
+    const renewed = await leases.replaceNamespacedLease({
+      namespace: 'kube-system',
+      name: 'controller',
+      body: { ...created, spec: { ...created.spec, holderIdentity: 'b' } },
+    });
     expect(renewed.spec?.holderIdentity).to.equal('b');
   });
 
   it('custom objects, their status, and generic patches', async () => {
     const objects = k8s.KubernetesObjectApi.makeApiClient(config);
     await objects.create({
-      apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name: 'gadgets.example.dev' },
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'gadgets.example.dev' },
       spec: {
-        group: 'example.dev', scope: 'Cluster', names: { plural: 'gadgets', kind: 'Gadget' },
-        versions: [{
-          name: 'v1', served: true, storage: true, subresources: { status: {} },
-          schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: { size: { type: 'integer' } } }, status: { type: 'object', properties: { ready: { type: 'boolean' } } } } } },
-        }],
+        group: 'example.dev',
+        scope: 'Cluster',
+        names: { plural: 'gadgets', kind: 'Gadget' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            subresources: { status: {} },
+            schema: {
+              openAPIV3Schema: {
+                type: 'object',
+                properties: {
+                  spec: { type: 'object', properties: { size: { type: 'integer' } } },
+                  status: { type: 'object', properties: { ready: { type: 'boolean' } } },
+                },
+              },
+            },
+          },
+        ],
       },
     } as k8s.KubernetesObject);
     const custom = config.makeApiClient(k8s.CustomObjectsApi);
     const where = { group: 'example.dev', version: 'v1', plural: 'gadgets' } as const;
-    await custom.createClusterCustomObject({ ...where, body: { apiVersion: 'example.dev/v1', kind: 'Gadget', metadata: { name: 'g' }, spec: { size: 1 }, status: { ready: true } } });
-    const stored = await custom.getClusterCustomObject({ ...where, name: 'g' }) as k8s.KubernetesObject & { status?: unknown };
+    await custom.createClusterCustomObject({
+      ...where,
+      body: {
+        apiVersion: 'example.dev/v1',
+        kind: 'Gadget',
+        metadata: { name: 'g' },
+        spec: { size: 1 },
+        status: { ready: true },
+      },
+    });
+    const stored = (await custom.getClusterCustomObject({ ...where, name: 'g' })) as k8s.KubernetesObject & {
+      status?: unknown;
+    };
     expect(stored.status, 'a create does not set the status').to.equal(undefined);
-    await custom.replaceClusterCustomObjectStatus({ ...where, name: 'g', body: { ...stored, status: { ready: true } } });
-    const after = await custom.getClusterCustomObject({ ...where, name: 'g' }) as { spec: unknown; status: unknown };
+    await custom.replaceClusterCustomObjectStatus({
+      ...where,
+      name: 'g',
+      body: { ...stored, status: { ready: true } },
+    });
+    const after = (await custom.getClusterCustomObject({ ...where, name: 'g' })) as { spec: unknown; status: unknown };
     expect([after.spec, after.status]).to.deep.equal([{ size: 1 }, { ready: true }]);
   });
 });

@@ -8,7 +8,9 @@ const MAPS = '/api/v1/namespaces/default/configmaps';
 describe('apiserver: deletion', () => {
   let api: ApiClient;
 
-  beforeEach(async () => { api = await ApiClient.start(); });
+  beforeEach(async () => {
+    api = await ApiClient.start();
+  });
   afterEach(() => api.close());
 
   const isGone = (path: string) => async (): Promise<boolean> => (await api.get(path)).code === 404;
@@ -41,7 +43,12 @@ describe('apiserver: deletion', () => {
 
     it('by eviction is a deletion', async () => {
       await api.post(PODS, pod('p', {}, { nodeName: 'n1' }));
-      const evicted = await api.post(`${PODS}/p/eviction`, { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'p' }, deleteOptions: { gracePeriodSeconds: 0 } });
+      const evicted = await api.post(`${PODS}/p/eviction`, {
+        apiVersion: 'policy/v1',
+        kind: 'Eviction',
+        metadata: { name: 'p' },
+        deleteOptions: { gracePeriodSeconds: 0 },
+      });
       expect(evicted.code).to.equal(201);
       expect((await api.get(`${PODS}/p`)).code).to.equal(404);
     });
@@ -66,10 +73,16 @@ describe('apiserver: deletion', () => {
   });
 
   it('of a collection takes what the selector matches', async () => {
-    for (const [name, color] of [['a', 'red'], ['b', 'blue'], ['c', 'red']] as const)
+    for (const [name, color] of [
+      ['a', 'red'],
+      ['b', 'blue'],
+      ['c', 'red'],
+    ] as const)
       await api.post(MAPS, { ...configMap(name), metadata: { name, labels: { color } } });
     await api.delete(`${MAPS}?labelSelector=color%3Dred`);
-    expect(listAt((await api.get(MAPS)).body, 'items').map((item) => textAt(item, 'metadata', 'name'))).to.deep.equal(['b']);
+    expect(listAt((await api.get(MAPS)).body, 'items').map((item) => textAt(item, 'metadata', 'name'))).to.deep.equal([
+      'b',
+    ]);
   });
 
   describe('of owners', () => {
@@ -77,7 +90,19 @@ describe('apiserver: deletion', () => {
       const { body } = await api.get(`${MAPS}/${owner}`);
       await api.post(MAPS, {
         ...configMap(name),
-        metadata: { name, finalizers: block ? ['tortie.dev/hold'] : [], ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: owner, uid: textAt(body, 'metadata', 'uid') ?? '', blockOwnerDeletion: block }] },
+        metadata: {
+          name,
+          finalizers: block ? ['tortie.dev/hold'] : [],
+          ownerReferences: [
+            {
+              apiVersion: 'v1',
+              kind: 'ConfigMap',
+              name: owner,
+              uid: textAt(body, 'metadata', 'uid') ?? '',
+              blockOwnerDeletion: block,
+            },
+          ],
+        },
       });
     }
 
@@ -94,8 +119,13 @@ describe('apiserver: deletion', () => {
       await api.post(MAPS, configMap('owner'));
       await owned('owner', 'child', true);
       await api.delete(`${MAPS}/owner`, { propagationPolicy: 'Foreground' });
-      await eventually('the child to be marked', async () => textAt((await api.get(`${MAPS}/child`)).body, 'metadata', 'deletionTimestamp') !== undefined);
-      expect(listAt((await api.get(`${MAPS}/owner`)).body, 'metadata', 'finalizers')).to.deep.equal(['foregroundDeletion']);
+      await eventually(
+        'the child to be marked',
+        async () => textAt((await api.get(`${MAPS}/child`)).body, 'metadata', 'deletionTimestamp') !== undefined,
+      );
+      expect(listAt((await api.get(`${MAPS}/owner`)).body, 'metadata', 'finalizers')).to.deep.equal([
+        'foregroundDeletion',
+      ]);
       await api.merge(`${MAPS}/child`, { metadata: { finalizers: null } });
       await eventually('the owner to go', isGone(`${MAPS}/owner`));
     });

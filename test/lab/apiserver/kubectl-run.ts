@@ -17,11 +17,22 @@ export interface KubectlResult {
 export class Kubectl {
   readonly #folder = mkdtempSync(join(tmpdir(), 'tortie-kubectl-'));
 
-  constructor(readonly program: string, url: string) {
-    writeFileSync(join(this.#folder, 'config'), JSON.stringify({
-      'apiVersion': 'v1', 'kind': 'Config', 'clusters': [{ name: 'lab', cluster: { server: url } }], 'users': [{ name: 'lab', user: {} }],
-      'contexts': [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }], 'current-context': 'lab',
-    }), { mode: 0o600 });
+  constructor(
+    readonly program: string,
+    url: string,
+  ) {
+    writeFileSync(
+      join(this.#folder, 'config'),
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Config',
+        clusters: [{ name: 'lab', cluster: { server: url } }],
+        users: [{ name: 'lab', user: {} }],
+        contexts: [{ name: 'lab', context: { cluster: 'lab', user: 'lab' } }],
+        'current-context': 'lab',
+      }),
+      { mode: 0o600 },
+    );
   }
 
   /** Runs to the end; `input` is its standard input. */
@@ -29,8 +40,12 @@ export class Kubectl {
     return new Promise((resolve, reject) => {
       const child = this.start(args);
       let [stdout, stderr] = ['', ''];
-      child.stdout?.on('data', (chunk: Buffer) => { stdout += chunk.toString(); });
-      child.stderr?.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
+      child.stdout?.on('data', (chunk: Buffer) => {
+        stdout += chunk.toString();
+      });
+      child.stderr?.on('data', (chunk: Buffer) => {
+        stderr += chunk.toString();
+      });
       child.on('error', reject);
       child.on('close', (code) => resolve({ code: code ?? -1, stdout, stderr }));
       child.stdin?.on('error', () => undefined); // it may end without reading
@@ -39,7 +54,15 @@ export class Kubectl {
   }
 
   start(args: readonly string[]): ChildProcess {
-    return spawn(this.program, args, { env: { ...process.env, KUBECONFIG: join(this.#folder, 'config'), HOME: this.#folder, KUBE_EDITOR: process.env['KUBE_EDITOR'] ?? 'true' }, timeout: 60_000 });
+    return spawn(this.program, args, {
+      env: {
+        ...process.env,
+        KUBECONFIG: join(this.#folder, 'config'),
+        HOME: this.#folder,
+        KUBE_EDITOR: process.env['KUBE_EDITOR'] ?? 'true',
+      },
+      timeout: 60_000,
+    });
   }
 
   dispose(): void {

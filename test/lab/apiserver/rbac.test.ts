@@ -11,10 +11,19 @@ import { Kubectl } from './kubectl-run.js';
 const FILE = fileURLToPath(new URL('../../../../manifests/rbac.yaml', import.meta.url));
 const objects = loadManifests(FILE);
 
-const rulesOf = (kind: string): readonly Json[] => listAt(objects.find((object) => textAt(object, 'kind') === kind), 'rules');
+const rulesOf = (kind: string): readonly Json[] =>
+  listAt(
+    objects.find((object) => textAt(object, 'kind') === kind),
+    'rules',
+  );
 
 function grants(rules: readonly Json[], group: string, resource: string, verb: string): boolean {
-  return rules.some((rule) => listAt(rule, 'apiGroups').includes(group) && listAt(rule, 'resources').includes(resource) && listAt(rule, 'verbs').includes(verb));
+  return rules.some(
+    (rule) =>
+      listAt(rule, 'apiGroups').includes(group) &&
+      listAt(rule, 'resources').includes(resource) &&
+      listAt(rule, 'verbs').includes(verb),
+  );
 }
 
 describe('manifests/rbac.yaml', () => {
@@ -28,8 +37,13 @@ describe('manifests/rbac.yaml', () => {
 
   it('lets the agent claim and give back blocks, and report', () => {
     const rules = rulesOf('ClusterRole');
-    for (const [resource, verbs] of [['ipamblocks', ['get', 'create', 'delete']], ['nodestatuses', ['get', 'create']], ['nodestatuses/status', ['update']]] as const)
-      for (const verb of verbs) expect(grants(rules, 'tortie.dev', resource, verb), `${verb} ${resource}`).to.equal(true);
+    for (const [resource, verbs] of [
+      ['ipamblocks', ['get', 'create', 'delete']],
+      ['nodestatuses', ['get', 'create']],
+      ['nodestatuses/status', ['update']],
+    ] as const)
+      for (const verb of verbs)
+        expect(grants(rules, 'tortie.dev', resource, verb), `${verb} ${resource}`).to.equal(true);
   });
 
   it('grants nothing on secrets cluster-wide, and no wildcard', () => {
@@ -46,7 +60,8 @@ describe('manifests/rbac.yaml', () => {
       const { code, stdout, stderr } = await kubectl.run(['apply', '-f', FILE]);
       expect(code, stderr).to.equal(0);
       expect(stdout.trim().split('\n')).to.have.length(objects.length);
-      const bound = (await api.get('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/tortie-agent')).body as JsonObject;
+      const bound = (await api.get('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/tortie-agent'))
+        .body as JsonObject;
       expect(textAt(bound, 'roleRef', 'name')).to.equal('tortie-agent');
     } finally {
       kubectl.dispose();

@@ -6,20 +6,33 @@ const SERVICES = '/api/v1/namespaces/default/services';
 const PODS = '/api/v1/namespaces/default/pods';
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 
-const service = (name: string, spec: JsonObject): JsonObject => ({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { ports: [{ port: 80 }], ...spec } });
+const service = (name: string, spec: JsonObject): JsonObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name },
+  spec: { ports: [{ port: 80 }], ...spec },
+});
 
 describe('apiserver: services', () => {
   let api: ApiClient;
 
-  beforeEach(async () => { api = await ApiClient.start(); });
+  beforeEach(async () => {
+    api = await ApiClient.start();
+  });
   afterEach(() => api.close());
 
-  const specOf = async (name: string, spec: JsonObject): Promise<JsonObject> => objectAt((await api.post(SERVICES, service(name, spec))).body, 'spec');
+  const specOf = async (name: string, spec: JsonObject): Promise<JsonObject> =>
+    objectAt((await api.post(SERVICES, service(name, spec))).body, 'spec');
 
   it('get addresses of their families, and keep them', async () => {
     const first = await specOf('a', {});
     expect(textAt(first, 'clusterIP')).to.match(/^10\.96\.0\.\d+$/);
-    expect([first['ipFamilies'], first['ipFamilyPolicy'], first['internalTrafficPolicy'], first['sessionAffinity']]).to.deep.equal([['IPv4'], 'SingleStack', 'Cluster', 'None']);
+    expect([
+      first['ipFamilies'],
+      first['ipFamilyPolicy'],
+      first['internalTrafficPolicy'],
+      first['sessionAffinity'],
+    ]).to.deep.equal([['IPv4'], 'SingleStack', 'Cluster', 'None']);
     const dual = await specOf('b', { ipFamilyPolicy: 'RequireDualStack' });
     expect(listAt(dual, 'clusterIPs').map((address) => String(address).includes(':'))).to.deep.equal([false, true]);
     expect(dual['clusterIP']).not.to.equal(first['clusterIP']);
@@ -31,29 +44,77 @@ describe('apiserver: services', () => {
     const replaced = await api.put(`${SERVICES}/a`, service('a', { ports: [{ port: 81 }] }));
     expect(at(replaced.body, 'spec', 'clusterIP')).to.equal(first['clusterIP']);
     const moved = await api.merge(`${SERVICES}/a`, { spec: { clusterIP: '10.96.9.9', clusterIPs: null } });
-    expect(textAt(moved.body, 'message')).to.include('spec.clusterIPs[0]: Invalid value: "10.96.9.9": may not change once set');
+    expect(textAt(moved.body, 'message')).to.include(
+      'spec.clusterIPs[0]: Invalid value: "10.96.9.9": may not change once set',
+    );
   });
 
   it('get node ports when their type has them', async () => {
-    const ports = listAt(await specOf('n', { type: 'NodePort', ports: [{ name: 'a', port: 1 }, { name: 'b', port: 2, nodePort: 30_000 }] }), 'ports').map((port) => at(port, 'nodePort'));
+    const ports = listAt(
+      await specOf('n', {
+        type: 'NodePort',
+        ports: [
+          { name: 'a', port: 1 },
+          { name: 'b', port: 2, nodePort: 30_000 },
+        ],
+      }),
+      'ports',
+    ).map((port) => at(port, 'nodePort'));
     expect(new Set(ports).size).to.equal(2);
     for (const port of ports) expect(port).to.be.within(30_000, 32_767);
     expect((await specOf('l', { type: 'LoadBalancer' }))['externalTrafficPolicy']).to.equal('Cluster');
   });
 
   it('have slices of the pods they select, per family, and per number of a named port', async () => {
-    await api.post(SERVICES, service('web', { selector: { app: 'web' }, ipFamilyPolicy: 'PreferDualStack', ports: [{ name: 'http', port: 80, targetPort: 'http' }] }));
-    for (const [name, port] of [['p1', 8080], ['p2', 9090]] as const) {
-      await api.post(PODS, pod(name, { app: 'web' }, { nodeName: 'n1', containers: [{ name: 'm', image: 'x', ports: [{ name: 'http', containerPort: port }] }] }));
-      await api.merge(`${PODS}/${name}/status`, { status: { phase: 'Running', podIPs: [{ ip: `10.65.0.${port % 100}` }, { ip: `fd00:65::${port}` }], conditions: [{ type: 'Ready', status: 'True' }] } });
+    await api.post(
+      SERVICES,
+      service('web', {
+        selector: { app: 'web' },
+        ipFamilyPolicy: 'PreferDualStack',
+        ports: [{ name: 'http', port: 80, targetPort: 'http' }],
+      }),
+    );
+    for (const [name, port] of [
+      ['p1', 8080],
+      ['p2', 9090],
+    ] as const) {
+      await api.post(
+        PODS,
+        pod(
+          name,
+          { app: 'web' },
+          { nodeName: 'n1', containers: [{ name: 'm', image: 'x', ports: [{ name: 'http', containerPort: port }] }] },
+        ),
+      );
+      await api.merge(`${PODS}/${name}/status`, {
+        status: {
+          phase: 'Running',
+          podIPs: [{ ip: `10.65.0.${port % 100}` }, { ip: `fd00:65::${port}` }],
+          conditions: [{ type: 'Ready', status: 'True' }],
+        },
+      });
     }
     await api.post(PODS, pod('other', { app: 'other' }));
-    const shown = async (): Promise<readonly string[]> => listAt((await api.get(`${SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dweb`)).body, 'items').flatMap((slice) =>
-      listAt(slice, 'endpoints').map((endpoint) => `${listAt(endpoint, 'addresses').join()} ${String(at(listAt(slice, 'ports')[0], 'port'))} ${String(at(endpoint, 'conditions', 'ready'))} ${textAt(endpoint, 'nodeName') ?? ''}`)).sort();
+    const shown = async (): Promise<readonly string[]> =>
+      listAt((await api.get(`${SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dweb`)).body, 'items')
+        .flatMap((slice) =>
+          listAt(slice, 'endpoints').map(
+            (endpoint) =>
+              `${listAt(endpoint, 'addresses').join()} ${String(at(listAt(slice, 'ports')[0], 'port'))} ${String(at(endpoint, 'conditions', 'ready'))} ${textAt(endpoint, 'nodeName') ?? ''}`,
+          ),
+        )
+        .sort();
     await eventually('four endpoints', async () => (await shown()).length === 4);
-    expect(await shown()).to.deep.equal(['10.65.0.80 8080 true n1', '10.65.0.90 9090 true n1', 'fd00:65::8080 8080 true n1', 'fd00:65::9090 9090 true n1']);
+    expect(await shown()).to.deep.equal([
+      '10.65.0.80 8080 true n1',
+      '10.65.0.90 9090 true n1',
+      'fd00:65::8080 8080 true n1',
+      'fd00:65::9090 9090 true n1',
+    ]);
     await api.delete(`${PODS}/p1`);
-    await eventually('the terminating pod to be not ready', async () => (await shown()).includes('10.65.0.80 8080 false n1'));
+    await eventually('the terminating pod to be not ready', async () =>
+      (await shown()).includes('10.65.0.80 8080 false n1'),
+    );
     await api.merge(`${PODS}/p2/status`, { status: { phase: 'Succeeded' } });
     await eventually('the finished pod to go', async () => (await shown()).length === 2);
     await api.delete(`${SERVICES}/web`);

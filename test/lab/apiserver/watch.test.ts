@@ -6,7 +6,8 @@ import { ApiClient, configMap, eventually, pod, revisionOf, type Watch } from '.
 const PODS = '/api/v1/namespaces/default/pods';
 const MAPS = '/api/v1/namespaces/default/configmaps';
 
-const seen = (watch: Watch): readonly string[] => watch.events.map((event) => `${event.type} ${textAt(event.object, 'metadata', 'name') ?? ''}`);
+const seen = (watch: Watch): readonly string[] =>
+  watch.events.map((event) => `${event.type} ${textAt(event.object, 'metadata', 'name') ?? ''}`);
 
 describe('apiserver: watch', () => {
   let api: ApiClient;
@@ -78,7 +79,12 @@ describe('apiserver: watch', () => {
     const onNode = await watch(`/api/v1/pods?watch=true&fieldSelector=spec.nodeName%3Dn1`);
     await api.post(PODS, pod('far', {}, { nodeName: 'n2' }));
     await api.post(PODS, pod('near'));
-    await api.post(`${PODS}/near/binding`, { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'near' }, target: { kind: 'Node', name: 'n1' } });
+    await api.post(`${PODS}/near/binding`, {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name: 'near' },
+      target: { kind: 'Node', name: 'n1' },
+    });
     await eventually('the bound pod', () => onNode.events.length === 1);
     expect(seen(onNode)).to.deep.equal(['ADDED near']);
     const unknown = await api.get('/api/v1/pods?watch=true&fieldSelector=spec.color%3Dred');
@@ -97,9 +103,14 @@ describe('apiserver: watch', () => {
 
   it('streams the initial list and marks its end when asked', async () => {
     await api.post(MAPS, configMap('a'));
-    const follower = await watch(`${MAPS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan`);
+    const follower = await watch(
+      `${MAPS}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan`,
+    );
     await eventually('the bookmark', () => follower.events.length === 2);
-    expect(follower.events[1]).to.have.nested.property('object.metadata.annotations.k8s\\.io/initial-events-end', 'true');
+    expect(follower.events[1]).to.have.nested.property(
+      'object.metadata.annotations.k8s\\.io/initial-events-end',
+      'true',
+    );
     expect(follower.events[1]?.type).to.equal('BOOKMARK');
     expect(follower.events[1]?.object).to.include({ kind: 'ConfigMap', apiVersion: 'v1' });
   });
@@ -111,12 +122,18 @@ describe('apiserver: watch', () => {
   });
 
   it('sends table rows to kubectl, headers once', async () => {
-    const follower = await watch(`${PODS}?watch=true`, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json' });
+    const follower = await watch(`${PODS}?watch=true`, {
+      accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json',
+    });
     await api.post(PODS, pod('a'));
     await api.post(PODS, pod('b'));
     await eventually('two rows', () => follower.events.length === 2);
     const [first, second] = follower.events;
-    expect(listAt(first?.object, 'columnDefinitions').map((column) => textAt(column, 'name'))).to.include.members(['Name', 'Ready', 'Status']);
+    expect(listAt(first?.object, 'columnDefinitions').map((column) => textAt(column, 'name'))).to.include.members([
+      'Name',
+      'Ready',
+      'Status',
+    ]);
     expect(at(second?.object, 'columnDefinitions')).to.equal(null);
     expect(listAt(listAt(second?.object, 'rows')[0], 'cells').slice(0, 3)).to.deep.equal(['b', '0/1', 'Pending']);
   });
@@ -126,7 +143,11 @@ describe('apiserver: watch', () => {
     const { hostname, port } = new URL(api.url);
     const socket = connect(Number(port), hostname);
     let isClosed = false;
-    socket.on('close', () => { isClosed = true; }).on('error', () => undefined);
+    socket
+      .on('close', () => {
+        isClosed = true;
+      })
+      .on('error', () => undefined);
     socket.write(`GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`);
     await eventually('the watch to start', () => socket.bytesRead > 0);
     socket.pause();
@@ -138,7 +159,10 @@ describe('apiserver: watch', () => {
 
   it('survives clients that leave in the middle of a request or a watch', async () => {
     const { hostname, port } = new URL(api.url);
-    for (const text of [`POST ${MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{`, `GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`]) {
+    for (const text of [
+      `POST ${MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{`,
+      `GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ]) {
       const socket = connect(Number(port), hostname);
       socket.on('error', () => undefined);
       await new Promise<void>((resolve) => socket.write(text, () => resolve()));

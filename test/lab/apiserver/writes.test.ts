@@ -8,12 +8,17 @@ const MAPS = '/api/v1/namespaces/default/configmaps';
 describe('apiserver: reads and writes', () => {
   let api: ApiClient;
 
-  before(async () => { api = await ApiClient.start(); });
+  before(async () => {
+    api = await ApiClient.start();
+  });
   after(() => api.close());
 
   describe('creating', () => {
     it('fills in what the server owns', async () => {
-      const { code, body } = await api.post(MAPS, { ...configMap('filled'), metadata: { name: 'filled', uid: 'mine', resourceVersion: '', creationTimestamp: null } });
+      const { code, body } = await api.post(MAPS, {
+        ...configMap('filled'),
+        metadata: { name: 'filled', uid: 'mine', resourceVersion: '', creationTimestamp: null },
+      });
       expect(code).to.equal(201);
       expect(textAt(body, 'metadata', 'uid')).to.match(/^[0-9a-f-]{36}$/);
       expect(textAt(body, 'metadata', 'namespace')).to.equal('default');
@@ -22,7 +27,13 @@ describe('apiserver: reads and writes', () => {
     });
 
     it('makes names from generateName', async () => {
-      const names = await Promise.all(Array.from({ length: 20 }, async () => textAt((await api.post(MAPS, { metadata: { generateName: 'gen-' } })).body, 'metadata', 'name') ?? ''));
+      const names = await Promise.all(
+        Array.from(
+          { length: 20 },
+          async () =>
+            textAt((await api.post(MAPS, { metadata: { generateName: 'gen-' } })).body, 'metadata', 'name') ?? '',
+        ),
+      );
       expect(new Set(names).size).to.equal(20);
       for (const name of names) expect(name).to.match(/^gen-[bcdfghjklmnpqrstvwxz2456789]{5}$/);
     });
@@ -31,9 +42,21 @@ describe('apiserver: reads and writes', () => {
       await api.post(MAPS, configMap('taken'));
       const cases: readonly (readonly [string, number, string])[] = [
         [JSON.stringify(configMap('taken')), 409, 'configmaps "taken" already exists'],
-        [JSON.stringify({ ...configMap('x'), metadata: { name: 'x', resourceVersion: '7' } }), 400, 'resourceVersion should not be set on objects to be created'],
-        [JSON.stringify({ ...configMap('x'), metadata: { name: 'x', namespace: 'other' } }), 400, 'the namespace of the provided object does not match the namespace sent on the request'],
-        [JSON.stringify({ ...configMap('x'), apiVersion: 'v2' }), 400, 'the API version in the data (v2) does not match the expected API version (v1)'],
+        [
+          JSON.stringify({ ...configMap('x'), metadata: { name: 'x', resourceVersion: '7' } }),
+          400,
+          'resourceVersion should not be set on objects to be created',
+        ],
+        [
+          JSON.stringify({ ...configMap('x'), metadata: { name: 'x', namespace: 'other' } }),
+          400,
+          'the namespace of the provided object does not match the namespace sent on the request',
+        ],
+        [
+          JSON.stringify({ ...configMap('x'), apiVersion: 'v2' }),
+          400,
+          'the API version in the data (v2) does not match the expected API version (v1)',
+        ],
         [JSON.stringify({ ...configMap('x'), kind: 'Pod' }), 400, 'expected kind ConfigMap'],
         [JSON.stringify({ kind: 'ConfigMap' }), 422, 'name or generateName is required'],
         [JSON.stringify(configMap('Upper')), 422, 'a lowercase RFC 1123 subdomain must consist of'],
@@ -44,7 +67,9 @@ describe('apiserver: reads and writes', () => {
       ];
       for (const [body, code, message] of cases) {
         const reply = await api.send('POST', MAPS, body);
-        expect([reply.code, textAt(reply.body, 'message')], body).to.satisfy(([actual, text]: readonly [number, string]) => actual === code && text.includes(message));
+        expect([reply.code, textAt(reply.body, 'message')], body).to.satisfy(
+          ([actual, text]: readonly [number, string]) => actual === code && text.includes(message),
+        );
         expect(textAt(reply.body, 'status')).to.equal('Failure');
       }
     });
@@ -56,18 +81,39 @@ describe('apiserver: reads and writes', () => {
     });
 
     it('names every faulty field as a cause', async () => {
-      const { body } = await api.post(PODS, { metadata: { name: 'p', labels: { 'bad key': 'x' } }, spec: { containers: [{ name: 'a', image: 'x', ports: [{ containerPort: 70_000, name: 'UPPER', protocol: 'ICMP' }] }, { name: 'a', image: 'x' }] } });
+      const { body } = await api.post(PODS, {
+        metadata: { name: 'p', labels: { 'bad key': 'x' } },
+        spec: {
+          containers: [
+            { name: 'a', image: 'x', ports: [{ containerPort: 70_000, name: 'UPPER', protocol: 'ICMP' }] },
+            { name: 'a', image: 'x' },
+          ],
+        },
+      });
       expect(listAt(body, 'details', 'causes').map((cause) => textAt(cause, 'field'))).to.include.members([
-        'metadata.labels', 'spec.containers[0].ports[0].containerPort', 'spec.containers[0].ports[0].name', 'spec.containers[0].ports[0].protocol', 'spec.containers[1].name',
+        'metadata.labels',
+        'spec.containers[0].ports[0].containerPort',
+        'spec.containers[0].ports[0].name',
+        'spec.containers[0].ports[0].protocol',
+        'spec.containers[1].name',
       ]);
     });
 
     it('keeps keys that JavaScript objects have already', async () => {
-      const sent = '{"metadata":{"name":"odd","labels":{"constructor":"a","toString":"b","hasOwnProperty":"c"}},"data":{"__proto__":"p","constructor":"q","valueOf":"r"}}';
+      const sent =
+        '{"metadata":{"name":"odd","labels":{"constructor":"a","toString":"b","hasOwnProperty":"c"}},"data":{"__proto__":"p","constructor":"q","valueOf":"r"}}';
       expect((await api.send('POST', MAPS, sent)).code).to.equal(201);
       const { body } = await api.get(`${MAPS}/odd`);
-      expect(Object.entries(objectAt(body, 'data'))).to.have.deep.members([['__proto__', 'p'], ['constructor', 'q'], ['valueOf', 'r']]);
-      expect(objectAt(body, 'metadata', 'labels')).to.deep.equal({ constructor: 'a', toString: 'b', hasOwnProperty: 'c' });
+      expect(Object.entries(objectAt(body, 'data'))).to.have.deep.members([
+        ['__proto__', 'p'],
+        ['constructor', 'q'],
+        ['valueOf', 'r'],
+      ]);
+      expect(objectAt(body, 'metadata', 'labels')).to.deep.equal({
+        constructor: 'a',
+        toString: 'b',
+        hasOwnProperty: 'c',
+      });
       const found = await api.get(`${MAPS}?labelSelector=valueOf`);
       expect(listAt(found.body, 'items'), 'a label nobody has').to.deep.equal([]);
       expect(listAt((await api.get(`${MAPS}?labelSelector=constructor%3Da`)).body, 'items')).to.have.length(1);
@@ -99,7 +145,9 @@ describe('apiserver: reads and writes', () => {
       expect(first.code).to.equal(200);
       const second = await api.put(`${MAPS}/raced`, { ...body, data: { a: '3' } });
       expect(second.code).to.equal(409);
-      expect(textAt(second.body, 'message')).to.equal('Operation cannot be fulfilled on configmaps "raced": the object has been modified; please apply your changes to the latest version and try again');
+      expect(textAt(second.body, 'message')).to.equal(
+        'Operation cannot be fulfilled on configmaps "raced": the object has been modified; please apply your changes to the latest version and try again',
+      );
       expect(textAt((await api.get(`${MAPS}/raced`)).body, 'data', 'a')).to.equal('2');
     });
 
@@ -113,21 +161,35 @@ describe('apiserver: reads and writes', () => {
       await api.post(PODS, pod('halves'));
       await api.merge(`${PODS}/halves`, { metadata: { labels: { a: 'b' } }, status: { phase: 'Running' } });
       expect(textAt((await api.get(`${PODS}/halves`)).body, 'status', 'phase')).to.equal('Pending');
-      await api.merge(`${PODS}/halves/status`, { metadata: { labels: { a: 'changed' } }, status: { phase: 'Running', podIPs: [{ ip: '10.65.0.1' }, { ip: 'fd00::1' }] } });
+      await api.merge(`${PODS}/halves/status`, {
+        metadata: { labels: { a: 'changed' } },
+        status: { phase: 'Running', podIPs: [{ ip: '10.65.0.1' }, { ip: 'fd00::1' }] },
+      });
       const { body } = await api.get(`${PODS}/halves`);
-      expect([textAt(body, 'metadata', 'labels', 'a'), textAt(body, 'status', 'phase'), listAt(body, 'status', 'podIPs').length]).to.deep.equal(['b', 'Running', 2]);
+      expect([
+        textAt(body, 'metadata', 'labels', 'a'),
+        textAt(body, 'status', 'phase'),
+        listAt(body, 'status', 'podIPs').length,
+      ]).to.deep.equal(['b', 'Running', 2]);
       expect(at(body, 'metadata', 'generation'), 'neither labels nor status are desired state').to.equal(1);
     });
 
     it('binds a pod once', async () => {
       await api.post(PODS, pod('bound'));
-      const binding = (node: string): ReturnType<typeof pod> => ({ metadata: { name: 'bound' }, target: { kind: 'Node', name: node } });
+      const binding = (node: string): ReturnType<typeof pod> => ({
+        metadata: { name: 'bound' },
+        target: { kind: 'Node', name: node },
+      });
       expect((await api.post(`${PODS}/bound/binding`, binding('n1'))).code).to.equal(201);
       const second = await api.post(`${PODS}/bound/binding`, binding('n2'));
       expect(second.code).to.equal(409);
       expect(textAt(second.body, 'message')).to.include('pod bound is already assigned to node "n1"');
       const { body } = await api.get(`${PODS}/bound`);
-      expect(listAt(body, 'status', 'conditions').map((condition) => `${textAt(condition, 'type')}=${textAt(condition, 'status')}`)).to.deep.equal(['PodScheduled=True']);
+      expect(
+        listAt(body, 'status', 'conditions').map(
+          (condition) => `${textAt(condition, 'type')}=${textAt(condition, 'status')}`,
+        ),
+      ).to.deep.equal(['PodScheduled=True']);
     });
 
     it('does nothing on a dry run', async () => {
@@ -174,23 +236,43 @@ describe('apiserver: reads and writes', () => {
 
     it('select by labels as Kubernetes does', async () => {
       const path = '/api/v1/namespaces/default/serviceaccounts';
-      for (const [name, labels] of [['s1', { app: 'web', tier: 'front' }], ['s2', { app: 'db', empty: '' }], ['s3', {}]] as const)
+      for (const [name, labels] of [
+        ['s1', { app: 'web', tier: 'front' }],
+        ['s2', { app: 'db', empty: '' }],
+        ['s3', {}],
+      ] as const)
         await api.post(path, { metadata: { name, labels } });
       const expected: Readonly<Record<string, readonly string[]>> = {
-        'app=web': ['s1'], 'app==web': ['s1'], 'app!=web': ['default', 's2', 's3'], 'app': ['s1', 's2'], '!app': ['default', 's3'], 'app in (web,db)': ['s1', 's2'],
-        'app notin (web)': ['default', 's2', 's3'], 'app,tier=front': ['s1'], 'empty=': ['s2'], 'empty': ['s2'], 'app in (web),tier notin (back)': ['s1'],
+        'app=web': ['s1'],
+        'app==web': ['s1'],
+        'app!=web': ['default', 's2', 's3'],
+        app: ['s1', 's2'],
+        '!app': ['default', 's3'],
+        'app in (web,db)': ['s1', 's2'],
+        'app notin (web)': ['default', 's2', 's3'],
+        'app,tier=front': ['s1'],
+        'empty=': ['s2'],
+        empty: ['s2'],
+        'app in (web),tier notin (back)': ['s1'],
       };
       for (const [selector, names] of Object.entries(expected)) {
         const { body } = await api.get(`${path}?labelSelector=${encodeURIComponent(selector)}`);
-        expect(listAt(body, 'items').map((item) => textAt(item, 'metadata', 'name')), selector).to.deep.equal(names);
+        expect(
+          listAt(body, 'items').map((item) => textAt(item, 'metadata', 'name')),
+          selector,
+        ).to.deep.equal(names);
       }
-      for (const wrong of ['app in web', 'app=(', ',', 'a b']) expect((await api.get(`${path}?labelSelector=${encodeURIComponent(wrong)}`)).code, wrong).to.equal(400);
+      for (const wrong of ['app in web', 'app=(', ',', 'a b'])
+        expect((await api.get(`${path}?labelSelector=${encodeURIComponent(wrong)}`)).code, wrong).to.equal(400);
     });
 
     it('come as metadata alone when asked', async () => {
-      const { body } = await api.get(MAPS, { accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1' });
+      const { body } = await api.get(MAPS, {
+        accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+      });
       expect(textAt(body, 'kind')).to.equal('PartialObjectMetadataList');
-      for (const item of listAt(body, 'items')) expect(isObject(item) ? Object.keys(item).sort() : item).to.deep.equal(['apiVersion', 'kind', 'metadata']);
+      for (const item of listAt(body, 'items'))
+        expect(isObject(item) ? Object.keys(item).sort() : item).to.deep.equal(['apiVersion', 'kind', 'metadata']);
     });
 
     it('fall back to JSON for whoever asks for protobuf', async () => {
@@ -201,17 +283,33 @@ describe('apiserver: reads and writes', () => {
 
   it('answers 404, 405, 413 and 415 as Status objects', async () => {
     const expected: readonly (readonly [string, string, string | undefined, string | undefined, number])[] = [
-      ['GET', '/nowhere', undefined, undefined, 404], ['GET', '/apis/none.dev/v1', undefined, undefined, 404], ['GET', '/api/v1/gadgets', undefined, undefined, 404],
-      ['PUT', MAPS, '{}', undefined, 405], ['POST', `${PODS}/x/exec`, '{}', undefined, 404], ['POST', MAPS, `{"x":"${'y'.repeat(4 << 20)}"}`, undefined, 413],
-      ['POST', MAPS, 'x', 'text/plain', 415], ['PATCH', `${MAPS}/kube`, '{}', 'application/x-patch', 404], ['POST', MAPS, 'garbage', 'application/vnd.kubernetes.protobuf', 400],
+      ['GET', '/nowhere', undefined, undefined, 404],
+      ['GET', '/apis/none.dev/v1', undefined, undefined, 404],
+      ['GET', '/api/v1/gadgets', undefined, undefined, 404],
+      ['PUT', MAPS, '{}', undefined, 405],
+      ['POST', `${PODS}/x/exec`, '{}', undefined, 404],
+      ['POST', MAPS, `{"x":"${'y'.repeat(4 << 20)}"}`, undefined, 413],
+      ['POST', MAPS, 'x', 'text/plain', 415],
+      ['PATCH', `${MAPS}/kube`, '{}', 'application/x-patch', 404],
+      ['POST', MAPS, 'garbage', 'application/vnd.kubernetes.protobuf', 400],
     ];
     for (const [method, path, body, contentType, code] of expected) {
-      const reply = await api.send(method, path, body, contentType === undefined ? {} : { 'content-type': contentType });
-      expect([reply.code, textAt(reply.body, 'kind'), at(reply.body, 'code')], `${method} ${path}`).to.deep.equal([code, 'Status', code]);
+      const reply = await api.send(
+        method,
+        path,
+        body,
+        contentType === undefined ? {} : { 'content-type': contentType },
+      );
+      expect([reply.code, textAt(reply.body, 'kind'), at(reply.body, 'code')], `${method} ${path}`).to.deep.equal([
+        code,
+        'Status',
+        code,
+      ]);
     }
   });
 
   it('answers probes', async () => {
-    for (const path of ['/healthz', '/livez', '/readyz', '/readyz/ping']) expect(textAt((await api.get(path)).body, 'text')).to.equal('ok');
+    for (const path of ['/healthz', '/livez', '/readyz', '/readyz/ping'])
+      expect(textAt((await api.get(path)).body, 'text')).to.equal('ok');
   });
 });

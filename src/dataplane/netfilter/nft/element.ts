@@ -8,30 +8,41 @@ import { memberKey, type SetMember } from '../set-member.js';
 import { concatenation, DataType, SetFlag, type Element } from './protocol.js';
 
 /** How the kernel describes a set of this kind. */
-export function describeSet(type: SetType, family: Family): { readonly keyType: number; readonly keyLength: number; readonly flags: number } {
+export function describeSet(
+  type: SetType,
+  family: Family,
+): { readonly keyType: number; readonly keyLength: number; readonly flags: number } {
   const address = family === 4 ? DataType.Ipv4Address : DataType.Ipv6Address;
   const bytes = bitsOf(family) / 8;
   switch (type) {
-    case 'address': return { keyType: address, keyLength: bytes, flags: 0 };
-    case 'network': return { keyType: address, keyLength: bytes, flags: SetFlag.Interval };
-    case 'address-port': return { keyType: concatenation(address, DataType.Protocol, DataType.Port), keyLength: bytes + 8, flags: 0 };
+    case 'address':
+      return { keyType: address, keyLength: bytes, flags: 0 };
+    case 'network':
+      return { keyType: address, keyLength: bytes, flags: SetFlag.Interval };
+    case 'address-port':
+      return { keyType: concatenation(address, DataType.Protocol, DataType.Port), keyLength: bytes + 8, flags: 0 };
   }
 }
 
 export function elementsOf(type: SetType, member: SetMember): readonly Element[] {
   const address = addressToBytes(member.address);
   switch (type) {
-    case 'address': return [{ key: address }];
+    case 'address':
+      return [{ key: address }];
     case 'address-port': {
       const port = member.port ?? 0;
-      return [{ key: Buffer.concat([address, Buffer.from([member.protocol ?? 0, 0, 0, 0, port >> 8, port & 255, 0, 0])]) }];
+      return [
+        { key: Buffer.concat([address, Buffer.from([member.protocol ?? 0, 0, 0, 0, port >> 8, port & 255, 0, 0])]) },
+      ];
     }
     case 'network': {
       const { family, value } = member.address;
       const bits = bitsOf(family);
       const next = value + (1n << BigInt(bits - (member.length ?? bits)));
       // Behind the last address of all there is no end.
-      return next >> BigInt(bits) === 1n ? [{ key: address }] : [{ key: address }, { key: addressToBytes({ family, value: next }), isEnd: true }];
+      return next >> BigInt(bits) === 1n
+        ? [{ key: address }]
+        : [{ key: address }, { key: addressToBytes({ family, value: next }), isEnd: true }];
     }
   }
 }
@@ -55,12 +66,15 @@ function memberOf(type: SetType, family: Family, { key }: Element): SetMember {
 function networkKeys(family: Family, elements: readonly Element[]): readonly string[] {
   const bits = BigInt(bitsOf(family));
   // Intervals may touch: an end sorts before a start at the same address.
-  const points = elements.map((element) => ({ value: addressFromBytes(element.key).value, isEnd: element.isEnd === true }))
+  const points = elements
+    .map((element) => ({ value: addressFromBytes(element.key).value, isEnd: element.isEnd === true }))
     .sort((a, b) => (a.value === b.value ? Number(b.isEnd) - Number(a.isEnd) : a.value < b.value ? -1 : 1));
   return points.flatMap((point, i) => {
     if (point.isEnd) return [];
     const next = points[i + 1];
-    return [intervalKey({ family, value: point.value }, (next?.isEnd === true ? next.value : 1n << bits) - point.value)];
+    return [
+      intervalKey({ family, value: point.value }, (next?.isEnd === true ? next.value : 1n << bits) - point.value),
+    ];
   });
 }
 

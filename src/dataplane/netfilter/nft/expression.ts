@@ -6,20 +6,62 @@
  */
 import { addressToBytes, parsePrefix, bitsOf, type Family } from 'node-bgp/address';
 import { nftChainName } from '@tortie/policy/render/nftables';
-import { setName, type Action, type Match, type PortRange, type Rule, type Side, type Table } from '@tortie/policy/ruleset';
+import {
+  setName,
+  type Action,
+  type Match,
+  type PortRange,
+  type Rule,
+  type Side,
+  type Table,
+} from '@tortie/policy/ruleset';
 import type { NetlinkBatch } from '../../netlink/batch.js';
-import { beginRule, DataType, hostWord, interfaceName, NFTA_LIST_ELEM, SetFlag, Verdict, writeData, writeElements, writeSet, writeVerdict, type Element } from './protocol.js';
+import {
+  beginRule,
+  DataType,
+  hostWord,
+  interfaceName,
+  NFTA_LIST_ELEM,
+  SetFlag,
+  Verdict,
+  writeData,
+  writeElements,
+  writeSet,
+  writeVerdict,
+  type Element,
+} from './protocol.js';
 
 const REGISTER_1 = 1;
 const REGISTER_VERDICT = 0;
 /** NFT_REG32_00, which is where register 1 begins. */
 const REGISTER_32 = 8;
 
-const enum Compare { Equal = 0, NotEqual = 1, LessOrEqual = 3, GreaterOrEqual = 5 }
-const enum Meta { Mark = 3, InInterface = 6, OutInterface = 7, Family = 15, Protocol = 16 }
-const enum Header { Network = 1, Transport = 2 }
-const enum Fib { OutIndex = 1, AddressType = 3 }
-const enum FibFlag { Source = 1, Destination = 2, InInterface = 8 }
+const enum Compare {
+  Equal = 0,
+  NotEqual = 1,
+  LessOrEqual = 3,
+  GreaterOrEqual = 5,
+}
+const enum Meta {
+  Mark = 3,
+  InInterface = 6,
+  OutInterface = 7,
+  Family = 15,
+  Protocol = 16,
+}
+const enum Header {
+  Network = 1,
+  Transport = 2,
+}
+const enum Fib {
+  OutIndex = 1,
+  AddressType = 3,
+}
+const enum FibFlag {
+  Source = 1,
+  Destination = 2,
+  InInterface = 8,
+}
 
 const NFPROTO: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 const RTN_LOCAL = 2;
@@ -33,10 +75,19 @@ export interface SetNumbers {
 }
 
 /** One rule of one family (or of both, where it looks at no address). Sets that it needs for itself are written before it. */
-export function writeRule(batch: NetlinkBatch, chain: string, table: Table, rule: Rule, family: Family | undefined, comment: string, numbers: SetNumbers): void {
+export function writeRule(
+  batch: NetlinkBatch,
+  chain: string,
+  table: Table,
+  rule: Rule,
+  family: Family | undefined,
+  comment: string,
+  numbers: SetNumbers,
+): void {
   const portSets = new Map<Match, number>();
   for (const match of rule.matches)
-    if (match.type === 'ports' && match.ports.length > 1) portSets.set(match, writePortSet(batch, match.ports, numbers.next()));
+    if (match.type === 'ports' && match.ports.length > 1)
+      portSets.set(match, writePortSet(batch, match.ports, numbers.next()));
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
   writeMatches(batch, rule, family, portSets);
@@ -47,7 +98,13 @@ export function writeRule(batch: NetlinkBatch, chain: string, table: Table, rule
 }
 
 /** The one rule of a dispatch map's chain, or of a hook's base chain. */
-export function writeLookupRule(batch: NetlinkBatch, chain: string, key: 'in-interface' | 'out-interface', map: string, comment: string): void {
+export function writeLookupRule(
+  batch: NetlinkBatch,
+  chain: string,
+  key: 'in-interface' | 'out-interface',
+  map: string,
+  comment: string,
+): void {
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
   loadMeta(batch, key === 'in-interface' ? Meta.InInterface : Meta.OutInterface);
@@ -61,7 +118,12 @@ export function writeLookupRule(batch: NetlinkBatch, chain: string, key: 'in-int
 }
 
 /** `ip` addresses exist only after the family is known: the kernel would read the wrong header otherwise. */
-function writeMatches(batch: NetlinkBatch, rule: Rule, family: Family | undefined, portSets: ReadonlyMap<Match, number>): void {
+function writeMatches(
+  batch: NetlinkBatch,
+  rule: Rule,
+  family: Family | undefined,
+  portSets: ReadonlyMap<Match, number>,
+): void {
   let isFamilyKnown = family === undefined;
   const learnFamily = (): void => {
     if (isFamilyKnown || family === undefined) return;
@@ -104,17 +166,27 @@ function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet: 
     case 'set-port':
       loadAddressAndPort(batch, match.side, family);
       return lookup(batch, setName(family, match.set), not);
-    case 'network': return matchNetwork(batch, match.side, match.prefix, equal);
-    case 'ports': return matchPorts(batch, match.side, match.ports, not, portSet);
+    case 'network':
+      return matchNetwork(batch, match.side, match.prefix, equal);
+    case 'ports':
+      return matchPorts(batch, match.side, match.ports, not, portSet);
     case 'icmp':
       loadPayload(batch, Header.Transport, 0, match.code === undefined ? 1 : 2);
-      return compare(batch, equal, match.code === undefined ? Uint8Array.of(match.icmpType) : Uint8Array.of(match.icmpType, match.code));
+      return compare(
+        batch,
+        equal,
+        match.code === undefined ? Uint8Array.of(match.icmpType) : Uint8Array.of(match.icmpType, match.code),
+      );
     case 'state':
       writeExpression(batch, 'ct', () => {
         batch.attributeU32be(1, REGISTER_1);
         batch.attributeU32be(2, 0);
       });
-      mask(batch, match.states.reduce((bits, state) => bits | (STATE_BITS[state] ?? 0), 0), 0);
+      mask(
+        batch,
+        match.states.reduce((bits, state) => bits | (STATE_BITS[state] ?? 0), 0),
+        0,
+      );
       return compare(batch, Compare.NotEqual, hostWord(0));
     case 'mark':
       loadMeta(batch, Meta.Mark);
@@ -138,12 +210,18 @@ function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet: 
 
 function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
   switch (action.type) {
-    case 'accept': return verdict(batch, Verdict.Accept);
-    case 'drop': return verdict(batch, Verdict.Drop);
-    case 'return': return verdict(batch, Verdict.Return);
-    case 'jump': return verdict(batch, Verdict.Jump, nftChainName({ table, name: action.chain }));
-    case 'goto': return verdict(batch, Verdict.Goto, nftChainName({ table, name: action.chain }));
-    case 'no-track': return writeExpression(batch, 'notrack', () => undefined);
+    case 'accept':
+      return verdict(batch, Verdict.Accept);
+    case 'drop':
+      return verdict(batch, Verdict.Drop);
+    case 'return':
+      return verdict(batch, Verdict.Return);
+    case 'jump':
+      return verdict(batch, Verdict.Jump, nftChainName({ table, name: action.chain }));
+    case 'goto':
+      return verdict(batch, Verdict.Goto, nftChainName({ table, name: action.chain }));
+    case 'no-track':
+      return writeExpression(batch, 'notrack', () => undefined);
     case 'set-mark':
       loadMeta(batch, Meta.Mark);
       mask(batch, ~action.mask, action.value);
@@ -160,7 +238,12 @@ function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
 }
 
 /** A rule that only jumps: a hook's, or with drop that of a closed chain. */
-export function writeVerdictRule(batch: NetlinkBatch, chain: string, comment: string, target: { readonly jump: string } | 'drop'): void {
+export function writeVerdictRule(
+  batch: NetlinkBatch,
+  chain: string,
+  comment: string,
+  target: { readonly jump: string } | 'drop',
+): void {
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
   if (target === 'drop') writeExpression(batch, 'counter', () => undefined);
@@ -196,10 +279,12 @@ function loadPayload(batch: NetlinkBatch, base: Header, offset: number, length: 
 }
 
 /** Offsets of struct iphdr and struct ipv6hdr. */
-const addressOffset = (side: Side, family: Family): number => (family === 4 ? (side === 'source' ? 12 : 16) : side === 'source' ? 8 : 24);
+const addressOffset = (side: Side, family: Family): number =>
+  family === 4 ? (side === 'source' ? 12 : 16) : side === 'source' ? 8 : 24;
 const portOffset = (side: Side): number => (side === 'source' ? 0 : 2);
 
-const loadAddress = (batch: NetlinkBatch, side: Side, family: Family): void => loadPayload(batch, Header.Network, addressOffset(side, family), bitsOf(family) / 8);
+const loadAddress = (batch: NetlinkBatch, side: Side, family: Family): void =>
+  loadPayload(batch, Header.Network, addressOffset(side, family), bitsOf(family) / 8);
 
 function loadAddressAndPort(batch: NetlinkBatch, side: Side, family: Family): void {
   const words = bitsOf(family) / 32;
@@ -220,11 +305,18 @@ function matchNetwork(batch: NetlinkBatch, side: Side, text: string, equal: Comp
   const prefix = parsePrefix(text);
   const value = addressToBytes(prefix);
   loadAddress(batch, side, prefix.family);
-  if (prefix.length < bitsOf(prefix.family)) maskBytes(batch, prefixMask(value.length, prefix.length), new Uint8Array(value.length));
+  if (prefix.length < bitsOf(prefix.family))
+    maskBytes(batch, prefixMask(value.length, prefix.length), new Uint8Array(value.length));
   compare(batch, equal, value);
 }
 
-function matchPorts(batch: NetlinkBatch, side: Side, ports: readonly PortRange[], not: boolean, set: number | undefined): void {
+function matchPorts(
+  batch: NetlinkBatch,
+  side: Side,
+  ports: readonly PortRange[],
+  not: boolean,
+  set: number | undefined,
+): void {
   loadPayload(batch, Header.Transport, portOffset(side), 2);
   const [first] = ports;
   if (set !== undefined) return lookup(batch, ANONYMOUS_SET, not, set);
@@ -250,7 +342,9 @@ function writePortSet(batch: NetlinkBatch, ports: readonly PortRange[], id: numb
   writeSet(batch, { name: ANONYMOUS_SET, keyType: DataType.Port, keyLength: 2, flags, id });
   const elements = mergeRanges(ports).flatMap(({ from, to }): readonly Element[] => {
     if (!isInterval) return [{ key: portBytes(from) }];
-    return to === 65535 ? [{ key: portBytes(from) }] : [{ key: portBytes(from) }, { key: portBytes(to + 1), isEnd: true }];
+    return to === 65535
+      ? [{ key: portBytes(from) }]
+      : [{ key: portBytes(from) }, { key: portBytes(to + 1), isEnd: true }];
   });
   writeElements(batch, 'add', ANONYMOUS_SET, elements, id);
   return id;
@@ -285,7 +379,8 @@ function compare(batch: NetlinkBatch, operation: Compare, value: Uint8Array): vo
 }
 
 /** register = (register & bits) ^ flip, on 32 bits of the machine's order. */
-const mask = (batch: NetlinkBatch, bits: number, flip: number): void => maskBytes(batch, hostWord(bits), hostWord(flip));
+const mask = (batch: NetlinkBatch, bits: number, flip: number): void =>
+  maskBytes(batch, hostWord(bits), hostWord(flip));
 
 function maskBytes(batch: NetlinkBatch, bits: Uint8Array, flip: Uint8Array): void {
   writeExpression(batch, 'bitwise', () => {

@@ -8,7 +8,11 @@ export type NftItem = NftChange | SetItem;
 export type SetItem = SetOperation;
 
 export const isSetItem = (item: NftItem): item is SetItem =>
-  item.type === 'create' || item.type === 'add' || item.type === 'swap' || item.type === 'destroy' || (item.type === 'delete' && 'set' in item);
+  item.type === 'create' ||
+  item.type === 'add' ||
+  item.type === 'swap' ||
+  item.type === 'destroy' ||
+  (item.type === 'delete' && 'set' in item);
 
 /** What failures call it. */
 export function subjectOf(item: NftItem): string {

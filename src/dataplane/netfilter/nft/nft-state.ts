@@ -2,7 +2,13 @@
  * What our nftables table must hold, what it was last seen to hold, and the difference as changes that write themselves into a
  * transaction. No I/O. Sets are counted by SetState, as for ipsets.
  */
-import { renderNftChain, renderNftMapChain, nftChainName, nftHookName, nftMapName } from '@tortie/policy/render/nftables';
+import {
+  renderNftChain,
+  renderNftMapChain,
+  nftChainName,
+  nftHookName,
+  nftMapName,
+} from '@tortie/policy/render/nftables';
 import type { Chain, ChainName, DispatchMap, Hook } from '@tortie/policy/ruleset';
 import { CLOSED_HASH } from '../restore-script.js';
 import type { ReadRule, ReadTable } from './reader.js';
@@ -22,7 +28,12 @@ export type NftChange =
   | { readonly type: 'close'; readonly name: string }
   | { readonly type: 'delete'; readonly name: string }
   | { readonly type: 'create-map' | 'delete-map'; readonly name: string }
-  | { readonly type: 'map'; readonly name: string; readonly added: ReadonlyMap<string, string>; readonly removed: readonly string[] };
+  | {
+      readonly type: 'map';
+      readonly name: string;
+      readonly added: ReadonlyMap<string, string>;
+      readonly removed: readonly string[];
+    };
 
 export class NftState {
   /** By nft name. */
@@ -49,7 +60,10 @@ export class NftState {
     const { name, hashes } = renderNftMapChain(map);
     this.want({ name, hashes, content: { type: 'lookup', map } });
     // Entries name chains of the same iptables table, which nft's one table tells apart by name.
-    this.wantedMaps.set(nftMapName(map), new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])));
+    this.wantedMaps.set(
+      nftMapName(map),
+      new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])),
+    );
     this.dirtyMaps.add(nftMapName(map));
   }
 
@@ -62,7 +76,12 @@ export class NftState {
   setHooks(hooks: readonly Hook[]): void {
     for (const name of this.hooks) this.unwant(name);
     this.hooks = hooks.map(nftHookName);
-    for (const hook of hooks) this.want({ name: nftHookName(hook), hashes: [`hook${hook.chain.replace(/[^A-Za-z0-9]/g, '')}`], content: { type: 'hook', hook } });
+    for (const hook of hooks)
+      this.want({
+        name: nftHookName(hook),
+        hashes: [`hook${hook.chain.replace(/[^A-Za-z0-9]/g, '')}`],
+        content: { type: 'hook', hook },
+      });
   }
 
   reset(): void {
@@ -77,7 +96,11 @@ export class NftState {
    * Takes what the table holds now; says what is not as last written. `isForeign`: somebody else has touched the table, so a
    * chain that was never read back since it was written cannot be taken as ours.
    */
-  observe(table: ReadTable, maps: ReadonlyMap<string, ReadonlyMap<string, string>>, isForeign = false): readonly string[] {
+  observe(
+    table: ReadTable,
+    maps: ReadonlyMap<string, ReadonlyMap<string, string>>,
+    isForeign = false,
+  ): readonly string[] {
     const findings: string[] = [];
     for (const name of [...this.kernel.keys()])
       if (!table.chains.has(name)) {
@@ -103,7 +126,8 @@ export class NftState {
     for (const name of this.dirty) {
       const chain = this.wanted.get(name);
       const present = this.kernel.get(name);
-      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present))) changes.push({ type: 'write', chain });
+      if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present)))
+        changes.push({ type: 'write', chain });
       else if (chain === undefined && present !== undefined) changes.push({ type: 'delete', name });
       else this.dirty.delete(name);
     }
@@ -112,9 +136,12 @@ export class NftState {
 
   done(change: NftChange): void {
     switch (change.type) {
-      case 'write': return this.note(change.chain.name, change.chain.hashes);
-      case 'close': return this.note(change.name, [CLOSED_HASH]);
-      case 'delete': return this.forget(change.name);
+      case 'write':
+        return this.note(change.chain.name, change.chain.hashes);
+      case 'close':
+        return this.note(change.name, [CLOSED_HASH]);
+      case 'delete':
+        return this.forget(change.name);
       case 'create-map':
         this.kernelMaps.set(change.name, new Map());
         return;
@@ -161,7 +188,7 @@ export class NftState {
     }
     const added = new Map([...wanted].filter(([key, chain]) => present?.get(key) !== chain));
     // An element whose chain changes is taken out and put in again within the transaction.
-    const removed = [...present ?? []].filter(([key, chain]) => wanted.get(key) !== chain).map(([key]) => key);
+    const removed = [...(present ?? [])].filter(([key, chain]) => wanted.get(key) !== chain).map(([key]) => key);
     const change: NftChange = { type: 'map', name, added, removed };
     return present === undefined ? [{ type: 'create-map', name }, change] : [change];
   }
@@ -208,6 +235,7 @@ export class NftState {
   }
 }
 
-const isSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((one, i) => one === b[i]);
 const isSameMap = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string> | undefined): boolean =>
   b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);

@@ -44,7 +44,11 @@ export class NftTarget implements PolicyTarget {
   private isClosed = false;
 
   /** Opens its sockets in the namespace that `within` leads to. Throws SystemError. */
-  constructor(private readonly families: readonly Family[], private readonly within: Within, private readonly reason: string) {
+  constructor(
+    private readonly families: readonly Family[],
+    private readonly within: Within,
+    private readonly reason: string,
+  ) {
     this.socket = within(() => new NetlinkSocket({ family: 'netfilter' }));
     this.writer = within(() => new NftWriter());
   }
@@ -71,7 +75,10 @@ export class NftTarget implements PolicyTarget {
 
   async observe(): Promise<Observation> {
     const { chains, sets } = readTable(this.socket);
-    const tables = chains.size === 0 ? [] : this.families.map((family) => ({ family, table: 'filter' as const, chains: chains.size }));
+    const tables =
+      chains.size === 0
+        ? []
+        : this.families.map((family) => ({ family, table: 'filter' as const, chains: chains.size }));
     return { chains: chains.size, sets: [...sets.values()].filter((set) => !set.isMap).length, tables };
   }
 
@@ -95,7 +102,11 @@ export class NftTarget implements PolicyTarget {
     backoff.keepOnly(4, (subject) => subject.startsWith('inet tortie '), new Set(planned.map(subjectOf)));
     const items = planned.filter((item) => !backoff.isHeld(4, subjectOf(item), contentOf(item), now));
     if (items.length === 0) return true;
-    const { done, refused } = this.writer.write(items, { isInKernel: (name) => this.state.isInKernel(name), rebuild: this.needsRebuild, tableExists: this.tableExists });
+    const { done, refused } = this.writer.write(items, {
+      isInKernel: (name) => this.state.isInKernel(name),
+      rebuild: this.needsRebuild,
+      tableExists: this.tableExists,
+    });
     this.tableExists = true;
     this.needsRebuild = false;
     for (const item of done) {
@@ -121,16 +132,20 @@ export class NftTarget implements PolicyTarget {
   watch(onAlarm: () => void): void {
     if (this.events !== undefined || this.isClosed) return;
     this.onAlarm = onAlarm;
-    this.events = this.within(() => watchTransactions({
-      isOwn: (pid) => pid === process.pid,
-      concerns: (event) => event.family === NFPROTO_INET && event.table === TABLE,
-      onTouched: () => this.alarm('foreign'),
-    }));
+    this.events = this.within(() =>
+      watchTransactions({
+        isOwn: (pid) => pid === process.pid,
+        concerns: (event) => event.family === NFPROTO_INET && event.table === TABLE,
+        onTouched: () => this.alarm('foreign'),
+      }),
+    );
     this.scheduleReadBack();
   }
 
   malformed(): NetfilterStatus['failures'] {
-    return this.sets.malformedMembers().map(({ set, family, message }) => ({ subject: `set ${set}`, family, message, attempts: 1 }));
+    return this.sets
+      .malformedMembers()
+      .map(({ set, family, message }) => ({ subject: `set ${set}`, family, message, attempts: 1 }));
   }
 
   get isClean(): boolean {
@@ -166,7 +181,9 @@ export class NftTarget implements PolicyTarget {
   /** Takes the table in; marks and tells differences. */
   private compare(table: ReadTable, isForeign = false): readonly string[] {
     this.tableExists = table.exists;
-    const maps = new Map([...table.sets.values()].filter((set) => set.isMap).map((set) => [set.name, this.readMap(set.name)]));
+    const maps = new Map(
+      [...table.sets.values()].filter((set) => set.isMap).map((set) => [set.name, this.readMap(set.name)]),
+    );
     const findings = [...this.state.observe(table, maps, isForeign)];
     const sets = [...table.sets.values()].filter((set) => !set.isMap);
     const headers = sets.map(headerOf);
@@ -179,14 +196,21 @@ export class NftTarget implements PolicyTarget {
     }
     for (const header of headers) {
       if (header.type === undefined || !this.sets.has(header.name)) continue;
-      findings.push(...this.sets.compare(header.name, keysOf(header.type, header.family, readElements(this.socket, header.name) ?? [])));
+      findings.push(
+        ...this.sets.compare(
+          header.name,
+          keysOf(header.type, header.family, readElements(this.socket, header.name) ?? []),
+        ),
+      );
     }
     return findings;
   }
 
   private readMap(name: string): ReadonlyMap<string, string> {
     const elements = readElements(this.socket, name) ?? [];
-    return new Map(elements.map((element) => [Buffer.from(element.key).toString('utf8').replace(/\0+$/, ''), element.goto ?? '']));
+    return new Map(
+      elements.map((element) => [Buffer.from(element.key).toString('utf8').replace(/\0+$/, ''), element.goto ?? '']),
+    );
   }
 }
 
@@ -194,11 +218,34 @@ export class NftTarget implements PolicyTarget {
 function headerOf(set: ReadSet): SetHeader {
   const family: Family = set.name.startsWith(setName(6, '')) ? 6 : 4;
   const bytes = family === 4 ? 4 : 16;
-  const type = set.keyLength === bytes ? (set.isInterval ? 'network' : 'address') : set.keyLength === bytes + 8 && !set.isInterval ? 'address-port' : undefined;
-  return { name: set.name, kernelType: type === undefined ? `set of ${set.keyLength} bytes` : kernelTypeOf(type), type, family, maxElements: 0, elements: -1, references: 0 };
+  const type =
+    set.keyLength === bytes
+      ? set.isInterval
+        ? 'network'
+        : 'address'
+      : set.keyLength === bytes + 8 && !set.isInterval
+        ? 'address-port'
+        : undefined;
+  return {
+    name: set.name,
+    kernelType: type === undefined ? `set of ${set.keyLength} bytes` : kernelTypeOf(type),
+    type,
+    family,
+    maxElements: 0,
+    elements: -1,
+    references: 0,
+  };
 }
 
 function countOf(items: readonly NftItem[]): Partial<Written> {
-  const members = (type: 'add' | 'delete'): number => items.reduce((sum, item) => sum + (item.type === type && isSetItem(item) && 'members' in item ? item.members.length : 0), 0);
-  return { chainsWritten: items.filter((item) => item.type === 'write').length, membersAdded: members('add'), membersRemoved: members('delete') };
+  const members = (type: 'add' | 'delete'): number =>
+    items.reduce(
+      (sum, item) => sum + (item.type === type && isSetItem(item) && 'members' in item ? item.members.length : 0),
+      0,
+    );
+  return {
+    chainsWritten: items.filter((item) => item.type === 'write').length,
+    membersAdded: members('add'),
+    membersRemoved: members('delete'),
+  };
 }

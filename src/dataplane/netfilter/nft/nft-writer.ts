@@ -8,8 +8,21 @@ import { familiesOf, writeLookupRule, writeRule, writeVerdictRule, type SetNumbe
 import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
 import type { NftChange, WantedChain } from './nft-state.js';
 import {
-  DataType, Hook, interfaceName, SetFlag, writeBatchBegin, writeBatchEnd, writeChain, writeChainDeletion, writeElements, writeFlush, writeSet,
-  writeSetDeletion, writeTable, writeTableDeletion, type Element,
+  DataType,
+  Hook,
+  interfaceName,
+  SetFlag,
+  writeBatchBegin,
+  writeBatchEnd,
+  writeChain,
+  writeChainDeletion,
+  writeElements,
+  writeFlush,
+  writeSet,
+  writeSetDeletion,
+  writeTable,
+  writeTableDeletion,
+  type Element,
 } from './protocol.js';
 import { TransactionSocket } from './transaction.js';
 import { nftChainName } from '@tortie/policy/render/nftables';
@@ -32,7 +45,12 @@ const ELEMENTS_PER_MESSAGE = 400;
 /** BOUNDED: commits of one write. */
 const MAX_ATTEMPTS = 256;
 
-const HOOKS: Readonly<Record<RulesetHook['builtin'], Hook>> = { PREROUTING: Hook.Prerouting, INPUT: Hook.LocalIn, FORWARD: Hook.Forward, OUTPUT: Hook.LocalOut };
+const HOOKS: Readonly<Record<RulesetHook['builtin'], Hook>> = {
+  PREROUTING: Hook.Prerouting,
+  INPUT: Hook.LocalIn,
+  FORWARD: Hook.Forward,
+  OUTPUT: Hook.LocalOut,
+};
 /** iptables' own places in netfilter (NF_IP_PRI_RAW, MANGLE, FILTER), a little before them, so that a drop of ours comes first. */
 const PRIORITIES: Readonly<Record<RulesetHook['table'], number>> = { raw: -305, mangle: -155, filter: -5 };
 
@@ -55,7 +73,8 @@ export class NftWriter {
   private writeGroup(run: Run, group: readonly NftItem[]): void {
     if (group.length === 0) return;
     if (++run.attempts > MAX_ATTEMPTS) {
-      for (const item of group) run.refused.push({ item, message: `Cannot write ${subjectOf(item)}: gave up after ${MAX_ATTEMPTS} attempts` });
+      for (const item of group)
+        run.refused.push({ item, message: `Cannot write ${subjectOf(item)}: gave up after ${MAX_ATTEMPTS} attempts` });
       return;
     }
     const closed = closings(run, group);
@@ -78,7 +97,10 @@ export class NftWriter {
       run.refused.push({ item: only, message: `Cannot write ${subjectOf(only)}: ${text}` });
     } else if (blamed.size > 0 && blamed.size < group.length) {
       // A loop of jumps makes the kernel refuse whatever rule comes next as well: the blamed get a try of their own.
-      this.writeGroup(run, group.filter((item) => !blamed.has(item)));
+      this.writeGroup(
+        run,
+        group.filter((item) => !blamed.has(item)),
+      );
       for (const item of blamed.keys()) this.writeGroup(run, [item]);
     } else {
       const middle = group.length >> 1;
@@ -89,7 +111,10 @@ export class NftWriter {
 
   /** Every wanted chain exists afterwards, so that what goes to it later is not refused for its sake. */
   private closeRefused(run: Run): void {
-    const closed = closingsOf(run, run.refused.map(({ item }) => item));
+    const closed = closingsOf(
+      run,
+      run.refused.map(({ item }) => item),
+    );
     if (closed.length === 0) return;
     this.build(closed, run);
     const [failure] = this.socket.commit(this.batch);
@@ -112,17 +137,39 @@ export class NftWriter {
     put(undefined, () => writeBatchBegin(batch));
     if (!run.isTableMade) put(undefined, () => this.prepareTable(run.context));
     // Members leave before others come: intervals of one set must not overlap even inside a transaction.
-    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'create'); });
-    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'delete'); });
-    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'add'); });
-    each((item) => { if (item.type === 'create-map') this.createMap(item.name); });
-    each((item) => { if (!isSetItem(item)) declare(batch, item); });
-    each((item) => { if (!isSetItem(item)) flush(batch, item); });
-    each((item) => { if (item.type === 'map') changeMap(batch, item); });
-    each((item) => { if (!isSetItem(item)) this.fill(item); });
-    each((item) => { if (item.type === 'delete-map') writeSetDeletion(batch, item.name); });
-    each((item) => { if (item.type === 'delete' && !isSetItem(item)) writeChainDeletion(batch, item.name); });
-    each((item) => { if (isSetItem(item)) this.writeSetItem(item, 'destroy'); });
+    each((item) => {
+      if (isSetItem(item)) this.writeSetItem(item, 'create');
+    });
+    each((item) => {
+      if (isSetItem(item)) this.writeSetItem(item, 'delete');
+    });
+    each((item) => {
+      if (isSetItem(item)) this.writeSetItem(item, 'add');
+    });
+    each((item) => {
+      if (item.type === 'create-map') this.createMap(item.name);
+    });
+    each((item) => {
+      if (!isSetItem(item)) declare(batch, item);
+    });
+    each((item) => {
+      if (!isSetItem(item)) flush(batch, item);
+    });
+    each((item) => {
+      if (item.type === 'map') changeMap(batch, item);
+    });
+    each((item) => {
+      if (!isSetItem(item)) this.fill(item);
+    });
+    each((item) => {
+      if (item.type === 'delete-map') writeSetDeletion(batch, item.name);
+    });
+    each((item) => {
+      if (item.type === 'delete' && !isSetItem(item)) writeChainDeletion(batch, item.name);
+    });
+    each((item) => {
+      if (isSetItem(item)) this.writeSetItem(item, 'destroy');
+    });
     put(undefined, () => writeBatchEnd(batch));
     return owners;
   }
@@ -135,9 +182,16 @@ export class NftWriter {
   private writeSetItem(item: SetItem, phase: SetItem['type']): void {
     if (item.type !== phase) return;
     switch (item.type) {
-      case 'create': return writeSet(this.batch, { name: item.set.name, id: this.next(), ...describeSet(item.set.type, item.set.family) });
-      case 'destroy': return writeSetDeletion(this.batch, item.name);
-      case 'swap': return;
+      case 'create':
+        return writeSet(this.batch, {
+          name: item.set.name,
+          id: this.next(),
+          ...describeSet(item.set.type, item.set.family),
+        });
+      case 'destroy':
+        return writeSetDeletion(this.batch, item.name);
+      case 'swap':
+        return;
       case 'add':
       case 'delete': {
         const elements = item.members.flatMap((member) => elementsOf(item.set.type, member));
@@ -158,7 +212,10 @@ export class NftWriter {
   private fillChain({ name, hashes, content }: WantedChain): void {
     const comment = (index: number): string => `tortie:${hashes[index] ?? ''}`;
     switch (content.type) {
-      case 'hook': return writeVerdictRule(this.batch, name, comment(0), { jump: nftChainName({ table: content.hook.table, name: content.hook.chain }) });
+      case 'hook':
+        return writeVerdictRule(this.batch, name, comment(0), {
+          jump: nftChainName({ table: content.hook.table, name: content.hook.chain }),
+        });
       case 'lookup':
         writeLookupRule(this.batch, name, content.map.key, `${name}-map`, comment(0));
         if (content.map.otherwise === 'drop') writeVerdictRule(this.batch, name, comment(1), 'drop');
@@ -169,7 +226,15 @@ export class NftWriter {
         for (const rule of content.chain.rules)
           for (const family of familiesOf(rule)) {
             const note = rule.note === undefined ? '' : ` ${rule.note.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_')}`;
-            writeRule(this.batch, name, content.chain.table, rule, family, `${comment(index++)}${note}`.slice(0, 120), numbers);
+            writeRule(
+              this.batch,
+              name,
+              content.chain.table,
+              rule,
+              family,
+              `${comment(index++)}${note}`.slice(0, 120),
+              numbers,
+            );
           }
         if (index !== hashes.length) throw new Error(`Chain "${name}" has ${index} rules and ${hashes.length} hashes`);
       }
@@ -195,13 +260,24 @@ interface Run extends NftWritten {
 function closings(run: Run, group: readonly NftItem[]): readonly NftChange[] {
   if (group.length === run.all.length) return [];
   const inside = new Set(group);
-  return closingsOf(run, run.all.filter((item) => !inside.has(item)));
+  return closingsOf(
+    run,
+    run.all.filter((item) => !inside.has(item)),
+  );
 }
 
 function closingsOf(run: Run, items: readonly NftItem[]): readonly NftChange[] {
-  const made = new Set(run.done.map((item) => (item.type === 'write' ? item.chain.name : item.type === 'close' ? item.name : '')));
+  const made = new Set(
+    run.done.map((item) => (item.type === 'write' ? item.chain.name : item.type === 'close' ? item.name : '')),
+  );
   return items.flatMap((item): readonly NftChange[] => {
-    if (item.type !== 'write' || item.chain.content.type === 'hook' || made.has(item.chain.name) || run.context.isInKernel(item.chain.name)) return [];
+    if (
+      item.type !== 'write' ||
+      item.chain.content.type === 'hook' ||
+      made.has(item.chain.name) ||
+      run.context.isInKernel(item.chain.name)
+    )
+      return [];
     return [{ type: 'close', name: item.chain.name }];
   });
 }
@@ -220,10 +296,21 @@ function flush(batch: NetlinkBatch, item: NftChange): void {
 }
 
 function changeMap(batch: NetlinkBatch, item: NftChange & { readonly type: 'map' }): void {
-  writeMany(batch, 'delete', item.name, item.removed.map((key) => ({ key: interfaceName(key) })));
-  writeMany(batch, 'add', item.name, [...item.added].map(([key, chain]) => ({ key: interfaceName(key), goto: chain })));
+  writeMany(
+    batch,
+    'delete',
+    item.name,
+    item.removed.map((key) => ({ key: interfaceName(key) })),
+  );
+  writeMany(
+    batch,
+    'add',
+    item.name,
+    [...item.added].map(([key, chain]) => ({ key: interfaceName(key), goto: chain })),
+  );
 }
 
 function writeMany(batch: NetlinkBatch, action: 'add' | 'delete', set: string, elements: readonly Element[]): void {
-  for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE) writeElements(batch, action, set, elements.slice(at, at + ELEMENTS_PER_MESSAGE));
+  for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE)
+    writeElements(batch, action, set, elements.slice(at, at + ELEMENTS_PER_MESSAGE));
 }

@@ -19,23 +19,60 @@ const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
 
 export const enum Message {
-  NewTable = 0, GetTable = 1, DelTable = 2, NewChain = 3, GetChain = 4, DelChain = 5, NewRule = 6, GetRule = 7, DelRule = 8,
-  NewSet = 9, GetSet = 10, DelSet = 11, NewElement = 12, GetElement = 13, DelElement = 14, NewGeneration = 15,
+  NewTable = 0,
+  GetTable = 1,
+  DelTable = 2,
+  NewChain = 3,
+  GetChain = 4,
+  DelChain = 5,
+  NewRule = 6,
+  GetRule = 7,
+  DelRule = 8,
+  NewSet = 9,
+  GetSet = 10,
+  DelSet = 11,
+  NewElement = 12,
+  GetElement = 13,
+  DelElement = 14,
+  NewGeneration = 15,
 }
 
-export const enum Hook { Prerouting = 0, LocalIn = 1, Forward = 2, LocalOut = 3 }
+export const enum Hook {
+  Prerouting = 0,
+  LocalIn = 1,
+  Forward = 2,
+  LocalOut = 3,
+}
 
-export const enum SetFlag { Anonymous = 1, Constant = 2, Interval = 4, Map = 8 }
+export const enum SetFlag {
+  Anonymous = 1,
+  Constant = 2,
+  Interval = 4,
+  Map = 8,
+}
 const ELEMENT_INTERVAL_END = 1;
 
-export const enum Verdict { Drop = 0, Accept = 1, Jump = -3, Goto = -4, Return = -5 }
+export const enum Verdict {
+  Drop = 0,
+  Accept = 1,
+  Jump = -3,
+  Goto = -4,
+  Return = -5,
+}
 /** NFT_DATA_VERDICT: the "type" of a map's data that are verdicts. */
 const DATA_VERDICT = 0xffffff00;
 
 /** nft's own numbers of data types, which the kernel keeps for its listings. */
-export const enum DataType { Ipv4Address = 7, Ipv6Address = 8, Protocol = 12, Port = 13, InterfaceName = 41 }
+export const enum DataType {
+  Ipv4Address = 7,
+  Ipv6Address = 8,
+  Protocol = 12,
+  Port = 13,
+  InterfaceName = 41,
+}
 /** A concatenation's number is its parts' in groups of six bits. */
-export const concatenation = (...types: readonly DataType[]): number => types.reduce((number: number, type) => (number << 6) | type, 0);
+export const concatenation = (...types: readonly DataType[]): number =>
+  types.reduce((number: number, type) => (number << 6) | type, 0);
 
 const NFTA_DATA_VALUE = 1;
 const NFTA_DATA_VERDICT = 2;
@@ -78,7 +115,11 @@ export function writeTableDeletion(batch: NetlinkBatch): void {
   batch.endMessage();
 }
 
-export function writeChain(batch: NetlinkBatch, name: string, hook?: { readonly hook: Hook; readonly priority: number }): void {
+export function writeChain(
+  batch: NetlinkBatch,
+  name: string,
+  hook?: { readonly hook: Hook; readonly priority: number },
+): void {
   begin(batch, Message.NewChain, NLM_F_CREATE, () => `add chain ${name}`);
   batch.attributeText(1, TABLE);
   batch.attributeText(3, name);
@@ -157,8 +198,19 @@ export interface Element {
 }
 
 /** `setId` names an anonymous set of this transaction; otherwise `set` is its name. */
-export function writeElements(batch: NetlinkBatch, action: 'add' | 'delete', set: string, elements: readonly Element[], setId?: number): void {
-  begin(batch, action === 'add' ? Message.NewElement : Message.DelElement, action === 'add' ? NLM_F_CREATE : 0, () => `${action} ${elements.length} elements of set ${set}`);
+export function writeElements(
+  batch: NetlinkBatch,
+  action: 'add' | 'delete',
+  set: string,
+  elements: readonly Element[],
+  setId?: number,
+): void {
+  begin(
+    batch,
+    action === 'add' ? Message.NewElement : Message.DelElement,
+    action === 'add' ? NLM_F_CREATE : 0,
+    () => `${action} ${elements.length} elements of set ${set}`,
+  );
   batch.attributeText(1, TABLE);
   batch.attributeText(2, set);
   if (setId !== undefined) batch.attributeU32be(4, setId);
@@ -193,7 +245,10 @@ export function writeVerdict(batch: NetlinkBatch, verdict: Verdict, chain?: stri
 }
 
 /** Asks for everything of a kind in our table (or in all tables, of which the reader picks ours). */
-export function writeQuery(batch: NetlinkBatch, message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet): void {
+export function writeQuery(
+  batch: NetlinkBatch,
+  message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet,
+): void {
   begin(batch, message, 0, () => `list what is in table inet ${TABLE}`);
   if (message === Message.GetRule || message === Message.GetSet) batch.attributeText(1, TABLE);
   batch.endMessage();

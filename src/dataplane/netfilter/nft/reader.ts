@@ -40,16 +40,31 @@ export function readTable(socket: NetlinkSocket): ReadTable {
   };
   query(socket, Message.GetTable, (body) => (exists ||= textOf(body, 1) === TABLE), restart);
   if (!exists) return { exists, chains, sets };
-  query(socket, Message.GetChain, (body) => {
-    if (textOf(body, 1) === TABLE) chains.set(textOf(body, 3), []);
-  }, () => chains.clear());
-  query(socket, Message.GetRule, (body) => {
-    if (textOf(body, 1) === TABLE) chains.get(textOf(body, 2))?.push(ruleOf(body));
-  }, () => chains.forEach((rules) => (rules.length = 0)));
-  query(socket, Message.GetSet, (body) => {
-    const set = setOf(body);
-    if (set !== undefined) sets.set(set.name, set);
-  }, () => sets.clear());
+  query(
+    socket,
+    Message.GetChain,
+    (body) => {
+      if (textOf(body, 1) === TABLE) chains.set(textOf(body, 3), []);
+    },
+    () => chains.clear(),
+  );
+  query(
+    socket,
+    Message.GetRule,
+    (body) => {
+      if (textOf(body, 1) === TABLE) chains.get(textOf(body, 2))?.push(ruleOf(body));
+    },
+    () => chains.forEach((rules) => (rules.length = 0)),
+  );
+  query(
+    socket,
+    Message.GetSet,
+    (body) => {
+      const set = setOf(body);
+      if (set !== undefined) sets.set(set.name, set);
+    },
+    () => sets.clear(),
+  );
   return { exists, chains, sets };
 }
 
@@ -59,11 +74,15 @@ export function readElements(socket: NetlinkSocket, set: string): readonly Eleme
   const batch = new NetlinkBatch(256);
   writeElementQuery(batch, set);
   try {
-    socket.dump(batch, ({ body }) => {
-      forEachAttribute(body, 4, body.length, (type, start, end) => {
-        if (type === 3) forEachAttribute(body, start, end, (_, from, to) => elements.push(elementOf(body, from, to)));
-      });
-    }, () => void (elements.length = 0));
+    socket.dump(
+      batch,
+      ({ body }) => {
+        forEachAttribute(body, 4, body.length, (type, start, end) => {
+          if (type === 3) forEachAttribute(body, start, end, (_, from, to) => elements.push(elementOf(body, from, to)));
+        });
+      },
+      () => void (elements.length = 0),
+    );
   } catch (error) {
     if (error instanceof NetlinkError && error.code === 'ENOENT') return undefined;
     throw error;
@@ -71,13 +90,22 @@ export function readElements(socket: NetlinkSocket, set: string): readonly Eleme
   return elements;
 }
 
-function query(socket: NetlinkSocket, message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet, visit: (body: Octets) => void, restart: () => void): void {
+function query(
+  socket: NetlinkSocket,
+  message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet,
+  visit: (body: Octets) => void,
+  restart: () => void,
+): void {
   const batch = new NetlinkBatch(256);
   writeQuery(batch, message);
   try {
-    socket.dump(batch, (reply: NetlinkMessage) => {
-      if (reply.body.u8(0) === NFPROTO_INET) visit(reply.body);
-    }, restart);
+    socket.dump(
+      batch,
+      (reply: NetlinkMessage) => {
+        if (reply.body.u8(0) === NFPROTO_INET) visit(reply.body);
+      },
+      restart,
+    );
   } catch (error) {
     // No table, no rules.
     if (!(error instanceof NetlinkError) || error.code !== 'ENOENT') throw error;
@@ -97,7 +125,8 @@ function ruleOf(body: Octets): ReadRule {
   let digest = '';
   forEachAttribute(body, 4, body.length, (type, start, end) => {
     if (type === 4) digest = digestOf(body, start, end);
-    else if (type === 7 && end - start > 2 && body.u8(start) === 0) hash = /^tortie:([A-Za-z0-9]+)/.exec(body.text(start + 2, end))?.[1] ?? '';
+    else if (type === 7 && end - start > 2 && body.u8(start) === 0)
+      hash = /^tortie:([A-Za-z0-9]+)/.exec(body.text(start + 2, end))?.[1] ?? '';
   });
   return { hash, digest };
 }
@@ -135,7 +164,13 @@ function elementOf(body: Octets, from: number, to: number): Element {
   let element: Element = { key: new Uint8Array(0) };
   forEachAttribute(body, from, to, (type, start, end) => {
     // The receive buffer is used again for the next datagram: keep copies.
-    if (type === 1) forEachAttribute(body, start, end, (_, first, last) => (element = { ...element, key: Uint8Array.from(body.slice(first, last)) }));
+    if (type === 1)
+      forEachAttribute(
+        body,
+        start,
+        end,
+        (_, first, last) => (element = { ...element, key: Uint8Array.from(body.slice(first, last)) }),
+      );
     else if (type === 2) element = { ...element, goto: verdictChain(body, start, end) };
     else if (type === 3) element = { ...element, isEnd: (body.u32be(start) & 1) !== 0 };
   });
@@ -145,7 +180,8 @@ function elementOf(body: Octets, from: number, to: number): Element {
 function verdictChain(body: Octets, start: number, end: number): string {
   let chain = '';
   forEachAttribute(body, start, end, (kind, from, to) => {
-    if (kind === 2) forEachAttribute(body, from, to, (type, first, last) => (chain = type === 2 ? body.text(first, last) : chain));
+    if (kind === 2)
+      forEachAttribute(body, from, to, (type, first, last) => (chain = type === 2 ? body.text(first, last) : chain));
   });
   return chain;
 }

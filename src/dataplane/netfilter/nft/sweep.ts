@@ -26,6 +26,8 @@ export function sweepNftables(within: Within): string | undefined {
   } catch (error) {
     if (!(error instanceof SystemError) && !(error instanceof NetlinkProtocolError)) throw error;
     // A kernel without nftables has no table of ours.
-    return error instanceof SystemError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code) ? undefined : `Cannot sweep nftables: ${error.message}`;
+    return error instanceof SystemError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code)
+      ? undefined
+      : `Cannot sweep nftables: ${error.message}`;
   }
 }

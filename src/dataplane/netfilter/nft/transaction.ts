@@ -7,7 +7,14 @@ import type { NetlinkBatch } from '../../netlink/batch.js';
 import { decodeAnswer, forEachMessage, NetlinkProtocolError } from '../../netlink/message.js';
 import { NetlinkError } from '../../netlink/netlink-error.js';
 import { openNetlink, setReceiveBuffer, trySocketOption } from '../../netlink/netlink-socket.js';
-import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_NETFILTER, NLM_F_ACK, NLMSG_ERROR, SOL_NETLINK } from '../../netlink/protocol.js';
+import {
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_NETFILTER,
+  NLM_F_ACK,
+  NLMSG_ERROR,
+  SOL_NETLINK,
+} from '../../netlink/protocol.js';
 
 export interface TransactionFailure {
   /** Of the message in the batch; undefined when the kernel refused the transaction as a whole. */
@@ -31,7 +38,8 @@ export class TransactionSocket {
   constructor() {
     this.fd = openNetlink(NETLINK_NETFILTER);
     try {
-      if (!trySocketOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)) setSocketOption(this.fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+      if (!trySocketOption(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER))
+        setSocketOption(this.fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
       setReceiveBuffer(this.fd, RECEIVE_BUFFER);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
@@ -52,7 +60,8 @@ export class TransactionSocket {
     let isAnswered = false;
     for (;;) {
       const received = receiveBytes(this.fd, this.buffer, MSG_DONTWAIT);
-      if (received === undefined && !isAnswered) throw new NetlinkProtocolError('Cannot commit the nftables transaction: the kernel gave no answer');
+      if (received === undefined && !isAnswered)
+        throw new NetlinkProtocolError('Cannot commit the nftables transaction: the kernel gave no answer');
       if (received === undefined) return failures;
       forEachMessage(this.buffer.subarray(0, received), (message) => {
         const index = message.sequence - first;
@@ -61,7 +70,10 @@ export class TransactionSocket {
         isAnswered = true;
         if (answer.errno === 0) return;
         const isWhole = index === 0 || index === batch.count - 1;
-        failures.push({ index: isWhole ? undefined : index, error: new NetlinkError(isWhole ? 'commit the transaction' : batch.subjectOf(index), answer) });
+        failures.push({
+          index: isWhole ? undefined : index,
+          error: new NetlinkError(isWhole ? 'commit the transaction' : batch.subjectOf(index), answer),
+        });
       });
     }
   }

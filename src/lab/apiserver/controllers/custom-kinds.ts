@@ -4,7 +4,8 @@ import { bucketOf, CRD_BUCKET, typesOf } from '../crd-type.js';
 
 /** Starts; returns the function that stops. */
 export function startCustomKinds(cluster: Cluster): () => void {
-  for (const entry of cluster.store.list(CRD_BUCKET)) cluster.registry.set(bucketOf(entry.object), typesOf(entry.object));
+  for (const entry of cluster.store.list(CRD_BUCKET))
+    cluster.registry.set(bucketOf(entry.object), typesOf(entry.object));
   return cluster.store.listen(CRD_BUCKET, (event) => {
     const bucket = bucketOf(event.entry.object);
     if (event.type === 'DELETED') {

@@ -26,11 +26,12 @@ export function startEndpointSlices(cluster: Cluster): () => void {
   let isStopped = false;
   const mark = (event: StoreEvent): void => {
     const namespace = namespaceOf(event.entry.object);
-    if (dirty.size === 0) setImmediate(() => {
-      const due = [...dirty];
-      dirty.clear();
-      for (const next of due) if (!isStopped) reconcile(cluster, next);
-    });
+    if (dirty.size === 0)
+      setImmediate(() => {
+        const due = [...dirty];
+        dirty.clear();
+        for (const next of due) if (!isStopped) reconcile(cluster, next);
+      });
     dirty.add(namespace);
   };
   const stops = [cluster.store.listen('pods', mark), cluster.store.listen('services', mark)];
@@ -45,22 +46,28 @@ function reconcile(cluster: Cluster, namespace: string): void {
   const home = cluster.store.get('namespaces', namespace);
   if (type === undefined || home === undefined || isBeingDeleted(home.object)) return;
   const services = cluster.store.list('services', namespace);
-  const existing = cluster.store.list(SLICES, namespace).filter((entry) => textAt(entry.object, 'metadata', 'labels', MANAGED_LABEL) === MANAGER);
+  const existing = cluster.store
+    .list(SLICES, namespace)
+    .filter((entry) => textAt(entry.object, 'metadata', 'labels', MANAGED_LABEL) === MANAGER);
   if (services.length === 0 && existing.length === 0) return;
   const pods = cluster.store.list('pods', namespace);
-  const desired = new Map(services.flatMap((service) => slicesOf(service, pods)).map((slice) => [nameOf(slice), slice]));
+  const desired = new Map(
+    services.flatMap((service) => slicesOf(service, pods)).map((slice) => [nameOf(slice), slice]),
+  );
   const target = (name: string): Target => ({ type, namespace, name, subresource: '' });
   for (const entry of existing) {
     const name = nameOf(entry.object);
     const slice = desired.get(name);
     desired.delete(name);
-    if (slice === undefined) deleteObject(cluster, target(name), { graceSeconds: undefined, propagation: 'Background', dryRun: false });
+    if (slice === undefined)
+      deleteObject(cluster, target(name), { graceSeconds: undefined, propagation: 'Background', dryRun: false });
     else if (!isEqual(content(slice), content(entry.object))) {
       const next = put(put(entry.object, ['endpoints'], slice['endpoints'] ?? []), ['ports'], slice['ports']);
       replace(cluster, target(name), entry, next, internalWrite('kube-controller-manager'));
     }
   }
-  for (const slice of desired.values()) createObject(cluster, target(''), slice, internalWrite('kube-controller-manager'));
+  for (const slice of desired.values())
+    createObject(cluster, target(''), slice, internalWrite('kube-controller-manager'));
 }
 
 const content = (slice: ApiObject): Json => ({ endpoints: listAt(slice, 'endpoints'), ports: listAt(slice, 'ports') });
@@ -72,7 +79,9 @@ function slicesOf(service: Entry, pods: readonly Entry[]): readonly JsonObject[]
     const labels = labelsOf(object);
     return Object.entries(selector).every(([key, value]) => own(labels, key) === value) && isServing(object);
   });
-  return listAt(service.object, 'spec', 'ipFamilies').flatMap((family) => familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen));
+  return listAt(service.object, 'spec', 'ipFamilies').flatMap((family) =>
+    familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen),
+  );
 }
 
 /** Finished pods serve nobody; pods without an address not yet. */
@@ -98,9 +107,13 @@ function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonl
     metadata: {
       name: `${name}-${family.toLowerCase()}${index === 0 ? '' : `-${index + 1}`}`,
       labels: { [SERVICE_LABEL]: name, [MANAGED_LABEL]: MANAGER },
-      ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid: uidOf(service), controller: true, blockOwnerDeletion: true }],
+      ownerReferences: [
+        { apiVersion: 'v1', kind: 'Service', name, uid: uidOf(service), controller: true, blockOwnerDeletion: true },
+      ],
     },
-    addressType: family, endpoints, ports,
+    addressType: family,
+    endpoints,
+    ports,
   }));
 }
 

@@ -53,7 +53,8 @@ class GarbageCollector {
       set?.delete(uid);
       if (set?.size === 0) this.#dependents.delete(owner);
     }
-    for (const owner of after === undefined ? [] : ownerUids(after)) this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(uid));
+    for (const owner of after === undefined ? [] : ownerUids(after))
+      this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(uid));
   }
 
   #schedule(uid: string): void {
@@ -86,14 +87,17 @@ class GarbageCollector {
     let blocking = 0;
     for (const dependent of this.#entriesOf(uid)) {
       if (!isBeingDeleted(dependent.entry.object) && this.#delete(dependent.place, dependent.entry)) continue;
-      if (references(dependent.entry.object, uid).some((owner) => at(owner, 'blockOwnerDeletion') === true)) blocking += 1;
+      if (references(dependent.entry.object, uid).some((owner) => at(owner, 'blockOwnerDeletion') === true))
+        blocking += 1;
     }
     if (blocking === 0) this.#finish(place, entry, FOREGROUND_FINALIZER);
   }
 
   #orphan(uid: string, place: Place, entry: Entry): void {
     for (const dependent of this.#entriesOf(uid)) {
-      const kept = listAt(dependent.entry.object, 'metadata', 'ownerReferences').filter((owner) => textAt(owner, 'uid') !== uid);
+      const kept = listAt(dependent.entry.object, 'metadata', 'ownerReferences').filter(
+        (owner) => textAt(owner, 'uid') !== uid,
+      );
       const freed = put(dependent.entry.object, ['metadata', 'ownerReferences'], kept.length === 0 ? undefined : kept);
       this.cluster.store.write(dependent.place.bucket, dependent.place.key, freed);
     }
@@ -112,7 +116,11 @@ class GarbageCollector {
   #delete(place: Place, entry: Entry): boolean {
     const type = this.cluster.registry.all().find((candidate) => candidate.bucket === place.bucket);
     if (type === undefined) return false;
-    return deleteObject(this.cluster, targetOf(type, entry.object), { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
+    return deleteObject(this.cluster, targetOf(type, entry.object), {
+      graceSeconds: undefined,
+      propagation: 'Background',
+      dryRun: false,
+    }).isGone;
   }
 
   #entriesOf(owner: string): readonly { readonly place: Place; readonly entry: Entry }[] {
@@ -131,4 +139,5 @@ const references = (object: ApiObject, uid: string): ReturnType<typeof listAt> =
   listAt(object, 'metadata', 'ownerReferences').filter((owner) => textAt(owner, 'uid') === uid);
 
 const hasOurFinalizer = (object: ApiObject): boolean =>
-  isBeingDeleted(object) && finalizersOf(object).some((name) => name === FOREGROUND_FINALIZER || name === ORPHAN_FINALIZER);
+  isBeingDeleted(object) &&
+  finalizersOf(object).some((name) => name === FOREGROUND_FINALIZER || name === ORPHAN_FINALIZER);

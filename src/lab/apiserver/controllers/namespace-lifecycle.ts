@@ -41,7 +41,12 @@ export function startNamespaceLifecycle(cluster: Cluster): () => void {
 function addDefaultAccount(cluster: Cluster, namespace: string): void {
   const type = cluster.registry.find('', 'v1', 'serviceaccounts');
   if (type === undefined) return;
-  createObject(cluster, { type, namespace, name: '', subresource: '' }, { metadata: { name: 'default' } }, internalWrite('kube-controller-manager'));
+  createObject(
+    cluster,
+    { type, namespace, name: '', subresource: '' },
+    { metadata: { name: 'default' } },
+    internalWrite('kube-controller-manager'),
+  );
 }
 
 /** Deletes what is left in the namespace. True when nothing was left and the namespace itself is gone. */
@@ -51,19 +56,30 @@ function isEmptied(cluster: Cluster, namespace: string): boolean {
   let remaining = 0;
   for (const type of contentTypes(cluster))
     for (const entry of cluster.store.list(type.bucket, namespace)) {
-      const isGone = !isBeingDeleted(entry.object) && deleteObject(cluster, targetOf(type, entry.object), { graceSeconds: undefined, propagation: 'Background', dryRun: false }).isGone;
+      const isGone =
+        !isBeingDeleted(entry.object) &&
+        deleteObject(cluster, targetOf(type, entry.object), {
+          graceSeconds: undefined,
+          propagation: 'Background',
+          dryRun: false,
+        }).isGone;
       if (!isGone) remaining += 1;
     }
   if (remaining > 0) return false;
   const finalizers = listAt(current.object, 'spec', 'finalizers').filter((name) => name !== 'kubernetes');
   const latest = cluster.store.get(BUCKET, keyOf(undefined, namespace));
   if (latest === undefined) return true;
-  const finished = put(latest.object, ['spec'], finalizers.length === 0 ? {} : { ...objectAt(latest.object, 'spec'), finalizers });
+  const finished = put(
+    latest.object,
+    ['spec'],
+    finalizers.length === 0 ? {} : { ...objectAt(latest.object, 'spec'), finalizers },
+  );
   if (isFinished(finished)) {
     cluster.store.remove(BUCKET, namespace);
     return true;
   }
-  if (finalizers.length !== listAt(latest.object, 'spec', 'finalizers').length) cluster.store.write(BUCKET, namespace, finished);
+  if (finalizers.length !== listAt(latest.object, 'spec', 'finalizers').length)
+    cluster.store.write(BUCKET, namespace, finished);
   return false;
 }
 

@@ -9,7 +9,8 @@ import { column } from './columns.js';
 const NAME_LABEL = 'kubernetes.io/metadata.name';
 const ROLE_LABEL = 'node-role.kubernetes.io/';
 
-const named = (namespace: ApiObject): ApiObject => put(namespace, ['metadata', 'labels', NAME_LABEL], nameOf(namespace));
+const named = (namespace: ApiObject): ApiObject =>
+  put(namespace, ['metadata', 'labels', NAME_LABEL], nameOf(namespace));
 
 export const namespaces: ResourceType = builtIn({
   kind: 'Namespace',
@@ -23,7 +24,8 @@ export const namespaces: ResourceType = builtIn({
   strategy: {
     nameRule: 'label',
     countsGenerations: false,
-    prepareCreate: (namespace) => put(put(named(namespace), ['spec', 'finalizers'], ['kubernetes']), ['status'], { phase: 'Active' }),
+    prepareCreate: (namespace) =>
+      put(put(named(namespace), ['spec', 'finalizers'], ['kubernetes']), ['status'], { phase: 'Active' }),
     // spec.finalizers change through the finalize subresource only.
     prepareUpdate: (namespace, old) => put(named(namespace), ['spec'], objectAt(old, 'spec')),
   },
@@ -37,14 +39,24 @@ function statusCell(node: ApiObject): string {
 }
 
 function rolesCell(node: ApiObject): string {
-  const roles = Object.keys(labelsOf(node)).filter((key) => key.startsWith(ROLE_LABEL)).map((key) => key.slice(ROLE_LABEL.length));
+  const roles = Object.keys(labelsOf(node))
+    .filter((key) => key.startsWith(ROLE_LABEL))
+    .map((key) => key.slice(ROLE_LABEL.length));
   return roles.length === 0 ? '<none>' : roles.sort().join(',');
 }
 
-const addressCell = (kind: string) => (node: ApiObject): string =>
-  textAt(listAt(node, 'status', 'addresses').find((address) => textAt(address, 'type') === kind), 'address') ?? '<none>';
+const addressCell =
+  (kind: string) =>
+  (node: ApiObject): string =>
+    textAt(
+      listAt(node, 'status', 'addresses').find((address) => textAt(address, 'type') === kind),
+      'address',
+    ) ?? '<none>';
 
-const info = (key: string) => (node: ApiObject): string => textAt(node, 'status', 'nodeInfo', key) ?? '<unknown>';
+const info =
+  (key: string) =>
+  (node: ApiObject): string =>
+    textAt(node, 'status', 'nodeInfo', key) ?? '<unknown>';
 
 export const nodes: ResourceType = builtIn({
   kind: 'Node',

@@ -9,24 +9,49 @@ export interface CellColumn extends Column {
 }
 
 export const nameColumn: CellColumn = {
-  name: 'Name', type: 'string', format: 'name', priority: 0, description: 'Name must be unique within a namespace.',
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  priority: 0,
+  description: 'Name must be unique within a namespace.',
   cell: (object) => textAt(object, 'metadata', 'name') ?? '',
 };
 
 export const ageColumn: CellColumn = {
-  name: 'Age', type: 'string', format: '', priority: 0, description: 'Time since the object was created.',
+  name: 'Age',
+  type: 'string',
+  format: '',
+  priority: 0,
+  description: 'Time since the object was created.',
   cell: (object, now) => ageSince(textAt(object, 'metadata', 'creationTimestamp'), now),
 };
 
 /** A column of the default view; `wide` shows with -o wide only. */
-export function column(name: string, cell: CellColumn['cell'], options: { readonly type?: string; readonly wide?: boolean } = {}): CellColumn {
-  return { name, type: options.type ?? 'string', format: '', description: '', priority: options.wide === true ? 1 : 0, cell };
+export function column(
+  name: string,
+  cell: CellColumn['cell'],
+  options: { readonly type?: string; readonly wide?: boolean } = {},
+): CellColumn {
+  return {
+    name,
+    type: options.type ?? 'string',
+    format: '',
+    description: '',
+    priority: options.wide === true ? 1 : 0,
+    cell,
+  };
 }
 
 /** For ResourceType: columns without their cells, and the function that makes a row. */
 export function rowOf(columns: readonly CellColumn[]): Pick<ResourceType, 'columns' | 'cells'> {
   return {
-    columns: columns.map(({ name, type, format, description, priority }) => ({ name, type, format, description, priority })),
+    columns: columns.map(({ name, type, format, description, priority }) => ({
+      name,
+      type,
+      format,
+      description,
+      priority,
+    })),
     cells: (object, now) => columns.map(({ cell }) => cell(object, now)),
   };
 }

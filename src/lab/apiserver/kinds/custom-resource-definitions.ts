@@ -16,7 +16,8 @@ function complete(crd: ApiObject): ApiObject {
   const kind = textAt(names, 'kind') ?? '';
   if ((textAt(names, 'singular') ?? '') === '') names['singular'] = kind.toLowerCase();
   if ((textAt(names, 'listKind') ?? '') === '') names['listKind'] = `${kind}List`;
-  const withConversion = at(crd, 'spec', 'conversion') === undefined ? put(crd, ['spec', 'conversion'], { strategy: 'None' }) : crd;
+  const withConversion =
+    at(crd, 'spec', 'conversion') === undefined ? put(crd, ['spec', 'conversion'], { strategy: 'None' }) : crd;
   return put(withConversion, ['spec', 'names'], names);
 }
 
@@ -41,26 +42,44 @@ function established(crd: ApiObject, old: ApiObject | undefined): ApiObject {
 
 function problems(crd: ApiObject, old: ApiObject | undefined): readonly Problem[] {
   const textOf = (...path: readonly string[]): string => textAt(crd, 'spec', ...path) ?? '';
-  const [group, plural, kind, scope] = [textOf('group'), textOf('names', 'plural'), textOf('names', 'kind'), textOf('scope')];
+  const [group, plural, kind, scope] = [
+    textOf('group'),
+    textOf('names', 'plural'),
+    textOf('names', 'kind'),
+    textOf('scope'),
+  ];
   const found: Problem[] = [];
   if (group === '') found.push(required('spec.group'));
-  else if (!group.includes('.')) found.push(invalidValue('spec.group', group, 'should be a domain with at least one dot'));
+  else if (!group.includes('.'))
+    found.push(invalidValue('spec.group', group, 'should be a domain with at least one dot'));
   if (plural === '') found.push(required('spec.names.plural'));
   if (kind === '') found.push(required('spec.names.kind'));
   const name = nameOf(crd);
-  if (name !== `${plural}.${group}`) found.push(invalidValue('metadata.name', name, 'must be spec.names.plural+"."+spec.group'));
+  if (name !== `${plural}.${group}`)
+    found.push(invalidValue('metadata.name', name, 'must be spec.names.plural+"."+spec.group'));
   if (scope === '') found.push(required('spec.scope'));
   const versions = listAt(crd, 'spec', 'versions');
   if (versions.filter((version) => at(version, 'storage') === true).length !== 1)
-    found.push(invalidValue('spec.versions', versions.length, 'must have exactly one version marked as storage version'));
+    found.push(
+      invalidValue('spec.versions', versions.length, 'must have exactly one version marked as storage version'),
+    );
   versions.forEach((version, index) => found.push(...versionProblems(version, `spec.versions[${index}]`)));
   if (at(crd, 'spec', 'preserveUnknownFields') === true)
-    found.push(invalidValue('spec.preserveUnknownFields', true,
-      'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead'));
+    found.push(
+      invalidValue(
+        'spec.preserveUnknownFields',
+        true,
+        'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead',
+      ),
+    );
   if (textOf('conversion', 'strategy') === 'Webhook')
     found.push(forbiddenField('spec.conversion.strategy', 'this server converts by changing apiVersion only (None)'));
   if (old !== undefined)
-    for (const [path, text] of [['spec.group', group], ['spec.names.plural', plural], ['spec.scope', scope]] as const)
+    for (const [path, text] of [
+      ['spec.group', group],
+      ['spec.names.plural', plural],
+      ['spec.scope', scope],
+    ] as const)
       if (textAt(old, ...path.split('.')) !== text) found.push(invalidValue(path, text, 'field is immutable'));
   return found;
 }
@@ -68,9 +87,14 @@ function problems(crd: ApiObject, old: ApiObject | undefined): readonly Problem[
 function versionProblems(version: Json, path: string): Problem[] {
   const schema = at(version, 'schema', 'openAPIV3Schema');
   const schemaPath = `${path}.schema.openAPIV3Schema`;
-  const found = isObject(schema) ? structuralProblems(schema, schemaPath, true) : [required(schemaPath, 'schemas are required')];
+  const found = isObject(schema)
+    ? structuralProblems(schema, schemaPath, true)
+    : [required(schemaPath, 'schemas are required')];
   const paths = (['additionalPrinterColumns', 'selectableFields'] as const).flatMap((list) =>
-    listAt(version, list).flatMap((entry, index) => pathProblems(textAt(entry, 'jsonPath') ?? '', `${path}.${list}[${index}].jsonPath`)));
+    listAt(version, list).flatMap((entry, index) =>
+      pathProblems(textAt(entry, 'jsonPath') ?? '', `${path}.${list}[${index}].jsonPath`),
+    ),
+  );
   return [...found, ...paths];
 }
 
@@ -87,10 +111,17 @@ function pathProblems(text: string, field: string): Problem[] {
 function structuralProblems(schema: JsonObject, path: string, isRoot = false): Problem[] {
   const found: Problem[] = [];
   const type = textAt(schema, 'type');
-  const isOpen = schema['x-kubernetes-preserve-unknown-fields'] === true || schema['x-kubernetes-int-or-string'] === true;
+  const isOpen =
+    schema['x-kubernetes-preserve-unknown-fields'] === true || schema['x-kubernetes-int-or-string'] === true;
   if (type === undefined && !isOpen)
-    found.push(required(`${path}.type`, isRoot ? 'must not be empty at the root' : 'must not be empty for specified object fields'));
-  if (isRoot && type !== undefined && type !== 'object') found.push(invalidValue(`${path}.type`, type, 'must be object at the root'));
+    found.push(
+      required(
+        `${path}.type`,
+        isRoot ? 'must not be empty at the root' : 'must not be empty for specified object fields',
+      ),
+    );
+  if (isRoot && type !== undefined && type !== 'object')
+    found.push(invalidValue(`${path}.type`, type, 'must be object at the root'));
   if (type === 'array' && !isObject(schema['items'])) found.push(required(`${path}.items`, 'must be specified'));
   if (textAt(schema, 'x-kubernetes-list-type') === 'map' && listAt(schema, 'x-kubernetes-list-map-keys').length === 0)
     found.push(required(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map'));
@@ -99,7 +130,13 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
     try {
       new RegExp(pattern.replace('(?i)', ''), 'u');
     } catch (error) {
-      found.push(invalidValue(`${path}.pattern`, pattern, `must be a valid regular expression, but isn't: ${(error as Error).message}`));
+      found.push(
+        invalidValue(
+          `${path}.pattern`,
+          pattern,
+          `must be a valid regular expression, but isn't: ${(error as Error).message}`,
+        ),
+      );
     }
   }
   const rules = listAt(schema, 'x-kubernetes-validations');

@@ -8,5 +8,15 @@ import { pods } from './pods.js';
 import { endpoints, endpointSlices, events, leases, services } from './services.js';
 
 export const builtInTypes: readonly ResourceType[] = [
-  pods, nodes, namespaces, services, endpoints, events, ...plainTypes, endpointSlices, leases, networkPolicies, customResourceDefinitions,
+  pods,
+  nodes,
+  namespaces,
+  services,
+  endpoints,
+  events,
+  ...plainTypes,
+  endpointSlices,
+  leases,
+  networkPolicies,
+  customResourceDefinitions,
 ];

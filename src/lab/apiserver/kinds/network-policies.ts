@@ -18,22 +18,32 @@ function withPolicyTypes(policy: ApiObject): ApiObject {
 
 /** Problems of the spec; metadata is every kind's business. */
 function specProblems(policy: ApiObject): readonly Problem[] {
-  return validateNetworkPolicy(policy)
-    .filter((problem) => !problem.field.startsWith('metadata'))
-    // There the sentence begins with the field, here the field stands beside it.
-    .map(({ reason, field, message }) => ({ type: reason, field, message: message.replace(`${field}: `, '') }));
+  return (
+    validateNetworkPolicy(policy)
+      .filter((problem) => !problem.field.startsWith('metadata'))
+      // There the sentence begins with the field, here the field stands beside it.
+      .map(({ reason, field, message }) => ({ type: reason, field, message: message.replace(`${field}: `, '') }))
+  );
 }
 
 const selectorCell = (policy: ApiObject): string => {
   const selector = objectAt(policy, 'spec', 'podSelector');
   const labels = Object.entries(objectAt(selector, 'matchLabels')).map(([key, value]) => `${key}=${String(value)}`);
   const expressions = listAt(selector, 'matchExpressions').map((expression) => {
-    const { key, operator, values } = expression as unknown as { key: string; operator: string; values?: readonly string[] };
+    const { key, operator, values } = expression as unknown as {
+      key: string;
+      operator: string;
+      values?: readonly string[];
+    };
     switch (operator) {
-      case 'In': return `${key} in (${(values ?? []).join(',')})`;
-      case 'NotIn': return `${key} notin (${(values ?? []).join(',')})`;
-      case 'DoesNotExist': return `!${key}`;
-      default: return key;
+      case 'In':
+        return `${key} in (${(values ?? []).join(',')})`;
+      case 'NotIn':
+        return `${key} notin (${(values ?? []).join(',')})`;
+      case 'DoesNotExist':
+        return `!${key}`;
+      default:
+        return key;
     }
   });
   return [...labels, ...expressions].join(',') || '<none>';

@@ -3,7 +3,19 @@
  * node (k8s.io/kubernetes/pkg/registry/core/pod, pkg/apis/core/validation).
  */
 import { duplicate, forbiddenField, invalidValue, notSupported, required, type Problem } from '../api-error.js';
-import { at, draft, isEqual, isObject, listAt, objectAt, own, put, textAt, type Json, type JsonObject } from '../json.js';
+import {
+  at,
+  draft,
+  isEqual,
+  isObject,
+  listAt,
+  objectAt,
+  own,
+  put,
+  textAt,
+  type Json,
+  type JsonObject,
+} from '../json.js';
 import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
@@ -33,7 +45,8 @@ function complete(pod: ApiObject): ApiObject {
   spec['serviceAccount'] = account;
   const isHostNetwork = spec['hostNetwork'] === true;
   for (const list of ['containers', 'initContainers'] as const)
-    if (own(spec, list) !== undefined) spec[list] = mapObjects(listAt(spec, list), (container) => completeContainer(container, isHostNetwork));
+    if (own(spec, list) !== undefined)
+      spec[list] = mapObjects(listAt(spec, list), (container) => completeContainer(container, isHostNetwork));
   return put(pod, ['spec'], spec);
 }
 
@@ -46,18 +59,24 @@ function completeContainer(container: JsonObject, isHostNetwork: boolean): JsonO
   const result = draft(container);
   if (result['imagePullPolicy'] === undefined) result['imagePullPolicy'] = isMoving ? 'Always' : 'IfNotPresent';
   if (isHostNetwork && result['ports'] !== undefined)
-    result['ports'] = mapObjects(listAt(result, 'ports'), (port) => (port['hostPort'] === undefined ? put(port, ['hostPort'], port['containerPort']) : port));
+    result['ports'] = mapObjects(listAt(result, 'ports'), (port) =>
+      port['hostPort'] === undefined ? put(port, ['hostPort'], port['containerPort']) : port,
+    );
   return result;
 }
 
 function qosClass(pod: ApiObject): string {
   const containers = listAt(pod, 'spec', 'containers');
-  const hasAny = containers.some((container) => ['requests', 'limits'].some((part) => Object.keys(objectAt(container, 'resources', part)).length > 0));
+  const hasAny = containers.some((container) =>
+    ['requests', 'limits'].some((part) => Object.keys(objectAt(container, 'resources', part)).length > 0),
+  );
   if (!hasAny) return 'BestEffort';
   const isGuaranteed = containers.every((container) => {
     const limits = objectAt(container, 'resources', 'limits');
     const requests = objectAt(container, 'resources', 'requests');
-    return ['cpu', 'memory'].every((name) => limits[name] !== undefined && (requests[name] === undefined || isEqual(requests[name], limits[name])));
+    return ['cpu', 'memory'].every(
+      (name) => limits[name] !== undefined && (requests[name] === undefined || isEqual(requests[name], limits[name])),
+    );
   });
   return isGuaranteed ? 'Guaranteed' : 'Burstable';
 }
@@ -67,7 +86,9 @@ function specProblems(pod: ApiObject): Problem[] {
   const problems = containers.length === 0 ? [required('spec.containers')] : [];
   const names = new Set<string>();
   for (const list of ['initContainers', 'containers'] as const)
-    listAt(pod, 'spec', list).forEach((container, index) => problems.push(...containerProblems(container, `spec.${list}[${index}]`, names)));
+    listAt(pod, 'spec', list).forEach((container, index) =>
+      problems.push(...containerProblems(container, `spec.${list}[${index}]`, names)),
+    );
   return problems;
 }
 
@@ -81,20 +102,24 @@ function containerProblems(container: Json, path: string, names: Set<string>): P
   names.add(name);
   if ((textAt(container, 'image') ?? '') === '') problems.push(required(`${path}.image`));
   const portNames = new Set<string>();
-  listAt(container, 'ports').forEach((port, index) => problems.push(...portProblems(port, `${path}.ports[${index}]`, portNames)));
+  listAt(container, 'ports').forEach((port, index) =>
+    problems.push(...portProblems(port, `${path}.ports[${index}]`, portNames)),
+  );
   return problems;
 }
 
 /** k8s.io/apimachinery IsValidPortName: at most 15 of a-z, 0-9 and -, at least one letter. */
 const PORT_NAME = /^(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
-const PORT_NAME_WHY = "must be no more than 15 characters, must contain only alphanumeric characters (a-z, 0-9), and hyphens ('-'), "
-  + 'must contain at least one letter (a-z), must not contain consecutive hyphens and must not begin or end with a hyphen';
+const PORT_NAME_WHY =
+  "must be no more than 15 characters, must contain only alphanumeric characters (a-z, 0-9), and hyphens ('-'), " +
+  'must contain at least one letter (a-z), must not contain consecutive hyphens and must not begin or end with a hyphen';
 
 function portProblems(port: Json, path: string, names: Set<string>): Problem[] {
   const problems: Problem[] = [];
   const name = textAt(port, 'name') ?? '';
   if (name !== '') {
-    if (name.length > 15 || !PORT_NAME.test(name) || name.includes('--')) problems.push(invalidValue(`${path}.name`, name, PORT_NAME_WHY));
+    if (name.length > 15 || !PORT_NAME.test(name) || name.includes('--'))
+      problems.push(invalidValue(`${path}.name`, name, PORT_NAME_WHY));
     else if (names.has(name)) problems.push(duplicate(`${path}.name`, name));
     names.add(name);
   }
@@ -109,24 +134,37 @@ function portProblems(port: Json, path: string, names: Set<string>): Problem[] {
 function updateProblems(pod: ApiObject, old: ApiObject): Problem[] {
   const fixed = (value: ApiObject): JsonObject => {
     const spec = draft(objectAt(value, 'spec'));
-    for (const key of ['activeDeadlineSeconds', 'terminationGracePeriodSeconds', 'tolerations', 'schedulingGates']) delete spec[key];
+    for (const key of ['activeDeadlineSeconds', 'terminationGracePeriodSeconds', 'tolerations', 'schedulingGates'])
+      delete spec[key];
     for (const list of ['containers', 'initContainers'] as const)
-      spec[list] = mapObjects(listAt(spec, list), (container) => put(put(container, ['image'], undefined), ['imagePullPolicy'], undefined));
+      spec[list] = mapObjects(listAt(spec, list), (container) =>
+        put(put(container, ['image'], undefined), ['imagePullPolicy'], undefined),
+      );
     if ((textAt(old, 'spec', 'nodeName') ?? '') === '') delete spec['nodeName'];
     return spec;
   };
-  return isEqual(fixed(pod), fixed(old)) ? []
-    : [forbiddenField('spec', 'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,'
-      + '`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),'
-      + '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)')];
+  return isEqual(fixed(pod), fixed(old))
+    ? []
+    : [
+        forbiddenField(
+          'spec',
+          'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,' +
+            '`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),' +
+            '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)',
+        ),
+      ];
 }
 
 /** The pod with its node set, as POST …/binding does. */
 export const bound = (pod: ApiObject, node: string, time: string): ApiObject =>
-  put(put(pod, ['spec', 'nodeName'], node), ['status', 'conditions'], [
-    ...listAt(pod, 'status', 'conditions').filter((condition) => textAt(condition, 'type') !== 'PodScheduled'),
-    { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: time },
-  ]);
+  put(
+    put(pod, ['spec', 'nodeName'], node),
+    ['status', 'conditions'],
+    [
+      ...listAt(pod, 'status', 'conditions').filter((condition) => textAt(condition, 'type') !== 'PodScheduled'),
+      { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: time },
+    ],
+  );
 
 const readyCell = (pod: ApiObject): string => {
   const statuses = listAt(pod, 'status', 'containerStatuses');
@@ -153,12 +191,19 @@ const orNone = (text: string | undefined): string => (text === undefined || text
 
 const gatesCell = (pod: ApiObject): string => {
   const gates = listAt(pod, 'spec', 'readinessGates');
-  const holding = new Set(listAt(pod, 'status', 'conditions').filter((condition) => textAt(condition, 'status') === 'True').map((condition) => textAt(condition, 'type')));
+  const holding = new Set(
+    listAt(pod, 'status', 'conditions')
+      .filter((condition) => textAt(condition, 'status') === 'True')
+      .map((condition) => textAt(condition, 'type')),
+  );
   const met = gates.filter((gate) => holding.has(textAt(gate, 'conditionType')));
   return gates.length === 0 ? '<none>' : `${met.length}/${gates.length}`;
 };
 
-const field = (...path: readonly string[]) => (object: ApiObject): string => textAt(object, ...path) ?? '';
+const field =
+  (...path: readonly string[]) =>
+  (object: ApiObject): string =>
+    textAt(object, ...path) ?? '';
 
 export const pods: ResourceType = builtIn({
   kind: 'Pod',
@@ -190,7 +235,10 @@ export const pods: ResourceType = builtIn({
     'spec.hostNetwork': (pod) => String(at(pod, 'spec', 'hostNetwork') === true),
     'status.phase': field('status', 'phase'),
     'status.podIP': field('status', 'podIP'),
-    'status.podIPs': (pod) => listAt(pod, 'status', 'podIPs').map((entry) => textAt(entry, 'ip') ?? '').join(','),
+    'status.podIPs': (pod) =>
+      listAt(pod, 'status', 'podIPs')
+        .map((entry) => textAt(entry, 'ip') ?? '')
+        .join(','),
     'status.nominatedNodeName': field('status', 'nominatedNodeName'),
   },
   strategy,

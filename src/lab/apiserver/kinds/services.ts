@@ -24,7 +24,9 @@ function complete(service: ApiObject): ApiObject {
   if (kind === 'NodePort' || kind === 'LoadBalancer') spec['externalTrafficPolicy'] ??= 'Cluster';
   if (kind === 'LoadBalancer') spec['allocateLoadBalancerNodePorts'] ??= true;
   if (spec['ports'] !== undefined)
-    spec['ports'] = listAt(spec, 'ports').map((port) => (isObject(port) && port['targetPort'] === undefined ? put(port, ['targetPort'], port['port']) : port));
+    spec['ports'] = listAt(spec, 'ports').map((port) =>
+      isObject(port) && port['targetPort'] === undefined ? put(port, ['targetPort'], port['port']) : port,
+    );
   return put(service, ['spec'], spec);
 }
 
@@ -41,7 +43,8 @@ function keepAddresses(service: ApiObject, old: ApiObject): ApiObject {
 
 function portProblems(service: ApiObject): Problem[] {
   const ports = listAt(service, 'spec', 'ports');
-  const needsPorts = textAt(service, 'spec', 'type') !== 'ExternalName' && textAt(service, 'spec', 'clusterIP') !== 'None';
+  const needsPorts =
+    textAt(service, 'spec', 'type') !== 'ExternalName' && textAt(service, 'spec', 'clusterIP') !== 'None';
   if (ports.length === 0) return needsPorts ? [required('spec.ports')] : [];
   return ports.flatMap((port, index) => {
     const problems: Problem[] = [];
@@ -65,14 +68,20 @@ const portsCell = (service: ApiObject): string => {
 };
 
 const externalCell = (service: ApiObject): string => {
-  const balanced = listAt(service, 'status', 'loadBalancer', 'ingress').map((ingress) => textAt(ingress, 'ip') ?? textAt(ingress, 'hostname') ?? '');
+  const balanced = listAt(service, 'status', 'loadBalancer', 'ingress').map(
+    (ingress) => textAt(ingress, 'ip') ?? textAt(ingress, 'hostname') ?? '',
+  );
   const all = [...balanced, ...listAt(service, 'spec', 'externalIPs').map(String)];
   if (all.length > 0) return all.join(',');
-  return textAt(service, 'spec', 'type') === 'LoadBalancer' ? '<pending>' : textAt(service, 'spec', 'externalName') ?? '<none>';
+  return textAt(service, 'spec', 'type') === 'LoadBalancer'
+    ? '<pending>'
+    : (textAt(service, 'spec', 'externalName') ?? '<none>');
 };
 
 const selectorCell = (service: ApiObject): string =>
-  Object.entries(objectAt(service, 'spec', 'selector')).map(([key, value]) => `${key}=${String(value)}`).join(',') || '<none>';
+  Object.entries(objectAt(service, 'spec', 'selector'))
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(',') || '<none>';
 
 export const services: ResourceType = builtIn({
   kind: 'Service',
@@ -96,9 +105,14 @@ export const services: ResourceType = builtIn({
 });
 
 const endpointCell = (endpoints: ApiObject): string => {
-  const all = listAt(endpoints, 'subsets').flatMap((subset) => listAt(subset, 'addresses').flatMap((address) =>
-    listAt(subset, 'ports').map((port) => `${textAt(address, 'ip') ?? ''}:${String(at(port, 'port'))}`)));
-  return all.length === 0 ? '<none>' : `${all.slice(0, 3).join(',')}${all.length > 3 ? ` + ${all.length - 3} more...` : ''}`;
+  const all = listAt(endpoints, 'subsets').flatMap((subset) =>
+    listAt(subset, 'addresses').flatMap((address) =>
+      listAt(subset, 'ports').map((port) => `${textAt(address, 'ip') ?? ''}:${String(at(port, 'port'))}`),
+    ),
+  );
+  return all.length === 0
+    ? '<none>'
+    : `${all.slice(0, 3).join(',')}${all.length > 3 ? ` + ${all.length - 3} more...` : ''}`;
 };
 
 export const endpoints: ResourceType = builtIn({
@@ -119,7 +133,9 @@ export const endpointSlices: ResourceType = builtIn({
   columns: [
     column('AddressType', (slice) => textAt(slice, 'addressType') ?? ''),
     column('Ports', (slice) => joined(listAt(slice, 'ports').map((port) => at(port, 'port') ?? '*'))),
-    column('Endpoints', (slice) => joined(listAt(slice, 'endpoints').flatMap((endpoint) => listAt(endpoint, 'addresses')))),
+    column('Endpoints', (slice) =>
+      joined(listAt(slice, 'endpoints').flatMap((endpoint) => listAt(endpoint, 'addresses'))),
+    ),
   ],
   strategy: {
     validate: (slice, old) => {
@@ -140,10 +156,18 @@ export const leases: ResourceType = builtIn({
 
 /** Cell of an event's age: when it was last seen. */
 const lastSeen = (event: ApiObject, now: number): string =>
-  ageSince(textAt(event, 'series', 'lastObservedTime') ?? textAt(event, 'lastTimestamp') ?? textAt(event, 'eventTime')
-    ?? textAt(event, 'metadata', 'creationTimestamp'), now);
+  ageSince(
+    textAt(event, 'series', 'lastObservedTime') ??
+      textAt(event, 'lastTimestamp') ??
+      textAt(event, 'eventTime') ??
+      textAt(event, 'metadata', 'creationTimestamp'),
+    now,
+  );
 
-const involved = (key: string) => (event: ApiObject): string => textAt(event, 'involvedObject', key) ?? '';
+const involved =
+  (key: string) =>
+  (event: ApiObject): string =>
+    textAt(event, 'involvedObject', key) ?? '';
 
 export const events: ResourceType = builtIn({
   kind: 'Event',
@@ -154,13 +178,22 @@ export const events: ResourceType = builtIn({
     column('Last Seen', lastSeen),
     column('Type', (event) => textAt(event, 'type') ?? ''),
     column('Reason', (event) => textAt(event, 'reason') ?? ''),
-    column('Object', (event) => `${(textAt(event, 'involvedObject', 'kind') ?? '').toLowerCase()}/${textAt(event, 'involvedObject', 'name') ?? ''}`),
+    column(
+      'Object',
+      (event) =>
+        `${(textAt(event, 'involvedObject', 'kind') ?? '').toLowerCase()}/${textAt(event, 'involvedObject', 'name') ?? ''}`,
+    ),
     column('Message', (event) => (textAt(event, 'message') ?? '').trim()),
     column('Count', (event) => at(event, 'count') ?? 1, { type: 'integer', wide: true }),
     { ...column('Name', (event) => textAt(event, 'metadata', 'name') ?? '', { wide: true }), format: 'name' },
   ],
   selectableFields: {
-    ...Object.fromEntries(['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((key) => [`involvedObject.${key}`, involved(key)])),
+    ...Object.fromEntries(
+      ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((key) => [
+        `involvedObject.${key}`,
+        involved(key),
+      ]),
+    ),
     reason: (event) => textAt(event, 'reason') ?? '',
     reportingComponent: (event) => textAt(event, 'reportingComponent') ?? '',
     source: (event) => textAt(event, 'source', 'component') ?? '',
