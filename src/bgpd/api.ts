@@ -4,6 +4,7 @@
  * Answers are JSON. A bad request is 400 {error}, something unknown 404 {error}, a bad configuration 422 {problems}. Bodies are bounded.
  * Route lists are written in slices between turns of the event loop: a full table must not cost a keepalive.
  */
+import { configDigest } from './config-digest.js';
 import { withDaemonDefaults } from './config-file.js';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -35,11 +36,15 @@ const MAX_ALL_BODIES = 2 * MAX_BODY_BYTES;
 const MAX_CONNECTIONS = 256;
 const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 60_000;
+/** Whoever gave a configuration hears within this time, sooner than clients give up; it is applied further. */
+const APPLY_TIMEOUT = 8_000;
+/** BOUNDED: configurations that wait for their turn. */
+const MAX_CONFIGS_UNDER_WAY = 4;
 
 class RequestError extends Error {
   override readonly name = 'RequestError';
   constructor(
-    readonly status: 400 | 404 | 409 | 413 | 503,
+    readonly status: 400 | 404 | 409 | 413 | 503 | 504,
     message: string,
   ) {
     super(message);
@@ -61,12 +66,16 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
   {
     method: 'PUT',
     path: '/v1/config',
-    answer: async ({ daemon, body }) => {
-      const { listenFailures, notSaved, ...changes } = await daemon.configure(parseConfig(await body()));
-      return { changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
+    answer: configure,
+  },
+  {
+    method: 'GET',
+    path: '/v1/config',
+    answer: ({ daemon, response }) => {
+      if (daemon.configDigest !== undefined) response.setHeader('etag', `"${daemon.configDigest}"`);
+      return redacted(daemon.speaker.config ?? {});
     },
   },
-  { method: 'GET', path: '/v1/config', answer: ({ daemon }) => redacted(daemon.speaker.config ?? {}) },
   {
     method: 'POST',
     path: '/v1/plan',
@@ -80,7 +89,12 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
     answer: ({ daemon }) =>
       daemon.speaker.config === undefined
         ? { isConfigured: false, peers: [] }
-        : { isConfigured: true, ...daemon.speaker.summary(), kernel: daemon.fibStatus },
+        : {
+            isConfigured: true,
+            configDigest: daemon.configDigest,
+            ...daemon.speaker.summary(),
+            kernel: daemon.fibStatus,
+          },
   },
   { method: 'GET', path: '/v1/neighbors', answer: neighbors },
   { method: 'GET', path: '/v1/routes', answer: routes },
@@ -236,6 +250,31 @@ export function redacted(value: unknown): unknown {
 }
 
 // ---- answers -----------------------------------------------------------------------------------------------------
+
+async function configure({ daemon, body }: Request): Promise<unknown> {
+  const config = parseConfig(await body());
+  if (daemon.configsUnderWay >= MAX_CONFIGS_UNDER_WAY)
+    throw new RequestError(
+      503,
+      `Cannot take a configuration: ${daemon.configsUnderWay} are still being applied; try again later`,
+    );
+  const applying = daemon.configure(config);
+  const applied = await Promise.race([applying, timeout(APPLY_TIMEOUT)]);
+  if (applied === undefined) {
+    applying.catch((error: unknown) => daemon.tellLateFailure(error));
+    throw new RequestError(
+      504,
+      `The configuration is accepted and still being applied after ${APPLY_TIMEOUT / 1000} s; ` +
+        `GET /v1/summary has "configDigest" ${configDigest(config)} when it is done`,
+    );
+  }
+  const { listenFailures, notSaved, digest, ...changes } = applied;
+  return { digest, changes, listenFailures, ...(notSaved === undefined ? {} : { notSaved }) };
+}
+
+/** Undefined after so many milliseconds. */
+const timeout = (delay: number): Promise<undefined> =>
+  new Promise((resolve) => setTimeout(() => resolve(undefined), delay).unref());
 
 function neighbors({ daemon, rest }: Request): unknown {
   const { speaker } = daemon;

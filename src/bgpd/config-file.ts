@@ -8,6 +8,7 @@
  * 100,000 originated prefixes as JSON took 5 s and 776 MB by way of the tree.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
+import type { SpeakerConfig } from 'node-bgp/config';
 import { formatProblem, validateConfig, type ParsedConfig, type Problem } from 'node-bgp/config/validate';
 import {
   isMap,
@@ -60,7 +61,7 @@ export function parseConfig(text: string, name: string): ParsedConfig {
 }
 
 /** RFC 8212: what a person writes for a router carries nothing over an eBGP session without policy, unless it says that it may. */
-export const withDaemonDefaults = (config: ParsedConfig): ParsedConfig =>
+export const withDaemonDefaults = <Config extends SpeakerConfig>(config: Config): Config =>
   config.requirePolicy === undefined ? { ...config, requirePolicy: true } : config;
 
 /** Good JSON without a key that stands twice; anything else has problems, which need lines, which need the tree. */

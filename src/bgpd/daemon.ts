@@ -13,9 +13,10 @@ import type { ParsedConfig } from 'node-bgp/config/validate';
 import { globalAddress, interfaceOf, type LocalInterface } from 'node-bgp/session/interface';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type Configured } from 'node-bgp/speaker/speaker';
+import { configDigest } from './config-digest.js';
 import { withDaemonDefaults } from './config-file.js';
 import { NetlinkSocket } from '../dataplane/netlink/index.js';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import { FibWriter, type FibStatus } from './fib-writer.js';
 import { InterfaceWatch } from './interface-watch.js';
@@ -28,6 +29,13 @@ export interface DaemonOptions {
   readonly stateDir: string;
   readonly log: Logger;
 }
+
+export type Applied = Configured & {
+  /** Of this configuration (config-digest.ts). */
+  readonly digest: string;
+  /** Why it could not be kept for the next start. */
+  readonly notSaved?: string;
+};
 
 const DEFAULT_METRIC = 20;
 const MOST_LOGGED = 10;
@@ -48,6 +56,8 @@ export class Daemon {
   private readonly dumps: MrtDumps;
   private readonly refusals: RefusalLog;
   private isSettling = false;
+  private digest: string | undefined;
+  private underWay = 0;
   private sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(options: DaemonOptions) {
@@ -83,15 +93,39 @@ export class Daemon {
     }
   }
 
-  /** Makes a configuration true and keeps it for the next start. `notSaved`: why it could not be kept. */
-  async configure(wanted: ParsedConfig): Promise<Configured & { readonly notSaved?: string }> {
-    const config = withDaemonDefaults(wanted);
+  /** Of the configuration that is true now (config-digest.ts); undefined before the first. */
+  get configDigest(): string | undefined {
+    return this.digest;
+  }
+
+  /** Configurations that have been given and are not true yet. */
+  get configsUnderWay(): number {
+    return this.underWay;
+  }
+
+  /** Makes a configuration true and keeps it for the next start. */
+  async configure(wanted: ParsedConfig): Promise<Applied> {
+    this.underWay++;
+    try {
+      return await this.apply(withDaemonDefaults(wanted));
+    } finally {
+      this.underWay--;
+    }
+  }
+
+  /** Of a configuration whose giver has gone. */
+  tellLateFailure(error: unknown): void {
+    this.log.error({ problem: messageOf(error) }, 'a configuration could not be applied');
+  }
+
+  private async apply(config: ParsedConfig): Promise<Applied> {
     // A link that counts only by its name has to be known when its peers are made: a restart waits for those whose link is up.
     if (this.speaker.config === undefined) this.interfaces?.setWanted(wantedInterfaces(config));
     const changes = await this.speaker.configureParsed(config);
     const applied = this.speaker.config;
     let notSaved: string | undefined;
     if (applied !== undefined) {
+      this.digest = configDigest(applied);
       notSaved = this.keep(() => this.state.writeConfig(applied), 'the next start goes on with an older one');
       this.followConfig(applied);
       this.dumps.configure(applied.mrt);
@@ -107,7 +141,7 @@ export class Daemon {
       },
       'configuration applied',
     );
-    return { ...changes, ...(notSaved === undefined ? {} : { notSaved }) };
+    return { ...changes, digest: configDigest(config), ...(notSaved === undefined ? {} : { notSaved }) };
   }
 
   /** Routing goes on without a disk to write on; the operator hears what that costs. */

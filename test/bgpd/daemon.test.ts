@@ -6,6 +6,8 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writ
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SpeakerConfig } from 'node-bgp/config';
+import { configDigest } from '../../src/bgpd/config-digest.js';
 import { requestOverUnixSocket } from '../../src/unix-http.js';
 
 const CLI = new URL('../../src/cli.js', import.meta.url).pathname;
@@ -140,6 +142,9 @@ describe('bgpd daemon', function () {
       200,
       ['127.0.0.3'],
     ]);
+    const { digest } = put.body as { readonly digest: string };
+    expect(digest).to.equal(configDigest(wanted as SpeakerConfig));
+    expect((await ask(dir, 'GET', '/v1/summary')).body).to.have.property('configDigest', digest);
     expect(statSync(join(dir, 'state', 'bgpd.json')).mode & 0o777).to.equal(0o600);
     expect(statSync(join(dir, 'bgpd.sock')).mode & 0o777).to.equal(0o600);
     const shown = JSON.stringify((await ask(dir, 'GET', '/v1/config')).body);
@@ -155,6 +160,7 @@ describe('bgpd daemon', function () {
       second,
     );
     expect(JSON.parse(readFileSync(join(dir, 'state', 'bgpd.json'), 'utf8'))).to.deep.equal(wanted);
+    expect((await ask(dir, 'GET', '/v1/summary')).body).to.have.property('configDigest', digest);
     await second.end('SIGTERM');
   });
 
