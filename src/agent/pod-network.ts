@@ -121,13 +121,11 @@ export class PodNetwork {
     readonly addresses: readonly string[];
     readonly owner: Owner;
   }[] {
-    return this.options.allocator
-      .owners()
-      .map(({ owner, addresses }) => ({
-        owner,
-        addresses,
-        hostInterface: this.options.dataplane.interfaceName(owner.namespace, owner.pod),
-      }));
+    return this.options.allocator.owners().map(({ owner, addresses }) => ({
+      owner,
+      addresses,
+      hostInterface: this.options.dataplane.interfaceName(owner.namespace, owner.pod),
+    }));
   }
 
   /** @throws TryAgainError, NoAddressError, or what the kernel said */
