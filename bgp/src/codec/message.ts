@@ -1,5 +1,5 @@
 /**
- * The five messages of BGP-4 as plain data, and their one-message-at-a-time codec.
+ * The one-message-at-a-time codec of the messages of BGP-4 (control-message.ts) but UPDATE, and the header that all of them have.
  *
  * UPDATE is the exception: it carries nearly all bytes of a session, so it has its own decoder that makes no object per
  * prefix or attribute (update.ts) and its own writer (update-writer.ts). Everything else is rare and readable here.
@@ -16,50 +16,11 @@
  */
 import { ErrorCode, HEADER_LENGTH, HeaderError, MessageType } from '../iana.js';
 import { decoded, failed, NO_BYTES, resetError, type Decoded } from './bgp-error.js';
-import type { Capability } from './capability.js';
+import type { ControlMessage, KeepaliveMessage } from './control-message.js';
 import { decodeNotification, encodeNotification } from './notification.js';
 import { write16 } from './octets.js';
 import { decodeOpen, encodeOpen } from './open.js';
 import { decodeRouteRefresh, encodeRouteRefresh } from './route-refresh.js';
-
-/** RFC 4271 section 4.2. */
-export interface OpenMessage {
-  readonly type: 'open';
-  /** Always 4 once decoded: any other version is an error. */
-  readonly version: 4;
-  /** The "My Autonomous System" field: AS_TRANS when the real one needs four octets. See `openAs`. */
-  readonly as: number;
-  /** Seconds; 0, or 3 and more. */
-  readonly holdTime: number;
-  /** BGP Identifier as an unsigned 32-bit number (RFC 6286: any but 0). */
-  readonly identifier: number;
-  /** In the order sent; unknown ones are kept as bytes. */
-  readonly capabilities: readonly Capability[];
-}
-
-/** RFC 4271 section 4.5. */
-export interface NotificationMessage {
-  readonly type: 'notification';
-  readonly code: number;
-  readonly subcode: number;
-  readonly data: Uint8Array;
-}
-
-/** RFC 4271 section 4.4: a header and nothing else. */
-export interface KeepaliveMessage {
-  readonly type: 'keepalive';
-}
-
-/** RFC 2918 section 3, with the subtype of RFC 7313 in what was the reserved octet. */
-export interface RouteRefreshMessage {
-  readonly type: 'route-refresh';
-  readonly afi: number;
-  readonly safi: number;
-  /** request, or begin/end of a demarcated refresh; a subtype nobody knows is to be ignored (RFC 7313 section 5). */
-  readonly subtype: 'request' | 'begin' | 'end' | 'unknown';
-}
-
-export type ControlMessage = OpenMessage | NotificationMessage | KeepaliveMessage | RouteRefreshMessage;
 
 /** Decodes the body of any message but UPDATE, `bytes[start, end)` after the header whose type this is. */
 export function decodeControlMessage(

@@ -8,7 +8,7 @@
 import type { Family } from '../address.js';
 import { Afi, MAX_EXTENDED_MESSAGE_LENGTH, MAX_MESSAGE_LENGTH, Safi } from '../iana.js';
 import { capabilitiesOf, type AfiSafi, type Capability, type RoleName } from './capability.js';
-import type { OpenMessage } from './message.js';
+import type { OpenMessage } from './control-message.js';
 import { openAs } from './open.js';
 
 /** All that decoding an UPDATE depends on. Flat booleans, because the decoder reads them per message. */

@@ -18,7 +18,7 @@ import {
 import { attributeName } from './attribute-table.js';
 import { decoded, failed, NO_BYTES, resetError, type BgpError, type Decoded } from './bgp-error.js';
 import { formatFamily } from './capability.js';
-import type { NotificationMessage } from './message.js';
+import type { NotificationMessage } from './control-message.js';
 import { formatHex, read16, read32 } from './octets.js';
 
 export function decodeNotification(bytes: Uint8Array, start: number, end: number): Decoded<NotificationMessage> {

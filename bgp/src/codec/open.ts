@@ -14,7 +14,7 @@ import { formatIpv4 } from '../address.js';
 import { AS_TRANS, CapabilityCode, ErrorCode, OpenError, OpenParameter } from '../iana.js';
 import { decoded, failed, NO_BYTES, resetError, type BgpError, type Decoded } from './bgp-error.js';
 import { capabilitiesOf, decodeCapability, encodeCapability, type Capability, type RoleName } from './capability.js';
-import type { OpenMessage } from './message.js';
+import type { OpenMessage } from './control-message.js';
 import { OctetWriter, read16, read32 } from './octets.js';
 
 const FIXED_LENGTH = 10;

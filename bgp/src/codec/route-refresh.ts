@@ -3,7 +3,7 @@
  */
 import { ErrorCode, HEADER_LENGTH, HeaderError, MessageType, RefreshError, RefreshSubtype } from '../iana.js';
 import { decoded, failed, resetError, type Decoded } from './bgp-error.js';
-import type { RouteRefreshMessage } from './message.js';
+import type { RouteRefreshMessage } from './control-message.js';
 import { read16, write16 } from './octets.js';
 
 const SUBTYPE_NAMES: readonly RouteRefreshMessage['subtype'][] = ['request', 'begin', 'end'];

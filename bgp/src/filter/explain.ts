@@ -2,7 +2,7 @@
 import type { FilterMatch } from '../config.js';
 import type { PolicyRoute, PolicyVerdict } from '../rib/policy.js';
 import { untouched, type RouteState } from './condition.js';
-import type { CompiledPolicy, CompiledRule } from './policy.js';
+import type { CompiledPolicy, CompiledRule } from './compiled-rule.js';
 import { wordsOf } from './prefix-set.js';
 
 export interface ExplainedRule {

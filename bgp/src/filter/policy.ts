@@ -9,28 +9,12 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../address.js';
 import type { FilterConfig, FilterRule } from '../config.js';
-import type { PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from '../rib/policy.js';
-import { compileSet, type Action } from './action.js';
-import { compileMatch, untouched, type CompiledMatch, type FilterSession, type RouteState } from './condition.js';
+import type { PolicyRoute, PolicyVerdict, SpecializedPolicy } from '../rib/policy.js';
+import { compileSet } from './action.js';
+import { attributesHold, prefixHolds, type CompiledPolicy, type CompiledRule } from './compiled-rule.js';
+import { compileMatch, untouched, type FilterSession, type RouteState } from './condition.js';
 import { explainPolicy, formatExplanation } from './explain.js';
 import { wordsOf } from './prefix-set.js';
-
-/** One rule with the names by which people know it. */
-export interface CompiledRule {
-  readonly filter: string;
-  /** Index in the filter; undefined for the filter's default. */
-  readonly index: number | undefined;
-  readonly name: string | undefined;
-  readonly match: CompiledMatch;
-  readonly set: Action | undefined;
-  readonly action: FilterRule['action'];
-}
-
-export interface CompiledPolicy extends RoutePolicy {
-  readonly rules: readonly CompiledRule[];
-  /** `route` may lack the prefix; its getters must go on working as long as the result is used. */
-  specialize(route: PolicyRoute): SpecializedPolicy;
-}
 
 const REJECT: PolicyVerdict = { type: 'reject' };
 const ACCEPT: PolicyVerdict = { type: 'accept' };
@@ -169,23 +153,6 @@ function constantOf([first]: readonly CompiledRule[]): PolicyVerdict | undefined
   if (first.match.prefix.length > 0 || first.match.attributes.length > 0 || first.action === 'next') return undefined;
   if (first.action === 'reject') return REJECT;
   return first.set === undefined ? ACCEPT : undefined;
-}
-
-export const attributesHold = ({ match }: CompiledRule, state: RouteState): boolean => {
-  for (const condition of match.attributes) if (!condition.holds(state)) return false;
-  return true;
-};
-
-export function prefixHolds(
-  { match }: CompiledRule,
-  family: Family,
-  words: Uint32Array,
-  at: number,
-  length: number,
-  tags: readonly string[],
-): boolean {
-  for (const condition of match.prefix) if (!condition.holds(family, words, at, length, tags)) return false;
-  return true;
 }
 
 function leafOf({ attributes, nextHop, weight, metric, choseMed }: RouteState): TreeNode {

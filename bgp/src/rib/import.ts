@@ -11,7 +11,7 @@ import type { LocalRole, PeerId, Unusable } from './contract.js';
 import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type PeerEntry, type Peers } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
-import type { PolicyVerdict } from './policy.js';
+import type { PolicyVerdict, ReadPolicy } from './policy.js';
 import { PolicyReader } from './policy-route.js';
 
 /** Values of the `imported` column that are not a set. 0: not asked yet. */
@@ -122,7 +122,7 @@ export class Import {
     return made;
   }
 
-  #reader(entry: PeerEntry, table: FamilyTable): PolicyReader {
+  #reader(entry: PeerEntry, table: FamilyTable): ReadPolicy {
     const state = entry.family[table.family];
     const policy = entry.options.importPolicy;
     if (policy === undefined) throw new Error('A peer without import policy has none to read');

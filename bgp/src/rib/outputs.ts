@@ -33,7 +33,7 @@ export class Outputs {
     let octets = 0;
     let isFreed = false;
     for (const family of FAMILIES) {
-      const { member } = entry.family[family];
+      const member = this.#groups[family].member(entry.id);
       if (member === undefined || octets >= limit) continue;
       const wasBlocked = member.group.queue.pending(member.reader) >= this.#limit;
       octets += member.group.queue.take(member.reader, limit - octets, out);
@@ -47,7 +47,7 @@ export class Outputs {
   pending(entry: PeerEntry): number {
     let octets = 0;
     for (const family of FAMILIES) {
-      const { member } = entry.family[family];
+      const member = this.#groups[family].member(entry.id);
       if (member !== undefined) octets += member.group.queue.pending(member.reader);
     }
     return octets;

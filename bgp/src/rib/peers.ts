@@ -10,9 +10,7 @@ import { NO_METRIC, type SetExtras, type SetOwner } from './attribute-sets.js';
 import type { PeerId, PeerRole, RibPeer } from './contract.js';
 import { comparePeers, type DecisionPeers } from './decision.js';
 import type { NextHopScope } from './next-hops.js';
-import type { RoutePolicy } from './policy.js';
-import type { PolicyReader } from './policy-route.js';
-import type { GroupMember } from './update-group.js';
+import type { ReadPolicy, RoutePolicy } from './policy.js';
 
 /** Per peer and family. */
 export interface FamilyState {
@@ -22,9 +20,7 @@ export interface FamilyState {
   /** No path of the peer has a smaller number: where a walk over its paths starts. */
   firstPath: number;
   /** Import policy at work. */
-  importReader: PolicyReader | undefined;
-  /** Its place in an update group while the session is up and has the family. */
-  member: GroupMember | undefined;
+  importReader: ReadPolicy | undefined;
 }
 
 export interface PeerEntry {
@@ -58,7 +54,6 @@ const noPaths = (): FamilyState => ({
   stale: 0,
   firstPath: 0xffffffff,
   importReader: undefined,
-  member: undefined,
 });
 
 export class Peers implements DecisionPeers {

@@ -7,7 +7,7 @@ import type { RibPeer } from './contract.js';
 import type { FamilyTable } from './family-table.js';
 import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
-import type { PolicyPeer, PolicyRoute, PolicyVerdict, RoutePolicy, SpecializedPolicy } from './policy.js';
+import type { PolicyPeer, PolicyRoute, PolicyVerdict, ReadPolicy, RoutePolicy, SpecializedPolicy } from './policy.js';
 import type { PrefixId } from './prefix-table.js';
 
 export interface RouteTables {
@@ -100,7 +100,7 @@ export function policyPeer({ name, address, remoteAs, interfaceName }: RibPeer):
  * Asks one policy about one route after the other. Prefixes of the same set mostly follow each other, so the policy specialised for
  * the last set is kept.
  */
-export class PolicyReader {
+export class PolicyReader implements ReadPolicy {
   readonly policy: RoutePolicy;
   readonly #tables: RouteTables;
   readonly #table: FamilyTable;
@@ -117,7 +117,6 @@ export class PolicyReader {
     this.#to = to;
   }
 
-  /** The verdict on a set, for a prefix if the policy looks at prefixes. */
   verdict(set: SetId, prefix: PrefixId | undefined): PolicyVerdict {
     if (prefix === undefined || this.policy.specialize === undefined)
       return this.policy.judge(this.#route(set, prefix));
@@ -134,7 +133,6 @@ export class PolicyReader {
     return this.#specialized.decide(prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number, tags);
   }
 
-  /** The policy's own words about a set and prefix, if it has any. */
   explain(set: SetId, prefix: PrefixId): string | undefined {
     return this.policy.explain?.(this.#route(set, prefix));
   }

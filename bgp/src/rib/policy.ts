@@ -73,3 +73,12 @@ export interface SpecializedPolicy {
   /** Address in unsigned 32-bit `words` from `at` on. The same object for the same verdict, as far as possible. */
   decide(words: Uint32Array, at: number, length: number, tags: readonly string[]): PolicyVerdict;
 }
+
+/** A policy at work: asked about one set of the RIB after the other, by their numbers. */
+export interface ReadPolicy {
+  readonly policy: RoutePolicy;
+  /** The verdict on a set, for a prefix if the policy looks at prefixes. */
+  verdict(set: number, prefix: number | undefined): PolicyVerdict;
+  /** The policy's own words about a set and prefix, if it has any. */
+  explain(set: number, prefix: number): string | undefined;
+}

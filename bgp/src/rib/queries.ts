@@ -89,7 +89,8 @@ export class Queries implements RibQueries {
   }
 
   counts(id: PeerId, family: Family): PeerCounts {
-    const { received, accepted, stale, member } = this.#context.tables.peers.get(id).family[family];
+    const { received, accepted, stale } = this.#context.tables.peers.get(id).family[family];
+    const member = this.#context.groups[family].member(id);
     const advertised = member === undefined ? 0 : member.group.out.count - member.group.out.countFrom(id);
     return { received, accepted, stale, advertised };
   }
@@ -169,7 +170,7 @@ export class Queries implements RibQueries {
     const table = this.#context.families[family];
     const { sets } = this.#context.tables;
     for (let from = 0; from < table.prefixes.end; ) {
-      const group = entry.family[family].member?.group;
+      const group = this.#context.groups[family].member(id)?.group;
       if (group === undefined) return;
       const slice: RouteView[] = [];
       const until = Math.min(table.prefixes.end, from + ROWS);
@@ -201,7 +202,7 @@ export class Queries implements RibQueries {
 
   /** Not its own, and allowed by the rules of export; policy is not asked. */
   #isOffered(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): boolean {
-    const group = entry.family[table.family].member?.group;
+    const group = this.#context.groups[table.family].member(entry.id)?.group;
     const best =
       group === undefined || prefix < 0 || !table.prefixes.isLive(prefix) ? 0 : (table.best[prefix] as PathId);
     return (
@@ -313,7 +314,7 @@ export class Queries implements RibQueries {
 
   #advertisedView(table: FamilyTable, prefix: PrefixId, set: SetId, pathId: number, to: PeerEntry): RouteView {
     const { sets, peers } = this.#context.tables;
-    const group = to.family[table.family].member?.group;
+    const group = this.#context.groups[table.family].member(to.id)?.group;
     const source = peers.get(sets.peer[set] as PeerId);
     return {
       prefix: table.prefixes.prefixOf(prefix),
@@ -340,7 +341,7 @@ export class Queries implements RibQueries {
       code,
       reason: withWords(NOT_ADVERTISED_TEXT[code], words),
     });
-    const group = entry.family[table.family].member?.group;
+    const group = this.#context.groups[table.family].member(entry.id)?.group;
     if (group === undefined) return refuse('family-not-negotiated');
     const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
     if (best === 0) return refuse('no-best-path');

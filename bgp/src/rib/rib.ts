@@ -172,7 +172,7 @@ class RoutingInformationBase implements Rib {
     if (known !== undefined && importDiffers(known, options)) this.#paths.redoImport(entry);
     for (const family of FAMILIES) {
       const session = sessionOf(options, family);
-      if (session !== undefined) entry.family[family].member = this.#groups[family].join(entry, session);
+      if (session !== undefined) this.#groups[family].join(entry, session);
       else if (entry.family[family].received > 0) this.#paths.drop(entry, family);
     }
     this.#noteAddPath();
@@ -198,8 +198,7 @@ class RoutingInformationBase implements Rib {
     entry.state = kept.length > 0 ? 'stale' : 'gone';
     for (const family of FAMILIES) {
       const state = entry.family[family];
-      if (state.member !== undefined) this.#groups[family].leave(state.member);
-      state.member = undefined;
+      this.#groups[family].leave(id);
       if (kept.includes(family)) {
         // What a sweep has not come to yet is now kept like the rest.
         this.#jobs.cancel(state);
@@ -293,7 +292,7 @@ class RoutingInformationBase implements Rib {
 
   refresh(id: PeerId, family: Family, demarcated: boolean): void {
     const entry = this.#up(id);
-    const { member } = entry.family[family];
+    const member = this.#groups[family].member(id);
     const session = sessionOf(entry.options, family);
     if (member === undefined || session === undefined) return;
     this.#groups[family].refresh(member, entry, session, demarcated);
@@ -381,7 +380,7 @@ class RoutingInformationBase implements Rib {
   /** What the peer is sent is encoded anew. */
   #regroup(entry: PeerEntry): void {
     for (const family of FAMILIES) {
-      const { member } = entry.family[family];
+      const member = this.#groups[family].member(entry.id);
       const session = sessionOf(entry.options, family);
       if (member !== undefined && session !== undefined) this.#groups[family].regroup(member, entry, session);
     }

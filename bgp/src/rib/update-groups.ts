@@ -10,7 +10,7 @@ import { type AdjRibOut, AddPathOut, SinglePathOut, type PathNames } from './adj
 import { encodeControlMessage } from '../codec/message.js';
 import { UpdateWriter } from '../codec/update-writer.js';
 import { Afi, MAX_EXTENDED_MESSAGE_LENGTH, MAX_MESSAGE_LENGTH, Safi } from '../iana.js';
-import type { FamilySession, RibPeer } from './contract.js';
+import type { FamilySession, PeerId, RibPeer } from './contract.js';
 import type { Decision } from './decision.js';
 import { Export, groupKeyOf } from './export.js';
 import type { FamilyTable } from './family-table.js';
@@ -35,6 +35,8 @@ export class UpdateGroups {
   readonly #table: FamilyTable;
   readonly #groups = new Set<UpdateGroup>();
   readonly #byKey = new Map<string, Set<UpdateGroup>>();
+  /** Each peer's place, while its session is up and has the family. */
+  readonly #members = new Map<PeerId, GroupMember>();
 
   constructor(context: GroupsContext) {
     this.#context = context;
@@ -52,7 +54,7 @@ export class UpdateGroups {
   }
 
   /** A session of this family is up: it will get the whole table, then End-of-RIB. */
-  join(entry: PeerEntry, session: FamilySession): GroupMember {
+  join(entry: PeerEntry, session: FamilySession): void {
     const key = groupKeyOf(entry.options, session);
     const endOfRib = this.#endOfRib();
     for (const group of this.#byKey.get(key) ?? []) {
@@ -61,14 +63,22 @@ export class UpdateGroups {
       if (!joinsWalk && this.#context.isHeld()) continue;
       const member = this.#enter(group, entry);
       if (!joinsWalk) group.queue.addFor(member.reader, endOfRib);
-      return member;
+      return;
     }
     const group = this.#make(key, entry, session, (rules) => this.#emptyOut(entry.options, session, rules));
     group.startWalk(false, [], [endOfRib]);
-    return this.#enter(group, entry);
+    this.#enter(group, entry);
   }
 
-  leave(member: GroupMember): void {
+  /** The peer's place in a group, if its session has the family. */
+  member(peer: PeerId): GroupMember | undefined {
+    return this.#members.get(peer);
+  }
+
+  leave(peer: PeerId): void {
+    const member = this.#members.get(peer);
+    if (member === undefined) return;
+    this.#members.delete(peer);
     const { group } = member;
     group.members.delete(member.peer);
     group.queue.leave(member.reader);
@@ -127,6 +137,7 @@ export class UpdateGroups {
   #enter(group: UpdateGroup, entry: PeerEntry): GroupMember {
     const member: GroupMember = { peer: entry.id, reader: group.queue.join(entry.id), group, isTold: false };
     group.members.set(entry.id, member);
+    this.#members.set(entry.id, member);
     return member;
   }
 

@@ -3,7 +3,7 @@
  */
 import type { Family } from '../address.js';
 import type { Capability, RoleName } from '../codec/capability.js';
-import type { OpenMessage } from '../codec/message.js';
+import type { OpenMessage } from '../codec/control-message.js';
 import { openAsField } from '../codec/open.js';
 import { Afi, Safi } from '../iana.js';
 

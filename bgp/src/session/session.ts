@@ -11,13 +11,8 @@
  */
 import type { BgpError } from '../codec/bgp-error.js';
 import { MessageFramer } from '../codec/framer.js';
-import {
-  decodeControlMessage,
-  encodeControlMessage,
-  KEEPALIVE,
-  type OpenMessage,
-  type RouteRefreshMessage,
-} from '../codec/message.js';
+import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
+import { decodeControlMessage, encodeControlMessage, KEEPALIVE } from '../codec/message.js';
 import { negotiate, type NegotiatedSession } from '../codec/negotiated.js';
 import { describeNotification, notificationOf } from '../codec/notification.js';
 import type { FsmEvent, Notification } from '../fsm/event.js';

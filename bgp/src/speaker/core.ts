@@ -9,7 +9,7 @@
 import { formatIpv4, type Family } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
-import type { RouteRefreshMessage } from '../codec/message.js';
+import type { RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { decodeUpdate } from '../codec/update.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';

@@ -11,7 +11,7 @@
  */
 import { formatAddress } from '../address.js';
 import type { BgpError } from '../codec/bgp-error.js';
-import type { OpenMessage, RouteRefreshMessage } from '../codec/message.js';
+import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { checkOpen, openAs } from '../codec/open.js';
 import { resolveCollision } from '../fsm/collision.js';

@@ -4,7 +4,8 @@
  */
 import { createConnection, type Socket } from 'node:net';
 import { MessageFramer } from 'node-bgp/codec/framer';
-import { encodeControlMessage, type OpenMessage } from 'node-bgp/codec/message';
+import type { OpenMessage } from 'node-bgp/codec/control-message';
+import { encodeControlMessage } from 'node-bgp/codec/message';
 import { describeNotification } from 'node-bgp/codec/notification';
 import { MessageType } from 'node-bgp/iana';
 import { Speaker } from 'node-bgp/speaker/speaker';

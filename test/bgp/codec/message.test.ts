@@ -2,12 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Capability } from 'node-bgp/codec/capability';
 import { formatCapability } from 'node-bgp/codec/capability';
-import {
-  decodeControlMessage,
-  encodeControlMessage,
-  type ControlMessage,
-  type OpenMessage,
-} from 'node-bgp/codec/message';
+import type { ControlMessage, OpenMessage } from 'node-bgp/codec/control-message';
+import { decodeControlMessage, encodeControlMessage } from 'node-bgp/codec/message';
 import { checkOpen, openAs, openAsField, type OpenExpectation } from 'node-bgp/codec/open';
 import { hex, toHex } from './hex.js';
 

@@ -5,7 +5,8 @@ import { addressToBytes, formatPrefix, type Family, type IpPrefix } from 'node-b
 import type { BgpError } from 'node-bgp/codec/bgp-error';
 import type { Capability } from 'node-bgp/codec/capability';
 import { MessageFramer } from 'node-bgp/codec/framer';
-import { encodeControlMessage, type OpenMessage } from 'node-bgp/codec/message';
+import type { OpenMessage } from 'node-bgp/codec/control-message';
+import { encodeControlMessage } from 'node-bgp/codec/message';
 import { negotiate } from 'node-bgp/codec/negotiated';
 import {
   decodeShutdownText,
