@@ -256,11 +256,11 @@ export class Agent {
     const { cluster, allocator, options } = this;
     return topologyOf({
       nodeName: options.node,
-      nodes: cluster.all('nodes').values(),
-      bgpConfigurations: cluster.all('bgpConfigurations').values(),
-      bgpPeers: cluster.all('bgpPeers').values(),
-      bgpFilters: cluster.all('bgpFilters').values(),
-      ipPools: cluster.all('ipPools').values(),
+      nodes: [...cluster.all('nodes').values()],
+      bgpConfigurations: [...cluster.all('bgpConfigurations').values()],
+      bgpPeers: [...cluster.all('bgpPeers').values()],
+      bgpFilters: [...cluster.all('bgpFilters').values()],
+      ipPools: [...cluster.all('ipPools').values()],
       blocks: allocator.ownBlockRecords(),
       loopbackAddresses: options.kernel.loopbackAddresses(),
       secret: (name, key) => {

@@ -163,7 +163,7 @@ function routerPeer({ spec, metadata }: BGPPeer, cluster: Cluster): readonly Pee
 /** Settings that routers and selected nodes share; undefined when the peer cannot be used as written. */
 function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Settings | undefined {
   const password = passwordOf(spec.password, id, cluster);
-  const known = new Set([...cluster.input.bgpFilters].map((filter) => filter.metadata.name));
+  const known = new Set(cluster.input.bgpFilters.map((filter) => filter.metadata.name));
   const missing = (spec.filters ?? []).filter((name) => !known.has(name));
   // A missing filter must not let out what it was meant to hold back.
   if (missing.length > 0)

@@ -38,13 +38,14 @@ export interface TopologyProblem {
   readonly message: string;
 }
 
+/** Lists, never iterators: several parts of the computation read each of them. */
 export interface TopologyInput {
   readonly nodeName: string;
-  readonly nodes: Iterable<Node>;
-  readonly bgpConfigurations: Iterable<BGPConfiguration>;
-  readonly bgpPeers: Iterable<BGPPeer>;
-  readonly bgpFilters: Iterable<BGPFilter>;
-  readonly ipPools: Iterable<IPPool>;
+  readonly nodes: readonly Node[];
+  readonly bgpConfigurations: readonly BGPConfiguration[];
+  readonly bgpPeers: readonly BGPPeer[];
+  readonly bgpFilters: readonly BGPFilter[];
+  readonly ipPools: readonly IPPool[];
   /** Blocks that are durably ours. */
   readonly blocks: readonly { readonly cidr: string; readonly pool: string }[];
   /** Addresses on this node's loopback interface, canonical. */
@@ -81,7 +82,7 @@ export const EXPORT_TO_CLIENTS = 'tortie-export-clients';
 export function topologyOf(input: TopologyInput): Topology {
   const problems: TopologyProblem[] = [];
   const report = (resource: string, message: string): void => void problems.push({ resource, message });
-  const nodes = [...input.nodes].map(identityOf).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const nodes = input.nodes.map(identityOf).sort((a, b) => (a.name < b.name ? -1 : 1));
   const self = nodes.find((node) => node.name === input.nodeName);
   if (self === undefined || self.addresses.size === 0) {
     report(
@@ -143,7 +144,7 @@ function clusterIdOf(
 
 /** "default", with the fields that "node.<name>" overrides. */
 function configurationFor(input: TopologyInput): BGPConfigurationSpec {
-  const byName = new Map([...input.bgpConfigurations].map((resource) => [resource.metadata.name, resource.spec]));
+  const byName = new Map(input.bgpConfigurations.map((resource) => [resource.metadata.name, resource.spec]));
   return { ...byName.get('default'), ...byName.get(`node.${input.nodeName}`) };
 }
 
@@ -182,7 +183,7 @@ function withoutTwins(peers: readonly PeerConfig[], { report }: Cluster): readon
 function safetyFilters({ input }: Cluster): Readonly<Record<string, FilterConfig>> {
   const nodeAddress = { name: 'node address', match: { tags: ['node'] }, action: 'reject' } as const;
   const transit = { name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' } as const;
-  const inPools = [...input.ipPools].flatMap((pool) => {
+  const inPools = input.ipPools.flatMap((pool) => {
     const prefix = tryParsePrefix(pool.spec.cidr);
     return prefix === undefined
       ? []
@@ -208,7 +209,7 @@ function safetyFilters({ input }: Cluster): Readonly<Record<string, FilterConfig
 function originationsOf(cluster: Cluster): readonly OriginatedPrefix[] {
   const { input, self, spec } = cluster;
   const silent = new Set(
-    [...input.ipPools].filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name),
+    input.ipPools.filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name),
   );
   const originated: OriginatedPrefix[] = [];
   for (const block of input.blocks)
