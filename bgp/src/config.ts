@@ -37,11 +37,20 @@ export interface SpeakerConfig {
   readonly drain?: boolean;
   /** RFC 4456; default: the router id. */
   readonly clusterId?: string;
+  /**
+   * Interfaces, `*` for any text and `?` for one character, whose prefixes are no link of ours: no next hop resolves through them, and
+   * nobody there is a direct neighbour. Their addresses stay ours.
+   */
+  readonly ignoredInterfaces?: readonly string[];
+  /** Least severity that `tortie bgpd` logs, while this configuration stands; default: as it was started. */
+  readonly logLevel?: LogLevelName;
   /** BMP stations (RFC 7854) that follow what we hear and say. */
   readonly bmp?: readonly BmpStationConfig[];
   /** Dumps of the whole table in MRT (RFC 6396), written by `tortie bgpd`: the library by itself writes no files. */
   readonly mrt?: MrtConfig;
 }
+
+export type LogLevelName = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
 
 export interface MrtConfig {
   /** Absolute path; replaced whole by each dump. */

@@ -55,6 +55,8 @@ export class Daemon {
   private context: KernelRouteContext | undefined;
   private readonly dumps: MrtDumps;
   private readonly refusals: RefusalLog;
+  /** The log's level when no configuration names one. */
+  private readonly startLevel: string;
   private isSettling = false;
   private digest: string | undefined;
   private underWay = 0;
@@ -63,6 +65,7 @@ export class Daemon {
   constructor(options: DaemonOptions) {
     this.state = new SavedState(options.stateDir);
     this.log = options.log;
+    this.startLevel = options.log.level;
     const wasKilled = this.state.wasKilled();
     if (wasKilled) this.log.info('the last bgpd of this boot was killed: restarting gracefully');
     this.speaker = new Speaker({ isRestarting: wasKilled, onForwarding: () => this.fib?.wake() });
@@ -179,6 +182,7 @@ export class Daemon {
   }
 
   private followConfig(config: SpeakerConfig): void {
+    this.log.level = config.logLevel ?? this.startLevel;
     this.interfaces?.setWanted(wantedInterfaces(config));
     this.updateContext(config, this.interfaces?.current ?? []);
     const { socket } = this;

@@ -597,6 +597,26 @@ describe('bgpd daemon', function () {
     expect((await one.end('SIGTERM')).code).to.equal(0);
   });
 
+  it('logs as much as its configuration says, from then on, and as it was started once that says nothing', async () => {
+    const dir = directory();
+    const one = bgpd(dir, '--log-level', 'warn');
+    const tell = (more: Partial<SpeakerConfig>): Promise<true> =>
+      until('configured', async () => {
+        const config = { localAs: 64512, routerId: '10.0.0.1', listen: [], ...more };
+        const { status } = await requestOverUnixSocket(join(dir, 'bgpd.sock'), 'PUT', '/v1/config', config);
+        return status === 200 || undefined;
+      });
+    const lines = (): number => one.err.split('configuration applied').length - 1;
+    await tell({});
+    await tell({ logLevel: 'error', clusterId: '10.0.0.2' });
+    await tell({ logLevel: 'info', clusterId: '10.0.0.3' });
+    await until('the first line', async () => lines() === 1 || undefined, one);
+    await tell({ clusterId: '10.0.0.4' });
+    await tell({ logLevel: 'debug', clusterId: '10.0.0.5' });
+    await until('the second line', async () => lines() > 1 || undefined, one);
+    expect(lines(), one.err).to.equal(2);
+  });
+
   it('told the same again and again does nothing', async () => {
     const [a, b] = await pair();
     for (let i = 0; i < 100; i++) {

@@ -45,6 +45,7 @@ const port = integer(1, 65535);
 const listenPort = integer(0, 65535);
 const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
 const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
+const interfacePattern = pattern(/^[^\s/]{1,64}$/, 'an interface name, with * and ? as wildcards');
 const filterNames = list(name, { max: 64 });
 
 const bfd = object(
@@ -75,7 +76,7 @@ const session: Readonly<Record<string, Field>> = {
   maxPrefixesRestartAfter: integer(1, 86400),
   maxPrefixesWarnAt: integer(1, 100),
   maxPrefixesWarnOnly: boolean,
-  allowLocalAs: integer(0, 10),
+  allowLocalAs: integer(0, 255),
   asOverride: boolean,
   removePrivateAs: oneOf('only-private', 'all'),
   enforceFirstAs: boolean,
@@ -161,6 +162,8 @@ export const speakerShape: Field = object(
     requirePolicy: boolean,
     drain: boolean,
     clusterId: identifier,
+    ignoredInterfaces: list(interfacePattern, { max: 1024 }),
+    logLevel: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
     mrt,
     bmp: list(
       object(

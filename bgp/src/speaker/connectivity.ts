@@ -7,18 +7,41 @@ import { interfaceOf, interfaceTowards, isLoopback, type LocalInterface } from '
 import type { ConnectedPrefix } from '../rib/contract.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 
+/** Does one of these patterns (`*` for any text, `?` for one character) name the interface? */
+export function isIgnored(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => globOf(pattern).test(name));
+}
+
+const globOf = (pattern: string): RegExp =>
+  new RegExp(
+    `^${pattern.replace(/[^*?]+|\*+|\?/g, (part) => (part === '?' ? '.' : part.startsWith('*') ? '.*' : escaped(part)))}$`,
+  );
+
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+
+/** The interfaces whose prefixes are links: all but the ignored ones. */
+export const linksOf = (
+  interfaces: readonly LocalInterface[],
+  ignored: readonly string[],
+): readonly LocalInterface[] =>
+  ignored.length === 0 ? interfaces : interfaces.filter(({ name }) => !isIgnored(name, ignored));
+
 /** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
 export function linkProblem(
   settings: PeerSettings,
   interfaces: readonly LocalInterface[],
   before: readonly LocalInterface[],
+  ignored: readonly string[],
 ): string | undefined {
   const { localAddress, interfaceName, isSingleHop } = settings;
   if (localAddress !== undefined && interfaceName === undefined && !isOurs(interfaces, parseAddress(localAddress)))
     return `Local address ${localAddress} is on no interface`;
   if (interfaceName !== undefined) return downText(interfaces, interfaceName);
   const address = knownAddress(settings);
-  if (!isSingleHop || interfaceTowards(interfaces, address) !== undefined) return undefined;
+  if (!isSingleHop || interfaceTowards(linksOf(interfaces, ignored), address) !== undefined) return undefined;
+  const onIgnored = interfaceTowards(interfaces, address);
+  if (onIgnored !== undefined)
+    return `${formatAddress(address)} is on ${onIgnored.name}, one of "ignoredInterfaces"; a peer there needs "multihop"`;
   const was = interfaceTowards(before, address);
   const isDown = was === undefined ? undefined : downText(interfaces, was.name);
   return (

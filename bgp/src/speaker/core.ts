@@ -22,7 +22,7 @@ import { systemInterfaces, type LocalInterface } from '../session/interface.js';
 import type { RestartState } from '../session/local-open.js';
 import type { Session, SessionEnd } from '../session/session.js';
 import type { Connection, Transport } from '../transport/transport.js';
-import { connectedPrefixes, linkProblem, readdressed, sessionLink } from './connectivity.js';
+import { connectedPrefixes, linkProblem, linksOf, readdressed, sessionLink } from './connectivity.js';
 import type { SpeakerEvent } from './event.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
@@ -69,6 +69,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   private interfaces: readonly LocalInterface[] = [];
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
+  /** Patterns of interfaces that are no links. */
+  private ignored: readonly string[] = [];
   private readonly notices: Notices;
   private readonly holds: MaxPrefixHolds;
   private currentConfig: SpeakerConfig | undefined;
@@ -161,7 +163,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       },
       this.options.keepForwarding ? predecessor : undefined,
     );
-    if (this.tracksInterfaces) this.rib.setConnected(connectedPrefixes(this.interfaces));
+    if (this.tracksInterfaces) this.rib.setConnected(this.connected());
     if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0)
       this.beginRestart(config);
   }
@@ -262,9 +264,20 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     }
     this.unnumbered.update(before);
     if (!this.isConfigured) return;
-    this.rib.setConnected(connectedPrefixes(interfaces));
+    this.rib.setConnected(this.connected());
     this.refreshOver(readdressed(before, interfaces));
     this.driver.schedule();
+  }
+
+  /** Another list of them is another set of links. */
+  setIgnored(patterns: readonly string[]): void {
+    if (patterns.join(' ') === this.ignored.join(' ')) return;
+    this.ignored = patterns;
+    if (this.tracksInterfaces) this.setInterfaces(this.interfaces);
+  }
+
+  private connected(): ReturnType<typeof connectedPrefixes> {
+    return connectedPrefixes(linksOf(this.interfaces, this.ignored));
   }
 
   async stop(): Promise<void> {
@@ -458,7 +471,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   private checkLink(peer: Peer, before: readonly LocalInterface[]): void {
     if (!this.tracksInterfaces) return;
-    const problem = linkProblem(peer.settings, this.interfaces, before);
+    const problem = linkProblem(peer.settings, this.interfaces, before, this.ignored);
     if (problem === undefined) peer.unblock('link');
     else peer.block('link', problem);
   }

@@ -284,6 +284,7 @@ export class Speaker {
     this.core.setConfig(config);
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
+    this.core.setIgnored(config.ignoredInterfaces ?? []);
     for (const [name, peer] of [...this.core.peers])
       if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
     if (needsNewRib || changes.originated.added + changes.originated.removed > 0)

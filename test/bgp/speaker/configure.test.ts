@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { parseAddress } from 'node-bgp/address';
 import type { LocalInterface } from 'node-bgp/session/interface';
 import { ConfigError } from 'node-bgp/config/validate';
+import { isIgnored } from 'node-bgp/speaker/connectivity';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const A = '10.0.0.1';
@@ -258,5 +259,58 @@ describe('bgp/speaker interfaces', () => {
     a.speaker.setInterfaces([link('lo', '10.0.0.1/32'), link('eth0', '192.0.2.1/24', false)]);
     world.seconds(10);
     expect(a.state(B)).to.equal('Established');
+  });
+
+  it('takes an ignored interface for no link, from one configuration to the next', async () => {
+    const world = new World();
+    const a = world.speaker(A);
+    const b = world.speaker(B);
+    const peers = [{ address: B, port: 1790, remoteAs: 64513 }] as const;
+    a.speaker.setInterfaces([link('eth0', '10.0.0.1/24'), link('lo', '10.0.9.1/32')]);
+    await a.configure(a.config(64512, peers, { ignoredInterfaces: ['e?h0'] }));
+    await b.configure(b.config(64513, [peerAt(A, 64512)], { originate: [{ prefix: '10.65.2.0/24' }] }));
+    world.seconds(10);
+    expect(a.speaker.neighbor(B)?.heldDown).to.equal(
+      '10.0.0.2 is on eth0, one of "ignoredInterfaces"; a peer there needs "multihop"',
+    );
+    for (const ignored of [['lo', 'veth*'], []]) {
+      await a.configure(a.config(64512, peers, { ignoredInterfaces: ignored }));
+      world.seconds(10);
+      expect([a.state(B), a.prefixes()], ignored.join()).to.deep.equal(['Established', ['10.65.2.0/24']]);
+    }
+    await a.configure(a.config(64512, peers, { ignoredInterfaces: ['*'] }));
+    world.seconds(1);
+    expect([a.state(B), a.prefixes()]).to.deep.equal(['Idle', []]);
+  });
+
+  it('resolves no next hop through an ignored interface, and goes on using its addresses', async () => {
+    const world = new World();
+    const a = world.speaker(A);
+    const b = world.speaker(B);
+    const peers = [innerPeer(B, 64512, { localAddress: A })];
+    a.speaker.setInterfaces([link('eth0', '10.0.0.1/24')]);
+    await b.configure(b.config(64512, [innerPeer(A, 64512)], { originate: [{ prefix: '10.65.2.0/24' }] }));
+    for (const [ignoredInterfaces, best] of [
+      [['eth*'], []],
+      [['eth', 'eth1'], ['10.65.2.0/24']],
+    ] as const) {
+      await a.configure(a.config(64512, peers, { ignoredInterfaces }));
+      world.seconds(10);
+      expect([a.state(B), a.prefixes()], ignoredInterfaces.join()).to.deep.equal(['Established', best]);
+    }
+  });
+
+  it('reads a pattern as a whole name, and nothing in it but * and ? as anything else', () => {
+    for (const [pattern, name, expected] of [
+      ['eth*', 'eth0', true],
+      ['eth*', 'veth0', false],
+      ['*', 'lo', true],
+      ['eth0.?', 'eth0.1', true],
+      ['eth0.1', 'eth001', false],
+      ['e+h0', 'eeh0', false],
+      ['[ab]', 'a', false],
+      ['br-**x', 'br-1x', true],
+    ] as const)
+      expect(isIgnored(name, [pattern]), `${pattern} ${name}`).to.equal(expected);
   });
 });
