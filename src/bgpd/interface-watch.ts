@@ -114,6 +114,7 @@ export class InterfaceWatch {
         this.options.onLoss();
         break;
       case 'route':
+      case 'nexthop':
       case 'neighbour':
         return;
     }

@@ -20,6 +20,7 @@ export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
 export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
+const SO_ATTACH_FILTER = 26;
 export const SO_RCVBUFFORCE = 33;
 export const SO_SNDBUF = 7;
 export const SO_SNDBUFFORCE = 32;
@@ -36,7 +37,16 @@ export const EOPNOTSUPP = 95;
 export const ENOBUFS = 105;
 
 const process_ = koffi.load(null);
+/** linux/filter.h; setsockopt(2) copies the program that it points to. */
+const SOCK_FPROG = koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'const void *' });
 const raw = {
+  setFilter: process_.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(SOCK_FPROG), 'uint32_t']) as (
+    fd: number,
+    level: number,
+    option: number,
+    program: { readonly len: number; readonly filter: Uint8Array },
+    length: number,
+  ) => number,
   socket: process_.func('int socket(int, int, int)') as (family: number, type: number, protocol: number) => number,
   bind: process_.func('int bind(int, const void *, uint32_t)') as (
     fd: number,
@@ -112,6 +122,19 @@ export function setSocketOption(fd: number, level: number, option: number, value
 /** setsockopt(2) of a structure in the machine's byte order. */
 export function setSocketBytes(fd: number, level: number, option: number, value: Uint8Array): void {
   checked(raw.setsockopt(fd, level, option, value, value.length), `Cannot set socket option ${level}/${option}`);
+}
+
+/** Bytes of a `struct sock_filter`: code(2) jump if true(1) jump if false(1) operand(4). */
+export const FILTER_INSTRUCTION_SIZE = 8;
+
+/** SO_ATTACH_FILTER: classic BPF that says how much of each datagram the socket is to have, 0 for nothing. socket(7). */
+export function attachSocketFilter(fd: number, program: Uint8Array): void {
+  const len = program.length / FILTER_INSTRUCTION_SIZE;
+  const size = koffi.sizeof(SOCK_FPROG);
+  checked(
+    raw.setFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, { len, filter: program }, size),
+    `Cannot attach a filter of ${len} instructions`,
+  );
 }
 
 /** getsockopt(2) into `value`, which may carry input; returns how many bytes the kernel filled. */

@@ -7,14 +7,25 @@
  *
  * The socket watches the namespace of the thread that starts it (see `inNamespace`).
  */
-import { closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, pollReadable, receiveBytes, setSocketOption } from '../libc.js';
+import {
+  attachSocketFilter,
+  closeFd,
+  ENOBUFS,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  pollReadable,
+  receiveBytes,
+  setSocketOption,
+} from '../libc.js';
 import { SystemError } from '../system-error.js';
+import { type EventFilter, eventProgram } from './event-filter.js';
 import { decodeInterfaceAddress, type InterfaceAddress, RTM_DELADDR, RTM_NEWADDR } from './interface-address.js';
 import { decodeLink, type Link, RTM_DELLINK, RTM_NEWLINK } from './link.js';
 import { forEachMessage, type NetlinkMessage, NetlinkProtocolError } from './message.js';
 import { decodeNeighbour, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from './neighbour.js';
-import { openNetlink, setReceiveBuffer } from './netlink-socket.js';
-import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, SOL_NETLINK } from './protocol.js';
+import { openNetlink, setReceiveBuffer, trySocketOption } from './netlink-socket.js';
+import { decodeNexthop, type Nexthop, RTM_DELNEXTHOP, RTM_NEWNEXTHOP } from './nexthop.js';
+import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, NLM_F_REPLACE, SOL_NETLINK } from './protocol.js';
 import type { Route } from './route.js';
 import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from './route-message.js';
 
@@ -22,7 +33,10 @@ import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from './route-message.js';
 export type KernelEvent =
   | { readonly type: 'link'; readonly isGone: boolean; readonly link: Link }
   | { readonly type: 'address'; readonly isGone: boolean; readonly address: InterfaceAddress }
-  | { readonly type: 'route'; readonly isGone: boolean; readonly route: Route }
+  /** `replaces`: another route of the same place, whoever made it, went for it without a word of its own. */
+  | { readonly type: 'route'; readonly isGone: boolean; readonly replaces?: true; readonly route: Route }
+  /** What goes with an interface is not told, nor are the IPv4 routes that go with an object. */
+  | { readonly type: 'nexthop'; readonly isGone: boolean; readonly nexthop: Nexthop }
   | { readonly type: 'neighbour'; readonly isGone: boolean; readonly neighbour: Neighbour }
   | { readonly type: 'resync'; readonly reason: string };
 
@@ -31,9 +45,11 @@ export interface KernelTopics {
   readonly address?: boolean;
   readonly route?: boolean;
   readonly neighbour?: boolean;
+  /** Nexthop objects; never an event before Linux 5.3. */
+  readonly nexthop?: boolean;
 }
 
-export interface KernelWatchOptions {
+export interface KernelWatchOptions extends EventFilter {
   /** Bytes; default 8 MiB, which lost nothing at 100,000 route events in a burst. */
   readonly receiveBufferSize?: number;
   /** Default true: the watch alone does not keep the process alive. */
@@ -51,7 +67,11 @@ const GROUPS: Readonly<Record<keyof KernelTopics, readonly number[]>> = {
   neighbour: [3],
   address: [5, 9],
   route: [7, 11],
+  nexthop: [32],
 };
+
+/** Groups that older kernels do not have. */
+const LATER_GROUPS: ReadonlySet<number> = new Set(GROUPS.nexthop);
 
 const RECEIVE_SIZE = 131_072;
 
@@ -70,9 +90,10 @@ export function watchKernel(
   const fd = openNetlink(NETLINK_ROUTE);
   try {
     setReceiveBuffer(fd, options.receiveBufferSize ?? 8 * 1024 * 1024);
+    const program = eventProgram(options);
+    if (program !== undefined) attachSocketFilter(fd, program);
     for (const topic of Object.keys(GROUPS) as (keyof KernelTopics)[])
-      if (topics[topic] === true)
-        for (const group of GROUPS[topic]) setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+      if (topics[topic] === true) for (const group of GROUPS[topic]) join(fd, group);
   } catch (error) {
     closeFd(fd);
     throw error;
@@ -95,6 +116,11 @@ export function watchKernel(
       closeFd(fd);
     },
   };
+}
+
+function join(fd: number, group: number): void {
+  if (LATER_GROUPS.has(group)) trySocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+  else setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
 }
 
 /** The events of one datagram; undefined when there is none now. */
@@ -140,8 +166,13 @@ function decodeEvent(message: NetlinkMessage): KernelEvent | undefined {
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
       const route = decodeRoute(message);
-      return route && { type: 'route', isGone: message.type === RTM_DELROUTE, route };
+      const isGone = message.type === RTM_DELROUTE;
+      const replaces = !isGone && (message.flags & NLM_F_REPLACE) !== 0;
+      return route && { type: 'route', isGone, ...(replaces ? { replaces } : {}), route };
     }
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP:
+      return { type: 'nexthop', isGone: message.type === RTM_DELNEXTHOP, nexthop: decodeNexthop(message) };
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH: {
       const neighbour = decodeNeighbour(message);

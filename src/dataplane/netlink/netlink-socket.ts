@@ -29,7 +29,9 @@ import {
   SO_SNDBUFFORCE,
   SOCK_RAW,
   SOL_SOCKET,
+  socketName,
 } from '../libc.js';
+import { endianness } from 'node:os';
 import { SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
 import {
@@ -102,6 +104,8 @@ const MAX_DUMP_ATTEMPTS = 10;
 export class NetlinkSocket {
   /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
   readonly batch: NetlinkBatch;
+  /** By which the kernel knows the socket: in events, who asked for the change. */
+  readonly portId: number;
   private readonly fd: number;
   private readonly messagesPerSend: number;
   private readonly receiveBuffer: Uint8Array;
@@ -122,6 +126,8 @@ export class NetlinkSocket {
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
       // Kernels before 4.20 filter no dumps by themselves; callers filter again anyway.
       if (options.family !== 'netfilter') trySocketOption(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK);
+      this.portId = portIdOf(this.fd);
+      this.widen();
     } catch (error) {
       closeFd(this.fd);
       throw error;
@@ -206,6 +212,20 @@ export class NetlinkSocket {
     if (this.isClosed) return;
     this.isClosed = true;
     closeFd(this.fd);
+  }
+
+  /**
+   * The kernel sizes a dump's first buffer by what the reader has last offered, 3.7 KB before there was any, and an IPv4 route that does not
+   * fit ends the dump, with success. So one answer is read before the first dump: that to a message that asks for nothing.
+   */
+  private widen(): void {
+    const { batch } = this;
+    batch.clear();
+    batch.beginMessage(NLMSG_NOOP, 0, () => 'ask for nothing');
+    batch.endMessage();
+    // Who may do nothing here is told so by what is asked next.
+    this.transact(batch);
+    batch.clear();
   }
 
   /** Gives the part's messages consecutive sequence numbers and the last one NLM_F_ACK; returns the first number. */
@@ -324,6 +344,12 @@ export function openNetlink(protocol: number): number {
     throw error;
   }
   return fd;
+}
+
+/** struct sockaddr_nl: family(2) pad(2) port id(4). */
+function portIdOf(fd: number): number {
+  const name = socketName(fd);
+  return new DataView(name.buffer, name.byteOffset).getUint32(4, endianness() === 'LE');
 }
 
 /** Beyond net.core.rmem_max where we may (CAP_NET_ADMIN), up to it otherwise. */

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { formatAddress, formatPrefix } from 'node-bgp/address';
+import { formatAddress, formatPrefix, parsePrefix } from 'node-bgp/address';
 import { findLink } from '../../../src/dataplane/netlink/link.js';
 import { type KernelEvent, type KernelWatch, watchKernel } from '../../../src/dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
@@ -34,6 +34,8 @@ describe('netlink monitor', () => {
         return `${event.isGone ? '-' : '+'}route ${formatPrefix(event.route.prefix)}`;
       case 'neighbour':
         return `${event.isGone ? '-' : '+'}neighbour ${formatAddress(event.neighbour.address)}`;
+      case 'nexthop':
+        return `${event.isGone ? '-' : '+'}nexthop ${event.nexthop.id}`;
       case 'resync':
         return 'resync';
     }
@@ -147,5 +149,46 @@ describe('netlink monitor', () => {
     watch?.close();
     await new Promise((done) => setTimeout(done, 50));
     expect(events).to.deep.equal([]);
+  });
+
+  it('leaves out what our own sockets did and routes of protocols that nobody asked for, of both families', async () => {
+    ip(node, 'link', 'set', 'lo', 'up');
+    const [own, other] = inNamespace(node, () => [new NetlinkSocket(), new NetlinkSocket()]);
+    try {
+      start({ route: true, nexthop: true }, { notBy: [0xffff_fff0, own.portId], notOfProtocols: [99] });
+      const add = (socket: NetlinkSocket, prefix: string, protocol: number): void =>
+        void applyRouteChanges(socket, [
+          { type: 'add', route: { prefix: parsePrefix(prefix), protocol, type: 'blackhole', nextHops: [] } },
+        ]);
+      add(own, '10.1.0.0/16', 172);
+      add(own, 'fd01::/48', 172);
+      add(other, '10.2.0.0/16', 99);
+      add(other, 'fd02::/48', 99);
+      add(other, '10.3.0.0/16', 172);
+      add(other, 'fd03::/48', 172);
+      ip(node, 'route', 'del', 'blackhole', '10.1.0.0/16');
+      ip(node, 'nexthop', 'add', 'id', '99', 'blackhole', 'proto', '99');
+      ip(node, 'nexthop', 'del', 'id', '99');
+      await until('the last event', () => seen('-nexthop 99'));
+      expect(events.map(brief)).to.deep.equal([
+        '+route 10.3.0.0/16',
+        '+route fd03::/48',
+        '-route 10.1.0.0/16',
+        '+nexthop 99',
+        '-nexthop 99',
+      ]);
+    } finally {
+      own.close();
+      other.close();
+    }
+  });
+
+  it('says when a route took the place of another', async () => {
+    ip(node, 'link', 'set', 'lo', 'up');
+    start({ route: true });
+    ip(node, 'route', 'add', 'blackhole', '10.1.0.0/16', 'metric', '20', 'proto', '172');
+    ip(node, 'route', 'replace', 'blackhole', '10.1.0.0/16', 'metric', '20', 'proto', 'static');
+    await until('both', () => events.length === 2);
+    expect(events.map((event) => event.type === 'route' && event.replaces)).to.deep.equal([undefined, true]);
   });
 });

@@ -261,4 +261,29 @@ describe('netlink routes', () => {
       apply({ type: 'delete', route: { prefix: parsePrefix('10.65.0.0/26'), protocol: 172, nextHops: [] } }),
     ).to.deep.equal(['0: Cannot delete route 10.65.0.0/26: no such process (ESRCH)']);
   });
+
+  for (const [family, first, second, hop] of [
+    [4, '9.0.0.0/24', '30.0.0.0/24', (n: number) => `10.0.${1 + (n >> 7)}.${1 + (n & 127)}`],
+    [6, '2001::/48', '3001::/48', (n: number) => `fd00::${n.toString(16)}`],
+  ] as const)
+    it(`of 256 next hops are read by a socket that has not read before, and those after them, IPv${family}`, () => {
+      ip(node, 'addr', 'add', '10.0.0.1/16', 'dev', 'v0');
+      const many = Array.from({ length: 256 }, (_, n) => via(hop(n + 2)));
+      expect(
+        apply(
+          add({ prefix: parsePrefix(first), nextHops: many }),
+          add({ prefix: parsePrefix(second), nextHops: [via(hop(2))] }),
+        ),
+      ).to.deep.equal([]);
+      const fresh = inNamespace(node, () => new NetlinkSocket());
+      try {
+        const routes = listRoutes(fresh, { family, protocol: 172 });
+        expect(routes.map(({ prefix, nextHops }) => [formatPrefix(prefix), nextHops.length])).to.deep.equal([
+          [first, 256],
+          [second, 1],
+        ]);
+      } finally {
+        fresh.close();
+      }
+    });
 });
