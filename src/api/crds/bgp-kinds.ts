@@ -10,6 +10,7 @@ import {
   duration,
   integer,
   list,
+  listByKeys,
   object,
   oneOf,
   pattern,
@@ -48,7 +49,8 @@ const bfd = described(
   }),
 );
 
-const cidrEntries = list(object({ cidr }, { 'x-kubernetes-map-type': 'atomic' }), { 'x-kubernetes-list-type': 'set' });
+/** Calico declares these as sets of objects, which no API server can apply (see docs/decisions/0027-lists-of-objects.md). */
+const cidrEntries = listByKeys(['cidr'], object({ cidr: required(cidr) }));
 
 const bgpConfiguration = customResourceDefinition({
   ...GROUP,
@@ -66,9 +68,10 @@ const bgpConfiguration = customResourceDefinition({
     serviceExternalIPs: cidrEntries,
     serviceLoadBalancerIPs: cidrEntries,
     serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
-    communities: set(object({ name: textUpTo(253), value: community }, { 'x-kubernetes-map-type': 'atomic' })),
-    prefixAdvertisements: set(
-      object({ cidr, communities: list(textUpTo(253)) }, { 'x-kubernetes-map-type': 'atomic' }),
+    communities: listByKeys(['name'], object({ name: required(textUpTo(253)), value: required(community) })),
+    prefixAdvertisements: listByKeys(
+      ['cidr'],
+      object({ cidr: required(cidr), communities: atomicList(textUpTo(253)) }),
     ),
     nodeMeshPassword: password,
     nodeMeshMaxRestartTime: duration,

@@ -46,6 +46,10 @@ export const set = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode =>
 export const atomicList = (items: SchemaNode, extra: SchemaNode = {}): SchemaNode =>
   list(items, { 'x-kubernetes-list-type': 'atomic', ...extra });
 
+/** A list of objects merged item by item: what has the same keys is the same item. Each key must be required. */
+export const listByKeys = (keys: readonly string[], items: SchemaNode, extra: SchemaNode = {}): SchemaNode =>
+  list(items, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys, ...extra });
+
 export const mapOf = (values: SchemaNode): SchemaNode => ({ type: 'object', additionalProperties: plain(values) });
 
 export const text: SchemaNode = { type: 'string' };

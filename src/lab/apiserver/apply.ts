@@ -25,6 +25,7 @@ import type { PatchResult } from './patch.js';
 import { apiVersionOf, type ApiObject } from './resource-type.js';
 import { keyOf, type Entry } from './store.js';
 import { mergeFields, removeFields, withParents } from './typed-fields.js';
+import { joinTypedProblems, typedProblems } from './typed-problems.js';
 import { insert, replace } from './write.js';
 
 export function applyObject(cluster: Cluster, target: Target, body: JsonObject, options: WriteOptions): PatchResult {
@@ -40,11 +41,21 @@ export function applyObject(cluster: Cluster, target: Target, body: JsonObject, 
     put(body, ['metadata', 'name'], textAt(body, 'metadata', 'name') ?? target.name),
     options,
   );
+  requireTyped(target, applied, 'patch');
   const name = textAt(applied, 'metadata', 'name') ?? '';
   if (name !== target.name) throw badRequest(`name in URL does not match name in the body: ${target.name} and ${name}`);
   const current = cluster.store.get(target.type.bucket, keyOf(target.namespace, target.name));
   if (current === undefined) return { entry: createApplied(cluster, target, applied, options), isCreated: true };
   return { entry: updateApplied(cluster, target, current, applied, options), isCreated: false };
+}
+
+/** Upstream answers 500 with these words (k8s.io/apimachinery managedfields/internal/structuredmerge.go). */
+function requireTyped(target: Target, object: ApiObject, which: 'patch' | 'live'): void {
+  const problems = typedProblems(target.type.schema, object, { allowsDuplicates: which === 'live' });
+  if (problems.length === 0) return;
+  const { group, version, kind } = target.type;
+  const what = `${target.namespace ?? ''}/${target.name}; ${group}/${version}, Kind=${kind}`;
+  throw new ApiError(500, '', `failed to create typed ${which} object (${what}): ${joinTypedProblems(problems)}`);
 }
 
 function createApplied(cluster: Cluster, target: Target, applied: ApiObject, options: WriteOptions): Entry {
@@ -68,6 +79,7 @@ function updateApplied(
 ): Entry {
   const { type } = target;
   const live = current.object;
+  requireTyped(target, live, 'live');
   const fields = ownedThrough(type, target.subresource, appliedFields(type, applied));
   const managers = withReset(parseManagers(live));
   const wanted = identityOf(applier(target, options, emptySet, ''));

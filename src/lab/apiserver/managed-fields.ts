@@ -22,6 +22,7 @@ import { isObject, listAt, put, textAt, type Json, type JsonObject } from './jso
 import { formatTime } from './object-meta.js';
 import { apiVersionOf, type ApiObject, type ResourceType } from './resource-type.js';
 import { compareFields, fieldsOf, type Comparison } from './typed-fields.js';
+import { typedProblems } from './typed-problems.js';
 
 export interface Manager {
   readonly name: string;
@@ -74,6 +75,9 @@ export function ownedThrough(type: ResourceType, subresource: string, fields: Fi
 export function recordUpdate(type: ResourceType, old: ApiObject | undefined, object: ApiObject, by: Writer): ApiObject {
   const sent = parseManagers(object);
   if (sent === 'reset') return put(object, ['metadata', 'managedFields'], undefined);
+  // As upstream: an object that cannot be seen field by field is stored all the same, and nobody owns anything of it.
+  if ([old, object].some((each) => each !== undefined && !isTyped(type, each)))
+    return put(object, ['metadata', 'managedFields'], undefined);
   const managers = sent.length > 0 ? sent : old === undefined ? [] : withReset(parseManagers(old));
   const change = comparison(type, old ?? skeletonOf(object), object);
   const mine = identityOf({
@@ -100,6 +104,9 @@ export function recordUpdate(type: ResourceType, old: ApiObject | undefined, obj
   };
   return withManagers(object, [...others, me]);
 }
+
+const isTyped = (type: ResourceType, object: ApiObject): boolean =>
+  typedProblems(type.schema, object, { allowsDuplicates: true }).length === 0;
 
 /** What differs between two objects, without the fields that nobody owns. */
 export function comparison(type: ResourceType, old: ApiObject, object: ApiObject): Comparison {

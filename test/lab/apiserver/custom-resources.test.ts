@@ -40,6 +40,15 @@ const gadget = (name: string, spec: Json): JsonObject => ({
   spec,
 });
 
+const KEYED: JsonObject = { type: 'object', required: ['key'], properties: { key: { type: 'string' } } };
+
+const listOf = (listType: string, items: JsonObject): JsonObject => ({
+  type: 'array',
+  'x-kubernetes-list-type': listType,
+  ...(listType === 'map' ? { 'x-kubernetes-list-map-keys': ['key'] } : {}),
+  items,
+});
+
 describe('manifests/crds', () => {
   it('is what the definitions write', () => {
     const written = new Map(
@@ -352,6 +361,7 @@ describe('apiserver: custom resources', () => {
             'x-kubernetes-list-map-keys': ['name'],
             items: {
               type: 'object',
+              required: ['name'],
               properties: {
                 name: { type: 'string' },
                 size: {
@@ -402,6 +412,22 @@ describe('apiserver: custom resources', () => {
       ],
       [crd({ properties: {} }), 'properties[spec].type: Required value'],
       [crd({ type: 'array' }), 'properties[spec].items: Required value'],
+      [
+        crd(listOf('set', { type: 'object' })),
+        'items.x-kubernetes-map-type: Invalid value: null: must be atomic as item',
+      ],
+      [crd(listOf('set', listOf('map', KEYED))), 'items.x-kubernetes-list-type: Invalid value: "map": must be atomic'],
+      [crd(listOf('map', { type: 'string' })), 'items.type: Invalid value: "string": must be object if parent'],
+      [crd(listOf('map', { type: 'object' })), 'list-map-keys: Invalid value: ["key"]: entries must all be names of'],
+      [
+        crd(listOf('map', { ...KEYED, required: [] })),
+        'items.properties[key].default: Required value: this property is in x-kubernetes-list-map-keys',
+      ],
+      [
+        crd(listOf('map', { ...KEYED, properties: { key: { type: 'object' } } })),
+        'items.properties[key].type: Invalid value: "object": must be a scalar type',
+      ],
+      [crd(listOf('bag', { type: 'string' })), 'x-kubernetes-list-type: Unsupported value: "bag"'],
       [crd({ type: 'string', pattern: '(' }), 'properties[spec].pattern: Invalid value'],
       [
         crd({ type: 'object', 'x-kubernetes-validations': [{ rule: 'self.x ==' }] }),
@@ -452,6 +478,22 @@ describe('apiserver: custom resources', () => {
     const old = await api.get(`${GADGETS.replace('/v1/', '/v1beta1/')}/red`);
     expect(textAt(old.body, 'apiVersion')).to.equal('example.dev/v1beta1');
     expect(textAt((await api.get('/apis/example.dev')).body, 'preferredVersion', 'version')).to.equal('v1');
+  });
+
+  it('a set of objects can be created but never applied, as upstream', async () => {
+    const items = { type: 'object', 'x-kubernetes-map-type': 'atomic', properties: { a: { type: 'string' } } };
+    const spec = { type: 'object', properties: { set: listOf('set', items) } };
+    expect((await api.post(CRD_PATH, crd(spec))).code).to.equal(201);
+    const created = await api.post(GADGETS, gadget('g', { set: [{ a: 'x' }] }));
+    expect(created.code).to.equal(201);
+    expect(at(created.body, 'metadata', 'managedFields')).to.equal(undefined);
+    const applied = await api.apply(`${GADGETS}/g`, 'flux', gadget('g', { set: [{ a: 'x' }] }));
+    expect(applied.code).to.equal(500);
+    expect(textAt(applied.body, 'message')).to.match(
+      /^failed to create typed patch object \(.*\): \.spec\.set: element 0: associative list without keys has an element that's a map type$/,
+    );
+    const other = await api.apply(`${GADGETS}/g`, 'flux', gadget('g', {}));
+    expect(textAt(other.body, 'message')).to.include('failed to create typed live object');
   });
 
   it('go with their definition', async () => {

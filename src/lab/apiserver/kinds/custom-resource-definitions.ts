@@ -10,6 +10,7 @@ import { nameOf } from '../object.js';
 import type { ApiObject, ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
+import { listTypeProblems } from './list-type-problems.js';
 
 function complete(crd: ApiObject): ApiObject {
   const names = draft(objectAt(crd, 'spec', 'names'));
@@ -123,8 +124,7 @@ function structuralProblems(schema: JsonObject, path: string, isRoot = false): P
   if (isRoot && type !== undefined && type !== 'object')
     found.push(invalidValue(`${path}.type`, type, 'must be object at the root'));
   if (type === 'array' && !isObject(schema['items'])) found.push(required(`${path}.items`, 'must be specified'));
-  if (textAt(schema, 'x-kubernetes-list-type') === 'map' && listAt(schema, 'x-kubernetes-list-map-keys').length === 0)
-    found.push(required(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map'));
+  found.push(...listTypeProblems(schema, path));
   const pattern = textAt(schema, 'pattern');
   if (pattern !== undefined) {
     try {
