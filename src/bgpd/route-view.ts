@@ -4,6 +4,7 @@ import { formatAsPath } from 'node-bgp/codec/as-path';
 import type { PathAttributes } from 'node-bgp/codec/attribute';
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'node-bgp/codec/community';
 import type { ForwardingEntry, RouteView, Why } from 'node-bgp/rib/contract';
+import type { PolicyRule } from 'node-bgp/rib/policy';
 import type { PeerSummary } from 'node-bgp/speaker/view';
 
 export interface AttributesJson {
@@ -39,10 +40,14 @@ export interface RouteJson extends AttributesJson {
 
 export interface WhyJson {
   readonly prefix: string;
+  /** Somebody has announced exactly this prefix. */
+  readonly isKnown: boolean;
   readonly candidates: readonly (RouteJson & {
     readonly decidedBy: string;
     readonly reason: string;
     readonly importedBy?: string;
+    /** Filter, index in it and name of the rule that let it in or rejected it. */
+    readonly rule?: PolicyRule;
   })[];
   readonly forwarding?: readonly { readonly nextHop?: string; readonly interface?: string; readonly weight: number }[];
   /** Metric in the kernel that import policy asked for. */
@@ -51,6 +56,10 @@ export interface WhyJson {
     readonly peer: string;
     readonly advertised: boolean;
     readonly reason: string;
+    /** What keeps it back, as a word; absent where it is advertised or the session is down. */
+    readonly code?: string;
+    /** Filter, index in it and name of the rule that let it out or rejected it. */
+    readonly rule?: PolicyRule;
     readonly nextHop?: string;
     readonly asPath?: string;
   }[];
@@ -112,19 +121,23 @@ export function whyJson(
 ): WhyJson {
   return {
     prefix: formatPrefix(why.prefix),
+    isKnown: why.isKnown,
     candidates: why.candidates.map((candidate) => ({
       ...routeJson(candidate),
       decidedBy: candidate.decidedBy,
       reason: candidate.reason,
       ...(candidate.importedBy === undefined ? {} : { importedBy: candidate.importedBy }),
+      ...(candidate.rule === undefined ? {} : { rule: candidate.rule }),
     })),
     ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
     ...(why.forwarding?.metric === undefined ? {} : { kernelMetric: why.forwarding.metric }),
     peers: [
-      ...why.peers.map(({ peer, advertised, reason, nextHop, attributes }) => ({
+      ...why.peers.map(({ peer, advertised, reason, code, rule, nextHop, attributes }) => ({
         peer,
         advertised,
         reason,
+        ...(code === undefined ? {} : { code }),
+        ...(rule === undefined ? {} : { rule }),
         ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
         ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
       })),

@@ -1,6 +1,6 @@
 /** Why a policy decided as it did: every rule in order, and for each that did not match the condition that failed. */
 import type { FilterMatch } from '../config.js';
-import type { PolicyRoute, PolicyVerdict } from '../rib/policy.js';
+import type { PolicyRoute, PolicyRule, PolicyVerdict } from '../rib/policy.js';
 import { untouched, type RouteState } from './condition.js';
 import type { CompiledPolicy, CompiledRule } from './compiled-rule.js';
 import { wordsOf } from './prefix-set.js';
@@ -50,6 +50,12 @@ function failedField({ match }: CompiledRule, state: RouteState): keyof FilterMa
   const words = prefix === undefined ? new Uint32Array(4) : Uint32Array.from(wordsOf(prefix));
   return match.prefix.find((condition) => !condition.holds(family, words, 0, prefix?.length ?? 0, tags))?.field;
 }
+
+export const ruleOf = ({ filter, index, name }: ExplainedRule): PolicyRule => ({
+  filter,
+  ...(index === undefined ? {} : { index }),
+  ...(name === undefined ? {} : { name }),
+});
 
 /** 'filter "tor-in" rule 2 (no bogons) rejected it', or that no rule did anything. */
 export function formatExplanation({ decidedBy }: Explanation): string {

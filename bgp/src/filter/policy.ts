@@ -9,11 +9,11 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../address.js';
 import type { FilterConfig, FilterRule } from '../config.js';
-import type { PolicyRoute, PolicyVerdict, SpecializedPolicy } from '../rib/policy.js';
+import type { PolicyReason, PolicyRoute, PolicyVerdict, SpecializedPolicy } from '../rib/policy.js';
 import { compileSet } from './action.js';
 import { attributesHold, prefixHolds, type CompiledPolicy, type CompiledRule } from './compiled-rule.js';
 import { compileMatch, untouched, type FilterSession, type RouteState } from './condition.js';
-import { explainPolicy, formatExplanation } from './explain.js';
+import { explainPolicy, formatExplanation, ruleOf } from './explain.js';
 import { wordsOf } from './prefix-set.js';
 
 const REJECT: PolicyVerdict = { type: 'reject' };
@@ -98,8 +98,13 @@ class Policy implements CompiledPolicy {
     return { decide: (words, at, length, tags) => this.#walk(root, route.family, words, at, length, tags) };
   }
 
-  explain(route: PolicyRoute): string {
-    return formatExplanation(explainPolicy(this, route));
+  explain(route: PolicyRoute): PolicyReason {
+    const explanation = explainPolicy(this, route);
+    const { decidedBy } = explanation;
+    return {
+      text: formatExplanation(explanation),
+      ...(decidedBy === undefined ? {} : { rule: ruleOf(decidedBy) }),
+    };
   }
 
   #walk(

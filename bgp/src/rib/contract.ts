@@ -12,7 +12,7 @@
 import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import type { DecodedUpdate } from '../codec/update.js';
-import type { RoutePolicy } from './policy.js';
+import type { PolicyRule, RoutePolicy } from './policy.js';
 
 /** A session incarnation in the RIB. Small integers, reused once everything of the old owner is gone. */
 export type PeerId = number;
@@ -242,6 +242,8 @@ export interface Candidate extends RouteView {
   readonly reason: string;
   /** Which rule of import policy let it in; absent without import policy, and in `paths`. */
   readonly importedBy?: string;
+  /** The rule of import policy that let it in or rejected it; absent where none decided, and in `paths` for those let in. */
+  readonly rule?: PolicyRule;
 }
 
 /** A change of a best path, as kept in the history. */
@@ -255,6 +257,7 @@ export interface RouteChange {
 }
 
 export type NotAdvertised =
+  | 'unknown-prefix'
   | 'no-best-path'
   | 'learned-from-this-peer'
   | 'ibgp-to-ibgp'
@@ -273,6 +276,8 @@ export interface PeerVerdict {
   readonly advertised: boolean;
   readonly reason: string;
   readonly code?: NotAdvertised;
+  /** The rule of export policy that let the best path out or rejected it; absent where none decided. */
+  readonly rule?: PolicyRule;
   /** What goes out, when advertised. */
   readonly attributes?: PathAttributes;
   readonly nextHop?: IpAddress;
@@ -280,6 +285,8 @@ export interface PeerVerdict {
 
 export interface Why {
   readonly prefix: IpPrefix;
+  /** Somebody has announced exactly this prefix, even if no path of it is usable. */
+  readonly isKnown: boolean;
   readonly candidates: readonly Candidate[];
   readonly forwarding?: ForwardingEntry;
   readonly peers: readonly PeerVerdict[];

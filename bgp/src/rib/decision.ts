@@ -11,13 +11,11 @@
  */
 import { compareAddresses, formatAddress, formatIpv4, type IpAddress } from '../address.js';
 import { AttributeType } from '../iana.js';
-import type { AttributeSets } from './attribute-sets.js';
 import { SetFlag } from './attribute-sets.js';
 import type { DecisionStep, PeerId, RibTuning } from './contract.js';
-import type { FamilyTable } from './family-table.js';
-import type { NextHops } from './next-hops.js';
 import type { PathId } from './path-table.js';
 import type { PrefixId } from './prefix-table.js';
+import type { Ranked, ReadableDecision, ReadableNextHops, ReadableSets, ReadableTable } from './reading.js';
 
 export interface DecisionOptions {
   readonly alwaysCompareMed: boolean;
@@ -46,23 +44,17 @@ export interface DecisionPeers {
   rank(peer: PeerId): number;
 }
 
-export interface Ranked {
-  readonly path: PathId;
-  readonly step: DecisionStep;
-  readonly reason: string;
-}
-
 interface Step {
   readonly step: DecisionStep;
   /** Less is better. */
-  readonly cost: (d: Decision, table: FamilyTable, path: PathId) => number;
+  readonly cost: (d: Decision, table: ReadableTable, path: PathId) => number;
   /** The compared value in words. */
-  readonly show: (d: Decision, table: FamilyTable, path: PathId) => string;
+  readonly show: (d: Decision, table: ReadableTable, path: PathId) => string;
   /** Only paths of the same class are compared with each other. */
-  readonly classOf?: (d: Decision, table: FamilyTable, path: PathId) => number;
+  readonly classOf?: (d: Decision, table: ReadableTable, path: PathId) => number;
 }
 
-const setOf = (table: FamilyTable, path: PathId): number => table.paths.set[path] as number;
+const setOf = (table: ReadableTable, path: PathId): number => table.paths.set[path] as number;
 const shown =
   (cost: Step['cost'], text: (value: number) => string): Step['show'] =>
   (d, table, path) =>
@@ -86,7 +78,7 @@ const originatorCost: Step['cost'] = (d, table, path) => d.sets.originator[setOf
 const clusterCost: Step['cost'] = (d, table, path) => d.sets.clusterLength[setOf(table, path)] as number;
 const addressCost: Step['cost'] = (d, table, path) => d.peers.rank(table.paths.peer[path] as number);
 const identifierCost: Step['cost'] = (_, table, path) => table.paths.identifier[path] as number;
-const neighborAs = (d: Decision, table: FamilyTable, path: PathId): number =>
+const neighborAs = (d: Decision, table: ReadableTable, path: PathId): number =>
   d.options.alwaysCompareMed ? 0 : (d.sets.neighborAs[setOf(table, path)] as number);
 
 const ORIGINS = ['IGP', 'EGP', 'incomplete'];
@@ -120,15 +112,15 @@ const ALL_STEPS: readonly Step[] = [...EQUAL_COST_STEPS, ...TIE_BREAKS];
 /** Metrics must not feed back into next-hop resolution; of connected next hops they are equal anyway. */
 const CARRIER_STEPS: readonly Step[] = EQUAL_COST_STEPS.filter(({ step }) => step !== 'igp-metric');
 
-export class Decision {
-  readonly sets: AttributeSets;
-  readonly nextHops: NextHops;
+export class Decision implements ReadableDecision {
+  readonly sets: ReadableSets;
+  readonly nextHops: ReadableNextHops;
   readonly peers: DecisionPeers;
   options: DecisionOptions;
   /** Paths in the running: the first `count` entries, where a run of steps returns count. */
   #running: PathId[] = [];
 
-  constructor(sets: AttributeSets, nextHops: NextHops, peers: DecisionPeers, options: DecisionOptions) {
+  constructor(sets: ReadableSets, nextHops: ReadableNextHops, peers: DecisionPeers, options: DecisionOptions) {
     this.sets = sets;
     this.nextHops = nextHops;
     this.peers = peers;
@@ -136,13 +128,13 @@ export class Decision {
   }
 
   /** Let in by policy, and its next hop can be reached (RFC 4271 section 9.1.2). */
-  isUsable(table: FamilyTable, path: PathId): boolean {
+  isUsable(table: ReadableTable, path: PathId): boolean {
     const set = table.paths.set[path] as number;
     return set !== 0 && this.nextHops.reachable[this.sets.nextHop[set] as number] === 1;
   }
 
   /** The best path of a prefix; 0: no path is usable. */
-  best(table: FamilyTable, prefix: PrefixId): PathId {
+  best(table: ReadableTable, prefix: PrefixId): PathId {
     const first = table.head[prefix] as number;
     if (first === 0) return 0;
     if (table.paths.next[first] === 0) return this.isUsable(table, first) ? first : 0;
@@ -156,7 +148,7 @@ export class Decision {
    * The paths to share the load of a prefix, best first: all that are as good as the best before the tie-breaks, as many as the
    * type of the best path allows.
    */
-  multipath(table: FamilyTable, prefix: PrefixId): readonly PathId[] {
+  multipath(table: ReadableTable, prefix: PrefixId): readonly PathId[] {
     const count = this.#run(EQUAL_COST_STEPS, table, this.#enter(table, prefix));
     return this.#share(table, count);
   }
@@ -165,7 +157,7 @@ export class Decision {
    * As multipath, among paths whose next hop is on a link: those that may carry other next hops. Asks whether it is on a link and not
    * whether it is reachable, which follows from it: the latter is just being worked out, next hop by next hop, when this is called.
    */
-  carriers(table: FamilyTable, prefix: PrefixId): readonly PathId[] {
+  carriers(table: ReadableTable, prefix: PrefixId): readonly PathId[] {
     const { paths } = table;
     let count = 0;
     for (let path = table.head[prefix] as number; path !== 0; path = paths.next[path] as number) {
@@ -176,7 +168,7 @@ export class Decision {
   }
 
   /** Every usable path with the step that decided it, best first, the last dropped last. */
-  ranking(table: FamilyTable, prefix: PrefixId): readonly Ranked[] {
+  ranking(table: ReadableTable, prefix: PrefixId): readonly Ranked[] {
     let count = this.#enter(table, prefix);
     const losers: Ranked[] = [];
     let decider: Step | undefined;
@@ -202,7 +194,7 @@ export class Decision {
   }
 
   /** Usable paths of a prefix into `#running`. The chain's order does not matter: the steps leave exactly one. */
-  #enter(table: FamilyTable, prefix: PrefixId): number {
+  #enter(table: ReadableTable, prefix: PrefixId): number {
     const paths = table.paths;
     let count = 0;
     for (let path = table.head[prefix] as number; path !== 0; path = paths.next[path] as number)
@@ -210,12 +202,12 @@ export class Decision {
     return count;
   }
 
-  #run(steps: readonly Step[], table: FamilyTable, count: number): number {
+  #run(steps: readonly Step[], table: ReadableTable, count: number): number {
     for (let i = 0; i < steps.length && count > 1; i++) count = this.#apply(steps[i] as Step, table, count);
     return count;
   }
 
-  #apply(step: Step, table: FamilyTable, count: number): number {
+  #apply(step: Step, table: ReadableTable, count: number): number {
     if (step.classOf !== undefined) return this.#applyByClass(step, step.classOf, table, count);
     const running = this.#running;
     let least = Infinity;
@@ -233,7 +225,7 @@ export class Decision {
     return left;
   }
 
-  #applyByClass(step: Step, classOf: NonNullable<Step['classOf']>, table: FamilyTable, count: number): number {
+  #applyByClass(step: Step, classOf: NonNullable<Step['classOf']>, table: ReadableTable, count: number): number {
     const least = new Map<number, number>();
     for (let i = 0; i < count; i++) {
       const path = this.#running[i] as number;
@@ -249,7 +241,7 @@ export class Decision {
   }
 
   /** Of the first `count` paths in the running, those that share the load, best first. */
-  #share(table: FamilyTable, count: number): readonly PathId[] {
+  #share(table: ReadableTable, count: number): readonly PathId[] {
     const equal = this.#running.slice(0, count);
     equal.sort((a, b) => compareBy(TIE_BREAKS, this, table, a, b));
     const best = equal[0];
@@ -269,18 +261,18 @@ export class Decision {
   }
 
   /** A survivor that the dropped path lost against. */
-  #rival(step: Step, table: FamilyTable, loser: PathId, left: ReadonlySet<PathId>): PathId {
+  #rival(step: Step, table: ReadableTable, loser: PathId, left: ReadonlySet<PathId>): PathId {
     const group = step.classOf?.(this, table, loser);
     for (const path of left) if (step.classOf?.(this, table, path) === group) return path;
     return loser;
   }
 
-  #compare(step: Step, table: FamilyTable, loser: PathId, winner: PathId): string {
+  #compare(step: Step, table: ReadableTable, loser: PathId, winner: PathId): string {
     return `It has ${step.show(this, table, loser)}, a better path has ${step.show(this, table, winner)}`;
   }
 }
 
-function compareBy(steps: readonly Step[], d: Decision, table: FamilyTable, a: PathId, b: PathId): number {
+function compareBy(steps: readonly Step[], d: Decision, table: ReadableTable, a: PathId, b: PathId): number {
   for (const { cost } of steps) {
     const difference = cost(d, table, a) - cost(d, table, b);
     if (difference !== 0) return difference;

@@ -44,10 +44,10 @@ export class Outputs {
   }
 
   /** Octets that wait for a peer. */
-  pending(entry: PeerEntry): number {
+  pending(peer: PeerId): number {
     let octets = 0;
     for (const family of FAMILIES) {
-      const member = this.#groups[family].member(entry.id);
+      const member = this.#groups[family].member(peer);
       if (member !== undefined) octets += member.group.queue.pending(member.reader);
     }
     return octets;

@@ -9,8 +9,9 @@ import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
 import type { PolicyPeer, PolicyRoute, PolicyVerdict, ReadPolicy, RoutePolicy, SpecializedPolicy } from './policy.js';
 import type { PrefixId } from './prefix-table.js';
+import type { ReadableTable, ReadableTables } from './reading.js';
 
-export interface RouteTables {
+export interface RouteTables extends ReadableTables {
   readonly sets: AttributeSets;
   readonly nextHops: NextHops;
   readonly peers: Peers;
@@ -21,20 +22,22 @@ const NO_TAGS: readonly string[] = [];
 /** A class for its lazy getters: one is made for every attribute set that meets a policy. */
 class RibRoute implements PolicyRoute {
   readonly #set: SetId;
-  readonly #tables: RouteTables;
-  readonly #table: FamilyTable;
+  readonly #tables: ReadableTables;
+  readonly #table: ReadableTable;
   readonly #prefix: PrefixId | undefined;
   readonly to: PolicyPeer | undefined;
   #attributes: PathAttributes | undefined;
 
   constructor(
     set: SetId,
-    tables: RouteTables,
-    table: FamilyTable,
+    tables: ReadableTables,
+    table: ReadableTable,
     prefix: PrefixId | undefined,
     to: PolicyPeer | undefined,
+    attributes: PathAttributes | undefined,
   ) {
     this.#set = set;
+    this.#attributes = attributes;
     this.#tables = tables;
     this.#table = table;
     this.#prefix = prefix;
@@ -88,7 +91,7 @@ class RibRoute implements PolicyRoute {
   }
 }
 
-function tagsOf(table: FamilyTable, prefix: PrefixId, peer: number): readonly string[] {
+function tagsOf(table: ReadableTable, prefix: PrefixId, peer: number): readonly string[] {
   return (peer === LOCAL_PEER ? table.tags.get(prefix) : undefined) ?? NO_TAGS;
 }
 
@@ -133,11 +136,17 @@ export class PolicyReader implements ReadPolicy {
     return this.#specialized.decide(prefixes.words, prefix * prefixes.width, prefixes.lengths[prefix] as number, tags);
   }
 
-  explain(set: SetId, prefix: PrefixId): string | undefined {
-    return this.policy.explain?.(this.#route(set, prefix));
-  }
-
   #route(set: SetId, prefix: PrefixId | undefined): PolicyRoute {
-    return new RibRoute(set, this.#tables, this.#table, prefix, this.#to);
+    return new RibRoute(set, this.#tables, this.#table, prefix, this.#to, undefined);
   }
 }
+
+/** A set and prefix for a policy that is asked once and only for the answer; with other `attributes` than the set's, if given. */
+export const policyRoute = (
+  set: SetId,
+  tables: ReadableTables,
+  table: ReadableTable,
+  prefix: PrefixId,
+  to: PolicyPeer | undefined,
+  attributes?: PathAttributes,
+): PolicyRoute => new RibRoute(set, tables, table, prefix, to, attributes);

@@ -65,8 +65,23 @@ export interface RoutePolicy {
   judge(route: PolicyRoute): PolicyVerdict;
   /** The policy for all prefixes of one attribute set; `route` comes without prefix and stays good as long as the set lives. */
   specialize?(route: PolicyRoute): SpecializedPolicy;
-  /** Which rule decided about a route, for people: 'filter "tor-in" rule 2 (no bogons) rejected it'. */
-  explain?(route: PolicyRoute): string;
+  /** Which rule decided about a route, for people. */
+  explain?(route: PolicyRoute): PolicyReason;
+}
+
+/** A rule by the names under which its author knows it. */
+export interface PolicyRule {
+  readonly filter: string;
+  /** Index in the filter; absent: the filter's default. */
+  readonly index?: number;
+  readonly name?: string;
+}
+
+export interface PolicyReason {
+  /** 'filter "tor-in" rule 2 (no bogons) rejected it' */
+  readonly text: string;
+  /** Absent: no rule decided. */
+  readonly rule?: PolicyRule;
 }
 
 export interface SpecializedPolicy {
@@ -79,6 +94,4 @@ export interface ReadPolicy {
   readonly policy: RoutePolicy;
   /** The verdict on a set, for a prefix if the policy looks at prefixes. */
   verdict(set: number, prefix: number | undefined): PolicyVerdict;
-  /** The policy's own words about a set and prefix, if it has any. */
-  explain(set: number, prefix: number): string | undefined;
 }

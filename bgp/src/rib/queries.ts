@@ -1,5 +1,6 @@
 /**
- * Answers for people: what paths there are, which is best and why, who is told what and why not. Reads everything, changes nothing.
+ * Answers for people: what paths there are, which is best and why, who is told what and why not. Reads everything, and is given nothing that
+ * it could change (reading.ts).
  *
  * Lists come in slices, each made when asked for. Between slices the RIB may move on; a slice shows the state of its own moment.
  */
@@ -20,28 +21,42 @@ import type {
   Unusable,
   Why,
 } from './contract.js';
-import type { Decision } from './decision.js';
-import type { FamilyTable } from './family-table.js';
-import type { Forwarding } from './forwarding.js';
-import type { Import } from './import.js';
-import type { Outputs } from './outputs.js';
+import type { ExportRules } from './export-rules.js';
+import { ImportRules } from './import-rules.js';
 import { PathFlag, type PathId } from './path-table.js';
-import { LOCAL_PEER, type PeerEntry } from './peers.js';
-import type { RouteTables } from './policy-route.js';
+import { LOCAL_PEER } from './peers.js';
+import type { PolicyReason, PolicyRule } from './policy.js';
 import { wordsOf, type PrefixId } from './prefix-table.js';
-import type { RouteHistory } from './route-history.js';
-import type { UpdateGroups } from './update-groups.js';
+import type {
+  ReadableAdjRibOut,
+  ReadableDecision,
+  ReadableForwarding,
+  ReadableHistory,
+  ReadableOutputs,
+  ReadablePeer,
+  ReadableTable,
+  ReadableTables,
+} from './reading.js';
 
+/** All of it can only be read: questions leave no trace. */
 export interface QueryContext {
-  readonly tables: RouteTables;
-  readonly decision: Decision;
-  readonly families: Readonly<Record<Family, FamilyTable>>;
-  readonly groups: Readonly<Record<Family, UpdateGroups>>;
-  readonly forwarding: Readonly<Record<Family, Forwarding>> | undefined;
-  readonly importer: Import;
-  readonly outputs: Outputs;
+  readonly tables: ReadableTables;
+  readonly decision: ReadableDecision;
+  readonly families: Readonly<Record<Family, ReadableTable>>;
+  readonly groups: Readonly<Record<Family, ReadableGroups>>;
+  readonly forwarding: Readonly<Record<Family, ReadableForwarding>> | undefined;
+  readonly outputs: ReadableOutputs;
   /** Absent when nobody keeps one. */
-  readonly history: RouteHistory | undefined;
+  readonly history: ReadableHistory | undefined;
+}
+
+export interface ReadableGroups {
+  member(peer: PeerId): { readonly group: ReadableGroup } | undefined;
+}
+
+export interface ReadableGroup {
+  readonly out: ReadableAdjRibOut;
+  readonly rules: ExportRules;
 }
 
 /** Routes per slice, and rows looked at for one. */
@@ -59,6 +74,7 @@ const UNUSABLE_TEXT: Readonly<Record<Unusable, string>> = {
 };
 
 const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
+  'unknown-prefix': 'Nobody has announced this prefix',
   'no-best-path': 'No usable path exists',
   'learned-from-this-peer': 'The best path was learned from this peer',
   'ibgp-to-ibgp':
@@ -77,11 +93,20 @@ const NOT_ADVERTISED_TEXT: Readonly<Record<NotAdvertised, string>> = {
 const withWords = (text: string, words: string | undefined): string =>
   words === undefined ? text : `${text}: ${words}`;
 
+const ruleOf = (reason: PolicyReason | undefined): { readonly rule?: PolicyRule } =>
+  reason?.rule === undefined ? {} : { rule: reason.rule };
+
 export class Queries implements RibQueries {
   readonly #context: QueryContext;
+  readonly #importRules: ImportRules;
 
   constructor(context: QueryContext) {
     this.#context = context;
+    const { nextHops, peers } = context.tables;
+    this.#importRules = new ImportRules(context.tables, (hop) => {
+      const address = nextHops.address(hop);
+      return address !== undefined && peers.isOwnAddress(address);
+    });
   }
 
   peerId(name: string): PeerId | undefined {
@@ -96,7 +121,7 @@ export class Queries implements RibQueries {
   }
 
   outputPending(id: PeerId): number {
-    return this.#context.outputs.pending(this.#context.tables.peers.get(id));
+    return this.#context.outputs.pending(id);
   }
 
   totals(family: Family): { readonly prefixes: number; readonly paths: number } {
@@ -130,7 +155,14 @@ export class Queries implements RibQueries {
     const peers = [...this.#context.tables.peers.all()]
       .filter(({ state }) => state === 'up')
       .map((entry) => this.#verdict(entry, table, id));
-    return { prefix, candidates: this.#candidates(prefix, true), forwarding: this.#forwardingOf(table, id), peers };
+    const candidates = this.#candidates(prefix, true);
+    return {
+      prefix,
+      isKnown: candidates.length > 0,
+      candidates,
+      forwarding: this.#forwardingOf(table, id),
+      peers,
+    };
   }
 
   *best(family: Family): IterableIterator<readonly RouteView[]> {
@@ -201,14 +233,14 @@ export class Queries implements RibQueries {
   }
 
   /** Not its own, and allowed by the rules of export; policy is not asked. */
-  #isOffered(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): boolean {
+  #isOffered(entry: ReadablePeer, table: ReadableTable, prefix: PrefixId): boolean {
     const group = this.#context.groups[table.family].member(entry.id)?.group;
     const best =
       group === undefined || prefix < 0 || !table.prefixes.isLive(prefix) ? 0 : (table.best[prefix] as PathId);
     return (
       best !== 0 &&
       table.paths.peer[best] !== entry.id &&
-      group?.export.refusal(table.paths.set[best] as SetId, prefix) === undefined
+      group?.rules.refusal(table.paths.set[best] as SetId, prefix) === undefined
     );
   }
 
@@ -252,28 +284,32 @@ export class Queries implements RibQueries {
       if (seen.has(path)) continue;
       const view = this.#view(table, path, false);
       const decidedBy = view.unusable ?? 'next-hop-unreachable';
+      const policy = decidedBy === 'rejected-by-policy' ? this.#importReason(table, path) : undefined;
       out.push({
         ...view,
         decidedBy,
-        reason: this.#unusableReason(
-          decidedBy,
-          view,
-          decidedBy === 'rejected-by-policy' ? this.#importWords(table, path) : undefined,
-        ),
+        reason: this.#unusableReason(decidedBy, view, policy?.text),
+        ...ruleOf(policy),
       });
     }
     return [...ranked, ...out];
   }
 
-  #importedBy(table: FamilyTable, path: PathId): Pick<Candidate, 'importedBy'> {
-    const importedBy = this.#importWords(table, path);
-    return importedBy === undefined ? {} : { importedBy };
+  #importedBy(table: ReadableTable, path: PathId): Pick<Candidate, 'importedBy' | 'rule'> {
+    const reason = this.#importReason(table, path);
+    return reason === undefined ? {} : { importedBy: reason.text, ...ruleOf(reason) };
   }
 
-  #importWords(table: FamilyTable, path: PathId): string | undefined {
+  #importReason(table: ReadableTable, path: PathId): PolicyReason | undefined {
     const { paths } = table;
     const entry = this.#context.tables.peers.get(paths.peer[path] as PeerId);
-    return this.#context.importer.explanation(paths.raw[path] as SetId, entry, table, paths.prefix[path] as PrefixId);
+    return this.#importRules.explanation(paths.raw[path] as SetId, entry, table, paths.prefix[path] as PrefixId);
+  }
+
+  /** What the tables say of a path that is not usable. Policy is not asked: it may say by now what is still to be done. */
+  #unusable(table: ReadableTable, path: PathId, entry: ReadablePeer): Unusable {
+    const loop = this.#importRules.loop(table.paths.raw[path] as SetId, entry);
+    return loop ?? (table.paths.set[path] === 0 ? 'rejected-by-policy' : 'next-hop-unreachable');
   }
 
   #unusableReason(unusable: Unusable, { nextHop }: RouteView, policyWords: string | undefined): string {
@@ -284,8 +320,8 @@ export class Queries implements RibQueries {
   }
 
   /** `isImported`: attributes after import policy, where the path is let in. */
-  #view(table: FamilyTable, path: PathId, isImported: boolean): RouteView {
-    const { tables, decision, importer } = this.#context;
+  #view(table: ReadableTable, path: PathId, isImported: boolean): RouteView {
+    const { tables, decision } = this.#context;
     const { paths } = table;
     const prefix = paths.prefix[path] as PrefixId;
     const raw = paths.raw[path] as SetId;
@@ -293,7 +329,7 @@ export class Queries implements RibQueries {
     const entry = tables.peers.get(paths.peer[path] as PeerId);
     const identifier = paths.identifier[path] as number;
     const isUsable = decision.isUsable(table, path);
-    const unusable = isUsable ? undefined : (importer.rejection(raw, entry, table, prefix) ?? 'next-hop-unreachable');
+    const unusable = isUsable ? undefined : this.#unusable(table, path, entry);
     return {
       prefix: table.prefixes.prefixOf(prefix),
       source:
@@ -312,7 +348,7 @@ export class Queries implements RibQueries {
     };
   }
 
-  #advertisedView(table: FamilyTable, prefix: PrefixId, set: SetId, pathId: number, to: PeerEntry): RouteView {
+  #advertisedView(table: ReadableTable, prefix: PrefixId, set: SetId, pathId: number, to: ReadablePeer): RouteView {
     const { sets, peers } = this.#context.tables;
     const group = this.#context.groups[table.family].member(to.id)?.group;
     const source = peers.get(sets.peer[set] as PeerId);
@@ -322,8 +358,8 @@ export class Queries implements RibQueries {
         source.id === LOCAL_PEER
           ? { type: 'local' }
           : { type: source.options.role, peer: source.options.name, address: source.options.address },
-      attributes: group?.export.attributesOf(set) ?? parseAttributes(sets.view(set)),
-      nextHop: group?.export.nextHopAddress(set),
+      attributes: group?.rules.attributesOf(set) ?? parseAttributes(sets.view(set)),
+      nextHop: group?.rules.nextHopAddress(set),
       ...(pathId === 0 ? {} : { pathId }),
       isBest: true,
       isMultipath: false,
@@ -332,41 +368,40 @@ export class Queries implements RibQueries {
     };
   }
 
-  #verdict(entry: PeerEntry, table: FamilyTable, prefix: PrefixId): PeerVerdict {
+  #verdict(entry: ReadablePeer, table: ReadableTable, prefix: PrefixId): PeerVerdict {
     const { sets } = this.#context.tables;
     const peer = entry.options.name;
-    const refuse = (code: NotAdvertised, words?: string): PeerVerdict => ({
+    const refuse = (code: NotAdvertised, policy?: PolicyReason): PeerVerdict => ({
       peer,
       advertised: false,
       code,
-      reason: withWords(NOT_ADVERTISED_TEXT[code], words),
+      reason: withWords(NOT_ADVERTISED_TEXT[code], policy?.text),
+      ...ruleOf(policy),
     });
     const group = this.#context.groups[table.family].member(entry.id)?.group;
     if (group === undefined) return refuse('family-not-negotiated');
-    const best = prefix < 0 ? 0 : (table.best[prefix] as PathId);
+    if (prefix < 0 || table.head[prefix] === 0) return refuse('unknown-prefix');
+    const best = table.best[prefix] as PathId;
     if (best === 0) return refuse('no-best-path');
     const told = group.out.told(prefix).find(([, set]) => sets.peer[set] !== entry.id)?.[1];
+    const policy = group.rules.explanation(table.paths.set[best] as SetId, prefix);
     if (told !== undefined)
       return {
         peer,
         advertised: true,
-        reason: withWords(
-          'The best path passes export',
-          group.export.explanation(table.paths.set[best] as SetId, prefix),
-        ),
-        attributes: group.export.attributesOf(told),
-        nextHop: group.export.nextHopAddress(told),
+        reason: withWords('The best path passes export', policy?.text),
+        ...ruleOf(policy),
+        attributes: group.rules.attributesOf(told),
+        nextHop: group.rules.nextHopAddress(told),
       };
     if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');
     const set = table.paths.set[best] as SetId;
-    const refusal = group.export.refusal(set, prefix);
+    const refusal = group.rules.refusal(set, prefix);
     if (refusal !== undefined) return refuse(refusal);
-    const selected = group.export.select(set, prefix);
-    sets.discard(selected);
-    return selected === 0 ? refuse('rejected-by-policy', group.export.explanation(set, prefix)) : refuse('too-big');
+    return group.rules.isAccepted(set, prefix) ? refuse('too-big') : refuse('rejected-by-policy', policy);
   }
 
-  #forwardingOf(table: FamilyTable, prefix: PrefixId): ForwardingEntry | undefined {
+  #forwardingOf(table: ReadableTable, prefix: PrefixId): ForwardingEntry | undefined {
     return prefix < 0 ? undefined : this.#context.forwarding?.[table.family].entryOf(prefix);
   }
 }

@@ -135,7 +135,6 @@ class RoutingInformationBase implements Rib {
       families: this.#tables,
       groups: this.#groups,
       forwarding: this.#forwarding,
-      importer: this.#import,
       history: this.#history,
       outputs: this.#outputs,
     });

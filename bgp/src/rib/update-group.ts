@@ -14,7 +14,7 @@ import type { AttributeSets, SetId } from './attribute-sets.js';
 import type { LogReader } from './change-log.js';
 import type { PeerId } from './contract.js';
 import type { AdjRibOut } from './adj-rib-out.js';
-import type { Export } from './export.js';
+import type { ExportRules } from './export-rules.js';
 import type { ExportBatch } from './export-batch.js';
 import type { FamilyTable } from './family-table.js';
 import { OutputQueue, type OutputReader } from './output-queue.js';
@@ -52,7 +52,7 @@ const BATCH = 4096;
 
 export class UpdateGroup {
   readonly key: string;
-  readonly export: Export;
+  readonly rules: ExportRules;
   readonly members = new Map<PeerId, GroupMember>();
   readonly queue: OutputQueue;
   readonly out: AdjRibOut;
@@ -64,9 +64,9 @@ export class UpdateGroup {
   #walk: Walk | undefined;
   #wire = new Uint8Array(4096);
 
-  constructor(key: string, rules: Export, parameters: EncodeParameters, out: AdjRibOut, context: GroupContext) {
+  constructor(key: string, rules: ExportRules, parameters: EncodeParameters, out: AdjRibOut, context: GroupContext) {
     this.key = key;
-    this.export = rules;
+    this.rules = rules;
     this.parameters = parameters;
     this.out = out;
     this.queue = new OutputQueue(parameters.maxMessageLength);
@@ -201,7 +201,7 @@ export class UpdateGroup {
     const { queue } = this;
     const source = sets.peer[set] as number;
     const hiddenFrom = this.members.has(source) ? source : undefined;
-    const nextHop = this.export.nextHop(set);
+    const nextHop = this.rules.nextHop(set);
     const length = this.#encode(set);
     if (nextHop === undefined) throw new Error('A set without a next hop for this group has got past the export rules');
     let isOpen = false;
@@ -285,9 +285,9 @@ export class UpdateGroup {
   }
 
   #encode(set: SetId): number {
-    const room = this.export.room(set);
+    const room = this.rules.room(set);
     if (room > this.#wire.length) this.#wire = new Uint8Array(room * 2);
-    return this.export.encode(set, this.#wire, 0);
+    return this.rules.encode(set, this.#wire, 0);
   }
 
   /** Would the peers see a difference between two sets? `length` octets of the new one stand in #wire. */
@@ -304,10 +304,10 @@ export class UpdateGroup {
         (this.members.has(sets.peer[old] as number) || this.members.has(sets.peer[set] as number)))
     )
       return true;
-    const [before, after] = [this.export.nextHop(old), this.export.nextHop(set)];
+    const [before, after] = [this.rules.nextHop(old), this.rules.nextHop(set)];
     if (before === undefined || after === undefined || Buffer.compare(before, after) !== 0) return true;
-    const other = new Uint8Array(this.export.room(old));
-    const otherLength = this.export.encode(old, other, 0);
+    const other = new Uint8Array(this.rules.room(old));
+    const otherLength = this.rules.encode(old, other, 0);
     return otherLength !== length || Buffer.compare(other.subarray(0, length), this.#wire.subarray(0, length)) !== 0;
   }
 }

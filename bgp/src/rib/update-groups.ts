@@ -142,8 +142,14 @@ export class UpdateGroups {
   }
 
   #make(key: string, entry: PeerEntry, session: FamilySession, outOf: (rules: Export) => AdjRibOut): UpdateGroup {
-    const rules = new Export(entry, session, this.#table, this.#context.tables);
-    const group = new UpdateGroup(key, rules, parametersOf(entry.options, session), outOf(rules), this.#context);
+    const choice = new Export(entry, session, this.#table, this.#context.tables);
+    const group = new UpdateGroup(
+      key,
+      choice.rules,
+      parametersOf(entry.options, session),
+      outOf(choice),
+      this.#context,
+    );
     this.#groups.add(group);
     const alike = this.#byKey.get(key);
     if (alike === undefined) this.#byKey.set(key, new Set([group]));

@@ -338,7 +338,10 @@ describe('bgp/filter: policies', () => {
       undefined,
     ]);
     expect(formatExplanation(explain('10.0.0.0/8'))).to.equal('filter "tor-in" default rejected it');
-    expect(policy.explain?.(routeTo('10.0.0.0/8'))).to.equal('filter "tor-in" default rejected it');
+    expect(policy.explain?.(routeTo('10.0.0.0/8'))).to.deep.equal({
+      text: 'filter "tor-in" default rejected it',
+      rule: { filter: 'tor-in' },
+    });
     expect(formatExplanation(explainPolicy(policyOf([]), routeTo('10.0.0.0/8')))).to.equal('no rule decided: accepted');
   });
 

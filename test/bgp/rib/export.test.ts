@@ -136,7 +136,7 @@ describe('Export', () => {
     it('nothing of a prefix that nobody has', () => {
       const world = new RibWorld();
       world.up(ribPeer('to', { at: '10.2.0.1', ...EBGP }));
-      expect(world.rib.queries.why(parsePrefix(PREFIX)).peers[0]?.code).to.equal('no-best-path');
+      expect(world.rib.queries.why(parsePrefix(PREFIX)).peers[0]?.code).to.equal('unknown-prefix');
     });
   });
 

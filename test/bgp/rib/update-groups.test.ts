@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import type { AdjRibOut } from 'node-bgp/rib/adj-rib-out';
 import type { AttributeSets } from 'node-bgp/rib/attribute-sets';
-import type { Export } from 'node-bgp/rib/export';
+import type { ExportRules } from 'node-bgp/rib/export-rules';
 import { ExportBatch } from 'node-bgp/rib/export-batch';
 import { FamilyTable } from 'node-bgp/rib/family-table';
 import type { RibPeer } from 'node-bgp/rib/index';
@@ -216,7 +216,7 @@ describe('Update groups', () => {
         maxMessageLength: 4096,
       };
       const out = { has: () => false } as unknown as AdjRibOut;
-      const group = new UpdateGroup('stalled', {} as Export, parameters, out, {
+      const group = new UpdateGroup('stalled', {} as ExportRules, parameters, out, {
         table,
         sets: {} as AttributeSets,
         batch: new ExportBatch(),
