@@ -5,7 +5,7 @@
  *
  * A counter of a session begins again with the next session; `rate()` knows how to read that. In a sum it may go down when a peer leaves.
  */
-import { peerName } from 'node-bgp/config/validate';
+import { peerName } from 'node-bgp/config/peer-rules';
 import type { PeerDetail } from 'node-bgp/speaker/view';
 import type { Daemon } from './daemon.js';
 

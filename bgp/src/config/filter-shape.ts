@@ -80,7 +80,7 @@ const match = object(
     families: list(family, { max: 2 }),
     peerTypes: list(oneOf('ebgp', 'ibgp'), { max: 2 }),
     interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
-    asPathPrefix: list(asNumber, { max: 64 }),
+    asPathPrefix: list(asNumber, { max: 128 }),
     kernelMetric: u32,
     peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }),
     peerAs: list(asNumber, { max: 1024 }),
@@ -104,13 +104,14 @@ const set = object(
     addCommunities: list(community, { max: 64 }),
     removeCommunities: list(communityPattern, { max: 64 }),
     prepend: integer(1, 32),
-    prependAs: list(asNumber, { max: 32 }),
+    prependAs: list(asNumber, { max: 128 }),
     weight: integer(0, 65535),
     kernelMetric: u32,
   },
 );
 
-const rule = object(
+/** One rule of a filter. */
+export const ruleShape: Field = object(
   { action: oneOf('accept', 'reject', 'next') },
   {
     name: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
@@ -120,6 +121,6 @@ const rule = object(
 );
 
 export const filterShape: Field = object(
-  { rules: list(rule, { max: 10000 }) },
+  { rules: list(ruleShape, { max: 10000 }) },
   { default: oneOf('accept', 'reject', 'next') },
 );

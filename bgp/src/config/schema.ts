@@ -140,8 +140,8 @@ export function record(key: RegExp, item: Field, options: { readonly max: number
       else
         for (const [name, entry] of Object.entries(value)) {
           if (!key.test(name))
-            problems.push({ path: join(path, name), value: name, expected: `a name that matches ${key.source}` });
-          item.check(entry, join(path, name), problems);
+            problems.push({ path: joinPath(path, name), value: name, expected: `a name that matches ${key.source}` });
+          item.check(entry, joinPath(path, name), problems);
         }
     },
   };
@@ -163,12 +163,12 @@ export function object(
       }
       for (const name of Object.keys(required))
         if (value[name] === undefined || value[name] === null)
-          problems.push({ path: join(path, name), value: undefined, expected: 'a value: the field is required' });
+          problems.push({ path: joinPath(path, name), value: undefined, expected: 'a value: the field is required' });
       for (const [name, entry] of Object.entries(value)) {
         const field = fields.get(name);
         if (field === undefined)
-          problems.push({ path: join(path, name), value: undefined, expected: knownField(name, fields) });
-        else if (entry !== undefined && entry !== null) field.check(entry, join(path, name), problems);
+          problems.push({ path: joinPath(path, name), value: undefined, expected: knownField(name, fields) });
+        else if (entry !== undefined && entry !== null) field.check(entry, joinPath(path, name), problems);
       }
     },
   };
@@ -187,7 +187,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** `peers`, `filters.out`, `filters["a.b"]`: a path names one place, whatever its keys hold. */
-const join = (path: string, name: string): string =>
+export const joinPath = (path: string, name: string): string =>
   /^[^\s.[\]"]+$/.test(name) ? (path === '' ? name : `${path}.${name}`) : `${path}[${JSON.stringify(name)}]`;
 
 const mappingWith = (required: readonly string[]): string =>

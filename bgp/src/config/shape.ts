@@ -9,6 +9,7 @@ import {
   either,
   integer,
   isObject,
+  joinPath,
   list,
   object,
   oneOf,
@@ -41,12 +42,15 @@ const holdTime: Field = {
   },
 };
 
+/** RFC 4724 section 3: twelve bits. */
+const restartTime = integer(0, 4095, 'a number of seconds from 0 to 4095');
+
 const port = integer(1, 65535);
 const listenPort = integer(0, 65535);
 const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
 const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
 const interfacePattern = pattern(/^[^\s/]{1,64}$/, 'an interface name, with * and ? as wildcards');
-const filterNames = list(name, { max: 64 });
+const filterNames = list(name, { max: 128 });
 
 const bfd = object(
   {},
@@ -66,14 +70,14 @@ const session: Readonly<Record<string, Field>> = {
   ttlSecurityHops: integer(1, 254),
   password: secret(80),
   holdTime,
-  keepaliveTime: integer(1, 21845),
+  keepaliveTime: integer(1, 21845, 'a number of seconds from 1 to 21845'),
   connectRetryTime: integer(1, 65535),
   delayOpenTime: integer(0, 240),
   families: list(family, { min: 1, max: 2 }),
   extendedNextHop: boolean,
   addPath: oneOf('send', 'receive', 'both'),
   maxPrefixes: integer(1, 4294967295),
-  maxPrefixesRestartAfter: integer(1, 86400),
+  maxPrefixesRestartAfter: integer(1, 86400, 'a number of seconds from 1 to 86400'),
   maxPrefixesWarnAt: integer(1, 100),
   maxPrefixesWarnOnly: boolean,
   allowLocalAs: integer(0, 255),
@@ -89,7 +93,7 @@ const session: Readonly<Record<string, Field>> = {
   routeReflectorClient: boolean,
   weight: integer(0, 65535),
   gracefulRestart: boolean,
-  gracefulRestartTime: integer(0, 4095),
+  gracefulRestartTime: restartTime,
   drain: boolean,
   bfd,
   import: filterNames,
@@ -112,13 +116,13 @@ const peerFields = object(
 );
 
 /** At an address, at an interface, or both: the interface of a link-local address may stand beside it. */
-const peer: Field = {
+export const peerShape: Field = {
   schema: { ...peerFields.schema, anyOf: [{ required: ['address'] }, { required: ['interface'] }] },
   check: (value, path, problems) => {
     peerFields.check(isObject(value) ? { ...value, address: scopedAddress(value) } : value, path, problems);
     if (isObject(value) && (value.address ?? value.interface ?? undefined) === undefined)
       problems.push({
-        path: `${path}.address`,
+        path: joinPath(path, 'address'),
         value: undefined,
         expected: 'an address, or an "interface" whose router is the peer',
       });
@@ -135,7 +139,7 @@ const mrt = object(
   { interval: integer(1, 2_000_000), keep: integer(0, 1000) },
 );
 
-const originated = object(
+export const originatedShape: Field = object(
   { prefix },
   {
     tags: list(name, { max: 16 }),
@@ -144,40 +148,47 @@ const originated = object(
   },
 );
 
+const requiredFields: Readonly<Record<string, Field>> = { localAs: asNumber, routerId: identifier };
+
 /** BOUNDED: 10,000 peers and a million prefixes are far beyond what one process is for. */
-export const speakerShape: Field = object(
-  { localAs: asNumber, routerId: identifier },
-  {
-    listen: list(object({ address }, { port: listenPort }), { max: 64 }),
-    peers: list(peer, { max: 10000 }),
-    dynamicPeers: list(dynamicPeers, { max: 256 }),
-    originate: list(originated, { max: 1_000_000 }),
-    filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
-    multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
-    alwaysCompareMed: boolean,
-    gracefulRestartTime: integer(0, 4095),
-    longLivedRestartTime: integer(0, 0xffffff),
-    installRoutes: boolean,
-    kernelMetric: integer(0, 0xffffffff),
-    requirePolicy: boolean,
-    drain: boolean,
-    clusterId: identifier,
-    ignoredInterfaces: list(interfacePattern, { max: 1024 }),
-    logLevel: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
-    mrt,
-    bmp: list(
-      object(
-        { address },
-        {
-          port,
-          monitor: list(
-            oneOf('adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'),
-            { min: 1, max: 5 },
-          ),
-          statisticsInterval: integer(0, 86400),
-        },
-      ),
-      { max: 16 },
+const optionalFields: Readonly<Record<string, Field>> = {
+  listen: list(object({ address }, { port: listenPort }), { max: 64 }),
+  peers: list(peerShape, { max: 10000 }),
+  dynamicPeers: list(dynamicPeers, { max: 256 }),
+  originate: list(originatedShape, { max: 1_000_000 }),
+  filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
+  multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),
+  alwaysCompareMed: boolean,
+  gracefulRestartTime: restartTime,
+  longLivedRestartTime: integer(0, 0xffffff),
+  installRoutes: boolean,
+  kernelMetric: integer(0, 0xffffffff),
+  requirePolicy: boolean,
+  drain: boolean,
+  clusterId: identifier,
+  ignoredInterfaces: list(interfacePattern, { max: 1024 }),
+  logLevel: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
+  mrt,
+  bmp: list(
+    object(
+      { address },
+      {
+        port,
+        monitor: list(
+          oneOf('adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'),
+          { min: 1, max: 5 },
+        ),
+        statisticsInterval: integer(0, 86400),
+      },
     ),
-  },
-);
+    { max: 16 },
+  ),
+};
+
+export const speakerShape: Field = object(requiredFields, optionalFields);
+
+/** What one field of a SpeakerConfig may hold. */
+export const speakerFields: ReadonlyMap<string, Field> = new Map([
+  ...Object.entries(requiredFields),
+  ...Object.entries(optionalFields),
+]);

@@ -7,7 +7,7 @@
 import { formatAddress, parseAddress, type Family, type IpAddress } from '../address.js';
 import type { RoleName } from '../codec/capability.js';
 import type { BfdConfig, DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
-import { canonicalPeerAddress, peerLocation, peerName } from '../config/validate.js';
+import { canonicalPeerAddress, peerLocation, peerName } from '../config/peer-rules.js';
 import type { HopLimits } from '../transport/transport.js';
 
 export interface MaxPrefixes {
