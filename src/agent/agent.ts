@@ -267,6 +267,7 @@ export class Agent {
         const value = cluster.get('secrets', name, options.namespace)?.data?.[key];
         return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
       },
+      secretNamespace: options.namespace,
       matches: selectorMatches,
     });
   }
@@ -298,7 +299,9 @@ export class Agent {
           type: 'BGPReady',
           problems: [
             ...(sessionProblem === undefined ? [] : [sessionProblem]),
-            ...problems.map(({ resource, message }) => `${resource} ${message}`),
+            ...problems
+              .filter(({ severity }) => severity === 'problem')
+              .map(({ resource, message }) => `${resource} ${message}`),
             ...bgp.problems,
           ],
           wellMessage: 'All sessions are established',

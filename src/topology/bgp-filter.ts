@@ -1,101 +1,137 @@
-/** Calico's BGPFilter as the speaker's filters: one filter per direction and family. */
+/**
+ * Calico's BGPFilter as the speaker's filters: one filter per direction and family. Every rule passes the speaker's own rules, or stands
+ * there as "reject everything": what cannot be understood must not let through what it might have been meant to hold back.
+ */
 import { bitsOf, formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { FilterConfig, FilterMatch, FilterRule, FilterSet } from 'node-bgp/config';
+import { ruleProblems } from 'node-bgp/config/parts';
 import type { BGPFilter, BGPFilterRule } from '../api/bgp.js';
+import { filterName } from './filter-names.js';
+import { quoted } from './problems.js';
+import { parseAsNumber } from './values.js';
 
-export const filterName = (name: string, direction: 'import' | 'export', family: Family): string =>
-  `${name}-${direction}-v${family}`;
-
-const PARTS = [
+export const FILTER_PARTS = [
   ['exportV4', 'export', 4],
   ['importV4', 'import', 4],
   ['exportV6', 'export', 6],
   ['importV6', 'import', 6],
 ] as const;
 
-/** Rules that cannot be understood reject what they might have meant: everything, from there on. */
+/** Told of a field of the resource: "spec.exportV4[0].cidr", a text that goes on after it. */
+export type ReportField = (field: string, text: string) => void;
+
+/** BOUNDED: 256 rules a part, by the schema and by this. */
+const MOST_RULES = 10_000;
+
 export function translateFilter(
   { metadata, spec }: BGPFilter,
-  report: (resource: string, message: string) => void,
+  report: ReportField,
 ): readonly (readonly [string, FilterConfig])[] {
-  return PARTS.map(([field, direction, family]) => {
+  return FILTER_PARTS.map(([part, direction, family]) => {
     const rules: FilterRule[] = [];
-    for (const [index, rule] of (spec[field] ?? []).entries()) {
-      const translated = translateRule(rule, family, (part, what) =>
-        report(`BGPFilter/${metadata.name}`, `spec.${field}[${index}].${part} ${what}`),
+    for (const [index, rule] of (spec[part] ?? []).slice(0, MOST_RULES).entries()) {
+      const name = `BGPFilter/${metadata.name} ${part}[${index}]`.slice(-256);
+      const translated = translateRule(rule, name, family, (field, text) =>
+        report(`spec.${part}[${index}]${field === '' ? '' : `.${field}`}`, text),
       );
-      rules.push(...(translated ?? [{ name: `${field}[${index}], not understood`, action: 'reject' }]));
+      rules.push(translated ?? { name, action: 'reject' });
       if (translated === undefined) break;
     }
     return [filterName(metadata.name, direction, family), { rules, default: 'next' }];
   });
 }
 
-type Complain = (part: string, what: string) => void;
-
-/** More than one rule where the complement of a prefix is meant; undefined when a part cannot be understood. */
-function translateRule(rule: BGPFilterRule, family: Family, complain: Complain): readonly FilterRule[] | undefined {
-  const match = matchOf(rule, family, complain);
-  const set = setOf(rule, complain);
-  if (match === undefined || set === undefined) return undefined;
-  return [
-    {
-      match,
-      action: rule.action === 'Accept' ? 'accept' : 'reject',
-      ...(Object.keys(set).length === 0 ? {} : { set }),
-    },
-  ];
+/** Undefined, and told, when a part cannot be understood. */
+function translateRule(rule: BGPFilterRule, name: string, family: Family, report: ReportField): FilterRule | undefined {
+  const prefixes = prefixesOf(rule, family, report);
+  const set = setOf(rule, report);
+  if (prefixes === undefined || set === undefined) return undefined;
+  const translated: FilterRule = {
+    name,
+    match: { ...prefixes, ...matchOf(rule) },
+    action: rule.action === 'Accept' ? 'accept' : 'reject',
+    ...(Object.keys(set).length === 0 ? {} : { set }),
+  };
+  const problems = ruleProblems(translated);
+  for (const { path, value, expected } of problems)
+    report(fieldAt(path), `is ${quoted(value)}; expected ${expected}; this rule and all after it reject everything`);
+  return problems.length === 0 ? translated : undefined;
 }
 
-function matchOf(rule: BGPFilterRule, family: Family, complain: Complain): FilterMatch | undefined {
-  const prefixes = prefixesOf(rule, family, complain);
-  if (prefixes === undefined) return undefined;
+/** Where the speaker's fields stand in a rule of a BGPFilter. */
+const FIELDS: readonly (readonly [RegExp, string])[] = [
+  [/^match\.prefixes/, 'prefixLength'],
+  [/^match\.communities(\[\d+\])?/, 'communities.values$1'],
+  [/^match\.asPathPrefix(\[\d+\])?/, 'asPathPrefix$1'],
+  [/^match\.interfaces/, 'interface'],
+  [/^match\.kernelMetric/, 'priority'],
+  [/^set/, 'operations'],
+];
+
+function fieldAt(path: string): string {
+  const row = FIELDS.find(([pattern]) => pattern.test(path));
+  return row === undefined ? '' : path.replace(new RegExp(`${row[0].source}.*`), row[1]);
+}
+
+function matchOf(rule: BGPFilterRule): FilterMatch {
   return {
-    ...prefixes,
-    ...(rule.source === 'RemotePeers' ? { source: ['ebgp', 'ibgp'] as const } : {}),
-    ...(rule.peerType === undefined ? {} : { peerTypes: [rule.peerType === 'eBGP' ? 'ebgp' : 'ibgp'] as const }),
-    ...(rule.interface === undefined ? {} : { interfaces: [rule.interface] }),
+    ...(isGiven(rule.source) ? { source: ['ebgp', 'ibgp'] as const } : {}),
+    ...(isGiven(rule.peerType) ? { peerTypes: [rule.peerType === 'eBGP' ? 'ebgp' : 'ibgp'] as const } : {}),
+    ...(isGiven(rule.interface) ? { interfaces: [rule.interface] } : {}),
     ...(rule.communities === undefined ? {} : { communities: rule.communities.values }),
-    ...(rule.asPathPrefix === undefined ? {} : { asPathPrefix: rule.asPathPrefix.map(Number) }),
+    ...(rule.asPathPrefix === undefined ? {} : { asPathPrefix: rule.asPathPrefix.map(readAsNumber) }),
     ...(rule.priority === undefined ? {} : { kernelMetric: rule.priority }),
   };
 }
+
+const isGiven = <T extends string>(text: T | undefined): text is T => text !== undefined && text !== '';
+
+/** What is no AS number is shown to the speaker's rules as it stands. */
+const readAsNumber = (value: number | string): number => parseAsNumber(value) ?? (value as number);
 
 /** Equal and In are what they say; NotEqual and NotIn negate. `In` holds every longer prefix (prefixLength narrows it). */
 function prefixesOf(
   rule: BGPFilterRule,
   family: Family,
-  complain: Complain,
+  report: ReportField,
 ): Pick<FilterMatch, 'prefixes'> | undefined {
-  if (rule.cidr === undefined) return {};
+  if (!isGiven(rule.cidr)) return {};
   const prefix = tryParsePrefix(rule.cidr);
   if (prefix === undefined || prefix.family !== family) {
-    complain('cidr', `is "${rule.cidr}"; expected an IPv${family} CIDR`);
+    report(
+      'cidr',
+      `is ${quoted(rule.cidr)}; expected an IPv${family} CIDR; this rule and all after it reject everything`,
+    );
     return undefined;
   }
   const text = formatPrefix(prefix);
+  const { min = prefix.length, max } = rule.prefixLength ?? {};
   const isIn = rule.matchOperator === 'In' || rule.matchOperator === 'NotIn';
-  const range = isIn
-    ? {
-        prefix: text,
-        minLength: rule.prefixLength?.min ?? prefix.length,
-        maxLength: rule.prefixLength?.max ?? bitsOf(family),
-      }
-    : { prefix: text };
+  if (!isIn && (min > prefix.length || (max ?? prefix.length) < prefix.length)) {
+    report(
+      'prefixLength',
+      `is ${quoted(rule.prefixLength)} beside matchOperator ${rule.matchOperator ?? 'Equal'}, which asks for length ${prefix.length}; expected a range that holds it, or In or NotIn; this rule and all after it reject everything`,
+    );
+    return undefined;
+  }
+  const range = isIn ? { prefix: text, minLength: min, maxLength: max ?? bitsOf(family) } : { prefix: text };
   const isNegated = rule.matchOperator === 'NotEqual' || rule.matchOperator === 'NotIn';
   return { prefixes: [isNegated ? { ...range, not: true } : range] };
 }
 
-function setOf(rule: BGPFilterRule, complain: Complain): FilterSet | undefined {
+function setOf(rule: BGPFilterRule, report: ReportField): FilterSet | undefined {
   let set: FilterSet = {};
   for (const [index, operation] of (rule.operations ?? []).entries()) {
     if (operation.addCommunity !== undefined)
       set = { ...set, addCommunities: [...(set.addCommunities ?? []), operation.addCommunity.value] };
     else if (operation.prependASPath !== undefined)
-      set = { ...set, prependAs: [...operation.prependASPath.prefix.map(Number), ...(set.prependAs ?? [])] };
+      set = { ...set, prependAs: [...operation.prependASPath.prefix.map(readAsNumber), ...(set.prependAs ?? [])] };
     else if (operation.setPriority !== undefined) set = { ...set, kernelMetric: operation.setPriority.value };
     else {
-      complain(`operations[${index}]`, 'is empty; expected addCommunity, prependASPath or setPriority');
+      report(
+        `operations[${index}]`,
+        'is empty; expected addCommunity, prependASPath or setPriority; this rule and all after it reject everything',
+      );
       return undefined;
     }
   }

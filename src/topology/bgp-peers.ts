@@ -1,266 +1,244 @@
-/** The peers of one node: the mesh, routers named by address, and nodes chosen by a selector. */
-import { formatAddress } from 'node-bgp/address';
-import type { PeerConfig, SessionDistance, SessionFields, SessionLocalAs, SessionNextHop } from 'node-bgp/config';
-import type { BGPPassword, BGPPeer, BGPPeerSpec } from '../api/bgp.js';
-import type { NodeIdentity } from './node-identity.js';
-import { EXPORT_TO_CLIENTS, EXPORT_TO_MESH, EXPORT_TO_PEERS, familyName, type Cluster } from './speaker-config.js';
-import { parseAsNumber, parseDuration, parsePeerAddress } from './values.js';
-import { filterName } from './bgp-filter.js';
+/** The peers of one node, as resources ask for them: the mesh, routers named by address, and nodes chosen by a selector. */
+import { formatAddress, type Family } from 'node-bgp/address';
+import type { BGPPeer, BGPPeerSpec } from '../api/bgp.js';
 import { messageOf } from '../errors.js';
-
-/** What a resource says about a session, apart from how far the peer may be: that depends on the peer. */
-type Settings = SessionFields & SessionNextHop & SessionLocalAs;
+import { familyName, type Cluster } from './cluster.js';
+import { exportNames, importNames } from './filter-names.js';
+import type { NodeIdentity } from './node-identity.js';
+import type { DraftField, DraftFields, PeerDraft, PeerFieldName } from './peer-draft.js';
+import { distanceOf, fieldsOf, meshFieldsOf } from './peer-fields.js';
+import { quoted, type Place } from './problems.js';
+import { parseAsNumber, parsePeerAddress, type PeerAddress } from './values.js';
 
 /** Sessions between nodes cross whatever the underlay is. */
 const ANY_DISTANCE = 255;
-/** 255 - 254: the least TTL that can be asked for (RFC 5082). */
-const MOST_TTL_SECURITY_HOPS = 254;
 
-export function peersOf(cluster: Cluster): readonly PeerConfig[] {
-  const resources = [...cluster.input.bgpPeers].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-  return [...resources.flatMap((resource) => peersOfResource(resource, cluster)), ...meshPeers(cluster)];
+export function draftsOf(cluster: Cluster): readonly PeerDraft[] {
+  return [...cluster.input.bgpPeers.flatMap((resource) => draftsOfResource(resource, cluster)), ...meshDrafts(cluster)];
 }
 
-function meshPeers(cluster: Cluster): readonly PeerConfig[] {
-  const { self, spec } = cluster;
-  if (spec.nodeToNodeMeshEnabled === false || self.reflectorClusterId !== undefined) return [];
-  const password = passwordOf(spec.nodeMeshPassword, 'BGPConfiguration/default', cluster);
-  if (password === 'missing') return [];
-  const others = cluster.nodes.filter((node) => node.name !== self.name && node.reflectorClusterId === undefined);
-  return others.flatMap((node) =>
-    nodePeers(
-      `mesh-${node.name}`,
-      node,
-      cluster,
-      { ...password, ...holdTimeOf(spec.holdTime, 'BGPConfiguration/default', cluster) },
-      nodeDistance,
-    ),
-  );
+// ---- nodes
+
+function meshDrafts(cluster: Cluster): readonly PeerDraft[] {
+  const { self, configuration } = cluster;
+  if (configuration.spec.nodeToNodeMeshEnabled === false || self.reflectorClusterId !== undefined) return [];
+  const fields = meshFieldsOf(cluster);
+  if (fields === undefined) return [];
+  return cluster.nodes
+    .filter((node) => node.name !== self.name && node.reflectorClusterId === undefined)
+    .flatMap((node) =>
+      nodeDrafts(node, cluster, {
+        rank: 2,
+        name: `mesh-${node.name}`,
+        place: { resource: `Node/${node.name}` },
+        fields,
+        filters: [],
+        distance: (isInternal) => (isInternal ? new Map() : new Map([['multihop', { value: ANY_DISTANCE }]])),
+      }),
+    );
 }
 
-const nodeDistance = (isInternal: boolean): SessionDistance => (isInternal ? {} : { multihop: ANY_DISTANCE });
+interface NodeSession extends Omit<PeerDraft, 'rank'> {
+  readonly rank: 1 | 2;
+  readonly filters: readonly string[];
+  readonly distance: (isInternal: boolean) => DraftFields;
+}
 
 /** One session per family that both nodes have. */
-function nodePeers(
-  name: string,
-  node: NodeIdentity,
-  cluster: Cluster,
-  settings: Settings,
-  distance: (isInternal: boolean) => SessionDistance,
-): readonly PeerConfig[] {
-  const { self, clusterAs } = cluster;
+function nodeDrafts(node: NodeIdentity, cluster: Cluster, session: NodeSession): readonly PeerDraft[] {
+  const { self } = cluster;
+  const { rank, name, place, fields, filters, distance } = session;
+  const remoteAs = node.asNumber ?? cluster.configuration.asNumber;
+  const isInternal = remoteAs === localAsOf(fields, cluster);
+  const isClient =
+    isInternal && self.reflectorClusterId !== undefined && node.reflectorClusterId !== self.reflectorClusterId;
   return [...node.addresses].flatMap(([family, address]) => {
     const localAddress = self.addresses.get(family);
     if (localAddress === undefined) return [];
-    const remoteAs = node.asNumber ?? clusterAs;
-    const isInternal = remoteAs === (self.asNumber ?? clusterAs);
-    const isClient =
-      isInternal && self.reflectorClusterId !== undefined && node.reflectorClusterId !== self.reflectorClusterId;
+    const own: readonly (readonly [PeerFieldName, DraftField])[] = [
+      ['address', { value: address, place: { resource: `Node/${node.name}` } }],
+      ['remoteAs', { value: remoteAs }],
+      ['localAddress', { value: localAddress }],
+      ['port', { value: cluster.listenPortOf(node.name) }],
+      ['families', { value: [familyName(family)] }],
+      ...(isClient ? [['routeReflectorClient', { value: true }] as const] : []),
+      ...filterFields(family, filters, isClient ? 'clients' : isInternal ? 'mesh' : 'peers', place),
+    ];
     return [
       {
+        rank,
+        place,
         name: `${name}-v${family}`,
-        address,
-        remoteAs,
-        localAddress,
-        port: cluster.spec.listenPort ?? 179,
-        families: [familyName(family)],
-        ...distance(isInternal),
-        ...(isClient ? { routeReflectorClient: true } : {}),
-        export: [isClient ? EXPORT_TO_CLIENTS : isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS],
-        ...settings,
+        fields: new Map([...own, ...distance(isInternal), ...fields]),
       },
     ];
   });
 }
 
-function peersOfResource(resource: BGPPeer, cluster: Cluster): readonly PeerConfig[] {
-  const { spec, metadata } = resource;
-  const id = `BGPPeer/${metadata.name}`;
-  try {
-    const isOurs = appliesTo(spec, cluster.self, cluster);
-    if (spec.peerSelector !== undefined) return selectedPeers(resource, isOurs, cluster);
-    return isOurs ? routerPeer(resource, cluster) : [];
-  } catch (error) {
-    cluster.report(id, messageOf(error));
-    return [];
-  }
+// ---- BGPPeer
+
+function draftsOfResource({ spec, metadata }: BGPPeer, cluster: Cluster): readonly PeerDraft[] {
+  const resource = `BGPPeer/${metadata.name}`;
+  const isOurs = choice(spec, resource, cluster);
+  if (isOurs === undefined) return [];
+  if (!isEmpty(spec.peerSelector)) return selectedDrafts(spec, metadata.name, isOurs, cluster);
+  return isOurs(cluster.self) ? routerDraft(spec, metadata.name, cluster) : [];
 }
 
-function appliesTo(spec: BGPPeerSpec, node: NodeIdentity, cluster: Cluster): boolean {
-  if (spec.node !== undefined && spec.node !== '') return spec.node === node.name;
-  return (
-    spec.nodeSelector === undefined || spec.nodeSelector === '' || cluster.input.matches(spec.nodeSelector, node.labels)
-  );
+const isEmpty = (text: string | undefined): text is '' | undefined => text === undefined || text === '';
+
+type Choice = (node: NodeIdentity) => boolean;
+
+/** Which nodes a resource is for; undefined, and told, when its selector is none. */
+function choice(spec: BGPPeerSpec, resource: string, cluster: Cluster): Choice | undefined {
+  const { problems } = cluster;
+  if (!isEmpty(spec.node)) {
+    if (!isEmpty(spec.nodeSelector))
+      problems.notice({ resource, field: 'spec.nodeSelector' }, 'stands beside spec.node, which alone counts');
+    if (!cluster.nodes.some(({ name }) => name === spec.node))
+      problems.notice({ resource, field: 'spec.node' }, `is ${quoted(spec.node)}; there is no node of that name`);
+    return ({ name }) => name === spec.node;
+  }
+  return isEmpty(spec.nodeSelector)
+    ? () => true
+    : selection(spec.nodeSelector, { resource, field: 'spec.nodeSelector' }, cluster);
+}
+
+/** The nodes a selector selects; told when it is none, or selects nobody. */
+function selection(selector: string, place: Place, cluster: Cluster): Choice | undefined {
+  const { input, nodes, problems } = cluster;
+  try {
+    const selected = new Set(nodes.filter(({ labels }) => input.matches(selector, labels)).map(({ name }) => name));
+    if (selected.size === 0) problems.notice(place, `is ${quoted(selector)}; it selects no node`);
+    return ({ name }) => selected.has(name);
+  } catch (error) {
+    problems.problem(place, `is ${quoted(selector)}: ${messageOf(error)}; left out`);
+    return undefined;
+  }
 }
 
 /** peerSelector works from both ends: the nodes it selects get sessions back (Calico's reversePeering: Auto). */
-function selectedPeers({ spec, metadata }: BGPPeer, isOurs: boolean, cluster: Cluster): readonly PeerConfig[] {
-  const selector = spec.peerSelector ?? '';
-  const isSelected = spec.reversePeering !== 'Manual' && cluster.input.matches(selector, cluster.self.labels);
-  const id = `BGPPeer/${metadata.name}`;
-  const settings = settingsOf(spec, id, cluster);
-  if (settings === undefined) return [];
-  const distance = distanceOf(spec, id, cluster);
-  return cluster.nodes
-    .filter((node) => node.name !== cluster.self.name)
-    .flatMap((node) => {
-      const isPeer =
-        (isOurs && cluster.input.matches(selector, node.labels)) || (isSelected && appliesTo(spec, node, cluster));
-      return isPeer
-        ? nodePeers(
-            `${metadata.name}-${node.name}`,
-            node,
-            cluster,
-            settings,
-            (isInternal) => distance(isInternal) ?? nodeDistance(isInternal),
-          )
-        : [];
+function selectedDrafts(spec: BGPPeerSpec, name: string, isOurs: Choice, cluster: Cluster): readonly PeerDraft[] {
+  const { self, problems } = cluster;
+  const resource = `BGPPeer/${name}`;
+  const isSelected = selection(spec.peerSelector ?? '', { resource, field: 'spec.peerSelector' }, cluster);
+  if (isSelected === undefined) return [];
+  if (!isEmpty(spec.peerIP))
+    problems.problem(
+      { resource, field: 'spec.peerIP' },
+      'stands beside spec.peerSelector; expected one of them; left out',
+    );
+  const isBack = spec.reversePeering !== 'Manual' && isSelected(self);
+  const peers = cluster.nodes.filter(
+    (node) => node !== self && ((isOurs(self) && isSelected(node)) || (isBack && isOurs(node))),
+  );
+  if (peers.length === 0) return [];
+  const fields = fieldsOf(spec, resource, cluster);
+  if (fields === undefined) return [];
+  return peers.flatMap((node) => {
+    const drafts = nodeDrafts(node, cluster, {
+      rank: 1,
+      name: `${name}-${node.name}`,
+      place: { resource },
+      fields,
+      filters: spec.filters ?? [],
+      distance: (isInternal) => distanceOf(spec, resource, { isInternal, external: ANY_DISTANCE }, cluster),
     });
+    if (drafts.length === 0)
+      problems.notice({ resource }, `has no session with node "${node.name}": the two nodes share no address family`);
+    return drafts;
+  });
 }
 
-function routerPeer({ spec, metadata }: BGPPeer, cluster: Cluster): readonly PeerConfig[] {
-  const id = `BGPPeer/${metadata.name}`;
+function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonly PeerDraft[] {
+  const { self, problems } = cluster;
+  const resource = `BGPPeer/${name}`;
+  const peerIP = { resource, field: 'spec.peerIP' };
   const peer = parsePeerAddress(spec.peerIP ?? '');
-  const remoteAs = parseAsNumber(spec.asNumber);
   if (peer === undefined)
-    cluster.report(
-      id,
-      `spec.peerIP is "${spec.peerIP ?? ''}"; expected an address, with a port as 192.0.2.1:1179 or [2001:db8::1]:1179`,
+    problems.problem(
+      peerIP,
+      `is ${quoted(spec.peerIP ?? '')}; expected an address, with a port as 192.0.2.1:1179 or [2001:db8::1]:1179; left out`,
     );
-  if (remoteAs === undefined)
-    cluster.report(id, `spec.asNumber is "${spec.asNumber ?? ''}"; expected 1 to 4294967294, asplain or asdot`);
-  const settings = settingsOf(spec, id, cluster);
-  if (peer === undefined || remoteAs === undefined || settings === undefined) return [];
-  const { family } = peer.address;
-  const nodeAddress = cluster.self.addresses.get(family);
-  if (spec.sourceAddress !== 'None' && nodeAddress === undefined) {
-    cluster.report(
-      id,
-      `spec.sourceAddress is UseNodeIP, but node "${cluster.self.name}" has no IPv${family} address; expected None or a node address`,
-    );
+  const fields = fieldsOf(spec, resource, cluster);
+  if (peer === undefined || fields === undefined) return [];
+  const address = formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`);
+  if (isSelf(peer, cluster)) {
+    problems.notice(peerIP, `is ${quoted(spec.peerIP)}, an address of this node itself; no session`);
     return [];
   }
-  const isInternal = remoteAs === (settings.localAs ?? cluster.self.asNumber ?? cluster.clusterAs);
+  const source = sourceOf(spec, peer, resource, cluster);
+  if (source === undefined) return [];
+  const remoteAs = parseAsNumber(spec.asNumber);
+  const isInternal = remoteAs === localAsOf(fields, cluster);
+  const { family } = peer.address;
+  const own: readonly (readonly [PeerFieldName, DraftField])[] = [
+    ['address', { value: address, place: peerIP, written: spec.peerIP }],
+    ...(peer.port === undefined ? [] : [['port', { value: peer.port, place: peerIP, written: spec.peerIP }] as const]),
+    [
+      'remoteAs',
+      {
+        value: remoteAs ?? NaN,
+        place: { resource, field: 'spec.asNumber' },
+        written: String(spec.asNumber ?? ''),
+      },
+    ],
+    ...source,
+    ['families', { value: [familyName(family)] }],
+    ...filterFields(family, spec.filters ?? [], isInternal ? 'mesh' : 'peers', { resource }),
+  ];
   return [
     {
-      name: metadata.name,
-      address: formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`),
-      ...(peer.port === undefined ? {} : { port: peer.port }),
-      remoteAs,
-      ...(spec.sourceAddress === 'None' || nodeAddress === undefined ? {} : { localAddress: nodeAddress }),
-      families: [familyName(family)],
-      ...settings,
-      ...distanceOf(spec, id, cluster)(isInternal),
-      import: (spec.filters ?? []).map((name) => filterName(name, 'import', family)),
-      export: [
-        isInternal ? EXPORT_TO_MESH : EXPORT_TO_PEERS,
-        ...(spec.filters ?? []).map((name) => filterName(name, 'export', family)),
-      ],
+      rank: 0,
+      place: { resource },
+      name,
+      fields: new Map([...own, ...distanceOf(spec, resource, { isInternal, external: undefined }, cluster), ...fields]),
     },
   ];
 }
 
-/** Settings that routers and selected nodes share; undefined when the peer cannot be used as written. */
-function settingsOf(spec: BGPPeerSpec, id: string, cluster: Cluster): Settings | undefined {
-  const password = passwordOf(spec.password, id, cluster);
-  const known = new Set(cluster.input.bgpFilters.map((filter) => filter.metadata.name));
-  const missing = (spec.filters ?? []).filter((name) => !known.has(name));
-  // A missing filter must not let out what it was meant to hold back.
-  if (missing.length > 0)
-    cluster.report(
-      id,
-      `spec.filters names ${missing.map((name) => `"${name}"`).join(', ')}; expected a BGPFilter of that name; left out until there is one`,
-    );
-  const localAs = spec.localASNumber === undefined ? undefined : parseAsNumber(spec.localASNumber);
-  if (spec.localASNumber !== undefined && localAs === undefined)
-    cluster.report(id, `spec.localASNumber is "${spec.localASNumber}"; expected 1 to 4294967294, asplain or asdot`);
-  if (password === 'missing' || missing.length > 0 || (spec.localASNumber !== undefined && localAs === undefined))
-    return undefined;
-  const restartAfter = parseDuration(spec.maxPrefixesRestartAfter);
-  return {
-    ...password,
-    ...holdTimeOf(spec.holdTime ?? cluster.spec.holdTime, id, cluster),
-    ...keepaliveTimeOf(spec.keepaliveTime, id, cluster),
-    ...restartTimeOf(spec.maxRestartTime, id, cluster),
-    ...(localAs === undefined ? {} : { localAs }),
-    ...(spec.numAllowedLocalASNumbers === undefined ? {} : { allowLocalAs: spec.numAllowedLocalASNumbers }),
-    ...nextHopOf(spec),
-    ...(spec.passive === undefined ? {} : { passive: spec.passive }),
-    ...(spec.maxPrefixes === undefined ? {} : { maxPrefixes: spec.maxPrefixes }),
-    ...(restartAfter === undefined ? {} : { maxPrefixesRestartAfter: restartAfter }),
-  };
+/** A resource for all nodes may name one of them, as a reflector: that node has no session with itself. Another port is another daemon. */
+function isSelf({ address, port = 179 }: PeerAddress, { self, input, configuration }: Cluster): boolean {
+  const text = formatAddress(address);
+  const isOwn = [...self.addresses.values()].includes(text) || input.loopbackAddresses.has(text);
+  return isOwn && port === configuration.listenPort;
 }
 
-/** Calico: nextHopMode, where it is given, goes before the field it has replaced. */
-function nextHopOf({ nextHopMode, keepOriginalNextHop }: BGPPeerSpec): SessionNextHop {
-  const mode = nextHopMode ?? (keepOriginalNextHop === true ? 'Keep' : 'Auto');
-  return mode === 'Keep' ? { nextHopUnchanged: true } : mode === 'Self' ? { nextHopSelf: true } : {};
-}
-
-/** As the resource says, for a peer inside or outside our AS; undefined when it says nothing. A speaker refuses both fields together. */
-function distanceOf(
-  { ttlSecurity = 0, multihop }: BGPPeerSpec,
-  id: string,
-  { report }: Cluster,
-): (isInternal: boolean) => SessionDistance | undefined {
-  if (ttlSecurity > 0 && multihop !== undefined)
-    report(
-      id,
-      `spec.multihop is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; left out`,
-    );
-  if (ttlSecurity > 0) return () => ({ ttlSecurityHops: Math.min(ttlSecurity, MOST_TTL_SECURITY_HOPS) });
-  return (isInternal) => (multihop === undefined || isInternal ? undefined : { multihop });
-}
-
-function holdTimeOf(text: string | undefined, id: string, { report }: Cluster): { readonly holdTime?: number } {
-  if (text === undefined) return {};
-  const seconds = parseDuration(text);
-  if (seconds !== undefined && (seconds === 0 || (seconds >= 3 && seconds <= 65535)))
-    return { holdTime: Math.round(seconds) };
-  report(id, `spec.holdTime is "${text}"; expected 0s, or 3s to 65535s; using 90s`);
-  return {};
-}
-
-/** BIRD's "keepalive time". What is more than a third of the hold time is cut down to that by the session. */
-function keepaliveTimeOf(
-  text: string | undefined,
-  id: string,
-  { report }: Cluster,
-): { readonly keepaliveTime?: number } {
-  if (text === undefined) return {};
-  const seconds = Math.round(parseDuration(text) ?? 0);
-  if (seconds >= 1 && seconds <= 21845) return { keepaliveTime: seconds };
-  report(id, `spec.keepaliveTime is "${text}"; expected 1s to 21845s; using a third of the hold time`);
-  return {};
-}
-
-/** How long the peer is asked to keep our routes while we restart (RFC 4724 section 3: twelve bits). */
-function restartTimeOf(
-  text: string | undefined,
-  id: string,
-  { report }: Cluster,
-): { readonly gracefulRestartTime?: number } {
-  if (text === undefined) return {};
-  const seconds = parseDuration(text);
-  if (seconds !== undefined && seconds <= 4095) return { gracefulRestartTime: Math.round(seconds) };
-  report(id, `spec.maxRestartTime is "${text}"; expected 0s to 4095s; using 120s`);
-  return {};
-}
-
-/** Without its password a session must not come up in the open. */
-function passwordOf(
-  reference: BGPPassword | undefined,
-  id: string,
-  cluster: Cluster,
-): { readonly password?: string } | 'missing' {
-  const selector = reference?.secretKeyRef;
-  if (selector === undefined) return {};
-  const password = cluster.input.secret(selector.name ?? '', selector.key);
-  if (password !== undefined && password !== '') return { password };
-  if (selector.optional === true) return {};
-  cluster.report(
-    id,
-    `names key "${selector.key}" of secret "${selector.name ?? ''}" as its password; expected that secret in Tortie's namespace; left out until there is one`,
+/** Undefined, and told: the address that is wanted does not exist. */
+function sourceOf(
+  { sourceAddress }: BGPPeerSpec,
+  { address: { family }, interfaceName }: PeerAddress,
+  resource: string,
+  { self, problems }: Cluster,
+): DraftFields | undefined {
+  // On its own link a peer is spoken to from the link's address: no other can be used.
+  if (sourceAddress === 'None' || interfaceName !== undefined) return new Map();
+  const value = self.addresses.get(family);
+  const place = { resource, field: 'spec.sourceAddress' };
+  if (value !== undefined) return new Map([['localAddress', { value, place, written: sourceAddress ?? 'UseNodeIP' }]]);
+  problems.problem(
+    place,
+    `is UseNodeIP, but node "${self.name}" has no IPv${family} address; expected None or a node address; left out`,
   );
-  return 'missing';
+  return undefined;
+}
+
+// ---- both
+
+const localAsOf = (fields: DraftFields, { self, configuration }: Cluster): unknown =>
+  fields.get('localAs')?.value ?? self.asNumber ?? configuration.asNumber;
+
+function filterFields(
+  family: Family,
+  filters: readonly string[],
+  to: 'mesh' | 'peers' | 'clients',
+  place: Place,
+): readonly (readonly [PeerFieldName, DraftField])[] {
+  const at = { ...place, field: 'spec.filters' };
+  return [
+    ...(filters.length === 0
+      ? []
+      : [['import', { value: importNames(filters, family), place: at, written: filters }] as const]),
+    ['export', { value: exportNames(filters, family, to), place: at, written: filters }],
+  ];
 }

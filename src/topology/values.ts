@@ -2,23 +2,31 @@
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import type { AsNumber } from '../api/bgp.js';
 
-/** asplain ("65001", 65001) or asdot ("1.10", RFC 5396); undefined for anything else, 0, 23456 and 4294967295 (RFC 7607, 6793, 7300). */
+/** asplain ("65001", 65001) or asdot ("1.10", RFC 5396); undefined for anything else, 0 and 23456 (RFC 7607, 6793). */
 export function parseAsNumber(value: AsNumber | undefined): number | undefined {
   const match = /^(\d{1,10})(?:\.(\d{1,5}))?$/.exec(String(value ?? ''));
   if (match === null) return undefined;
   const [high, low] = [Number(match[1]), match[2] === undefined ? undefined : Number(match[2])];
   if (low !== undefined && (high > 0xffff || low > 0xffff)) return undefined;
   const number = low === undefined ? high : high * 0x10000 + low;
-  return number === 0 || number === 23456 || number >= 0xffffffff ? undefined : number;
+  return number === 0 || number === 23456 || number > 0xffffffff ? undefined : number;
 }
 
-const UNIT_SECONDS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
+const UNIT_SECONDS: Readonly<Record<string, number>> = {
+  h: 3600,
+  m: 60,
+  s: 1,
+  ms: 1e-3,
+  us: 1e-6,
+  µs: 1e-6,
+  ns: 1e-9,
+};
 
 /** Seconds of Go's duration text, "90s" or "1m30s"; undefined when it is not one. */
 export function parseDuration(text: string | undefined): number | undefined {
-  if (text === undefined || !/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) return undefined;
+  if (text === undefined || !/^(\d+(\.\d+)?(h|ms|us|µs|ns|m|s))+$/.test(text)) return undefined;
   let seconds = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g))
+  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)/g))
     seconds += Number(number) * (UNIT_SECONDS[unit ?? ''] ?? NaN);
   return seconds;
 }

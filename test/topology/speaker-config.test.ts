@@ -42,9 +42,10 @@ function topology(nodeName: string, world: World): Topology {
     ],
     loopbackAddresses: new Set(world.loopback ?? []),
     secret: (name, key) => world.secrets?.[`${name}/${key}`],
+    secretNamespace: 'tortie-system',
     matches: (selector, labels) => {
       const [key = '', value] = selector.split('=');
-      if (value === undefined) throw new Error(`spec.nodeSelector is "${selector}"; expected a selector`);
+      if (value === undefined) throw new Error(`Cannot parse the selector "${selector}"`);
       return labels.get(key) === value;
     },
   };
@@ -94,8 +95,8 @@ describe('topology', () => {
       { prefix: '10.96.0.0/12', tags: ['service'] },
     ]);
     expect(messages(result))
-      .to.include('service range "rubbish"; expected CIDR')
-      .and.to.include('names community "unknown"');
+      .to.include('BGPConfiguration/default spec.serviceClusterIPs[1].cidr is "rubbish"; expected CIDR notation')
+      .and.to.include('spec.prefixAdvertisements[0].communities[2] is "unknown"; expected a value');
   });
 
   it('peers with the routers of this node only, as each resource says', () => {
@@ -134,7 +135,6 @@ describe('topology', () => {
         localAddress: '10.0.0.2',
         families: ['ipv4'],
         holdTime: 9,
-        import: [],
         export: ['tortie-export-peers'],
       },
       {
@@ -146,7 +146,6 @@ describe('topology', () => {
         holdTime: 60,
         allowLocalAs: 1,
         nextHopUnchanged: true,
-        import: [],
         export: ['tortie-export-peers'],
       },
       {
@@ -158,7 +157,6 @@ describe('topology', () => {
         families: ['ipv4'],
         holdTime: 9,
         password: 'sesame',
-        import: [],
         export: ['tortie-export-peers'],
       },
     ]);
@@ -183,8 +181,10 @@ describe('topology', () => {
       ['wrong', undefined, undefined],
     ]);
     expect(messages(result))
-      .to.include('BGPPeer/wrong spec.keepaliveTime is "0s"; expected 1s to 21845s')
-      .and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected 0s to 4095s');
+      .to.include(
+        'BGPPeer/wrong spec.keepaliveTime is "0s"; expected a number of seconds from 1 to 21845; using a third',
+      )
+      .and.to.include('BGPPeer/wrong spec.maxRestartTime is "2h"; expected a number of seconds from 0 to 4095');
   });
 
   it('never asks for what a speaker refuses together, which would cost the node all its peers', () => {
@@ -224,22 +224,17 @@ describe('topology', () => {
 
   const wrong: readonly (readonly [string, BGPPeerSpec, string])[] = [
     ['a bad address', { peerIP: '192.0.2', asNumber: 65001 }, 'spec.peerIP is "192.0.2"; expected an address'],
-    ['a bad AS', { peerIP: '192.0.2.1', asNumber: 0 }, 'spec.asNumber is "0"; expected 1 to 4294967294'],
+    ['a bad AS', { peerIP: '192.0.2.1', asNumber: 0 }, 'spec.asNumber is "0"; expected an AS number from 1'],
     ['AS_TRANS', { peerIP: '192.0.2.1', asNumber: 23456 }, 'spec.asNumber is "23456"'],
     [
       'a missing password',
       { peerIP: '192.0.2.1', asNumber: 1, password: { secretKeyRef: { name: 's', key: 'gone' } } },
-      'names key "gone" of secret "s" as its password',
-    ],
-    [
-      'a missing filter',
-      { peerIP: '192.0.2.1', asNumber: 1, filters: ['gone'] },
-      'spec.filters names "gone"; expected a BGPFilter',
+      'spec.password.secretKeyRef names key "gone" of secret "tortie-system/s"; expected that secret',
     ],
     [
       'a bad selector',
       { peerIP: '192.0.2.1', asNumber: 1, nodeSelector: '((' },
-      'spec.nodeSelector is "(("; expected a selector',
+      'spec.nodeSelector is "((": Cannot parse the selector',
     ],
   ];
   for (const [what, spec, sentence] of wrong)
@@ -258,7 +253,9 @@ describe('topology', () => {
       peers: { a: { peerIP: '192.0.2.2', asNumber: 1 }, b: { peerIP: '192.0.2.2', asNumber: 2 } },
     });
     expect(peersOf(result).map(([name]) => name)).to.deep.equal(['a']);
-    expect(messages(result)).to.equal('BGPPeer/b peers with 192.0.2.2, which "a" does already; left out');
+    expect(messages(result)).to.equal(
+      'BGPPeer/b spec.peerIP asks for a session with 192.0.2.2, which BGPPeer/a has; expected one to an address and port; left out',
+    );
   });
 
   it('keeps a reflector out of the mesh and peers it with its clients from both ends', () => {
@@ -282,12 +279,12 @@ describe('topology', () => {
     expect(peersOf(topology('node3', world))).to.deep.equal([]);
   });
 
-  it('names nodes with one router id', () => {
+  it('names a node that has the address of this one', () => {
     const result = topology('node1', { addresses: { node1: ['10.0.0.1'], node2: ['10.0.0.1'] } });
-    expect(messages(result)).to.include('Node/node2 has the same router id 10.0.0.1 as this node');
+    expect(messages(result)).to.include('Node/node2 has the address 10.0.0.1 of node "node1"');
   });
 
-  it('runs filters of users after our own, which lets nothing through that is not ours', () => {
+  it('asks the filters of users first, then our own, which lets through nothing that is not ours', () => {
     const result = topology('node1', {
       configuration: { nodeToNodeMeshEnabled: false },
       peers: { tor: { peerIP: '192.0.2.2', asNumber: 65001, filters: ['f'] } },
@@ -308,18 +305,23 @@ describe('topology', () => {
     });
     const [tor] = result.config?.peers ?? [];
     expect(tor?.import).to.deep.equal(['f-import-v4']);
-    expect(tor?.export).to.deep.equal(['tortie-export-peers', 'f-export-v4']);
+    expect(tor?.export).to.deep.equal(['f-export-v4', 'tortie-export-peers']);
     expect(result.config?.filters?.['f-export-v4']?.rules).to.deep.equal([
       {
+        name: 'BGPFilter/f exportV4[0]',
         match: { prefixes: [{ prefix: '10.65.0.0/16', minLength: 26, maxLength: 26 }] },
         action: 'accept',
         set: { addCommunities: ['64512:9'] },
       },
-      { match: { prefixes: [{ prefix: '10.0.0.0/8', minLength: 8, maxLength: 32, not: true }] }, action: 'reject' },
+      {
+        name: 'BGPFilter/f exportV4[1]',
+        match: { prefixes: [{ prefix: '10.0.0.0/8', minLength: 8, maxLength: 32, not: true }] },
+        action: 'reject',
+      },
     ]);
     expect(result.config?.filters?.['tortie-export-peers']).to.deep.equal({
-      rules: [{ name: 'not ours', match: { source: ['ebgp', 'ibgp'] }, action: 'reject' }],
-      default: 'next',
+      rules: [{ name: 'ours', match: { source: ['local'] }, action: 'accept' }],
+      default: 'reject',
     });
   });
 

@@ -1,0 +1,50 @@
+/** What the parts of the computation share: the resources they read, and the cluster as this node sees it. */
+import type { Family } from 'node-bgp/address';
+import type { FamilyName, FilterConfig, SpeakerConfig } from 'node-bgp/config';
+import type { BGPConfiguration, BGPFilter, BGPPeer } from '../api/bgp.js';
+import type { Node } from '../api/core.js';
+import type { IPPool } from '../api/ipam.js';
+import type { Configuration } from './configuration.js';
+import type { NodeIdentity } from './node-identity.js';
+import type { Problems, TopologyProblem } from './problems.js';
+
+/** Lists, never iterators: several parts of the computation read each of them. Their order does not matter. */
+export interface TopologyInput {
+  readonly nodeName: string;
+  readonly nodes: readonly Node[];
+  readonly bgpConfigurations: readonly BGPConfiguration[];
+  readonly bgpPeers: readonly BGPPeer[];
+  readonly bgpFilters: readonly BGPFilter[];
+  readonly ipPools: readonly IPPool[];
+  /** Blocks that are durably ours. */
+  readonly blocks: readonly { readonly cidr: string; readonly pool: string }[];
+  /** Addresses on this node's loopback interface, canonical. */
+  readonly loopbackAddresses: ReadonlySet<string>;
+  /** Value of a key of a secret in our namespace. */
+  readonly secret: (name: string, key: string) => string | undefined;
+  /** Where those secrets are looked for. */
+  readonly secretNamespace: string;
+  /** Calico's selector language over node labels. @throws Error with a sentence about the selector */
+  readonly matches: (selector: string, labels: ReadonlyMap<string, string>) => boolean;
+  /** Filters of the configuration that the speaker holds, by name: they stand in for a BGPFilter that has gone. */
+  readonly heldFilters?: Readonly<Record<string, FilterConfig>>;
+}
+
+export interface Topology {
+  /** Undefined while this node's object is not there yet or has no address. */
+  readonly config: SpeakerConfig | undefined;
+  readonly problems: readonly TopologyProblem[];
+}
+
+export interface Cluster {
+  readonly input: TopologyInput;
+  readonly self: NodeIdentity;
+  /** By name; of two with one address only one has it. */
+  readonly nodes: readonly NodeIdentity[];
+  readonly configuration: Configuration;
+  /** The port on which a node listens. */
+  readonly listenPortOf: (nodeName: string) => number;
+  readonly problems: Problems;
+}
+
+export const familyName = (family: Family): FamilyName => (family === 4 ? 'ipv4' : 'ipv6');

@@ -1,0 +1,31 @@
+/** Which of the speaker's filters a peer has, by name and in order. */
+import type { Family } from 'node-bgp/address';
+import { digestName } from './unique-name.js';
+
+export type Direction = 'import' | 'export';
+
+/** To nodes of our own AS, to clients of this reflector, and to everybody else. */
+export type Audience = 'mesh' | 'clients' | 'peers';
+
+/** Ours, after the user's: decides what no rule of the user has. */
+export const exportFilter = (to: Audience): string => `tortie-export-${to}`;
+/** Ours, before the user's: what no user can want. */
+export const NODE_ADDRESS_FILTER = 'tortie-node-address';
+
+/** BGPFilter, direction and family as one name; a resource's name may be longer than the speaker takes. */
+export function filterName(name: string, direction: Direction, family: Family): string {
+  const end = `-${direction}-v${family}`;
+  return (name.length + end.length <= 128 ? name : digestName(name, name, 128 - end.length)) + end;
+}
+
+export const importNames = (filters: readonly string[], family: Family): readonly string[] =>
+  filters.map((name) => filterName(name, 'import', family));
+
+/**
+ * The user's filters come first, so that they may let through what ours holds back. A node's own address inside the mesh would be a next hop
+ * that resolves through itself: that comes before them.
+ */
+export function exportNames(filters: readonly string[], family: Family, to: Audience): readonly string[] {
+  const own = filters.map((name) => filterName(name, 'export', family));
+  return [...(to === 'peers' || own.length === 0 ? [] : [NODE_ADDRESS_FILTER]), ...own, exportFilter(to)];
+}

@@ -1,0 +1,87 @@
+/**
+ * The filters that the speaker is given: ours, and the BGPFilters that peers name.
+ *
+ * What leaves a node is decided in this order: the user's filters (the first rule that matches decides, and may let through anything), then
+ * ours: what this node originates goes out, so do routes inside the pools that other nodes told us (a reflector speaks for its
+ * clients), and nothing else. A node never becomes a transit between its routers unless somebody asks for just that.
+ *
+ * A BGPFilter that does not exist (any more) tears nothing down. The rules that the speaker still holds under its name stand on; where there are
+ * none it rejects everything it would have judged, so that what it was to hold back stays back.
+ */
+import { bitsOf, formatPrefix, tryParsePrefix } from 'node-bgp/address';
+import type { FilterConfig, FilterRule } from 'node-bgp/config';
+import { ruleProblems } from 'node-bgp/config/parts';
+import { FILTER_PARTS, translateFilter } from './bgp-filter.js';
+import type { Cluster } from './cluster.js';
+import { NODE_ADDRESS_FILTER, exportFilter, filterName } from './filter-names.js';
+import { quoted } from './problems.js';
+
+export type Filters = Readonly<Record<string, FilterConfig>>;
+
+/** Ours, and every BGPFilter that there is or that a BGPPeer names. */
+export function filtersOf(cluster: Cluster): Filters {
+  return { ...ownFilters(cluster), ...userFilters(cluster), ...missingFilters(cluster) };
+}
+
+function userFilters({ input, problems }: Cluster): Filters {
+  return Object.fromEntries(
+    input.bgpFilters.flatMap((filter) =>
+      translateFilter(filter, (field, text) =>
+        problems.problem({ resource: `BGPFilter/${filter.metadata.name}`, field }, text),
+      ),
+    ),
+  );
+}
+
+function missingFilters({ input, problems }: Cluster): Filters {
+  const known = new Set(input.bgpFilters.map(({ metadata }) => metadata.name));
+  const stand: [string, FilterConfig][] = [];
+  for (const { metadata, spec } of input.bgpPeers)
+    for (const [index, name] of (spec.filters ?? []).entries()) {
+      if (known.has(name)) continue;
+      const parts = FILTER_PARTS.map(([, direction, family]) => filterName(name, direction, family));
+      const held = parts.map((part) => heldFilter(input.heldFilters, part));
+      const isHeld = held.some((filter) => filter !== undefined);
+      problems.problem(
+        { resource: `BGPPeer/${metadata.name}`, field: `spec.filters[${index}]` },
+        `is ${quoted(name)}; expected a BGPFilter of that name; ${isHeld ? 'its last known rules stand' : 'until there is one, no route passes where it would decide'}`,
+      );
+      for (const [at, part] of parts.entries()) stand.push([part, held[at] ?? REJECT_ALL]);
+    }
+  return Object.fromEntries(stand);
+}
+
+const REJECT_ALL: FilterConfig = {
+  rules: [{ name: 'a BGPFilter that is missing', action: 'reject' }],
+  default: 'next',
+};
+
+/** Of one that the speaker holds, and that it would take again. */
+function heldFilter(held: Filters | undefined, name: string): FilterConfig | undefined {
+  if (held === undefined || !Object.hasOwn(held, name)) return undefined;
+  const filter = held[name];
+  return filter?.rules.every((rule) => ruleProblems(rule).length === 0) === true ? filter : undefined;
+}
+
+function ownFilters({ input }: Cluster): Filters {
+  const nodeAddress: FilterRule = { name: 'node address', match: { tags: ['node'] }, action: 'reject' };
+  const own: FilterRule = { name: 'ours', match: { source: ['local'] }, action: 'accept' };
+  const inPools = input.ipPools.flatMap((pool) => {
+    const prefix = pool.spec.disableBGPExport === true ? undefined : tryParsePrefix(pool.spec.cidr);
+    return prefix === undefined
+      ? []
+      : [{ prefix: formatPrefix(prefix), minLength: prefix.length, maxLength: bitsOf(prefix.family) }];
+  });
+  inPools.sort((a, b) => (a.prefix < b.prefix ? -1 : 1));
+  const pools: readonly FilterRule[] =
+    inPools.length === 0
+      ? []
+      : [{ name: 'pools, from other nodes', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' }];
+  const inside: FilterConfig = { rules: [nodeAddress, own, ...pools], default: 'reject' };
+  return {
+    [NODE_ADDRESS_FILTER]: { rules: [nodeAddress], default: 'next' },
+    [exportFilter('mesh')]: inside,
+    [exportFilter('clients')]: inside,
+    [exportFilter('peers')]: { rules: [own, ...pools], default: 'reject' },
+  };
+}

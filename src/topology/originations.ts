@@ -1,0 +1,160 @@
+/** What a node originates: its blocks, its own address where only the loopback has it, service ranges; each with its communities. */
+import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
+import type { OriginatedPrefix } from 'node-bgp/config';
+import { originatedProblems } from 'node-bgp/config/parts';
+import type { Cluster } from './cluster.js';
+import { quoted, type Place } from './problems.js';
+
+/** BOUNDED: what the daemon takes for one prefix. */
+const MOST_COMMUNITIES = 64;
+/** Kubernetes: a node that load balancers, and so routers, should not send service traffic to. */
+const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+interface Candidate {
+  readonly prefix: string;
+  readonly tag: 'block' | 'node' | 'service';
+  readonly place: Place;
+}
+
+export function originationsOf(cluster: Cluster): readonly OriginatedPrefix[] {
+  const tags = new Map<string, Set<string>>();
+  for (const candidate of candidatesOf(cluster)) {
+    const prefix = usable(candidate, cluster);
+    if (prefix === undefined) continue;
+    const known = tags.get(prefix);
+    if (known === undefined) tags.set(prefix, new Set([candidate.tag]));
+    else known.add(candidate.tag);
+  }
+  const advertisements = advertisementsOf(cluster);
+  return [...tags].map(([prefix, each]) => withCommunities({ prefix, tags: [...each] }, advertisements, cluster));
+}
+
+function candidatesOf(cluster: Cluster): readonly Candidate[] {
+  const { input, self } = cluster;
+  const silent = new Set(
+    input.ipPools.filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name),
+  );
+  return [
+    ...input.blocks
+      .filter((block) => !silent.has(block.pool))
+      .map((block) => ({
+        prefix: block.cidr,
+        tag: 'block' as const,
+        place: { resource: `IPPool/${block.pool}`, field: 'spec.cidr' },
+      })),
+    ...[...self.addresses]
+      .filter(([, address]) => input.loopbackAddresses.has(address))
+      .map(([family, address]) => ({
+        prefix: `${address}/${bitsOf(family)}`,
+        tag: 'node' as const,
+        place: { resource: `Node/${self.name}` },
+      })),
+    ...serviceRanges(cluster),
+  ];
+}
+
+/** Single addresses of services are announced nowhere yet: who asks for them is told. */
+function serviceRanges({ self, configuration: { spec, placeOf }, problems }: Cluster): readonly Candidate[] {
+  const isAggregated = spec.serviceLoadBalancerAggregation !== 'Disabled';
+  if ((spec.serviceExternalIPs ?? []).length > 0)
+    problems.problem(placeOf('serviceExternalIPs'), 'is not supported yet; no external IP of a service is announced');
+  if (!isAggregated && (spec.serviceLoadBalancerIPs ?? []).length > 0)
+    problems.problem(
+      placeOf('serviceLoadBalancerAggregation'),
+      'is "Disabled", which is not supported yet; expected Enabled; no load balancer address is announced',
+    );
+  if (self.labels.has(EXCLUDED)) return [];
+  const rangesOf = (field: 'serviceClusterIPs' | 'serviceLoadBalancerIPs'): readonly Candidate[] =>
+    (spec[field] ?? []).map(({ cidr = '' }, index) => ({
+      prefix: cidr,
+      tag: 'service',
+      place: placeOf(field, `[${index}].cidr`),
+    }));
+  return [...rangesOf('serviceClusterIPs'), ...(isAggregated ? rangesOf('serviceLoadBalancerIPs') : [])];
+}
+
+/** Canonical; undefined, and told, when no speaker announces it. */
+function usable({ prefix, place }: Candidate, { problems }: Cluster): string | undefined {
+  const parsed = tryParsePrefix(prefix);
+  const canonical = parsed === undefined ? prefix : formatPrefix(parsed);
+  const [wrong] = originatedProblems({ prefix: canonical });
+  if (wrong === undefined) return canonical;
+  problems.problem(place, `is ${quoted(prefix)}; expected ${wrong.expected}; left out`);
+  return undefined;
+}
+
+interface Advertisement {
+  readonly range: IpPrefix;
+  readonly communities: readonly string[];
+}
+
+function advertisementsOf(cluster: Cluster): readonly Advertisement[] {
+  const {
+    configuration: { spec, placeOf },
+    problems,
+  } = cluster;
+  const named = namedCommunities(cluster);
+  return (spec.prefixAdvertisements ?? []).flatMap(({ cidr = '', communities = [] }, index) => {
+    const range = tryParsePrefix(cidr);
+    if (range === undefined)
+      problems.problem(
+        placeOf('prefixAdvertisements', `[${index}].cidr`),
+        `is ${quoted(cidr)}; expected CIDR notation; left out`,
+      );
+    const usable = communities.flatMap((community, at) => {
+      const value = named.get(community) ?? community;
+      if (isCommunity(value)) return [value];
+      problems.problem(
+        placeOf('prefixAdvertisements', `[${index}].communities[${at}]`),
+        `is ${quoted(community)}; expected a value such as 64512:100 or 64512:1:2, or a name of spec.communities; left out`,
+      );
+      return [];
+    });
+    return range === undefined ? [] : [{ range, communities: usable }];
+  });
+}
+
+function namedCommunities({ configuration: { spec, placeOf }, problems }: Cluster): ReadonlyMap<string, string> {
+  const named = new Map<string, string>();
+  for (const [index, entry] of (spec.communities ?? []).entries()) {
+    const { name = '', value = '' } = entry;
+    const place = placeOf('communities', `[${index}]`);
+    if (!isCommunity(value))
+      problems.problem(
+        { ...place, field: `${place.field ?? ''}.value` },
+        `is ${quoted(value)}; expected a community such as 64512:100 or 64512:1:2; left out`,
+      );
+    else if (name === '' || (named.has(name) && named.get(name) !== value))
+      problems.problem(
+        { ...place, field: `${place.field ?? ''}.name` },
+        `is ${quoted(name)}; expected a name of its own; left out`,
+      );
+    else named.set(name, value);
+  }
+  return named;
+}
+
+/** Standard or large, in numbers, as Calico has them (RFC 1997, RFC 8092). */
+const isCommunity = (text: string): boolean =>
+  /^\d+:\d+(:\d+)?$/.test(text) && originatedProblems({ prefix: '192.0.2.0/24', communities: [text] }).length === 0;
+
+/** prefixAdvertisements: communities for everything we originate inside a range. */
+function withCommunities(
+  originated: OriginatedPrefix,
+  advertisements: readonly Advertisement[],
+  { configuration: { placeOf }, problems }: Cluster,
+): OriginatedPrefix {
+  const prefix = tryParsePrefix(originated.prefix);
+  const all = new Set(
+    advertisements.flatMap(({ range, communities }) =>
+      prefix !== undefined && containsPrefix(range, prefix) ? communities : [],
+    ),
+  );
+  if (all.size === 0) return originated;
+  if (all.size > MOST_COMMUNITIES)
+    problems.problem(
+      placeOf('prefixAdvertisements'),
+      `gives ${originated.prefix} ${all.size} communities; expected at most ${MOST_COMMUNITIES}; the others are left out`,
+    );
+  return { ...originated, communities: [...all].slice(0, MOST_COMMUNITIES) };
+}
