@@ -1,5 +1,5 @@
 /** BGPConfiguration, BGPPeer, BGPFilter (Calico's, with optional fields of ours) and NodeStatus (ours). */
-import { ageColumn, customResourceDefinition } from './definition.js';
+import { ageColumn, conditionColumns, customResourceDefinition } from './definition.js';
 import {
   asNumber,
   atomicList,
@@ -12,8 +12,10 @@ import {
   list,
   listByKeys,
   object,
+  objectStatus,
   oneOf,
   pattern,
+  plainAsNumber,
   required,
   selector,
   set,
@@ -21,6 +23,7 @@ import {
   textUpTo,
   withDefault,
   withRules,
+  type Rule,
   type SchemaNode,
 } from './schema-builders.js';
 
@@ -52,42 +55,62 @@ const bfd = described(
 /** Calico declares these as sets of objects, which no API server can apply (see docs/decisions/0027-lists-of-objects.md). */
 const cidrEntries = listByKeys(['cidr'], object({ cidr: required(cidr) }));
 
+/** Calico's: what only the mesh uses has to go with it. */
+const meshRule = (field: string): Rule => ({
+  rule: `!has(self.${field}) || !has(self.nodeToNodeMeshEnabled) || self.nodeToNodeMeshEnabled == true`,
+  message: `${field} cannot be set when nodeToNodeMeshEnabled is false`,
+  reason: 'FieldValueForbidden',
+});
+
 const bgpConfiguration = customResourceDefinition({
   ...GROUP,
   kind: 'BGPConfiguration',
   plural: 'bgpconfigurations',
-  shortNames: ['bgpconfig'],
+  shortNames: ['bgpconfig', 'bgpconfigs'],
   description: 'BGP of the whole cluster (named "default") or of one node (named "node.NAME").',
-  spec: object({
-    logSeverityScreen: withDefault('Info', pattern('^(?i)(Trace|Debug|Info|Warning|Error|Fatal)?$')),
-    nodeToNodeMeshEnabled: described('iBGP between all nodes. Default true.', bool),
-    asNumber: described('AS number of the nodes. Default 64512.', asNumber),
-    listenPort: described('Default 179.', integer(1, 65_535)),
-    bindMode: oneOf('None', 'NodeIP'),
-    serviceClusterIPs: cidrEntries,
-    serviceExternalIPs: cidrEntries,
-    serviceLoadBalancerIPs: cidrEntries,
-    serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
-    communities: listByKeys(['name'], object({ name: required(textUpTo(253)), value: required(community) })),
-    prefixAdvertisements: listByKeys(
-      ['cidr'],
-      object({ cidr: required(cidr), communities: atomicList(textUpTo(253)) }),
-    ),
-    nodeMeshPassword: password,
-    nodeMeshMaxRestartTime: duration,
-    ignoredInterfaces: set(text),
-    localWorkloadPeeringIPV4: text,
-    localWorkloadPeeringIPV6: text,
-    nodeMeshBfd: bfd,
-    holdTime: described("Tortie's own: hold time of sessions that do not say otherwise. Default 90s.", duration),
-  }),
+  status: objectStatus,
+  spec: withRules(
+    object({
+      logSeverityScreen: withDefault('Info', pattern('^(?i)(Trace|Debug|Info|Warning|Error|Fatal)?$')),
+      nodeToNodeMeshEnabled: described('iBGP between all nodes. Default true.', bool),
+      asNumber: described('AS number of the nodes. Default 64512.', asNumber),
+      listenPort: described('Default 179.', integer(1, 65_535)),
+      bindMode: oneOf('None', 'NodeIP'),
+      serviceClusterIPs: cidrEntries,
+      serviceExternalIPs: cidrEntries,
+      serviceLoadBalancerIPs: cidrEntries,
+      serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
+      communities: listByKeys(['name'], object({ name: required(textUpTo(253)), value: required(community) })),
+      prefixAdvertisements: listByKeys(
+        ['cidr'],
+        object({ cidr: required(cidr), communities: atomicList(textUpTo(253)) }),
+      ),
+      nodeMeshPassword: password,
+      nodeMeshMaxRestartTime: duration,
+      ignoredInterfaces: set(text),
+      localWorkloadPeeringIPV4: text,
+      localWorkloadPeeringIPV6: text,
+      nodeMeshBfd: bfd,
+      holdTime: described("Tortie's own: hold time of sessions that do not say otherwise. Default 90s.", duration),
+      programClusterRoutes: described(
+        'Who writes routes to other nodes. In Tortie it is always the BGP daemon: Disabled is reported as unsupported.',
+        oneOf('Enabled', 'Disabled'),
+      ),
+    }),
+    meshRule('nodeMeshPassword'),
+    meshRule('nodeMeshMaxRestartTime'),
+  ),
   columns: [
-    { name: 'AS', type: 'integer', jsonPath: '.spec.asNumber' },
+    { name: 'AS', type: 'string', jsonPath: '.spec.asNumber' },
     { name: 'Mesh', type: 'boolean', jsonPath: '.spec.nodeToNodeMeshEnabled' },
     { name: 'Port', type: 'integer', jsonPath: '.spec.listenPort', priority: 1 },
+    ...conditionColumns,
     ageColumn,
   ],
 });
+
+/** The interface of a link-local address (RFC 4007 section 11). */
+const ZONE = '(%[A-Za-z0-9_.@-]{1,15})?';
 
 const bgpPeer = customResourceDefinition({
   ...GROUP,
@@ -95,13 +118,16 @@ const bgpPeer = customResourceDefinition({
   plural: 'bgppeers',
   shortNames: ['bgpp'],
   description: 'A BGP session between some nodes and a router, or among nodes.',
+  status: objectStatus,
   spec: withRules(
     object({
       node: described('The one node that peers. Neither node nor nodeSelector: every node.', textUpTo(253)),
       nodeSelector: selector,
       peerIP: described(
-        'Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179.',
-        pattern('^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+|\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?)$', { maxLength: 54 }),
+        'Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179, fe80::1%eth0.',
+        pattern(`^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+${ZONE}|\\[[0-9A-Fa-f:.]+${ZONE}\\](:[0-9]{1,5})?)$`, {
+          maxLength: 70,
+        }),
       ),
       asNumber,
       peerSelector: described('Nodes to peer with, instead of peerIP and asNumber.', selector),
@@ -149,11 +175,12 @@ const bgpPeer = customResourceDefinition({
   ),
   columns: [
     { name: 'Peer', type: 'string', jsonPath: '.spec.peerIP' },
-    { name: 'AS', type: 'integer', jsonPath: '.spec.asNumber' },
+    { name: 'AS', type: 'string', jsonPath: '.spec.asNumber' },
     { name: 'Node', type: 'string', jsonPath: '.spec.node' },
     { name: 'Node-Selector', type: 'string', jsonPath: '.spec.nodeSelector' },
     { name: 'Peer-Selector', type: 'string', jsonPath: '.spec.peerSelector', priority: 1 },
     { name: 'Filters', type: 'string', jsonPath: '.spec.filters', priority: 1 },
+    ...conditionColumns,
     ageColumn,
   ],
 });
@@ -178,7 +205,7 @@ function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
           { values: required(list(community, { minItems: 1, maxItems: 1 })) },
           { 'x-kubernetes-map-type': 'atomic' },
         ),
-        asPathPrefix: list(asNumber, { maxItems: 100 }),
+        asPathPrefix: list(plainAsNumber, { maxItems: 100 }),
         priority,
         operations: list(
           withRules(
@@ -186,7 +213,7 @@ function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
               {
                 addCommunity: object({ value: required(community) }, { 'x-kubernetes-map-type': 'atomic' }),
                 prependASPath: object(
-                  { prefix: required(list(asNumber, { minItems: 1, maxItems: 10 })) },
+                  { prefix: required(list(plainAsNumber, { minItems: 1, maxItems: 10 })) },
                   { 'x-kubernetes-map-type': 'atomic' },
                 ),
                 setPriority: object({ value: required(priority) }, { 'x-kubernetes-map-type': 'atomic' }),
@@ -233,7 +260,8 @@ const bgpFilter = customResourceDefinition({
     exportV6: rules(128, 43),
     importV6: rules(128, 43),
   }),
-  columns: [ageColumn],
+  status: objectStatus,
+  columns: [...conditionColumns, ageColumn],
 });
 
 const nodeStatus = customResourceDefinition({
@@ -252,21 +280,22 @@ const nodeStatus = customResourceDefinition({
       agent: object({ version: text, startedAt: { type: 'string', format: 'date-time' } }),
       blocks: atomicList(text),
       bgp: object({
-        asNumber,
+        asNumber: plainAsNumber,
         routerId: text,
         sessions: described('Sessions that are up, and all: 7/8.', text),
-        peers: list(
+        // Two peers may stand at one address, on two ports; one agent writes the list whole.
+        peers: atomicList(
           object({
             name: text,
             address: required(text),
-            asNumber,
+            asNumber: plainAsNumber,
             state: required(text),
             since: { type: 'string', format: 'date-time' },
             receivedPrefixes: { type: 'integer', minimum: 0 },
             advertisedPrefixes: { type: 'integer', minimum: 0 },
             lastError: textUpTo(1024),
           }),
-          { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['address'], maxItems: 10_000 },
+          { maxItems: 10_000 },
         ),
       }),
     },

@@ -1,9 +1,14 @@
 /** Calico's policy kinds. Limits, rules and their sentences are Calico's own (api/pkg/apis/projectcalico/v3). */
-import { ageColumn, customResourceDefinition, type KindDefinition, type PrinterColumn } from './definition.js';
+import {
+  ageColumn,
+  conditionColumns,
+  customResourceDefinition,
+  type KindDefinition,
+  type PrinterColumn,
+} from './definition.js';
 import {
   atomicList,
   bool,
-  conditions,
   described,
   integer,
   intOrString,
@@ -12,6 +17,7 @@ import {
   mapOf,
   number,
   object,
+  objectStatus,
   oneOf,
   required,
   selector,
@@ -196,16 +202,9 @@ const policyColumns: readonly PrinterColumn[] = [
   { name: 'Tier', type: 'string', jsonPath: '.spec.tier' },
   { name: 'Order', type: 'number', jsonPath: '.spec.order' },
 ];
-const validColumn: PrinterColumn = {
-  name: 'Valid',
-  type: 'string',
-  jsonPath: ".status.conditions[?(@.type=='Valid')].status",
-  description: 'Whether the policy passes validation',
-};
 const stagedColumn: PrinterColumn = { name: 'Action', type: 'string', jsonPath: '.spec.stagedAction' };
-const policyStatus = object({ conditions });
 
-/** A policy kind: its tier can be selected on, its validity is shown. */
+/** A policy kind: its tier can be selected on. */
 const policy = (
   row: Pick<KindDefinition, 'kind' | 'plural' | 'shortNames' | 'scope' | 'description' | 'spec'>,
   columns: readonly PrinterColumn[],
@@ -214,8 +213,8 @@ const policy = (
   customResourceDefinition({
     ...GROUP,
     ...row,
-    status: policyStatus,
-    columns: [...columns, validColumn, ageColumn],
+    status: objectStatus,
+    columns: [...columns, ...conditionColumns, ageColumn],
     ...(hasTier ? { selectableFields: ['.spec.tier'] } : {}),
   });
 
@@ -247,8 +246,10 @@ const tier = customResourceDefinition({
   columns: [
     { name: 'Order', type: 'number', jsonPath: '.spec.order' },
     { name: 'DefaultAction', type: 'string', jsonPath: '.spec.defaultAction' },
+    ...conditionColumns,
     ageColumn,
   ],
+  status: objectStatus,
 });
 
 const nets = object({
@@ -267,7 +268,8 @@ const networkSet = customResourceDefinition({
   scope: 'Namespaced',
   description: 'Addresses under labels, for policies of the namespace to select.',
   spec: nets,
-  columns: [ageColumn],
+  status: objectStatus,
+  columns: [...conditionColumns, ageColumn],
 });
 
 const globalNetworkSet = customResourceDefinition({
@@ -278,7 +280,8 @@ const globalNetworkSet = customResourceDefinition({
   scope: 'Cluster',
   description: 'Addresses under labels, for all policies to select.',
   spec: nets,
-  columns: [ageColumn],
+  status: objectStatus,
+  columns: [...conditionColumns, ageColumn],
 });
 
 const hostEndpoint = customResourceDefinition({
@@ -308,8 +311,10 @@ const hostEndpoint = customResourceDefinition({
   columns: [
     { name: 'Node', type: 'string', jsonPath: '.spec.node' },
     { name: 'Interface', type: 'string', jsonPath: '.spec.interfaceName' },
+    ...conditionColumns,
     ageColumn,
   ],
+  status: objectStatus,
 });
 
 export const calicoPolicyKinds = [

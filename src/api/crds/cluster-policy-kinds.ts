@@ -3,7 +3,7 @@
  * BaselineAdminNetworkPolicy v1alpha1 (v0.1.8), the experimental channel: what Tortie does not support of it is rejected by
  * the agent with a condition, which says more than a schema can.
  */
-import { ageColumn, customResourceDefinition, type PrinterColumn } from './definition.js';
+import { ageColumn, conditionColumns, customResourceDefinition, type PrinterColumn } from './definition.js';
 import {
   conditions,
   integer,
@@ -153,7 +153,7 @@ export const clusterPolicyKinds = [
       egress: rules(v1alpha2, 'egress'),
     }),
     status,
-    columns: [{ name: 'Tier', type: 'string', jsonPath: '.spec.tier' }, priorityColumn, ageColumn],
+    columns: [{ name: 'Tier', type: 'string', jsonPath: '.spec.tier' }, priorityColumn, ...conditionColumns, ageColumn],
   }),
   customResourceDefinition({
     ...GROUP,
@@ -170,7 +170,7 @@ export const clusterPolicyKinds = [
       egress: rules(v1alpha1, 'egress'),
     }),
     status,
-    columns: [priorityColumn, ageColumn],
+    columns: [priorityColumn, ...conditionColumns, ageColumn],
   }),
   customResourceDefinition({
     ...GROUP,
@@ -186,7 +186,7 @@ export const clusterPolicyKinds = [
       egress: rules(baseline, 'egress'),
     }),
     status,
-    columns: [ageColumn],
+    columns: [...conditionColumns, ageColumn],
     root: {
       'x-kubernetes-validations': [
         {

@@ -30,6 +30,20 @@ export interface KindDefinition {
 
 export const ageColumn: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
+const conditionColumn = (type: string, priority: 0 | 1, description: string): PrinterColumn => ({
+  name: type,
+  type: 'string',
+  jsonPath: `.status.conditions[?(@.type=='${type}')].status`,
+  description,
+  ...(priority === 0 ? {} : { priority }),
+});
+
+/** Of every kind that users write: shown by `kubectl get`, in words by `kubectl describe`. */
+export const conditionColumns: readonly PrinterColumn[] = [
+  conditionColumn('Accepted', 0, 'Whether all of it can be used; the condition says what cannot'),
+  conditionColumn('InUse', 1, 'Whether a node uses it; the condition says which'),
+];
+
 /** Every definition of ours carries it, so that an uninstall finds them. */
 const LABELS = { 'app.kubernetes.io/part-of': 'tortie' };
 

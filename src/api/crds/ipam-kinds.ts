@@ -1,11 +1,12 @@
 /** IPPool, IPReservation (Calico's) and IPAMBlock (ours). */
-import { ageColumn, customResourceDefinition } from './definition.js';
+import { ageColumn, conditionColumns, customResourceDefinition } from './definition.js';
 import {
   bool,
   cidr,
   described,
   integer,
   object,
+  objectStatus,
   oneOf,
   required,
   selector,
@@ -70,8 +71,10 @@ const ipPool = customResourceDefinition({
       priority: 1,
     },
     { name: 'BGP-Export-Off', type: 'boolean', jsonPath: '.spec.disableBGPExport', priority: 1 },
+    ...conditionColumns,
     ageColumn,
   ],
+  status: objectStatus,
 });
 
 const ipReservation = customResourceDefinition({
@@ -82,7 +85,8 @@ const ipReservation = customResourceDefinition({
   scope: 'Cluster',
   description: 'Addresses that no pod gets. Addresses already given out stay.',
   spec: object({ reservedCIDRs: set(textUpTo(43), { maxItems: 10_000 }) }),
-  columns: [{ name: 'CIDRs', type: 'string', jsonPath: '.spec.reservedCIDRs' }, ageColumn],
+  status: objectStatus,
+  columns: [{ name: 'CIDRs', type: 'string', jsonPath: '.spec.reservedCIDRs' }, ...conditionColumns, ageColumn],
 });
 
 const ipamBlock = customResourceDefinition({

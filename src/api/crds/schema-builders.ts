@@ -81,7 +81,7 @@ export const duration: SchemaNode = pattern('^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s
 export const selector: SchemaNode = textUpTo(1024);
 
 /** AS number, RFC 6793; 0 is not one (RFC 7607). */
-export const asNumber: SchemaNode = integer(1, 4_294_967_295, 'int64');
+export const plainAsNumber: SchemaNode = integer(1, 4_294_967_295, 'int64');
 
 export const described = (description: string, node: SchemaNode): SchemaNode => ({ ...node, description });
 
@@ -90,6 +90,14 @@ export const withDefault = (value: unknown, node: SchemaNode): SchemaNode => ({ 
 export const intOrString: SchemaNode = {
   'x-kubernetes-int-or-string': true,
   anyOf: [{ type: 'integer' }, { type: 'string' }],
+};
+
+/** An AS number as a number, or as text: asplain or asdot (RFC 5396), as Calico documents. */
+export const asNumber: SchemaNode = {
+  ...intOrString,
+  minimum: 1,
+  maximum: 4_294_967_295,
+  pattern: '^[0-9]{1,10}(\\.[0-9]{1,5})?$',
 };
 
 export interface Rule {
@@ -130,3 +138,6 @@ export const conditions: SchemaNode = list(
   }),
   { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
 );
+
+/** What becomes of an object: `status.conditions`, written by the agents (docs/decisions/0028-conditions-of-objects.md). */
+export const objectStatus: SchemaNode = object({ conditions });

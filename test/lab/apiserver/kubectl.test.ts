@@ -298,7 +298,7 @@ const steps: readonly Step[] = [
   {
     name: 'its printer columns',
     args: 'get ippools',
-    expect: /NAME\s+CIDR\s+BLOCK\s+NAT\s+DISABLED\s+AGE\npods\s+10\.65\.0\.0\/16\s+26\s+true/,
+    expect: /NAME\s+CIDR\s+BLOCK\s+NAT\s+DISABLED\s+ACCEPTED\s+AGE\npods\s+10\.65\.0\.0\/16\s+26\s+true/,
   },
   { name: 'change it', args: 'apply -f -', input: POOL(false), expect: /configured/ },
   {
