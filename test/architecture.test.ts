@@ -117,7 +117,7 @@ describe('architecture', () => {
     for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
       for (const { path } of sourcesOf(folder))
         expect(
-          /@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)\[\]=>|])/.exec(codeOf(path)),
+          /@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)[\]=>|])/.exec(codeOf(path)),
           path,
         ).to.equal(null);
   });

@@ -90,7 +90,9 @@ async function startNode(size: ClusterSize, rig: Rig, backend: BackendSetting): 
     families: [4, 6],
     backend,
     within: rig.within,
-    onFailures: (failures) => failures.forEach((failure) => process.stderr.write(`${failure.message}\n`)),
+    onFailures: (failures) => {
+      for (const failure of failures) process.stderr.write(`${failure.message}\n`);
+    },
   });
   await netfilter.sync(engine.ruleset());
   return { size, engine, netfilter, rig };

@@ -29,7 +29,7 @@ export class Rig {
       enableForwarding({ ipv4: true, ipv6: true });
       return new EndpointPlumbing((error) => process.stderr.write(`${error.message}\n`));
     });
-    pods.forEach((pod, i) =>
+    for (const [i, pod] of pods.entries())
       this.within(() =>
         this.plumbing.add({
           containerId: pod.name,
@@ -38,8 +38,7 @@ export class Rig {
           netns: pathOf(this.pod(i)),
           addresses: pod.addresses.map(parseAddress),
         }),
-      ),
-    );
+      );
   }
 
   get node(): string {

@@ -44,7 +44,7 @@ export class BgpdClient {
 
   /** Throws UserError with the daemon's own sentence. */
   private async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
-    let answer;
+    let answer: Awaited<ReturnType<typeof requestOverUnixSocket>>;
     try {
       answer = await requestOverUnixSocket(this.socketPath, method, path, body, 60_000);
     } catch (error) {

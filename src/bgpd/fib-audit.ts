@@ -6,7 +6,7 @@
  * it: the kernel's answer may be from before or after. For every other prefix, table and kernel agree, or somebody else has changed
  * the kernel.
  */
-import { type Family, type IpPrefix } from 'node-bgp/address';
+import type { Family, IpPrefix } from 'node-bgp/address';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   PROTOCOL_TORTIE_BGP,

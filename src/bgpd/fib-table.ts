@@ -6,7 +6,7 @@
  *
  * BOUNDED by the RIB.
  */
-import { type Family, type IpPrefix } from 'node-bgp/address';
+import type { Family, IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry } from 'node-bgp/rib/contract';
 import { grown, PrefixTable } from 'node-bgp/rib/prefix-table';
 import {

@@ -17,7 +17,6 @@
  */
 import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
-import { wordsOf } from 'node-bgp/rib/prefix-table';
 import {
   decodeRouteChange,
   listRoutes,

@@ -162,7 +162,7 @@ export class InterfaceWatch {
   }
 }
 
-const isRunning = (link: Link | undefined): boolean => link !== undefined && link.isUp && link.hasCarrier;
+const isRunning = (link: Link | undefined): boolean => link?.isUp === true && link.hasCarrier;
 
 const keyOf = ({ interfaceIndex, address, prefixLength }: InterfaceAddress): string =>
   `${interfaceIndex} ${address.family} ${address.value} ${prefixLength}`;

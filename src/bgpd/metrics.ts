@@ -107,14 +107,14 @@ export function groupsOf(
 }
 
 function peerMetrics(groups: readonly PeerGroup[], metric: Metric): void {
-  const perPeer = (valueOf: (peer: PeerDetail) => number | undefined): readonly Sample[] =>
+  const perPeer = (reading: (peer: PeerDetail) => number | undefined): readonly Sample[] =>
     groups.flatMap(({ labels, peers }) => {
-      const values = peers.flatMap((peer) => valueOf(peer) ?? []);
+      const values = peers.flatMap((peer) => reading(peer) ?? []);
       return values.length === 0 ? [] : [{ labels, value: sum(values) }];
     });
-  const alone = (valueOf: (peer: PeerDetail) => number): readonly Sample[] =>
+  const alone = (reading: (peer: PeerDetail) => number): readonly Sample[] =>
     groups.flatMap(({ labels, peers: [peer, ...more] }) =>
-      peer === undefined || more.length > 0 || labels['remote_as'] === '' ? [] : [{ labels, value: valueOf(peer) }],
+      peer === undefined || more.length > 0 || labels['remote_as'] === '' ? [] : [{ labels, value: reading(peer) }],
     );
   metric(
     'peers',
@@ -211,12 +211,12 @@ function perType(groups: readonly PeerGroup[], direction: 'received' | 'sent'): 
 
 function perFamily(
   groups: readonly PeerGroup[],
-  valueOf: (counts: NonNullable<PeerDetail['families']['ipv4']>) => number,
+  reading: (counts: NonNullable<PeerDetail['families']['ipv4']>) => number,
 ): readonly Sample[] {
   return groups.flatMap(({ labels, peers }) =>
     (['ipv4', 'ipv6'] as const).flatMap((family) => {
       const values = peers.flatMap(({ families: { [family]: counts } }) =>
-        counts === undefined ? [] : [valueOf(counts)],
+        counts === undefined ? [] : [reading(counts)],
       );
       return values.length === 0 ? [] : [{ labels: { ...labels, family }, value: sum(values) }];
     }),
@@ -225,8 +225,8 @@ function perFamily(
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-const families = (valueOf: (family: 'ipv4' | 'ipv6') => number): readonly Sample[] =>
-  (['ipv4', 'ipv6'] as const).map((family) => ({ labels: { family }, value: valueOf(family) }));
+const families = (reading: (family: 'ipv4' | 'ipv6') => number): readonly Sample[] =>
+  (['ipv4', 'ipv6'] as const).map((family) => ({ labels: { family }, value: reading(family) }));
 
 function labelText(labels: Readonly<Record<string, string>>): string {
   const entries = Object.entries(labels);

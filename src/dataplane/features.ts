@@ -16,7 +16,7 @@ import { NetlinkSocket } from './netlink/netlink-socket.js';
 import { type NextHop, PROTOCOL_TORTIE, type RouteRequest } from './netlink/route.js';
 import { applyRouteChanges } from './netlink/route-change.js';
 import { listRoutes } from './netlink/route-list.js';
-import { NEWEST_REVISION, writeCreate } from './netfilter/set-protocol.js';
+import { type NEWEST_REVISION, writeCreate } from './netfilter/set-protocol.js';
 import { inScratchNamespace } from './netns.js';
 import { messageOf } from '../errors.js';
 

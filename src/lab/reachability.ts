@@ -192,7 +192,8 @@ function renderFamily(matrix: Matrix, family: 4 | 6, numbers: ReadonlyMap<string
 /** Columns as wide as their widest cell, two blanks between. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
+  for (const row of rows)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
   return (
     rows
       .map((row) =>

@@ -7,7 +7,7 @@ import { messageOf, UserError } from '../errors.js';
 import { callLab, LabNotRunning, streamLab, type Progress } from './control.js';
 import { clearRealServer } from './lab-cluster.js';
 import { LAB_LABEL } from './rack-objects.js';
-import { createLab, labPaths, readLab, type LabRecord, type TorKind } from './state-dir.js';
+import { createLab, readLab, type LabRecord, type TorKind } from './state-dir.js';
 import { LAB_ID_VARIABLE, sweepLab, type SweepReport } from './sweep.js';
 import { parseTopology } from './topology.js';
 import { DEFAULT_TOPOLOGY, tortieArgv } from './tortie-argv.js';

@@ -156,7 +156,7 @@ export function mapping<T>(read: Reader<T>): Reader<Readonly<Record<string, T>>>
       ] as const;
     });
     return Object.fromEntries(
-      entries.filter((entry): entry is readonly [string, T & ({} | null)] => entry[1] !== undefined),
+      entries.filter((entry): entry is readonly [string, Exclude<T, undefined>] => entry[1] !== undefined),
     );
   };
 }
@@ -172,7 +172,7 @@ export function list<T>(read: Reader<T>): Reader<readonly T[]> {
         source: place.source,
       }),
     );
-    return items.filter((item): item is T & ({} | null) => item !== undefined);
+    return items.filter((item): item is Exclude<T, undefined> => item !== undefined);
   };
 }
 

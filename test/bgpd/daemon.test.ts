@@ -420,7 +420,7 @@ describe('bgpd daemon', function () {
       'BGP neighbor is 127.0.0.3, remote AS 64503, local AS 64502, external link',
     );
     expect((await bgp(a, 'routes')).out).to.match(
-      /\*> +10\.65\.2\.0\/24 +local[^]*\*> +10\.65\.3\.0\/24 +127\.0\.0\.3 +127\.0\.0\.3/,
+      /\*> +10\.65\.2\.0\/24 +local[\s\S]*\*> +10\.65\.3\.0\/24 +127\.0\.0\.3 +127\.0\.0\.3/,
     );
     expect((await bgp(a, 'routes', '--received', '127.0.0.3')).out)
       .to.contain('10.65.3.0/24')

@@ -79,7 +79,12 @@ describe('CNI server', () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     let entered = 0;
-    await start({ add: async () => (entered++, await held, empty) }, { maxCalls: 2 });
+    const add = async (): Promise<typeof empty> => {
+      entered++;
+      await held;
+      return empty;
+    };
+    await start({ add }, { maxCalls: 2 });
     const first = [post(addCall()), post(addCall())];
     while (entered < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     const { status, body } = await post(addCall());

@@ -92,7 +92,16 @@ describe('CNI exchange', () => {
   describe('ADD', () => {
     it('hands the handler everything the runtime said', async () => {
       let seen: CniAddRequest | undefined;
-      await answer('ADD', { ...config, mtu: 1400, own: true }, { add: async (request) => ((seen = request), ours) });
+      await answer(
+        'ADD',
+        { ...config, mtu: 1400, own: true },
+        {
+          add: async (request) => {
+            seen = request;
+            return ours;
+          },
+        },
+      );
       expect(seen).to.deep.include({
         containerId: 'c1',
         interfaceName: 'eth0',

@@ -112,7 +112,7 @@ export function scanAttributes(
     at = stop;
   }
   if (!parameters.as4) {
-    mergeOldPeer(bytes, parameters, errors);
+    mergeOldPeer(bytes, errors);
     isSorted = false;
   }
   if (!isSorted) sortBlock();
@@ -286,7 +286,7 @@ function putHeader(flags: number, code: number, length: number, at: number): num
 }
 
 /** RFC 6793 section 4.2.3: AS_PATH and AGGREGATOR of a two-octet peer, with what their AS4 twins know better. */
-function mergeOldPeer(bytes: Uint8Array, parameters: DecodeParameters, errors: BgpError[]): void {
+function mergeOldPeer(bytes: Uint8Array, errors: BgpError[]): void {
   const { asPath, aggregator, as4Path, as4Aggregator } = scan;
   // An AGGREGATOR with a real AS was rewritten by a router that knows no AS4 attributes: they are out of date.
   const isStale = aggregator.value >= 0 && as4Aggregator.value >= 0 && read16(bytes, aggregator.value) !== AS_TRANS;

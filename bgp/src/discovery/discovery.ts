@@ -9,7 +9,7 @@
  * interval), then every ten seconds; to a single neighbour when that one asks, or is heard for the first time: it may have missed all
  * before. Answers to strangers are BOUNDED to one every 100 ms on an interface; who asks in vain asks again (RFC 4861 section 6.3.7).
  */
-import { type IpAddress } from '../address.js';
+import type { IpAddress } from '../address.js';
 import type { Clock } from '../session/clock.js';
 import { isLinkLocal } from '../session/interface.js';
 import { DiscoveryError, type OpenRouterSocket, type RouterSocket } from './contract.js';

@@ -5,7 +5,6 @@
  *
  * Path 0 is no path. BOUNDED by max-prefix of each peer.
  */
-import type { SetId } from './attribute-sets.js';
 import type { PeerId } from './contract.js';
 import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
 

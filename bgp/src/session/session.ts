@@ -25,7 +25,7 @@ import {
   type FsmTimer,
 } from '../fsm/state.js';
 import { step } from '../fsm/step.js';
-import { ErrorCode, HEADER_LENGTH, MessageType, OpenError } from '../iana.js';
+import { ErrorCode, MessageType, OpenError } from '../iana.js';
 import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
 import type { Clock } from './clock.js';
 import { Timers } from './timers.js';

@@ -6,7 +6,7 @@
  * usual 8, a rack that reconnects at once loses SYNs and waits for their retransmission.
  */
 import { connect as netConnect, createServer, Socket, type Server } from 'node:net';
-import { NativeSockets, nativeSockets } from './native-socket.js';
+import { type NativeSockets, nativeSockets } from './native-socket.js';
 import {
   noAnswer,
   TransportError,

@@ -61,7 +61,7 @@ export class LegacyTables {
     const entries = this.read(table);
     if (entries === undefined) return this.seen.delete(table);
     const before = this.seen.get(table);
-    if (before !== undefined && before.equals(entries)) return false;
+    if (before?.equals(entries)) return false;
     this.seen.set(table, entries);
     return true;
   }

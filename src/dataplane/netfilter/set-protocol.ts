@@ -146,7 +146,7 @@ export function writeMembers(
   batch.attributeText(Attribute.SetName, name);
   batch.attributeU32(Attribute.LineNumber, 0);
   const list = batch.beginNest(Attribute.Adt, true);
-  members.forEach((member, index) => writeMember(batch, member, index + 1));
+  for (const [index, member] of members.entries()) writeMember(batch, member, index + 1);
   batch.endNest(list);
   batch.endMessage();
 }

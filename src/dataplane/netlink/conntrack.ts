@@ -11,7 +11,7 @@
  * struct nfgenmsg: family(1) version(1) resource id(2, network order), attributes
  * ```
  */
-import { type IpAddress } from 'node-bgp/address';
+import type { IpAddress } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';

@@ -12,7 +12,7 @@
  * - A route through a nexthop object names the object and nothing of what the object says. Read back it has both, unless the
  *   sysctl net.ipv4.nexthop_compat_mode is 0: then `nextHops` is empty.
  */
-import { addressToBytes, type IpAddress, type IpPrefix, prefixOf } from 'node-bgp/address';
+import { addressToBytes, type IpAddress, prefixOf } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, NetlinkProtocolError, type NetlinkMessage, type Octets } from './message.js';

@@ -59,7 +59,8 @@ function visit(schema: Schema, value: Json, old: Json | undefined, path: string,
   } else if (isArray(value)) {
     const items = schema.items;
     if (items !== undefined)
-      value.forEach((item, index) => visit(items, item, pastOf(schema, item, old), `${path}[${index}]`, problems));
+      for (const [index, item] of value.entries())
+        visit(items, item, pastOf(schema, item, old), `${path}[${index}]`, problems);
   }
 }
 

@@ -8,7 +8,7 @@ import { at, isArray, put, textAt, type Json, type JsonObject } from './json.js'
 import { finalizersOf, isBeingDeleted, uidOf } from './object.js';
 import { formatTime } from './object-meta.js';
 import type { ApiObject } from './resource-type.js';
-import { Entry } from './store.js';
+import type { Entry } from './store.js';
 import { isFinished } from './write.js';
 
 export type Propagation = 'Background' | 'Foreground' | 'Orphan';

@@ -150,7 +150,8 @@ function checkList(
   // A dual-stack Node has two addresses of type InternalIP: built-in lists are maps for merging, not for validation.
   if (options.requiredFields) checkUnique(schema, value, path, problems);
   const items = schema.items;
-  if (items !== undefined) value.forEach((item, index) => check(items, item, `${path}[${index}]`, options, problems));
+  if (items !== undefined)
+    for (const [index, item] of value.entries()) check(items, item, `${path}[${index}]`, options, problems);
 }
 
 function checkUnique(schema: Schema, value: readonly Json[], path: string, problems: Problem[]): void {

@@ -122,7 +122,7 @@ describe('bench/soak/verdict', () => {
   it('judges memory from six minutes on, and says so where it does not', () => {
     const short = { ...GOOD, minutes: 4, sent: 24_000, samples: samples(4, (minute) => 100 + 50 * minute) };
     expect(formatVerdict(judge(short))).to.match(
-      /not judged +memory is flat .*the run is too short\n[^]*\ngood, not judged: memory is flat\n$/,
+      /not judged +memory is flat .*the run is too short\n[\s\S]*\ngood, not judged: memory is flat\n$/,
     );
     expect(broken({ minutes: 6, sent: 36_000, samples: samples(6, (minute) => 100 + 50 * minute) })).to.have.length(1);
     expect(formatVerdict(judge({ ...GOOD, samples: [] }))).to.contain('not judged: memory is flat');

@@ -79,7 +79,7 @@ export class Bird extends VendorDaemon implements Vendor {
   }
 
   private async run(more: readonly string[]): Promise<void> {
-    const { namespace, directory } = this.own;
+    const { directory } = this.own;
     this.spawn(['bird', '-f', '-c', join(directory, 'bird.conf'), '-s', join(directory, 'bird.ctl'), ...more]);
     await Promise.resolve();
   }

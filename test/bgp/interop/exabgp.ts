@@ -42,7 +42,7 @@ export class Exabgp extends VendorDaemon implements Vendor {
   }
 
   private async run(): Promise<void> {
-    const { namespace, directory } = this.own;
+    const { directory } = this.own;
     const env = {
       ...process.env,
       exabgp_daemon_user: 'root',

@@ -56,7 +56,7 @@ export class Gobgp extends VendorDaemon implements Vendor {
   }
 
   private async run(more: readonly string[]): Promise<void> {
-    const { namespace, directory, prefix4, prefix6, as } = this.own;
+    const { directory, prefix4, prefix6, as } = this.own;
     this.spawn(['gobgpd', '-f', join(directory, 'gobgpd.toml'), '--pprof-disable', ...more]);
     await eventually('gobgpd answers', async () => (await this.gobgp('global')) !== '');
     await this.gobgp(

@@ -57,7 +57,7 @@ export class Openbgpd extends VendorDaemon implements Vendor {
   }
 
   private async run(): Promise<void> {
-    const { namespace, directory } = this.own;
+    const { directory } = this.own;
     this.spawn(['/usr/sbin/bgpd', '-d', '-f', join(directory, 'openbgpd.conf')]);
     await Promise.resolve();
   }

@@ -21,9 +21,9 @@ function hasBird(): boolean {
   this.timeout(60_000);
 
   it('peers with BIRD in both directions', async () => {
-    const blocks = [...readFileSync(join(REPOSITORY, 'bgp/README.md'), 'utf8').matchAll(/```(js)?\n([^]*?)```/g)].map(
-      ([, , text = '']) => text,
-    );
+    const blocks = [
+      ...readFileSync(join(REPOSITORY, 'bgp/README.md'), 'utf8').matchAll(/```(js)?\n([\s\S]*?)```/g),
+    ].map(([, , text = '']) => text);
     const [program = '', bird = ''] = blocks;
     const directory = mkdtempSync(join(tmpdir(), 'tortie-readme-'));
     const project = new PackedProject();

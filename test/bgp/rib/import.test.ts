@@ -151,7 +151,13 @@ describe('Import', () => {
       [true, 3],
     ] as const) {
       let asked = 0;
-      const importPolicy = policy(() => (asked++, { type: 'accept' }), { dependsOnPrefix });
+      const importPolicy = policy(
+        () => {
+          asked++;
+          return { type: 'accept' };
+        },
+        { dependsOnPrefix },
+      );
       const world = new RibWorld();
       world.up(ribPeer('from', { role: 'ebgp', at: '10.1.0.1', importPolicy }));
       world.announce(

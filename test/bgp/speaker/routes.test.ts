@@ -4,7 +4,6 @@ import { chain, innerPeer, peerAt, World, type Node } from './world.js';
 
 const PREFIX = '10.65.0.0/24';
 const [A, B, C, D] = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'] as const;
-const marked = (...communities: readonly string[]) => ({ originate: [{ prefix: PREFIX, communities }] });
 const export_ = (set: object) => ({ rules: [{ set, action: 'accept' as const }] });
 
 describe('bgp/speaker routes', () => {

@@ -54,7 +54,9 @@ export function readTable(socket: NetlinkSocket): ReadTable {
     (body) => {
       if (textOf(body, 1) === TABLE) chains.get(textOf(body, 2))?.push(ruleOf(body));
     },
-    () => chains.forEach((rules) => (rules.length = 0)),
+    () => {
+      for (const rules of chains.values()) rules.length = 0;
+    },
   );
   query(
     socket,

@@ -64,7 +64,7 @@ function problems(crd: ApiObject, old: ApiObject | undefined): readonly Problem[
     found.push(
       invalidValue('spec.versions', versions.length, 'must have exactly one version marked as storage version'),
     );
-  versions.forEach((version, index) => found.push(...versionProblems(version, `spec.versions[${index}]`)));
+  for (const [index, version] of versions.entries()) found.push(...versionProblems(version, `spec.versions[${index}]`));
   if (at(crd, 'spec', 'preserveUnknownFields') === true)
     found.push(
       invalidValue(

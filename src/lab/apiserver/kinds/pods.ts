@@ -86,9 +86,8 @@ function specProblems(pod: ApiObject): Problem[] {
   const problems = containers.length === 0 ? [required('spec.containers')] : [];
   const names = new Set<string>();
   for (const list of ['initContainers', 'containers'] as const)
-    listAt(pod, 'spec', list).forEach((container, index) =>
-      problems.push(...containerProblems(container, `spec.${list}[${index}]`, names)),
-    );
+    for (const [index, container] of listAt(pod, 'spec', list).entries())
+      problems.push(...containerProblems(container, `spec.${list}[${index}]`, names));
   return problems;
 }
 
@@ -102,9 +101,8 @@ function containerProblems(container: Json, path: string, names: Set<string>): P
   names.add(name);
   if ((textAt(container, 'image') ?? '') === '') problems.push(required(`${path}.image`));
   const portNames = new Set<string>();
-  listAt(container, 'ports').forEach((port, index) =>
-    problems.push(...portProblems(port, `${path}.ports[${index}]`, portNames)),
-  );
+  for (const [index, port] of listAt(container, 'ports').entries())
+    problems.push(...portProblems(port, `${path}.ports[${index}]`, portNames));
   return problems;
 }
 
