@@ -9,7 +9,8 @@ const begin = performance.now();
 const report = await attack(Number(values.connections), Number(values.seed));
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 process.stdout.write(
-  `${report.connections} connections (${report.established} established), ${report.messages} messages, ${((performance.now() - begin) / 1000).toFixed(1)} s\n` +
+  `${report.connections} connections (${report.established} established), ${report.messages} messages, ` +
+    `${((performance.now() - begin) / 1000).toFixed(1)} s\n` +
     `honest neighbour: ${report.honestDowns} times down, ${report.honestPrefixes} of 50 prefixes at the end\n` +
     `heap ${megabytes(report.heapBefore)} MB before, ${megabytes(report.heapAfter)} MB after\n` +
     `${[...report.notifications]

@@ -119,7 +119,9 @@ function problemOf(name: string, given: string | undefined, option: Option | und
 /** The page of `--help`: what, then a line per option with what is allowed and what is taken by default. */
 export function helpOf({ area, about, options }: Usage<OptionTable>): string {
   const rows = Object.entries({ ...options, ...COMMON } as OptionTable).map(([name, option]) => {
-    const flag = `${option.short === undefined ? '    ' : `-${option.short}, `}--${name}${option.value === undefined ? '' : ` ${option.value}`}`;
+    const flag =
+      `${option.short === undefined ? '    ' : `-${option.short}, `}` +
+      `--${name}${option.value === undefined ? '' : ` ${option.value}`}`;
     return [flag, `${option.about}${limitsOf(option)}`] as const;
   });
   const width = Math.max(...rows.map(([flag]) => flag.length));

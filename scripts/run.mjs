@@ -101,7 +101,8 @@ function installPackages(command) {
   if (missing.length === 0) return;
   if (!found('apt-get'))
     fail(
-      `Cannot install ${missing.map((entry) => entry.name).join(', ')}: apt-get is not on this machine; install what provides ${missing.map((entry) => entry.file).join(', ')} by hand.`,
+      `Cannot install ${missing.map((entry) => entry.name).join(', ')}: apt-get is not on this machine; install ` +
+        `what provides ${missing.map((entry) => entry.file).join(', ')} by hand.`,
     );
   say('Installing Debian packages:');
   for (const entry of missing) say(`  ${entry.name.padEnd(28)} ${entry.why}`);

@@ -1,8 +1,9 @@
 /**
  * npm run bench -- bfd [--help]
  *
- * Do BFD's timers hold while a full table is processed? A table goes through bgpd to a sink and is withdrawn, again and again, while BIRD and
- * FRR watch it by BFD. What counts is read from the wire: the time between our packets, and theirs, as a detection timer would have seen it.
+ * Do BFD's timers hold while a full table is processed? A table goes through bgpd to a sink and is withdrawn, again
+ * and again, while BIRD and FRR watch it by BFD. What counts is read from the wire: the time between our packets, and theirs, as a detection
+ * timer would have seen it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,9 +17,9 @@ import { NEIGHBOURS, Scene } from './scene.js';
 
 const USAGE = {
   area: 'bfd',
-  about: `Time between BFD packets, ours and those of BIRD and FRR, while a full table goes through bgpd and is withdrawn again. Needs root (network
-namespaces), bird, frr, tcpdump and a C compiler. Exit code 1: a BFD session failed, one side's packets were further apart than the
-detection time, or the table did not get through.`,
+  about: `Time between BFD packets, ours and those of BIRD and FRR, while a full table goes through bgpd and is withdrawn
+again. Needs root (network namespaces), bird, frr, tcpdump and a C compiler. Exit code 1: a BFD session failed,
+one side's packets were further apart than the detection time, or the table did not get through.`,
   options: {
     prefixes: { value: 'N', default: '1000000', range: [1000, 1_000_000], about: 'of the table' },
     rounds: { value: 'N', default: '3', range: [1, 100], about: 'times through and back' },
@@ -180,10 +181,12 @@ function format(
     const numbers =
       intervals === undefined
         ? 'NO PACKETS'
-        : `${String(intervals.count).padStart(7)}${[intervals.median, intervals.p99, intervals.longest].map((value) => value.toFixed(1).padStart(10)).join('')}`;
+        : `${String(intervals.count).padStart(7)}` +
+          `${[intervals.median, intervals.p99, intervals.longest].map((value) => value.toFixed(1).padStart(10)).join('')}`;
     return `  ${link.padEnd(6)}${from.padEnd(6)}${numbers}\n`;
   });
-  return `${prefixes} prefixes in ${rounds.length} rounds (${rounds.join('; ')}), ${seconds.toFixed(0)} s, ${cpuSeconds.toFixed(0)} s CPU of bgpd, load ${load.toFixed(1)}, BFD thread ${scheduling}
+  const cost = `${seconds.toFixed(0)} s, ${cpuSeconds.toFixed(0)} s CPU of bgpd, load ${load.toFixed(1)}`;
+  return `${prefixes} prefixes in ${rounds.length} rounds (${rounds.join('; ')}), ${cost}, BFD thread ${scheduling}
   link  from  packets    median       p99   longest (ms between packets)
 ${table.join('')}${isGood ? 'good' : 'BROKEN'}: ${failures} BFD failures\n`;
 }

@@ -218,7 +218,10 @@ export class Scene {
     return `log stderr all; router id 10.255.0.2;
 protocol device { scan time 60; }
 protocol bfd { interface "*" { interval ${this.interval} ms; multiplier 3; }; }
-protocol bgp dut { local 10.20.0.4 as ${NEIGHBOUR_AS}; neighbor ${FAR} as ${SPEAKER_AS}; connect delay time 1; connect retry time 2; bfd on; ipv4 { import all; export none; }; }
+protocol bgp dut {
+  local 10.20.0.4 as ${NEIGHBOUR_AS}; neighbor ${FAR} as ${SPEAKER_AS};
+  connect delay time 1; connect retry time 2; bfd on; ipv4 { import all; export none; };
+}
 `;
   }
 

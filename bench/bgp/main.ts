@@ -1,9 +1,9 @@
 /**
  * npm run bench -- bgp [--scenario S[,S]] [--peers bird,frr,openbgpd,gobgp] [--runs 5] [-o json]
  *
- * All speakers take turns in one run of the whole, on the same stream, so that what else the machine does meets them alike. In brackets behind
- * a peer's time stands ours divided by it. With `-o json` the last line is one object; `ratios.<peer>.<phase>` holds the same numbers, with
- * several scenarios under `<scenario>.<phase>`.
+ * All speakers take turns in one run of the whole, on the same stream, so that what else the machine does meets them
+ * alike. In brackets behind a peer's time stands ours divided by it. With `-o json` the last line is one object;
+ * `ratios.<peer>.<phase>` holds the same numbers, with several scenarios under `<scenario>.<phase>`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -31,9 +31,9 @@ const DEFAULT_SCENARIOS = [
 
 const USAGE = {
   area: 'bgp',
-  about: `BGP speakers take turns in one run on the same stream: sessions, tables in and out, churn, routes into the kernel, latency. Behind a
-peer's time stands ours divided by it. Needs root (network namespaces), a C compiler, and the peers: one that is missing is left out.
-Exit code 1: ours could not do a scenario.`,
+  about: `BGP speakers take turns in one run on the same stream: sessions, tables in and out, churn, routes into the
+kernel, latency. Behind a peer's time stands ours divided by it. Needs root (network namespaces), a C compiler,
+and the peers: one that is missing is left out. Exit code 1: ours could not do a scenario.`,
   options: {
     scenario: {
       value: 'NAME[,NAME]',

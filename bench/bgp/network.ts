@@ -46,7 +46,8 @@ export function createNetwork(network: BenchNetwork, senders: number): void {
     ]);
   ip(
     ['-n', d, '-batch', '-'],
-    'addr add 10.10.0.1/16 dev dS\naddr add fd00:10::1/64 dev dS nodad\naddr add 10.20.0.1/16 dev dR\naddr add fd00:20::1/64 dev dR nodad\nlink set dS up\nlink set dR up\n',
+    'addr add 10.10.0.1/16 dev dS\naddr add fd00:10::1/64 dev dS nodad\n' +
+      'addr add 10.20.0.1/16 dev dR\naddr add fd00:20::1/64 dev dR nodad\nlink set dS up\nlink set dR up\n',
   );
   ip(['-n', r, '-batch', '-'], 'addr add 10.20.0.2/16 dev vR\naddr add fd00:20::2/64 dev vR nodad\nlink set vR up\n');
   const own = Array.from(

@@ -140,7 +140,8 @@ export function formatResult({ scenario, medians, ratios, targets, runs }: Scena
   );
   const goals = targets.map(
     ({ phase, against, wanted, got, isMet }) =>
-      `  ${isMet ? 'met   ' : 'MISSED'} ${phase}: ${got ?? 'not measured'}, wanted at most ${wanted}${against === 'none' ? ' ms' : ` of ${against}`}`,
+      `  ${isMet ? 'met   ' : 'MISSED'} ${phase}: ${got ?? 'not measured'}, wanted at most ` +
+      `${wanted}${against === 'none' ? ' ms' : ` of ${against}`}`,
   );
   return [`${scenario}`, ...table.map((line) => `  ${line}`), ...goals, ...problems, ''].join('\n');
 }

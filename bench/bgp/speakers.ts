@@ -84,7 +84,8 @@ function launchTortie(topology: Topology, directory: string): Launch {
 function launchBird(topology: Topology, directory: string): Launch {
   const channel = `ipv${topology.family}`;
   const protocol = (address: string, as: number, name: string, exports: string): string =>
-    `protocol bgp ${name} { local as ${SPEAKER_AS}; neighbor ${address} as ${as}; passive yes; hold time 180; ${channel} { import all; export ${exports}; }; }`;
+    `protocol bgp ${name} { local as ${SPEAKER_AS}; neighbor ${address} as ${as}; passive yes; hold time 180; ` +
+    `${channel} { import all; export ${exports}; }; }`;
   const text = [
     'log stderr { warning, error, fatal, bug };',
     'router id 10.255.0.1;',
@@ -164,7 +165,9 @@ function launchFrr(topology: Topology, directory: string): Launch {
 }
 
 function launchOpenBgpd(topology: Topology, directory: string): Launch {
-  const announce = `announce IPv4 ${topology.family === 4 ? 'unicast' : 'none'}\n  announce IPv6 ${topology.family === 6 ? 'unicast' : 'none'}`;
+  const announce =
+    `announce IPv4 ${topology.family === 4 ? 'unicast' : 'none'}\n  announce IPv6 ` +
+    `${topology.family === 6 ? 'unicast' : 'none'}`;
   const text = [
     `AS ${SPEAKER_AS}`,
     'router-id 10.255.0.1',
@@ -173,7 +176,8 @@ function launchOpenBgpd(topology: Topology, directory: string): Launch {
     ...speakerAddresses(topology.family).map((address) => `listen on ${address}`),
     ...neighbours(topology).map(
       ({ address, as, isReceiver }) =>
-        `neighbor ${address} {\n  remote-as ${as}\n  passive\n  holdtime 180\n  ${announce}\n${isReceiver || topology.sendersReceive ? '' : '  export none\n'}}`,
+        `neighbor ${address} {\n  remote-as ${as}\n  passive\n  holdtime 180\n  ` +
+        `${announce}\n${isReceiver || topology.sendersReceive ? '' : '  export none\n'}}`,
     ),
     'allow from any',
     'allow to any',
@@ -215,11 +219,11 @@ keepalive-interval = 60
 [neighbors.afi-safis.config]
 afi-safi-name = "ipv${topology.family}-unicast"
 `;
-  const text = `[global.config]\nas = ${SPEAKER_AS}\nrouter-id = "10.255.0.1"\nport = 179\n${topology.sendersReceive ? '' : denyToSenders}${neighbours(
-    topology,
-  )
-    .map(({ address, as }) => neighbour(address, as))
-    .join('')}`;
+  const text = [
+    `[global.config]\nas = ${SPEAKER_AS}\nrouter-id = "10.255.0.1"\nport = 179\n`,
+    topology.sendersReceive ? '' : denyToSenders,
+    ...neighbours(topology).map(({ address, as }) => neighbour(address, as)),
+  ].join('');
   return {
     files: { [join(directory, 'gobgpd.toml')]: text },
     commands: [['/usr/bin/gobgpd', '-f', join(directory, 'gobgpd.toml'), '--log-level=error', '--pprof-disable']],

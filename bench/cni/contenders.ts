@@ -1,6 +1,7 @@
 /**
- * What is measured: Tortie with both families, with IPv4 alone, with both families and nftables for its policy, and the plugins ptp and host-local that ship with every
- * runtime, which connect a pod to the node in the same way (a veth and routes, no bridge), without policy.
+ * What is measured: Tortie with both families, with IPv4 alone, with both families and nftables for its policy, and
+ * the plugins ptp and host-local that ship with every runtime, which connect a pod to the node in the same way (a veth
+ * and routes, no bridge), without policy.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -108,7 +108,8 @@ async function measure(
         const counted = round === 0 ? new Map<Phase, number[]>() : samples;
         await measureRound(launcher, contender, netns, pods, `r${round}`, counted);
         process.stderr.write(
-          `  ${name} ${round === 0 ? 'warm-up' : `${round}/${runs}`}: ${PHASES.map((phase) => `${phase} ${median(counted.get(phase) ?? []).toFixed(1)}`).join(', ')}\n`,
+          `  ${name} ${round === 0 ? 'warm-up' : `${round}/${runs}`}: ` +
+            `${PHASES.map((phase) => `${phase} ${median(counted.get(phase) ?? []).toFixed(1)}`).join(', ')}\n`,
         );
       }
     return new Map(Array.from(running, ([name, { samples }]) => [name, mediansOf(samples)]));

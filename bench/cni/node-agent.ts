@@ -1,4 +1,7 @@
-/** The cluster behind the measured calls: the pods to connect exist already, as they do when kubelet calls, and one NetworkPolicy selects them all. */
+/**
+ * The cluster behind the measured calls: the pods to connect exist already, as they do when kubelet calls, and one
+ * NetworkPolicy selects them all.
+ */
 import type { Write } from '../node/api-client.js';
 import { BenchNode, NODE } from '../node/node.js';
 import type { Place } from './contenders.js';

@@ -11,7 +11,10 @@ export interface Flip {
 
 export interface Latency {
   readonly isAllowed: boolean;
-  /** Milliseconds from the acknowledgement to the first packet judged anew; 0 when it was judged so before. Undefined when the next change came first. */
+  /**
+   * Milliseconds from the acknowledgement to the first packet judged anew; 0 when it was judged so before. Undefined
+   * when the next change came first.
+   */
   readonly sinceAcknowledged: number | undefined;
   readonly sinceSent: number | undefined;
 }

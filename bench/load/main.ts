@@ -1,5 +1,6 @@
 /**
- * npm run bench -- load [--policies 2000] [--pods 10000] [--local 100] [--seconds 60] [--resyncs 1000] [--policy-backend auto|legacy|nft|nftables] [-o json]
+ * npm run bench -- load [--policies 2000] [--pods 10000] [--local 100] [--seconds 60] [--resyncs 1000]
+ * [--policy-backend auto|legacy|nft|nftables] [-o json]
  *
  * The real agent on one node of a large cluster, under change. First 20 label changes a second, each of which opens or closes
  * one flow between two local pods: time from the API server's acknowledgement to the first packet judged anew, by flows of one

@@ -112,7 +112,8 @@ export function format(report: Report): string {
     '',
     ...table([['steady flow', 'datagrams', 'aim: 0', ''], ...flows]),
     '',
-    `agent, resident MB: ${before.toFixed(0)} before, ${afterFlips.toFixed(0)} after the changes, ${after.toFixed(0)} at the end (a new process by then where it was killed); aim < ${AIMS.memory}`,
+    `agent, resident MB: ${before.toFixed(0)} before, ${afterFlips.toFixed(0)} after the changes, ` +
+      `${after.toFixed(0)} at the end (a new process by then where it was killed); aim < ${AIMS.memory}`,
     `load average at the end ${report.load}`,
   ]
     .map((line) => `${line}\n`)

@@ -1,7 +1,8 @@
 /**
- * A node under churn: many policies, many pods (two of them with traffic between them), twenty label changes a second. Measured with packets: from the event
- * to the first new flow that passes, or to the last one that still does. Then whole resyncs under traffic, and policies
- * that flip: no packet of an allowed flow may be lost, none of a denied one may pass.
+ * A node under churn: many policies, many pods (two of them with traffic between them), twenty label changes a second.
+ * Measured with packets: from the event to the first new flow that passes, or to the last one that still does. Then
+ * whole resyncs under traffic, and policies that flip: no packet of an allowed flow may be lost, none of a denied one
+ * may pass.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

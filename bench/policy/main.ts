@@ -2,9 +2,9 @@
  * npm run bench -- policy [--sizes 0,100,1000,10000] [--contenders ...] [--runs 3] [--duration 700] [-o json]
  * npm run bench -- policy --load [--backend nftables] [--policies 2000] [--pods 10000] [--changes 400] [--resyncs 1000] [-o json]
  *
- * The packet path between two pods of one node, and what programming costs, with policies in the cluster from none to many. All contenders of a size
- * stand side by side and take turns; figures are medians, ratios are to "established": a filter that does nothing but accept
- * what is established. With --load: event to enforced packet under churn (load.ts).
+ * The packet path between two pods of one node, and what programming costs, with policies in the cluster from none to
+ * many. All contenders of a size stand side by side and take turns; figures are medians, ratios are to "established": a
+ * filter that does nothing but accept what is established. With --load: event to enforced packet under churn (load.ts).
  *
  * With `-o json` the last line is one object: `ratios.<size>.<contender>.<metric>`.
  */
@@ -27,8 +27,9 @@ interface Row {
 
 const USAGE = {
   area: 'policy',
-  about: `What NetworkPolicy costs a packet, and what it costs to program, beside a ruleset that only accepts established traffic and one that
-is linear. With --load: changes and resyncs on one backend. Needs root (network namespaces) and a C compiler.`,
+  about: `What NetworkPolicy costs a packet, and what it costs to program, beside a ruleset that only accepts established
+traffic and one that is linear. With --load: changes and resyncs on one backend. Needs root (network namespaces)
+and a C compiler.`,
   options: {
     sizes: { value: 'N[,N]', default: '0,100,1000,10000', about: 'numbers of policies to measure at' },
     contenders: {
@@ -80,7 +81,8 @@ export async function run(args: readonly string[]): Promise<number> {
     sizes.some((size) => !Number.isInteger(size) || size < 0)
   ) {
     process.stderr.write(
-      `Cannot measure "${values.contenders}" at "${values.sizes}": expected some of ${Object.keys(CONTENDERS).join(', ')} and whole numbers\n`,
+      `Cannot measure "${values.contenders}" at "${values.sizes}": expected some of ` +
+        `${Object.keys(CONTENDERS).join(', ')} and whole numbers\n`,
     );
     return 2;
   }

@@ -58,7 +58,8 @@ export async function run(args: readonly string[]): Promise<number> {
   const ratios = { ip: Object.fromEntries(PHASES.map((phase) => [phase, medians.tortie[phase] / medians.ip[phase]])) };
   process.stdout.write(`${count} routes, ms  ${PHASES.map((phase) => phase.padStart(16)).join('')}\n`);
   process.stdout.write(
-    `${'tortie'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => `${medians.tortie[phase].toFixed(0)} (${(ratios.ip[phase] ?? NaN).toFixed(2)})`.padStart(16)).join('')}\n`,
+    `${'tortie'.padEnd(`${count} routes, ms  `.length)}` +
+      `${PHASES.map((phase) => `${medians.tortie[phase].toFixed(0)} (${(ratios.ip[phase] ?? NaN).toFixed(2)})`.padStart(16)).join('')}\n`,
   );
   process.stdout.write(
     `${'iproute2'.padEnd(`${count} routes, ms  `.length)}${PHASES.map((phase) => medians.ip[phase].toFixed(0).padStart(16)).join('')}\n`,

@@ -1,9 +1,10 @@
 /**
  * The process that churns: it runs in the senders' namespace, takes one JSON argument and tells one JSON line per event.
  *
- * Every 20 ms it makes up for the updates that are due, each one an UPDATE of one prefix by a peer chosen at random: an announcement of what
- * is not announced, else a replacement (3 of 4) or a withdrawal. When the time is up it lets flapped peers come back, tells the tables
- * that must be found in the speaker, and keeps its sessions until standard input closes.
+ * Every 20 ms it makes up for the updates that are due, each one an UPDATE of one prefix by a peer chosen at random:
+ * an announcement of what is not announced, else a replacement (3 of 4) or a withdrawal. When the time is up it lets
+ * flapped peers come back, tells the tables that must be found in the speaker, and keeps its sessions until standard
+ * input closes.
  */
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,8 +1,8 @@
 /**
  * npm run bench -- soak [--help]
  *
- * bgpd under churn for a long time: memory, sessions, BFD beside it, and at the end every table compared with what was told. Ends by itself;
- * exit code 1 when a promise was broken. A line a minute goes to standard error.
+ * bgpd under churn for a long time: memory, sessions, BFD beside it, and at the end every table compared with what was
+ * told. Ends by itself; exit code 1 when a promise was broken. A line a minute goes to standard error.
  */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -36,10 +36,11 @@ const LONGEST_SETTLING = 120_000;
 
 const USAGE = {
   area: 'soak',
-  about: `A real bgpd under churn for a long time, with peers that flap, a steady BIRD beside them with BFD at 50 ms x 3, and routes into a kernel.
-A line a minute goes to standard error; at the end every table is compared with what was told. Needs root (network namespaces), bird and
-tcpdump. Exit code 1: a promise is broken, and the verdict says which: a session lost, BFD down, memory not flat, updates late, a table
-that differs. A run is judged for memory from 6 minutes on; a shorter one is "not judged" there.`,
+  about: `A real bgpd under churn for a long time, with peers that flap, a steady BIRD beside them with BFD at 50 ms x 3,
+and routes into a kernel. A line a minute goes to standard error; at the end every table is compared with what
+was told. Needs root (network namespaces), bird and tcpdump. Exit code 1: a promise is broken, and the verdict
+says which: a session lost, BFD down, memory not flat, updates late, a table that differs. A run is judged for
+memory from 6 minutes on; a shorter one is "not judged" there.`,
   options: {
     minutes: { value: 'N', default: '30', range: [0.2, 10_000], isWhole: false, about: 'of churn' },
     rate: { value: 'N', default: '5000', range: [1, 100_000], about: 'UPDATEs a second, all peers together' },
@@ -81,9 +82,10 @@ export async function run(args: readonly string[]): Promise<number> {
   const seen = await new Soak(options).run();
   const rows = judge(seen);
   process.stdout.write(formatVerdict(rows));
+  const { samples, stalls, silences, losses } = seen;
   if (values.output === 'json')
     process.stdout.write(
-      `${JSON.stringify({ area: 'soak', isGood: isGood(rows), options, rows, samples: seen.samples, stalls: seen.stalls, silences: seen.silences, losses: seen.losses })}\n`,
+      `${JSON.stringify({ area: 'soak', isGood: isGood(rows), options, rows, samples, stalls, silences, losses })}\n`,
     );
   return isGood(rows) ? 0 : 1;
 }
@@ -248,7 +250,10 @@ class Soak {
     const { seconds = 0, residentMegabytes = 0, cpuSeconds = 0 } = this.samples.at(-1) ?? {};
     const worst = Math.max(0, ...this.stalls.slice(-100).map(({ milliseconds }) => milliseconds));
     process.stderr.write(
-      `${String(Math.round(seconds / 60)).padStart(4)} min  ${residentMegabytes.toFixed(0)} MB  ${cpuSeconds.toFixed(0)} s CPU  ${this.sent} updates (${this.late} late)  ${this.flaps} flaps  ${this.losses.length + steadyLosses(this.rack).length} lost  ${this.stalls.length} stalls, lately at most ${worst} ms\n`,
+      `${String(Math.round(seconds / 60)).padStart(4)} min  ${residentMegabytes.toFixed(0)} MB  ` +
+        `${cpuSeconds.toFixed(0)} s CPU  ${this.sent} updates (${this.late} late)  ${this.flaps} flaps  ` +
+        `${this.losses.length + steadyLosses(this.rack).length} lost  ${this.stalls.length} stalls, lately at most ` +
+        `${worst} ms\n`,
     );
   }
 

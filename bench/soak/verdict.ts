@@ -126,8 +126,9 @@ function watchRow({ minutes, bfdPackets: { ours, peer } }: Observation): Row {
 }
 
 /**
- * A leak raises the highest the resident set gets, and goes on to the end; V8 giving back and taking again a young generation does neither. So the
- * second half of the run is held against the first by its peak, and the line through it must not rise.
+ * A leak raises the highest the resident set gets, and goes on to the end; V8 giving back and taking again a young
+ * generation does neither. So the second half of the run is held against the first by its peak, and the line through it
+ * must not rise.
  */
 function memoryRow(samples: readonly Sample[]): Row {
   const promise = 'memory is flat';
@@ -141,7 +142,9 @@ function memoryRow(samples: readonly Sample[]): Row {
   const minutes = (last - (late[0]?.seconds ?? last)) / 60;
   const slope = slopeOf(late.map(({ seconds, residentMegabytes }) => [seconds / 60, residentMegabytes]));
   const growth = Math.max(peakOf(late) - peakOf(early), slope * minutes);
-  const evidence = `mean ${mean.toFixed(0)} MB, peak ${peakOf(early).toFixed(0)} MB in the first half and ${peakOf(late).toFixed(0)} MB in the second, slope there ${slope.toFixed(2)} MB/min`;
+  const evidence =
+    `mean ${mean.toFixed(0)} MB, peak ${peakOf(early).toFixed(0)} MB in the first half and ` +
+    `${peakOf(late).toFixed(0)} MB in the second, slope there ${slope.toFixed(2)} MB/min`;
   if (last / 60 < SHORTEST_JUDGED_MINUTES)
     return { promise, outcome: 'not judged', evidence: `${evidence}; the run is too short` };
   return { promise, ...kept(growth <= mean / 20, evidence) };
@@ -176,7 +179,8 @@ function bfdRow({ losses, stalls, silences, steady }: Observation): Row {
           : [`bgpd counts ${steady?.bfdFailures ?? 'nothing'}`]),
         ...causes,
         `longest silence on the wire: ours ${longest('ours')} ms, the peer's ${longest('peer')} ms (0: below 100)`,
-        `a thread that only sleeps woke 50 ms late or later ${stalls.length} times, ${long} times ${DETECTION_TIME} ms, at most ${Math.max(0, ...stalls.map(({ milliseconds }) => milliseconds))} ms`,
+        `a thread that only sleeps woke 50 ms late or later ${stalls.length} times, ${long} times ${DETECTION_TIME} ` +
+          `ms, at most ${Math.max(0, ...stalls.map(({ milliseconds }) => milliseconds))} ms`,
       ].join('; '),
     ),
   };
@@ -227,5 +231,6 @@ export function formatVerdict(rows: readonly Row[]): string {
       .join(', ');
   const open = named('not judged');
   const verdict = isGood(rows) ? `good${open === '' ? '' : `, not judged: ${open}`}` : `BROKEN: ${named('BROKEN')}`;
-  return `${rows.map(({ promise, outcome, evidence }) => `  ${outcome.padEnd(10)}  ${promise.padEnd(width)}  ${evidence}\n`).join('')}${verdict}\n`;
+  const lines = rows.map((row) => `  ${row.outcome.padEnd(10)}  ${row.promise.padEnd(width)}  ${row.evidence}`);
+  return `${[...lines, verdict].join('\n')}\n`;
 }

@@ -31,7 +31,10 @@ export interface SpeakerConfig {
   readonly installRoutes?: boolean;
   /** Metric of our routes in the kernel; default 20, the distance that routers give to eBGP. */
   readonly kernelMetric?: number;
-  /** RFC 8212: an eBGP peer without import filters gives us no routes, one without export filters gets none. Default false; true in `tortie bgpd`. */
+  /**
+   * RFC 8212: an eBGP peer without import filters gives us no routes, one without export filters gets none. Default
+   * false; true in `tortie bgpd`.
+   */
   readonly requirePolicy?: boolean;
   /** RFC 8326: announce everything with GRACEFUL_SHUTDOWN, so that peers move away before we stop. Default false. */
   readonly drain?: boolean;

@@ -69,7 +69,9 @@ export function parsePools(inputs: readonly PoolInput[]): {
       problems.push({
         pool: input.name,
         field: 'spec.cidr',
-        message: `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of pool "${other.name}"`,
+        message:
+          `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of ` +
+          `pool "${other.name}"`,
       });
   }
   return { pools, problems };

@@ -209,7 +209,10 @@ export class Agent {
     if (this.isReady) return undefined;
     const missing = this.cluster.missing();
     if (missing.length > 0)
-      return `waiting for ${missing.join(', ')} from the API server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`;
+      return (
+        `waiting for ${missing.join(', ')} from the API ` +
+        `server${this.cluster.problems().size === 0 ? '' : ` (${[...this.cluster.problems().values()][0]})`}`
+      );
     const [problem] = this.policy.problems();
     return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
   }

@@ -98,7 +98,8 @@ function podRequest(
   if (podNamespace === undefined || podName === undefined)
     throw new CniError(
       'invalidEnvironment',
-      `Cannot attach container "${request.containerId}": CNI_ARGS lacks ${missing.join(' and ')}; expected the pod's namespace and name, as Kubernetes' runtimes set them`,
+      `Cannot attach container "${request.containerId}": CNI_ARGS lacks ${missing.join(' and ')}; expected the ` +
+        `pod's namespace and name, as Kubernetes' runtimes set them`,
     );
   return {
     containerId: request.containerId,

@@ -123,7 +123,8 @@ export class IpamLoop {
     );
     if (missing.length > 0)
       throw new NoAddressError(
-        `Cannot assign an IPv${family} address: the pod asks for pool ${missing.map((name) => `"${name}"`).join(', ')}, which does not exist or may not serve this node`,
+        `Cannot assign an IPv${family} address: the pod asks for pool ` +
+          `${missing.map((name) => `"${name}"`).join(', ')}, which does not exist or may not serve this node`,
         family,
       );
     return known

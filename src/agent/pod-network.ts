@@ -246,7 +246,8 @@ export class PodNetwork {
       if (found !== undefined) return found;
       if (Date.now() >= until)
         throw new TryAgainError(
-          `Cannot attach pod "${namespace}/${pod}": the API server has not told this node of it within ${POD_WAIT / 1000} s, so its policy is unknown`,
+          `Cannot attach pod "${namespace}/${pod}": the API server has not told this node of it within ` +
+            `${POD_WAIT / 1000} s, so its policy is unknown`,
         );
       await this.options.nextChange(until - Date.now());
     }

@@ -1,8 +1,8 @@
 /**
  * What should be in the kernel: for each prefix a *shape*, that is, a route without its prefix. A table of a hundred thousand routes
  * has few shapes, one per set of next hops, so a prefix costs a dozen octets here and writing it is copying a message and patching
- * the prefix in. A shape of many prefixes leads through a nexthop object of the kernel, which its later routes name: it pays where routes are
- * many, and a route that says itself where it leads is what people expect to read.
+ * the prefix in. A shape of many prefixes leads through a nexthop object of the kernel, which its later routes name:
+ * it pays where routes are many, and a route that says itself where it leads is what people expect to read.
  *
  * BOUNDED by the RIB.
  */

@@ -9,8 +9,9 @@
  * A few changes are written at once; many go out on a pool thread, one send at a time, while this thread prepares the next. Whoever needs
  * the kernel to be as told awaits `whenIdle` first.
  *
- * Many routes that lead the same way do so through nexthop objects (nexthop-objects.ts). These are made before their first route is prepared, on a socket of their
- * own, and deleted when nothing is under way and no shape leads through them.
+ * Many routes that lead the same way do so through nexthop objects (nexthop-objects.ts). These are made before their
+ * first route is prepared, on a socket of their own, and deleted when nothing is under way and no shape leads through
+ * them.
  *
  * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing. `resync` reads ours back and puts
  * right what differs (fib-audit.ts); it runs after such losses, once a minute, and when the answers to a batch were lost.

@@ -128,9 +128,9 @@ export class InterfaceWatch {
   }
 
   /**
-   * With the carrier duplicate detection begins anew, and the kernel says when it is over but not that it has begun: until then nothing can be
-   * sent from an address that we knew as usable, and the kernel refuses it as a route's source. Links without a name here are not asked for:
-   * one comes up with each pod.
+   * With the carrier duplicate detection begins anew, and the kernel says when it is over but not that it has begun:
+   * until then nothing can be sent from an address that we knew as usable, and the kernel refuses it as a route's
+   * source. Links without a name here are not asked for: one comes up with each pod.
    */
   private returned(link: Link): void {
     const counts =

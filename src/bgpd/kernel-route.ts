@@ -47,8 +47,9 @@ function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: Kernel
 }
 
 /**
- * Does the one lead where the other would? Through a nexthop object, its number says where a route leads. A route without says so itself, and
- * is as good as one through the object; the order of its next hops does not count, the kernel keeps its own.
+ * Does the one lead where the other would? Through a nexthop object, its number says where a route leads. A route
+ * without says so itself, and is as good as one through the object; the order of its next hops does not count, the
+ * kernel keeps its own.
  */
 export function isSameRoute(held: Route, wanted: RouteRequest): boolean {
   return (

@@ -231,5 +231,7 @@ const families = (reading: (family: 'ipv4' | 'ipv6') => number): readonly Sample
 function labelText(labels: Readonly<Record<string, string>>): string {
   const entries = Object.entries(labels);
   if (entries.length === 0) return '';
-  return `{${entries.map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`).join(',')}}`;
+  const escaped = (value: string): string =>
+    value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+  return `{${entries.map(([name, value]) => `${name}="${escaped(value)}"`).join(',')}}`;
 }

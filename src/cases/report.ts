@@ -10,7 +10,9 @@ const SHOWN_PER_CASE = 12;
 export function formatOutcome(outcome: CaseOutcome): string {
   const passed = outcome.cells - outcome.wrong.length;
   const word = isPassed(outcome) ? 'ok    ' : 'FAILED';
-  const head = `${word} ${outcome.mode} ${outcome.id}: ${passed} cells passed, ${outcome.wrong.length} failed, ${Math.round(outcome.duration)} ms  ${outcome.title}`;
+  const head =
+    `${word} ${outcome.mode} ${outcome.id}: ${passed} cells passed, ${outcome.wrong.length} failed, ` +
+    `${Math.round(outcome.duration)} ms  ${outcome.title}`;
   const lines = [head, ...outcome.problems.map((problem) => `         ${problem}`)];
   for (const { step, cell, got, because } of outcome.wrong.slice(0, SHOWN_PER_CASE)) {
     const reason = because === undefined ? '' : ` (${because})`;

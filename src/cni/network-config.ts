@@ -62,7 +62,8 @@ function parseObject(stdin: string): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CniError(
       'undecodable',
-      `Cannot decode the network configuration: it is ${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}; expected a JSON object`,
+      'Cannot decode the network configuration: it is ' +
+        `${value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`}; expected a JSON object`,
     );
   return value as Readonly<Record<string, unknown>>;
 }

@@ -117,7 +117,8 @@ function isAsWanted(route: Route, wanted: RouteRequest): boolean {
 function describe(route: Route): string {
   const hops = route.nextHops.map(
     (hop) =>
-      `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`,
+      `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}` +
+      `${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`,
   );
   return `${route.type === 'unicast' ? '' : `${route.type} `}${formatPrefix(route.prefix)}${hops.join(' nexthop')} proto ${route.protocol}`;
 }

@@ -44,7 +44,8 @@ async function established(client: KubernetesClient, name: string): Promise<void
     if (conditions.some(({ type, status }) => type === 'Established' && status === 'True')) return;
     if (Date.now() > deadline)
       throw new Error(
-        `Cannot use CRD "${name}": the API server did not establish it within ${ESTABLISHED_WITHIN / 1000} s: ${JSON.stringify(conditions)}`,
+        `Cannot use CRD "${name}": the API server did not establish it within ${ESTABLISHED_WITHIN / 1000} s: ` +
+          `${JSON.stringify(conditions)}`,
       );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -56,7 +57,8 @@ export async function createObject(client: KubernetesClient, { kind, object }: R
   const isNew = await createUnlessThere(client, resource, object);
   if (!isNew && kind !== 'namespaces')
     throw new UserError(
-      `Cannot create ${resource.kind} "${object.metadata.name}": the API server has one that is not this lab's; expected a cluster without it`,
+      `Cannot create ${resource.kind} "${object.metadata.name}": the API server has one that is not this lab's; ` +
+        'expected a cluster without it',
     );
   if (isNew && 'status' in object) {
     const path = `${resourcePath(resource, object.metadata.namespace, object.metadata.name)}/status`;

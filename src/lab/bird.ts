@@ -4,7 +4,8 @@
  *
  * It accepts every prefix on purpose: what a node announces and should not would be hidden by a filter here, and the lab is
  * there to show it. Routers tell one another the links' own subnets, so that an answer to a link's address finds its way from
- * either; nodes are spared those, their default route covers them. Sessions are numbered by family (`node1_4`, `node1_6`) because BIRD's names have no dashes to spare.
+ * either; nodes are spared those, their default route covers them. Sessions are numbered by family (`node1_4`,
+ * `node1_6`) because BIRD's names have no dashes to spare.
  */
 import { formatPrefix } from 'node-bgp/address';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
@@ -76,7 +77,10 @@ function renderSessions(peer: LinkEnd, template: string, as: number, password: s
   const key = password === undefined ? '' : ` password ${quote(password)};`;
   return (['ipv4', 'ipv6'] as const).map((family) => {
     const suffix = family === 'ipv4' ? 4 : 6;
-    return `protocol bgp ${peer.device.replaceAll('-', '_')}_${suffix} from ${template}_${suffix} { neighbor ${peer.address[family]} as ${as};${key} }`;
+    return (
+      `protocol bgp ${peer.device.replaceAll('-', '_')}_${suffix} from ${template}_${suffix} { neighbor ` +
+      `${peer.address[family]} as ${as};${key} }`
+    );
   });
 }
 

@@ -78,7 +78,8 @@ async function findPod(
     );
   const devices = [...rack.tors, ...rack.nodes, ...rack.outside].map((device) => device.name);
   throw new UserError(
-    `Cannot find "${name}" in lab "${lab}": expected one of ${[...devices, ...pods.map((each) => `${each.namespace}/${each.name}`)].join(', ')}`,
+    `Cannot find "${name}" in lab "${lab}": expected one of ` +
+      `${[...devices, ...pods.map((each) => `${each.namespace}/${each.name}`)].join(', ')}`,
     2,
   );
 }

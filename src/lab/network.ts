@@ -106,7 +106,10 @@ function renderAddresses(rack: Rack, device: Device): readonly string[] {
   ];
 }
 
-/** Both families over all its routers at once, from its own address, whatever link a packet leaves by. A batch knows the family by the prefix. */
+/**
+ * Both families over all its routers at once, from its own address, whatever link a packet leaves by. A batch knows the
+ * family by the prefix.
+ */
 function renderDefaults(rack: Rack, device: Device): readonly string[] {
   const routers = rack.links.filter((link) => link.far.device === device.name);
   const hops = (family: 'ipv4' | 'ipv6'): string =>

@@ -85,7 +85,8 @@ export async function probe(endpoints: readonly Endpoint[], options: ProbeOption
     // A host outside sends from its own address by itself; a node has several, and the kernel's choice is what its programs get.
     ...targets.map(
       (target, id) =>
-        `probe ${id} ${target.from.netns} ${transport} ${target.from.type === 'node' ? '-' : target.source} ${target.destination} ${options.port.port}`,
+        `probe ${id} ${target.from.netns} ${transport} ${target.from.type === 'node' ? '-' : target.source} ` +
+        `${target.destination} ${options.port.port}`,
     ),
     'run all',
   ];

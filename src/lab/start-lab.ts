@@ -154,7 +154,8 @@ export async function stopLab(name: string): Promise<SweepReport> {
   const report = await sweepLab(name);
   if (leftover !== undefined)
     throw new UserError(
-      `Lab "${name}" is gone from this machine, but its objects in the API server of ${record?.kubeconfig} could not be removed: ${leftover}; they carry the label ${LAB_LABEL}=${name}`,
+      `Lab "${name}" is gone from this machine, but its objects in the API server of ${record?.kubeconfig} could ` +
+        `not be removed: ${leftover}; they carry the label ${LAB_LABEL}=${name}`,
     );
   return report;
 }

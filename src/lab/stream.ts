@@ -81,4 +81,5 @@ export async function startStream(spec: StreamSpec): Promise<Stream> {
 
 /** "shop/cart -> shop/web, IPv4: 412 sent, 0 lost, longest gap 10 ms". */
 export const describeStream = (result: StreamResult): string =>
-  `${result.label}: ${result.sent} sent, ${result.lost} lost, longest gap ${result.longestGapMs} ms${result.error === '' ? '' : `, ${result.error}`}`;
+  `${result.label}: ${result.sent} sent, ${result.lost} lost, longest gap ${result.longestGapMs} ` +
+  `ms${result.error === '' ? '' : `, ${result.error}`}`;

@@ -61,9 +61,15 @@ function whyNow(verdict: Verdict): string {
 export function formatDecision(decision: Decision): string {
   switch (decision.type) {
     case 'rule':
-      return `${decision.action === 'allow' ? 'allowed' : 'denied'} by ${policyName(decision.policy)} rule ${decision.rule} (tier ${decision.tier})`;
+      return (
+        `${decision.action === 'allow' ? 'allowed' : 'denied'} by ${policyName(decision.policy)} rule ` +
+        `${decision.rule} (tier ${decision.tier})`
+      );
     case 'tier-default':
-      return `denied at the end of tier ${decision.tier}: selected by ${decision.policies.map(policyName).join(', ')}, and no rule allows it`;
+      return (
+        `denied at the end of tier ${decision.tier}: selected by ${decision.policies.map(policyName).join(', ')}, ` +
+        'and no rule allows it'
+      );
     case 'default-allow':
       return 'allowed: no policy isolates this end';
     case 'host-default':

@@ -47,10 +47,14 @@ export function formatMatrix(matrix: Matrix): string {
   const column = String(names.length).length + 1;
   const cell = (text: string): string => text.padStart(column);
   const lines = [
-    `${formatProbe(matrix.probe)} IPv${matrix.family}: rows send, columns receive; + allowed, . denied, blank where an end has no such address`,
+    `${formatProbe(matrix.probe)} IPv${matrix.family}: rows send, columns receive; + allowed, . denied, blank ` +
+      'where an end has no such address',
     `${''.padEnd(column + 1 + width)} ${names.map((_, index) => cell(String(index + 1))).join('')}`,
     ...matrix.rows.map((row, index) =>
-      `${cell(String(index + 1))} ${(names[index] ?? '').padEnd(width)} ${row.map((allowed) => cell(allowed === undefined ? '' : allowed ? '+' : '.')).join('')}`.trimEnd(),
+      (
+        `${cell(String(index + 1))} ${(names[index] ?? '').padEnd(width)} ` +
+        `${row.map((allowed) => cell(allowed === undefined ? '' : allowed ? '+' : '.')).join('')}`
+      ).trimEnd(),
     ),
   ];
   return lines.join('\n');

@@ -76,7 +76,8 @@ describe('agent/ipam-loop', () => {
     const error = await assign('one-too-many').catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NoAddressError);
     expect(String(error)).to.include(
-      'Cannot assign an IPv4 address from pool "v4": all 8 addresses of this node\'s 2 blocks are in use; Cannot claim a block of pool "v4": all 2 blocks of 10.65.0.0/29 have an owner',
+      'Cannot assign an IPv4 address from pool "v4": all 8 addresses of this node\'s 2 blocks are in use; Cannot ' +
+        'claim a block of pool "v4": all 2 blocks of 10.65.0.0/29 have an owner',
     );
     expect(loop.problems().join()).to.include('all 2 blocks');
   });

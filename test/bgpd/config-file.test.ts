@@ -139,7 +139,8 @@ peers:
     for (const name of ['a.b', 'a[0]', 'a"b', '["x"].y'])
       expect(
         problemsOf(
-          `localAs: 1\nrouterId: 10.0.0.1\nfilters:\n  first: {rules: []}\n  ${JSON.stringify(name)}:\n    rules:\n      - action: accpet\n`,
+          `localAs: 1\nrouterId: 10.0.0.1\nfilters:\n  first: {rules: []}\n  ${JSON.stringify(name)}:\n    rules:\n   ` +
+            `   - action: accpet\n`,
         )[0],
         name,
       ).to.match(/^rack\.yaml:7: filters/);

@@ -181,7 +181,7 @@ const NAMESPACE = `tfnh${process.pid}`;
     for (const id of [first, first + 1, first + 3]) ip('nexthop', 'del', 'id', String(id));
   });
 
-  it('come back with their routes after the kernel dropped them with an interface, and a group that lost a member is whole again', async () => {
+  it('come back with their routes when the kernel dropped them with an interface; a group that lost a member is whole', async () => {
     const changes = new Changes();
     const fib = writer(changes);
     fib.start();

@@ -55,7 +55,9 @@ describe('bgpd metrics', () => {
     expect(text).to.not.match(/10\.0\.0\.[23]|10\.6[56]/);
     for (const line of text.trim().split('\n'))
       expect(line).to.match(
-        /^(# HELP tortie_bgp_\w+ .+|# TYPE tortie_bgp_\w+ (gauge|counter)|tortie_bgp_[a-z0-9_]+(\{(\w+="([^"\\]|\\.)*",?)+\})? -?\d+(\.\d+)?)$/,
+        line.startsWith('#')
+          ? /^# (HELP tortie_bgp_\w+ .+|TYPE tortie_bgp_\w+ (gauge|counter))$/
+          : /^tortie_bgp_[a-z0-9_]+(\{(\w+="([^"\\]|\\.)*",?)+\})? -?\d+(\.\d+)?$/,
       );
     const names = text
       .split('\n')

@@ -12,7 +12,8 @@ describe('bgpd refusal-log', () => {
     log.sum();
     expect(lines).to.have.length(5 + 1 + 5 + 2);
     expect(lines[0]).to.equal(
-      'the kernel refuses the route to 10.0.0.0/24: Operation not permitted (EPERM); writing routes needs root or CAP_NET_ADMIN, or leave installRoutes out',
+      'the kernel refuses the route to 10.0.0.0/24: Operation not permitted (EPERM); writing routes needs root or ' +
+        'CAP_NET_ADMIN, or leave installRoutes out',
     );
     expect(lines[5]).to.equal('the kernel refuses the route to 10.1.0.0/24: No route to host (EHOSTUNREACH)');
     expect(lines.slice(-2)).to.deep.equal([

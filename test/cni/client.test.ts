@@ -120,7 +120,9 @@ describe('CNI client', () => {
     expect(absent).to.deep.equal({
       cniVersion: '1.0.0',
       code: 11,
-      msg: `Cannot reach the Tortie agent at "${socketPath}": No such file or directory; is "tortie agent" running on this node, with that socket?`,
+      msg:
+        `Cannot reach the Tortie agent at "${socketPath}": No such file or directory; is "tortie agent" running on ` +
+        'this node, with that socket?',
     });
     writeFileSync(socketPath, '');
     expect(errorOf(await run({ CNI_COMMAND: 'DEL' })).code).to.equal(11);

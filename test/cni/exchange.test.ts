@@ -172,7 +172,8 @@ describe('CNI exchange', () => {
       );
       expect(error).to.include({ cniVersion: '1.1.0', code: 4 });
       expect(error.msg).to.equal(
-        'Cannot use the environment: CNI_CONTAINERID is "../c": expected letters, digits, "_", "." and "-", starting with a letter or digit (and 3 more)',
+        'Cannot use the environment: CNI_CONTAINERID is "../c": expected letters, digits, "_", "." and "-", ' +
+          'starting with a letter or digit (and 3 more)',
       );
       expect(error.details?.split('\n')).to.deep.equal([
         'CNI_CONTAINERID is "../c": expected letters, digits, "_", "." and "-", starting with a letter or digit',

@@ -27,7 +27,8 @@ describe('kernel features', () => {
       problem: 'Cannot create veth "x": operation not supported (ENOTSUP)',
     };
     expect(describeMissing([veth, { ...veth, problem: undefined }])).to.deep.equal([
-      'This kernel lacks veth interfaces (CONFIG_VETH), which Tortie needs for connecting pods: Cannot create veth "x": operation not supported (ENOTSUP)',
+      'This kernel lacks veth interfaces (CONFIG_VETH), which Tortie needs for connecting pods: Cannot create ' +
+        'veth "x": operation not supported (ENOTSUP)',
     ]);
   });
 

@@ -114,7 +114,8 @@ users: [{ name: me, user: { token: unchecked } }]
     const nowhere = join(directory, 'nowhere');
     writeFileSync(
       nowhere,
-      'current-context: a\ncontexts: [{ name: a, context: { cluster: a, user: a } }]\nclusters: [{ name: a, cluster: { server: "http://127.0.0.1:1", insecure-skip-tls-verify: true } }]\nusers: [{ name: a, user: {} }]\n',
+      'current-context: a\ncontexts: [{ name: a, context: { cluster: a, user: a } }]\nclusters: [{ name: a, ' +
+        'cluster: { server: "http://127.0.0.1:1", insecure-skip-tls-verify: true } }]\nusers: [{ name: a, user: {} }]\n',
     );
     const problem = await startLab({ name, tor: 'bird', kubeconfig: nowhere }, () => undefined).then(
       () => '',

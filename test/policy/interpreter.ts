@@ -1,6 +1,7 @@
 /**
- * Walks a packet through a compiled ruleset as the kernel would: from the neutral data itself, or from iptables-restore text parsed back. The two
- * share the walk (chains, goto, return, marks) and nothing of how a condition is read.
+ * Walks a packet through a compiled ruleset as the kernel would: from the neutral data itself, or from
+ * iptables-restore text parsed back. The two share the walk (chains, goto, return, marks) and nothing of how a
+ * condition is read.
  */
 import { containsAddress, parseAddress, parsePrefix, type Family } from 'node-bgp/address';
 import {

@@ -72,8 +72,8 @@ export interface BfdSessionStatus {
 
 export interface BfdEchoStatus {
   /**
-   * "off": the session is not up, or the peer loops no echoes; "unproven": echoes go out and none has come back in time, so that control packets
-   * alone watch the path; "active": lost echoes are a failure.
+   * "off": the session is not up, or the peer loops no echoes; "unproven": echoes go out and none has come back in
+   * time, so that control packets alone watch the path; "active": lost echoes are a failure.
    */
   readonly state: 'off' | 'unproven' | 'active';
   readonly sent: number;

@@ -1,10 +1,10 @@
 /**
- * Echo packets on the wire: an IP packet from us to us (RFC 5881 section 4), handed to the peer's link-layer address, and read when the peer has
- * forwarded it back. Both need a packet socket: no route leads to one's own address through a neighbour, and Linux drops what comes in
- * from one's own address before UDP sees it.
+ * Echo packets on the wire: an IP packet from us to us (RFC 5881 section 4), handed to the peer's link-layer address,
+ * and read when the peer has forwarded it back. Both need a packet socket: no route leads to one's own address through
+ * a neighbour, and Linux drops what comes in from one's own address before UDP sees it.
  *
- * The same socket hears the peer's control packets: their frames tell the peer's link-layer address, the interface, and which address of ours
- * it speaks to, as they are now. Nothing is read unless `drain` is called.
+ * The same socket hears the peer's control packets: their frames tell the peer's link-layer address, the interface,
+ * and which address of ours it speaks to, as they are now. Nothing is read unless `drain` is called.
  *
  * Kernel interfaces: packet(7), linux/if_packet.h, linux/filter.h. Needs CAP_NET_RAW.
  */
@@ -159,7 +159,10 @@ function encodeLinkAddress({ family, interfaceIndex, linkAddress }: EchoPath): U
   return bytes;
 }
 
-/** The whole IP packet, from `own` to `own`, both ports 3785 (RFC 5881 section 4), with checksums (RFC 791, RFC 768, RFC 8200 section 8.1). */
+/**
+ * The whole IP packet, from `own` to `own`, both ports 3785 (RFC 5881 section 4), with checksums (RFC 791, RFC 768, RFC
+ * 8200 section 8.1).
+ */
 export function encodeEchoDatagram(own: Uint8Array, payload: Uint8Array): Uint8Array {
   const isIpv4 = own.length === 4;
   const header = isIpv4 ? 20 : 40;

@@ -1,4 +1,7 @@
-/** Would the kernel loop a peer's echoes? What a session says of itself (RFC 5880 section 6.8.1, bfd.RequiredMinEchoRxInterval) has to be true. */
+/**
+ * Would the kernel loop a peer's echoes? What a session says of itself (RFC 5880 section 6.8.1,
+ * bfd.RequiredMinEchoRxInterval) has to be true.
+ */
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 

@@ -6,7 +6,8 @@
  * ```
  * then for all but Initiation and Termination the per-peer header of section 4.2, 42 octets:
  * ```
- * | Peer Type (1) | Peer Flags (1) | Peer Distinguisher (8) | Peer Address (16) | Peer AS (4) | BGP ID (4) | seconds (4) | microseconds (4) |
+ * | Peer Type (1) | Peer Flags (1) | Peer Distinguisher (8) | Peer Address (16) |
+ * | Peer AS (4) | BGP ID (4) | seconds (4) | microseconds (4) |
  * ```
  */
 import { addressToBytes, type Family, type IpAddress } from '../address.js';

@@ -280,6 +280,9 @@ export function capabilitiesOf<T extends Capability['type']>(
   );
 }
 
+const waysOf = ({ receive, send }: { readonly receive: boolean; readonly send: boolean }): string =>
+  receive ? (send ? 'both' : 'receive') : 'send';
+
 /** "multiprotocol ipv6 unicast", "graceful-restart 120 s": for `show neighbor`. */
 export function formatCapability(capability: Capability): string {
   switch (capability.type) {
@@ -288,11 +291,14 @@ export function formatCapability(capability: Capability): string {
     case 'four-octet-as':
       return `four-octet-as ${capability.as}`;
     case 'graceful-restart':
-      return `graceful-restart ${capability.restartTime} s${capability.restarting ? ' restarting' : ''}${capability.notification ? ' notification' : ''}${families(capability.families)}`;
+      return (
+        `graceful-restart ${capability.restartTime} s${capability.restarting ? ' restarting' : ''}` +
+        `${capability.notification ? ' notification' : ''}${families(capability.families)}`
+      );
     case 'long-lived-graceful-restart':
       return `long-lived-graceful-restart${families(capability.families)}`;
     case 'add-path':
-      return `add-path${capability.families.map((family) => ` ${formatFamily(family)} ${family.receive ? (family.send ? 'both' : 'receive') : 'send'}`).join(',')}`;
+      return `add-path${capability.families.map((family) => ` ${formatFamily(family)} ${waysOf(family)}`).join(',')}`;
     case 'extended-next-hop':
       return `extended-next-hop${families(capability.families)}`;
     case 'role':

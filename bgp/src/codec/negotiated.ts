@@ -30,7 +30,10 @@ export interface DecodeParameters {
   readonly extendedNextHop: boolean;
   /** A longer AS_PATH (in AS numbers) is treated as withdrawn. Default 0: no bound but the message's. */
   readonly maxAsPathLength: number;
-  /** More octets of attributes (normalised) are treated as withdrawn; absent: no bound. Their number times the peer's prefixes is memory. */
+  /**
+   * More octets of attributes (normalised) are treated as withdrawn; absent: no bound. Their number times the peer's
+   * prefixes is memory.
+   */
   readonly maxAttributesLength?: number;
 }
 

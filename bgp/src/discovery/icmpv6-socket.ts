@@ -3,8 +3,8 @@
  * Advertisements of hop limit 255, checksums verified. Linux only, by FFI (native/libc.ts); needs root or CAP_NET_RAW.
  *
  * Node reads only descriptors that it takes for TCP, pipes or UDP. So a UDP socket is given to `dgram`, and the raw one put in its place
- * by dup3(2) in the same turn of the event loop, before libuv has told epoll about it: reads and readiness are then the raw socket's. Writes
- * go past Node, because a link-local multicast destination needs its scope.
+ * by dup3(2) in the same turn of the event loop, before libuv has told epoll about it: reads and readiness are then
+ * the raw socket's. Writes go past Node, because a link-local multicast destination needs its scope.
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces, constants as osConstants } from 'node:os';

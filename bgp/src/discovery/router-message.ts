@@ -37,7 +37,8 @@ export function encodeSolicitation(linkLayer?: Uint8Array): Uint8Array {
 /**
  * An advertisement for routers alone. The router lifetime is 0, so that no host takes us as its default router (RFC 4861 section 6.2.3):
  * what we forward is what BGP says, and a default route is its to announce. (FRR 8.4 says 30 s for unnumbered peers, three intervals, and a
- * host with accept_ra takes a default route from it; it does not look at ours.) No prefixes, no parameters: zero is "unspecified" in all of them.
+ * host with accept_ra takes a default route from it; it does not look at ours.) No prefixes, no parameters: zero is
+ * "unspecified" in all of them.
  */
 export function encodeAdvertisement(linkLayer?: Uint8Array): Uint8Array {
   const bytes = withOption(ADVERTISEMENT_LENGTH, linkLayer);

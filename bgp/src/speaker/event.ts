@@ -30,7 +30,10 @@ export type SpeakerEvent =
       readonly direction: 'sent' | 'received' | 'local';
       readonly reason: string;
     }
-  /** A connection from somebody who is no peer, or from a peer that is held down. Once a minute per address and reason, a hundred in all. */
+  /**
+   * A connection from somebody who is no peer, or from a peer that is held down. Once a minute per address and reason,
+   * a hundred in all.
+   */
   | { readonly type: 'connection-refused'; readonly address: string; readonly reason: string }
   /** An unnumbered peer's router was heard: from now on it is at this address. */
   | { readonly type: 'neighbour-found'; readonly peer: string; readonly address: string }

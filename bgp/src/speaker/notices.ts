@@ -47,7 +47,9 @@ export class Notices {
     const missing = [...(isImportClosed ? ['import'] : []), ...(isExportClosed ? ['export'] : [])];
     if (missing.length === 0) return;
     const what = isImportClosed ? (isExportClosed ? 'taken or sent' : 'taken') : 'sent';
-    const reason = `No routes are ${what}: the peer names no ${missing.join(' and no ')} filter (RFC 8212); name one, or set requirePolicy to false`;
+    const reason =
+      `No routes are ${what}: the peer names no ${missing.join(' and no ')} filter (RFC 8212); name one, or set ` +
+      'requirePolicy to false';
     this.once(peer, 'no policy', { type: 'peer-warning', peer: peer.name, reason });
   }
 }

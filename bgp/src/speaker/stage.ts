@@ -1,6 +1,7 @@
 /**
- * A stage for rehearsals (warm-up.ts): time that does not pass and connections that lead nowhere, so that a whole Speaker can run inside one
- * call without a socket or timer. Tests have a fuller network of their own, with latency and two ends; here the far end is the caller.
+ * A stage for rehearsals (warm-up.ts): time that does not pass and connections that lead nowhere, so that a whole
+ * Speaker can run inside one call without a socket or timer. Tests have a fuller network of their own, with latency and
+ * two ends; here the far end is the caller.
  */
 import type { Clock } from '../session/clock.js';
 import type { Connection, ConnectionEvents, Endpoint, Transport } from '../transport/transport.js';

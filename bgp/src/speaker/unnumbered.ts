@@ -100,7 +100,8 @@ export class UnnumberedPeers {
         if (verdict.isNew)
           this.warn(
             name,
-            `Router ${formatAddress(from)} is on interface ${name} too; the session is for ${formatAddress(verdict.neighbour.address)}, which was there first`,
+            `Router ${formatAddress(from)} is on interface ${name} too; the session is for ` +
+              `${formatAddress(verdict.neighbour.address)}, which was there first`,
           );
         return false;
     }

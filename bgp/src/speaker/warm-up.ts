@@ -1,7 +1,8 @@
 /**
- * Rehearses the way of routes through a whole Speaker, in memory, once at start: sessions, framer, decoder, policy, RIB, encoder; tables that
- * come, change and go, a newcomer, a sender lost. Afterwards the code of that way is compiled. A daemon that has just started would otherwise
- * spend three times the processor time on its first table.
+ * Rehearses the way of routes through a whole Speaker, in memory, once at start: sessions, framer, decoder, policy,
+ * RIB, encoder; tables that
+ * come, change and go, a newcomer, a sender lost. Afterwards the code of that way is compiled. A daemon that has just
+ * started would otherwise spend three times the processor time on its first table.
  *
  * The rehearsal has to be like the real thing, because compiled code holds only for the kinds of objects it has met: another kind of byte
  * array, a table that grows for the first time, a function called directly that a Session calls by a closure, and the first real UPDATEs

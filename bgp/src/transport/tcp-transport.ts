@@ -145,7 +145,8 @@ async function listen(endpoint: Endpoint, accept: (connection: Connection) => vo
   );
   let fd: number | undefined;
   try {
-    // Whose SYN it is is known only after the kernel has answered it: a peer with GTSM takes that answer with TTL 255 only (RFC 5082 section 3).
+    // Whose SYN it is is known only after the kernel has answered it: a peer with GTSM takes that answer with TTL 255
+    // only (RFC 5082 section 3).
     if (typeof native !== 'string')
       fd = native.open(endpoint.address, { bind: endpoint, isListener: true, hopLimits: { ttl: 255 } });
     await new Promise<void>((resolve, reject) => {

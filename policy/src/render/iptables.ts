@@ -2,8 +2,9 @@
  * The ruleset in iptables-restore's words, one family at a time.
  *
  * A chain becomes its rule lines; a dispatch map becomes a tree of chains (dispatch-tree.ts); sets are rendered by ipset.ts.
- * Every rule carries the comment `tortie:<hash>`. The hash covers the rule and all rules before it in its chain, so reading the comments back
- * from iptables-save tells whether a chain is exactly as we wrote it: a rule missing, foreign, edited or moved shows.
+ * Every rule carries the comment `tortie:<hash>`. The hash covers the rule and all rules before it in its chain, so
+ * reading the comments back from iptables-save tells whether a chain is exactly as we wrote it: a rule missing,
+ * foreign, edited or moved shows.
  */
 import {
   setName,

@@ -4,8 +4,8 @@
  * Everything is one transaction: a delta rendered here takes effect as a whole or not at all. Rules that look at addresses are written once
  * per family; rules that do not, once. Chains of iptables tables other than filter carry the table in their name, since nft has one table.
  *
- * An accept here ends our chains at this hook; other tables still see the packet (a host with iptables rules that drop by default must allow
- * pods there too).
+ * An accept here ends our chains at this hook; other tables still see the packet (a host with iptables rules that drop
+ * by default must allow pods there too).
  */
 import {
   deltaOf,
@@ -120,7 +120,8 @@ export function renderNftDelta(delta: RulesetDelta): string {
     ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ifname : verdict; }`),
     ...hooks.map(
       (hook) =>
-        `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ${priority(hook)}; policy accept; }`,
+        `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ` +
+        `${priority(hook)}; policy accept; }`,
     ),
     ...chains.map((chain) => `add chain ${NFT_TABLE} ${chain.name}`),
     ...mapsUpserted.map((map) => `flush map ${NFT_TABLE} ${nftMapName(map)}`),

@@ -1,6 +1,6 @@
 /**
- * The snapshot of pods, namespaces and nodes with the indexes that keep look-ups in proportion to their answers: pods by namespace, by label
- * and by address.
+ * The snapshot of pods, namespaces and nodes with the indexes that keep look-ups in proportion to their answers: pods
+ * by namespace, by label and by address.
  *
  * A local endpoint is the authority on its pod's addresses: it has them before the pod's status does, and an address that a local endpoint
  * holds belongs to no other pod, whatever an old status still says.

@@ -90,7 +90,10 @@ export interface PolicyTrace {
   readonly rules: readonly RuleTrace[];
 }
 
-/** A verdict with every policy that was or might have been asked: first those that apply, in order, then the others of the pod's namespace or of all. */
+/**
+ * A verdict with every policy that was or might have been asked: first those that apply, in order, then the others of
+ * the pod's namespace or of all.
+ */
 export interface Explanation {
   readonly verdict: Verdict;
   readonly egress: readonly PolicyTrace[];

@@ -88,7 +88,9 @@ const icmp = withRules(object({ type: integer(0, 254), code: integer(0, 255) }),
 
 /** A protocol of one IP version needs that version. */
 const versionRule = (field: string, name: string, protocol: number, version: number): Rule => ({
-  rule: `(!has(self.${field}) || (self.${field} != '${name}' && self.${field} != ${protocol})) || !has(self.ipVersion) || self.ipVersion == ${version}`,
+  rule:
+    `(!has(self.${field}) || (self.${field} != '${name}' && self.${field} != ${protocol})) || ` +
+    `!has(self.ipVersion) || self.ipVersion == ${version}`,
   message: `protocol ${name} requires ipVersion ${version}`,
   reason: 'FieldValueInvalid',
 });
@@ -120,12 +122,16 @@ const rule = withRules(
     reason: 'FieldValueForbidden',
   },
   {
-    rule: '!has(self.destination) || !has(self.destination.services) || (!has(self.destination.ports) || size(self.destination.ports) == 0) && (!has(self.destination.notPorts) || size(self.destination.notPorts) == 0)',
+    rule:
+      '!has(self.destination) || !has(self.destination.services) || (!has(self.destination.ports) || ' +
+      'size(self.destination.ports) == 0) && (!has(self.destination.notPorts) || size(self.destination.notPorts) == 0)',
     message: 'ports and notPorts cannot be specified with services',
     reason: 'FieldValueForbidden',
   },
   {
-    rule: "!has(self.icmp) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58))",
+    rule:
+      "!has(self.icmp) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || " +
+      'self.protocol == 1 || self.protocol == 58))',
     message: 'ICMP fields require protocol to be ICMP or ICMPv6',
     reason: 'FieldValueInvalid',
   },

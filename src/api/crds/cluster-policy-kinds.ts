@@ -79,7 +79,9 @@ function rules(dialect: Dialect, direction: 'ingress' | 'egress'): SchemaNode {
     direction === 'ingress'
       ? rule
       : withRules(rule, {
-          rule: `!(self.to.exists(peer, ${external}) && has(self.${dialect.portField}) && self.${dialect.portField}.exists(port, has(port.${dialect.namedPort})))`,
+          rule:
+            `!(self.to.exists(peer, ${external}) && has(self.${dialect.portField}) && ` +
+            `self.${dialect.portField}.exists(port, has(port.${dialect.namedPort})))`,
           message: `networks, nodes and domainNames cannot be combined with ${dialect.namedPort}`,
         });
   return list(withNames, { maxItems: dialect.maxItems });

@@ -4,9 +4,11 @@ import { counted, formatUptime } from './text-table.js';
 
 export function formatNeighbor(peer: PeerDetail): string {
   return [
-    `${whereOf(peer)}, remote AS ${peer.remoteAs === 0 ? 'any external' : peer.remoteAs}, local AS ${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
+    `${whereOf(peer)}, remote AS ${peer.remoteAs === 0 ? 'any external' : peer.remoteAs}, local AS ` +
+      `${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
     ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
-    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${counted(peer.establishedCount, 'time')}`,
+    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, ` +
+      `established ${counted(peer.establishedCount, 'time')}`,
     ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
     ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
     ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),
@@ -16,7 +18,8 @@ export function formatNeighbor(peer: PeerDetail): string {
     ...messageLines(peer),
     ...Object.entries(peer.families).map(
       ([family, counts]) =>
-        `  ${family}: ${counts.received} received, ${counts.accepted} accepted, ${counts.stale} stale, ${counts.advertised} advertised; limit ${peer.maxPrefixes}`,
+        `  ${family}: ${counts.received} received, ${counts.accepted} accepted, ${counts.stale} stale, ` +
+        `${counts.advertised} advertised; limit ${peer.maxPrefixes}`,
     ),
     ...peer.stale.map(
       ({ family, phase, remaining }) => `  IPv${family} routes kept over a restart (${phase}), ${remaining} s left`,

@@ -39,12 +39,19 @@ export function formatRoutes(routes: readonly RouteJson[]): string {
 export function formatRouteDetails(routes: readonly RouteJson[]): string {
   return routes
     .flatMap((route) => [
-      `${route.prefix} ${route.source === 'local' ? 'is our own' : `from ${route.peer ?? '?'} (${route.source})`}${route.nextHop === undefined ? '' : ` via ${route.nextHop}`}`,
+      `${route.prefix} ${route.source === 'local' ? 'is our own' : `from ${route.peer ?? '?'} (${route.source})`}` +
+        `${route.nextHop === undefined ? '' : ` via ${route.nextHop}`}`,
       `    ${attributesText(route)}`,
-      `    ${[route.isBest ? 'best' : route.isMultipath ? 'multipath' : 'not chosen', ...(route.isStale ? ['stale'] : []), ...(route.unusable === undefined ? [] : [route.unusable])].join(', ')}`,
+      `    ${standingOf(route).join(', ')}`,
     ])
     .join('\n');
 }
+
+const standingOf = ({ isBest, isMultipath, isStale, unusable }: RouteJson): readonly string[] => [
+  isBest ? 'best' : isMultipath ? 'multipath' : 'not chosen',
+  ...(isStale ? ['stale'] : []),
+  ...(unusable === undefined ? [] : [unusable]),
+];
 
 function attributesText(route: RouteJson): string {
   return [
@@ -66,7 +73,9 @@ function attributesText(route: RouteJson): string {
 export function formatWhy(why: WhyJson): string {
   const candidates = why.candidates.map((candidate, index) =>
     [
-      `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
+      `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ` +
+        `${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}` +
+        `${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
       `   ${attributesText(candidate)}`,
       `   ${candidate.decidedBy}: ${candidate.reason}`,
       ...(candidate.importedBy === undefined ? [] : [`   import: ${candidate.importedBy}`]),

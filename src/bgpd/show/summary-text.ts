@@ -68,7 +68,8 @@ export function formatSummary(answer: SummaryAnswer): string {
   ];
   return [
     `BGP router identifier ${answer.routerId}, local AS number ${answer.localAs}, up ${formatUptime(answer.seconds)}`,
-    `RIB: IPv4 ${tables.ipv4.prefixes} prefixes, ${tables.ipv4.paths} paths; IPv6 ${tables.ipv6.prefixes} prefixes, ${tables.ipv6.paths} paths${kernel === undefined ? '' : `; kernel: ${kernel.routes} routes`}`,
+    `RIB: IPv4 ${tables.ipv4.prefixes} prefixes, ${tables.ipv4.paths} paths; IPv6 ${tables.ipv6.prefixes} ` +
+      `prefixes, ${tables.ipv6.paths} paths${kernel === undefined ? '' : `; kernel: ${kernel.routes} routes`}`,
     ...notes.map((note) => `! ${note}`),
     '',
     formatTable(COLUMNS, peers),

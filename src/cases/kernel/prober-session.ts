@@ -67,7 +67,8 @@ export class ProberSession {
     const tag = String(this.tag++);
     const text = probes.map(
       (probe) =>
-        `probe ${probe.id} ${probe.namespace} ${probe.protocol.toLowerCase()} ${probe.source} ${probe.destination} ${probe.port} ${probe.allow ? 'allow' : 'drop'}\n`,
+        `probe ${probe.id} ${probe.namespace} ${probe.protocol.toLowerCase()} ${probe.source} ${probe.destination} ` +
+        `${probe.port} ${probe.allow ? 'allow' : 'drop'}\n`,
     );
     this.child.stdin.write(`${text.join('')}run ${tag}\n`);
     const results = new Map<string, ProbeResult>();

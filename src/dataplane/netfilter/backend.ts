@@ -41,7 +41,10 @@ export function chooseByEvidence(nft: Evidence, legacy: Evidence): BackendChoice
   };
 }
 
-/** Decides for one family. `socket` is a netfilter socket of the namespace, if this process can speak netlink; `fallback` what the other family uses. */
+/**
+ * Decides for one family. `socket` is a netfilter socket of the namespace, if this process can speak netlink;
+ * `fallback` what the other family uses.
+ */
 export async function detectBackend(
   family: Family,
   within: Within,

@@ -5,9 +5,9 @@
  * pass at a time: take in what came, look where drift is suspected, write what differs. Calls that come during a pass wait for
  * the next one and share it. How the kernel holds rules is a target's business: iptables chains and ipsets, or an nftables table.
  *
- * Ours is what carries our mark: chains TORTIE-*, the jumps to them, sets tortie4-* and tortie6-*, nftables' table "tortie". Nothing else is
- * touched, and nothing is ever written before the first sync. At a start what stands is adopted: what is right already is not rewritten.
- * What somebody else breaks is seen within half a second and put back.
+ * Ours is what carries our mark: chains TORTIE-*, the jumps to them, sets tortie4-* and tortie6-*, nftables' table
+ * "tortie". Nothing else is touched, and nothing is ever written before the first sync. At a start what stands is
+ * adopted: what is right already is not rewritten. What somebody else breaks is seen within half a second and put back.
  *
  * Refusals never stop the rest: they are kept as failures, told to the caller and tried again with growing pauses.
  */

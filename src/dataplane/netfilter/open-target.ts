@@ -19,8 +19,8 @@ export interface TargetOptions {
 }
 
 /**
- * 'auto' is iptables, since that is where people look for a pod network's rules, unless kube-proxy writes nftables itself or the machine has
- * no iptables. Throws NetfilterSetupError.
+ * 'auto' is iptables, since that is where people look for a pod network's rules, unless kube-proxy writes nftables
+ * itself or the machine has no iptables. Throws NetfilterSetupError.
  */
 export async function openTarget(options: TargetOptions): Promise<PolicyTarget> {
   const { backend } = options;

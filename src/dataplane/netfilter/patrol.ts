@@ -40,7 +40,10 @@ const MEMBERS_PER_ROUND = 5_000;
 const COST_FACTOR = 20;
 /** After a write, wait so long without another one before reading back. */
 const QUIET_BEFORE_READBACK = 1_500;
-/** In a storm without rest, read back so often all the same. Changes wait for the reading, 0.1 s with 2,000 policies: rarely enough to stay out of their 99th percentile. */
+/**
+ * In a storm without rest, read back so often all the same. Changes wait for the reading, 0.1 s with 2,000 policies:
+ * rarely enough to stay out of their 99th percentile.
+ */
 const LONGEST_UNVERIFIED = 30_000;
 
 export class Patrol {

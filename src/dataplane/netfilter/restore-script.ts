@@ -2,9 +2,10 @@
  * One iptables-restore input from a list of changes, and the way back from a line number in an error message to the change
  * that stands on it. Pure.
  *
- * The input is for --noflush: chains that are not named stay as they are. Within a table all chains that are written or deleted are declared
- * first (":CHAIN - [0:0]" creates or empties), then filled, then the jumps from the built-in chains are put right, then what
- * nobody refers to any more is deleted. iptables commits a table as one transaction, so no packet sees a state between.
+ * The input is for --noflush: chains that are not named stay as they are. Within a table all chains that are written
+ * or deleted are declared first (":CHAIN - [0:0]" creates or empties), then filled, then the jumps from the built-in
+ * chains are put right, then what nobody refers to any more is deleted. iptables commits a table as one transaction, so
+ * no packet sees a state between.
  */
 import type { BuiltinChain, Table } from '@tortie/policy/ruleset';
 import type { RenderedChain } from '@tortie/policy/render/iptables';

@@ -57,7 +57,8 @@ export class LabView {
     const pod = pods.find((candidate) => candidate.state === 'Running' && candidate.ips.length > 0 && where(candidate));
     if (pod === undefined)
       throw new UserError(
-        `Cannot go on: expected a running pod; the lab has ${pods.map((each) => `${each.namespace}/${each.name} (${each.state})`).join(', ') || 'none'}`,
+        'Cannot go on: expected a running pod; the lab has ' +
+          `${pods.map((each) => `${each.namespace}/${each.name} (${each.state})`).join(', ') || 'none'}`,
       );
     return pod;
   }

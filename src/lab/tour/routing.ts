@@ -147,7 +147,8 @@ async function checkNextHop(view: LabView, tor: string, pod: SandboxStatus, fami
   const link = linksOf(view.rack, tor).find(({ peer }) => peer.device === pod.node);
   if (route?.dev !== link?.own.interface)
     throw new ClaimFailed(
-      `${tor} sends packets for ${podName(pod)} (${ip}) to ${route?.dev ?? 'nowhere'}; expected ${link?.own.interface ?? 'a link to its node'}`,
+      `${tor} sends packets for ${podName(pod)} (${ip}) to ${route?.dev ?? 'nowhere'}; expected ` +
+        `${link?.own.interface ?? 'a link to its node'}`,
     );
 }
 
@@ -178,5 +179,8 @@ export async function checkAllAnswer(matrix: Matrix): Promise<string> {
         .join(', ')}`,
     );
   const times = matrix.cells.map((cell) => cell.microseconds ?? 0).sort((a, b) => a - b);
-  return `${matrix.cells.length} of ${matrix.cells.length} TCP connections were answered with the right name, the median after ${times[times.length >> 1]} us`;
+  return (
+    `${matrix.cells.length} of ${matrix.cells.length} TCP connections were answered with the right name, the ` +
+    `median after ${times[times.length >> 1]} us`
+  );
 }

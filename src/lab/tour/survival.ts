@@ -106,7 +106,11 @@ export async function tellLinkCut(view: LabView, narrator: Narrator): Promise<vo
     if (slow.length > 0) throw new ClaimFailed(slow.map(describeStream).join('; '));
     if (packets === 0) throw new ClaimFailed(`no packet crossed ${others.map(({ own }) => own.interface).join(', ')}`);
     const worst = Math.max(...results.map((result) => result.longestGapMs));
-    return `the longest pause of any flow was ${worst} ms; ${results.reduce((sum, result) => sum + result.lost, 0)} of ${results.reduce((sum, result) => sum + result.sent, 0)} packets were lost; ${packets} packets crossed ${others.map(({ own }) => own.interface).join(', ')} since`;
+    return (
+      `the longest pause of any flow was ${worst} ms; ${results.reduce((sum, result) => sum + result.lost, 0)} of ` +
+      `${results.reduce((sum, result) => sum + result.sent, 0)} packets were lost; ${packets} packets crossed ` +
+      `${others.map(({ own }) => own.interface).join(', ')} since`
+    );
   });
   narrator.show(`tortie lab exec ${node.name} -- route -n`, await view.output(node.name, 'route', '-n'));
   await view.link({ device: node.name, tor, state: 'up' });
@@ -222,7 +226,10 @@ async function checkNewPod(view: LabView, node: string): Promise<string> {
         throw new ClaimFailed(
           `${silent.map((cell) => `${cell.from} IPv${cell.family}`).join(', ')} get no answer from ${target.name}`,
         );
-      return `${target.name} has ${target.ips.join(' and ')} and answered ${matrix.cells.filter((cell) => cell.to === target.name).length} connections`;
+      return (
+        `${target.name} has ${target.ips.join(' and ')} and answered ` +
+        `${matrix.cells.filter((cell) => cell.to === target.name).length} connections`
+      );
     });
   } finally {
     await view.kubectl(['delete', 'pod', '-n', 'default', name, '--wait=false']);

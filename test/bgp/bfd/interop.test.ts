@@ -155,7 +155,10 @@ bfd
         '-e',
         `
       const socket = require('node:dgram').createSocket('udp4');
-      socket.bind(0, '10.99.0.2', () => { socket.setTTL(${ttl}); socket.send(Buffer.from('${Buffer.from(forged).toString('hex')}', 'hex'), 3784, '10.99.0.1', () => socket.close()); });`,
+      socket.bind(0, '10.99.0.2', () => { 
+        socket.setTTL(${ttl});
+        socket.send(Buffer.from('${Buffer.from(forged).toString('hex')}', 'hex'), 3784, '10.99.0.1', () => socket.close());
+      });`,
       );
     const before = (await node.status()).find(({ config }) => config.peer === '10.99.0.2')?.packetsIn ?? 0;
     for (const ttl of [1, 64, 254]) forge(ttl);
@@ -180,7 +183,8 @@ bfd
       const { BfdUdp } = await import(${JSON.stringify(import.meta.resolve('node-bgp/bfd/udp-socket'))});
       const udp = new BfdUdp(new Libc());
       const heard = [];
-      const listeners = await Promise.all([4, 6].map((family) => udp.listen(family, false, (bytes, from) => heard.push(from + ' ' + bytes.length), console.error)));
+      const hear = (bytes, from) => heard.push(from + ' ' + bytes.length);
+      const listeners = await Promise.all([4, 6].map((family) => udp.listen(family, false, hear, console.error)));
       for (const peer of ['10.99.0.1', 'fd99::1', 'fe80::99%eth0']) {
         const sender = udp.connect(peer, undefined, false);
         for (let i = 0; i < 100; i++) sender.send(new Uint8Array(24));

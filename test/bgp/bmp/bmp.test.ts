@@ -452,7 +452,8 @@ describe('bgp/bmp: the station of these tests', function () {
       const config = join(folder, 'gobgp.toml');
       writeFileSync(
         config,
-        `[global.config]\n  as = 64900\n  router-id = "10.9.9.9"\n  port = -1\n[[bmp-servers]]\n  [bmp-servers.config]\n    address = "127.0.0.1"\n    port = 11019\n    route-monitoring-policy = "local-rib"\n`,
+        `[global.config]\n  as = 64900\n  router-id = "10.9.9.9"\n  port = -1\n[[bmp-servers]]\n  ` +
+          `[bmp-servers.config]\n    address = "127.0.0.1"\n    port = 11019\n    route-monitoring-policy = "local-rib"\n`,
       );
       children.push(
         spawn('ip', ['netns', 'exec', namespace, 'gobgpd', '-f', config, '--log-level', 'error'], { stdio: 'ignore' }),

@@ -1,4 +1,7 @@
-/** Router Solicitations and Advertisements for the fuzzer: built by the grammar of RFC 4861 section 4, and what the decoder promises of them. */
+/**
+ * Router Solicitations and Advertisements for the fuzzer: built by the grammar of RFC 4861 section 4, and what the
+ * decoder promises of them.
+ */
 import { decodeRouterMessage } from 'node-bgp/discovery/router-message';
 import { check, mix, type Chance, type FuzzTarget } from './fuzzer.js';
 

@@ -1,4 +1,7 @@
-/** A process on a link, run by icmpv6-socket.test.ts in a namespace: `listen eth0` says what it hears, `send eth0` says what it should not and should. */
+/**
+ * A process on a link, run by icmpv6-socket.test.ts in a namespace: `listen eth0` says what it hears, `send eth0` says
+ * what it should not and should.
+ */
 import { formatAddress, parseAddress } from 'node-bgp/address';
 import { DiscoveryError } from 'node-bgp/discovery/contract';
 import { openRouterSocket } from 'node-bgp/discovery/icmpv6-socket';

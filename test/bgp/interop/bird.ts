@@ -59,7 +59,8 @@ export class Bird extends VendorDaemon implements Vendor {
     writeFileSync(
       join(directory, 'bird.conf'),
       on
-        ? `${before ?? ''}protocol bgp dut6${dut6.replace('{', `{ local as ${dutAs};`).replace('ttl security on;', 'direct; ttl security on;')}`
+        ? `${before ?? ''}protocol bgp ` +
+            `dut6${dut6.replace('{', `{ local as ${dutAs};`).replace('ttl security on;', 'direct; ttl security on;')}`
         : text,
     );
     await this.birdc('configure');
@@ -94,7 +95,10 @@ protocol direct { disabled; }
 protocol kernel k4 { persist; graceful restart on; ipv4 { import none; export where source = RTS_BGP; }; merge paths on; }
 protocol kernel k6 { persist; graceful restart on; ipv6 { import none; export where source = RTS_BGP; }; merge paths on; }
 protocol bfd { interface "*" { interval 200 ms; multiplier 5; }; }
-protocol static s4 { ipv4; route ${site.prefix4} blackhole { bgp_community.add((${site.as},1)); bgp_large_community.add((${site.as},1,2)); }; }
+protocol static s4 {
+  ipv4;
+  route ${site.prefix4} blackhole { bgp_community.add((${site.as},1)); bgp_large_community.add((${site.as},1,2)); };
+}
 protocol static s6 { ipv6; route ${site.prefix6} blackhole; }
 protocol static churn {
   disabled; ipv4;

@@ -1,4 +1,7 @@
-/** The README's example is run as it stands, from the packed package in an empty project, against the BIRD configuration that stands beside it. */
+/**
+ * The README's example is run as it stands, from the packed package in an empty project, against the BIRD configuration
+ * that stands beside it.
+ */
 import { expect } from 'chai';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

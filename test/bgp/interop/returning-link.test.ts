@@ -1,4 +1,7 @@
-/** A link that comes back while the kernel still looks for duplicates of our IPv6 address: its routes are there as soon as the kernel takes them. */
+/**
+ * A link that comes back while the kernel still looks for duplicates of our IPv6 address: its routes are there as soon
+ * as the kernel takes them.
+ */
 import { expect } from 'chai';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -54,11 +54,14 @@ describe('package node-bgp', function () {
       import { Speaker } from 'node-bgp';
       const speakerAt = (self, other, more) => ({
         localAs: 64500 + self, routerId: '10.0.0.' + self, listen: [{ address: '127.0.3.' + self, port: ${PORT} }],
-        peers: [{ address: '127.0.3.' + other, port: ${PORT}, localAddress: '127.0.3.' + self, remoteAs: 64500 + other, multihop: 2 }], ...more,
+        peers: [{ address: '127.0.3.' + other, port: ${PORT}, localAddress: '127.0.3.' + self,
+          remoteAs: 64500 + other, multihop: 2 }],
+        ...more,
       });
       const [one, two] = [new Speaker({ keepRoutes: true }), new Speaker()];
       const up = one.events(['peer-up']).next();
-      await Promise.all([one.configure(speakerAt(2, 3)), two.configure(speakerAt(3, 2, { originate: [{ prefix: '10.65.3.0/24' }, { prefix: 'fd00:65::/64' }] }))]);
+      const originate = [{ prefix: '10.65.3.0/24' }, { prefix: 'fd00:65::/64' }];
+      await Promise.all([one.configure(speakerAt(2, 3)), two.configure(speakerAt(3, 2, { originate }))]);
       console.log((await up).value.remoteAs);
       for await (const { prefix, via } of one.routes()) {
         console.log(prefix, via[0]?.address);
@@ -79,7 +82,8 @@ describe('package node-bgp', function () {
         import { Speaker } from 'node-bgp';
         const speaker = new Speaker();
         const failed = speaker.events(['attempt-failed', 'peer-up']).next();
-        await speaker.configure({ localAs: 64502, routerId: '10.0.0.2', listen: [], peers: [{ address: '127.0.3.9', port: ${PORT}, remoteAs: 64503, ...${JSON.stringify(peer)} }] });
+        const peer = { address: '127.0.3.9', port: ${PORT}, remoteAs: 64503, ...${JSON.stringify(peer)} };
+        await speaker.configure({ localAs: 64502, routerId: '10.0.0.2', listen: [], peers: [peer] });
         console.log((await failed).value.reason, JSON.stringify(speaker.summary().peers[0].lastError));
         await speaker.stop();
       `);
@@ -91,7 +95,8 @@ describe('package node-bgp', function () {
       import { Speaker } from 'node-bgp';
       const speakerAt = (self, other, more) => ({
         localAs: 64500 + self, routerId: '10.0.0.' + self, listen: [{ address: '127.0.3.' + self, port: ${PORT} }],
-        peers: [{ address: '127.0.3.' + other, port: ${PORT}, localAddress: '127.0.3.' + self, remoteAs: 64500 + other, multihop: 2, ...more }],
+        peers: [{ address: '127.0.3.' + other, port: ${PORT}, localAddress: '127.0.3.' + self,
+          remoteAs: 64500 + other, multihop: 2, ...more }],
       });
       const [one, two] = [new Speaker(), new Speaker()];
       const told = one.events(['peer-warning']).next();

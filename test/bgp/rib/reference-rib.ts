@@ -280,7 +280,10 @@ export class ReferenceRib {
 /** Text that is equal when attributes and next hop are. */
 export function describe(attributes: PathAttributes, nextHop: Uint8Array): string {
   const fields = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${JSON.stringify(fields, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))} via ${Buffer.from(nextHop).toString('hex')}`;
+  return (
+    `${JSON.stringify(fields, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))} via ` +
+    `${Buffer.from(nextHop).toString('hex')}`
+  );
 }
 
 function prepended(as: number, path: readonly AsPathSegment[]): readonly AsPathSegment[] {

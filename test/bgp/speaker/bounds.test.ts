@@ -64,7 +64,7 @@ describe('bgp/speaker bounds', () => {
       .and.match(/2\d\d octets.*200/);
   });
 
-  it('messages over 4,096 octets go only to a peer that takes them (8654): a route too big for others is left out, not the session', async () => {
+  it('messages over 4,096 octets go only to a peer that takes them (8654); others miss the route, not the session', async () => {
     const large = Array.from({ length: 64 }, (_, i) => `64512:1:${i}`);
     const more = Array.from({ length: 5 }, (_, block) => ({
       rules: [

@@ -11,7 +11,8 @@ describe('the outcome of iptables-restore', () => {
   it('blames the line of a parse error, both backends', () => {
     const legacy = outcome(
       2,
-      "iptables-restore v1.8.9 (legacy): Set nope doesn't exist.\n\nError occurred at line: 5\nTry `iptables-restore -h' or 'iptables-restore --help' for more information.\n",
+      "iptables-restore v1.8.9 (legacy): Set nope doesn't exist.\n\nError occurred at line: 5\nTry " +
+        "`iptables-restore -h' or 'iptables-restore --help' for more information.\n",
     );
     expect(legacy).to.deep.equal({
       type: 'refused',
@@ -42,7 +43,8 @@ describe('the outcome of iptables-restore', () => {
 
   it('blames every line that nft names', () => {
     const text =
-      'iptables-nft-restore v1.8.9 (nf_tables): \nline 3: CHAIN_DEL failed (Device or resource busy): chain A\nline 7: RULE_APPEND failed (Invalid argument): rule in chain B\n';
+      'iptables-nft-restore v1.8.9 (nf_tables): \nline 3: CHAIN_DEL failed (Device or resource busy): chain ' +
+      'A\nline 7: RULE_APPEND failed (Invalid argument): rule in chain B\n';
     expect(outcome(4, text)).to.deep.include({ type: 'refused', lines: [3, 7] });
   });
 
@@ -54,7 +56,8 @@ describe('the outcome of iptables-restore', () => {
 
   it('knows the lock from a refusal', () => {
     const text =
-      'Another app is currently holding the xtables lock; still 0s 0us time ahead to have a chance to grab the lock...\nAnother app is currently holding the xtables lock. Stopped waiting after 5s.\n';
+      'Another app is currently holding the xtables lock; still 0s 0us time ahead to have a chance to grab the ' +
+      'lock...\nAnother app is currently holding the xtables lock. Stopped waiting after 5s.\n';
     expect(outcome(4, text)).to.deep.include({ type: 'locked' });
   });
 });

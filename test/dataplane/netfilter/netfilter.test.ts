@@ -261,14 +261,17 @@ for (const backend of ['legacy', 'nft'] as const) {
       ['a deleted rule', 'iptables -D TORTIE-FORWARD 2'],
       [
         'rules in another order',
-        'iptables-save -t filter | grep "A TORTIE-FORWARD" | tac > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-FORWARD - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$',
+        'iptables-save -t filter | grep "A TORTIE-FORWARD" | tac > /tmp/tnf-$$; (echo "*filter"; echo ' +
+          '":TORTIE-FORWARD - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$',
       ],
       ['a foreign rule in our chain', 'iptables -I TORTIE-FORWARD -j ACCEPT'],
       ['a missing jump', 'iptables -D FORWARD 1'],
       ['a second jump', 'iptables -A FORWARD -j TORTIE-FORWARD'],
       [
         'a rule edited under its comment',
-        'iptables-save -t filter | sed -n "s/^-A TORTIE-WEB\\(.*\\)-j ACCEPT/-A TORTIE-WEB\\1-j DROP/p" > /tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-WEB - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore --noflush; rm /tmp/tnf-$$',
+        'iptables-save -t filter | sed -n "s/^-A TORTIE-WEB\\(.*\\)-j ACCEPT/-A TORTIE-WEB\\1-j DROP/p" > ' +
+          '/tmp/tnf-$$; (echo "*filter"; echo ":TORTIE-WEB - [0:0]"; cat /tmp/tnf-$$; echo COMMIT) | iptables-restore ' +
+          '--noflush; rm /tmp/tnf-$$',
       ],
       ['everything flushed', 'iptables -F; iptables -X'],
       ['IPv6 flushed', 'ip6tables -F; ip6tables -X'],
@@ -315,7 +318,8 @@ for (const backend of ['legacy', 'nft'] as const) {
       const before = forwardRules();
       bench.sh('iptables -w -F TORTIE-FORWARD');
       expect(forwardRules()).to.deep.equal([]);
-      // Under a second as a rule. What strikes in the moment of a write of ours is found by the reading that even a storm cannot put off: 30 s.
+      // Under a second as a rule. What strikes in the moment of a write of ours is found by the reading that even a
+      // storm cannot put off: 30 s.
       await until(() => forwardRules().length === before.length, undefined, 45_000);
       isStormy = false;
       await storm;

@@ -225,7 +225,9 @@ describe('Netfilter on nftables', function () {
     ['a foreign rule', 'nft insert rule inet tortie TORTIE-FORWARD accept'],
     [
       'a rule edited under its comment',
-      'nft replace rule inet tortie TORTIE-WEB handle $(nft -a list chain inet tortie TORTIE-WEB | sed -n "s/.*accept.*handle //p") drop comment \\"$(nft list chain inet tortie TORTIE-WEB | sed -n "s/.*comment \\"\\(.*\\)\\".*/\\1/p")\\"',
+      'nft replace rule inet tortie TORTIE-WEB handle $(nft -a list chain inet tortie TORTIE-WEB | sed -n ' +
+        '"s/.*accept.*handle //p") drop comment \\"$(nft list chain inet tortie TORTIE-WEB | sed -n "s/.*comment ' +
+        '\\"\\(.*\\)\\".*/\\1/p")\\"',
     ],
     ['an extra member', 'nft add element inet tortie tortie4-web "{ 10.0.0.99 }"'],
     ['a missing member', 'nft delete element inet tortie tortie6-web "{ fd00::1 }"'],

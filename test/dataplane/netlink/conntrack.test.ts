@@ -36,7 +36,8 @@ describe('connection flush', () => {
   const insert = (...flows: readonly Flow[]): void => {
     const lines = flows.map(
       ({ from, to, realTo = to, port = 1000, zone = 0 }) =>
-        `-I -p udp -s ${from} -d ${to} -r ${realTo} -q ${from} --sport ${port} --dport 53 --reply-port-src 53 --reply-port-dst ${port} -t 600${zone === 0 ? '' : ` -w ${zone}`}`,
+        `-I -p udp -s ${from} -d ${to} -r ${realTo} -q ${from} --sport ${port} --dport 53 --reply-port-src 53 ` +
+        `--reply-port-dst ${port} -t 600${zone === 0 ? '' : ` -w ${zone}`}`,
     );
     const file = join(directory, 'flows');
     writeFileSync(file, `${lines.join('\n')}\n`);

@@ -42,8 +42,10 @@ describe('netlink routes', () => {
       .trim()
       .split('\n')
       .map((line) => line.trim().replace(/\s+/g, ' '));
+  const briefHop = ({ via, weight, isOnlink }: Route['nextHops'][number]): string =>
+    `${via === undefined ? '-' : formatAddress(via)}*${weight ?? 1}${isOnlink === true ? ' onlink' : ''}`;
   const brief = (route: Route): string =>
-    `${route.type} ${formatPrefix(route.prefix)} ${route.nextHops.map((hop) => `${hop.via === undefined ? '-' : formatAddress(hop.via)}*${hop.weight ?? 1}${hop.isOnlink === true ? ' onlink' : ''}`).join(',')} metric ${route.metric}`;
+    `${route.type} ${formatPrefix(route.prefix)} ` + `${route.nextHops.map(briefHop).join(',')} metric ${route.metric}`;
 
   const cases: readonly {
     readonly name: string;

@@ -376,7 +376,10 @@ const steps: readonly Step[] = [
   { name: 'uncordon', args: 'uncordon n1', expect: /n1 uncordoned/ },
   {
     name: 'patch the status',
-    args: 'patch node n1 --subresource=status --type=merge -p {"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"10.0.0.1"},{"type":"InternalIP","address":"fd00::1"}]}}',
+    args:
+      'patch node n1 --subresource=status --type=merge -p ' +
+      '{"status":{"conditions":[{"type":"Ready","status":"True"}],' +
+      '"addresses":[{"type":"InternalIP","address":"10.0.0.1"},{"type":"InternalIP","address":"fd00::1"}]}}',
     expect: /patched/,
     since: 24,
   },
@@ -398,7 +401,9 @@ const steps: readonly Step[] = [
     name: 'an event',
     args: 'create -f -',
     input:
-      'apiVersion: v1\nkind: Event\nmetadata: {name: e1, namespace: default}\ninvolvedObject: {apiVersion: v1, kind: Pod, name: web, namespace: default}\nreason: Started\nmessage: it runs\ntype: Normal\nlastTimestamp: "2026-11-20T18:00:00Z"',
+      'apiVersion: v1\nkind: Event\nmetadata: {name: e1, namespace: default}\ninvolvedObject: {apiVersion: v1, ' +
+      'kind: Pod, name: web, namespace: default}\nreason: Started\nmessage: it runs\ntype: Normal\nlastTimestamp: ' +
+      '"2026-11-20T18:00:00Z"',
     expect: /event\/e1 created/,
   },
   { name: 'events', args: 'get events', expect: /Normal\s+Started\s+pod\/web\s+it runs/ },

@@ -100,7 +100,8 @@ describe('apiserver: services', () => {
         .flatMap((slice) =>
           listAt(slice, 'endpoints').map(
             (endpoint) =>
-              `${listAt(endpoint, 'addresses').join()} ${String(at(listAt(slice, 'ports')[0], 'port'))} ${String(at(endpoint, 'conditions', 'ready'))} ${textAt(endpoint, 'nodeName') ?? ''}`,
+              `${listAt(endpoint, 'addresses').join()} ${String(at(listAt(slice, 'ports')[0], 'port'))} ` +
+              `${String(at(endpoint, 'conditions', 'ready'))} ${textAt(endpoint, 'nodeName') ?? ''}`,
           ),
         )
         .sort();

@@ -101,7 +101,8 @@ describe('apiserver: reads and writes', () => {
 
     it('keeps keys that JavaScript objects have already', async () => {
       const sent =
-        '{"metadata":{"name":"odd","labels":{"constructor":"a","toString":"b","hasOwnProperty":"c"}},"data":{"__proto__":"p","constructor":"q","valueOf":"r"}}';
+        '{"metadata":{"name":"odd","labels":{"constructor":"a","toString":"b","hasOwnProperty":"c"}},' +
+        '"data":{"__proto__":"p","constructor":"q","valueOf":"r"}}';
       expect((await api.send('POST', MAPS, sent)).code).to.equal(201);
       const { body } = await api.get(`${MAPS}/odd`);
       expect(Object.entries(objectAt(body, 'data'))).to.have.deep.members([
@@ -146,7 +147,8 @@ describe('apiserver: reads and writes', () => {
       const second = await api.put(`${MAPS}/raced`, { ...body, data: { a: '3' } });
       expect(second.code).to.equal(409);
       expect(textAt(second.body, 'message')).to.equal(
-        'Operation cannot be fulfilled on configmaps "raced": the object has been modified; please apply your changes to the latest version and try again',
+        'Operation cannot be fulfilled on configmaps "raced": the object has been modified; please apply your ' +
+          'changes to the latest version and try again',
       );
       expect(textAt((await api.get(`${MAPS}/raced`)).body, 'data', 'a')).to.equal('2');
     });

@@ -176,7 +176,8 @@ describe('policy/kernel-rules', () => {
 
   it('finds rules and counters in iptables-save -c', () => {
     const text =
-      '[7:420] -A TORTIE-PI-abc -p tcp -m comment --comment "tortie:x" -m comment --comment "NetworkPolicy x/p ingress rule 0" -j DROP\n[1:60] -A TORTIE-PI-other -j DROP\n';
+      '[7:420] -A TORTIE-PI-abc -p tcp -m comment --comment "tortie:x" -m comment --comment "NetworkPolicy x/p ' +
+      'ingress rule 0" -j DROP\n[1:60] -A TORTIE-PI-other -j DROP\n';
     expect(parseIptables(text, wanted)).to.deep.equal([
       { policy: 'NetworkPolicy x/p', direction: 'ingress', packets: 7, line: '-p tcp -j DROP' },
     ]);
@@ -184,7 +185,8 @@ describe('policy/kernel-rules', () => {
 
   it('finds them in nft list table', () => {
     const text =
-      'table inet tortie {\n\tchain TORTIE-PI-abc {\n\t\ttcp dport 80 counter packets 3 bytes 180 drop comment "tortie:x y"\n\t}\n\tchain other {\n\t\tcounter packets 9 bytes 1 drop\n\t}\n}\n';
+      'table inet tortie {\n\tchain TORTIE-PI-abc {\n\t\ttcp dport 80 counter packets 3 bytes 180 drop comment ' +
+      '"tortie:x y"\n\t}\n\tchain other {\n\t\tcounter packets 9 bytes 1 drop\n\t}\n}\n';
     expect(parseNft(text, wanted)).to.deep.equal([
       { policy: 'NetworkPolicy x/p', direction: 'ingress', packets: 3, line: 'tcp dport 80 drop' },
     ]);

@@ -94,14 +94,16 @@ const cases: readonly (readonly [title: string, object: unknown, messages: reado
     'In without values',
     peer({ podSelector: { matchExpressions: [{ key: 'a', operator: 'In' }] } }),
     [
-      "spec.ingress[0].from[0].podSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+      'spec.ingress[0].from[0].podSelector.matchExpressions[0].values: Required value: must be specified when ' +
+        "`operator` is 'In' or 'NotIn'",
     ],
   ],
   [
     'Exists with values',
     peer({ podSelector: { matchExpressions: [{ key: 'a', operator: 'Exists', values: ['b'] }] } }),
     [
-      "spec.ingress[0].from[0].podSelector.matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+      'spec.ingress[0].from[0].podSelector.matchExpressions[0].values: Forbidden: may not be specified when ' +
+        "`operator` is 'Exists' or 'DoesNotExist'",
     ],
   ],
   [

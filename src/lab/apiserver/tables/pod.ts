@@ -72,7 +72,7 @@ Container  A single application container of a pod.
   lifecycle Lifecycle
   livenessProbe Probe
   name string!
-  ports []ContainerPort merge=containerPort keys=containerPort,protocol  # Ports the container listens on; their names can be used by policies.
+  ports []ContainerPort merge=containerPort keys=containerPort,protocol  # Ports the container listens on; policies use their names.
   readinessProbe Probe
   resizePolicy []ContainerResizePolicy atomic
   resources ResourceRequirements ={}
