@@ -2,6 +2,7 @@
  * The rules of docs/architecture.md that a compiler does not check: who may import whom, and who may touch the world.
  */
 import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +61,14 @@ const EFFECTS = new Set([
 ]);
 
 describe('architecture', () => {
+  it('the house is in order: npm run check', function () {
+    this.timeout(120_000);
+    const check = spawnSync(process.execPath, [join(root, 'scripts/check.mjs')], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    });
+    expect(check.status, `${check.stdout}${check.stderr}`).to.equal(0);
+  });
   it('node-bgp imports nothing of ours', () =>
     expect(offenders('bgp/src', (specifier) => isOurs(specifier) || specifier.startsWith('src/'))).to.deep.equal([]));
   for (const name of ['ipam', 'policy'])

@@ -2,8 +2,8 @@
  * npm run bench -- bfd [--help]
  *
  * Do BFD's timers hold while a full table is processed? A table goes through bgpd to a sink and is withdrawn, again
- * and again, while BIRD and FRR watch it by BFD. What counts is read from the wire: the time between our packets, and theirs, as a detection
- * timer would have seen it.
+ * and again, while BIRD and FRR watch it by BFD. What counts is read from the wire: the time between our packets, and
+ * theirs, as a detection timer would have seen it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';

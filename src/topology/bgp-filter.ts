@@ -110,7 +110,9 @@ function prefixesOf(
   if (!isIn && (min > prefix.length || (max ?? prefix.length) < prefix.length)) {
     report(
       'prefixLength',
-      `is ${quoted(rule.prefixLength)} beside matchOperator ${rule.matchOperator ?? 'Equal'}, which asks for length ${prefix.length}; expected a range that holds it, or In or NotIn; this rule and all after it reject everything`,
+      `is ${quoted(rule.prefixLength)} beside matchOperator ${rule.matchOperator ?? 'Equal'}, which asks for ` +
+        `length ${prefix.length}; expected a range that holds it, or In or NotIn; this rule and all after it reject ` +
+        'everything',
     );
     return undefined;
   }

@@ -151,7 +151,7 @@ function selectedDrafts(spec: BGPPeerSpec, name: string, isOurs: Choice, cluster
 }
 
 function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonly PeerDraft[] {
-  const { self, problems } = cluster;
+  const { problems } = cluster;
   const resource = `BGPPeer/${name}`;
   const peerIP = { resource, field: 'spec.peerIP' };
   const peer = parsePeerAddress(spec.peerIP ?? '');

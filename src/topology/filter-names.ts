@@ -22,8 +22,8 @@ export const importNames = (filters: readonly string[], family: Family): readonl
   filters.map((name) => filterName(name, 'import', family));
 
 /**
- * The user's filters come first, so that they may let through what ours holds back. A node's own address inside the mesh would be a next hop
- * that resolves through itself: that comes before them.
+ * The user's filters come first, so that they may let through what ours holds back. A node's own address inside the
+ * mesh would be a next hop that resolves through itself: that comes before them.
  */
 export function exportNames(filters: readonly string[], family: Family, to: Audience): readonly string[] {
   const own = filters.map((name) => filterName(name, 'export', family));

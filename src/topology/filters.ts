@@ -5,8 +5,9 @@
  * ours: what this node originates goes out, so do routes inside the pools that other nodes told us (a reflector speaks for its
  * clients), and nothing else. A node never becomes a transit between its routers unless somebody asks for just that.
  *
- * A BGPFilter that does not exist (any more) tears nothing down. The rules that the speaker still holds under its name stand on; where there are
- * none it rejects everything it would have judged, so that what it was to hold back stays back.
+ * A BGPFilter that does not exist (any more) tears nothing down. The rules that the speaker still holds under its name
+ * stand on; where there are none it rejects everything it would have judged, so that what it was to hold back stays
+ * back.
  */
 import { bitsOf, formatPrefix, tryParsePrefix } from 'node-bgp/address';
 import type { FilterConfig, FilterRule } from 'node-bgp/config';
@@ -44,7 +45,8 @@ function missingFilters({ input, problems }: Cluster): Filters {
       const isHeld = held.some((filter) => filter !== undefined);
       problems.problem(
         { resource: `BGPPeer/${metadata.name}`, field: `spec.filters[${index}]` },
-        `is ${quoted(name)}; expected a BGPFilter of that name; ${isHeld ? 'its last known rules stand' : 'until there is one, no route passes where it would decide'}`,
+        `is ${quoted(name)}; expected a BGPFilter of that name; ` +
+          `${isHeld ? 'its last known rules stand' : 'until there is one, no route passes where it would decide'}`,
       );
       for (const [at, part] of parts.entries()) stand.push([part, held[at] ?? REJECT_ALL]);
     }

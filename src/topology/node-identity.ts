@@ -94,7 +94,9 @@ function addressesOf(node: Node, faults: NodeFault[]): ReadonlyMap<Family, strin
     else
       faults.push({
         field: annotationField(annotation),
-        text: `is ${quoted(text)}; expected an IPv${family} address that other nodes can reach, such as ${family === 4 ? '10.0.0.1/24' : '2001:db8::1/64'}; going by status.addresses`,
+        text:
+          `is ${quoted(text)}; expected an IPv${family} address that other nodes can reach, such as ` +
+          `${family === 4 ? '10.0.0.1/24' : '2001:db8::1/64'}; going by status.addresses`,
       });
   }
   for (const [index, { type, address: text }] of (node.status?.addresses ?? []).entries()) {

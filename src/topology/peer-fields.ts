@@ -1,4 +1,7 @@
-/** What the resources say about a session, as the daemon's fields: one row for each. Whether a value can be used is for the daemon's rules. */
+/**
+ * What the resources say about a session, as the daemon's fields: one row for each. Whether a value can be used is for
+ * the daemon's rules.
+ */
 import type { BGPPeerSpec } from '../api/bgp.js';
 import type { Cluster } from './cluster.js';
 import type { DraftField, DraftFields, PeerFieldName } from './peer-draft.js';

@@ -1,6 +1,6 @@
 /**
- * What keeps an attribute set out before policy is asked, or changes it (RFC 4271 section 9.1.2, RFC 4456 section 8, RFC 9234 section 5), and
- * what import policy says about it. Only reads: whoever explains a route asks here.
+ * What keeps an attribute set out before policy is asked, or changes it (RFC 4271 section 9.1.2, RFC 4456 section 8,
+ * RFC 9234 section 5), and what import policy says about it. Only reads: whoever explains a route asks here.
  */
 import type { PathAttributes } from '../codec/attribute.js';
 import { parseAttributes } from '../codec/parse.js';

@@ -1,6 +1,6 @@
 /**
- * Answers for people: what paths there are, which is best and why, who is told what and why not. Reads everything, and is given nothing that
- * it could change (reading.ts).
+ * Answers for people: what paths there are, which is best and why, who is told what and why not. Reads everything, and
+ * is given nothing that it could change (reading.ts).
  *
  * Lists come in slices, each made when asked for. Between slices the RIB may move on; a slice shows the state of its own moment.
  */

@@ -80,9 +80,8 @@ function assemble(steps: readonly Step[]): Uint8Array {
   const [keep, drop] = [steps.length, steps.length + 1];
   const distance = (from: number, to: Step['ifTrue']): number =>
     to === undefined ? 0 : typeof to === 'number' ? to : (to === 'keep' ? keep : drop) - from - 1;
-  steps.forEach(({ code, operand, ifTrue, ifFalse }, index) =>
-    write(index, code, distance(index, ifTrue), distance(index, ifFalse), operand),
-  );
+  for (const [index, { code, operand, ifTrue, ifFalse }] of steps.entries())
+    write(index, code, distance(index, ifTrue), distance(index, ifFalse), operand);
   write(keep, RETURN, 0, 0, WHOLE);
   write(drop, RETURN, 0, 0, 0);
   return program;

@@ -215,8 +215,9 @@ export class NetlinkSocket {
   }
 
   /**
-   * The kernel sizes a dump's first buffer by what the reader has last offered, 3.7 KB before there was any, and an IPv4 route that does not
-   * fit ends the dump, with success. So one answer is read before the first dump: that to a message that asks for nothing.
+   * The kernel sizes a dump's first buffer by what the reader has last offered, 3.7 KB before there was any, and an IPv4
+   * route that does not fit ends the dump, with success. So one answer is read before the first dump: that to a message
+   * that asks for nothing.
    */
   private widen(): void {
     const { batch } = this;

@@ -71,7 +71,10 @@ function keyedItemProblem(schema: Schema, keys: readonly string[], item: Json): 
   if (!isObject(item)) return 'associative list with keys may not have non-map elements';
   if (Object.keys(keyValues(schema, keys, item)).length > 0) return undefined;
   const names = keys.map((key) => JSON.stringify(key)).join(' ');
-  return `associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`;
+  return (
+    `associative list with keys has an element that omits all key fields [${names}] ` +
+    "(and doesn't have default values for any key fields)"
+  );
 }
 
 /** Keys of an item; one that is absent counts as its default. */

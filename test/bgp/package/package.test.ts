@@ -18,15 +18,16 @@ describe('package node-bgp', function () {
   const run = (program: string): string =>
     execFileSync(process.execPath, [project.write('program.mjs', program)], { encoding: 'utf8', timeout: 20_000 });
 
-  it('has programs, types and a page, and nothing else', () => {
+  it('has programs, types, a page and its licence, and nothing else', () => {
     const strange = project.files
       .map(({ path }) => path)
-      .filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path) && path !== 'package.json' && path !== 'README.md');
+      .filter((path) => !/^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(path));
     expect(strange).to.deep.equal([]);
     expect(project.files.map(({ path }) => path)).to.include.members([
       'dist/index.js',
       'dist/index.d.ts',
       'dist/bfd/bfd-worker.js',
+      'LICENSE',
     ]);
     expect(project.size, 'octets').to.be.lessThan(400_000);
   });
