@@ -47,6 +47,41 @@ const OURS = ['node-bgp', '@tortie/ipam', '@tortie/policy'];
 const isOurs = (specifier: string, but: readonly string[] = []): boolean =>
   OURS.some((name) => specifier === name || specifier.startsWith(`${name}/`)) &&
   !but.some((name) => specifier === name || specifier.startsWith(`${name}/`));
+
+/** The source that a specifier stands for: `node-bgp/address` and `bgp/src/address.js` are bgp/src/address.ts. */
+function fileOf(specifier: string): string {
+  const folders = { 'node-bgp': 'bgp/src', '@tortie/ipam': 'ipam/src', '@tortie/policy': 'policy/src' };
+  for (const [name, folder] of Object.entries(folders)) {
+    if (specifier === name) return `${folder}/index.ts`;
+    if (specifier.startsWith(`${name}/`)) return `${folder}/${specifier.slice(name.length + 1)}.ts`;
+  }
+  return specifier.replace(/\.js$/, '.ts');
+}
+
+/** Files that import one another, however far round; each circle sorted, in one line. (Tarjan 1972: strong components.) */
+function circles(imports: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const order = new Map<string, number>();
+  const open: string[] = [];
+  const found: string[] = [];
+  /** The earliest file on the open path that can be reached from here. */
+  const visit = (path: string): number => {
+    const own = order.size;
+    order.set(path, own);
+    open.push(path);
+    let earliest = own;
+    for (const next of imports.get(path) ?? [])
+      if (!imports.has(next)) continue;
+      else if (!order.has(next)) earliest = Math.min(earliest, visit(next));
+      else if (open.includes(next)) earliest = Math.min(earliest, order.get(next) ?? own);
+    if (earliest < own) return earliest;
+    const circle = open.splice(open.indexOf(path));
+    if (circle.length > 1 || imports.get(path)?.includes(path)) found.push(circle.sort().join(' '));
+    return earliest;
+  };
+  for (const path of imports.keys()) if (!order.has(path)) visit(path);
+  return found.sort();
+}
+
 const EFFECTS = new Set([
   'node:net',
   'node:dgram',
@@ -102,6 +137,16 @@ describe('architecture', () => {
     expect(
       offenders('bgp/src', (specifier, path) => EFFECTS.has(specifier) && !edges.some((edge) => path.startsWith(edge))),
     ).to.deep.equal([]);
+  });
+  it('no imports go in a circle, types included', () => {
+    const sources = ['bgp/src', 'ipam/src', 'policy/src', 'src', 'test', 'bench'].flatMap((folder) =>
+      sourcesOf(folder),
+    );
+    expect(circles(new Map(sources.map(({ path, imports }) => [path, imports.map(fileOf)])))).to.deep.equal([]);
+  });
+  it('a circle is found: of three, of two beside it, of one', () => {
+    const imports = { a: ['b'], b: ['c'], c: ['a', 'd'], d: ['e'], e: ['d'], f: ['f', 'a'], g: ['f', 'absent'] };
+    expect(circles(new Map(Object.entries(imports)))).to.deep.equal(['a b c', 'd e', 'f']);
   });
   it('production code does not know the lab', () => {
     expect(

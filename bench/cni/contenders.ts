@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CNI_BIN } from '../../src/lab/tortie-argv.js';
-import { type Pool, startNodeAgent } from './node-agent.js';
+import { startNodeAgent, type Place, type Pool } from './node-agent.js';
 
 /** Where Debian's containernetworking-plugins are; other distributions have them in /opt/cni/bin. */
 const REFERENCE_PLUGINS = '/usr/lib/cni';
@@ -18,14 +18,6 @@ export interface Contender {
   readonly config: Readonly<Record<string, unknown>>;
   /** Ends its processes. */
   readonly stop: () => Promise<void>;
-}
-
-export interface Place {
-  /** Path of the node's namespace. */
-  readonly netns: string;
-  /** For its files; removed afterwards by the caller. */
-  readonly directory: string;
-  readonly pods: readonly string[];
 }
 
 const IPV4: Pool = { name: 'ipv4', cidr: '10.65.0.0/16', blockSize: 24 };

@@ -4,9 +4,17 @@
  */
 import type { Write } from '../node/api-client.js';
 import { BenchNode, NODE } from '../node/node.js';
-import type { Place } from './contenders.js';
 
 export const POD_NAMESPACE = 'bench';
+
+/** Where a contender works. */
+export interface Place {
+  /** Path of the node's namespace. */
+  readonly netns: string;
+  /** For its files; removed afterwards by the caller. */
+  readonly directory: string;
+  readonly pods: readonly string[];
+}
 
 export interface Pool {
   readonly name: string;

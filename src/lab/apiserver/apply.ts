@@ -21,12 +21,12 @@ import {
   type Manager,
 } from './managed-fields.js';
 import { formatTime } from './object-meta.js';
-import type { PatchResult } from './patch.js';
-import { apiVersionOf, type ApiObject } from './resource-type.js';
+import type { ApiObject } from './object.js';
+import { apiVersionOf } from './resource-type.js';
 import { keyOf, type Entry } from './store.js';
 import { mergeFields, removeFields, withParents } from './typed-fields.js';
 import { joinTypedProblems, typedProblems } from './typed-problems.js';
-import { insert, replace } from './write.js';
+import { insert, replace, type PatchResult } from './write.js';
 
 export function applyObject(cluster: Cluster, target: Target, body: JsonObject, options: WriteOptions): PatchResult {
   if (options.fieldManager === '')

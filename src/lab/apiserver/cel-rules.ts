@@ -9,7 +9,7 @@ import { Environment } from '@marcbachmann/cel-js';
 import { tryParseAddress, tryParsePrefix } from 'node-bgp/address';
 import { forbiddenField, invalidValue, required, type Problem } from './api-error.js';
 import { isArray, isEqual, isObject, own, type Json, type JsonObject } from './json.js';
-import type { ApiObject } from './resource-type.js';
+import type { ApiObject } from './object.js';
 import { listKeysOf, memberSchema, type Schema, type ValidationRule } from './schema.js';
 
 type Program = (context: Record<string, unknown>) => unknown;

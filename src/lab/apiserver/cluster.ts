@@ -3,9 +3,9 @@
  * synchronous functions of a Cluster, so two requests never interleave and a read-modify-write needs no lock.
  */
 import { notFound, type Subject } from './api-error.js';
-import { nameOf, namespaceOf } from './object.js';
+import { nameOf, namespaceOf, type ApiObject } from './object.js';
 import type { Registry } from './registry.js';
-import type { ApiObject, ResourceType } from './resource-type.js';
+import type { ResourceType } from './resource-type.js';
 import { keyOf, type Entry, type Store } from './store.js';
 
 export interface Cluster {

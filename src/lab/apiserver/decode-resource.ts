@@ -6,7 +6,8 @@ import { badRequest } from './api-error.js';
 import type { Target, WriteOptions } from './cluster.js';
 import { decodeObject } from './decode.js';
 import { isObject, objectAt, put, textAt, type Json, type JsonObject } from './json.js';
-import { apiVersionOf, type ApiObject, type ResourceType } from './resource-type.js';
+import type { ApiObject } from './object.js';
+import { apiVersionOf, type ResourceType } from './resource-type.js';
 import { anySchema, type Schema } from './schema.js';
 import { objectMetaSchema } from './kinds/schemas.js';
 

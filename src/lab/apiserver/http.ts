@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError, tooLarge } from './api-error.js';
-import type { ApiReply, Requests } from './requests.js';
+import type { ApiReply } from './api-reply.js';
+import type { Requests } from './requests.js';
 
 /** BOUNDED: upstream's limit of a request's body. */
 const MAX_BODY_BYTES = 3 * 1024 * 1024;

@@ -20,7 +20,8 @@ import {
 } from './field-set.js';
 import { isObject, listAt, put, textAt, type Json, type JsonObject } from './json.js';
 import { formatTime } from './object-meta.js';
-import { apiVersionOf, type ApiObject, type ResourceType } from './resource-type.js';
+import type { ApiObject } from './object.js';
+import { apiVersionOf, type ResourceType } from './resource-type.js';
 import { compareFields, fieldsOf, type Comparison } from './typed-fields.js';
 import { typedProblems } from './typed-problems.js';
 

@@ -16,9 +16,9 @@ import {
   type Json,
   type JsonObject,
 } from './json.js';
-import { finalizersOf, isBeingDeleted, nameOf } from './object.js';
+import { finalizersOf, isBeingDeleted, nameOf, type ApiObject } from './object.js';
 import { generateName, labelValueFault, nameFault, qualifiedNameFault } from './names.js';
-import type { ApiObject, ResourceType } from './resource-type.js';
+import type { ResourceType } from './resource-type.js';
 
 const MAX_ANNOTATION_BYTES = 256 * 1024;
 

@@ -1,6 +1,8 @@
 /** The parts of an object's metadata that everybody asks for. */
-import { listAt, put, textAt, type Json } from './json.js';
-import type { ApiObject } from './resource-type.js';
+import { listAt, put, textAt, type Json, type JsonObject } from './json.js';
+
+/** An object as stored: apiVersion, kind and metadata are there. Never changed in place. */
+export type ApiObject = JsonObject;
 
 export const nameOf = (object: Json): string => textAt(object, 'metadata', 'name') ?? '';
 

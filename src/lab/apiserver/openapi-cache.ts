@@ -1,8 +1,8 @@
 /** The OpenAPI v2 document, made once per set of kinds: as protobuf for kubectl, as JSON for everybody else. */
+import type { ApiReply } from './api-reply.js';
 import { openApiV2 } from './openapi.js';
 import { encodeOpenApiV2, OPENAPI_V2_PROTOBUF } from './openapi-protobuf.js';
 import type { Registry } from './registry.js';
-import type { ApiReply } from './requests.js';
 
 interface Documents {
   readonly epoch: number;

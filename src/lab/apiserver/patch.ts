@@ -11,7 +11,7 @@ import { decodeResource } from './decode-resource.js';
 import { draft, isArray, isObject, type Json, type JsonObject } from './json.js';
 import type { Entry } from './store.js';
 import { strategicMerge } from './strategic-merge.js';
-import { replace } from './write.js';
+import { replace, type PatchResult } from './write.js';
 
 export const PATCH_TYPES = [
   'application/json-patch+json',
@@ -22,11 +22,6 @@ export const PATCH_TYPES = [
 
 /** BOUNDED: as upstream (k8s.io/apiserver maxJSONPatchOperations). */
 const MAX_JSON_PATCH_OPERATIONS = 10_000;
-
-export interface PatchResult {
-  readonly entry: Entry;
-  readonly isCreated: boolean;
-}
 
 export function patchObject(
   cluster: Cluster,

@@ -8,7 +8,8 @@ import { ApiError, badRequest, expired } from './api-error.js';
 import type { Cluster, Target } from './cluster.js';
 import { parseFieldSelector } from './field-selector.js';
 import { labelsOf, parseLabelSelector } from './label-selector.js';
-import type { ApiObject, ResourceType } from './resource-type.js';
+import type { ApiObject } from './object.js';
+import type { ResourceType } from './resource-type.js';
 import { keyOf, type Entry } from './store.js';
 
 /** What of a collection is wanted: everything when both selectors are empty. */

@@ -5,9 +5,8 @@
 import { forbidden, preconditionFailed } from './api-error.js';
 import { requireEntry, type Cluster, type Target } from './cluster.js';
 import { at, isArray, put, textAt, type Json, type JsonObject } from './json.js';
-import { finalizersOf, isBeingDeleted, uidOf } from './object.js';
+import { finalizersOf, isBeingDeleted, uidOf, type ApiObject } from './object.js';
 import { formatTime } from './object-meta.js';
-import type { ApiObject } from './resource-type.js';
 import type { Entry } from './store.js';
 import { isFinished } from './write.js';
 

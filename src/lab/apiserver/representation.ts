@@ -3,7 +3,8 @@
  * The Accept header chooses; what nobody here speaks (protobuf, CBOR) falls back to JSON, never to 406.
  */
 import { at, objectAt, put, textAt, type Json, type JsonObject } from './json.js';
-import { apiVersionOf, type ApiObject, type ResourceType } from './resource-type.js';
+import type { ApiObject } from './object.js';
+import { apiVersionOf, type ResourceType } from './resource-type.js';
 import type { Entry } from './store.js';
 
 export interface Representation {

@@ -7,6 +7,7 @@ import { requireEntry, targetOf, type Cluster, type Target, type WriteOptions } 
 import { aggregatedDiscovery, coreVersions, groupDocument, groupList, resourceList, REVIEWS } from './discovery.js';
 import type { Json, JsonObject } from './json.js';
 import { openApiV3, openApiV3Index } from './openapi.js';
+import type { ApiReply } from './api-reply.js';
 import { OpenApiCache } from './openapi-cache.js';
 import { parseJson, parseYamlBody, patchObject } from './patch.js';
 import { decodeProtobuf, PROTOBUF } from './protobuf.js';
@@ -19,7 +20,7 @@ import { parseRoute, type ResourceRoute } from './route.js';
 import type { Entry } from './store.js';
 import { finalizeNamespace, postSubresource } from './subresources.js';
 import { createObject, updateObject } from './write.js';
-import { isTrue, parseWatchOptions, startWatch, type WatchSink } from './watch.js';
+import { isTrue, parseWatchOptions, startWatch } from './watch.js';
 
 export interface ApiRequest {
   readonly method: string;
@@ -30,17 +31,6 @@ export interface ApiRequest {
   readonly userAgent: string;
   readonly body: Buffer;
 }
-
-export type ApiReply =
-  | {
-      readonly type: 'text';
-      readonly code: number;
-      readonly text: string;
-      readonly contentType?: string;
-      readonly warnings?: readonly string[];
-    }
-  | { readonly type: 'bytes'; readonly code: number; readonly bytes: Buffer; readonly contentType: string }
-  | { readonly type: 'watch'; readonly start: (sink: WatchSink) => () => void };
 
 const VERSION: JsonObject = {
   major: '1',

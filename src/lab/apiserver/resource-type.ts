@@ -5,12 +5,10 @@
 import type { Problem, Subject } from './api-error.js';
 import type { DecodingManner } from './decode.js';
 import type { FieldText } from './field-selector.js';
-import type { Json, JsonObject } from './json.js';
+import type { Json } from './json.js';
+import type { ApiObject } from './object.js';
 import type { Schema } from './schema.js';
 import type { Entry } from './store.js';
-
-/** An object as stored: apiVersion, kind and metadata are there. Never changed in place. */
-export type ApiObject = JsonObject;
 
 export interface ResourceType extends Subject {
   /** "" is the core group. */

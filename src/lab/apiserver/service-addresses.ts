@@ -5,8 +5,7 @@
 import { formatAddress, parsePrefix, tryParseAddress, type IpPrefix } from 'node-bgp/address';
 import { ApiError, invalid, invalidValue } from './api-error.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json } from './json.js';
-import { nameOf, uidOf } from './object.js';
-import type { ApiObject } from './resource-type.js';
+import { nameOf, uidOf, type ApiObject } from './object.js';
 import type { Entry } from './store.js';
 
 type FamilyName = 'IPv4' | 'IPv6';

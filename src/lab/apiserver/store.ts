@@ -7,8 +7,7 @@
  * watches share that text.
  */
 import type { JsonObject } from './json.js';
-import { nameOf, namespaceOf, withVersion } from './object.js';
-import type { ApiObject } from './resource-type.js';
+import { nameOf, namespaceOf, withVersion, type ApiObject } from './object.js';
 
 /** One version of one object. */
 export class Entry {

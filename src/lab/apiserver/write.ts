@@ -19,11 +19,17 @@ import { decodeResource } from './decode-resource.js';
 import { applyDefaults } from './defaults.js';
 import { at, isEqual, listAt, objectAt, put, type Json } from './json.js';
 import { recordUpdate } from './managed-fields.js';
-import { finalizersOf, isBeingDeleted, nameOf, uidOf, versionOf } from './object.js';
+import { finalizersOf, isBeingDeleted, nameOf, uidOf, versionOf, type ApiObject } from './object.js';
 import { carryOver, countGeneration, stampNew, validateMeta, validateMetaUpdate } from './object-meta.js';
-import type { ApiObject, ResourceType } from './resource-type.js';
+import type { ResourceType } from './resource-type.js';
 import { Entry, keyOf } from './store.js';
 import { validateValue } from './validate.js';
+
+/** What a patch or an apply came to. */
+export interface PatchResult {
+  readonly entry: Entry;
+  readonly isCreated: boolean;
+}
 
 /** Adds managedFields to an object about to be stored. */
 export type Recorder = (object: ApiObject) => ApiObject;

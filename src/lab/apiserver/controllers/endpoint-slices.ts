@@ -9,9 +9,8 @@ import { tryParseAddress } from 'node-bgp/address';
 import { internalWrite, type Cluster, type Target } from '../cluster.js';
 import { at, canonicalText, isEqual, listAt, objectAt, own, put, textAt, type Json, type JsonObject } from '../json.js';
 import { labelsOf } from '../label-selector.js';
-import { isBeingDeleted, nameOf, namespaceOf, uidOf } from '../object.js';
+import { isBeingDeleted, nameOf, namespaceOf, uidOf, type ApiObject } from '../object.js';
 import { deleteObject } from '../remove.js';
-import type { ApiObject } from '../resource-type.js';
 import type { Entry, StoreEvent } from '../store.js';
 import { createObject, replace } from '../write.js';
 

@@ -5,9 +5,8 @@
  */
 import { targetOf, type Cluster } from '../cluster.js';
 import { at, listAt, put, textAt } from '../json.js';
-import { finalizersOf, isBeingDeleted, uidOf } from '../object.js';
+import { finalizersOf, isBeingDeleted, uidOf, type ApiObject } from '../object.js';
 import { deleteObject, FOREGROUND_FINALIZER, ORPHAN_FINALIZER } from '../remove.js';
-import type { ApiObject } from '../resource-type.js';
 import type { Entry, StoreEvent } from '../store.js';
 import { isFinished } from '../write.js';
 

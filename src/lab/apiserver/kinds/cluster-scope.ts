@@ -1,8 +1,8 @@
 /** Nodes and namespaces. A namespace always carries the label kubernetes.io/metadata.name, whatever a client wrote. */
 import { listAt, objectAt, put, textAt } from '../json.js';
 import { labelsOf } from '../label-selector.js';
-import { nameOf } from '../object.js';
-import type { ApiObject, ResourceType } from '../resource-type.js';
+import { nameOf, type ApiObject } from '../object.js';
+import type { ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 

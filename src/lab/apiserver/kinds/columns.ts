@@ -1,7 +1,8 @@
 /** Columns of `kubectl get`, and the cells every kind has: its name and its age. */
 import { ageSince } from '../age.js';
 import { textAt, type Json } from '../json.js';
-import type { ApiObject, Column, ResourceType } from '../resource-type.js';
+import type { ApiObject } from '../object.js';
+import type { Column, ResourceType } from '../resource-type.js';
 
 /** A column and how its cell is read off an object. */
 export interface CellColumn extends Column {

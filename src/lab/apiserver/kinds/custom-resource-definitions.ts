@@ -6,8 +6,8 @@ import { forbiddenField, invalidValue, required, type Problem } from '../api-err
 import { compileRule } from '../cel-rules.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../json.js';
 import { parseJsonPath } from '../json-path.js';
-import { nameOf } from '../object.js';
-import type { ApiObject, ResourceType } from '../resource-type.js';
+import { nameOf, type ApiObject } from '../object.js';
+import type { ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 import { listTypeProblems } from './list-type-problems.js';

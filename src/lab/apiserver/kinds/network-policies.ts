@@ -5,7 +5,8 @@
 import { validateNetworkPolicy } from '@tortie/policy';
 import type { Problem } from '../api-error.js';
 import { listAt, objectAt, put, type Json } from '../json.js';
-import type { ApiObject, ResourceType } from '../resource-type.js';
+import type { ApiObject } from '../object.js';
+import type { ResourceType } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 

@@ -1,7 +1,8 @@
 /** Kinds that are stored and little more: configuration, identities, workloads nobody here runs, RBAC nobody here enforces. */
 import { forbiddenField, invalidValue, required, type Problem } from '../api-error.js';
 import { at, isEqual, listAt, objectAt, put, textAt, type Json } from '../json.js';
-import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
+import type { ApiObject } from '../object.js';
+import type { ResourceType, Strategy } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 

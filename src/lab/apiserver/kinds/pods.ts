@@ -16,11 +16,11 @@ import {
   type Json,
   type JsonObject,
 } from '../json.js';
-import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
+import type { ResourceType, Strategy } from '../resource-type.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
 import { nameFault } from '../names.js';
-import { isBeingDeleted } from '../object.js';
+import { isBeingDeleted, type ApiObject } from '../object.js';
 
 const DEFAULT_GRACE_SECONDS = 30;
 

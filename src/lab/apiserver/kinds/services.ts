@@ -2,7 +2,8 @@
 import { invalidValue, required, type Problem } from '../api-error.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json } from '../json.js';
 import { ageSince } from '../age.js';
-import type { ApiObject, ResourceType, Strategy } from '../resource-type.js';
+import type { ApiObject } from '../object.js';
+import type { ResourceType, Strategy } from '../resource-type.js';
 import { withAddresses } from '../service-addresses.js';
 import { builtIn } from './built-in.js';
 import { column } from './columns.js';
