@@ -186,6 +186,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     return peer;
   }
 
+  /** New settings of a peer that stays. What held it down may be cured by them. */
+  applySettings(peer: Peer, settings: PeerSettings): void {
+    const before = peer.settings;
+    if (peer.apply(settings).length > 0) this.checkLink(peer, this.interfaces);
+    if (JSON.stringify(before.maxPrefixes) !== JSON.stringify(settings.maxPrefixes)) this.holds.release(peer);
+  }
+
   removePeer(peer: Peer): void {
     peer.close(cease(CeaseCode.peerDeconfigured), 'Removed from the configuration');
     const id = this.ids.get(peer);
@@ -205,7 +212,10 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
         this.removePeer(peer);
         continue;
       }
-      peer.apply(dynamicSettings(config, range, knownAddress(peer.settings), peer.settings.interfaceName));
+      this.applySettings(
+        peer,
+        dynamicSettings(config, range, knownAddress(peer.settings), peer.settings.interfaceName),
+      );
       this.refreshPolicy(peer);
     }
   }

@@ -20,6 +20,12 @@ export class MaxPrefixHolds {
       );
   }
 
+  /** It may send more now, or less is done about it: let it try. */
+  release(peer: Peer): void {
+    this.forget(peer);
+    peer.unblock('max-prefixes');
+  }
+
   /** The peer is gone. */
   forget(peer: Peer): void {
     this.timers.get(peer)?.cancel();

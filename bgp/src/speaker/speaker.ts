@@ -299,7 +299,7 @@ export class Speaker {
       const peer = this.core.peers.get(name);
       if (peer === undefined) this.core.addPeer(each);
       else {
-        peer.apply(this.core.unnumbered.withAddress(each));
+        this.core.applySettings(peer, this.core.unnumbered.withAddress(each));
         if (changed.has(name)) this.core.refreshPolicy(peer);
       }
     }
