@@ -2,7 +2,7 @@
  * Hands out the addresses of the node's own blocks, from memory, with the journal behind every answer.
  *
  * Way of an address: free -> assigned (journalled before the answer) -> resting (FIFO, for the cool-down) -> free. An owner
- * (container id and interface) asks once; asking again gets the same addresses, so an ADD that was cut off can be repeated.
+ * (network, container id and interface) asks once; asking again gets the same addresses, so an ADD that was cut off can be repeated.
  * No call to the block store happens here: `wantsBlock` says when the next one should be claimed, ahead of need, and whoever
  * runs the loop claims it and calls `addBlock` once the store has it.
  *
@@ -23,7 +23,7 @@ import {
   type Family,
   type IpPrefix,
 } from 'node-bgp/address';
-import { Journal, type JournalEntry, type Owner } from './journal.js';
+import { type Attachment, Journal, type JournalEntry, type Owner } from './journal.js';
 
 export interface OwnBlock {
   readonly prefix: IpPrefix;
@@ -74,7 +74,9 @@ interface BlockState extends OwnBlock {
 
 const DEFAULT_COOL_DOWN = 30_000;
 
-const ownerKey = (containerId: string, interfaceName: string): string => `${containerId}/${interfaceName}`;
+/** None of the three may hold a slash. */
+const ownerKey = ({ network, containerId, interfaceName }: Attachment): string =>
+  `${network}/${containerId}/${interfaceName}`;
 
 /** The scan of nextOffset finds the offsets that it has not passed yet by itself. */
 function setFree(block: BlockState, offset: number): void {
@@ -145,19 +147,18 @@ export class Allocator {
   /** Every owner with its addresses. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
     const owners = new Map<string, Owner>();
-    for (const owner of this.ownerByAddress.values())
-      owners.set(ownerKey(owner.containerId, owner.interfaceName), owner);
+    for (const owner of this.ownerByAddress.values()) owners.set(ownerKey(owner), owner);
     return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
   }
 
   /** The whole record of an owner that holds an address; undefined when it holds none. */
-  ownerOf(containerId: string, interfaceName: string): Owner | undefined {
-    const [address] = this.addressesOfOwner(containerId, interfaceName);
+  ownerOf(attachment: Attachment): Owner | undefined {
+    const [address] = this.addressesOfOwner(attachment);
     return address === undefined ? undefined : this.ownerByAddress.get(address);
   }
 
-  addressesOfOwner(containerId: string, interfaceName: string): readonly string[] {
-    return [...(this.addressesOf.get(ownerKey(containerId, interfaceName)) ?? [])];
+  addressesOfOwner(attachment: Attachment): readonly string[] {
+    return [...(this.addressesOf.get(ownerKey(attachment)) ?? [])];
   }
 
   /**
@@ -165,7 +166,7 @@ export class Allocator {
    * @throws NoAddressError when a family has none left in these pools; JournalError when the disk refuses
    */
   async assign(request: AssignRequest): Promise<readonly string[]> {
-    const held = this.addressesOfOwner(request.owner.containerId, request.owner.interfaceName);
+    const held = this.addressesOfOwner(request.owner);
     const missing = request.families.filter(
       (family) => !held.some((address) => parseAddress(address).family === family),
     );
@@ -181,8 +182,8 @@ export class Allocator {
   }
 
   /** Gives back all an owner holds; they rest before reuse. Returns the addresses; none when the owner is unknown. */
-  async release(containerId: string, interfaceName: string): Promise<readonly string[]> {
-    const addresses = this.addressesOfOwner(containerId, interfaceName);
+  async release(attachment: Attachment): Promise<readonly string[]> {
+    const addresses = this.addressesOfOwner(attachment);
     const at = this.options.now();
     for (const address of addresses) this.putToRest(address, at);
     await this.append(addresses.map((address) => ({ op: 'release', address, at })));
@@ -260,7 +261,7 @@ export class Allocator {
   }
 
   private record(address: string, owner: Owner): void {
-    const key = ownerKey(owner.containerId, owner.interfaceName);
+    const key = ownerKey(owner);
     this.ownerByAddress.set(address, owner);
     const addresses = this.addressesOf.get(key) ?? new Set();
     addresses.add(address);
@@ -273,7 +274,7 @@ export class Allocator {
     const owner = this.ownerByAddress.get(address);
     this.ownerByAddress.delete(address);
     if (owner !== undefined) {
-      const key = ownerKey(owner.containerId, owner.interfaceName);
+      const key = ownerKey(owner);
       const addresses = this.addressesOf.get(key);
       addresses?.delete(address);
       if (addresses?.size === 0) this.addressesOf.delete(key);

@@ -12,13 +12,27 @@ import { constants } from 'node:fs';
 import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Who holds an address: one interface of one sandbox. */
-export interface Owner {
+/** One interface of one sandbox in one network: what the CNI specification calls an attachment. */
+export interface Attachment {
+  /** The `name` of the network configuration. */
+  readonly network: string;
   readonly containerId: string;
+  /** The name inside the sandbox. */
   readonly interfaceName: string;
+}
+
+/** Who holds an address. */
+export interface Owner extends Attachment {
   readonly namespace: string;
   readonly pod: string;
+  /** The pod object's `metadata.uid`: which of the pods that have had this name. Absent in journals of before. */
+  readonly uid?: string;
+  /** Host side of its veth, where that is not the name which follows from pod and interface. */
+  readonly hostInterface?: string;
 }
+
+/** Journals of before there were several networks do not name theirs. */
+const FIRST_NETWORK = 'tortie';
 
 export type JournalEntry =
   | { readonly op: 'block'; readonly cidr: string; readonly pool: string }
@@ -183,10 +197,17 @@ function parseEntry(text: string, path: string, line: number): JournalEntry {
     throw damaged('is not JSON');
   }
   if (!isEntry(value)) throw damaged('is not a block, unblock, assign or release entry');
-  return value;
+  return value.op === 'assign'
+    ? { ...value, owner: { ...value.owner, network: value.owner.network ?? FIRST_NETWORK } }
+    : value;
 }
 
-function isEntry(value: unknown): value is JournalEntry {
+type WrittenOwner = Omit<Owner, 'network'> & { readonly network?: string };
+type WrittenEntry =
+  | Exclude<JournalEntry, { readonly op: 'assign' }>
+  | { readonly op: 'assign'; readonly address: string; readonly owner: WrittenOwner };
+
+function isEntry(value: unknown): value is WrittenEntry {
   if (typeof value !== 'object' || value === null) return false;
   const entry = value as Record<string, unknown>;
   switch (entry['op']) {
@@ -206,5 +227,9 @@ function isEntry(value: unknown): value is JournalEntry {
 function isOwner(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const owner = value as Record<string, unknown>;
-  return ['containerId', 'interfaceName', 'namespace', 'pod'].every((key) => typeof owner[key] === 'string');
+  const isOptionalText = (key: string): boolean => owner[key] === undefined || typeof owner[key] === 'string';
+  return (
+    ['containerId', 'interfaceName', 'namespace', 'pod'].every((key) => typeof owner[key] === 'string') &&
+    ['network', 'uid', 'hostInterface'].every(isOptionalText)
+  );
 }

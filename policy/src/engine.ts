@@ -14,6 +14,7 @@ import { TCP, UDP } from './model/ports.js';
 import {
   labelMap,
   canonicalAddresses,
+  endpointAddresses,
   podOf,
   sameLabels,
   samePod,
@@ -24,14 +25,22 @@ import {
 import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
 import { AddressSets } from './resolve/address-sets.js';
 import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
-import { Cluster, type Node, type PodEntry } from './resolve/cluster.js';
+import { Cluster, isOtherPod, type Node, type PodEntry } from './resolve/cluster.js';
 import { HostEndpoints } from './resolve/host-endpoints.js';
 import { LocalEndpoints } from './resolve/local-endpoints.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
 import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
 import { SetStore } from './resolve/set-store.js';
-import type { KubeObject, LocalEndpoint, NodeObject, ObjectKind, PodObject, PolicyEvent } from './objects.js';
+import {
+  interfacesOf,
+  type KubeObject,
+  type LocalEndpoint,
+  type NodeObject,
+  type ObjectKind,
+  type PodObject,
+  type PolicyEvent,
+} from './objects.js';
 import { invalid, type Problem } from './problem.js';
 import { policyKeyText, type PolicyKey } from './model/policy.js';
 import type { Chain, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
@@ -75,7 +84,7 @@ export interface ObjectProblems {
 }
 
 /**
- * Is a local endpoint's chain its real policy, or closed until something is known? `pod-unknown`: no pod object yet;
+ * Is a local endpoint's chain its real policy, or closed until something is known? `pod-unknown`: no object of that very pod yet;
  * `namespace-unknown`: no namespace object; `finished`: the pod is Succeeded or Failed; `host-network`: it should have no endpoint.
  */
 export type EndpointState = 'no-endpoint' | 'pod-unknown' | 'namespace-unknown' | 'finished' | 'host-network' | 'ready';
@@ -96,6 +105,7 @@ export class PolicyEngine {
     this.chains,
     this.maps,
   );
+  private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
   /** BOUNDED by the cluster's objects; only those with problems. */
@@ -113,6 +123,7 @@ export class PolicyEngine {
       failsafeOutbound = FAILSAFE_OUTBOUND,
     } = options;
     this.oracle = new Oracle(this.cluster, this.policies, { inbound: failsafeInbound, outbound: failsafeOutbound });
+    this.nodeName = options.nodeName;
     this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, {
       podInterfacePrefix,
       podToHost,
@@ -209,7 +220,7 @@ export class PolicyEngine {
   endpointState(namespace: string, name: string): EndpointState {
     const entry = this.cluster.podEntry(namespace, name);
     if (entry?.endpoint === undefined) return 'no-endpoint';
-    if (entry.pod === undefined) return 'pod-unknown';
+    if (entry.pod === undefined || isOtherPod(entry)) return 'pod-unknown';
     if (entry.pod.finished) return 'finished';
     if (entry.pod.hostNetwork) return 'host-network';
     return this.cluster.hasNamespace(namespace) ? 'ready' : 'namespace-unknown';
@@ -256,7 +267,13 @@ export class PolicyEngine {
     const pod =
       object === undefined
         ? undefined
-        : podOf(namespace, name, object, (account) => this.cluster.serviceAccountLabels(namespace, account));
+        : podOf(
+            namespace,
+            name,
+            object,
+            (account) => this.cluster.serviceAccountLabels(namespace, account),
+            this.nodeName,
+          );
     if (pod === undefined ? known?.pod === undefined : known?.pod !== undefined && samePod(known.pod, pod)) return;
     const entry = this.cluster.ensurePod(namespace, name);
     this.change(entry, pod, entry.endpoint);
@@ -266,18 +283,19 @@ export class PolicyEngine {
   private applyEndpoint(namespace: string, name: string, given: LocalEndpoint | undefined): void {
     const known = this.cluster.podEntry(namespace, name);
     const before = known?.endpoint;
-    const after = given === undefined ? undefined : { ...given, addresses: canonicalAddresses(given.addresses) };
+    const after = given === undefined ? undefined : { ...given, addresses: endpointAddresses(given.addresses) };
     if (before === undefined && after === undefined) return;
     if (
       before !== undefined &&
       after !== undefined &&
-      before.interface === after.interface &&
+      before.uid === after.uid &&
+      sameTexts(interfacesOf(before), interfacesOf(after)) &&
       sameTexts(before.addresses, after.addresses)
     )
       return;
     const entry = known ?? this.cluster.ensurePod(namespace, name);
     this.change(entry, entry.pod, after);
-    this.endpoints.endpointChanged(entry, before?.interface, after?.interface);
+    this.endpoints.endpointChanged(entry, interfacesOf(before), interfacesOf(after));
   }
 
   /** Changes an entry, and the addresses of all entries that claimed or now claim one of its addresses. */

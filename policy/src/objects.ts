@@ -70,6 +70,7 @@ export interface KubeObject {
   readonly metadata?: {
     readonly namespace?: string;
     readonly name?: string;
+    readonly uid?: string;
     readonly labels?: Readonly<Record<string, string>> | null;
     readonly annotations?: Readonly<Record<string, string>> | null;
   };
@@ -111,9 +112,19 @@ export interface LocalEndpoint {
   readonly name: string;
   /** Host side of the veth: "tort3f0a12b4c5d". */
   readonly interface: string;
-  /** At most one per family, without prefix length. */
+  /** Host sides of the pod's other interfaces (Multus: net1); its policy holds on each. */
+  readonly furtherInterfaces?: readonly string[];
+  /** Of all interfaces, the first one's first; without prefix length. */
   readonly addresses: readonly string[];
+  /**
+   * `metadata.uid` of the pod that was plumbed. While the object of that name has another one, the endpoint is closed: it is another pod's
+   * policy. Absent: any pod of the name.
+   */
+  readonly uid?: string;
 }
+
+export const interfacesOf = (endpoint: LocalEndpoint | undefined): readonly string[] =>
+  endpoint === undefined ? [] : [endpoint.interface, ...(endpoint.furtherInterfaces ?? [])];
 
 /** An interface of the node itself; host endpoints that name addresses only are found by it. */
 export interface HostInterface {

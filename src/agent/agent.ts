@@ -119,6 +119,7 @@ export class Agent {
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      fetchPod: (namespace, name) => options.datastore.get('pods', name, namespace),
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => this.routes.changed(),
     });

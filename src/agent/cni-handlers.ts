@@ -6,7 +6,8 @@ import type { CniAddRequest, CniArguments, CniHandlers } from '../cni/contract.j
 import { attachmentResult, type CniResult } from '../cni/result.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
-import { TryAgainError, type PlumbedEndpoint, type PodNetwork, type PodRequest } from './pod-network.js';
+import { FormerPodError, TryAgainError } from './pod-identity.js';
+import { ForeignAttachmentError, type PlumbedEndpoint, type PodNetwork, type PodRequest } from './pod-network.js';
 
 /** Gateways of every pod: answered by the host side of its veth (docs/node-view.md). */
 const GATEWAYS = { 4: parseAddress('169.254.1.1'), 6: parseAddress('fe80::ecee:eeff:feee:eeee') } as const;
@@ -53,9 +54,15 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
         throw cniErrorOf(error);
       }
     },
-    del: async ({ containerId, interfaceName }) => {
+    del: async ({ containerId, interfaceName, config, arguments: { podNamespace, podName } }) => {
       await ready();
-      const released = await pods.remove({ containerId, interfaceName });
+      const released = await pods.remove({
+        network: config.name,
+        containerId,
+        interfaceName,
+        ...(podNamespace === undefined ? {} : { namespace: podNamespace }),
+        ...(podName === undefined ? {} : { pod: podName }),
+      });
       if (released !== undefined)
         log.info({ pod: `${released.namespace}/${released.pod}`, container: containerId }, 'Detached');
     },
@@ -77,20 +84,21 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
       const [problem] = addressProblems();
       if (problem !== undefined) throw new CniError('notAvailable', problem);
     },
-    gc: async ({ valid }) => {
+    gc: async ({ config, valid }) => {
       await ready();
-      const collected = await pods.collect(valid);
-      if (collected > 0) log.info({ collected }, 'Removed attachments that the runtime no longer has');
+      const collected = await pods.collect(config.name, valid);
+      if (collected > 0)
+        log.info({ collected, network: config.name }, 'Removed attachments that the runtime no longer has');
     },
   };
 }
 
 function podRequest(
-  request: Pick<CniAddRequest, 'containerId' | 'interfaceName' | 'netns' | 'config'> & {
+  request: Pick<CniAddRequest, 'containerId' | 'interfaceName' | 'netns' | 'config' | 'signal'> & {
     readonly arguments: CniArguments;
   },
 ): PodRequest {
-  const { podNamespace, podName } = request.arguments;
+  const { podNamespace, podName, podUid } = request.arguments;
   const missing = [
     ...(podNamespace === undefined ? ['K8S_POD_NAMESPACE'] : []),
     ...(podName === undefined ? ['K8S_POD_NAME'] : []),
@@ -102,11 +110,14 @@ function podRequest(
         `pod's namespace and name, as Kubernetes' runtimes set them`,
     );
   return {
+    network: request.config.name,
     containerId: request.containerId,
     interfaceName: request.interfaceName,
     netns: request.netns,
     namespace: podNamespace,
     pod: podName,
+    signal: request.signal,
+    ...(podUid === undefined || podUid === '' ? {} : { uid: podUid }),
     ...(request.config.mtu === undefined ? {} : { mtu: request.config.mtu }),
   };
 }
@@ -124,6 +135,9 @@ function resultOf(pod: PodRequest, addresses: readonly string[], endpoint: Plumb
 /** Which failures pass by themselves, in the specification's codes. */
 function cniErrorOf(error: unknown): Error {
   if (error instanceof CniError) return error;
+  if (error instanceof FormerPodError) return new CniError('unknownContainer', error.message, '', { cause: error });
+  if (error instanceof ForeignAttachmentError)
+    return new CniError('invalidEnvironment', error.message, '', { cause: error });
   if (error instanceof TryAgainError || error instanceof NoAddressError)
     return new CniError('tryAgainLater', error.message, '', { cause: error });
   return new CniError('ioFailure', messageOf(error), '', { cause: error });

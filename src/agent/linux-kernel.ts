@@ -70,10 +70,10 @@ class LinuxKernel implements NodeKernel {
       log.warn({ err: error }, 'Cannot delete interfaces of removed pods; trying again'),
     );
     this.endpoints = {
-      interfaceName: (namespace, pod) => hostInterfaceName(namespace, pod),
+      interfaceName: hostInterfaceName,
+      hasNamespace: (netns) => this.plumbing.hasNamespace(netns),
       plumb: async (request) => describe(this.plumbing.add(specOf(request))),
-      unplumb: async (owner) =>
-        void this.plumbing.remove({ ...ownerOf(owner), hostInterface: hostInterfaceName(owner.namespace, owner.pod) }),
+      unplumb: async (owner, hostInterface) => void this.plumbing.remove({ ...ownerOf(owner), hostInterface }),
       check: async (request) => this.check(request),
     };
     this.netfilter = {
@@ -179,12 +179,13 @@ const ownerOf = (owner: Owner): EndpointOwner => ({
   podInterface: owner.interfaceName,
 });
 
-function specOf({ containerId, interfaceName, namespace, pod, netns, addresses, mtu }: EndpointRequest): EndpointSpec {
+function specOf(request: EndpointRequest): EndpointSpec {
+  const { containerId, interfaceName, hostInterface, namespace, pod, netns, addresses, mtu } = request;
   return {
     containerId,
     podInterface: interfaceName,
     netns,
-    hostInterface: hostInterfaceName(namespace, pod),
+    hostInterface,
     addresses: addresses.map(parseAddress),
     label: `${namespace}/${pod}`,
     ...(mtu === undefined ? {} : { mtu }),

@@ -1,31 +1,40 @@
 /**
  * A pod's network on this node, from nothing to its first packet and back: the order that every CNI call follows.
  *
- *   ADD   address (journal, fsync) -> policy in the kernel -> veth, routes -> answer
+ *   ADD   whose call is it -> address (journal, fsync) -> policy in the kernel -> veth, routes -> answer
  *   DEL   veth gone -> policy gone -> address to rest (journal) -> answer; its connections are forgotten behind that
  *
  * Policy goes first: when the veth comes up its chain is there, so there is no moment in which a new pod is open, and an
  * interface that nothing knows is dropped. Whatever fails is undone in reverse and the call fails closed.
  *
+ * An attachment is one interface of one sandbox in one network, as the CNI specification has it; no call touches another's. A pod's
+ * sandboxes follow one another: the one whose pod has the UID of the API object is current (pod-identity.ts), and a new one takes the place
+ * of its predecessor, never of its successor. All interfaces of the current sandbox are one endpoint to the policy engine.
+ *
  * The allocator's journal is the one record of who lives here; after a restart everything else is derived from it. Calls for one
  * pod run one after another, calls for different pods side by side.
  */
-import type { Allocator, Owner } from '@tortie/ipam';
+import type { Allocator, Attachment, Owner } from '@tortie/ipam';
 import type { EndpointState, PolicyEvent } from '@tortie/policy';
 import type { Family } from 'node-bgp/address';
 import type { Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
+import { FormerSandboxes } from './former-sandboxes.js';
 import { KeyedQueue } from './keyed-queue.js';
+import { awaitPod, FormerPodError, isPodOf, TryAgainError, type PodIdentityOptions } from './pod-identity.js';
 import type { NetfilterFailure } from './policy-loop.js';
+import { poolsAskedFor } from './pool-annotations.js';
 
 /** The kernel side of one endpoint: src/dataplane/endpoint.ts. */
 export interface EndpointDataplane {
-  /** Name of the host side of a pod's veth. */
-  interfaceName(namespace: string, pod: string): string;
+  /** Name of the host side of a pod's veth; `attempt` 1 and on: others, for when that one is taken. */
+  interfaceName(namespace: string, pod: string, podInterface: string, attempt: number): string;
+  /** Is there a network namespace at this path? */
+  hasNamespace(netns: string): boolean;
   /** Makes veth, addresses, routes, neighbours; doing it again changes nothing. */
   plumb(endpoint: EndpointRequest): Promise<PlumbedEndpoint>;
   /** Removes the owner's host side and with it the rest; no error when it is gone, or somebody else's by now. */
-  unplumb(owner: Owner): Promise<void>;
+  unplumb(owner: Owner, hostInterface: string): Promise<void>;
   /** Sentences about what is not as it should be, and what is there. */
   check(endpoint: EndpointRequest): Promise<EndpointCheck>;
 }
@@ -38,6 +47,7 @@ export interface EndpointRequest {
   readonly netns: string;
   /** Name inside the pod. */
   readonly interfaceName: string;
+  readonly hostInterface: string;
   readonly addresses: readonly string[];
   readonly mtu?: number;
 }
@@ -55,16 +65,24 @@ export interface EndpointCheck {
   readonly endpoint: PlumbedEndpoint | undefined;
 }
 
-export interface PodRequest {
-  readonly containerId: string;
+export interface PodRequest extends Attachment {
   readonly netns: string;
-  readonly interfaceName: string;
   readonly namespace: string;
   readonly pod: string;
+  /** K8S_POD_UID. */
+  readonly uid?: string;
   readonly mtu?: number;
+  /** Aborted when nobody will read the answer. */
+  readonly signal?: AbortSignal;
 }
 
-export interface PodNetworkOptions {
+/** What DEL says. The pod's name is there when the runtime still knows it. */
+export interface RemoveRequest extends Attachment {
+  readonly namespace?: string;
+  readonly pod?: string;
+}
+
+export interface PodNetworkOptions extends PodIdentityOptions {
   readonly allocator: Allocator;
   readonly assign: (owner: Owner, pools: ReadonlyMap<Family, readonly string[]>) => Promise<readonly string[]>;
   readonly dataplane: EndpointDataplane;
@@ -77,37 +95,32 @@ export interface PodNetworkOptions {
     ensure(addresses: readonly string[]): Promise<void>;
   };
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
-  readonly pod: (namespace: string, name: string) => Pod | undefined;
-  /** Resolves at the next change of the cluster copy or after so many milliseconds. */
-  readonly nextChange: (timeout: number) => Promise<void>;
   readonly log: Logger;
   /** The set of local endpoints changed. */
   readonly onChange: () => void;
 }
 
-/** Something that will pass: the runtime should call again (CNI error code 11). */
-export class TryAgainError extends Error {
-  override readonly name = 'TryAgainError';
+/** The attachment that a call names is another pod's, or its interface another network's. */
+export class ForeignAttachmentError extends Error {
+  override readonly name = 'ForeignAttachmentError';
 }
 
-/** How long an ADD waits for the pod to appear in the watch, and for the kernel to take its policy. */
-const POD_WAIT = 5_000;
+/** How long an ADD waits for the kernel to take its policy. */
 const POLICY_WAIT = 10_000;
 
-const POOL_ANNOTATIONS: readonly (readonly [Family, string])[] = [
-  [4, 'cni.projectcalico.org/ipv4pools'],
-  [6, 'cni.projectcalico.org/ipv6pools'],
-];
+/** The name that every pod's first interface has, whatever order its attachments are listed in. */
+const FIRST_INTERFACE = 'eth0';
 
 export class PodNetwork {
   private readonly queue = new KeyedQueue();
+  private readonly former = new FormerSandboxes();
 
   constructor(private readonly options: PodNetworkOptions) {}
 
   /** Tells the policy engine of everybody who lives here; call once, before the first write to the kernel. */
   restore(): void {
-    for (const { owner, addresses } of this.options.allocator.owners())
-      this.announce(owner.namespace, owner.pod, addresses);
+    const pods = new Map(this.options.allocator.owners().map(({ owner }) => [podKey(owner), owner]));
+    for (const { namespace, pod } of pods.values()) this.announce(namespace, pod);
   }
 
   /** Everybody who lives here, for the sweep of the others. */
@@ -121,139 +134,208 @@ export class PodNetwork {
     readonly addresses: readonly string[];
     readonly owner: Owner;
   }[] {
-    return this.options.allocator.owners().map(({ owner, addresses }) => ({
-      owner,
-      addresses,
-      hostInterface: this.options.dataplane.interfaceName(owner.namespace, owner.pod),
-    }));
+    return this.options.allocator
+      .owners()
+      .map(({ owner, addresses }) => ({ owner, addresses, hostInterface: this.hostInterfaceOf(owner) }));
   }
 
-  /** @throws TryAgainError, NoAddressError, or what the kernel said */
+  /** @throws TryAgainError, FormerPodError, ForeignAttachmentError, NoAddressError, or what the kernel said */
   add(request: PodRequest): Promise<{ readonly addresses: readonly string[]; readonly endpoint: PlumbedEndpoint }> {
     return this.queue.run(podKey(request), async () => {
+      const pod = await awaitPod(request, this.options);
+      this.expectCurrent(request, pod);
       await this.removePredecessors(request);
-      const isNew = this.options.allocator.addressesOfOwner(request.containerId, request.interfaceName).length === 0;
-      const pod = await this.awaitPod(request);
-      const owner: Owner = {
-        containerId: request.containerId,
-        interfaceName: request.interfaceName,
-        namespace: request.namespace,
-        pod: request.pod,
-      };
+      const known = this.options.allocator.ownerOf(request);
+      const owner = known ?? this.newOwner(request, pod);
       const addresses = await this.options.assign(owner, poolsAskedFor(pod));
+      this.former.delete(request.containerId);
       try {
-        this.announce(request.namespace, request.pod, addresses);
-        await this.awaitPolicy(request);
-        if (isNew) await this.options.connections.ensure(addresses);
-        const endpoint = await this.options.dataplane.plumb({ ...request, addresses });
+        this.announce(request.namespace, request.pod);
+        await this.awaitPolicy(request, this.hostInterfaceOf(owner));
+        if (known === undefined) await this.options.connections.ensure(addresses);
+        const endpoint = await this.options.dataplane.plumb(this.endpointRequest(request, owner, addresses));
         this.options.onChange();
         return { addresses, endpoint };
       } catch (error) {
-        if (isNew) await this.undo(request);
+        if (known === undefined) await this.undo(request);
         throw error;
       }
     });
   }
 
   /** Never fails for something unknown. Returns who was detached. */
-  async remove({
-    containerId,
-    interfaceName,
-  }: {
-    readonly containerId: string;
-    readonly interfaceName: string;
-  }): Promise<Owner | undefined> {
-    const owner = this.ownerOf(containerId, interfaceName);
-    if (owner !== undefined) await this.queue.run(podKey(owner), () => this.removeOwner(owner));
+  async remove(request: RemoveRequest): Promise<Owner | undefined> {
+    const owner = this.options.allocator.ownerOf(request);
+    if (owner === undefined || isOfAnother(owner, request)) return undefined;
+    await this.queue.run(podKey(owner), () => this.removeOwner(owner));
     return owner;
   }
 
   /** What is wrong with an attachment that ADD made; no problems when all is well. */
   async check(request: PodRequest): Promise<EndpointCheck & { readonly addresses: readonly string[] }> {
-    const addresses = this.options.allocator.addressesOfOwner(request.containerId, request.interfaceName);
-    if (addresses.length === 0)
+    const owner = this.options.allocator.ownerOf(request);
+    if (owner === undefined || isOfAnother(owner, request))
       return {
-        addresses,
+        addresses: [],
         endpoint: undefined,
-        problems: [`container "${request.containerId}" has no interface "${request.interfaceName}" here`],
+        problems: [
+          `container "${request.containerId}" of pod "${podKey(request)}" has no interface ` +
+            `"${request.interfaceName}" in network "${request.network}" here`,
+        ],
       };
-    const { problems, endpoint } = await this.options.dataplane.check({ ...request, addresses });
+    const addresses = this.options.allocator.addressesOfOwner(request);
+    const { problems, endpoint } = await this.options.dataplane.check(this.endpointRequest(request, owner, addresses));
     const state = this.options.endpointState(request.namespace, request.pod);
     return {
       addresses,
       endpoint,
-      problems:
-        state === 'no-endpoint'
-          ? [`policy does not know pod "${request.namespace}/${request.pod}"`, ...problems]
-          : problems,
+      problems: state === 'no-endpoint' ? [`policy does not know pod "${podKey(request)}"`, ...problems] : problems,
     };
   }
 
-  /** Removes every attachment that is not in the list, as CNI GC asks. Returns how many. */
-  async collect(valid: readonly { readonly containerId: string; readonly interfaceName: string }[]): Promise<number> {
+  /** Removes every attachment of the network that is not in the list, as CNI GC asks. Returns how many. */
+  async collect(
+    network: string,
+    valid: readonly { readonly containerId: string; readonly interfaceName: string }[],
+  ): Promise<number> {
     const keep = new Set(valid.map((attachment) => `${attachment.containerId}/${attachment.interfaceName}`));
     const stale = this.options.allocator
       .owners()
-      .filter(({ owner }) => !keep.has(`${owner.containerId}/${owner.interfaceName}`));
-    for (const { owner } of stale) await this.queue.run(podKey(owner), () => this.removeOwner(owner));
+      .filter(({ owner }) => owner.network === network && !keep.has(`${owner.containerId}/${owner.interfaceName}`));
+    for (const { owner } of stale) await this.release(owner);
     return stale.length;
+  }
+
+  /** Detaches one of `owners()`, in its pod's turn. */
+  release(owner: Owner): Promise<void> {
+    return this.queue.run(podKey(owner), () => this.removeOwner(owner));
+  }
+
+  /** Is this call about what is current? Touches nothing. */
+  private expectCurrent(request: PodRequest, pod: Pod): void {
+    const { containerId, interfaceName, network, netns } = request;
+    const key = podKey(request);
+    if (request.signal?.aborted === true)
+      throw new TryAgainError(`Cannot attach pod "${key}": whoever asked for it has gone away`);
+    for (const owner of this.owners()) {
+      const isSameInterface = owner.containerId === containerId && owner.interfaceName === interfaceName;
+      if (isSameInterface && podKey(owner) !== key)
+        throw new ForeignAttachmentError(
+          `Cannot attach interface "${interfaceName}" of container "${containerId}" for pod "${key}": ` +
+            `it is pod "${podKey(owner)}"'s`,
+        );
+      if (isSameInterface && owner.network !== network)
+        throw new ForeignAttachmentError(
+          `Cannot attach interface "${interfaceName}" of container "${containerId}" to network "${network}": ` +
+            `network "${owner.network}" has it already`,
+        );
+      const isSuccessor = podKey(owner) === key && owner.containerId !== containerId && isPodOf(pod, owner.uid);
+      if (isSuccessor && this.former.has(containerId))
+        throw new FormerPodError(
+          `Cannot attach container "${containerId}" of pod "${key}": container "${owner.containerId}" has taken its place`,
+        );
+    }
+    if (!this.options.dataplane.hasNamespace(netns))
+      throw new FormerPodError(`Cannot attach pod "${key}": there is no network namespace at "${netns}"`);
   }
 
   /** The runtime replaced a sandbox and its DEL has not come yet: the name of the veth is the pod's, so the old one goes first. */
   private async removePredecessors(request: PodRequest): Promise<void> {
-    for (const { owner } of this.options.allocator.owners())
-      if (
-        podKey(owner) === podKey(request) &&
-        (owner.containerId !== request.containerId || owner.interfaceName !== request.interfaceName)
-      )
-        await this.removeOwner(owner);
+    for (const owner of this.owners())
+      if (podKey(owner) === podKey(request) && owner.containerId !== request.containerId) await this.removeOwner(owner);
+  }
+
+  private newOwner(request: PodRequest, pod: Pod): Owner {
+    const { network, containerId, interfaceName, namespace } = request;
+    const { uid } = pod.metadata;
+    const hostInterface = this.freeInterfaceName(request);
+    return {
+      network,
+      containerId,
+      interfaceName,
+      namespace,
+      pod: request.pod,
+      ...(uid === undefined ? {} : { uid }),
+      ...(hostInterface === undefined ? {} : { hostInterface }),
+    };
+  }
+
+  /** Two pods' names may have the same hash, by chance or on purpose: the second gets another name. Undefined: the usual one is free. */
+  private freeInterfaceName({ namespace, pod, interfaceName }: PodRequest): string | undefined {
+    const taken = new Set(this.owners().map((owner) => this.hostInterfaceOf(owner)));
+    for (let attempt = 0; ; attempt++) {
+      const name = this.options.dataplane.interfaceName(namespace, pod, interfaceName, attempt);
+      if (!taken.has(name)) return attempt === 0 ? undefined : name;
+    }
+  }
+
+  private hostInterfaceOf({ hostInterface, namespace, pod, interfaceName }: Owner): string {
+    return hostInterface ?? this.options.dataplane.interfaceName(namespace, pod, interfaceName, 0);
+  }
+
+  private endpointRequest(request: PodRequest, owner: Owner, addresses: readonly string[]): EndpointRequest {
+    const { containerId, namespace, pod, netns, interfaceName, mtu } = request;
+    const hostInterface = this.hostInterfaceOf(owner);
+    return {
+      containerId,
+      namespace,
+      pod,
+      netns,
+      interfaceName,
+      hostInterface,
+      addresses,
+      ...(mtu === undefined ? {} : { mtu }),
+    };
   }
 
   private async removeOwner(owner: Owner): Promise<void> {
-    const { allocator, connections, dataplane, policy } = this.options;
-    if (this.ownerOf(owner.containerId, owner.interfaceName) === undefined) return;
-    await dataplane.unplumb(owner);
-    policy.take({ type: 'endpoint-delete', namespace: owner.namespace, name: owner.pod });
-    connections.mark(await allocator.release(owner.containerId, owner.interfaceName));
+    const { allocator, connections, dataplane } = this.options;
+    if (allocator.ownerOf(owner) === undefined) return;
+    await dataplane.unplumb(owner, this.hostInterfaceOf(owner));
+    this.announce(owner.namespace, owner.pod, owner);
+    this.former.add(owner.containerId);
+    connections.mark(await allocator.release(owner));
     this.options.onChange();
   }
 
   private async undo(request: PodRequest): Promise<void> {
-    const owner = this.ownerOf(request.containerId, request.interfaceName);
+    const owner = this.options.allocator.ownerOf(request);
     if (owner === undefined) return;
     try {
       await this.removeOwner(owner);
     } catch (error) {
       // The address stays with its owner: the runtime sends DEL for a failed ADD, and that tries again.
       this.options.log.error({ pod: podKey(request), err: error }, 'Cannot undo a failed ADD; waiting for its DEL');
+    } finally {
+      // A failed ADD may be repeated.
+      this.former.delete(request.containerId);
     }
   }
 
-  private ownerOf(containerId: string, interfaceName: string): Owner | undefined {
-    return this.options.allocator.ownerOf(containerId, interfaceName);
+  /** Tells the policy engine of all interfaces that a pod has here, but for the one that is leaving. */
+  private announce(namespace: string, name: string, leaving?: Attachment): void {
+    const attached = this.options.allocator
+      .owners()
+      .filter(({ owner }) => owner.namespace === namespace && owner.pod === name && !isSame(owner, leaving))
+      .sort((a, b) => order(a.owner) - order(b.owner));
+    const [first] = attached;
+    if (first === undefined) return this.options.policy.take({ type: 'endpoint-delete', namespace, name });
+    const [hostInterface = '', ...furtherInterfaces] = attached.map(({ owner }) => this.hostInterfaceOf(owner));
+    const { uid } = first.owner;
+    this.options.policy.take({
+      type: 'endpoint-upsert',
+      endpoint: {
+        namespace,
+        name,
+        interface: hostInterface,
+        ...(furtherInterfaces.length === 0 ? {} : { furtherInterfaces }),
+        addresses: attached.flatMap(({ addresses }) => addresses),
+        ...(uid === undefined ? {} : { uid }),
+      },
+    });
   }
 
-  private announce(namespace: string, name: string, addresses: readonly string[]): void {
-    const endpoint = { namespace, name, interface: this.options.dataplane.interfaceName(namespace, name), addresses };
-    this.options.policy.take({ type: 'endpoint-upsert', endpoint });
-  }
-
-  /** A pod the watch has not brought yet has no labels, so nobody knows its policy. */
-  private async awaitPod({ namespace, pod }: PodRequest): Promise<Pod> {
-    const until = Date.now() + POD_WAIT;
-    for (;;) {
-      const found = this.options.pod(namespace, pod);
-      if (found !== undefined) return found;
-      if (Date.now() >= until)
-        throw new TryAgainError(
-          `Cannot attach pod "${namespace}/${pod}": the API server has not told this node of it within ` +
-            `${POD_WAIT / 1000} s, so its policy is unknown`,
-        );
-      await this.options.nextChange(until - Date.now());
-    }
-  }
-
-  private async awaitPolicy({ namespace, pod }: PodRequest): Promise<void> {
+  private async awaitPolicy({ namespace, pod }: PodRequest, hostInterface: string): Promise<void> {
     const late = new Promise<never>((_, reject) => {
       const error = new TryAgainError(
         `Cannot attach pod "${namespace}/${pod}": the kernel has not taken its policy within ${POLICY_WAIT / 1000} s`,
@@ -261,7 +343,7 @@ export class PodNetwork {
       setTimeout(() => reject(error), POLICY_WAIT).unref();
     });
     const refused = await Promise.race([this.options.policy.settled(), late]);
-    const [failure] = this.options.concerning(this.options.dataplane.interfaceName(namespace, pod), refused);
+    const [failure] = this.options.concerning(hostInterface, refused);
     if (failure !== undefined)
       throw new TryAgainError(
         `Cannot attach pod "${namespace}/${pod}": the kernel does not take its policy: ${failure.message}`,
@@ -274,26 +356,13 @@ export class PodNetwork {
 
 const podKey = (pod: { readonly namespace: string; readonly pod: string }): string => `${pod.namespace}/${pod.pod}`;
 
-/** Calico's annotations: JSON lists of pool names or CIDRs. */
-function poolsAskedFor(pod: Pod): ReadonlyMap<Family, readonly string[]> {
-  const pools = new Map<Family, readonly string[]>();
-  for (const [family, annotation] of POOL_ANNOTATIONS) {
-    const text = pod.metadata.annotations?.[annotation];
-    if (text !== undefined) pools.set(family, parseNames(text, annotation));
-  }
-  return pools;
-}
+const order = ({ interfaceName }: Owner): number => (interfaceName === FIRST_INTERFACE ? 0 : 1);
 
-function parseNames(text: string, annotation: string): readonly string[] {
-  const wrong = new Error(
-    `Cannot read annotation ${annotation}: it is ${JSON.stringify(text)}; expected a JSON list of pool names such as ["blue"]`,
-  );
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw wrong;
-  }
-  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string')) throw wrong;
-  return value as string[];
-}
+const isSame = (a: Attachment, b: Attachment | undefined): boolean =>
+  b !== undefined && a.network === b.network && a.containerId === b.containerId && a.interfaceName === b.interfaceName;
+
+/** A call that names another pod than the attachment's is about something else, whatever the container's id says. */
+const isOfAnother = (
+  owner: Owner,
+  { namespace, pod }: { readonly namespace?: string; readonly pod?: string },
+): boolean => (namespace !== undefined && namespace !== owner.namespace) || (pod !== undefined && pod !== owner.pod);

@@ -94,8 +94,12 @@ function parsePrevious(value: unknown, command: CniCommand, problems: CniProblem
   return command === 'DEL' ? previous : undefined;
 }
 
-/** A missing list is an error, not an empty one: it would make GC remove everything. */
+/**
+ * A missing list is an error, not an empty one: it would make GC remove everything. `null` is an empty one: Go callers with nothing valid
+ * write their nil slice so (libcni, ocicni), and that is what a node sends when it has just started.
+ */
 function parseValidAttachments(value: unknown, problems: CniProblem[]): CniAttachment[] {
+  if (value === null) return [];
   if (!Array.isArray(value)) {
     problems.push({ field: VALID_ATTACHMENTS, value, expected: 'a list of the attachments that still exist' });
     return [];

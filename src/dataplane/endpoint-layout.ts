@@ -8,6 +8,7 @@
 import {
   bitsOf,
   compareAddresses,
+  type Family,
   formatAddress,
   formatPrefix,
   hostPrefix,
@@ -19,8 +20,9 @@ import type { NetlinkBatch } from './netlink/batch.js';
 import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
-import { PROTOCOL_TORTIE, type Route, type RouteRequest } from './netlink/route.js';
+import { MAIN_TABLE, PROTOCOL_TORTIE, type Route, type RouteRequest } from './netlink/route.js';
 import { writeRouteChange } from './netlink/route-change.js';
+import type { SourceRule } from './netlink/rule.js';
 import { ensureSysctl, SysctlError, type SysctlPath, writeSysctl } from './sysctl.js';
 
 /** Route protocol "boot": set up by whoever configured the machine, as `ip route` writes it. */
@@ -115,20 +117,60 @@ export function podSideRoutes(
   );
 }
 
+/**
+ * Where a pod's interface has its routes. The first one has them in the main table. Where another interface has the default route already
+ * (Multus: net1 beside eth0), a table of its own answers what came to its addresses, or the node would drop those answers as spoofed.
+ */
+export interface PodTables {
+  readonly 4: number;
+  readonly 6: number;
+}
+
+/** Tables of second interfaces count up from here by interface index; the rules that lead to them come before `main`. */
+const FIRST_OWN_TABLE = 10_000;
+const SOURCE_RULE_PRIORITY = 10_000;
+
+export function podTablesOf(index: number, routes: readonly Route[]): PodTables {
+  const tableOf = (family: Family): number => {
+    const isTaken = routes.some(
+      ({ prefix, nextHops }) =>
+        prefix.family === family && prefix.length === 0 && nextHops.some((hop) => hop.interfaceIndex !== index),
+    );
+    return isTaken ? FIRST_OWN_TABLE + index : MAIN_TABLE;
+  };
+  return { 4: tableOf(4), 6: tableOf(6) };
+}
+
+/** The rules that a pod's interface needs; none for the main table. */
+export function podSideRules(addresses: readonly IpAddress[], tables: PodTables): readonly SourceRule[] {
+  return addresses.flatMap((source) => {
+    const table = tables[source.family];
+    return table === MAIN_TABLE ? [] : [{ source, table, priority: SOURCE_RULE_PRIORITY }];
+  });
+}
+
 const gatewayOf = (address: IpAddress): IpAddress => (address.family === 4 ? GATEWAY_IPV4 : GATEWAY_IPV6);
 
 /** The pod side: up, its addresses, the gateway's neighbour entries, its routes. In the pod's namespace. */
-export function writePodSide(batch: NetlinkBatch, index: number, addresses: readonly IpAddress[]): void {
+export function writePodSide(
+  batch: NetlinkBatch,
+  index: number,
+  addresses: readonly IpAddress[],
+  tables: PodTables,
+): void {
   writeLinkSettings(batch, { index }, { isUp: true });
   for (const address of addresses) {
     writeInterfaceAddress(batch, { interfaceIndex: index, address });
     writePermanentNeighbour(batch, { interfaceIndex: index, address: gatewayOf(address), mac: GATEWAY_MAC });
   }
   for (const { prefix, via } of podSideRoutes(addresses)) {
+    const table = tables[prefix.family];
+    const isOnlink = table !== MAIN_TABLE && via !== undefined;
     const route = {
       prefix,
+      table,
       protocol: PROTOCOL_BOOT,
-      nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }) }],
+      nextHops: [{ interfaceIndex: index, ...(via === undefined ? {} : { via }), ...(isOnlink ? { isOnlink } : {}) }],
     };
     writeRouteChange(batch, { type: 'add', route });
   }
@@ -138,7 +180,10 @@ export interface ObservedPodSide {
   readonly link: Link;
   readonly addresses: readonly InterfaceAddress[];
   readonly neighbours: readonly Neighbour[];
+  /** Of the tables that `tables` names. */
   readonly routes: readonly Route[];
+  readonly rules: readonly SourceRule[];
+  readonly tables: PodTables;
 }
 
 /** What the pod side lacks, as sentences; empty when it is as `writePodSide` makes it. */
@@ -160,16 +205,22 @@ export function podSideProblems(observed: ObservedPodSide, addresses: readonly I
       );
   }
   for (const { prefix, via } of podSideRoutes(addresses)) {
+    const table = observed.tables[prefix.family];
     const hasRoute = observed.routes.some(
       (route) =>
+        route.table === table &&
         samePrefix(route.prefix, prefix) &&
         route.nextHops.some((hop) => hop.interfaceIndex === link.index && sameAddress(hop.via, via)),
     );
     if (!hasRoute)
       problems.push(
-        `The pod lacks the route ${formatPrefix(prefix)} ${via === undefined ? '' : `via ${formatAddress(via)} `}dev ${link.name}`,
+        `The pod lacks the route ${formatPrefix(prefix)} ${via === undefined ? '' : `via ${formatAddress(via)} `}` +
+          `dev ${link.name}${table === MAIN_TABLE ? '' : ` table ${table}`}`,
       );
   }
+  for (const { source, table } of podSideRules(addresses, observed.tables))
+    if (!observed.rules.some((rule) => rule.table === table && compareAddresses(rule.source, source) === 0))
+      problems.push(`The pod lacks the rule from ${formatAddress(source)} lookup ${table}`);
   return problems;
 }
 

@@ -15,10 +15,12 @@ export const GATEWAY_IPV6: IpAddress = parseAddress('fe80::ecee:eeff:feee:eeee')
 
 /**
  * The host side of a pod's interface: "tort" and the first 11 hex digits of sha1("<namespace>.<pod>"), 15 characters, the
- * kernel's limit. A pod's further interfaces, which only chained networks have, add "/<name>" to what is hashed.
+ * kernel's limit. A pod's further interfaces (Multus: net1) add "/<name>" to what is hashed. 44 bits of a hash meet now and then, or are
+ * made to: the pod that comes second adds "#<attempt>", from 1.
  */
-export function hostInterfaceName(namespace: string, pod: string, podInterface = 'eth0'): string {
-  const subject = podInterface === 'eth0' ? `${namespace}.${pod}` : `${namespace}.${pod}/${podInterface}`;
+export function hostInterfaceName(namespace: string, pod: string, podInterface = 'eth0', attempt = 0): string {
+  const base = podInterface === 'eth0' ? `${namespace}.${pod}` : `${namespace}.${pod}/${podInterface}`;
+  const subject = attempt === 0 ? base : `${base}#${attempt}`;
   return INTERFACE_PREFIX + createHash('sha1').update(subject).digest('hex').slice(0, 11);
 }
 
@@ -60,6 +62,14 @@ export function formatAlias(owner: EndpointOwner, label: string): string {
 export function ownerOfAlias(alias: string | undefined): string | undefined {
   if (alias === undefined || !alias.startsWith(ALIAS_PREFIX)) return undefined;
   return alias.slice(ALIAS_PREFIX.length).split(' ', 1)[0];
+}
+
+/** The owner that an alias names; a container id that was too long is its hash. */
+export function endpointOwnerOf(alias: string | undefined): EndpointOwner | undefined {
+  const owner = ownerOfAlias(alias);
+  if (owner === undefined) return undefined;
+  const slash = owner.lastIndexOf('/');
+  return { containerId: owner.slice(0, slash), podInterface: owner.slice(slash + 1) };
 }
 
 /** The part of an alias that says whose interface it would be if this owner had made it. */

@@ -17,6 +17,8 @@ import {
   hostSysctls,
   podSideProblems,
   podSideRoutes,
+  podSideRules,
+  podTablesOf,
   writeHostSide,
   writeHostSysctls,
   writePodSide,
@@ -25,6 +27,7 @@ import {
   DOOMED_GROUP,
   doomedInterfaceName,
   type EndpointOwner,
+  endpointOwnerOf,
   formatAlias,
   GATEWAY_MAC,
   isHostInterfaceName,
@@ -37,8 +40,9 @@ import { findLink, type Link, listLinks, writeLinkDeletion, writeLinkSettings, w
 import { listNeighbours } from './netlink/neighbour.js';
 import { NetlinkError } from './netlink/netlink-error.js';
 import { netlinkMemory, NetlinkSocket } from './netlink/netlink-socket.js';
-import { PROTOCOL_TORTIE } from './netlink/route.js';
+import { MAIN_TABLE, PROTOCOL_TORTIE } from './netlink/route.js';
 import { listRoutes } from './netlink/route-list.js';
+import { listSourceRules, writeSourceRule } from './netlink/rule.js';
 import { inNamespace, NamespaceError, openNamespace } from './netns.js';
 import { closeFd } from './libc.js';
 import { ensureSysctl, readSysctl, SysctlError, type SysctlPath } from './sysctl.js';
@@ -117,7 +121,7 @@ export class EndpointPlumbing {
     return this.inPod(spec, (pod) => {
       const existing = findLink(this.socket, { name: spec.hostInterface });
       if (existing !== undefined) {
-        this.expectOurs(existing);
+        this.expectOurs(existing, spec.label ?? '');
         if (!isDoomed(existing)) {
           const current = this.observe(spec, existing, pod);
           if (current.problems.length === 0 && current.endpoint !== undefined) return current.endpoint;
@@ -174,6 +178,17 @@ export class EndpointPlumbing {
     this.socket.close();
   }
 
+  /** Is there a network namespace at this path? */
+  hasNamespace(netns: string): boolean {
+    try {
+      closeFd(openNamespace(netns));
+      return true;
+    } catch (error) {
+      if (error instanceof NamespaceError) return false;
+      throw error;
+    }
+  }
+
   /** Runs a task with the pod's namespace open and a netlink socket in it. */
   private inPod<T>(spec: EndpointSpec, task: (pod: PodNamespace) => T): T {
     let fd: number;
@@ -198,11 +213,15 @@ export class EndpointPlumbing {
     }
   }
 
-  private expectOurs(link: Link): void {
-    if (ownerOfAlias(link.alias) !== undefined) return;
+  /** An interface of this very pod, from before: what another pod lives on is never replaced. */
+  private expectOurs(link: Link, label: string): void {
+    const owner = endpointOwnerOf(link.alias);
+    if (owner !== undefined && (isDoomed(link) || link.alias === formatAlias(owner, label))) return;
+    const whose =
+      owner === undefined ? 'is not Tortie\'s (no alias "tortie:...")' : `has the alias "${link.alias ?? ''}"`;
     throw new EndpointError(
       'name-taken',
-      `Cannot use "${link.name}" for a pod: an interface of that name exists and is not Tortie's (no alias "tortie:...")`,
+      `Cannot use "${link.name}" for pod "${label}": an interface of that name exists and ${whose}`,
     );
   }
 
@@ -216,9 +235,15 @@ export class EndpointPlumbing {
         // Runtimes turn IPv6 off in new namespaces when they think that the cluster has none.
         inNamespace(pod.fd, () => ensureSysctl(['net', 'ipv6', 'conf', spec.podInterface, 'disable_ipv6'], 0));
       }
+      const tables = podTablesOf(podIndex, listRoutes(pod.socket));
       pod.socket.batch.clear();
-      writePodSide(pod.socket.batch, podIndex, spec.addresses);
+      writePodSide(pod.socket.batch, podIndex, spec.addresses, tables);
       pod.socket.request(pod.socket.batch);
+      for (const rule of podSideRules(spec.addresses, tables)) {
+        pod.socket.batch.clear();
+        writeSourceRule(pod.socket.batch, rule);
+        tolerate(pod.socket, 'EEXIST');
+      }
       this.socket.batch.clear();
       writeHostSide(this.socket.batch, host.index, spec.addresses);
       tolerate(this.socket, 'ESRCH');
@@ -311,6 +336,9 @@ export class EndpointPlumbing {
     if (podLink.index !== link.peerIndex || podLink.peerIndex !== link.index)
       return { problems: [`Interface "${spec.podInterface}" of the pod is not the other end of "${link.name}"`] };
     const ofPod = { interfaceIndex: podLink.index };
+    const mainRoutes = listRoutes(pod.socket);
+    const tables = podTablesOf(podLink.index, mainRoutes);
+    const ownTables = new Set([tables[4], tables[6]].filter((table) => table !== MAIN_TABLE));
     const problems = [
       ...mtuProblems(spec, link),
       ...hostSideProblems(
@@ -323,7 +351,9 @@ export class EndpointPlumbing {
           link: podLink,
           addresses: listInterfaceAddresses(pod.socket, ofPod),
           neighbours: listNeighbours(pod.socket, ofPod),
-          routes: listRoutes(pod.socket),
+          routes: [...mainRoutes, ...[...ownTables].flatMap((table) => listRoutes(pod.socket, { table }))],
+          rules: ownTables.size === 0 ? [] : listSourceRules(pod.socket),
+          tables,
         },
         spec.addresses,
       ),

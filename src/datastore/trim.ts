@@ -6,8 +6,13 @@ import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { Container, Pod } from '../api/core.js';
 import type { KubeObject } from '../api/meta.js';
 
-/** Annotations the agent understands. */
-const ANNOTATION_PREFIXES = ['cni.projectcalico.org/', 'projectcalico.org/', 'tortie.dev/'];
+/** Annotations the agent understands; the last is the kubelet's, on the objects of static pods. */
+const ANNOTATION_PREFIXES = [
+  'cni.projectcalico.org/',
+  'projectcalico.org/',
+  'tortie.dev/',
+  'kubernetes.io/config.mirror',
+];
 
 export function trim<K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] {
   if (kind === 'pods') return trimPod(object as Pod) as ObjectOf[K];

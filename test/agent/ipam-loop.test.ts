@@ -9,7 +9,13 @@ import type { IPPoolSpec } from '../../src/api/ipam.js';
 import { Cluster } from '../../src/cluster/cluster.js';
 import { createLogger } from '../../src/log.js';
 
-const owner = (id: string): Owner => ({ containerId: id, interfaceName: 'eth0', namespace: 'default', pod: id });
+const owner = (id: string): Owner => ({
+  network: 'tortie',
+  containerId: id,
+  interfaceName: 'eth0',
+  namespace: 'default',
+  pod: id,
+});
 
 describe('agent/ipam-loop', () => {
   let directory: string;

@@ -4,12 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Allocator } from '@tortie/ipam';
 import { parsePrefix } from 'node-bgp/address';
-import { PodNetwork, TryAgainError, type EndpointDataplane, type PodRequest } from '../../src/agent/pod-network.js';
+import { TryAgainError } from '../../src/agent/pod-identity.js';
+import {
+  PodNetwork,
+  type EndpointDataplane,
+  type PodNetworkOptions,
+  type PodRequest,
+} from '../../src/agent/pod-network.js';
 import type { NetfilterFailure } from '../../src/agent/policy-loop.js';
 import type { Pod } from '../../src/api/core.js';
 import { createLogger } from '../../src/log.js';
 
 const request = (containerId: string, pod = 'web'): PodRequest => ({
+  network: 'tortie',
   containerId,
   netns: `/run/netns/${containerId}`,
   interfaceName: 'eth0',
@@ -26,6 +33,10 @@ describe('agent/pod-network', () => {
   let pods: Map<string, Pod>;
   let failures: readonly NetfilterFailure[];
   let network: PodNetwork;
+  let gone: Set<string>;
+  let asked: number;
+  /** What the API server says, where that is not what the watch has brought. */
+  let api: Map<string, Pod> | undefined;
 
   const act = async (what: string): Promise<void> => {
     trace.push(what);
@@ -38,12 +49,14 @@ describe('agent/pod-network', () => {
     mtu: 1500,
   });
   const dataplane: EndpointDataplane = {
-    interfaceName: (namespace, pod) => `tort-${namespace}-${pod}`,
+    interfaceName: (namespace, pod, podInterface) =>
+      `tort-${namespace}-${pod}${podInterface === 'eth0' ? '' : `-${podInterface}`}`,
+    hasNamespace: (netns) => !gone.has(netns),
     plumb: async ({ pod, netns }) => {
       await act(`plumb ${pod} ${netns}`);
       return endpoint(`tort-shop-${pod}`);
     },
-    unplumb: ({ namespace, pod }) => act(`unplumb tort-${namespace}-${pod}`),
+    unplumb: (_, hostInterface) => act(`unplumb ${hostInterface}`),
     check: async ({ pod }) => ({
       problems: faults.has('check') ? ['route is missing'] : [],
       endpoint: endpoint(`tort-shop-${pod}`),
@@ -57,26 +70,34 @@ describe('agent/pod-network', () => {
     trace = [];
     faults = new Set();
     failures = [];
+    gone = new Set();
+    asked = 0;
+    api = undefined;
     pods = new Map([['shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }]]);
-    network = new PodNetwork({
-      allocator,
-      dataplane,
-      log: createLogger('test', { level: 'silent' }),
-      assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
-      policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
-      connections: {
-        mark: (addresses) => void trace.push(`mark ${[...addresses].join()}`),
-        ensure: async (addresses) => {
-          trace.push(`clean ${addresses.join()}`);
-          if (faults.has('clean')) throw new Error('clean failed');
-        },
+    network = new PodNetwork(options());
+  });
+  const options = (): PodNetworkOptions => ({
+    allocator,
+    dataplane,
+    log: createLogger('test', { level: 'silent' }),
+    assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
+    policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
+    connections: {
+      mark: (addresses) => void trace.push(`mark ${[...addresses].join()}`),
+      ensure: async (addresses) => {
+        trace.push(`clean ${addresses.join()}`);
+        if (faults.has('clean')) throw new Error('clean failed');
       },
-      concerning: (_, all) => all,
-      endpointState: () => 'ready',
-      pod: (namespace, name) => pods.get(`${namespace}/${name}`),
-      nextChange: (timeout) => new Promise((resolve) => setTimeout(resolve, Math.min(timeout, 10))),
-      onChange: () => {},
-    });
+    },
+    concerning: (_, all) => all,
+    endpointState: () => 'ready',
+    pod: (namespace, name) => pods.get(`${namespace}/${name}`),
+    fetchPod: async (namespace, name) => {
+      asked++;
+      return (api ?? pods).get(`${namespace}/${name}`);
+    },
+    nextChange: (timeout) => new Promise((resolve) => setTimeout(resolve, Math.min(timeout, 10))),
+    onChange: () => {},
   });
   afterEach(async () => {
     await allocator.close();
@@ -134,6 +155,7 @@ describe('agent/pod-network', () => {
   });
 
   it('waits for the watch to bring the pod', async () => {
+    api = new Map(pods);
     pods.clear();
     setTimeout(
       () => pods.set('shop/web', { metadata: { name: 'web', namespace: 'shop' }, spec: { containers: [] } }),
@@ -144,6 +166,7 @@ describe('agent/pod-network', () => {
 
   it('fails closed when it never does', async function () {
     this.timeout(15_000);
+    api = new Map(pods);
     pods.clear();
     const error = await network.add(request('c1')).catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(TryAgainError);
@@ -167,7 +190,7 @@ describe('agent/pod-network', () => {
 
   it('checks what ADD made', async () => {
     expect((await network.check(request('c1'))).problems).to.deep.equal([
-      'container "c1" has no interface "eth0" here',
+      'container "c1" of pod "shop/web" has no interface "eth0" in network "tortie" here',
     ]);
     await network.add(request('c1'));
     expect((await network.check(request('c1'))).problems).to.deep.equal([]);
@@ -180,7 +203,7 @@ describe('agent/pod-network', () => {
       pods.set(`shop/${name}`, { metadata: { name, namespace: 'shop' }, spec: { containers: [] } });
       await network.add(request(`c-${name}`, name));
     }
-    expect(await network.collect([{ containerId: 'c-b', interfaceName: 'eth0' }])).to.equal(2);
+    expect(await network.collect('tortie', [{ containerId: 'c-b', interfaceName: 'eth0' }])).to.equal(2);
     expect(allocator.owners().map(({ owner }) => owner.pod)).to.deep.equal(['b']);
   });
 
@@ -190,5 +213,138 @@ describe('agent/pod-network', () => {
     network.restore();
     expect(trace).to.deep.equal(['endpoint-upsert']);
     expect(network.owners().map(({ pod }) => pod)).to.deep.equal(['web']);
+  });
+
+  describe('whose call it is', () => {
+    const pod = (uid: string, annotations: Record<string, string> = {}): Pod => ({
+      metadata: { name: 'web', namespace: 'shop', uid, annotations },
+      spec: { containers: [] },
+    });
+    const containers = (): readonly string[] =>
+      allocator.owners().map(({ owner }) => `${owner.network}/${owner.containerId}/${owner.interfaceName}`);
+    const failure = (work: Promise<unknown>): Promise<string> => work.then(() => 'none', String);
+    beforeEach(() => pods.set('shop/web', pod('u1')));
+
+    it('refuses the sandbox of a pod that is gone, and leaves the living one alone', async () => {
+      await network.add({ ...request('c1'), uid: 'u1' });
+      trace = [];
+      expect(await failure(network.add({ ...request('c0'), uid: 'u0' }))).to.equal(
+        'FormerPodError: Cannot attach pod "shop/web" with UID u0: the pod of that name is now another, with UID u1',
+      );
+      expect(trace).to.deep.equal([]);
+      expect(containers()).to.deep.equal(['tortie/c1/eth0']);
+    });
+
+    it('waits for the pod of the call when the watch still has its predecessor', async () => {
+      await network.add({ ...request('c1'), uid: 'u1' });
+      api = new Map([['shop/web', pod('u2')]]);
+      setTimeout(() => pods.set('shop/web', pod('u2')), 400);
+      await network.add({ ...request('c2'), uid: 'u2' });
+      expect(asked).to.equal(1);
+      expect(containers()).to.deep.equal(['tortie/c2/eth0']);
+      expect(allocator.owners()[0]?.owner.uid).to.equal('u2');
+    });
+
+    it('fails closed when the watch never brings it, whatever the API server says', async function () {
+      this.timeout(15_000);
+      api = new Map([['shop/web', pod('u2')]]);
+      expect(await failure(network.add({ ...request('c2'), uid: 'u2' }))).to.include(
+        'with UID u2: the API server has not told this node of it within 5 s (it knows one with UID u1)',
+      );
+      expect(containers()).to.deep.equal([]);
+    });
+
+    it('knows a static pod by the mirror annotation of its object', async () => {
+      pods.set('shop/web', pod('u1', { 'kubernetes.io/config.mirror': 'hash' }));
+      await network.add({ ...request('c1'), uid: 'hash' });
+      expect(allocator.owners()[0]?.owner.uid).to.equal('u1');
+    });
+
+    it('refuses a former sandbox of the same pod, and one whose namespace is gone', async () => {
+      await network.add({ ...request('c1'), uid: 'u1' });
+      await network.add({ ...request('c2'), uid: 'u1' });
+      expect(await failure(network.add({ ...request('c1'), uid: 'u1' }))).to.include(
+        'container "c2" has taken its place',
+      );
+      gone.add('/run/netns/c3');
+      expect(await failure(network.add({ ...request('c3'), uid: 'u1' }))).to.include('no network namespace at');
+      expect(await failure(network.add({ ...request('c4'), uid: 'u1', signal: AbortSignal.abort() }))).to.include(
+        'whoever asked for it has gone away',
+      );
+      expect(containers()).to.deep.equal(['tortie/c2/eth0']);
+    });
+
+    it('takes a sandbox again after its DEL when there is no other', async () => {
+      await network.add(request('c1'));
+      await network.remove(request('c1'));
+      expect((await network.add(request('c1'))).addresses).to.have.length(1);
+    });
+
+    it('refuses the container of another pod, and an interface that another network has', async () => {
+      await network.add(request('c1'));
+      pods.set('shop/db', { metadata: { name: 'db', namespace: 'shop', uid: 'u9' }, spec: { containers: [] } });
+      expect(await failure(network.add(request('c1', 'db')))).to.equal(
+        'ForeignAttachmentError: Cannot attach interface "eth0" of container "c1" for pod "shop/db": it is pod "shop/web"\'s',
+      );
+      expect(await failure(network.add({ ...request('c1'), network: 'other' }))).to.include(
+        'to network "other": network "tortie" has it already',
+      );
+      expect(await network.remove({ ...request('c1'), network: 'other' })).to.equal(undefined);
+      expect(await network.remove({ ...request('c1'), pod: 'db' })).to.equal(undefined);
+      expect(containers()).to.deep.equal(['tortie/c1/eth0']);
+    });
+
+    it('gives a pod a second interface, tells policy of both, and takes them away one by one', async () => {
+      const events: unknown[] = [];
+      const first = request('c1');
+      const second = { ...first, network: 'storage', interfaceName: 'net1' };
+      network = new PodNetwork({
+        ...options(),
+        policy: { take: (event) => void events.push(event), settled: async () => [] },
+      });
+      await network.add(first);
+      await network.add(second);
+      await network.remove(first);
+      await network.remove(second);
+      const endpoint = {
+        namespace: 'shop',
+        name: 'web',
+        interface: 'tort-shop-web',
+        uid: 'u1',
+        addresses: ['10.65.0.0'],
+      };
+      expect(events).to.deep.equal([
+        { type: 'endpoint-upsert', endpoint },
+        {
+          type: 'endpoint-upsert',
+          endpoint: { ...endpoint, furtherInterfaces: ['tort-shop-web-net1'], addresses: ['10.65.0.0', '10.65.0.1'] },
+        },
+        {
+          type: 'endpoint-upsert',
+          endpoint: { ...endpoint, interface: 'tort-shop-web-net1', addresses: ['10.65.0.1'] },
+        },
+        { type: 'endpoint-delete', namespace: 'shop', name: 'web' },
+      ]);
+    });
+
+    it('collects in the network that is named, and nowhere else', async () => {
+      await network.add(request('c1'));
+      await network.add({ ...request('c1'), network: 'storage', interfaceName: 'net1' });
+      expect(await network.collect('second-net', [])).to.equal(0);
+      expect(await network.collect('storage', [])).to.equal(1);
+      expect(containers()).to.deep.equal(['tortie/c1/eth0']);
+    });
+
+    it('gives a pod another interface name when its own is taken', async () => {
+      const collide = {
+        ...dataplane,
+        interfaceName: (_: string, __: string, ___: string, attempt: number) => `tort${attempt}`,
+      };
+      network = new PodNetwork({ ...options(), dataplane: collide });
+      pods.set('shop/db', { metadata: { name: 'db', namespace: 'shop', uid: 'u9' }, spec: { containers: [] } });
+      await network.add(request('c1'));
+      await network.add(request('c2', 'db'));
+      expect(network.endpoints().map(({ hostInterface }) => hostInterface)).to.deep.equal(['tort0', 'tort1']);
+    });
   });
 });

@@ -136,7 +136,7 @@ describe('endpoint plumbing', () => {
   it('gives a successor of the same pod name its interface, and does not remove it for the predecessor', async () => {
     const old = specOf();
     add(old);
-    const successor = specOf({ hostInterface: old.hostInterface });
+    const successor = specOf({ hostInterface: old.hostInterface, label: old.label });
     add(successor);
     expect(inNamespace(node, () => plumbing.remove(old))).to.equal(false);
     expect(check(successor)).to.deep.equal([]);
@@ -199,10 +199,45 @@ describe('endpoint plumbing', () => {
     ip(node, 'link', 'add', spec.hostInterface, 'type', 'bridge');
     expect(() => add(spec)).to.throw(
       EndpointError,
-      `Cannot use "${spec.hostInterface}" for a pod: an interface of that name exists and is not Tortie's`,
+      `Cannot use "${spec.hostInterface}" for pod "${spec.label}": an interface of that name exists and is not Tortie's`,
     );
     expect(ip(node, '-d', 'link', 'show', spec.hostInterface)).to.include('bridge');
     expect(plumbing.remove(spec)).to.equal(false);
+  });
+
+  it("refuses a name that another pod's interface has, and leaves that pod alone", () => {
+    const living = specOf();
+    add(living);
+    expect(() => add(specOf({ hostInterface: living.hostInterface }))).to.throw(
+      EndpointError,
+      `has the alias "tortie:${living.containerId}/eth0 ${living.label}"`,
+    );
+    expect(check(living)).to.deep.equal([]);
+  });
+
+  it('gives a pod a second interface that answers from its own address, on its own routes', () => {
+    const first = specOf();
+    const second = specOf({ netns: first.netns, containerId: first.containerId, podInterface: 'net1' });
+    add(first);
+    add(second);
+    add(second);
+    expect(check(first).concat(check(second))).to.deep.equal([]);
+    const [address = ''] = second.addresses.map(formatAddress);
+    // With strict reverse-path checks on the host side, an answer that left by eth0 would be dropped.
+    for (const name of [first.hostInterface, second.hostInterface])
+      exec(node, 'sysctl', '-qw', `net.ipv4.conf.${name}.rp_filter=1`);
+    for (const { family } of second.addresses)
+      for (const spec of [first, second]) {
+        const to = formatAddress(spec.addresses.find((one) => one.family === family) ?? parseAddress('::'));
+        expect(exec(node, 'ping', `-${family}`, '-c1', '-W2', to), to).to.include(' 0% packet loss');
+      }
+    exec(first.netns, 'ip', 'rule', 'del', 'from', address);
+    expect(check(second)).to.have.length(1);
+    expect(check(second)[0]).to.match(new RegExp(`^The pod lacks the rule from ${address} lookup 10`));
+    add(second);
+    expect(check(second)).to.deep.equal([]);
+    expect(plumbing.remove(second)).to.equal(true);
+    expect(check(first)).to.deep.equal([]);
   });
 
   it('refuses a pod that has a foreign interface of the name, and leaves nothing behind', () => {

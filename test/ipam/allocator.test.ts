@@ -7,6 +7,7 @@ import { parsePrefix } from 'node-bgp/address';
 import { Allocator, JournalError, NoAddressError, type Owner } from '@tortie/ipam';
 
 const owner = (containerId: string): Owner => ({
+  network: 'tortie',
   containerId,
   interfaceName: 'eth0',
   namespace: 'default',
@@ -59,8 +60,8 @@ describe('ipam/allocator', () => {
   it('lets an address rest, and takes the longest rested first', async () => {
     const allocator = await withBlocks();
     for (const id of ['a', 'b', 'c']) await assign(allocator, id);
-    await allocator.release('b', 'eth0');
-    await allocator.release('a', 'eth0');
+    await allocator.release(owner('b'));
+    await allocator.release(owner('a'));
     expect((await assign(allocator, 'd'))[0]).to.equal('10.65.0.3');
     now += 2000;
     expect((await assign(allocator, 'e'))[0]).to.equal('10.65.0.1');
@@ -71,7 +72,7 @@ describe('ipam/allocator', () => {
   it('reuses a resting address rather than refuse a pod', async () => {
     const allocator = await withBlocks(32, 128);
     await assign(allocator, 'a');
-    await allocator.release('a', 'eth0');
+    await allocator.release(owner('a'));
     expect((await assign(allocator, 'b'))[0]).to.equal('10.65.0.0');
     await allocator.close();
   });
@@ -119,7 +120,7 @@ describe('ipam/allocator', () => {
     const churn = async (id: string): Promise<void> => {
       for (let i = 0; i < 60; i++) {
         await assign(allocator, id);
-        await allocator.release(id, 'eth0');
+        await allocator.release(owner(id));
         now += 5000;
       }
     };
@@ -155,7 +156,7 @@ describe('ipam/allocator', () => {
             await allocator.close();
             allocator = await open(file);
           } else if (what === 'release') {
-            await allocator.release(name, 'eth0');
+            await allocator.release(owner(name));
             held.delete(name);
           } else {
             const got = await allocator

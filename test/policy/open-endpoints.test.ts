@@ -71,4 +71,49 @@ describe('policy/resolve/open-endpoints', () => {
     take({ type: 'endpoint-delete', namespace: 'x', name: 'shut' });
     expect(members('ingress')).to.deep.equal(['10.65.0.1']);
   });
+
+  describe('which pod an endpoint is', () => {
+    const named = (uid: string, labels: Record<string, string>, nodeName = 'n1'): PolicyEvent => ({
+      type: 'upsert',
+      kind: 'Pod',
+      object: { metadata: { namespace: 'x', name: 'a', uid, labels }, spec: { nodeName } } as never,
+    });
+    const plumbed = (uid: string, furtherInterfaces?: readonly string[], ...more: string[]): PolicyEvent => ({
+      type: 'endpoint-upsert',
+      endpoint: {
+        namespace: 'x',
+        name: 'a',
+        interface: 'torta',
+        ...(furtherInterfaces && { furtherInterfaces }),
+        addresses: ['10.65.0.1', ...more],
+        uid,
+      },
+    });
+    const chainsOf = (name: string): readonly string[] =>
+      [...engine.ruleset().chains.keys()].filter((chain) => chain.endsWith(name)).sort();
+    beforeEach(() => {
+      engine = new PolicyEngine({ nodeName: 'n1' });
+      take({ type: 'upsert', kind: 'Namespace', object: { metadata: { name: 'x' } } });
+    });
+
+    it('closes an endpoint while the object of its name is another pod, and opens it for its own', () => {
+      take(named('u1', {}), plumbed('u2'));
+      expect([members('ingress'), engine.endpointState('x', 'a')]).to.deep.equal([[], 'pod-unknown']);
+      take(named('u2', {}));
+      expect([members('ingress'), engine.endpointState('x', 'a')]).to.deep.equal([['10.65.0.1'], 'ready']);
+      // Made anew on another node: what is still here is its predecessor's.
+      take(named('u3', {}, 'n2'));
+      expect([members('ingress'), engine.endpointState('x', 'a')]).to.deep.equal([[], 'pod-unknown']);
+      expect(chainsOf('torta')).to.have.length(2);
+    });
+
+    it('holds the policy of a pod on every interface it has', () => {
+      take(named('u1', { app: 'a' }), denyIngress({ app: 'a' }), plumbed('u1', ['tortb'], '10.65.0.2'));
+      expect([chainsOf('torta').length, chainsOf('tortb').length]).to.deep.equal([1, 1]);
+      expect(members('egress')).to.deep.equal(['10.65.0.1', '10.65.0.2']);
+      take(plumbed('u1'));
+      expect([chainsOf('torta').length, chainsOf('tortb').length]).to.deep.equal([1, 0]);
+      expect(members('egress')).to.deep.equal(['10.65.0.1']);
+    });
+  });
 });

@@ -31,6 +31,10 @@ export interface HostEntry {
 /** Whatever a selection can mean by its address. */
 export type Entry = PodEntry | HostEntry;
 
+/** The object is of a pod that had, or will have, the name of the one that is plumbed here. */
+export const isOtherPod = ({ pod, endpoint }: PodEntry): boolean =>
+  pod !== undefined && endpoint?.uid !== undefined && pod.uid !== endpoint.uid;
+
 export const entryLabels = (entry: Entry): Labels | undefined =>
   'host' in entry ? entry.host.labels : entry.pod?.labels;
 export const entryPorts = (entry: Entry): readonly NamedPort[] =>
@@ -195,11 +199,15 @@ export class Cluster {
   effectiveAddresses(entry: PodEntry): readonly string[] {
     const pod = entry.pod;
     if (pod === undefined || pod.hostNetwork || pod.finished) return [];
+    if (isOtherPod(entry)) return pod.addresses.filter((address) => !this.isPlumbed(address));
     return claimedAddresses(entry).filter(
-      (address) =>
-        entry.endpoint?.addresses.includes(address) === true ||
-        !this.podsWithAddress(address).some((other) => other.endpoint?.addresses.includes(address)),
+      (address) => entry.endpoint?.addresses.includes(address) === true || !this.isPlumbed(address),
     );
+  }
+
+  /** Does a local endpoint hold it? */
+  private isPlumbed(address: string): boolean {
+    return this.podsWithAddress(address).some((other) => other.endpoint?.addresses.includes(address));
   }
 
   /** Entries that claim an address of this entry, itself among them: the ones whose addresses may change with it. */
@@ -249,13 +257,12 @@ export class Cluster {
   }
 }
 
-/** Per family the endpoint's address, else the status's. */
+/** The endpoint's addresses; of a family in which it has none, the status's. */
 function claimedAddresses(entry: PodEntry): readonly string[] {
   const own = entry.endpoint?.addresses ?? [];
-  const status = entry.pod?.addresses ?? [];
-  return ([4, 6] as const)
-    .map((family) => addressOf(own, family) ?? addressOf(status, family))
-    .filter((address) => address !== undefined);
+  const missing = ([4, 6] as const).filter((family) => addressOf(own, family) === undefined);
+  const status = missing.map((family) => addressOf(entry.pod?.addresses ?? [], family));
+  return [...own, ...status.filter((address) => address !== undefined)];
 }
 
 /** Every address that entry's object or endpoint names, each once. */

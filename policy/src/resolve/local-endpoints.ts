@@ -6,9 +6,10 @@ import { compileEndpointChain } from '../compile/endpoint-chain.js';
 import { endpointChainName, FROM_MAP, TO_MAP } from '../compile/names.js';
 import { DIRECTIONS, policyKeyText, type Direction, type Policy } from '../model/policy.js';
 import { matchesSelection } from '../model/selection.js';
+import { interfacesOf } from '../objects.js';
 import type { Chain, DispatchMap } from '../ruleset.js';
 import type { NamedStore } from './chain-store.js';
-import type { Cluster, PodEntry } from './cluster.js';
+import { type Cluster, isOtherPod, type PodEntry } from './cluster.js';
 import type { OpenEndpoints } from './open-endpoints.js';
 import type { PolicyChains } from './policy-chains.js';
 import { inDirection, withoutHostPolicies, type PolicyIndex, type TierPolicies } from './policy-index.js';
@@ -40,13 +41,14 @@ export class LocalEndpoints {
   }
 
   /** Interfaces change hands: `before` and `after` are the endpoint's, of the same entry. */
-  endpointChanged(entry: PodEntry, before: string | undefined, after: string | undefined): void {
-    if (before !== undefined && before !== after && this.endpoints.get(before) === entry) {
-      this.endpoints.delete(before);
-      for (const direction of DIRECTIONS) this.unguard(direction, before);
-    }
-    if (after !== undefined) this.endpoints.set(after, entry);
-    else this.forget(entry);
+  endpointChanged(entry: PodEntry, before: readonly string[], after: readonly string[]): void {
+    for (const name of before)
+      if (!after.includes(name) && this.endpoints.get(name) === entry) {
+        this.endpoints.delete(name);
+        for (const direction of DIRECTIONS) this.unguard(direction, name);
+      }
+    for (const name of after) this.endpoints.set(name, entry);
+    if (after.length === 0) this.forget(entry);
     this.dirty.add(entry);
   }
 
@@ -76,15 +78,16 @@ export class LocalEndpoints {
   /** Why an endpoint is shut, or undefined when its policy is in force. */
   private closedBecause(entry: PodEntry): string | undefined {
     if (entry.pod === undefined) return 'pod not known yet';
+    if (isOtherPod(entry)) return 'pod of this name is another';
     if (entry.pod.finished) return 'pod has finished';
     if (entry.pod.hostNetwork) return 'pod uses the host network';
     return this.cluster.hasNamespace(entry.namespace) ? undefined : 'namespace not known yet';
   }
 
   private settleEndpoint(entry: PodEntry): void {
-    const interfaceName = entry.endpoint?.interface;
     // Two entries may name one interface while a pod is replaced: it belongs to the last.
-    if (interfaceName === undefined || this.endpoints.get(interfaceName) !== entry) return this.forget(entry);
+    const interfaces = interfacesOf(entry.endpoint).filter((name) => this.endpoints.get(name) === entry);
+    if (interfaces.length === 0) return this.forget(entry);
     const closed = this.closedBecause(entry);
     const groups =
       closed !== undefined || entry.pod === undefined
@@ -99,19 +102,30 @@ export class LocalEndpoints {
       ),
     );
     for (const direction of DIRECTIONS)
-      this.settleDirection(entry, interfaceName, direction, inDirection(groups, direction), closed);
+      this.settleDirection(entry, interfaces, direction, inDirection(groups, direction), closed);
   }
 
   private settleDirection(
     entry: PodEntry,
-    interfaceName: string,
+    interfaces: readonly string[],
     direction: Direction,
     groups: readonly TierPolicies[],
     closed: string | undefined,
   ): void {
     const isOpen = closed === undefined && groups.length === 0;
     this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
-    if (isOpen) return this.unguard(direction, interfaceName);
+    for (const name of interfaces) {
+      if (isOpen) this.unguard(direction, name);
+      else this.guard(name, direction, groups, closed);
+    }
+  }
+
+  private guard(
+    interfaceName: string,
+    direction: Direction,
+    groups: readonly TierPolicies[],
+    closed: string | undefined,
+  ): void {
     this.chains.put(compileEndpointChain(direction, interfaceName, groups, closed));
     if (this.guarded[direction].has(interfaceName)) return;
     this.guarded[direction].add(interfaceName);

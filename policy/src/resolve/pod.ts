@@ -19,6 +19,8 @@ export interface NamedPort {
 export interface Pod {
   readonly namespace: string;
   readonly name: string;
+  /** Kept of this node's pods alone. */
+  readonly uid?: string;
   readonly labels: Labels;
   /** Canonical text; at most one per family counts (Kubernetes gives no more). */
   readonly addresses: readonly string[];
@@ -45,13 +47,16 @@ export function podOf(
   name: string,
   object: PodObject,
   accountLabels: (account: string) => Labels,
+  nodeName: string | undefined,
 ): Pod {
   const spec = object.spec;
+  const uid = nodeName !== undefined && spec?.nodeName === nodeName ? object.metadata?.uid : undefined;
   const phase = object.status?.phase;
   const serviceAccount = spec?.serviceAccountName ?? 'default';
   return {
     namespace,
     name,
+    ...(uid === undefined ? {} : { uid }),
     serviceAccount,
     labels: internLabels(
       withAccountLabels(podLabels(object.metadata?.labels, namespace, serviceAccount), accountLabels(serviceAccount)),
@@ -89,6 +94,7 @@ export function labelMap(labels: Readonly<Record<string, string>> | null | undef
 
 export function samePod(a: Pod, b: Pod): boolean {
   return (
+    a.uid === b.uid &&
     a.node === b.node &&
     a.hostNetwork === b.hostNetwork &&
     a.finished === b.finished &&
@@ -129,6 +135,12 @@ export function canonicalAddresses(texts: Iterable<string | undefined>): readonl
       addresses.push(formatAddress(address));
   }
   return addresses.sort();
+}
+
+/** Canonical text of an endpoint's addresses in their order, each once. */
+export function endpointAddresses(texts: readonly string[]): readonly string[] {
+  const parsed = texts.map(tryParseAddress).filter((address) => address !== undefined);
+  return [...new Set(parsed.map(formatAddress))];
 }
 
 function podLabels(

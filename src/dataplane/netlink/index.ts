@@ -13,3 +13,4 @@ export * from './route.js';
 export * from './route-change.js';
 export * from './route-list.js';
 export * from './route-message.js';
+export * from './rule.js';
