@@ -24,9 +24,11 @@ import { HostInterfaces } from './host-interfaces.js';
 import { IpamLoop } from './ipam-loop.js';
 import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
+import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
 import { ObjectProblemLog } from './object-problems.js';
+import { isPodOf } from './pod-identity.js';
 import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
@@ -60,6 +62,7 @@ export class Agent {
   readonly bgp: BgpLoop;
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
+  private readonly leaks: LeakSweeper;
   private readonly engine: PolicyEngine;
   private readonly hostInterfaces: HostInterfaces;
   private readonly connections: ConnectionCleaner;
@@ -123,6 +126,17 @@ export class Agent {
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => this.routes.changed(),
     });
+    this.leaks = new LeakSweeper({
+      owners: () => this.pods.owners(),
+      withoutInterface: (owners) => kernel.withoutInterface(owners),
+      hasPod: ({ namespace, pod, uid }) => {
+        if (this.cluster.problems().has('pods')) return undefined;
+        const found = this.cluster.get('pods', pod, namespace);
+        return found !== undefined && isPodOf(found, uid);
+      },
+      release: (owner) => this.pods.release(owner),
+      log: log.child({ loop: 'pods' }),
+    });
     this.routes = new RouteLoop({
       kernel: kernel.routes,
       desired: () => ({ blocks: allocator.ownBlocks(), endpoints: this.pods.endpoints() }),
@@ -179,6 +193,7 @@ export class Agent {
     this.connections.mark(this.allocator.unseenAddresses());
     await this.ipam.start();
     this.bgp.start();
+    this.leaks.start();
     this.isReady = true;
     this.status.changed();
     log.info(
@@ -194,6 +209,7 @@ export class Agent {
     for (const loop of [
       this.policy,
       this.ipam,
+      this.leaks,
       this.bgp,
       this.routes,
       this.connections,

@@ -21,16 +21,16 @@ export interface CniHandlerOptions {
   readonly pods: PodNetwork;
   /** Why calls cannot be served now. */
   readonly unreadiness: () => string | undefined;
-  /** What stands in the way of new addresses, in sentences. */
-  readonly addressProblems: () => readonly string[];
+  /** Why no pod at all could get an address; undefined while some could. */
+  readonly addressProblem: () => string | undefined;
   readonly log: Logger;
 }
 
-export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHandlerOptions): CniHandlers {
-  const ready = async (): Promise<void> => {
+export function cniHandlers({ pods, unreadiness, addressProblem, log }: CniHandlerOptions): CniHandlers {
+  const ready = async (code: 'tryAgainLater' | 'notAvailable' = 'tryAgainLater'): Promise<void> => {
     const until = Date.now() + READY_WAIT;
     for (let reason = unreadiness(); reason !== undefined; reason = unreadiness()) {
-      if (Date.now() >= until) throw new CniError('tryAgainLater', `Cannot serve pods yet: the agent is ${reason}`);
+      if (Date.now() >= until) throw new CniError(code, `Cannot serve pods yet: the agent is ${reason}`);
       await new Promise((resolve) => setTimeout(resolve, READY_POLL));
     }
   };
@@ -79,9 +79,9 @@ export function cniHandlers({ pods, unreadiness, addressProblems, log }: CniHand
       return resultOf(pod, addresses, endpoint);
     },
     status: async () => {
-      const reason = unreadiness();
-      if (reason !== undefined) throw new CniError('notAvailable', `Cannot serve pods yet: the agent is ${reason}`);
-      const [problem] = addressProblems();
+      // The kubelet marks every pod of the node unready on one bad answer, so an agent that starts waits as ADD would.
+      await ready('notAvailable');
+      const problem = addressProblem();
       if (problem !== undefined) throw new CniError('notAvailable', problem);
     },
     gc: async ({ config, valid }) => {

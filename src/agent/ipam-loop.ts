@@ -72,6 +72,15 @@ export class IpamLoop {
     return [...this.poolProblems, ...this.claimProblems.values()];
   }
 
+  /**
+   * Why no pod whatever could get an address; undefined while some could. A pool that is full or odd is a problem, but not for
+   * every pod: the kubelet takes the runtime's word for the whole node.
+   */
+  whyNoAddress(): string | undefined {
+    if (this.pools.some((pool) => !pool.isDisabled)) return undefined;
+    return `Cannot assign an address to any pod: ${this.poolProblems[0] ?? 'no enabled IPPool may serve this node'}`;
+  }
+
   /** Families in which pods get addresses: those that have a pool. */
   families(): readonly Family[] {
     return FAMILIES.filter((family) => this.pools.some((pool) => pool.prefix.family === family));

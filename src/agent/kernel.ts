@@ -39,6 +39,8 @@ export interface NodeKernel {
   loopbackAddresses(): ReadonlySet<string>;
   /** All interfaces but those of pods, with their addresses but link-local ones. */
   interfaces(): readonly HostInterface[];
+  /** Those of these whose interface is not there. */
+  withoutInterface(owners: readonly Owner[]): readonly Owner[];
   /** Removes interfaces of ours that none of these owns. */
   sweep(owners: readonly Owner[]): void;
   watch(events: KernelEvents): void;

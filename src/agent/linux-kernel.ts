@@ -121,6 +121,12 @@ class LinuxKernel implements NodeKernel {
       .map(({ index, name }) => ({ name, addresses: of(index) }));
   }
 
+  withoutInterface(owners: readonly Owner[]): readonly Owner[] {
+    if (owners.length === 0) return [];
+    const plumbed = new Set(this.plumbing.list().map(({ owner }) => owner));
+    return owners.filter((owner) => !plumbed.has(ownerKey(ownerOf(owner))));
+  }
+
   sweep(owners: readonly Owner[]): void {
     const kept = new Set(owners.map((owner) => ownerKey(ownerOf(owner))));
     for (const { hostInterface, owner } of this.plumbing.list()) {

@@ -63,7 +63,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     handlers: cniHandlers({
       pods: agent.pods,
       unreadiness: () => agent.unreadiness(),
-      addressProblems: () => agent.ipam.problems(),
+      addressProblem: () => agent.ipam.whyNoAddress(),
       log: log.child({ loop: 'cni' }),
     }),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),

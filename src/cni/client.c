@@ -6,7 +6,8 @@
  * In:   environment CNI_*, the network configuration on standard input (at most 1 MiB); its key "socket" names the agent's
  *       unix socket (default /run/tortie/agent.sock), because several nodes may share a machine.
  * Out:  the answer on standard output; exit 0 for HTTP 200, else 1 with a CNI error object. VERSION needs no agent.
- * Wait: at most 120 s for the agent, whose own waits are shorter. Nothing is retried: the runtime does that.
+ * Wait: at most 120 s for the agent, whose own waits are shorter. An agent that is being restarted is waited for, 10 s: for the kubelet
+ *       one bad STATUS makes every pod of the node unready. Nothing that an agent has taken in is repeated, but STATUS: the runtime does that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,11 +17,13 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_INPUT (1024 * 1024)
 #define MAX_ANSWER (4 * 1024 * 1024)
 #define WAIT_SECONDS 120
+#define RESTART_SECONDS 10
 #define DEFAULT_SOCKET "/run/tortie/agent.sock"
 
 extern char **environ;
@@ -104,6 +107,40 @@ static int send_call(int fd, const char *input, size_t length) {
   return write_all(fd, request, p + length - request);
 }
 
+static time_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec;
+}
+
+/* How long an agent that does not listen is waited for: not at all where its directory is missing, for then none was ever started. */
+static time_t restart_wait(const char *path) {
+  const char *set = getenv("TORTIE_CNI_RESTART_WAIT"), *slash = strrchr(path, '/');
+  char directory[sizeof ((struct sockaddr_un *) 0)->sun_path];
+  if (set) return atoi(set);
+  if (!slash || slash == path) return RESTART_SECONDS;
+  snprintf(directory, sizeof directory, "%.*s", (int) (slash - path), path);
+  return access(directory, F_OK) == 0 ? RESTART_SECONDS : 0;
+}
+
+/* A connection to the agent, tried again while nobody listens there; -1 with errno. */
+static int connect_agent(const char *path, time_t until) {
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  struct timeval wait = { .tv_sec = WAIT_SECONDS };
+  struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+  strcpy(address.sun_path, path);
+  for (;;) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+    if (connect(fd, (struct sockaddr *) &address, sizeof address) == 0) return fd;
+    int error = errno;
+    close(fd), errno = error;
+    if ((error != ENOENT && error != ECONNREFUSED) || now() >= until) return -1;
+    nanosleep(&pause, NULL);
+  }
+}
+
 int main(void) {
   const char *command = getenv("CNI_COMMAND");
   char *input = malloc(MAX_INPUT + 2), *answer = malloc(MAX_ANSWER + 1), path[sizeof ((struct sockaddr_un *) 0)->sun_path] = DEFAULT_SOCKET;
@@ -124,21 +161,22 @@ int main(void) {
   if (find_text(input, "socket", path, sizeof path) < 0) return fail(7, "Cannot use the network configuration", "socket", "expected a path of at most 107 bytes");
 
   int is_status = !strcmp(command, "STATUS");
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  struct timeval wait = { .tv_sec = WAIT_SECONDS };
-  strcpy(address.sun_path, path);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(5, "Cannot open a socket", NULL, strerror(errno));
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-  if (connect(fd, (struct sockaddr *) &address, sizeof address) < 0) {
-    char why[256];
-    snprintf(why, sizeof why, "%s; is \"tortie agent\" running on this node, with that socket?", strerror(errno));
-    return fail(is_status ? 50 : errno == EACCES || errno == EPERM ? 5 : 11, "Cannot reach the Tortie agent at", path, why);
-  }
-  /* A refusal may come before all is sent: what the agent says counts more than that it stopped listening. */
-  if (send_call(fd, input, length) < 0 && errno != EPIPE && errno != ECONNRESET) return fail(11, "Cannot send the call to the Tortie agent at", path, strerror(errno));
-  ssize_t got = read_all(fd, answer, MAX_ANSWER);
-  if (got < 0) return fail(11, "Cannot hear the Tortie agent at", path, errno == EAGAIN ? "it gave no answer in 120 s" : strerror(errno));
+  time_t until = now() + restart_wait(path);
+  ssize_t got;
+  do {
+    int fd = connect_agent(path, until);
+    if (fd < 0) {
+      char why[256];
+      snprintf(why, sizeof why, "%s; is \"tortie agent\" running on this node, with that socket?", strerror(errno));
+      return fail(is_status ? 50 : errno == EACCES || errno == EPERM ? 5 : 11, "Cannot reach the Tortie agent at", path, why);
+    }
+    /* A refusal may come before all is sent: what the agent says counts more than that it stopped listening. */
+    if (send_call(fd, input, length) < 0 && errno != EPIPE && errno != ECONNRESET) return fail(11, "Cannot send the call to the Tortie agent at", path, strerror(errno));
+    got = read_all(fd, answer, MAX_ANSWER);
+    if (got < 0 && errno != ECONNRESET) return fail(11, "Cannot hear the Tortie agent at", path, errno == EAGAIN ? "it gave no answer in 120 s" : strerror(errno));
+    close(fd);
+  } while (is_status && got <= 0 && now() < until);
+  if (got < 0) return fail(11, "Cannot hear the Tortie agent at", path, strerror(ECONNRESET));
   int status = 0;
   char *body = strstr(answer, "\r\n\r\n"), *header = strcasestr(answer, "\r\ncontent-length:");
   if (sscanf(answer, "HTTP/1.1 %d", &status) != 1 || !body || !header || header > body || answer + got - (body + 4) != strtol(header + 17, NULL, 10))

@@ -52,7 +52,7 @@ describe('CNI client', () => {
     `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   const config = (): string => JSON.stringify({ cniVersion: '1.0.0', name: 'n', type: 'tortie', socket: socketPath });
   const run = (env: Readonly<Record<string, string>>, stdin: string | Uint8Array = config()): Promise<PluginRun> =>
-    runPlugin(client, env, stdin);
+    runPlugin(client, { TORTIE_CNI_RESTART_WAIT: '0', ...env }, stdin);
   const errorOf = (result: PluginRun): { code: number; msg: string; cniVersion: string } => {
     expect(result.code, result.stdout + result.stderr).to.equal(1);
     return JSON.parse(result.stdout) as { code: number; msg: string; cniVersion: string };
@@ -130,6 +130,24 @@ describe('CNI client', () => {
 
   it('says "not available" to STATUS when there is no agent', async () => {
     expect(errorOf(await run({ CNI_COMMAND: 'STATUS' })).code).to.equal(50);
+  });
+
+  it('waits for an agent that is being restarted, and asks STATUS again of one that died over it', async () => {
+    const wait = { TORTIE_CNI_RESTART_WAIT: '15' };
+    const added = run({ CNI_COMMAND: 'ADD', ...wait });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await answerWith(http('200 OK', '{"ok":1}\n'));
+    expect(await added).to.include({ code: 0, stdout: '{"ok":1}\n' });
+    await new Promise<void>((resolve) => server?.close(() => resolve()));
+    let calls = 0;
+    await answerWith('', () => {
+      if (++calls < 3) return;
+      server?.close();
+      rmSync(socketPath, { force: true });
+      void answerWith(http('200 OK', ''));
+    });
+    expect(await run({ CNI_COMMAND: 'STATUS', ...wait })).to.include({ code: 0 });
+    expect(calls).to.equal(3);
   });
 
   it('refuses a socket path that the kernel would not take', async () => {
