@@ -20,22 +20,25 @@ export function draftsOf(cluster: Cluster): readonly PeerDraft[] {
 // ---- nodes
 
 function meshDrafts(cluster: Cluster): readonly PeerDraft[] {
-  const { self, configuration } = cluster;
+  const { self, configuration, problems } = cluster;
   if (configuration.spec.nodeToNodeMeshEnabled === false || self.reflectorClusterId !== undefined) return [];
   const fields = meshFieldsOf(cluster);
   if (fields === undefined) return [];
   return cluster.nodes
     .filter((node) => node.name !== self.name && node.reflectorClusterId === undefined)
-    .flatMap((node) =>
-      nodeDrafts(node, cluster, {
+    .flatMap((node) => {
+      const place = { resource: `Node/${node.name}` };
+      const drafts = nodeDrafts(node, cluster, {
         rank: 2,
         name: `mesh-${node.name}`,
-        place: { resource: `Node/${node.name}` },
+        place,
         fields,
         filters: [],
         distance: (isInternal) => (isInternal ? new Map() : new Map([['multihop', { value: ANY_DISTANCE }]])),
-      }),
-    );
+      });
+      if (drafts.length === 0) problems.notice(place, 'has no address of a family that this node has; no session');
+      return drafts;
+    });
 }
 
 interface NodeSession extends Omit<PeerDraft, 'rank'> {
