@@ -3,7 +3,8 @@
  * problem named by its place; the others run. Pure.
  *
  * A step's cells come from `expect` tables, then from hand-written `assert` cells and `published` tables where `expect` is
- * silent about them. `?` and `-` are nobody's claim and leave no cell; an assert without family speaks of IPv4 where both ends have it.
+ * silent about them. A verdict is 1, 0, ? or -, in a row's text or by itself, then as a number or as true and false too. `?`
+ * and `-` are nobody's claim and leave no cell; an assert without family speaks of IPv4 where both ends have it.
  */
 import { tryParseAddress, type Family } from 'node-bgp/address';
 import { objectKindOf, type KubeObject } from '@tortie/policy/objects';
@@ -176,26 +177,60 @@ function readTable(reader: JsonReader, endpoints: readonly string[]): readonly C
   if (rows.length !== endpoints.length) reader.field('rows').fail(`${endpoints.length} rows, one per endpoint`);
   const cells: Cell[] = [];
   rows.forEach((row, i) => {
-    const text = row.text();
-    if (text.length !== endpoints.length || !/^[01?-]*$/.test(text))
-      row.fail(`${endpoints.length} characters of 0, 1, ? and -`);
+    const verdicts = readRow(row, endpoints.length);
     endpoints.forEach((to, j) => {
-      const verdict = text[j];
+      const allow = verdicts[j];
       const from = endpoints[i];
-      if (from !== undefined && (verdict === '1' || verdict === '0'))
-        cells.push({ from, to, protocol, port, family, allow: verdict === '1' });
+      if (from !== undefined && typeof allow === 'boolean') cells.push({ from, to, protocol, port, family, allow });
     });
   });
   return cells;
 }
 
+/** True, false, or nobody's claim. */
+type Claim = boolean | 'open';
+
+/** A text with a character per endpoint, or a list of as many verdicts. */
+function readRow(row: JsonReader, length: number): readonly Claim[] {
+  if (Array.isArray(row.value)) {
+    if (row.value.length !== length) row.fail(`${length} verdicts`);
+    return row.list().map((one) => claimOf(one.value) ?? refusedClaim(one));
+  }
+  const text = row.text();
+  if (text.length !== length || !/^[01?-]*$/.test(text)) row.fail(`${length} characters of 0, 1, ? and -`);
+  return [...text].map((character) => claimOf(character) ?? 'open');
+}
+
+function claimOf(verdict: unknown): Claim | undefined {
+  switch (verdict) {
+    case true:
+    case 1:
+    case '1':
+      return true;
+    case false:
+    case 0:
+    case '0':
+      return false;
+    case '?':
+    case '-':
+      return 'open';
+    default:
+      return undefined;
+  }
+}
+
+function refusedClaim(reader: JsonReader): Claim {
+  reader.fail('1 or true, 0 or false, ? or -');
+  return 'open';
+}
+
 function readAssertion(reader: JsonReader, addresses: (id: string) => readonly string[]): readonly Cell[] {
-  const allow = reader.field('allow').value;
-  if (allow === undefined || allow === null || allow === '?' || allow === '-') return [];
-  if (allow !== true && allow !== false && allow !== 1 && allow !== 0) reader.field('allow').fail('true or false');
+  const verdict = reader.field('allow');
+  const allow = verdict.isMissing ? 'open' : (claimOf(verdict.value) ?? refusedClaim(verdict));
   const from = reader.field('from').text();
   const to = reader.field('to').text();
   const given = reader.field('family');
+  if (allow === 'open') return [];
   const has = (family: Family): boolean =>
     [from, to].every((id) => addresses(id).some((ip) => tryParseAddress(ip)?.family === family));
   return [
@@ -205,7 +240,7 @@ function readAssertion(reader: JsonReader, addresses: (id: string) => readonly s
       protocol: reader.field('protocol').isMissing ? 'TCP' : (reader.field('protocol').oneOf(PROTOCOLS) ?? 'TCP'),
       port: reader.field('port').integer(1, 65535),
       family: given.isMissing ? (has(4) || !has(6) ? 4 : 6) : (given.oneOf(FAMILIES) ?? 4),
-      allow: allow === true || allow === 1,
+      allow,
     },
   ];
 }

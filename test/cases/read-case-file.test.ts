@@ -51,6 +51,42 @@ describe('readCaseFile', () => {
     ).to.deep.equal(['x/a node:n1 80 4 true', 'node:n1 x/a 80 4 false', 'node:n1 x/a 81 4 true']);
   });
 
+  it('takes verdicts in the words 1, 0, ? and -, as texts, numbers and booleans, in rows and assertions', () => {
+    const table = { protocol: 'TCP', port: 80, family: 4 };
+    const endpoints = ['x/a', 'node:n1'];
+    const allows = (rows: readonly unknown[]): readonly string[] =>
+      cells({ endpoints, expect: [{ ...table, rows }] }).map(({ from, allow }) => `${from} ${allow}`);
+    expect(allows(['-1', '0-'])).to.deep.equal(['x/a true', 'node:n1 false']);
+    expect(
+      allows([
+        ['-', '1'],
+        ['0', '?'],
+      ]),
+    ).to.deep.equal(['x/a true', 'node:n1 false']);
+    expect(
+      allows([
+        ['-', 1],
+        [false, '-'],
+      ]),
+    ).to.deep.equal(['x/a true', 'node:n1 false']);
+    const ask = (allow: unknown): readonly boolean[] =>
+      cells({ assert: [{ from: 'x/a', to: 'node:n1', port: 80, allow }] }).map((cell) => cell.allow);
+    for (const allow of [true, 1, '1']) expect(ask(allow), JSON.stringify(allow)).to.deep.equal([true]);
+    for (const allow of [false, 0, '0']) expect(ask(allow), JSON.stringify(allow)).to.deep.equal([false]);
+    for (const allow of ['?', '-', null]) expect(ask(allow), JSON.stringify(allow)).to.deep.equal([]);
+  });
+
+  it('refuses what is no verdict, by its place', () => {
+    for (const allow of ['yes', 'true', 2, '', [], '10'])
+      expect(
+        problems({ assert: [{ from: 'x/a', to: 'node:n1', port: 80, allow }] }).join(),
+        JSON.stringify(allow),
+      ).to.match(/assert\[0\]\.allow: expected 1 or true, 0 or false, \? or -, got/);
+    const rows = [['-', 'x'], ['0']];
+    const step = { endpoints: ['x/a', 'node:n1'], expect: [{ protocol: 'TCP', port: 80, family: 4, rows }] };
+    expect(problems(step)).to.have.length(2);
+  });
+
   it('asserts without family in IPv4 where both ends have it, else in IPv6', () => {
     const ask = (to: string): number | undefined =>
       cells({ endpoints: [], assert: [{ from: 'x/a', to, port: 80, allow: true }] })[0]?.family;

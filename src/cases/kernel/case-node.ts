@@ -12,7 +12,7 @@ import { EndpointPlumbing, type EndpointSpec } from '../../dataplane/endpoint-pl
 import type { Within } from '../../dataplane/netfilter/child.js';
 import { createNetfilter, type Netfilter } from '../../dataplane/netfilter/netfilter.js';
 import type { ApplyResult, BackendSetting } from '../../dataplane/netfilter/status.js';
-import { flushConnections } from '../../dataplane/netlink/conntrack.js';
+import { flushAllConnections, flushConnections } from '../../dataplane/netlink/conntrack.js';
 import { NetlinkSocket } from '../../dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../dataplane/netns.js';
 import type { CasePod } from '../case-file.js';
@@ -29,9 +29,10 @@ export interface PlumbedPod {
 
 export class CaseNode {
   private engine = new PolicyEngine();
-  /** What the kernel holds from the case before; undefined once this case's is there. */
-  private previous: Ruleset | undefined;
-  private isSynced = false;
+  /** What the kernel was last brought to, by whatever case; undefined when that is not known. */
+  private held: Ruleset | undefined;
+  /** The engine is new: its deltas do not begin where the kernel stands. */
+  private isNewEngine = true;
   readonly pods = new Map<string, PlumbedPod>();
 
   private constructor(
@@ -56,11 +57,13 @@ export class CaseNode {
     return new CaseNode(namespace, within, netfilter, plumbing, conntrack);
   }
 
-  /** A new case: a new engine, which takes over the pods that are plumbed. */
+  /**
+   * A new case: a new engine, which takes over the pods that are plumbed. What the old engine has heard since it was last
+   * settled (this node may have been out of use for some worlds) goes with it: the kernel never heard of it.
+   */
   begin(): void {
-    this.engine.flush();
-    this.previous ??= snapshot(this.engine.ruleset());
     this.engine = new PolicyEngine();
+    this.isNewEngine = true;
     for (const plumbed of this.pods.values()) this.feed([upsertOf(plumbed)]);
   }
 
@@ -95,10 +98,16 @@ export class CaseNode {
     await this.plumbing.drain();
   }
 
-  /** Brings the kernel to what the engine says now. Returns what was refused. */
+  /** Brings the kernel to what the engine says now, and forgets all connections. Returns what was refused. */
   async settle(): Promise<readonly string[]> {
     const delta = this.engine.flush();
-    const result = await this.write(delta);
+    const ruleset = snapshot(this.engine.ruleset());
+    const result = await this.write(delta, ruleset);
+    // What was refused is tried again by the applier; whatever comes next begins with a reading of the kernel.
+    this.held = result.failures.length === 0 ? ruleset : undefined;
+    this.isNewEngine = false;
+    // Each step is about new connections, and source ports come round.
+    flushAllConnections(this.conntrack);
     return result.failures.map((failure) => `${this.namespace}: IPv${failure.family} ${failure.message}`);
   }
 
@@ -113,14 +122,9 @@ export class CaseNode {
     this.conntrack.close();
   }
 
-  private write(delta: RulesetDelta): Promise<ApplyResult> {
-    const { previous } = this;
-    this.previous = undefined;
-    if (!this.isSynced) {
-      this.isSynced = true;
-      return this.netfilter.sync(this.engine.ruleset());
-    }
-    if (previous !== undefined) return this.netfilter.apply(changeBetween(previous, this.engine.ruleset()));
+  private write(delta: RulesetDelta, ruleset: Ruleset): Promise<ApplyResult> {
+    if (this.held === undefined) return this.netfilter.sync(ruleset);
+    if (this.isNewEngine) return this.netfilter.apply(changeBetween(this.held, ruleset));
     return isEmptyDelta(delta)
       ? Promise.resolve({ failures: this.netfilter.status().failures })
       : this.netfilter.apply(delta);

@@ -57,6 +57,16 @@ export async function flushConnectionsAsync(socket: NetlinkSocket, addresses: re
   return deletedOf(beginDeletion(socket, walk.entries), await socket.transactAsync(socket.batch));
 }
 
+/** Deletes every connection of the socket's network namespace, of both families and all zones. */
+export function flushAllConnections(socket: NetlinkSocket): void {
+  const { batch } = socket;
+  batch.clear();
+  // A deletion that names no tuple means all of them (ctnetlink_flush_conntrack in net/netfilter/nf_conntrack_netlink.c).
+  beginMessage(batch, IPCTNL_MSG_CT_DELETE, AF_UNSPEC, () => 'delete all connections');
+  batch.endMessage();
+  socket.request(batch);
+}
+
 interface Walk {
   readonly entries: readonly Entry[];
   readonly visit: (message: NetlinkMessage) => void;

@@ -3,7 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseAddress } from 'node-bgp/address';
-import { flushConnections, flushConnectionsAsync } from '../../../src/dataplane/netlink/conntrack.js';
+import {
+  flushAllConnections,
+  flushConnections,
+  flushConnectionsAsync,
+} from '../../../src/dataplane/netlink/conntrack.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
 import { exec, ScratchNamespaces } from '../scratch-namespaces.js';
@@ -49,6 +53,22 @@ describe('connection flush', () => {
       .filter((line) => line !== '')
       .map((line) => /src=(\S+)/.exec(line)?.[1] ?? '')
       .sort();
+
+  it('forgets everything in its namespace, of both families and all zones', () => {
+    insert(
+      { from: '10.65.0.7', to: '192.0.2.1' },
+      { from: '10.65.0.8', to: '192.0.2.1', zone: 7 },
+      { from: 'fd00:65::7', to: '2001:db8::1' },
+    );
+    const other = namespaces.create();
+    const elsewhere = inNamespace(other, () => new NetlinkSocket({ family: 'netfilter' }));
+    flushAllConnections(elsewhere);
+    elsewhere.close();
+    expect([...left(), ...left('ipv6')]).to.have.length(3);
+    flushAllConnections(socket);
+    expect([...left(), ...left('ipv6')]).to.deep.equal([]);
+    flushAllConnections(socket);
+  });
 
   it('forgets an address at either end and behind a translation, and nobody else', () => {
     insert(
