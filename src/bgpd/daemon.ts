@@ -211,6 +211,11 @@ export class Daemon {
       context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
       onProblem: (problem) => this.refusals.tell(problem),
+      onRepair: (routes) =>
+        this.log.warn(
+          { routes },
+          `put right ${routes} routes that the kernel had dropped or somebody else had changed`,
+        ),
     });
     const left = fib.start();
     this.fib = fib;

@@ -8,13 +8,7 @@
  */
 import type { Family, IpPrefix } from 'node-bgp/address';
 import { setImmediate as turn } from 'node:timers/promises';
-import {
-  PROTOCOL_TORTIE_BGP,
-  visitRoutes,
-  type NetlinkSocket,
-  type Route,
-  type RouteChange,
-} from '../dataplane/netlink/index.js';
+import { PROTOCOL_TORTIE_BGP, visitRoutes, type NetlinkSocket, type Route } from '../dataplane/netlink/index.js';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import type { FibTable } from './fib-table.js';
 import { isSameRoute } from './kernel-route.js';
@@ -24,10 +18,11 @@ const MAX_TOUCHED = 65_536;
 /** Prefixes looked at between turns of the event loop. */
 const SLICE = 8192;
 
-export interface Correction {
-  readonly key: string;
-  readonly change: RouteChange;
-}
+/** `delete`: nobody wants the route. Otherwise prefix `id` of the table is missing, or leads elsewhere. */
+export type Correction = { readonly prefix: IpPrefix; readonly metric: number } & (
+  | { readonly type: 'delete'; readonly route: Route }
+  | { readonly type: 'add' | 'replace'; readonly id: number }
+);
 
 export class FibAudit {
   private readonly touched = new Set<string>();
@@ -53,8 +48,8 @@ export class FibAudit {
   }
 
   /** Whether what was found about a prefix still stands. */
-  stands({ key }: Correction): boolean {
-    return !this.touched.has(key);
+  stands({ prefix }: Correction): boolean {
+    return this.touched.size === 0 || !this.touched.has(prefixKey(prefix));
   }
 
   /** What has to be written so that the kernel holds the table; ask `stands` for each when it is written. */
@@ -81,24 +76,21 @@ export class FibAudit {
     const id = this.table.idOf(prefix);
     const shape = id < 0 ? undefined : this.table.shapeAt(prefix.family, id);
     if (shape?.metric !== route.metric) {
-      if (!this.isSpared(route)) this.note(prefix, { type: 'delete', route });
+      if (!this.isSpared(route)) this.note({ type: 'delete', prefix, metric: route.metric, route });
       return;
     }
     if (id < this.seen[prefix.family].length) this.seen[prefix.family][id] = 1;
-    const wanted = { ...shape.route, prefix };
-    if (!isSameRoute(route, wanted)) this.note(prefix, { type: 'replace', route: wanted });
+    if (!isSameRoute(route, shape.route)) this.note({ type: 'replace', prefix, metric: shape.metric, id });
   }
 
   private miss(family: Family, id: number): void {
     const shape = this.table.shapeAt(family, id);
     if (shape === undefined) return;
-    const prefix = this.table.prefixOf(family, id);
-    this.note(prefix, { type: 'add', route: { ...shape.route, prefix } });
+    this.note({ type: 'add', prefix: this.table.prefixOf(family, id), metric: shape.metric, id });
   }
 
-  private note(prefix: IpPrefix, change: RouteChange): void {
-    const correction = { key: prefixKey(prefix), change };
-    if (this.stands(correction)) this.found[prefix.family].push(correction);
+  private note(correction: Correction): void {
+    if (this.stands(correction)) this.found[correction.prefix.family].push(correction);
   }
 }
 

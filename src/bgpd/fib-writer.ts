@@ -13,13 +13,14 @@
  * first route is prepared, on a socket of their own, and deleted when nothing is under way and no shape leads through
  * them.
  *
- * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing. `resync` reads ours back and puts
- * right what differs (fib-audit.ts); it runs after such losses, once a minute, and when the answers to a batch were lost.
+ * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing; others remove them, of which it
+ * tells half (fib-events.ts). `resync` reads ours back and puts right what differs (fib-audit.ts); it runs after such losses and
+ * events, once a minute, and when the answers to a batch were lost. Who takes away the same route again and again is answered ever
+ * more slowly (fib-repairs.ts).
  */
-import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
+import type { Family, IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import {
-  decodeRouteChange,
   listRoutes,
   NetlinkBatch,
   NetlinkOverflowError,
@@ -32,8 +33,15 @@ import {
   type NetlinkSocketOptions,
   type Route,
   type RouteChange,
+  type watchKernel,
 } from '../dataplane/netlink/index.js';
+import { wordsOf } from 'node-bgp/rib/prefix-table';
 import { FibAudit, type Correction } from './fib-audit.js';
+import type { FibClaim } from './fib-events.js';
+import { FibGuard } from './fib-guard.js';
+import { FibLeftovers } from './fib-leftovers.js';
+import { FibRefusals, type FibProblem } from './fib-refusals.js';
+import { ResyncTimer } from './fib-resync-timer.js';
 import { FibTable, type RouteShape } from './fib-table.js';
 import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
 import { NexthopObjects, nexthopKernel, type NexthopKernel } from './nexthop-objects.js';
@@ -50,14 +58,12 @@ export interface FibWriterOptions {
   readonly context: () => KernelRouteContext;
   /** Up to `limit` changes of the RIB; false when there are no more. */
   readonly take: (sink: ForwardingSink, limit: number) => boolean;
-  /** Routes that the kernel refuses, and those it takes again. */
+  /** Routes that the kernel refuses or somebody keeps taking away, and those where that is over. */
   readonly onProblem: (problem: FibProblem) => void;
-}
-
-export interface FibProblem {
-  readonly prefix: string;
-  /** Undefined: solved. */
-  readonly reason: string | undefined;
+  /** So many routes were put right that nobody here had changed. */
+  readonly onRepair?: (count: number) => void;
+  /** The kernel's events; default: of this thread's namespace. */
+  readonly watch?: typeof watchKernel;
 }
 
 export interface FibStatus {
@@ -65,13 +71,16 @@ export interface FibStatus {
   readonly refused: number;
   /** Left by a former process and not yet confirmed. */
   readonly stale: number;
+  /** Somebody else changes them so often that they are put right only from time to time. The table as a whole counts as one. */
+  readonly contested: number;
+  /** Routes put right so far that somebody else had changed, or that the kernel had dropped. */
+  readonly repaired: number;
 }
 
 /** Changes per send on the pool thread; the kernel takes some four microseconds for each. */
 const SLICE = 2048;
 /** So few are written without a detour: the detour costs more than they do. */
 const AT_ONCE = 32;
-const RESYNC_DELAY = 200;
 /** Fewer routes are written in no time either way, and read better without. */
 const NEXTHOPS_FROM = 1000;
 /** Nexthop objects beyond what is in use that may wait for the next resync to be deleted. */
@@ -85,10 +94,10 @@ export class FibWriter {
   private readonly reading: NetlinkSocket;
   private readonly nexthopSocket: NetlinkSocket;
   private readonly nexthops: NexthopObjects;
-  private readonly refused = new Map<string, string>();
-  private leftovers = new Map<string, Route>();
-  /** Metrics that the leftovers have. */
-  private readonly leftoverMetrics = new Set<number>();
+  private readonly refusals: FibRefusals;
+  private readonly guard: FibGuard;
+  private readonly resyncTimer = new ResyncTimer(() => void this.repair());
+  private leftovers = new FibLeftovers();
   /** Changes being prepared, and room for those on their way. */
   private batch = new NetlinkBatch(131_072);
   private spare = new NetlinkBatch(131_072);
@@ -100,7 +109,8 @@ export class FibWriter {
   private isSuspect = false;
   private isScheduled = false;
   private isStopped = false;
-  private resyncTimer: NodeJS.Timeout | undefined;
+  /** Something was lost while routes of a former process waited for confirmation: they may have gone unseen. */
+  private lostWhileStale = false;
   private interval: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: FibWriterOptions) {
@@ -108,6 +118,17 @@ export class FibWriter {
     this.reading = options.open();
     this.nexthopSocket = options.open();
     this.nexthops = new NexthopObjects(options.nexthops ?? nexthopKernel(this.nexthopSocket), options.onNoNexthops);
+    this.refusals = new FibRefusals((problem) => options.onProblem(problem));
+    this.guard = new FibGuard({
+      ...(options.watch === undefined ? {} : { watch: options.watch }),
+      claimOf: (prefix, metric) => this.claimOf(prefix, metric),
+      isAlarmed: () => this.resyncTimer.isPending && this.leftovers.size === 0,
+      onLoss: () => this.loss(),
+      onGain: () => this.gain(),
+      onLeftGone: (route) => this.leftovers.forget(route),
+      onProblem: (problem) => options.onProblem(problem),
+      onRepair: (count) => options.onRepair?.(count),
+    });
     this.wanted = new FibTable(options.nexthopsFrom ?? NEXTHOPS_FROM, (family, hops, mayMake) =>
       this.nexthops.idFor(family, hops, mayMake),
     );
@@ -115,10 +136,11 @@ export class FibWriter {
 
   /** Reads what is there. Answers how many routes a former process left. */
   start(): number {
+    // First the ear, then the eye: nothing falls between.
+    this.guard.start([this.socket, this.reading, this.nexthopSocket].map(({ portId }) => portId));
     this.nexthops.observe();
-    this.leftovers = new Map(this.listOwn().map((route) => [keyOf(route.prefix, route.metric), route]));
-    for (const { metric } of this.leftovers.values()) this.leftoverMetrics.add(metric);
-    this.interval = setInterval(() => void this.resync(), RESYNC_INTERVAL);
+    this.leftovers = new FibLeftovers(this.listOwn());
+    this.interval = setInterval(() => void this.repair(), RESYNC_INTERVAL);
     this.interval.unref();
     return this.leftovers.size;
   }
@@ -144,10 +166,11 @@ export class FibWriter {
     if (this.isSuspect) this.renewNexthops();
     while (this.fill(SLICE)) this.apply();
     this.apply();
-    const stale = [...this.leftovers.values()];
-    this.leftovers.clear();
+    const stale = this.leftovers.takeAll();
     this.applyChanges(stale.map((route) => ({ type: 'delete', route })));
     this.collectNexthops();
+    if (this.lostWhileStale) this.loss();
+    this.lostWhileStale = false;
     return stale.length;
   }
 
@@ -155,26 +178,50 @@ export class FibWriter {
   loss(): void {
     if (this.isStopped) return;
     this.isSuspect = true;
-    this.resyncTimer ??= setTimeout(() => {
-      this.resyncTimer = undefined;
-      void this.resync();
-    }, RESYNC_DELAY);
+    if (this.leftovers.size > 0) this.lostWhileStale = true;
+    this.resyncTimer.request();
   }
 
   /** An interface or an address has come: what the kernel refused for want of it is tried again soon. */
   gain(): void {
-    if (this.refused.size > 0) this.loss();
+    if (this.refusals.size > 0) this.loss();
   }
 
-  /** Makes the kernel's routes of our protocol the wanted ones; answers how many had to be changed. Changes of the RIB go on meanwhile. */
-  async resync(): Promise<number> {
+  /**
+   * Makes the kernel's routes of our protocol the wanted ones, now and whoever keeps changing them; answers how many had to be changed.
+   * Changes of the RIB go on meanwhile.
+   */
+  resync(): Promise<number> {
+    return this.compare((found) => found);
+  }
+
+  /** As `resync`, but what somebody keeps changing has to wait, and what is refused is tried again as it ever was. */
+  private repair(): Promise<number> {
+    return this.compare((found) => {
+      const isRefused = ({ type, prefix, metric }: Correction): boolean =>
+        type === 'add' && this.refusals.has(prefix, metric);
+      const { now, pause } = this.guard.admit(found.filter((each) => !isRefused(each)));
+      if (pause !== undefined) this.resyncTimer.request(pause);
+      return [...now, ...found.filter(isRefused)];
+    });
+  }
+
+  private async compare(admit: (found: readonly Correction[]) => readonly Correction[]): Promise<number> {
     while (this.resyncing !== undefined) await this.resyncing;
     if (this.isStopped) return 0;
-    this.resyncing = this.compareAndCorrect().finally(() => {
+    this.resyncing = this.compareAndCorrect(admit).finally(() => {
       this.resyncing = undefined;
       this.audit = undefined;
+      this.resyncTimer.end();
     });
     return this.resyncing;
+  }
+
+  private claimOf(prefix: IpPrefix, metric: number): FibClaim {
+    if (this.leftovers.has({ prefix, metric })) return 'left';
+    const id = this.wanted.idOf(prefix);
+    if (id < 0 || this.wanted.shapeAt(prefix.family, id)?.metric !== metric) return undefined;
+    return this.refusals.has(prefix, metric) ? 'refused' : 'wanted';
   }
 
   /** Takes every route of ours, and every nexthop object, out of the kernel. */
@@ -189,8 +236,9 @@ export class FibWriter {
   /** Ends without touching the kernel: the next process adopts what is there. */
   stop(): void {
     this.isStopped = true;
+    this.guard.stop();
     clearInterval(this.interval);
-    clearTimeout(this.resyncTimer);
+    this.resyncTimer.stop();
   }
 
   /** After `whenIdle`: gives the socket back. */
@@ -200,7 +248,13 @@ export class FibWriter {
   }
 
   status(): FibStatus {
-    return { routes: this.wanted.size - this.refused.size, refused: this.refused.size, stale: this.leftovers.size };
+    return {
+      routes: this.wanted.size - this.refusals.size,
+      refused: this.refusals.size,
+      stale: this.leftovers.size,
+      contested: this.guard.contested,
+      repaired: this.guard.repaired,
+    };
   }
 
   private expectIdle(): void {
@@ -212,18 +266,16 @@ export class FibWriter {
     return listRoutes(this.reading, { protocol: PROTOCOL_TORTIE_BGP });
   }
 
-  private async compareAndCorrect(): Promise<number> {
+  private async compareAndCorrect(admit: (found: readonly Correction[]) => readonly Correction[]): Promise<number> {
     try {
       await this.whenWritten();
-      // Whatever was lost until here is about to be seen.
-      clearTimeout(this.resyncTimer);
-      this.resyncTimer = undefined;
+      this.resyncTimer.begin();
       this.renewNexthops();
-      const audit = new FibAudit(this.wanted, ({ prefix, metric }) => this.leftovers.has(keyOf(prefix, metric)));
+      const audit = new FibAudit(this.wanted, (route) => this.leftovers.has(route));
       this.audit = audit;
       const corrections = await audit.run(this.reading);
       if (audit.isOverrun) this.loss();
-      const count = audit.isOverrun ? 0 : await this.correct(corrections, audit);
+      const count = audit.isOverrun ? 0 : await this.correct(admit(corrections), audit);
       await this.whenWritten();
       this.collectNexthops();
       return count;
@@ -241,13 +293,24 @@ export class FibWriter {
       await this.whenWritten();
       if (this.isStopped) return count;
       for (const correction of corrections.slice(start, start + SLICE)) {
-        if (!audit.stands(correction)) continue;
-        writeRouteChange(this.batch, correction.change);
-        count++;
+        if (audit.stands(correction) && this.writeCorrection(correction)) count++;
       }
       this.pump();
     }
     return count;
+  }
+
+  /** With the shape of now: its nexthop object may be another than when the table was read. */
+  private writeCorrection(correction: Correction): boolean {
+    const { prefix } = correction;
+    if (correction.type === 'delete') {
+      writeRouteChange(this.batch, { type: 'delete', route: correction.route });
+      return true;
+    }
+    const shape = this.wanted.shapeAt(prefix.family, correction.id);
+    if (shape === undefined) return false;
+    writeFromTemplate(this.batch, shape.template(correction.type), wordsOf(prefix), 0, prefix.length);
+    return true;
   }
 
   private async whenWritten(): Promise<void> {
@@ -273,7 +336,7 @@ export class FibWriter {
       this.underWay !== undefined ||
       this.batch.count > 0 ||
       this.leftovers.size > 0 ||
-      this.resyncTimer !== undefined
+      this.resyncTimer.isPending
     )
       return;
     this.nexthops.collect(this.wanted.nexthopIds());
@@ -345,7 +408,7 @@ export class FibWriter {
     // A route under another metric is another route to the kernel.
     if (old !== undefined && old.metric !== shape?.metric) {
       if (isHeld) writeFromTemplate(this.batch, old.template('delete'), words, at, length);
-      else this.refused.delete(keyOf(prefixAt(family, words, at, length), old.metric));
+      else this.refusals.forget(prefixAt(family, words, at, length), old.metric);
     }
     const left = this.leftovers.size === 0 ? undefined : this.takeLeftover(prefixAt(family, words, at, length), shape);
     const replaces = left !== undefined || (isHeld && old.metric === shape?.metric);
@@ -358,19 +421,14 @@ export class FibWriter {
   /** What a former process has for the prefix: other metrics go, the wanted one is adopted as it is or replaced. */
   private takeLeftover(prefix: IpPrefix, shape: RouteShape | undefined): 'same' | 'other' | undefined {
     let found: 'same' | 'other' | undefined;
-    for (const metric of this.leftoverMetrics) {
-      const key = keyOf(prefix, metric);
-      const route = this.leftovers.get(key);
-      if (route === undefined) continue;
-      this.leftovers.delete(key);
-      if (metric === shape?.metric) found = isSameRoute(route, { ...shape.route, prefix }) ? 'same' : 'other';
+    for (const route of this.leftovers.take(prefix))
+      if (route.metric === shape?.metric) found = isSameRoute(route, shape.route) ? 'same' : 'other';
       else writeRouteChange(this.batch, { type: 'delete', route });
-    }
     return found;
   }
 
   private isRefused(family: Family, words: Uint32Array, at: number, length: number, metric: number): boolean {
-    return this.refused.size > 0 && this.refused.has(keyOf(prefixAt(family, words, at, length), metric));
+    return this.refusals.size > 0 && this.refusals.has(prefixAt(family, words, at, length), metric);
   }
 
   /** Writes the batch now. */
@@ -394,38 +452,11 @@ export class FibWriter {
     }
   }
 
-  /** Notes what the kernel refused, and what it takes again. */
   private settle(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {
-    if (failures.length === 0 && this.refused.size === 0) return;
-    const failed = new Map(failures.map((failure) => [failure.index, failure.error]));
-    for (let index = 0; index < batch.count; index++) {
-      const message = decodeRouteChange(batch.bytes, batch.offsetOf(index), batch.offsetOf(index + 1));
-      if (message.isDelete) continue; // ESRCH and ENOENT: the kernel was faster
-      const error = failed.get(index);
-      const key = keyOf(message.prefix, message.metric);
-      const prefix = formatPrefix(message.prefix);
-      if (error === undefined) {
-        if (this.refused.delete(key)) this.options.onProblem({ prefix, reason: undefined });
-        continue;
-      }
-      // Its nexthop object went with an interface, and there has been no resync since.
-      if (error.code === 'EINVAL' && message.nexthopId !== undefined && this.resyncing === undefined) {
-        this.loss();
-        continue;
-      }
-      const reason =
-        error.code === 'EEXIST'
-          ? `somebody else has a route to it with metric ${message.metric}`
-          : error.message.replace(`Cannot ${error.subject}: `, '');
-      if (this.refused.get(key) === reason) continue;
-      this.refused.set(key, reason);
-      this.options.onProblem({ prefix, reason });
-    }
+    // Nexthop objects that went with an interface, and there has been no resync since.
+    if (this.refusals.settle(batch, failures, this.resyncing === undefined)) this.loss();
   }
 }
-
-const keyOf = ({ family, value, length }: IpPrefix, metric: number): string =>
-  `${family} ${value.toString(36)} ${length} ${metric}`;
 
 function prefixAt(family: Family, words: Uint32Array, offset: number, length: number): IpPrefix {
   if (family === 4) return { family, value: BigInt(words[offset] ?? 0), length };

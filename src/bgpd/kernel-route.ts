@@ -51,7 +51,7 @@ function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: Kernel
  * without says so itself, and is as good as one through the object; the order of its next hops does not count, the
  * kernel keeps its own.
  */
-export function isSameRoute(held: Route, wanted: RouteRequest): boolean {
+export function isSameRoute(held: Route, wanted: Omit<RouteRequest, 'prefix'>): boolean {
   return (
     held.type === 'unicast' &&
     held.metric === (wanted.metric ?? 0) &&

@@ -71,6 +71,18 @@ export function renderMetrics(daemon: Pick<Daemon, 'speaker' | 'fibStatus'>): st
   if (kernel !== undefined) {
     metric('kernel_routes', 'gauge', 'Routes in the kernel.', plain(kernel.routes));
     metric('kernel_routes_refused', 'gauge', 'Routes that the kernel does not take.', plain(kernel.refused));
+    metric(
+      'kernel_routes_contested',
+      'gauge',
+      'Routes that somebody else keeps changing, put right only from time to time.',
+      plain(kernel.contested),
+    );
+    metric(
+      'kernel_routes_repaired_total',
+      'counter',
+      'Routes put right that the kernel had dropped or somebody else had changed.',
+      plain(kernel.repaired),
+    );
     metric('kernel_routes_stale', 'gauge', 'Routes of a former process, not yet confirmed.', plain(kernel.stale));
   }
   const peers = speaker.neighborNames.flatMap((name) => speaker.neighbor(name) ?? []);

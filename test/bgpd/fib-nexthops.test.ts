@@ -161,7 +161,7 @@ const NAMESPACE = `tfnh${process.pid}`;
     expect(await fib.resync(), 'nothing is touched before the sweep').to.equal(0);
     expect(fib.sweep()).to.equal(1);
     expect(own()).to.deep.equal(before);
-    expect(fib.status()).to.deep.equal({ routes: 1, refused: 0, stale: 0 });
+    expect(fib.status()).to.include({ routes: 1, refused: 0, stale: 0 });
     fib.stop();
   });
 

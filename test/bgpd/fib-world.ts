@@ -3,13 +3,15 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseAddress, parsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
-import { FibWriter, type FibProblem, type FibWriterOptions } from '../../src/bgpd/fib-writer.js';
+import type { FibProblem } from '../../src/bgpd/fib-refusals.js';
+import { FibWriter, type FibWriterOptions } from '../../src/bgpd/fib-writer.js';
 import type { NexthopKernel } from '../../src/bgpd/nexthop-objects.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import {
   NetlinkError,
   NetlinkSocket,
   PROTOCOL_TORTIE_BGP,
+  watchKernel,
   type NetlinkSocketOptions,
 } from '../../src/dataplane/netlink/index.js';
 
@@ -20,6 +22,7 @@ export class FibWorld {
   /** What the last writer made has told. */
   problems: FibProblem[] = [];
   private readonly sockets: NetlinkSocket[] = [];
+  private readonly writers: FibWriter[] = [];
 
   constructor(readonly namespace: string) {
     execFileSync('ip', ['netns', 'add', namespace]);
@@ -54,8 +57,9 @@ export class FibWorld {
   writer(changes: Changes, metric = 20, more: Partial<FibWriterOptions> = {}): FibWriter {
     this.problems = [];
     const { problems, indexes } = this;
-    return new FibWriter({
+    const made = new FibWriter({
       open: (options) => this.open(options),
+      watch: (...topics) => inNamespace(`/run/netns/${this.namespace}`, () => watchKernel(...topics)),
       nexthopsFrom: 1,
       onNoNexthops: (reason) => {
         throw new Error(reason);
@@ -65,11 +69,18 @@ export class FibWorld {
       take: changes.take,
       onProblem: (problem) => problems.push(problem),
     });
+    this.writers.push(made);
+    return made;
   }
 
   /** Between tests. */
-  clear(): void {
+  async clear(): Promise<void> {
+    for (const writer of this.writers.splice(0)) {
+      writer.stop();
+      await writer.whenIdle();
+    }
     this.writer(new Changes()).removeAll();
+    this.writers.splice(0);
     for (const made of this.sockets.splice(0)) made.close();
   }
 

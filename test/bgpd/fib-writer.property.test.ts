@@ -119,6 +119,8 @@ const from = fc.constantFrom(1, 40, 900);
     const context = { metric: 20, preferredSource: {}, indexOf: (name: string) => indexes.get(name) };
     const fib = new FibWriter({
       open,
+      // What is lost here is found by resyncs alone.
+      watch: () => ({ close: () => undefined }),
       nexthopsFrom,
       context: () => context,
       take,
@@ -203,12 +205,14 @@ const from = fc.constantFrom(1, 40, 900);
     expect(routes.map(({ prefix, nextHops }) => `${formatPrefix(prefix)} ${nextHops.length}`).sort()).to.deep.equal(
       expected,
     );
-    expect(status).to.deep.equal({ routes: live.length, refused: 0, stale: 0 });
+    expect(status).to.include({ routes: live.length, refused: 0, stale: 0 });
     const inUse = new Set(routes.flatMap(({ nexthopId }) => (nexthopId === undefined ? [] : [nexthopId])));
     for (const object of objects)
       if (object.type === 'group' && inUse.has(object.id)) for (const { id } of object.members) inUse.add(id);
-    // A route written before its next hops had an object goes on without, and the object goes with the last route of the kind.
-    if (nexthopsFrom === 1) expect(objects.map(({ id }) => id).sort()).to.deep.equal([...inUse].sort());
+    // A route written before its next hops had an object, or when an object that vanished unseen left none to be made, goes on without, and
+    // the object goes with the last route of the kind.
+    if (routes.every(({ nexthopId }) => nexthopId !== undefined))
+      expect(objects.map(({ id }) => id).sort()).to.deep.equal([...inUse].sort());
     else expect(objects.map(({ id }) => id)).to.include.members([...inUse]);
     expect(listNexthops(tool)).to.deep.equal([]);
     return corrected;

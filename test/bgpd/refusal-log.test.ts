@@ -6,9 +6,10 @@ describe('bgpd refusal-log', () => {
     const lines: string[] = [];
     const write = (_: object, text: string): void => void lines.push(text);
     const log = new RefusalLog({ info: write, error: write } as unknown as ConstructorParameters<typeof RefusalLog>[0]);
-    for (let i = 0; i < 1000; i++) log.tell({ prefix: `10.0.${i}.0/24`, reason: 'Operation not permitted (EPERM)' });
-    log.tell({ prefix: '10.1.0.0/24', reason: 'No route to host (EHOSTUNREACH)' });
-    for (let i = 0; i < 7; i++) log.tell({ prefix: `10.0.${i}.0/24`, reason: undefined });
+    for (let i = 0; i < 1000; i++)
+      log.tell({ type: 'refused', prefix: `10.0.${i}.0/24`, reason: 'Operation not permitted (EPERM)' });
+    log.tell({ type: 'refused', prefix: '10.1.0.0/24', reason: 'No route to host (EHOSTUNREACH)' });
+    for (let i = 0; i < 7; i++) log.tell({ type: 'refused', prefix: `10.0.${i}.0/24`, reason: undefined });
     log.sum();
     expect(lines).to.have.length(5 + 1 + 5 + 2);
     expect(lines[0]).to.equal(
@@ -20,8 +21,24 @@ describe('bgpd refusal-log', () => {
       'the kernel refuses 995 more routes: Operation not permitted (EPERM)',
       'the kernel takes 2 more routes again',
     ]);
-    log.tell({ prefix: '10.2.0.0/24', reason: 'Operation not permitted (EPERM)' });
+    log.tell({ type: 'refused', prefix: '10.2.0.0/24', reason: 'Operation not permitted (EPERM)' });
     expect(lines.at(-1), 'named again in the next interval').to.contain('10.2.0.0/24');
     log.sum();
+  });
+
+  it('tells who keeps taking routes away from what the kernel refuses', () => {
+    const lines: string[] = [];
+    const write = (_: object, text: string): void => void lines.push(text);
+    const log = new RefusalLog({ info: write, error: write } as unknown as ConstructorParameters<typeof RefusalLog>[0]);
+    for (let i = 0; i < 7; i++)
+      log.tell({ type: 'contested', prefix: `10.0.${i}.0/24`, reason: `put back ${i} times` });
+    log.tell({ type: 'contested', prefix: '10.0.0.0/24', reason: undefined });
+    log.sum();
+    expect(lines).to.have.length(5 + 1 + 1);
+    expect(lines[1]).to.equal('somebody keeps changing or removing our route to 10.0.1.0/24: put back 1 times');
+    expect(lines.slice(-2)).to.deep.equal([
+      'nobody takes away the route to 10.0.0.0/24 any more',
+      'somebody keeps changing or removing 2 more of our routes',
+    ]);
   });
 });

@@ -65,6 +65,9 @@ export function formatSummary(answer: SummaryAnswer): string {
     ...(kernel !== undefined && kernel.refused > 0
       ? [`the kernel refuses ${kernel.refused} routes (see the log)`]
       : []),
+    ...(kernel !== undefined && kernel.contested > 0
+      ? [`somebody keeps changing or removing ${kernel.contested} of our routes in the kernel (see the log)`]
+      : []),
   ];
   return [
     `BGP router identifier ${answer.routerId}, local AS number ${answer.localAs}, up ${formatUptime(answer.seconds)}`,
