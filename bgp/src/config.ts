@@ -165,6 +165,8 @@ export interface SessionFields {
   readonly families?: readonly FamilyName[];
   /** RFC 8950: offer IPv6 next hops for IPv4 prefixes. Default: only on sessions over IPv6 that carry IPv4. */
   readonly extendedNextHop?: boolean;
+  /** Which capabilities (RFC 5492) the peer is offered, for peers that mind one of them. */
+  readonly capabilities?: CapabilitiesConfig;
   /** RFC 7911; default off. */
   readonly addPath?: 'send' | 'receive' | 'both';
   /** Per family; default 10000. Crossing it is a Cease/1 and the peer stays down `restartAfter` seconds (default: for good). */
@@ -201,6 +203,35 @@ export interface SessionFields {
   readonly import?: readonly string[];
   readonly export?: readonly string[];
 }
+
+/**
+ * `false` leaves a capability out of our OPEN, and with it what it stands for; default: all that the rest of the configuration asks for.
+ * A peer that refuses one in its NOTIFICATION is asked again without it by itself (RFC 5492 section 3).
+ */
+export interface CapabilitiesConfig {
+  /** RFC 4760. Without it the session carries IPv4 alone. */
+  readonly multiprotocol?: boolean;
+  /** RFC 2918. */
+  readonly routeRefresh?: boolean;
+  /** RFC 7313. */
+  readonly enhancedRouteRefresh?: boolean;
+  /** RFC 8654. Without it no message has more than 4096 octets, either way. */
+  readonly extendedMessage?: boolean;
+  /** RFC 6793. Without it AS numbers above 65535 are 23456 to the peer, and their real path goes along as AS4_PATH. */
+  readonly fourOctetAs?: boolean;
+  /** RFC 8950. */
+  readonly extendedNextHop?: boolean;
+  /** RFC 4724, RFC 8538. Without it neither end keeps the other's routes over a restart. */
+  readonly gracefulRestart?: boolean;
+  /** RFC 9494. */
+  readonly longLivedGracefulRestart?: boolean;
+  /** RFC 7911. */
+  readonly addPath?: boolean;
+  /** RFC 9234. The peer's role is checked all the same. */
+  readonly role?: boolean;
+}
+
+export type CapabilityName = keyof CapabilitiesConfig;
 
 /** A peer is told by its address, or by the interface at whose other end it is. */
 export type PeerConfig = AddressedPeerConfig | UnnumberedPeerConfig;

@@ -70,7 +70,29 @@ export const CapabilityCode = {
   enhancedRouteRefresh: 70, // RFC 7313
   longLivedGracefulRestart: 71, // RFC 9494
   fqdn: 73, // draft-walton-bgp-hostname-capability
+  softwareVersion: 75, // draft-abraitis-bgp-version-capability
 } as const;
+
+/** Names of the capabilities that are only shown, not understood: the registry of RFC 5492. */
+export const OTHER_CAPABILITIES: Readonly<Record<number, string>> = {
+  3: 'outbound-route-filtering', // RFC 5291
+  4: 'multiple-routes (old)', // RFC 8277
+  7: 'bgpsec', // RFC 8205
+  8: 'multiple-labels', // RFC 8277
+  66: 'dynamic (old)',
+  67: 'dynamic',
+  68: 'multisession',
+  72: 'routing-policy-distribution',
+  74: 'bfd-strict-mode',
+  76: 'paths-limit',
+  77: 'link-local-next-hop',
+  128: 'route-refresh (old)', // RFC 8810
+  129: 'routing-policy-distribution (old)',
+  130: 'outbound-route-filtering (old)',
+  131: 'multisession (old)',
+  184: 'fqdn (old)',
+  185: 'operational',
+};
 
 /** OPEN Optional Parameter Types. */
 export const OpenParameter = { capabilities: 2 /* RFC 5492 */, extendedLength: 255 /* RFC 9072 */ } as const;

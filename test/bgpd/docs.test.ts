@@ -31,6 +31,7 @@ describe('docs/bgpd.md', function () {
       expect(found).to.deep.equal([
         [0, 'it is good: 1 peers, 2 prefixes'],
         [0, 'it is good: 2 peers, 2 prefixes'],
+        [0, 'it is good: 1 peers, 2 prefixes'],
       ]);
     } finally {
       rmSync(folder, { recursive: true });

@@ -4,8 +4,8 @@
  * A capability of known code whose value makes no sense is kept as `unknown` bytes rather than ending the session: RFC 5492
  * section 5 lets a speaker ignore what it does not support, and a session that comes up without a feature beats none.
  */
-import { Afi, CapabilityCode, Safi, nameOf } from '../iana.js';
-import { OctetWriter, read16, read32 } from './octets.js';
+import { Afi, CapabilityCode, OTHER_CAPABILITIES, Safi, nameOf } from '../iana.js';
+import { escapeText, formatHex, OctetWriter, read16, read32 } from './octets.js';
 
 export interface AfiSafi {
   readonly afi: number;
@@ -51,6 +51,8 @@ export type Capability =
   | { readonly type: 'role'; readonly role: RoleName }
   /** draft-walton-bgp-hostname-capability. */
   | { readonly type: 'fqdn'; readonly host: string; readonly domain: string }
+  /** draft-abraitis-bgp-version-capability. */
+  | { readonly type: 'software-version'; readonly version: string }
   | { readonly type: 'unknown'; readonly code: number; readonly value: Uint8Array };
 
 /** Name of a role as text, by its number in RFC 9234 section 4.1. */
@@ -234,6 +236,21 @@ const fqdn: CapabilityRow<'fqdn'> = {
   },
 };
 
+/** A counted string of UTF-8. */
+const softwareVersion: CapabilityRow<'software-version'> = {
+  type: 'software-version',
+  code: CapabilityCode.softwareVersion,
+  decode: (value) => {
+    const end = 1 + (value[0] ?? 255);
+    if (end > value.length) return undefined;
+    return { type: 'software-version', version: Buffer.from(value.subarray(1, end)).toString('utf8') };
+  },
+  encode: ({ version }, out) => {
+    const octets = Buffer.from(version, 'utf8').subarray(0, 64);
+    out.u8(octets.length).bytes(octets);
+  },
+};
+
 // A row's encode takes its own capability only; `encodeCapability` is the one place that pairs them by type.
 type AnyRow = CapabilityRow<Capability['type']>;
 const ROWS = [
@@ -248,6 +265,7 @@ const ROWS = [
   flag('enhanced-route-refresh', CapabilityCode.enhancedRouteRefresh),
   longLived,
   fqdn,
+  softwareVersion,
 ] as unknown as readonly AnyRow[];
 
 /** Never fails: what it cannot read it keeps as unknown. */
@@ -270,6 +288,16 @@ export function encodeCapability(capability: Capability, out: OctetWriter): void
     .bytes(value.finish());
 }
 
+/** The code of a capability (RFC 5492 section 4). */
+export const capabilityCode = (capability: Capability): number =>
+  capability.type === 'unknown'
+    ? capability.code
+    : (ROWS.find((candidate) => candidate.type === capability.type)?.code ?? 0);
+
+/** "graceful-restart", "bgpsec", "capability 200". */
+export const capabilityName = (code: number): string =>
+  ROWS.find((candidate) => candidate.code === code)?.type ?? OTHER_CAPABILITIES[code] ?? `capability ${code}`;
+
 /** All capabilities of one type, for `find`-like questions with the right type. */
 export function capabilitiesOf<T extends Capability['type']>(
   capabilities: readonly Capability[],
@@ -283,38 +311,66 @@ export function capabilitiesOf<T extends Capability['type']>(
 const waysOf = ({ receive, send }: { readonly receive: boolean; readonly send: boolean }): string =>
   receive ? (send ? 'both' : 'receive') : 'send';
 
-/** "multiprotocol ipv6 unicast", "graceful-restart 120 s": for `show neighbor`. */
+/** "multiprotocol ipv6 unicast", "graceful-restart 120 s": for people. What a peer wrote itself is escaped. */
 export function formatCapability(capability: Capability): string {
+  const name = capabilityName(capabilityCode(capability));
+  const value = capabilityValue(capability);
+  return value === '' ? name : `${name} ${value}`;
+}
+
+/** What it says beside its name: "120 s, notification: ipv4 unicast"; empty for one that says all by being there. */
+export function capabilityValue(capability: Capability): string {
   switch (capability.type) {
     case 'multiprotocol':
-      return `multiprotocol ${formatFamily(capability)}`;
+      return formatFamily(capability);
     case 'four-octet-as':
-      return `four-octet-as ${capability.as}`;
+      return String(capability.as);
     case 'graceful-restart':
-      return (
-        `graceful-restart ${capability.restartTime} s${capability.restarting ? ' restarting' : ''}` +
-        `${capability.notification ? ' notification' : ''}${families(capability.families)}`
-      );
+      return gracefulRestartValue(capability);
     case 'long-lived-graceful-restart':
-      return `long-lived-graceful-restart${families(capability.families)}`;
+      return capability.families
+        .map((family) => `${formatFamily(family)} ${family.staleTime} s${forwarding(family)}`)
+        .join(', ');
     case 'add-path':
-      return `add-path${capability.families.map((family) => ` ${formatFamily(family)} ${waysOf(family)}`).join(',')}`;
+      return capability.families
+        .map((family) => `${formatFamily(family)} ${family.receive ? (family.send ? 'both' : 'receive') : 'send'}`)
+        .join(', ');
     case 'extended-next-hop':
-      return `extended-next-hop${families(capability.families)}`;
+      return capability.families
+        .map((family) => `${formatFamily(family)} over ${nameOf(Afi, family.nextHopAfi) ?? `AFI ${family.nextHopAfi}`}`)
+        .join(', ');
     case 'role':
-      return `role ${capability.role}`;
+      return capability.role;
     case 'fqdn':
-      return `fqdn ${capability.domain === '' ? capability.host : `${capability.host}.${capability.domain}`}`;
+      return formatHostName(capability);
+    case 'software-version':
+      return escapeText(capability.version);
     case 'unknown':
-      return `capability ${capability.code} (${capability.value.length} octets)`;
+      return capability.value.length === 0 ? '' : formatHex(capability.value, 32);
     case 'route-refresh':
     case 'enhanced-route-refresh':
     case 'extended-message':
-      return capability.type;
+      return '';
   }
 }
 
-const families = (list: readonly AfiSafi[]): string => list.map((family) => ` ${formatFamily(family)}`).join(',');
+/** "leaf1.example.net"; a peer's own text, made fit for a terminal. */
+export const formatHostName = ({ host, domain }: Extract<Capability, { readonly type: 'fqdn' }>): string =>
+  escapeText(domain === '' ? host : `${host}.${domain}`);
+
+function gracefulRestartValue({
+  restartTime,
+  restarting,
+  notification,
+  families,
+}: Extract<Capability, { readonly type: 'graceful-restart' }>): string {
+  const head = `${restartTime} s${restarting ? ', restarting' : ''}${notification ? ', notification' : ''}`;
+  const list = families.map((family) => `${formatFamily(family)}${forwarding(family)}`);
+  return list.length === 0 ? head : `${head}: ${list.join(', ')}`;
+}
+
+const forwarding = ({ forwardingPreserved }: { readonly forwardingPreserved: boolean }): string =>
+  forwardingPreserved ? ' (forwarding)' : '';
 
 export function formatFamily({ afi, safi }: AfiSafi): string {
   return `${nameOf(Afi, afi) ?? `AFI ${afi}`} ${nameOf(Safi, safi) ?? `SAFI ${safi}`}`;

@@ -76,6 +76,8 @@ export interface NegotiationOptions {
   readonly enforceFirstAs?: boolean;
   readonly maxAsPathLength?: number;
   readonly maxAttributesLength?: number;
+  /** False: what we send has at most 4096 octets whatever the peer can take. Default true. */
+  readonly extendedMessage?: boolean;
 }
 
 /** Both OPENs are acceptable (open.ts: checkOpen); this only combines them. */
@@ -113,7 +115,10 @@ export function negotiate(local: OpenMessage, remote: OpenMessage, options: Nego
       addPathIpv4: addsPath(ours, theirs, 4),
       addPathIpv6: addsPath(ours, theirs, 6),
       extendedNextHop,
-      maxMessageLength: has(theirs, 'extended-message') ? MAX_EXTENDED_MESSAGE_LENGTH : MAX_MESSAGE_LENGTH,
+      maxMessageLength:
+        has(theirs, 'extended-message') && options.extendedMessage !== false
+          ? MAX_EXTENDED_MESSAGE_LENGTH
+          : MAX_MESSAGE_LENGTH,
     },
     routeRefresh: both('route-refresh'),
     enhancedRouteRefresh: both('enhanced-route-refresh'),

@@ -19,7 +19,7 @@ import { attributeName } from './attribute-table.js';
 import { decoded, failed, NO_BYTES, resetError, type BgpError, type Decoded } from './bgp-error.js';
 import { formatFamily } from './capability.js';
 import type { NotificationMessage } from './control-message.js';
-import { formatHex, read16, read32 } from './octets.js';
+import { escapeText, formatHex, read16, read32 } from './octets.js';
 
 export function decodeNotification(bytes: Uint8Array, start: number, end: number): Decoded<NotificationMessage> {
   if (end - start < 2)
@@ -72,8 +72,7 @@ export function encodeShutdownText(text: string): Uint8Array {
 export function decodeShutdownText(data: Uint8Array): string | undefined {
   const length = data[0] ?? 0;
   if (length === 0 || data.length < 1 + length) return undefined;
-  const text = Buffer.from(data.subarray(1, 1 + length)).toString('utf8');
-  return text.replace(/\p{C}/gu, (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+  return escapeText(Buffer.from(data.subarray(1, 1 + length)).toString('utf8'));
 }
 
 /** Data of a Hard Reset (RFC 8538 section 3.1): the code, subcode and data that it wraps. */

@@ -40,6 +40,10 @@ export function formatHex(bytes: Uint8Array, limit = 64): string {
   return bytes.length > limit ? `${text}… (${bytes.length} bytes)` : text;
 }
 
+/** Text of a peer's making, fit for a terminal and a log: control and other invisible characters as "\u001b". */
+export const escapeText = (text: string): string =>
+  text.replace(/\p{C}/gu, (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+
 /** Appends to a buffer that doubles when full. */
 export class OctetWriter {
   #bytes: Uint8Array;

@@ -3,7 +3,14 @@
  * Every rule looks at one peer and the frame around it (our AS, where we listen, names of filters); rules between peers are in validate.ts.
  */
 import { formatAddress, parseAddress, tryParseAddress } from '../address.js';
-import type { PeerConfig, RoleName, SessionFields, SpeakerConfig, UnnumberedPeerConfig } from '../config.js';
+import type {
+  CapabilityName,
+  PeerConfig,
+  RoleName,
+  SessionFields,
+  SpeakerConfig,
+  UnnumberedPeerConfig,
+} from '../config.js';
 import { joinPath, nearest, scopedAddress, type Problem } from './schema.js';
 
 /** The name of a peer in tables, queries and events. */
@@ -140,6 +147,7 @@ export function checkSession(
     session.delayOpenTime >= 240
   )
     problem('delayOpenTime', 'less than 240 s, when the peer gives up');
+  checkCapabilities(session, path, problems);
   if (session.families !== undefined && new Set(session.families).size !== session.families.length)
     problem('families', 'each family once');
   for (const direction of ['import', 'export'] as const)
@@ -150,6 +158,25 @@ export function checkSession(
           value: name,
           expected: filterExpected(config, name),
         });
+}
+
+/** What is switched off cannot be asked for beside it, and what is switched on has to be asked for. */
+function checkCapabilities(session: UncheckedSession, path: string, problems: Problem[]): void {
+  const { capabilities = {}, families = ['ipv4'], addPath, extendedNextHop, role } = session;
+  const problem = (name: CapabilityName, expected: string): void => {
+    problems.push({ path: joinPath(joinPath(path, 'capabilities'), name), value: capabilities[name], expected });
+  };
+  if (capabilities.multiprotocol === false && !families.includes('ipv4'))
+    problem(
+      'multiprotocol',
+      'true: without it a session carries ipv4 alone (RFC 4760), which "families" does not name',
+    );
+  if (capabilities.addPath === false && addPath !== undefined) problem('addPath', 'nothing beside addPath');
+  if (capabilities.extendedNextHop === false && extendedNextHop === true)
+    problem('extendedNextHop', 'nothing beside extendedNextHop');
+  if (capabilities.addPath === true && addPath === undefined)
+    problem('addPath', 'an "addPath" of the session beside it, which says for which way');
+  if (capabilities.role === true && role === undefined) problem('role', 'a "role" of the session beside it');
 }
 
 function filterExpected(config: SpeakerConfig, name: string): string {

@@ -62,6 +62,22 @@ const bfd = object(
   },
 );
 
+const capabilities = object(
+  {},
+  {
+    multiprotocol: boolean,
+    routeRefresh: boolean,
+    enhancedRouteRefresh: boolean,
+    extendedMessage: boolean,
+    fourOctetAs: boolean,
+    extendedNextHop: boolean,
+    gracefulRestart: boolean,
+    longLivedGracefulRestart: boolean,
+    addPath: boolean,
+    role: boolean,
+  },
+);
+
 const session: Readonly<Record<string, Field>> = {
   description: text({ maxLength: 256 }, (value) => (value.length > 256 ? 'at most 256 characters' : undefined)),
   localAs: asNumber,
@@ -75,6 +91,7 @@ const session: Readonly<Record<string, Field>> = {
   delayOpenTime: integer(0, 240),
   families: list(family, { min: 1, max: 2 }),
   extendedNextHop: boolean,
+  capabilities,
   addPath: oneOf('send', 'receive', 'both'),
   maxPrefixes: integer(1, 4294967295),
   maxPrefixesRestartAfter: integer(1, 86400, 'a number of seconds from 1 to 86400'),

@@ -430,8 +430,7 @@ export class Session {
     this.receivedOpen = open;
     if (!this.owner.opened(this, open)) return;
     const local = sentOpen ?? this.owner.localOpen();
-    const { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength } = this.parameters;
-    const negotiated = negotiate(local, open, { localAs, enforceFirstAs, maxAsPathLength, maxAttributesLength });
+    const negotiated = negotiate(local, open, this.parameters);
     this.negotiatedSession = negotiated;
     this.feed({ type: 'OpenMessage', holdTime: negotiated.holdTime });
   }

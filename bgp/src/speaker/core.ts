@@ -9,6 +9,7 @@
 import { formatIpv4, type Family } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
+import { formatCapability, type Capability } from '../codec/capability.js';
 import type { RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { decodeUpdate } from '../codec/update.js';
@@ -34,6 +35,7 @@ import { OwnRestart } from './own-restart.js';
 import { dynamicSettings, identifierOf, knownAddress, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
+import { CapabilityFallback } from './capability-fallback.js';
 import { cease, rejectConnection } from './cease.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
@@ -62,6 +64,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   readonly bfd: PeerBfd;
   readonly unnumbered: UnnumberedPeers;
   readonly monitoring: Monitoring;
+  readonly fallback: CapabilityFallback;
   /** Present once configured. */
   private activeDriver: RibDriver | undefined;
   private readonly ids = new Map<Peer, PeerId>();
@@ -77,6 +80,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   constructor(private readonly options: CoreOptions) {
     this.holds = new MaxPrefixHolds(options.clock);
+    this.fallback = new CapabilityFallback(options.clock);
     this.notices = new Notices(options.clock, options.event);
     this.listeners = new Listeners(this);
     this.directory = new PeerDirectory({
@@ -378,6 +382,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       reason: peer.inWords(end),
     });
     this.dropIfDynamic(peer);
+  }
+
+  capabilitiesRefused(peer: Peer, capabilities: readonly Capability[]): void {
+    const list = capabilities.map(formatCapability).join('; ');
+    const reason = `The peer refuses what we offer, the next attempt leaves it out (RFC 5492): ${list}`;
+    this.notices.once(peer, reason, { type: 'peer-warning', peer: peer.name, reason });
   }
 
   refused(address: string, reason: string): void {

@@ -56,6 +56,9 @@ export class PeerFailures {
   }
 }
 
+/** Those that may be about capabilities. */
+const REFUSALS: ReadonlySet<number> = new Set([OpenError.unsupportedParameter, OpenError.unsupportedCapability]);
+
 /** What the codes alone do not say: both views of the commonest mistakes. */
 export function inWords({ notification, direction, text }: SessionEnd, settings: PeerSettings): string {
   if (notification?.code !== ErrorCode.open) return text;
@@ -67,6 +70,8 @@ export function inWords({ notification, direction, text }: SessionEnd, settings:
     return `${text}; correct "remoteAs" of peer ${where} here, or the AS over there`;
   if (direction === 'received' && notification.subcode === OpenError.badIdentifier)
     return `${text}: peer ${where} refuses our router id ${own}; is it the same on both ends?`;
+  if (direction === 'received' && REFUSALS.has(notification.subcode) && !settings.families.includes(4))
+    return `${text}: IPv6 needs the multiprotocol capability (RFC 4760), so peer ${where} is not asked without it`;
   if (direction === 'sent' && notification.subcode === OpenError.badIdentifier)
     return `${text}: peer ${where} has the same router id ${own} as we; each needs its own`;
   return text;

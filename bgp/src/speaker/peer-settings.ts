@@ -6,7 +6,14 @@
  */
 import { formatAddress, parseAddress, type Family, type IpAddress } from '../address.js';
 import type { RoleName } from '../codec/capability.js';
-import type { BfdConfig, DynamicPeersConfig, PeerConfig, SessionConfig, SpeakerConfig } from '../config.js';
+import type {
+  BfdConfig,
+  CapabilityName,
+  DynamicPeersConfig,
+  PeerConfig,
+  SessionConfig,
+  SpeakerConfig,
+} from '../config.js';
 import { canonicalPeerAddress, peerLocation, peerName } from '../config/peer-rules.js';
 import type { HopLimits } from '../transport/transport.js';
 
@@ -52,6 +59,8 @@ export interface PeerSettings {
   readonly delayOpenTime: number;
   readonly families: readonly Family[];
   readonly extendedNextHop: boolean;
+  /** Capabilities that are not offered whatever they are for. */
+  readonly capabilitiesOff: readonly CapabilityName[];
   readonly addPathSend: boolean;
   readonly addPathReceive: boolean;
   readonly maxPrefixes: MaxPrefixes;
@@ -165,6 +174,7 @@ function sessionSettings(
     delayOpenTime: session.delayOpenTime ?? 0,
     families: familiesOf(session),
     extendedNextHop: session.extendedNextHop ?? (address?.family !== 4 && familiesOf(session).includes(4)),
+    capabilitiesOff: capabilitiesOff(session),
     addPathSend: session.addPath === 'send' || session.addPath === 'both',
     addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
     maxPrefixes: maxPrefixesOf(session),
@@ -199,6 +209,11 @@ export function identifierOf(dottedQuad: string): number {
 function familiesOf(session: SessionConfig): readonly Family[] {
   const names = session.families ?? ['ipv4', 'ipv6'];
   return ([4, 6] as const).filter((family) => names.includes(family === 4 ? 'ipv4' : 'ipv6'));
+}
+
+function capabilitiesOff({ capabilities = {} }: SessionConfig): readonly CapabilityName[] {
+  const names = Object.keys(capabilities) as CapabilityName[];
+  return names.filter((name) => capabilities[name] === false).sort();
 }
 
 /** A direct eBGP neighbour gets TTL 1, as every router does it; GTSM turns this round (RFC 5082 section 3). */
@@ -251,6 +266,7 @@ const SESSION_KEYS = [
   'holdTime',
   'families',
   'extendedNextHop',
+  'capabilitiesOff',
   'addPathSend',
   'addPathReceive',
   'enforceFirstAs',

@@ -11,6 +11,7 @@
  */
 import { formatAddress } from '../address.js';
 import type { BgpError } from '../codec/bgp-error.js';
+import type { Capability } from '../codec/capability.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { checkOpen, openAs } from '../codec/open.js';
@@ -22,6 +23,7 @@ import type { Clock } from '../session/clock.js';
 import { localOpen, type RestartState } from '../session/local-open.js';
 import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
+import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
 import { PeerFailures, inWords } from './peer-failures.js';
 import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
@@ -33,11 +35,15 @@ export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'neighbour';
 export interface PeerOwner {
   readonly transport: Transport;
   readonly clock: Clock;
+  /** What peers have refused of our OPENs. */
+  readonly fallback: CapabilityFallback;
   restartState(peer: Peer): RestartState;
   stateChanged(peer: Peer, state: FsmStateType): void;
   up(peer: Peer, session: Session, negotiated: NegotiatedSession): void;
   down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void;
   attemptFailed(peer: Peer, end: SessionEnd): void;
+  /** The next attempt leaves these out. */
+  capabilitiesRefused(peer: Peer, capabilities: readonly Capability[]): void;
   refused(address: string, reason: string): void;
   update(
     peer: Peer,
@@ -55,6 +61,10 @@ export interface PeerOwner {
 const COLLISION_PATIENCE = 1000;
 /** A second connection within this time of the first is a collision, not a restart. */
 const COLLISION_WINDOW = 5000;
+/** After a session that lived for so long the peer is taken to have changed since it last refused a capability. */
+const LONG_LIFE = 60_000;
+/** From a refusal of capabilities to the attempt without them. */
+const REFUSAL_PAUSE = 100;
 
 export class Peer implements SessionOwner {
   /** Times Established was reached. */
@@ -72,6 +82,7 @@ export class Peer implements SessionOwner {
   /** All sessions are being ended: none is to start because another ends. */
   private isStopping = false;
   private delayedStart: { cancel(): void } | undefined;
+  private lastOpens: { readonly sent?: OpenMessage; readonly received?: OpenMessage } = {};
 
   constructor(
     private readonly owner: PeerOwner,
@@ -95,6 +106,12 @@ export class Peer implements SessionOwner {
   }
   get lastError(): PeerFailures['last'] {
     return this.failures.last;
+  }
+  /** Of the session, or of the last attempt; whatever came of it. */
+  get opens(): { readonly sent?: OpenMessage; readonly received?: OpenMessage } {
+    return this.current === undefined
+      ? this.lastOpens
+      : { sent: this.current.ownOpen, received: this.current.peerOpen };
   }
   get transport(): Transport {
     return this.owner.transport;
@@ -222,11 +239,15 @@ export class Peer implements SessionOwner {
   }
 
   localOpen(): OpenMessage {
-    return localOpen(this.currentSettings, this.owner.restartState(this));
+    const refused = this.owner.fallback.next(this.name);
+    const sent = localOpen(this.currentSettings, this.owner.restartState(this), refused);
+    this.lastOpens = { ...this.lastOpens, sent };
+    return sent;
   }
 
   checkOpen(open: OpenMessage): BgpError | undefined {
     const { localAs, routerId, remoteAs, role, isRoleStrict } = this.currentSettings;
+    this.lastOpens = { ...this.lastOpens, received: open };
     const as = openAs(open);
     const expected = remoteAs === 'external' ? remoteAs : (remoteAs.find((each) => each === as) ?? remoteAs[0] ?? 0);
     return checkOpen(open, { localAs, localIdentifier: routerId, remoteAs: expected, role, requireRole: isRoleStrict });
@@ -278,7 +299,9 @@ export class Peer implements SessionOwner {
     const wasCurrent = session === this.current;
     if (session === this.guest) this.guest = undefined;
     if (this.heldKeepalive !== undefined) this.releaseKeepalive();
-    this.failures.count(end, wasCurrent ? this.clock.wallTime() - this.changedAt : 0);
+    const lived = wasCurrent ? this.clock.wallTime() - this.changedAt : 0;
+    if (!this.learn(session, end)) this.failures.count(end, lived);
+    if (lived > LONG_LIFE) this.owner.fallback.forget(this.name);
     if (wasCurrent) {
       this.current = undefined;
       this.changedAt = this.clock.wallTime();
@@ -315,6 +338,15 @@ export class Peer implements SessionOwner {
   }
 
   // ---- inside
+
+  /** A refusal that makes our OPEN smaller is no failure: it is answered at once. */
+  private learn(session: Session, end: SessionEnd): boolean {
+    const news = this.owner.fallback.learn(this.currentSettings, end, session.ownOpen?.capabilities ?? []);
+    if (news.length === 0) return false;
+    this.owner.capabilitiesRefused(this, news);
+    this.clock.after(REFUSAL_PAUSE, () => this.hurry());
+    return true;
+  }
 
   private replaceCurrent(current: Session): void {
     current.lose('The peer opened a new session while this one stood: it has restarted');
@@ -370,6 +402,8 @@ export class Peer implements SessionOwner {
     this.delayedStart?.cancel();
     this.guest = undefined;
     this.dialler = undefined;
+    // A peer out of a range goes with each of its attempts.
+    if (this.isStarted) this.owner.fallback.forget(this.name);
     this.showState();
   }
 

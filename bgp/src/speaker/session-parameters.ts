@@ -22,7 +22,7 @@ export function sessionParameters(settings: PeerSettings, isGuest: boolean): Ses
     enforceFirstAs,
     maxAsPathLength,
     maxAttributesLength,
-    extendedMessage: true,
+    extendedMessage: !settings.capabilitiesOff.includes('extendedMessage'),
     fsm: {
       passive: isGuest,
       delayOpenTime,

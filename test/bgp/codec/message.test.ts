@@ -257,12 +257,12 @@ describe('bgp/codec/message', () => {
     expect(texts).to.include.members([
       'multiprotocol ipv6 unicast',
       'four-octet-as 4200000000',
-      'graceful-restart 120 s restarting notification ipv4 unicast, ipv6 unicast',
+      'graceful-restart 120 s, restarting, notification: ipv4 unicast (forwarding), ipv6 unicast',
       'add-path ipv4 unicast both, ipv6 unicast receive',
-      'extended-next-hop ipv4 unicast',
+      'extended-next-hop ipv4 unicast over ipv6',
       'role customer',
       'fqdn n1.rack',
-      'capability 240 (3 octets)',
+      'capability 240 010203',
     ]);
   });
 });
