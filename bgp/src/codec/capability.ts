@@ -332,9 +332,7 @@ export function capabilityValue(capability: Capability): string {
         .map((family) => `${formatFamily(family)} ${family.staleTime} s${forwarding(family)}`)
         .join(', ');
     case 'add-path':
-      return capability.families
-        .map((family) => `${formatFamily(family)} ${family.receive ? (family.send ? 'both' : 'receive') : 'send'}`)
-        .join(', ');
+      return capability.families.map((family) => `${formatFamily(family)} ${waysOf(family)}`).join(', ');
     case 'extended-next-hop':
       return capability.families
         .map((family) => `${formatFamily(family)} over ${nameOf(Afi, family.nextHopAfi) ?? `AFI ${family.nextHopAfi}`}`)
