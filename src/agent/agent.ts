@@ -15,9 +15,9 @@ import type { KindName } from '../api/kinds.js';
 import { Cluster, type ClusterChange } from '../cluster/cluster.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
-import { topologyOf } from '../topology/speaker-config.js';
+import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import { BgpLoop } from './bgp-loop.js';
-import { bgpStatusOf } from './bgp-status.js';
+import { bgpReportOf } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { failuresFor } from './enforcement.js';
 import { HostInterfaces } from './host-interfaces.js';
@@ -69,6 +69,7 @@ export class Agent {
   private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
   private watches: readonly Watch[] = [];
+  private bgpReported = '';
   private isReady = false;
   private isStopped = false;
 
@@ -108,9 +109,9 @@ export class Agent {
     });
     this.bgp = new BgpLoop({
       socketPath: join(options.runDir, 'bgpd.sock'),
-      compute: () => this.topology(),
+      compute: (heldFilters) => this.topology(heldFilters),
       log: log.child({ loop: 'bgp' }),
-      onHealth,
+      onHealth: () => this.bgpLooked(),
     });
     this.pods = new PodNetwork({
       allocator,
@@ -272,7 +273,7 @@ export class Agent {
     }
   }
 
-  private topology(): ReturnType<typeof topologyOf> {
+  private topology(heldFilters: NonNullable<TopologyInput['heldFilters']>): Topology {
     const { cluster, allocator, options } = this;
     return topologyOf({
       nodeName: options.node,
@@ -289,7 +290,16 @@ export class Agent {
       },
       secretNamespace: options.namespace,
       matches: selectorMatches,
+      heldFilters,
     });
+  }
+
+  /** Sessions are looked at every few seconds; the API server hears only of what is new. */
+  private bgpLooked(): void {
+    const text = JSON.stringify(bgpReportOf(this.bgp.status()));
+    if (text === this.bgpReported) return;
+    this.bgpReported = text;
+    this.status.changed();
   }
 
   private reportApi(): void {
@@ -304,8 +314,7 @@ export class Agent {
   }
 
   private report(): NodeReport {
-    const { problems, sessionProblem, summary } = this.bgp.status();
-    const bgp = bgpStatusOf(summary);
+    const bgp = bgpReportOf(this.bgp.status());
     return {
       aspects: [
         { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
@@ -315,17 +324,7 @@ export class Agent {
           wellMessage: 'The kernel holds all policy',
         },
         { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
-        {
-          type: 'BGPReady',
-          problems: [
-            ...(sessionProblem === undefined ? [] : [sessionProblem]),
-            ...problems
-              .filter(({ severity }) => severity === 'problem')
-              .map(({ resource, message }) => `${resource} ${message}`),
-            ...bgp.problems,
-          ],
-          wellMessage: 'All sessions are established',
-        },
+        bgp.aspect,
       ],
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),

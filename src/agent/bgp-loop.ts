@@ -2,9 +2,13 @@
  * BGP: keeps bgpd told of the whole desired state, and reads back how its sessions are.
  *
  * The state is computed anew after every change that may matter and sent when it differs from what bgpd last accepted. bgpd keeps
- * its own copy on disk, so an agent that is down costs nothing; a bgpd that restarts is noticed by the poll and told again.
+ * its own copy on disk, so an agent that is down costs nothing. Each answer carries a digest of the configuration that bgpd holds,
+ * passwords included: one that is not that of the last answer (bgpd has restarted on an older file, or somebody else has told it
+ * something) is told again.
+ *
+ * Nothing is called well that has not been seen: until a summary has come of the very state that was asked for, `status` says why not.
  */
-import type { SpeakerConfig } from 'node-bgp/config';
+import type { FilterConfig, SpeakerConfig } from 'node-bgp/config';
 import type { SpeakerSummary } from 'node-bgp/speaker/view';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -12,23 +16,46 @@ import type { Topology, TopologyProblem } from '../topology/speaker-config.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 
 const COALESCE = 20;
-const POLL = 5_000;
+/** How often sessions are looked at: while all are well, and while something is not. */
+const CALM_POLL = 5_000;
+const BUSY_POLL = 1_000;
+const READ_TIMEOUT = 3_000;
 const SHORTEST_PAUSE = 200;
 const LONGEST_PAUSE = 5_000;
 
 export interface BgpLoopOptions {
   readonly socketPath: string;
-  readonly compute: () => Topology;
+  /** `heldFilters`: those of the configuration that bgpd holds, by name. */
+  readonly compute: (heldFilters: Filters) => Topology;
   readonly log: Logger;
   readonly onHealth: () => void;
 }
 
+type Filters = Readonly<Record<string, FilterConfig>>;
+
+export interface BgpLoopStatus {
+  /** Resources, or parts of them, that could not be used. */
+  readonly problems: readonly TopologyProblem[];
+  /** Why bgpd is not seen to hold the state it should; undefined when it is. */
+  readonly stateProblem: string | undefined;
+  /** What bgpd answered last; undefined while it does not answer. */
+  readonly summary: BgpdSummary | undefined;
+}
+
+/** GET /v1/summary of a bgpd that is configured. */
+export type BgpdSummary = SpeakerSummary & { readonly configDigest?: string };
+
+const UNTOLD = 'bgpd has not been told its sessions yet';
+const UNSEEN = 'bgpd has taken its sessions; how they are has not been seen yet';
+
 export class BgpLoop {
-  private accepted: string | undefined;
-  /** Refused as invalid: sending it again would only be refused again. */
-  private refused: string | undefined;
+  /** What bgpd has last said that it holds. */
+  private accepted: { readonly text: string; readonly digest: string | undefined } | undefined;
+  /** Refused as invalid: sending it again would only be refused again, until another bgpd answers. */
+  private refused: { readonly text: string; readonly problem: string } | undefined;
+  private heldFilters: Filters | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private poll: NodeJS.Timeout | undefined;
+  private pollTimer: NodeJS.Timeout | undefined;
   private isStarted = false;
   private isRunning = false;
   private isDirty = false;
@@ -36,8 +63,12 @@ export class BgpLoop {
   private failures = 0;
   private problems: readonly TopologyProblem[] = [];
   private reported = '';
-  private sessionProblem: string | undefined;
-  private lastSummary: SpeakerSummary | undefined;
+  /** Why bgpd could not be told. */
+  private tellProblem: string | undefined = UNTOLD;
+  /** Why it could not be read. */
+  private readProblem: string | undefined;
+  private summary: BgpdSummary | undefined;
+  private told = '';
 
   constructor(private readonly options: BgpLoopOptions) {}
 
@@ -45,13 +76,13 @@ export class BgpLoop {
   start(): void {
     this.isStarted = true;
     this.changed();
-    this.poll = setInterval(() => void this.readStatus(), POLL);
+    this.pollSoon();
   }
 
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
-    clearInterval(this.poll);
+    clearTimeout(this.pollTimer);
   }
 
   /** Something the topology depends on may have changed. */
@@ -60,13 +91,14 @@ export class BgpLoop {
     this.wake(COALESCE);
   }
 
-  /** Resources that could not be used, and why bgpd does not hold the state it should. */
-  status(): {
-    readonly problems: readonly TopologyProblem[];
-    readonly sessionProblem: string | undefined;
-    readonly summary: SpeakerSummary | undefined;
-  } {
-    return { problems: this.problems, sessionProblem: this.sessionProblem, summary: this.lastSummary };
+  status(): BgpLoopStatus {
+    return { problems: this.problems, stateProblem: this.stateProblem(), summary: this.summary };
+  }
+
+  private stateProblem(): string | undefined {
+    const problem = this.readProblem ?? this.tellProblem;
+    if (problem !== undefined || this.accepted === undefined) return problem;
+    return this.summary === undefined || this.summary.configDigest !== this.accepted.digest ? UNSEEN : undefined;
   }
 
   private wake(delay: number): void {
@@ -80,90 +112,132 @@ export class BgpLoop {
     this.isDirty = false;
     let pause: number | undefined;
     try {
-      await this.send();
+      this.tellProblem = await this.send();
       this.failures = 0;
-      this.setProblem(undefined);
     } catch (error) {
-      this.setProblem(messageOf(error));
+      this.tellProblem = messageOf(error);
       pause = Math.min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** Math.min(this.failures++, 6));
     } finally {
       this.isRunning = false;
     }
+    this.report();
     if (this.isDirty) this.wake(COALESCE);
     else if (pause !== undefined) this.wake(pause);
+    else if (this.stateProblem() === UNSEEN) this.pollSoon(0);
   }
 
-  private async send(): Promise<void> {
-    const { config, problems } = this.options.compute();
+  /** Undefined when bgpd holds what it should; why it never will, when it has refused that. @throws Error, to be tried again */
+  private async send(): Promise<string | undefined> {
+    const { config, problems } = await this.compute();
     this.problems = problems;
-    this.reportProblems();
-    if (config === undefined) return;
+    if (config === undefined) return undefined;
     const text = JSON.stringify(config);
-    if (text === this.accepted || text === this.refused) return;
+    if (text === this.accepted?.text) return undefined;
+    if (text === this.refused?.text) return this.refused.problem;
     const { status, body } = await requestOverUnixSocket(this.options.socketPath, 'PUT', '/v1/config', config);
+    const { digest, error } = (body ?? {}) as { readonly digest?: string; readonly error?: string };
     if (status === 200) {
-      this.accepted = text;
-      this.refused = undefined;
-      this.options.log.info(
-        { peers: config.peers?.length ?? 0, originated: config.originate?.map((route) => route.prefix) },
-        'bgpd accepted the desired state',
-      );
-      return;
+      this.accept(text, config, digest);
+      return undefined;
     }
-    if (status === 422) this.refused = text;
-    throw new Error(`bgpd refused the desired state with ${status}: ${JSON.stringify(body)}`);
+    const problem = `bgpd does not hold the desired state: it answered ${status}, ${error ?? 'without a word'}`;
+    if (status !== 422) throw new Error(problem);
+    this.refused = { text, problem };
+    return problem;
   }
 
-  /** A bgpd that answers with another state than the one it accepted has been restarted on an older file. */
-  private async readStatus(): Promise<void> {
+  private accept(text: string, config: SpeakerConfig, digest: string | undefined): void {
+    this.accepted = { text, digest };
+    this.refused = undefined;
+    this.heldFilters = config.filters ?? {};
+    this.options.log.info(
+      { peers: config.peers?.length ?? 0, originated: config.originate?.map((route) => route.prefix) },
+      'bgpd accepted the desired state',
+    );
+  }
+
+  /** What bgpd holds of a former agent's is asked for once: it may stand in for a BGPFilter that has gone meanwhile. */
+  private async compute(): Promise<Topology> {
+    if (this.heldFilters !== undefined) return this.options.compute(this.heldFilters);
     try {
-      const { status, body } = await requestOverUnixSocket(
-        this.options.socketPath,
-        'GET',
-        '/v1/summary',
-        undefined,
-        3_000,
-      );
-      if (status !== 200) throw new Error(`bgpd answered a question for its summary with ${status}`);
-      this.lastSummary = body as SpeakerSummary;
-      const held = await requestOverUnixSocket(this.options.socketPath, 'GET', '/v1/config', undefined, 3_000);
-      if (this.accepted !== undefined && !holdsPrefixes(held.body, this.accepted)) {
-        this.accepted = undefined;
-        this.changed();
-      }
-      this.options.onHealth();
+      const { status, body } = await this.get('/v1/config');
+      if (status !== 200) throw new Error(`bgpd answered a question for its configuration with ${status}`);
+      this.heldFilters = (body as Partial<SpeakerConfig>).filters ?? {};
     } catch (error) {
-      this.lastSummary = undefined;
-      this.accepted = undefined;
-      this.setProblem(messageOf(error));
-      this.changed();
+      // Which resources cannot be used is told all the same.
+      this.problems = this.options.compute({}).problems;
+      throw error;
     }
+    return this.options.compute(this.heldFilters);
   }
 
-  private reportProblems(): void {
+  // ---- how it is
+
+  private pollSoon(delay = BUSY_POLL): void {
+    if (!this.isStarted || this.isStopped) return;
+    clearTimeout(this.pollTimer);
+    this.pollTimer = setTimeout(() => void this.poll(), delay);
+  }
+
+  private async poll(): Promise<void> {
+    const before = this.accepted;
+    try {
+      this.take(await this.readSummary(), before);
+      this.readProblem = undefined;
+    } catch (error) {
+      this.readProblem = messageOf(error);
+      this.summary = undefined;
+      // Whoever answers next may be another bgpd, on an older file.
+      this.forget();
+    }
+    this.report();
+    this.options.onHealth();
+    const isCalm =
+      this.stateProblem() === undefined && this.summary?.peers.every((peer) => peer.isEstablished) === true;
+    this.pollSoon(isCalm ? CALM_POLL : BUSY_POLL);
+  }
+
+  private async readSummary(): Promise<BgpdSummary | undefined> {
+    const { status, body } = await this.get('/v1/summary');
+    if (status !== 200) throw new Error(`bgpd answered a question for its summary with ${status}`);
+    const summary = (body ?? {}) as Partial<BgpdSummary> & { readonly isConfigured?: boolean };
+    if (summary.isConfigured === false) return undefined;
+    if (!Array.isArray(summary.peers)) throw new Error('bgpd answered a question for its summary without its peers');
+    return summary as BgpdSummary;
+  }
+
+  /** `before`: what bgpd was thought to hold when it was asked. */
+  private take(summary: BgpdSummary | undefined, before: BgpLoop['accepted']): void {
+    this.summary = summary;
+    const isOther = before !== undefined && summary?.configDigest !== before.digest;
+    if (isOther && before === this.accepted && !this.isRunning) this.forget();
+  }
+
+  /** bgpd is told again. */
+  private forget(): void {
+    if (this.accepted === undefined && this.refused === undefined) return;
+    this.accepted = undefined;
+    this.refused = undefined;
+    this.tellProblem ??= 'bgpd does not hold the desired state; telling it again';
+    this.changed();
+  }
+
+  private get(path: string): ReturnType<typeof requestOverUnixSocket> {
+    return requestOverUnixSocket(this.options.socketPath, 'GET', path, undefined, READ_TIMEOUT);
+  }
+
+  /** Into the log when it begins or changes. */
+  private report(): void {
     const text = JSON.stringify(this.problems);
-    if (text === this.reported) return;
+    const problem = this.readProblem ?? this.tellProblem ?? '';
+    const isNews = text !== this.reported || problem !== this.told;
+    if (text !== this.reported)
+      for (const { resource, message, severity } of this.problems)
+        this.options.log[severity === 'problem' ? 'warn' : 'info']({ resource }, `${resource} ${message}`);
+    if (problem !== this.told && problem !== '')
+      this.options.log.warn({ problem }, 'bgpd is not seen to hold the desired state; trying again');
     this.reported = text;
-    for (const { resource, message } of this.problems) this.options.log.warn({ resource }, `${resource} ${message}`);
-    this.options.onHealth();
+    this.told = problem;
+    if (isNews) this.options.onHealth();
   }
-
-  private setProblem(problem: string | undefined): void {
-    if (problem === this.sessionProblem) return;
-    if (problem !== undefined) this.options.log.warn({ problem }, 'bgpd does not hold the desired state; trying again');
-    this.sessionProblem = problem;
-    this.options.onHealth();
-  }
-}
-
-/** The answer redacts passwords, so only what cannot be secret is compared. */
-function holdsPrefixes(held: unknown, accepted: string): boolean {
-  const shape = (config: SpeakerConfig | undefined): string =>
-    JSON.stringify([
-      config?.localAs,
-      config?.routerId,
-      (config?.originate ?? []).map((route) => route.prefix),
-      (config?.peers ?? []).map((peer) => [peer.address, peer.remoteAs]),
-    ]);
-  return shape(held as SpeakerConfig | undefined) === shape(JSON.parse(accepted) as SpeakerConfig);
 }

@@ -1,45 +1,76 @@
-/** bgpd's summary as the part of NodeStatus that the cluster sees. */
-import type { SpeakerSummary } from 'node-bgp/speaker/view';
+/** bgpd's answers as the part of NodeStatus that the cluster sees. */
+import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
 import type { NodeBgpStatus } from '../api/node-status.js';
+import type { BgpLoopStatus } from './bgp-loop.js';
+import type { Aspect } from './node-status.js';
 
 export interface BgpReport {
   readonly status?: NodeBgpStatus;
-  /** A sentence for every session that is not up and every address that cannot be listened on. */
-  readonly problems: readonly string[];
+  readonly aspect: Aspect;
 }
 
-/** `summary` is what bgpd answered; undefined while it does not. */
-export function bgpStatusOf(summary: SpeakerSummary | undefined): BgpReport {
-  if (summary === undefined) return { problems: [] };
-  const down = summary.peers.filter((peer) => !peer.isEstablished);
+/** The CRD's bound. */
+const MOST_ERROR_LENGTH = 1_024;
+
+export function bgpReportOf({ problems, stateProblem, summary }: BgpLoopStatus): BgpReport {
+  const sentences = (severity: 'problem' | 'notice'): readonly string[] =>
+    problems.filter((each) => each.severity === severity).map(({ resource, message }) => `${resource} ${message}`);
   return {
-    status: {
-      asNumber: summary.localAs,
-      routerId: summary.routerId,
-      sessions: `${summary.peers.length - down.length}/${summary.peers.length}`,
-      peers: summary.peers.map((peer) => ({
-        name: peer.name,
-        address: peer.address,
-        asNumber: peer.remoteAs,
-        state: peer.state,
-        since: peer.since,
-        receivedPrefixes: sum(peer.families, 'received'),
-        advertisedPrefixes: sum(peer.families, 'advertised'),
-        ...(peer.lastError === undefined ? {} : { lastError: peer.lastError }),
-      })),
+    ...(summary === undefined ? {} : { status: statusOf(summary) }),
+    aspect: {
+      type: 'BGPReady',
+      problems: [
+        ...(stateProblem === undefined ? [] : [stateProblem]),
+        ...sentences('problem'),
+        ...(summary === undefined ? [] : sessionProblems(summary)),
+      ],
+      notices: sentences('notice'),
+      wellMessage: summary?.peers.length === 0 ? 'No sessions are asked for' : 'All sessions are established',
     },
-    problems: [
-      ...summary.listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
-      ...down.map((peer) => `Peer ${peer.name} (${peer.address}) is ${peer.state}${reasonOf(peer)}`),
-    ],
   };
 }
 
-function reasonOf({ heldDown, lastError }: { readonly heldDown?: string; readonly lastError?: string }): string {
+function statusOf({ localAs, routerId, peers }: SpeakerSummary): NodeBgpStatus {
+  return {
+    asNumber: localAs,
+    routerId,
+    sessions: `${peers.filter((peer) => peer.isEstablished).length}/${peers.length}`,
+    peers: peers.map((peer) => ({
+      name: peer.name,
+      address: peer.address,
+      asNumber: peer.remoteAs,
+      state: peer.state,
+      since: peer.since,
+      receivedPrefixes: sum(peer.families, 'received'),
+      advertisedPrefixes: sum(peer.families, 'advertised'),
+      // Of a session that is up it is history; `tortie bgp neighbor` has it.
+      ...(peer.lastError === undefined || peer.isEstablished
+        ? {}
+        : { lastError: peer.lastError.slice(0, MOST_ERROR_LENGTH) }),
+    })),
+  };
+}
+
+/** A sentence for every session that is not up or of no use, and every address that cannot be listened on. */
+function sessionProblems({ listen, peers }: SpeakerSummary): readonly string[] {
+  return [
+    ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+    ...peers.flatMap((peer) => {
+      if (!peer.isEstablished) return [`Peer ${peer.name} (${peer.address}) is ${peer.state}${reasonOf(peer)}`];
+      return Object.keys(peer.families).length > 0
+        ? []
+        : [
+            `Peer ${peer.name} (${peer.address}) is Established, but the two ends have no address family in common: no route passes`,
+          ];
+    }),
+  ];
+}
+
+function reasonOf({ heldDown, lastError }: PeerSummary): string {
   const reason = heldDown ?? lastError;
   return reason === undefined ? '' : `: ${reason}`;
 }
 
-function sum(families: SpeakerSummary['peers'][number]['families'], field: 'received' | 'advertised'): number {
+function sum(families: PeerSummary['families'], field: 'received' | 'advertised'): number {
   return Object.values(families).reduce((total, counts) => total + counts[field], 0);
 }

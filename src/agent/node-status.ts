@@ -16,6 +16,8 @@ export interface Aspect {
   readonly problems: readonly string[];
   /** What to say when all is well. */
   readonly wellMessage: string;
+  /** Sentences worth knowing that make nothing unwell. */
+  readonly notices?: readonly string[];
 }
 
 export interface NodeReport {
@@ -47,14 +49,14 @@ export function conditionsOf(report: NodeReport, before: readonly Condition[], n
       wellMessage: 'The node serves pods',
     },
   ];
-  return all.map(({ type, problems, wellMessage }) => {
+  return all.map(({ type, problems, wellMessage, notices = [] }) => {
     const status = problems.length === 0 ? 'True' : 'False';
     const previous = before.find((condition) => condition.type === type);
     return {
       type,
       status,
       reason: problems.length === 0 ? 'Ok' : 'Problems',
-      message: problems.length === 0 ? wellMessage : joinProblems(problems),
+      message: joinProblems([...(problems.length === 0 ? [wellMessage] : problems), ...notices]),
       lastTransitionTime: previous?.status === status ? previous.lastTransitionTime : now,
     };
   });
