@@ -43,7 +43,10 @@ export interface NlriBlock {
   readonly count: number;
 }
 
-/** Reachable prefixes and their next hop: 4 or 16 octets, or 32 (IPv6 global, then link-local), in the same `bytes`. */
+/**
+ * Reachable prefixes and their next hop: 4 or 16 octets, or 32 (IPv6 global, or :: where the peer has none, then link-local), in the same
+ * `bytes`.
+ */
 export interface ReachBlock extends NlriBlock {
   readonly nextHopStart: number;
   readonly nextHopLength: number;
@@ -259,7 +262,8 @@ function isHostAddress(bytes: Uint8Array, at: number, length: number): boolean {
  * ```
  * | AFI (2) | SAFI (1) | Next Hop Length (1) | Next Hop | Reserved (1) | NLRI |
  * ```
- * A next hop of unexpected length hides where the NLRI begins: RFC 7606 section 7.11 leaves only the reset.
+ * A next hop of unexpected length hides where the NLRI begins: RFC 7606 section 7.11 leaves only the reset. One that is of a known form
+ * but not for this session does not, and a reset would bring it back with the next session, for ever: its routes are withdrawn.
  */
 function takeReach(bytes: Uint8Array, scan: AttributeScan, parameters: DecodeParameters): void {
   const { start, value, end } = scan.mpReach;
@@ -270,26 +274,44 @@ function takeReach(bytes: Uint8Array, scan: AttributeScan, parameters: DecodePar
     result.errors.push(unnegotiated(`AFI ${read16(bytes, value)} SAFI ${bytes[value + 2] ?? 0}`));
     return;
   }
-  const isIpv6 = length === 16 || length === 32;
-  if (family === 4 ? length !== 4 && !(isIpv6 && parameters.extendedNextHop) : !isIpv6)
-    return malformed(bytes, start, end, `its next hop has ${length} octets`);
+  const isKnown = (family === 4 && length === 4) || length === 16 || length === 32 || length === 24 || length === 48;
+  if (!isKnown) return malformed(bytes, start, end, `its next hop has ${length} octets`);
   const addPath = family === 4 ? parameters.addPathIpv4 : parameters.addPathIpv6;
   const count = scanNlri(bytes, value + 5 + length, end, family === 4 ? 32 : 128, addPath);
   if (count < 0) return malformed(bytes, start, end, 'a prefix in it is too long or overruns it');
-  if (!isNextHop(bytes, value + 4, length))
-    result.errors.push(
-      attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, 'its next hop is no address of a host'),
-    );
+  const fault = nextHopFault(bytes, value + 4, length, family, parameters);
+  if (fault !== undefined)
+    result.errors.push(attributeError('withdraw', UpdateError.invalidNextHop, bytes, start, end, fault));
   if (count === 0) return;
   fill(mpReach, family, addPath, bytes, value + 5 + length, end, count);
   mpReach.nextHopStart = value + 4;
-  mpReach.nextHopLength = length;
+  // RFC 2545 section 3: a second half is a link-local address, or it is nothing.
+  mpReach.nextHopLength = length === 32 && !isLinkLocalAt(bytes, value + 20) ? 16 : length;
   result.reach.push(mpReach);
 }
 
+function nextHopFault(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  family: Family,
+  parameters: DecodeParameters,
+): string | undefined {
+  // RFC 8950 section 3 and RFC 4659 section 3.2.1: with Route Distinguishers, for labelled VPN routes.
+  if (length === 24 || length === 48)
+    return `its next hop has ${length} octets, with a Route Distinguisher, which unicast routes do not have`;
+  if (family === 4 && length !== 4 && !parameters.extendedNextHop)
+    return 'its next hop is an IPv6 address, which the session did not negotiate for IPv4 routes (RFC 8950)';
+  return isNextHop(bytes, at, length) ? undefined : 'its next hop is no address of a host';
+}
+
+/** fe80::/10 (RFC 4291 section 2.5.6). */
+const isLinkLocalAt = (bytes: Uint8Array, at: number): boolean =>
+  bytes[at] === 0xfe && ((bytes[at + 1] ?? 0) & 0xc0) === 0x80;
+
 /** Of a pair (RFC 2545 section 3) one address is enough: some unnumbered peers leave the global one empty. */
 const isNextHop = (bytes: Uint8Array, at: number, length: number): boolean =>
-  length === 32 ? isHostAddress(bytes, at, 16) || isHostAddress(bytes, at + 16, 16) : isHostAddress(bytes, at, length);
+  isHostAddress(bytes, at, length === 4 ? 4 : 16) || (length === 32 && isLinkLocalAt(bytes, at + 16));
 
 /** RFC 4760 section 4: `| AFI (2) | SAFI (1) | Withdrawn Routes |`; RFC 7606 section 7.12. */
 function takeUnreach(bytes: Uint8Array, scan: AttributeScan, parameters: DecodeParameters): void {

@@ -78,7 +78,54 @@ describe('bgp/codec/update', () => {
     expect(decodePlain(body, { ...EBGP, extendedNextHop: true }).reach).to.deep.equal([
       '10.0.0.0/8 via fe800000000000000000000000000001',
     ]);
-    expect(decodePlain(body).severity).to.equal('reset');
+  });
+
+  for (const [name, hop] of [
+    ['global', 'fd000000000000000000000000000001'],
+    ['link-local', 'fe800000000000000000000000000001'],
+    ['pair', 'fd000000000000000000000000000001fe800000000000000000000000000001'],
+  ] as const)
+    it(`withdraws IPv4 routes with an IPv6 next hop that was not negotiated, and keeps the session: ${name}`, () => {
+      const length = (hop.length / 2).toString(16).padStart(2, '0');
+      const body = updateBody({
+        attributes: attribute(0x80, 14, `000101${length}${hop}00080a`) + ORIGIN + AS_PATH,
+      });
+      const update = decodePlain(body);
+      expect(update).to.deep.include({ severity: 'withdraw', reach: [], withdrawn: ['10.0.0.0/8'] });
+      expect(decodeUpdate(body, 0, body.length, EBGP).errors[0]?.reason).to.include('did not negotiate');
+    });
+
+  for (const afi of ['0001', '0002'])
+    for (const length of ['18', '30'])
+      it(`withdraws routes of AFI ${afi} whose next hop has a Route Distinguisher, of 0x${length} octets`, () => {
+        const hop = `0000000000000000fd000000000000000000000000000001`.repeat(length === '18' ? 1 : 2);
+        const attributes = attribute(0x90, 14, `${afi}01${length}${hop}00080a`) + ORIGIN + AS_PATH;
+        const update = decodePlain(updateBody({ attributes }), { ...EBGP, extendedNextHop: true });
+        expect([update.severity, update.reach, update.withdrawn.length]).to.deep.equal(['withdraw', [], 1]);
+      });
+
+  for (const [second, family] of [
+    ['0'.repeat(32), 6],
+    ['0'.repeat(32), 4],
+    ['fd000000000000000000000000000002', 6],
+    ['00000000000000000000ffff0a000001', 4],
+  ] as const)
+    it(`leaves out a second half that is no link-local address: ${second} for IPv${family} (RFC 2545 section 3)`, () => {
+      const [afi, prefix] = family === 4 ? ['0001', '080a'] : ['0002', '10fd00'];
+      const attributes =
+        attribute(0x80, 14, `${afi}0120fd000000000000000000000000000001${second}00${prefix}`) + ORIGIN + AS_PATH;
+      expect(decodePlain(updateBody({ attributes }), { ...EBGP, extendedNextHop: true }).reach).to.deep.equal([
+        `${family === 4 ? '10.0.0.0/8' : 'fd00::/16'} via fd000000000000000000000000000001`,
+      ]);
+    });
+
+  it('withdraws routes whose pair of next hops has neither a global nor a link-local address', () => {
+    const attributes =
+      attribute(0x80, 14, `00020120${'0'.repeat(32)}fd000000000000000000000000000002` + '0010fd00') + ORIGIN + AS_PATH;
+    expect(decodePlain(updateBody({ attributes }))).to.deep.include({
+      severity: 'withdraw',
+      withdrawn: ['fd00::/16'],
+    });
   });
 
   it('reads path identifiers in the families that have them (RFC 7911 section 3)', () => {
