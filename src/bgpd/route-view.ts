@@ -28,6 +28,8 @@ export interface RouteJson extends AttributesJson {
   /** Name of the peer that it came from. */
   readonly peer?: string;
   readonly nextHop?: string;
+  /** Second half of an IPv6 pair (RFC 2545 section 3). */
+  readonly linkLocalNextHop?: string;
   readonly pathId?: number;
   readonly isBest: boolean;
   readonly isMultipath: boolean;
@@ -61,6 +63,7 @@ export interface WhyJson {
     /** Filter, index in it and name of the rule that let it out or rejected it. */
     readonly rule?: PolicyRule;
     readonly nextHop?: string;
+    readonly linkLocalNextHop?: string;
     readonly asPath?: string;
   }[];
 }
@@ -97,12 +100,13 @@ export function attributesJson(attributes: PathAttributes): AttributesJson {
 }
 
 export function routeJson(route: RouteView): RouteJson {
-  const { source, nextHop, pathId, unusable, tags } = route;
+  const { source, nextHop, linkLocalNextHop, pathId, unusable, tags } = route;
   return {
     prefix: formatPrefix(route.prefix),
     source: source.type,
     ...(source.type === 'local' ? {} : { peer: source.peer }),
     ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
+    ...(linkLocalNextHop === undefined ? {} : { linkLocalNextHop: formatAddress(linkLocalNextHop) }),
     ...(pathId === undefined ? {} : { pathId }),
     isBest: route.isBest,
     isMultipath: route.isMultipath,
@@ -132,13 +136,14 @@ export function whyJson(
     ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
     ...(why.forwarding?.metric === undefined ? {} : { kernelMetric: why.forwarding.metric }),
     peers: [
-      ...why.peers.map(({ peer, advertised, reason, code, rule, nextHop, attributes }) => ({
+      ...why.peers.map(({ peer, advertised, reason, code, rule, nextHop, linkLocalNextHop, attributes }) => ({
         peer,
         advertised,
         reason,
         ...(code === undefined ? {} : { code }),
         ...(rule === undefined ? {} : { rule }),
         ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),
+        ...(linkLocalNextHop === undefined ? {} : { linkLocalNextHop: formatAddress(linkLocalNextHop) }),
         ...(attributes === undefined ? {} : { asPath: formatAsPath(attributes.asPath) }),
       })),
       ...down.map(({ name, state, heldDown, lastError }) => ({

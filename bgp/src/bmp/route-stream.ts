@@ -1,5 +1,5 @@
 /** Routes as whole UPDATE messages, for tables that are told anew: runs of equal attributes share a message. */
-import { addressToBytes, type Family, type IpAddress, type IpPrefix } from '../address.js';
+import { addressToBytes, type Family, type IpPrefix } from '../address.js';
 import type { EncodeParameters } from '../codec/negotiated.js';
 import { equalOctets } from '../codec/octets.js';
 import { encodeAttributes } from '../codec/parse.js';
@@ -8,7 +8,7 @@ import { MAX_MESSAGE_LENGTH } from '../iana.js';
 import type { RouteView } from '../rib/contract.js';
 
 /** Most of RouteView that a message is made of. */
-export type StreamedRoute = Pick<RouteView, 'prefix' | 'attributes' | 'nextHop' | 'pathId'>;
+export type StreamedRoute = Pick<RouteView, 'prefix' | 'attributes' | 'nextHop' | 'linkLocalNextHop' | 'pathId'>;
 
 /** How a table's UPDATEs are written: four-octet AS numbers, and path identifiers where the session has them. */
 export function tableParameters(addPathIpv4: boolean, addPathIpv6: boolean): EncodeParameters {
@@ -26,7 +26,7 @@ export function* announcements(
   let hop: Uint8Array | undefined;
   for (const route of routes) {
     const nextBlock = encodeAttributes(route.attributes);
-    const nextHop = nextHopOctets(route.nextHop, route.prefix.family);
+    const nextHop = nextHopOctets(route);
     if (block !== undefined && hop !== undefined) {
       if (
         equalOctets(block, nextBlock) &&
@@ -74,5 +74,8 @@ export function endOfRib(family: Family, parameters: EncodeParameters): Uint8Arr
 }
 
 /** Our own routes have none: all zeros, as routers show them. */
-const nextHopOctets = (nextHop: IpAddress | undefined, family: Family): Uint8Array =>
-  nextHop === undefined ? new Uint8Array(family === 4 ? 4 : 16) : addressToBytes(nextHop);
+function nextHopOctets({ nextHop, linkLocalNextHop, prefix }: StreamedRoute): Uint8Array {
+  if (nextHop === undefined) return new Uint8Array(prefix.family === 4 ? 4 : 16);
+  if (linkLocalNextHop === undefined) return addressToBytes(nextHop);
+  return Uint8Array.of(...addressToBytes(nextHop), ...addressToBytes(linkLocalNextHop));
+}

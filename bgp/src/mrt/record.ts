@@ -145,6 +145,8 @@ export interface MrtPath {
   /** Normalised attribute block (codec/update.ts). */
   readonly attributes: Uint8Array;
   readonly nextHop: IpAddress | undefined;
+  /** Second half of a pair (RFC 2545 section 3). */
+  readonly linkLocalNextHop?: IpAddress;
   readonly pathId?: number;
 }
 
@@ -161,7 +163,7 @@ export function ribRecord(seconds: number, sequence: number, prefix: IpPrefix, p
   for (const path of paths) {
     body.u16(path.peerIndex).u32(Math.floor(path.originatedAt));
     if (withPathId) body.u32(path.pathId ?? 0);
-    const attributes = withNextHop(path.attributes, path.nextHop);
+    const attributes = withNextHop(path);
     body.u16(attributes.length).bytes(attributes);
   }
   return record(MrtType.tableDumpV2, withPathId ? addPath : plain, seconds, body);
@@ -171,13 +173,14 @@ export function ribRecord(seconds: number, sequence: number, prefix: IpPrefix, p
  * The block with its next hop back in place: NEXT_HOP, or for IPv6 an MP_REACH_NLRI that holds nothing but the length and the address
  * (section 4.3.4).
  */
-function withNextHop(attributes: Uint8Array, nextHop: IpAddress | undefined): Uint8Array {
+function withNextHop({ attributes, nextHop, linkLocalNextHop }: MrtPath): Uint8Array {
   if (nextHop === undefined) return attributes;
-  const octets = addressToBytes(nextHop);
+  const second = linkLocalNextHop === undefined ? [] : addressToBytes(linkLocalNextHop);
+  const octets = [...addressToBytes(nextHop), ...second];
   const added =
     nextHop.family === 4
       ? [AttributeFlag.transitive, AttributeType.nextHop, 4, ...octets]
-      : [AttributeFlag.optional, AttributeType.mpReach, 17, 16, ...octets];
+      : [AttributeFlag.optional, AttributeType.mpReach, octets.length + 1, octets.length, ...octets];
   const code = nextHop.family === 4 ? AttributeType.nextHop : AttributeType.mpReach;
   let cut = 0;
   while (cut < attributes.length && (attributes[cut + 1] ?? 0) < code) {

@@ -50,6 +50,7 @@ function pathOf(view: RouteView, indexOf: ReadonlyMap<string, number>, seconds: 
       originatedAt: seconds,
       attributes: encodeAttributes(view.attributes),
       nextHop: view.nextHop,
+      linkLocalNextHop: view.linkLocalNextHop,
       pathId: view.pathId,
     },
   ];

@@ -134,6 +134,18 @@ export interface ConnectedPrefix {
   readonly interfaceName: string;
 }
 
+/**
+ * A route of the kernel that neither BGP nor this node's own agent made: static, an IGP's, the default, a link's. Of several for one
+ * prefix the one with the lowest metric counts.
+ */
+export interface KernelRoute {
+  readonly prefix: IpPrefix;
+  /** The kernel's; IGP cost of the next hops that are reached through it. */
+  readonly metric: number;
+  /** Without an address: on the link. Empty: nothing is reached (unreachable, blackhole, no link that is up). */
+  readonly hops: readonly ForwardingHop[];
+}
+
 /** Calls from the RIB to its owner. They may arrive during any input or `run`; do no RIB input inside them. */
 export interface RibEvents {
   /** There is work: call `run` soon. */
@@ -142,6 +154,8 @@ export interface RibEvents {
   readonly outputReady: (peer: PeerId) => void;
   /** `takeForwarding` has something. Once until it was found empty. */
   readonly forwardingReady?: () => void;
+  /** `nextHopTargets` has an address more. May come for each. */
+  readonly nextHopAdded?: () => void;
 }
 
 /** Who wants to hear of every single change (BMP); costs nothing where a call is absent. The rules of RibEvents hold. */
@@ -168,7 +182,7 @@ export interface RibOptions extends RibTuning {
   /** Our AS and BGP Identifier. */
   readonly localAs: number;
   readonly routerId: number;
-  /** May a next hop resolve through a default route? Default false. */
+  /** May a next hop resolve through a default route of BGP? Default false. A default among `setKernelRoutes` always counts. */
   readonly resolveThroughDefault?: boolean;
   /** Keep a forwarding table for `takeForwarding`; default false. */
   readonly forwarding?: boolean;
@@ -225,6 +239,8 @@ export interface RouteView {
   readonly attributes: PathAttributes;
   /** Undefined for our own prefixes. */
   readonly nextHop?: IpAddress;
+  /** Second half of a pair (RFC 2545 section 3). */
+  readonly linkLocalNextHop?: IpAddress;
   readonly pathId?: number;
   readonly isBest: boolean;
   /** Shares the load with the best path. */
@@ -281,6 +297,7 @@ export interface PeerVerdict {
   /** What goes out, when advertised. */
   readonly attributes?: PathAttributes;
   readonly nextHop?: IpAddress;
+  readonly linkLocalNextHop?: IpAddress;
 }
 
 export interface Why {
@@ -374,6 +391,10 @@ export interface Rib {
   originate(routes: readonly LocalRoute[]): void;
   /** All connected prefixes, and for single-hop peers the interfaces that are up. */
   setConnected(connected: readonly ConnectedPrefix[]): void;
+  /** All routes of the kernel that may lead to a next hop (`nextHopTargets`); others may be among them. */
+  setKernelRoutes(routes: readonly KernelRoute[]): void;
+  /** Addresses of next hops that are not known to be on a link of their own: those whose kernel routes count. */
+  nextHopTargets(): Iterable<IpAddress>;
   /** While held, nothing is advertised or forwarded: a restarting speaker waits for End-of-RIB of its peers (RFC 4724 4.1). */
   holdSelection(held: boolean): void;
 

@@ -5,13 +5,13 @@
  * route to this kind of peer undergoes, as octets. All are functions of the attribute set alone. Only reads: whoever explains a route
  * asks here.
  */
-import { addressFromBytes, type Family, type IpAddress } from '../address.js';
+import { addressFromBytes, type Family } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import { encodeAttributes, parseAttributes } from '../codec/parse.js';
 import { REWRITE_GROWTH, rewriteAttributes, type AttributeRewrite } from '../codec/rewrite.js';
 import { WellKnownCommunity } from '../iana.js';
 import { SetFlag, type SetId } from './attribute-sets.js';
-import type { FamilySession, LocalRole, NotAdvertised, RibPeer } from './contract.js';
+import type { FamilySession, LocalRole, NotAdvertised, PeerId, RibPeer, RouteView } from './contract.js';
 import { adjustPath } from './export-path.js';
 import { isLinkLocal } from './next-hops.js';
 import { LOCAL_PEER, nextHopOctets, type PeerEntry } from './peers.js';
@@ -91,10 +91,22 @@ export class ExportRules {
     const mode = this.#options.nextHop ?? defaultNextHop(this.#options);
     const isChosen = ((sets.flags[set] as number) & SetFlag.choseNextHop) !== 0;
     if (!isChosen && mode.type === 'address') return this.#carried(nextHopOctets(mode.address));
-    const address = isChosen || mode.type === 'unchanged' ? nextHops.address(sets.nextHop[set] as number) : undefined;
+    const hop = sets.nextHop[set] as number;
+    const address = isChosen || mode.type === 'unchanged' ? nextHops.address(hop) : undefined;
     // A link-local address means nothing on another link; our own prefixes have no next hop but us.
     if (address === undefined || isLinkLocal(address)) return this.#carried(this.#session.nextHopSelf);
-    return this.#carried(nextHopOctets(address));
+    const linkLocal = this.#sharesLinkWith(sets.peer[set] as PeerId) ? nextHops.linkLocal(hop) : undefined;
+    return this.#carried(
+      linkLocal === undefined
+        ? nextHopOctets(address)
+        : Uint8Array.of(...nextHopOctets(address), ...nextHopOctets(linkLocal)),
+    );
+  }
+
+  /** RFC 2545 section 3: the link-local half is for those on the link of the next hop, and of us. */
+  #sharesLinkWith(source: PeerId): boolean {
+    const { interfaceName } = this.#options;
+    return interfaceName !== undefined && this.#tables.peers.get(source).options.interfaceName === interfaceName;
   }
 
   /** IPv4 goes with an IPv6 next hop only where that was agreed (RFC 8950), IPv6 never with an IPv4 one. */
@@ -104,9 +116,12 @@ export class ExportRules {
     return octets.length === 4 || this.#session.extendedNextHop === true ? octets : undefined;
   }
 
-  nextHopAddress(set: SetId): IpAddress | undefined {
+  /** The next hop as people read it: both halves of a pair. */
+  nextHopShown(set: SetId): Pick<RouteView, 'nextHop' | 'linkLocalNextHop'> {
     const octets = this.nextHop(set);
-    return octets === undefined ? undefined : addressFromBytes(octets.subarray(0, octets.length === 4 ? 4 : 16));
+    if (octets === undefined) return {};
+    const nextHop = addressFromBytes(octets.subarray(0, octets.length === 4 ? 4 : 16));
+    return octets.length === 32 ? { nextHop, linkLocalNextHop: addressFromBytes(octets.subarray(16)) } : { nextHop };
   }
 
   /** What the peers get, as people read it: always with four-octet AS numbers. */

@@ -31,6 +31,10 @@ export function groupKeyOf(peer: RibPeer, session: FamilySession): string {
     peer.removePrivateAs,
     nextHop.type,
     nextHop.type === 'address' ? String(nextHop.address.value) : '',
+    // Who is on the link of a next hop gets its link-local half, too.
+    nextHop.type === 'unchanged' && (session.family === 6 || session.extendedNextHop === true)
+      ? peer.interfaceName
+      : '',
     peer.localRole,
     peer.gracefulShutdown === true,
     peer.longLivedGracefulRestart === true,

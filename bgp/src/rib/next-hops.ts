@@ -1,13 +1,15 @@
 /**
  * Next hops and how they are reached (RFC 4271 section 5.1.3 and 9.1.2.1), each distinct one resolved once.
  *
- * A next hop of a directly connected eBGP neighbour resolves through connected prefixes only. Any other takes the longest match
- * among connected prefixes and BGP routes. Of the BGP routes only paths whose own next hop is connected count, as in BIRD: so a
- * next hop never resolves through itself, nothing oscillates, and the outcome does not depend on the order of events.
+ * A next hop of a directly connected eBGP neighbour resolves over links only. Any other takes the longest match among links, the kernel's
+ * routes of others (underlay.ts) and BGP routes. Of the BGP routes only paths whose own next hop is reached without BGP count, as in BIRD:
+ * so a next hop never resolves through itself, nothing oscillates, and the outcome does not depend on the order of events.
  *
- * Tracking: `routeChanged` compares a changed prefix with those that could carry some next hop (a table of every next hop's
- * own prefixes, empty when all are on links); hits are resolved again by `settle`, which says which next hops changed. Only
- * their dependents are then decided again.
+ * An IPv6 next hop may be a pair (RFC 2545 section 3). The global half is what it is called by and what goes on to others; where the link
+ * is known, the link-local half is what packets go to.
+ *
+ * Tracking: `routeChanged` compares a changed prefix with those that could carry some next hop (next-hop-watch.ts, empty when all are on
+ * links); hits are resolved again by `settle`, which says which next hops changed. Only their dependents are then decided again.
  *
  * Before the first `setConnected` every next hop counts as connected: a route reflector or collector has no forwarding of its own.
  *
@@ -15,8 +17,10 @@
  */
 import { addressFromBytes, type Family, type IpAddress } from '../address.js';
 import type { NextHopId } from './attribute-sets.js';
-import type { ConnectedPrefix, ForwardingHop } from './contract.js';
-import { grown, maskInto, PrefixTable, wordsOf, type PrefixId } from './prefix-table.js';
+import type { ConnectedPrefix, ForwardingHop, KernelRoute } from './contract.js';
+import { NextHopWatch } from './next-hop-watch.js';
+import { grown, wordsOf } from './prefix-table.js';
+import { Underlay, type UnderlayWay } from './underlay.js';
 
 /** How a session's next hops are looked up. */
 export interface NextHopScope {
@@ -26,18 +30,22 @@ export interface NextHopScope {
   readonly interfaceName: string | undefined;
 }
 
-/** The best BGP route to an address with a connected next hop, no shorter than `minimum`: its next hops. */
+/** The best BGP route to an address with a next hop reached without BGP, no shorter than `minimum`: its next hops. */
 export type RouteLookup = (family: Family, key: Uint32Array, minimum: number) => readonly NextHopId[] | undefined;
 
 interface NextHop {
   readonly key: string;
   readonly address: IpAddress;
+  /** Second half of a pair. */
+  readonly linkLocal: IpAddress | undefined;
+  /** What has to be reached: the link-local half where the link is known. */
+  readonly target: IpAddress;
+  /** Of the target. */
   readonly words: Uint32Array;
   readonly scope: NextHopScope;
   references: number;
-  /** Way over a link, and the length of the connected prefix; undefined: not on any. */
-  connected: ForwardingHop | undefined;
-  connectedLength: number;
+  /** How it is reached without BGP; undefined: not at all. */
+  underlay: UnderlayWay | undefined;
   hops: readonly ForwardingHop[];
   watched: boolean;
   isOurs: boolean;
@@ -51,15 +59,17 @@ const NO_SCOPE: NextHopScope = { direct: false, interfaceName: undefined };
 
 export class NextHops {
   reachable = new Uint8Array(64);
-  /** IGP cost: 0 on a link, 1 through a BGP route. */
+  /** IGP cost: 0 on a link, through a kernel route its metric but 1 at least, and through a BGP route one more. */
   metric = new Uint32Array(64);
   /** Changes whenever a next hop may be reached another way than before. */
   waysVersion = 0;
   #list: (NextHop | undefined)[] = [undefined];
   readonly #byKey = new Map<string, NextHopId>();
   readonly #free: NextHopId[] = [];
-  #connected: ReadonlyMap<Family, ConnectedTable> | undefined;
-  readonly #watch: Readonly<Record<Family, WatchTable>> = { 4: new WatchTable(4), 6: new WatchTable(6) };
+  #underlay: Underlay | undefined;
+  #connected: readonly ConnectedPrefix[] | undefined;
+  #kernel: readonly KernelRoute[] = [];
+  readonly #watch: Readonly<Record<Family, NextHopWatch>> = { 4: new NextHopWatch(4), 6: new NextHopWatch(6) };
   #dirty = new Set<NextHopId>();
   /** Without references, oldest first. BOUNDED by KEPT_IDLE. */
   readonly #idle = new Set<NextHopId>();
@@ -67,15 +77,18 @@ export class NextHops {
   readonly #last = { bytes: new Uint8Array(32), length: 0, scope: NO_SCOPE, id: 0 };
   readonly #minimum: number;
   readonly #lookup: RouteLookup;
+  readonly #added: () => void;
 
-  constructor(throughDefault: boolean, lookup: RouteLookup) {
+  /** `added`: there is an address that was not there before. */
+  constructor(throughDefault: boolean, lookup: RouteLookup, added: () => void = () => undefined) {
     this.#minimum = throughDefault ? 0 : 1;
     this.#lookup = lookup;
+    this.#added = added;
     // Number 0, "none", is always reachable: our own prefixes have it.
     this.reachable[0] = 1;
   }
 
-  /** Number of a next hop of 4, 16 or 32 octets (then the link-local one counts where the interface is known). */
+  /** Number of a next hop of 4, 16 or 32 octets. */
   intern(bytes: Uint8Array, start: number, length: number, scope: NextHopScope): NextHopId {
     const last = this.#last;
     if (last.id !== 0 && last.scope === scope && last.length === length && sameOctets(last.bytes, bytes, start, length))
@@ -89,14 +102,30 @@ export class NextHops {
   }
 
   #internOctets(bytes: Uint8Array, start: number, length: number, scope: NextHopScope): NextHopId {
-    const from = length === 32 && scope.interfaceName !== undefined ? start + 16 : start;
-    const address = addressFromBytes(bytes.subarray(from, from + (length === 4 ? 4 : 16)));
-    return this.internAddress(address, scope);
+    const first = addressFromBytes(bytes.subarray(start, start + (length === 4 ? 4 : 16)));
+    if (length !== 32) return this.internAddress(first, scope);
+    const second = addressFromBytes(bytes.subarray(start + 16, start + 32));
+    if (!isLinkLocal(second)) return this.internAddress(first, scope);
+    // Peers without a global address leave the first half empty, or write the same twice.
+    return first.value === 0n || isLinkLocal(first)
+      ? this.internAddress(second, scope)
+      : this.#internPair(first, second, scope);
   }
 
   internAddress(address: IpAddress, scope: NextHopScope): NextHopId {
-    const local = isLinkLocal(address);
-    const key = `${address.family}|${address.value}|${scope.direct || local ? 'd' : 'r'}|${local ? (scope.interfaceName ?? '') : ''}`;
+    return this.#internPair(address, undefined, scope);
+  }
+
+  #internPair(address: IpAddress, linkLocal: IpAddress | undefined, scope: NextHopScope): NextHopId {
+    const target = linkLocal !== undefined && scope.interfaceName !== undefined ? linkLocal : address;
+    const local = isLinkLocal(target);
+    const key = [
+      address.family,
+      address.value,
+      linkLocal?.value ?? '',
+      scope.direct || local ? 'd' : 'r',
+      local ? (scope.interfaceName ?? '') : '',
+    ].join('|');
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
     const id = this.#free.pop() ?? this.#list.length;
@@ -107,11 +136,12 @@ export class NextHops {
     const hop: NextHop = {
       key,
       address,
-      words: wordsOf(address),
+      linkLocal,
+      target,
+      words: wordsOf(target),
       scope: local ? { direct: true, interfaceName: scope.interfaceName } : { ...NO_SCOPE, direct: scope.direct },
       references: 0,
-      connected: undefined,
-      connectedLength: -1,
+      underlay: undefined,
       hops: NO_HOPS,
       watched: false,
       isOurs: false,
@@ -119,6 +149,7 @@ export class NextHops {
     };
     this.#list[id] = hop;
     this.#byKey.set(key, id);
+    if (!local) this.#added();
     this.#connect(hop);
     this.#rewatch(id, hop);
     this.#resolve(id, hop);
@@ -158,31 +189,56 @@ export class NextHops {
     const hop = this.#list[id];
     if (hop === undefined) return false;
     if (hop.oursAsOf !== version) {
-      hop.isOurs = isOwn(hop.address);
+      hop.isOurs = isOwn(hop.target);
       hop.oursAsOf = version;
     }
     return hop.isOurs;
   }
 
+  /** The global half of a pair. */
   address(id: NextHopId): IpAddress | undefined {
     return this.#list[id]?.address;
+  }
+
+  /** What has to be reached for it. */
+  target(id: NextHopId): IpAddress | undefined {
+    return this.#list[id]?.target;
+  }
+
+  /** The other half of a pair. */
+  linkLocal(id: NextHopId): IpAddress | undefined {
+    return this.#list[id]?.linkLocal;
+  }
+
+  /** What has to be reached, without what is known to be on a link of its own. */
+  *targets(): IterableIterator<IpAddress> {
+    for (const hop of this.#list) if (hop !== undefined && !isLinkLocal(hop.target)) yield hop.target;
   }
 
   hops(id: NextHopId): readonly ForwardingHop[] {
     return this.#list[id]?.hops ?? NO_HOPS;
   }
 
-  /** Is it on a link? Only such a next hop's routes may carry others. */
+  /** Is it reached without BGP? Only such a next hop's routes may carry others. */
   isConnected(id: NextHopId): boolean {
-    return this.#list[id]?.connected !== undefined;
+    return (this.#list[id]?.underlay?.hops.length ?? 0) > 0;
   }
 
   /** Replaces all connected prefixes; next hops that changed come out of `settle`. */
   setConnected(prefixes: readonly ConnectedPrefix[]): void {
-    this.#connected = new Map([
-      [4, new ConnectedTable(4, prefixes)],
-      [6, new ConnectedTable(6, prefixes)],
-    ]);
+    this.#connected = prefixes;
+    this.#setUnderlay();
+  }
+
+  /** Replaces all routes of the kernel; without a word about links they count for nothing. */
+  setKernelRoutes(routes: readonly KernelRoute[]): void {
+    this.#kernel = routes;
+    this.#setUnderlay();
+  }
+
+  #setUnderlay(): void {
+    if (this.#connected === undefined) return;
+    this.#underlay = new Underlay(this.#connected, this.#kernel);
     for (const [id, hop] of this.#list.entries()) {
       if (hop === undefined) continue;
       this.#connect(hop);
@@ -232,41 +288,30 @@ export class NextHops {
   }
 
   #connect(hop: NextHop): void {
-    hop.connected = undefined;
-    hop.connectedLength = -1;
-    if (this.#connected === undefined) {
-      hop.connected = { address: hop.address, interfaceName: hop.scope.interfaceName, weight: 1 };
-      hop.connectedLength = hop.address.family === 4 ? 32 : 128;
+    const { target, scope } = hop;
+    if (this.#underlay !== undefined && !isLinkLocal(target)) {
+      hop.underlay = this.#underlay.match(target, hop.words, scope.direct);
       return;
     }
-    const table = this.#connected.get(hop.address.family);
-    if (isLinkLocal(hop.address)) {
-      const name = hop.scope.interfaceName;
-      if (name === undefined || !this.#isUp(name)) return;
-      hop.connected = { address: hop.address, interfaceName: name, weight: 1 };
-      hop.connectedLength = 128;
-      return;
-    }
-    const match = table?.match(hop.words);
-    if (match === undefined) return;
-    hop.connected = { address: hop.address, interfaceName: match.interfaceName, weight: 1 };
-    hop.connectedLength = match.prefix.length;
-  }
-
-  #isUp(interfaceName: string): boolean {
-    for (const table of this.#connected?.values() ?? []) if (table.interfaces.has(interfaceName)) return true;
-    return false;
+    const { interfaceName } = scope;
+    const isOnLink =
+      this.#underlay === undefined || (interfaceName !== undefined && this.#underlay.isUp(interfaceName));
+    hop.underlay = isOnLink
+      ? { hops: [{ address: target, interfaceName, weight: 1 }], length: hop.words.length * 32, metric: 0 }
+      : undefined;
   }
 
   /** True when the outcome differs from before. */
   #resolve(id: NextHopId, hop: NextHop): boolean {
-    let hops: readonly ForwardingHop[] = hop.connected === undefined ? NO_HOPS : [hop.connected];
-    let metric = 0;
+    let hops = hop.underlay?.hops ?? NO_HOPS;
+    let metric = hop.underlay?.metric ?? 0;
     if (!hop.scope.direct) {
-      const carriers = this.#lookup(hop.address.family, hop.words, Math.max(hop.connectedLength + 1, this.#minimum));
+      const from = Math.max((hop.underlay?.length ?? -1) + 1, this.#minimum);
+      const carriers = this.#lookup(hop.target.family, hop.words, from);
       if (carriers !== undefined) {
-        hops = union(carriers.map((carrier) => this.#list[carrier]?.connected).filter((way) => way !== undefined));
-        metric = 1;
+        const ways = carriers.map((carrier) => this.#list[carrier]?.underlay).filter((way) => way !== undefined);
+        hops = union(ways.flatMap((way) => way.hops));
+        metric = 1 + Math.min(...ways.map((way) => way.metric));
       }
     }
     const reachable = hops.length > 0 ? 1 : 0;
@@ -281,84 +326,16 @@ export class NextHops {
   #rewatch(id: NextHopId, hop: NextHop): void {
     this.#unwatch(id, hop);
     if (hop.scope.direct) return;
-    const from = Math.max(hop.connectedLength + 1, this.#minimum);
+    const from = Math.max((hop.underlay?.length ?? -1) + 1, this.#minimum);
     if (from > hop.words.length * 32) return;
-    this.#watch[hop.address.family].add(hop.words, from, id);
+    this.#watch[hop.target.family].add(hop.words, from, id);
     hop.watched = true;
   }
 
   #unwatch(id: NextHopId, hop: NextHop): void {
     if (!hop.watched) return;
-    this.#watch[hop.address.family].remove(hop.words, id);
+    this.#watch[hop.target.family].remove(hop.words, id);
     hop.watched = false;
-  }
-}
-
-/** Every prefix that would carry some next hop, and whose. */
-class WatchTable {
-  readonly #prefixes: PrefixTable;
-  readonly #ids = new Map<PrefixId, Set<NextHopId>>();
-
-  constructor(family: Family) {
-    this.#prefixes = new PrefixTable(family);
-  }
-
-  get size(): number {
-    return this.#ids.size;
-  }
-
-  add(words: Uint32Array, from: number, id: NextHopId): void {
-    const key = new Uint32Array(this.#prefixes.width);
-    for (let length = from; length <= key.length * 32; length++) {
-      maskInto(key, words, 0, length);
-      const prefix = this.#prefixes.intern(key, 0, length);
-      const ids = this.#ids.get(prefix);
-      if (ids === undefined) this.#ids.set(prefix, new Set([id]));
-      else ids.add(id);
-    }
-  }
-
-  remove(words: Uint32Array, id: NextHopId): void {
-    const key = new Uint32Array(this.#prefixes.width);
-    for (let length = 0; length <= key.length * 32; length++) {
-      maskInto(key, words, 0, length);
-      const prefix = this.#prefixes.find(key, 0, length);
-      const ids = prefix < 0 ? undefined : this.#ids.get(prefix);
-      if (ids === undefined || !ids.delete(id) || ids.size > 0) continue;
-      this.#ids.delete(prefix);
-      this.#prefixes.remove(prefix);
-    }
-  }
-
-  at(words: Uint32Array, at: number, length: number): Iterable<NextHopId> {
-    const prefix = this.#prefixes.find(words, at, length);
-    return (prefix < 0 ? undefined : this.#ids.get(prefix)) ?? [];
-  }
-
-  *all(): Iterable<NextHopId> {
-    for (const ids of this.#ids.values()) yield* ids;
-  }
-}
-
-class ConnectedTable {
-  readonly interfaces = new Set<string>();
-  readonly #prefixes: PrefixTable;
-  readonly #entries: ConnectedPrefix[] = [];
-
-  constructor(family: Family, prefixes: readonly ConnectedPrefix[]) {
-    this.#prefixes = new PrefixTable(family);
-    for (const entry of prefixes) {
-      if (entry.prefix.family !== family) continue;
-      this.interfaces.add(entry.interfaceName);
-      // Two links with the same prefix: the first one listed carries it, as the kernel's lower metric would.
-      const id = this.#prefixes.intern(wordsOf(entry.prefix), 0, entry.prefix.length);
-      this.#entries[id] ??= entry;
-    }
-  }
-
-  match(words: Uint32Array): ConnectedPrefix | undefined {
-    const id = this.#prefixes.longestMatch(words, 0, words.length * 32, 0, () => true);
-    return id < 0 ? undefined : this.#entries[id];
   }
 }
 

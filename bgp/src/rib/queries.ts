@@ -96,6 +96,12 @@ const withWords = (text: string, words: string | undefined): string =>
 const ruleOf = (reason: PolicyReason | undefined): { readonly rule?: PolicyRule } =>
   reason?.rule === undefined ? {} : { rule: reason.rule };
 
+function nextHopShown({ sets, nextHops }: ReadableTables, set: SetId): Pick<RouteView, 'nextHop' | 'linkLocalNextHop'> {
+  const hop = sets.nextHop[set] as number;
+  const linkLocalNextHop = nextHops.linkLocal(hop);
+  return { nextHop: nextHops.address(hop), ...(linkLocalNextHop === undefined ? {} : { linkLocalNextHop }) };
+}
+
 export class Queries implements RibQueries {
   readonly #context: QueryContext;
   readonly #importRules: ImportRules;
@@ -104,7 +110,7 @@ export class Queries implements RibQueries {
     this.#context = context;
     const { nextHops, peers } = context.tables;
     this.#importRules = new ImportRules(context.tables, (hop) => {
-      const address = nextHops.address(hop);
+      const address = nextHops.target(hop);
       return address !== undefined && peers.isOwnAddress(address);
     });
   }
@@ -337,7 +343,7 @@ export class Queries implements RibQueries {
           ? { type: 'local' }
           : { type: entry.options.role, peer: entry.options.name, address: entry.options.address },
       attributes: parseAttributes(tables.sets.view(set)),
-      nextHop: tables.nextHops.address(tables.sets.nextHop[set] as number),
+      ...nextHopShown(tables, set),
       ...(identifier === 0 ? {} : { pathId: identifier }),
       isBest: table.best[prefix] === path,
       isMultipath: isUsable && decision.multipath(table, prefix).includes(path),
@@ -359,7 +365,7 @@ export class Queries implements RibQueries {
           ? { type: 'local' }
           : { type: source.options.role, peer: source.options.name, address: source.options.address },
       attributes: group?.rules.attributesOf(set) ?? parseAttributes(sets.view(set)),
-      nextHop: group?.rules.nextHopAddress(set),
+      ...group?.rules.nextHopShown(set),
       ...(pathId === 0 ? {} : { pathId }),
       isBest: true,
       isMultipath: false,
@@ -392,7 +398,7 @@ export class Queries implements RibQueries {
         reason: withWords('The best path passes export', policy?.text),
         ...ruleOf(policy),
         attributes: group.rules.attributesOf(told),
-        nextHop: group.rules.nextHopAddress(told),
+        ...group.rules.nextHopShown(told),
       };
     if (table.paths.peer[best] === entry.id) return refuse('learned-from-this-peer');
     const set = table.paths.set[best] as SetId;

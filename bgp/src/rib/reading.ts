@@ -50,6 +50,8 @@ export interface ReadableNextHops {
   readonly metric: Column;
   readonly waysVersion: number;
   address(id: number): IpAddress | undefined;
+  linkLocal(id: number): IpAddress | undefined;
+  target(id: number): IpAddress | undefined;
   hops(id: number): readonly ForwardingHop[];
   isConnected(id: number): boolean;
 }

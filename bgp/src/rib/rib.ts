@@ -6,7 +6,7 @@
  * members read by `takeOutput`; and `takeForwarding` follows the same log for the kernel. Long work (a lost peer, a sweep, a next hop that
  * changed) is a job in slices.
  */
-import type { Family } from '../address.js';
+import type { Family, IpAddress } from '../address.js';
 import type { DecodedUpdate } from '../codec/update.js';
 import { AdjRibIn } from './adj-rib-in.js';
 import { PathNames } from './adj-rib-out.js';
@@ -15,6 +15,7 @@ import type {
   ConnectedPrefix,
   FamilySession,
   ForwardingSink,
+  KernelRoute,
   LocalRoute,
   PeerId,
   Rib,
@@ -92,8 +93,10 @@ class RoutingInformationBase implements Rib {
     this.#tables = { 4: new FamilyTable(4, options.patience), 6: new FamilyTable(6, options.patience) };
     this.#peers = new Peers({ localAs, routerId, clusterId });
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
-    this.#nextHops = new NextHops(options.resolveThroughDefault === true, (family, key, minimum) =>
-      carriers(this.#tables[family], this.#sets, this.#decision, key, minimum),
+    this.#nextHops = new NextHops(
+      options.resolveThroughDefault === true,
+      (family, key, minimum) => carriers(this.#tables[family], this.#sets, this.#decision, key, minimum),
+      () => events.nextHopAdded?.(),
     );
     this.#import = new Import(this.#sets, this.#nextHops, this.#peers);
     this.#decision = new Decision(this.#sets, this.#nextHops, this.#peers, decisionOptions(options));
@@ -257,6 +260,16 @@ class RoutingInformationBase implements Rib {
     this.#redecisions.outside();
     this.#nextHops.setConnected(connected);
     this.#want();
+  }
+
+  setKernelRoutes(routes: readonly KernelRoute[]): void {
+    this.#redecisions.outside();
+    this.#nextHops.setKernelRoutes(routes);
+    this.#want();
+  }
+
+  nextHopTargets(): Iterable<IpAddress> {
+    return this.#nextHops.targets();
   }
 
   holdSelection(held: boolean): void {

@@ -11,10 +11,17 @@ function statusOf(route: RouteJson): string {
   return `${route.isStale ? 'S' : usable}${choice}${route.source === 'ibgp' || route.source === 'rr-client' ? 'i' : ' '}`;
 }
 
+/** Both halves of a pair. */
+const nextHopText = ({ nextHop = '-', linkLocalNextHop }: RouteJson): string =>
+  linkLocalNextHop === undefined ? nextHop : `${nextHop} (${linkLocalNextHop})`;
+
 const COLUMNS: readonly Column<RouteJson>[] = [
   { title: '', text: statusOf },
   { title: 'Network', text: ({ prefix }) => prefix },
-  { title: 'Next Hop', text: ({ nextHop, source }) => nextHop ?? (source === 'local' ? 'local' : '-') },
+  {
+    title: 'Next Hop',
+    text: (route) => (route.nextHop === undefined ? (route.source === 'local' ? 'local' : '-') : nextHopText(route)),
+  },
   { title: 'From', text: ({ peer }) => peer ?? '-' },
   { title: 'Metric', text: ({ med }) => (med === undefined ? '' : String(med)), align: 'right' },
   {
@@ -40,7 +47,7 @@ export function formatRouteDetails(routes: readonly RouteJson[]): string {
   return routes
     .flatMap((route) => [
       `${route.prefix} ${route.source === 'local' ? 'is our own' : `from ${route.peer ?? '?'} (${route.source})`}` +
-        `${route.nextHop === undefined ? '' : ` via ${route.nextHop}`}`,
+        `${route.nextHop === undefined ? '' : ` via ${nextHopText(route)}`}`,
       `    ${attributesText(route)}`,
       `    ${standingOf(route).join(', ')}`,
     ])

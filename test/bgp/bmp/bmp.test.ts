@@ -177,6 +177,19 @@ describe('bgp/bmp/route-stream', () => {
       ),
       { numRuns: 100 },
     ));
+
+  it('writes both halves of a next hop (RFC 2545 section 3)', () => {
+    const route = {
+      prefix: parsePrefix('fd00:65::/64'),
+      attributes: ATTRIBUTES,
+      nextHop: parseAddress('fd00::2'),
+      linkLocalNextHop: parseAddress('fe80::2'),
+    };
+    const said = [...announcements([route], tableParameters(false, false))].flatMap(
+      (message) => decodePlain(message.slice(19), IBGP).reach,
+    );
+    expect(said).to.deep.equal(['fd00:65::/64 via fd000000000000000000000000000002fe800000000000000000000000000002']);
+  });
 });
 
 describe('bgp/bmp/exporter', () => {

@@ -146,6 +146,14 @@ describe('bgp/mrt/record', () => {
         attributes,
     );
   });
+  it('writes both halves of a next hop (RFC 2545 section 3)', () => {
+    const record = ribRecord(TIME, 0, parsePrefix('fd00:65::/64'), [
+      path('fd00::2', { linkLocalNextHop: parseAddress('fe80::2') }),
+    ]);
+    expect(toHex(record)).to.include(
+      '800e21' + '20' + 'fd000000000000000000000000000002' + 'fe800000000000000000000000000002',
+    );
+  });
   it('writes an IPv6 prefix with an abbreviated MP_REACH_NLRI (section 4.3.4), octet by octet as BIRD does', () =>
     // From "mrt dump" of BIRD 2.0.12, with the attribute flags that it leaves out of static routes put in.
     expect(

@@ -1,7 +1,7 @@
 /** Random histories of a RIB: peers that come, go and talk, links, own prefixes, slow readers; in slices of any size. */
 import fc from 'fast-check';
-import { parsePrefix, type Family } from 'node-bgp/address';
-import type { ConnectedPrefix, LocalRoute, RibPeer } from 'node-bgp/rib/index';
+import { parseAddress, parsePrefix, type Family } from 'node-bgp/address';
+import type { ConnectedPrefix, KernelRoute, LocalRoute, RibPeer } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, sequence, type RibWorld } from './rib-world.js';
 
@@ -35,6 +35,37 @@ export const LINKS: readonly ConnectedPrefix[] = [
   { prefix: parsePrefix('fd01::/64'), interfaceName: 'eth1' },
   { prefix: parsePrefix('fd02::/64'), interfaceName: 'eth2' },
 ];
+
+/** What others have told the kernel: some over a gateway, some on a link, one into nothing, two of a prefix, a default. */
+export const KERNEL_ROUTES: readonly KernelRoute[] = (
+  [
+    ['10.9.0.0/16', 20, [['10.1.0.5', 'eth1']]],
+    ['10.9.0.0/16', 10, [['10.2.0.5', 'eth2']]],
+    ['10.9.1.1/32', 0, [[undefined, 'eth2']]],
+    [
+      '172.16.0.0/12',
+      5,
+      [
+        ['10.1.0.5', 'eth1'],
+        ['10.2.0.5', 'eth2'],
+      ],
+    ],
+    ['10.9.2.0/28', 0, []],
+    ['10.2.0.0/25', 3, [['10.1.0.6', 'eth1']]],
+    ['0.0.0.0/0', 100, [['10.1.0.254', 'eth1']]],
+    ['fd09::/32', 1024, [['fd01::5', 'eth1']]],
+    ['fd09:1::1/128', 1024, [[undefined, 'eth2']]],
+    ['::/0', 1024, [['fd02::fe', 'eth2']]],
+  ] as const
+).map(([prefix, metric, hops]) => ({
+  prefix: parsePrefix(prefix),
+  metric,
+  hops: hops.map(([address, interfaceName]) => ({
+    ...(address === undefined ? {} : { address: parseAddress(address) }),
+    interfaceName,
+    weight: 1,
+  })),
+}));
 
 /** Looks at communities only: once per attribute set. */
 const byCommunity: RoutePolicy = {
@@ -138,6 +169,10 @@ export const EVENT = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('links' as const), up: fc.subarray([...LINKS]) }) },
   {
     weight: 1,
+    arbitrary: fc.record({ type: fc.constant('kernel' as const), routes: fc.subarray([...KERNEL_ROUTES]) }),
+  },
+  {
+    weight: 1,
     arbitrary: fc.record({
       type: fc.constant('originate' as const),
       prefixes: fc.subarray(PREFIXES),
@@ -214,6 +249,8 @@ export function apply(world: RibWorld, event: HistoryEvent): void {
     }
     case 'links':
       return world.connect(event.up);
+    case 'kernel':
+      return world.setKernelRoutes(event.routes);
     case 'originate':
       return world.originate(
         event.prefixes.map((each): LocalRoute => ({ prefix: parsePrefix(each), tags: [event.tag] })),

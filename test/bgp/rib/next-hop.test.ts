@@ -1,6 +1,6 @@
 /** Next hops: links, recursion, tracking (RFC 4271 section 5.1.3 and 9.1.2.1). */
 import { expect } from 'chai';
-import { parsePrefix } from 'node-bgp/address';
+import { addressToBytes, parseAddress, parsePrefix } from 'node-bgp/address';
 import type { ConnectedPrefix } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
@@ -194,5 +194,195 @@ describe('Next hops', () => {
     world.connect([link('10.0.0.0/24', 'eth2'), link('10.1.0.0/24', 'eth1')]);
     world.settle();
     expect(via(world, '10.0.0.1/32')).to.deep.equal(['10.0.0.1 eth2']);
+  });
+
+  describe('of a pair (RFC 2545 section 3)', () => {
+    const PREFIX6 = '2001:db8:65::/48';
+    const GLOBAL = '2001:db8:1::2';
+    const LINK_LOCAL = 'fe80::2';
+    const pair = { ...reach(PREFIX6, GLOBAL, { asPath: sequence(65001) }), linkLocal: parseAddress(LINK_LOCAL) };
+    const hex = (text: string): string => Buffer.from(addressToBytes(parseAddress(text))).toString('hex');
+    const toldTo = (world: RibWorld, name: string): string =>
+      world.peer(name).heard.get(PREFIX6)?.split(' via ')[1] ?? 'nothing';
+    const unchanged = (name: string, at: string, interfaceName: string | undefined) =>
+      ribPeer(name, {
+        role: 'ebgp',
+        at,
+        remoteAs: 65002,
+        nextHop: { type: 'unchanged' },
+        ...(interfaceName === undefined ? {} : { interfaceName }),
+      });
+
+    it('are forwarded to by the link-local half, and go on by the global one', () => {
+      const world = new RibWorld();
+      world.connect([link('2001:db8:1::/64', 'eth0'), link('2001:db8:2::/64', 'eth1')]);
+      world.up(ribPeer('from', { role: 'ebgp', at: '2001:db8:1::2', interfaceName: 'eth0' }));
+      world.up(unchanged('same', '2001:db8:1::3', 'eth0'));
+      world.up(unchanged('other', '2001:db8:2::3', 'eth1'));
+      world.up(unchanged('far', '2001:db8:9::3', undefined));
+      world.up(ribPeer('inside', { role: 'ibgp', at: '2001:db8:9::4' }));
+      world.announce('from', pair);
+      world.settle();
+      expect(world.forwarding.get(PREFIX6)).to.equal(`${parseAddress(LINK_LOCAL).value}%eth0`);
+      expect(toldTo(world, 'same'), 'who shares the link').to.equal(hex(GLOBAL) + hex(LINK_LOCAL));
+      for (const name of ['other', 'far', 'inside']) expect(toldTo(world, name), name).to.equal(hex(GLOBAL));
+      const shown = world.rib.queries.bestPath(parsePrefix(PREFIX6));
+      expect([shown?.nextHop, shown?.linkLocalNextHop]).to.deep.equal([parseAddress(GLOBAL), parseAddress(LINK_LOCAL)]);
+      const told = world.rib.queries.why(parsePrefix(PREFIX6)).peers.find(({ peer }) => peer === 'same');
+      expect([told?.nextHop, told?.linkLocalNextHop]).to.deep.equal([parseAddress(GLOBAL), parseAddress(LINK_LOCAL)]);
+    });
+
+    it('are reached by the global half where the link is not known', () => {
+      const world = new RibWorld();
+      world.connect([link('2001:db8:1::/64', 'eth0')]);
+      world.up(ribPeer('from', { role: 'ibgp', at: '2001:db8:9::2' }));
+      world.announce('from', pair);
+      world.settle();
+      expect(world.forwarding.get(PREFIX6)).to.equal(`${parseAddress(GLOBAL).value}%eth0`);
+    });
+
+    for (const second of ['::', '2001:db8:1::7'])
+      it(`do without a second half that is no link-local address: ${second}`, () => {
+        const world = new RibWorld();
+        world.connect([link('2001:db8:1::/64', 'eth0')]);
+        world.up(ribPeer('from', { role: 'ebgp', at: '2001:db8:1::2', interfaceName: 'eth0' }));
+        world.announce('from', { ...pair, linkLocal: parseAddress(second) });
+        world.settle();
+        expect(world.forwarding.get(PREFIX6)).to.equal(`${parseAddress(GLOBAL).value}%eth0`);
+        expect(world.rib.queries.bestPath(parsePrefix(PREFIX6))?.linkLocalNextHop).to.equal(undefined);
+      });
+
+    for (const first of ['::', 'fe80::2'])
+      it(`do without a first half that is no global address: ${first}`, () => {
+        const world = new RibWorld();
+        world.connect([link('2001:db8:1::/64', 'eth0')]);
+        world.up(ribPeer('from', { role: 'ebgp', at: 'fe80::2', interfaceName: 'eth0' }));
+        world.announce('from', { ...pair, nextHop: parseAddress(first) });
+        world.settle();
+        expect(world.forwarding.get(PREFIX6)).to.equal(`${parseAddress(LINK_LOCAL).value}%eth0`);
+        expect(world.rib.queries.bestPath(parsePrefix(PREFIX6))?.nextHop).to.deep.equal(parseAddress(LINK_LOCAL));
+      });
+  });
+
+  describe('behind routes of the kernel (RFC 4271 section 5.1.3)', () => {
+    const route = (prefix: string, metric: number, ...hops: readonly (readonly [string | undefined, string])[]) => ({
+      prefix: parsePrefix(prefix),
+      metric,
+      hops: hops.map(([address, interfaceName]) => ({
+        ...(address === undefined ? {} : { address: parseAddress(address) }),
+        interfaceName,
+        weight: 1,
+      })),
+    });
+    /** A node with a link to 10.0.1.0/24 and 2001:db8:1::/64, and an iBGP peer further away. */
+    function node(): RibWorld {
+      const world = new RibWorld();
+      world.connect([link('10.0.1.0/24', 'eth0'), link('2001:db8:1::/64', 'eth0')]);
+      world.up(ribPeer('far', { role: 'ibgp', at: '203.0.113.2' }));
+      world.announce('far', reach(BLOCK, '203.0.113.2'), reach('2001:db8:65::/48', '2001:db8:9::2'));
+      world.settle();
+      return world;
+    }
+    const reachable = (world: RibWorld, prefix: string): readonly string[] =>
+      (world.forwarding.get(prefix) ?? '').split(' ').filter((text) => text !== '');
+    const to = (address: string, interfaceName: string): string => `${parseAddress(address).value}%${interfaceName}`;
+
+    it('are reached over a gateway, in both families, as long as the route is there', () => {
+      const world = node();
+      expect(world.forwarding.size, 'nothing leads there').to.equal(0);
+      const gateways = [
+        route('203.0.113.0/24', 0, ['10.0.1.9', 'eth0']),
+        route('2001:db8:9::/48', 1024, ['2001:db8:1::9', 'eth0']),
+      ];
+      world.setKernelRoutes(gateways);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([to('10.0.1.9', 'eth0')]);
+      expect(reachable(world, '2001:db8:65::/48')).to.deep.equal([to('2001:db8:1::9', 'eth0')]);
+      world.setKernelRoutes([route('203.0.113.0/24', 0, ['10.0.1.8', 'eth0'])]);
+      world.settle();
+      expect(reachable(world, BLOCK), 'another gateway').to.deep.equal([to('10.0.1.8', 'eth0')]);
+      expect(reachable(world, '2001:db8:65::/48'), 'the route is gone').to.deep.equal([]);
+      world.setKernelRoutes([]);
+      world.settle();
+      expect(world.forwarding.size).to.equal(0);
+    });
+
+    it('are reached over a device, a default and several gateways', () => {
+      const world = node();
+      world.setKernelRoutes([
+        route('203.0.113.2/32', 0, [undefined, 'eth7']),
+        route('::/0', 1024, ['fe80::1', 'eth0'], ['fe80::2', 'eth1']),
+      ]);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([to('203.0.113.2', 'eth7')]);
+      expect(reachable(world, '2001:db8:65::/48')).to.have.members([to('fe80::1', 'eth0'), to('fe80::2', 'eth1')]);
+    });
+
+    it('are not reached where the kernel says that nothing is there', () => {
+      const world = node();
+      world.setKernelRoutes([route('0.0.0.0/0', 0, ['10.0.1.9', 'eth0']), route('203.0.113.0/24', 0)]);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([]);
+      expect(world.rib.queries.paths(parsePrefix(BLOCK))[0]?.unusable).to.equal('next-hop-unreachable');
+    });
+
+    it('of BGP routes carry others, too', () => {
+      const world = node();
+      world.up(ribPeer('router', { role: 'ebgp', at: '198.51.100.1', singleHop: false }));
+      world.announce('router', reach('203.0.113.2/32', '198.51.100.1', { asPath: sequence(65001) }));
+      world.setKernelRoutes([route('198.51.100.0/24', 7, ['10.0.1.9', 'eth0'])]);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([to('10.0.1.9', 'eth0')]);
+    });
+
+    it('count by the metric of their route in the decision (RFC 4271 section 9.1.2.2 e)', () => {
+      const world = new RibWorld();
+      world.connect([link('10.0.1.0/24', 'eth0')]);
+      world.up(ribPeer('a', { role: 'ibgp', at: '203.0.113.1' }));
+      world.up(ribPeer('b', { role: 'ibgp', at: '203.0.114.1' }));
+      world.announce('a', reach(BLOCK, '203.0.113.1'));
+      world.announce('b', reach(BLOCK, '203.0.114.1'));
+      const [near, far] = [
+        route('203.0.114.0/24', 10, ['10.0.1.2', 'eth0']),
+        route('203.0.113.0/24', 20, ['10.0.1.1', 'eth0']),
+      ];
+      world.setKernelRoutes([near, far]);
+      world.settle();
+      const ranking = () => world.rib.queries.paths(parsePrefix(BLOCK)).map(({ nextHop }) => nextHop);
+      expect(ranking()).to.deep.equal([parseAddress('203.0.114.1'), parseAddress('203.0.113.1')]);
+      expect(world.rib.queries.why(parsePrefix(BLOCK)).candidates[1]?.reason).to.equal(
+        'It has a next hop at metric 20, a better path has a next hop at metric 10',
+      );
+      world.setKernelRoutes([{ ...near, metric: 30 }, far]);
+      world.settle();
+      expect(ranking()).to.deep.equal([parseAddress('203.0.113.1'), parseAddress('203.0.114.1')]);
+    });
+
+    it('of a neighbour that has to be next door are reached over a device only', () => {
+      const world = new RibWorld();
+      world.connect([link('10.0.1.0/24', 'eth0')]);
+      world.up(ribPeer('tor', { role: 'ebgp', at: '169.254.1.1' }));
+      world.announce('tor', reach(BLOCK, '169.254.1.1', { asPath: sequence(65001) }));
+      world.setKernelRoutes([route('169.254.0.0/16', 0, ['10.0.1.9', 'eth0'])]);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([]);
+      world.setKernelRoutes([route('169.254.1.1/32', 0, [undefined, 'eth0'])]);
+      world.settle();
+      expect(reachable(world, BLOCK)).to.deep.equal([to('169.254.1.1', 'eth0')]);
+    });
+
+    it('are named to whoever watches the kernel, each new one with a word', () => {
+      let words = 0;
+      const world = new RibWorld({}, { nextHopAdded: () => void words++ });
+      world.connect([]);
+      world.up(ribPeer('far', { role: 'ibgp', at: '203.0.113.2' }));
+      world.announce('far', reach(BLOCK, '203.0.113.2'), reach('10.66.0.0/24', '203.0.113.2'));
+      world.announce('far', reach('2001:db8:65::/48', '2001:db8:9::2'));
+      expect(words).to.equal(2);
+      expect([...world.rib.nextHopTargets()]).to.deep.equal([
+        parseAddress('203.0.113.2'),
+        parseAddress('2001:db8:9::2'),
+      ]);
+    });
   });
 });

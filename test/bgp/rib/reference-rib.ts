@@ -11,7 +11,7 @@ import {
   type IpPrefix,
 } from 'node-bgp/address';
 import type { AsPathSegment, PathAttributes } from 'node-bgp/codec/attribute';
-import type { ConnectedPrefix, LocalRoute, RibPeer } from 'node-bgp/rib/index';
+import type { ConnectedPrefix, KernelRoute, LocalRoute, RibPeer } from 'node-bgp/rib/index';
 import type { PolicyRoute, RoutePolicy } from 'node-bgp/rib/policy';
 
 export interface ReferenceRoute {
@@ -19,6 +19,8 @@ export interface ReferenceRoute {
   readonly pathId: number;
   readonly attributes: PathAttributes;
   readonly nextHop: IpAddress;
+  /** Second half of a pair. */
+  readonly linkLocal?: IpAddress;
 }
 
 /** A path of the Loc-RIB's table: from a peer, or our own. */
@@ -40,6 +42,14 @@ export interface ReferenceState {
   readonly received: ReadonlyMap<RibPeer, readonly ReferenceRoute[]>;
   readonly local: readonly LocalRoute[];
   readonly connected: readonly ConnectedPrefix[] | undefined;
+  readonly kernel: readonly KernelRoute[];
+}
+
+/** How an address is reached without BGP. */
+interface Underlay {
+  readonly length: number;
+  readonly ways: readonly string[];
+  readonly metric: number;
 }
 
 const NO_EXPORT = 0xffffff01;
@@ -50,6 +60,7 @@ const same = (a: IpPrefix, b: IpPrefix): boolean => formatPrefix(a) === formatPr
 const flat = (path: readonly AsPathSegment[]): number[] => path.flatMap(({ members }) => members);
 const lengthOf = (path: readonly AsPathSegment[]): number =>
   path.reduce((sum, { type, members }) => sum + (type === 'set' ? 1 : members.length), 0);
+const isNextDoor = (peer: RibPeer | undefined): boolean => peer?.role === 'ebgp' && peer.singleHop;
 const isExternal = (path: Path): boolean => path.peer?.role === 'ebgp';
 
 function asPolicyRoute(path: Path, to: RibPeer | undefined): PolicyRoute {
@@ -161,7 +172,9 @@ export class ReferenceRib {
   }
 
   metric(path: Path): number {
-    return this.#carriers(path.nextHop, path.peer) === undefined ? 0 : 1;
+    const carriers = this.#carriers(path.nextHop, path.peer);
+    if (carriers === undefined) return this.#underlay(path.nextHop, path.peer)?.metric ?? 0;
+    return 1 + Math.min(...carriers.map((each) => this.#underlay(each.nextHop, each.peer)?.metric ?? 0));
   }
 
   #imported(peer: RibPeer, route: ReferenceRoute): Path | undefined {
@@ -190,26 +203,47 @@ export class ReferenceRib {
     );
   }
 
-  #connected(address: IpAddress): ConnectedPrefix | undefined {
-    const { connected } = this.#state;
+  /** Links first, then what others have told the kernel; for who is next door links alone. */
+  #underlay(address: IpAddress | undefined, peer: RibPeer | undefined): Underlay | undefined {
+    if (address === undefined) return undefined;
+    const { connected, kernel } = this.#state;
     if (connected === undefined)
-      return { prefix: { ...address, length: address.family === 4 ? 32 : 128 }, interfaceName: '' };
-    return connected
+      return { length: address.family === 4 ? 32 : 128, ways: [`${address.value}%`], metric: 0 };
+    const links = connected.map(({ prefix, interfaceName }, i) => ({
+      prefix,
+      order: i - connected.length,
+      hops: [{ address, interfaceName }],
+      metric: 0,
+    }));
+    const isLink = ({ hops }: KernelRoute): boolean =>
+      hops.length > 0 && hops.every((hop) => hop.address === undefined);
+    const routes = kernel
+      .filter((route) => !isNextDoor(peer) || isLink(route))
+      .map((route) => ({
+        prefix: route.prefix,
+        order: route.metric,
+        hops: route.hops.map((hop) => ({ address: hop.address ?? address, interfaceName: hop.interfaceName ?? '' })),
+        metric: isLink(route) ? 0 : Math.max(1, route.metric),
+      }));
+    const [best] = [...links, ...routes]
       .filter(({ prefix }) => containsAddress(prefix, address))
-      .sort((a, b) => b.prefix.length - a.prefix.length)[0];
+      .sort((x, y) => y.prefix.length - x.prefix.length || x.order - y.order);
+    if (best === undefined) return undefined;
+    const ways = best.hops.map((hop) => `${hop.address.value}%${hop.interfaceName}`);
+    return { length: best.prefix.length, ways, metric: best.metric };
   }
 
   /** Paths a next hop resolves through; undefined: it is on a link or cannot be reached. */
   #carriers(address: IpAddress | undefined, peer: RibPeer | undefined): Path[] | undefined {
-    if (address === undefined || peer === undefined || (peer.role === 'ebgp' && peer.singleHop)) return undefined;
-    const least = Math.max((this.#connected(address)?.prefix.length ?? -1) + 1, 1);
+    if (address === undefined || peer === undefined || isNextDoor(peer)) return undefined;
+    const least = Math.max((this.#underlay(address, peer)?.length ?? -1) + 1, 1);
     const candidates = this.prefixes(address.family).filter(
       (prefix) => prefix.length >= least && containsAddress(prefix, address),
     );
     for (const prefix of candidates.sort((a, b) => b.length - a.length)) {
       const paths = this.#paths.filter((path) => same(path.prefix, prefix));
       if (paths.some((path) => path.peer === undefined)) return undefined;
-      const direct = paths.filter((path) => path.nextHop !== undefined && this.#connected(path.nextHop) !== undefined);
+      const direct = paths.filter((path) => (this.#underlay(path.nextHop, path.peer)?.ways.length ?? 0) > 0);
       const costs = EQUAL.filter((cost) => cost !== metricOf).map((cost) => (path: Path) => cost(path, this));
       if (direct.length > 0) return this.#survivors(direct, costs);
     }
@@ -218,10 +252,12 @@ export class ReferenceRib {
 
   #resolve(address: IpAddress | undefined, peer: RibPeer | undefined): string[] | undefined {
     if (address === undefined) return undefined;
-    const way = (hop: IpAddress): string => `${hop.value}%${this.#connected(hop)?.interfaceName ?? ''}`;
     const carriers = this.#carriers(address, peer);
-    if (carriers !== undefined) return carriers.flatMap(({ nextHop }) => (nextHop === undefined ? [] : [way(nextHop)]));
-    return this.#connected(address) === undefined ? undefined : [way(address)];
+    const ways =
+      carriers === undefined
+        ? this.#underlay(address, peer)?.ways
+        : carriers.flatMap((each) => this.#underlay(each.nextHop, each.peer)?.ways ?? []);
+    return ways === undefined || ways.length === 0 ? undefined : [...ways];
   }
 
   #survivors(

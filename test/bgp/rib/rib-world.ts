@@ -20,6 +20,7 @@ import { decodeUpdate } from 'node-bgp/codec/update';
 import {
   createRib,
   type ConnectedPrefix,
+  type KernelRoute,
   type LocalRoute,
   type PeerId,
   type Rib,
@@ -147,6 +148,7 @@ export class RibWorld {
   readonly forwarding = new Map<string, string>();
   local: readonly LocalRoute[] = [];
   connected: readonly ConnectedPrefix[] | undefined;
+  kernel: readonly KernelRoute[] = [];
   readonly ready = new Set<PeerId>();
   #isWanted = false;
 
@@ -188,7 +190,9 @@ export class RibWorld {
     for (const route of routes) {
       this.#send(peer, (writer) => {
         const block = encodeAttributes(route.attributes);
-        if (!writer.beginReach(route.prefix.family, addressToBytes(route.nextHop), block, 0, block.length))
+        const second = route.linkLocal === undefined ? [] : addressToBytes(route.linkLocal);
+        const nextHop = Uint8Array.of(...addressToBytes(route.nextHop), ...second);
+        if (!writer.beginReach(route.prefix.family, nextHop, block, 0, block.length))
           throw new Error('No room for a test route');
         writer.addPrefix(route.prefix, route.pathId);
       });
@@ -214,6 +218,11 @@ export class RibWorld {
   connect(connected: readonly ConnectedPrefix[]): void {
     this.connected = connected;
     this.rib.setConnected(connected);
+  }
+
+  setKernelRoutes(routes: readonly KernelRoute[]): void {
+    this.kernel = routes;
+    this.rib.setKernelRoutes(routes);
   }
 
   /** One bounded slice of everything; some peers do not read. */
@@ -251,6 +260,7 @@ export class RibWorld {
       received,
       local: this.local,
       connected: this.connected,
+      kernel: this.kernel,
     };
   }
 

@@ -139,7 +139,7 @@ describe('bgp/speaker bounds', () => {
     expect(a.told('peer-down').map(({ peer, reason }) => [peer, reason])).to.deep.equal([
       [B, 'The peer has read nothing for 480 s'],
     ]);
-  }).timeout(30_000);
+  }).timeout(120_000);
 });
 
 const DEAF = { onBytes: () => undefined, onDrain: () => undefined, onClosed: () => undefined };
