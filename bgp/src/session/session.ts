@@ -27,6 +27,7 @@ import {
 import { step } from '../fsm/step.js';
 import { ErrorCode, MessageType, OpenError } from '../iana.js';
 import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
+import { BurstKeepalives } from './burst-keepalives.js';
 import type { Clock } from './clock.js';
 import { Timers } from './timers.js';
 
@@ -92,6 +93,7 @@ export class Session {
   readonly sent: MessageCounters = noMessages();
   private machine: FsmState;
   private readonly timers: Timers;
+  private readonly burst: BurstKeepalives;
   private connection: Connection | undefined;
   private attempt: { cancel(): void } | undefined;
   private sentOpen: OpenMessage | undefined;
@@ -108,6 +110,10 @@ export class Session {
   ) {
     this.machine = initialState(parameters.fsm);
     this.timers = new Timers(owner.clock, (timer) => this.timerExpired(timer));
+    this.burst = new BurstKeepalives(owner.clock, () => {
+      // Behind UPDATEs that still wait here a KEEPALIVE says nothing new.
+      if (this.state === 'Established' && this.queuedBytes === 0) this.sendKeepalive();
+    });
   }
 
   get state(): FsmStateType {
@@ -190,6 +196,7 @@ export class Session {
   /** Writes UPDATEs, whole messages in each buffer. False: wait for `writable`. */
   writeUpdates(buffers: readonly Uint8Array[], messages: number): boolean {
     this.sent.update += messages;
+    this.burst.written(messages);
     return this.write(buffers);
   }
 
@@ -342,6 +349,7 @@ export class Session {
   }
 
   private drop(): void {
+    this.burst.stop();
     this.attempt?.cancel();
     this.attempt = undefined;
     const { connection } = this;
@@ -353,6 +361,7 @@ export class Session {
   private drained(): void {
     if (this.state === 'Established' && this.parameters.fsm.sendHoldTime > 0)
       this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
+    this.burst.drained();
     this.owner.writable(this);
   }
 
