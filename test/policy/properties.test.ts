@@ -33,7 +33,9 @@ const flowEnd = (end: Endpoint): FlowEnd =>
       ? { type: 'node', name: end.node }
       : { type: 'address', address: end.ip };
 
-describe('policy/properties', () => {
+describe('policy/properties', function () {
+  // Eighty worlds each, through two interpreters of rule text: seconds by themselves, a minute on a busy machine.
+  this.timeout(180_000);
   it('engine verdict = reference = compiled rules = iptables and nft text, on random worlds', () =>
     fc.assert(
       fc.property(anyWorld, (world) => checkWorld(world, referenceVerdict)),

@@ -224,7 +224,29 @@ describe('policy/traps: cluster tiers', () => {
         },
       }).map((problem) => problem.field);
     const from = [everyone];
-    expect(fields('ClusterNetworkPolicy', { action: 'Accept', from, protocols: [{ tcp: {} }] })).to.deep.equal([]);
+    for (const protocol of ['tcp', 'udp', 'sctp'])
+      for (const [value, field] of [
+        [{}, `${protocol}.destinationPort`],
+        [{ destinationPort: null }, `${protocol}.destinationPort`],
+        [{ destinationPort: {} }, `${protocol}.destinationPort`],
+        [{ destinationPort: { number: 80, range: { start: 1, end: 2 } } }, `${protocol}.destinationPort`],
+        [{ destinationPort: { range: {} } }, `${protocol}.destinationPort.range.start`],
+        [{ destinationPort: { number: 0 } }, `${protocol}.destinationPort.number`],
+      ] as const)
+        expect(
+          fields('ClusterNetworkPolicy', { action: 'Accept', from, protocols: [{ [protocol]: value }] })[0],
+          JSON.stringify(value),
+        ).to.equal(`spec.ingress[0].protocols[0].${field}`);
+    const all = { tcp: { destinationPort: { range: { start: 1, end: 65535 } } } };
+    expect(fields('ClusterNetworkPolicy', { action: 'Accept', from, protocols: [all] })).to.deep.equal([]);
+    for (const [port, wrong] of [
+      [{ portNumber: {} }, ['portNumber.port']],
+      [{ portRange: { start: 80, end: 80 } }, []],
+      [{ portRange: { start: 81, end: 80 } }, ['portRange']],
+    ] as const)
+      expect(fields('AdminNetworkPolicy', { action: 'Allow', from, ports: [port] })).to.deep.equal(
+        wrong.map((field) => `spec.ingress[0].ports[0].${field}`),
+      );
     expect(fields('ClusterNetworkPolicy', { action: 'Allow', from })).to.deep.equal(['spec.ingress[0].action']);
     expect(fields('AdminNetworkPolicy', { action: 'Allow', from })).to.deep.equal([]);
     expect(
@@ -249,10 +271,18 @@ describe('policy/traps: cluster tiers', () => {
       'spec.ingress[0].protocols',
     ]);
     check(
-      [cnp('one', 'Admin', 1, { ingress: [{ action: 'Deny', from, protocols: [{ tcp: {} }] }] })],
+      [cnp('one', 'Admin', 1, { ingress: [{ action: 'Deny', from, protocols: [all] }] })],
       [
         ['x/b', 'x/a', 'TCP/9', false],
         ['x/b', 'x/a', 'UDP/9', true],
+      ],
+    );
+    // What nobody can read fails closed: a Deny denies everything, an Accept accepts nothing.
+    check(
+      [cnp('one', 'Admin', 1, { ingress: [{ action: 'Deny', from, protocols: [{ tcp: {} }] }] })],
+      [
+        ['x/b', 'x/a', 'TCP/9', false],
+        ['x/b', 'x/a', 'UDP/9', false],
       ],
     );
   });

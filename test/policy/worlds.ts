@@ -187,13 +187,12 @@ const clusterPeer = (direction: 'ingress' | 'egress') =>
 const destination = fc.oneof(
   fc.record({ number: fc.constantFrom(80, 81) }),
   fc.constant({ range: { start: 80, end: 90 } }),
+  fc.constant({ range: { start: 1, end: 65_535 } }),
 );
 
 const protocol = fc.oneof(
   fc.record({ destinationNamedPort: fc.constantFrom('http', 'dns') }),
-  ...(['tcp', 'udp', 'sctp'] as const).map((one) =>
-    fc.record({ [one]: fc.oneof(fc.constant({}), fc.record({ destinationPort: destination })) }),
-  ),
+  ...(['tcp', 'udp', 'sctp'] as const).map((one) => fc.record({ [one]: fc.record({ destinationPort: destination }) })),
 );
 
 const adminPort = fc.oneof(

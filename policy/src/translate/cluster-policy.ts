@@ -174,9 +174,7 @@ function translatePort(item: JsonObject): PortsMatch {
     const given = own(item, key) ?? undefined;
     if (given === undefined) continue;
     const port = own(given as JsonObject, 'destinationPort') ?? undefined;
-    return port === undefined
-      ? { protocol: numberOf(key) }
-      : portsOf(numberOf(key), port as JsonObject, 'number', 'range');
+    return portsOf(numberOf(key), port as JsonObject, 'number', 'range');
   }
   const numbered = (own(item, 'portNumber') ?? own(item, 'portRange')) as JsonObject;
   return portsOf(

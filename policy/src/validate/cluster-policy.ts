@@ -186,32 +186,43 @@ export function validateClusterPort(value: unknown, field: string, dialect: Clus
       case 'portNumber':
         return [...validateProtocol(one, path), ...validatePortField(one, 'port', path)];
       case 'portRange':
-        return [...validateProtocol(one, path), ...validateRange(one, path)];
+        return [...validateProtocol(one, path), ...validateRange(one, path, (start, end) => start <= end)];
       default:
         return validateDestinationPort(one, path);
     }
   });
 }
 
-/** `tcp: {}` reads as all of TCP in the API's prose, though its schema wants a member: taken. */
+/** All of a protocol cannot be said: the API refuses `tcp: {}`, whose only member is the port. 1 to 65535 says it. */
 function validateDestinationPort(value: unknown, field: string): readonly Problem[] {
   const problems: Problem[] = [];
   const protocol = readObject(value, field, problems);
   const port = own(protocol, 'destinationPort') ?? undefined;
-  if (port === undefined) return problems;
+  if (port === undefined)
+    return problems.length > 0 ? problems : [required(`${field}.destinationPort`, 'an empty protocol selects nothing')];
   return [
     ...problems,
     ...validateOneOf(port, `${field}.destinationPort`, ['number', 'range'], (key, one, path) =>
-      key === 'range' ? validateRange(one, path) : validatePortField(port, 'number', `${field}.destinationPort`),
+      key === 'range'
+        ? validateRange(one, path, (start, end) => start < end)
+        : validatePortField(port, 'number', `${field}.destinationPort`),
     ),
   ];
 }
 
-function validateRange(value: unknown, field: string): readonly Problem[] {
+/**
+ * ClusterNetworkPolicy's schema wants start < end. That of the older kinds wants nothing, though their prose does: one port is
+ * clear enough, but a range that ends before it starts is not.
+ */
+function validateRange(
+  value: unknown,
+  field: string,
+  isInOrder: (start: number, end: number) => boolean,
+): readonly Problem[] {
   const problems = [...validatePortField(value, 'start', field), ...validatePortField(value, 'end', field)];
   if (problems.length > 0 || !isObject(value)) return problems;
   const [start, end] = [Number(own(value, 'start')), Number(own(value, 'end'))];
-  return start < end ? [] : [invalid(field, value, 'start must be less than end')];
+  return isInOrder(start, end) ? [] : [invalid(field, value, 'start must be less than end')];
 }
 
 function validatePortField(value: unknown, key: string, field: string): readonly Problem[] {
