@@ -12,7 +12,7 @@ import { PolicyEngine } from '@tortie/policy';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds.js';
-import { Cluster, type ClusterChange } from '../cluster/cluster.js';
+import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
@@ -27,12 +27,15 @@ import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
+import { concernsRefusals, nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
 import { ObjectProblemLog } from './object-problems.js';
+import { ObjectStatus, STATUS_KINDS } from './object-status.js';
 import { isPodOf } from './pod-identity.js';
 import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
 import { RouteLoop } from './route-loop.js';
+import { StatusElection } from './status-election.js';
 
 export interface AgentOptions {
   readonly node: string;
@@ -49,7 +52,7 @@ export interface AgentOptions {
 const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
 /** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
 export const AGENT_KINDS: readonly KindName[] = [
-  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks']),
+  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations']),
 ];
 /** How often to say what the start is waiting for. */
 const PATIENCE = 10_000;
@@ -68,6 +71,8 @@ export class Agent {
   private readonly connections: ConnectionCleaner;
   private readonly problems: ObjectProblemLog;
   private readonly status: NodeStatusWriter;
+  private readonly election: StatusElection;
+  private readonly objects: ObjectStatus;
   private watches: readonly Watch[] = [];
   private bgpReported = '';
   private isReady = false;
@@ -79,7 +84,10 @@ export class Agent {
   ) {
     const { log, kernel, node } = options;
     this.engine = new PolicyEngine({ nodeName: node });
-    const onHealth = (): void => this.status.changed();
+    const onHealth = (): void => {
+      this.status.changed();
+      this.objects.problemsChanged();
+    };
     this.problems = new ObjectProblemLog(log.child({ loop: 'policy' }));
     const onBlocks = (): void => {
       this.connections.mark(allocator.unseenAddresses());
@@ -151,6 +159,29 @@ export class Agent {
       () => this.report(),
       log.child({ loop: 'status' }),
     );
+    this.objects = new ObjectStatus({
+      node,
+      cluster: this.cluster,
+      datastore: options.datastore,
+      isLeader: () => this.election.isLeader(),
+      matches: selectorMatches,
+      policyProblems: (kind, { metadata }) => {
+        const policyKind = POLICY_KINDS.get(kind);
+        return policyKind === undefined
+          ? []
+          : this.engine.problemsOf(policyKind, metadata.namespace ?? '', metadata.name);
+      },
+      nodeProblems: () => nodeProblemsOf(this.bgp.status().problems, this.ipam.unusablePools()),
+      log: log.child({ loop: 'status' }),
+    });
+    this.election = new StatusElection({
+      node,
+      namespace: options.namespace,
+      nodes: () => [...this.cluster.all('nodes').values()],
+      datastore: options.datastore,
+      log: log.child({ loop: 'status' }),
+      onElected: () => this.objects.everything(),
+    });
   }
 
   /** Opens the journal and begins to watch; `run` does the rest. @throws JournalError */
@@ -169,6 +200,9 @@ export class Agent {
   async run(): Promise<void> {
     const { log, datastore, namespace } = this.options;
     this.cluster.onChange((change) => {
+      this.objects.changed(change);
+      if (concernsRefusals(change)) this.status.changed();
+      if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
       this.takePolicy(change);
       if (BGP_KINDS.includes(change.kind) || change.kind === 'nodes') this.bgp.changed();
     });
@@ -196,6 +230,8 @@ export class Agent {
     this.bgp.start();
     this.leaks.start();
     this.isReady = true;
+    this.objects.start();
+    this.election.start();
     this.status.changed();
     log.info(
       { node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
@@ -216,6 +252,8 @@ export class Agent {
       this.connections,
       this.hostInterfaces,
       this.status,
+      this.objects,
+      this.election,
     ])
       loop.stop();
     await this.options.kernel.close();
@@ -325,6 +363,14 @@ export class Agent {
         },
         { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
         bgp.aspect,
+        {
+          type: 'ResourcesAccepted',
+          problems: refusalSentences(
+            this.cluster,
+            this.pods.owners().map(({ namespace, pod }) => objectKey(namespace, pod)),
+          ),
+          wellMessage: 'Nothing is asked for that is not supported',
+        },
       ],
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),

@@ -15,6 +15,7 @@ import {
   type BlockStore,
   type Owner,
   type Pool,
+  type PoolProblem,
 } from '@tortie/ipam';
 import { formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { IPPool } from '../api/ipam.js';
@@ -41,7 +42,7 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 export class IpamLoop {
   private pools: readonly Pool[] = [];
-  private poolProblems: readonly string[] = [];
+  private poolProblems: readonly PoolProblem[] = [];
   private readonly claims = new Map<Family, Promise<void>>();
   private readonly claimProblems = new Map<Family, string>();
   private retry: NodeJS.Timeout | undefined;
@@ -69,7 +70,12 @@ export class IpamLoop {
 
   /** What an operator should mend, in sentences. */
   problems(): readonly string[] {
-    return [...this.poolProblems, ...this.claimProblems.values()];
+    return [...this.poolProblems.map(({ message }) => message), ...this.claimProblems.values()];
+  }
+
+  /** Pools that this node cannot use as they are written, part by part. */
+  unusablePools(): readonly PoolProblem[] {
+    return this.poolProblems;
   }
 
   /**
@@ -94,7 +100,7 @@ export class IpamLoop {
     const families = this.families();
     if (families.length === 0)
       throw new NoAddressError(
-        `Cannot assign an address: ${this.poolProblems[0] ?? 'no enabled IPPool may serve this node'}`,
+        `Cannot assign an address: ${this.poolProblems[0]?.message ?? 'no enabled IPPool may serve this node'}`,
         4,
       );
     const request = { owner, families, pools: families.flatMap((family) => this.poolsFor(family, wanted)) };
@@ -152,7 +158,7 @@ export class IpamLoop {
   private poolsChanged(): void {
     const { cluster, node } = this.options;
     const labels = new Map(Object.entries(cluster.get('nodes', node)?.metadata.labels ?? {}));
-    const problems: string[] = [];
+    const problems: PoolProblem[] = [];
     const inputs = [...cluster.all('ipPools').values()].filter((pool) => this.servesThisNode(pool, labels, problems));
     const parsed = parsePools(
       inputs.map(({ metadata, spec }) => ({
@@ -163,28 +169,29 @@ export class IpamLoop {
       })),
     );
     this.pools = parsed.pools;
-    const all = [...problems, ...parsed.problems.map((problem) => problem.message)];
-    for (const problem of all) if (!this.poolProblems.includes(problem)) this.options.log.error(problem);
+    const all = [...problems, ...parsed.problems];
+    const known = new Set(this.poolProblems.map(({ message }) => message));
+    for (const { message } of all) if (!known.has(message)) this.options.log.error(message);
     this.poolProblems = all;
     this.options.onHealth();
     this.claimAhead();
   }
 
-  private servesThisNode({ metadata, spec }: IPPool, labels: ReadonlyMap<string, string>, problems: string[]): boolean {
+  private servesThisNode(
+    { metadata, spec }: IPPool,
+    labels: ReadonlyMap<string, string>,
+    problems: PoolProblem[],
+  ): boolean {
     if (spec.allowedUses !== undefined && !spec.allowedUses.includes('Workload')) return false;
-    for (const [mode, value] of [
-      ['ipipMode', spec.ipipMode],
-      ['vxlanMode', spec.vxlanMode],
-    ])
-      if (value !== undefined && value !== 'Never')
-        problems.push(
-          `Pool "${metadata.name}" has ${mode} ${value}; expected Never: Tortie routes without an overlay, and does so for this pool too`,
-        );
     if (spec.nodeSelector === undefined || spec.nodeSelector === '') return true;
     try {
       return this.options.matches(spec.nodeSelector, labels);
     } catch (error) {
-      problems.push(`Cannot use pool "${metadata.name}": spec.nodeSelector ${messageOf(error)}`);
+      problems.push({
+        pool: metadata.name,
+        field: 'spec.nodeSelector',
+        message: `Cannot use pool "${metadata.name}": spec.nodeSelector ${messageOf(error)}`,
+      });
       return false;
     }
   }

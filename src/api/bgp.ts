@@ -39,6 +39,8 @@ export interface BGPConfigurationSpec {
   readonly ignoredInterfaces?: readonly string[];
   readonly localWorkloadPeeringIPV4?: string;
   readonly localWorkloadPeeringIPV6?: string;
+  /** Who writes routes to other nodes; default Enabled: the BGP daemon. */
+  readonly programClusterRoutes?: 'Enabled' | 'Disabled';
   /** Tortie: BFD on mesh sessions; absent: off. */
   readonly nodeMeshBfd?: BfdSettings;
   /** Tortie: hold time of sessions that do not say otherwise; default 90s. */

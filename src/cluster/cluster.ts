@@ -9,7 +9,13 @@ import type { KubeObject } from '../api/meta.js';
 import type { WatchSink } from '../datastore/datastore.js';
 
 export type ClusterChange = {
-  [K in KindName]: { readonly type: 'upsert' | 'delete'; readonly kind: K; readonly object: ObjectOf[K] };
+  [K in KindName]: {
+    readonly type: 'upsert' | 'delete';
+    readonly kind: K;
+    readonly object: ObjectOf[K];
+    /** Nothing but the status (and the version) is new: somebody wrote conditions. */
+    readonly isStatusOnly?: boolean;
+  };
 }[KindName];
 
 export const objectKey = (namespace: string | undefined, name: string): string =>
@@ -76,8 +82,11 @@ export class Cluster implements WatchSink<KindName> {
   }
 
   upsert<K extends KindName>(kind: K, object: ObjectOf[K]): void {
-    this.objects.get(kind)?.set(keyOf(object), object);
-    this.tell({ type: 'upsert', kind, object } as ClusterChange);
+    const key = keyOf(object);
+    const before = this.objects.get(kind)?.get(key);
+    this.objects.get(kind)?.set(key, object);
+    const isStatusOnly = before !== undefined && isSameButStatus(before, object);
+    this.tell({ type: 'upsert', kind, object, ...(isStatusOnly ? { isStatusOnly } : {}) } as ClusterChange);
   }
 
   delete<K extends KindName>(kind: K, object: ObjectOf[K]): void {
@@ -103,3 +112,11 @@ export class Cluster implements WatchSink<KindName> {
     for (const wake of awaiting) wake();
   }
 }
+
+/** Where the server counts generations, an equal one means an equal spec; labels and annotations are not counted. */
+const isSameButStatus = ({ metadata: before }: KubeObject, { metadata: after }: KubeObject): boolean =>
+  after.generation !== undefined &&
+  before.generation === after.generation &&
+  before.uid === after.uid &&
+  before.deletionTimestamp === after.deletionTimestamp &&
+  JSON.stringify([before.labels, before.annotations]) === JSON.stringify([after.labels, after.annotations]);

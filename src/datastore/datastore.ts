@@ -6,6 +6,7 @@
  * a sink half a list.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
+import type { Condition } from '../api/meta.js';
 
 export interface WatchSink<K extends KindName> {
   upsert(kind: K, object: ObjectOf[K]): void;
@@ -49,6 +50,19 @@ export interface Datastore {
   create<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
   /** Replaces the status of an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
   replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
+  /** Replaces an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
+  replace<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
+  /**
+   * Server-side apply of a status: `status` is all that `manager` says of it; what it said before and no longer does goes. Undefined:
+   * it says nothing any more.
+   * @throws ApiError 404 when there is no such object, or its kind has no status
+   */
+  applyStatus<K extends KindName>(
+    kind: K,
+    object: { readonly name: string; readonly namespace?: string },
+    status: { readonly conditions: readonly Condition[] } | undefined,
+    manager: string,
+  ): Promise<ObjectOf[K]>;
   /** No error when it is gone already. `uid`: only that incarnation. */
   delete<K extends KindName>(
     kind: K,

@@ -1,11 +1,13 @@
 /** The Kubernetes adapter: reflectors for reading, plain requests for writing. */
 import { apiVersionOf, kinds, resourcePath, type KindName, type ObjectOf } from '../api/kinds.js';
-import type { KubeList } from '../api/meta.js';
+import type { Condition, KubeList } from '../api/meta.js';
 import { ApiError, type Datastore, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
 import type { KubernetesClient } from './kubernetes-client.js';
 import { Reflector } from './reflector.js';
 
 const JSON_TYPE = 'application/json';
+/** JSON is YAML. */
+const APPLY_TYPE = 'application/apply-patch+yaml';
 
 export class KubernetesDatastore implements Datastore {
   constructor(private readonly client: KubernetesClient) {}
@@ -39,6 +41,30 @@ export class KubernetesDatastore implements Datastore {
   replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
     const path = resourcePath(kinds[kind], object.metadata.namespace, object.metadata.name);
     return this.client.request('PUT', `${path}/status`, { contentType: JSON_TYPE, value: typed(kind, object) });
+  }
+
+  replace<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]> {
+    const path = resourcePath(kinds[kind], object.metadata.namespace, object.metadata.name);
+    return this.client.request('PUT', path, { contentType: JSON_TYPE, value: typed(kind, object) });
+  }
+
+  applyStatus<K extends KindName>(
+    kind: K,
+    { name, namespace }: { readonly name: string; readonly namespace?: string },
+    status: { readonly conditions: readonly Condition[] } | undefined,
+    manager: string,
+  ): Promise<ObjectOf[K]> {
+    const path = `${resourcePath(kinds[kind], namespace, name)}/status`;
+    const value = {
+      apiVersion: apiVersionOf(kinds[kind]),
+      kind: kinds[kind].kind,
+      metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+      ...(status === undefined ? {} : { status }),
+    };
+    return this.client.request('PATCH', `${path}?fieldManager=${encodeURIComponent(manager)}&force=true`, {
+      contentType: APPLY_TYPE,
+      value,
+    });
   }
 
   async delete<K extends KindName>(

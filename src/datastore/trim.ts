@@ -6,11 +6,14 @@ import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { Container, Pod } from '../api/core.js';
 import type { KubeObject } from '../api/meta.js';
 
-/** Annotations the agent understands; the last is the kubelet's, on the objects of static pods. */
+/** Annotations the agent understands, or refuses by name; the last is the kubelet's, on the objects of static pods. */
 const ANNOTATION_PREFIXES = [
   'cni.projectcalico.org/',
   'projectcalico.org/',
+  'qos.projectcalico.org/',
   'tortie.dev/',
+  'kubernetes.io/ingress-bandwidth',
+  'kubernetes.io/egress-bandwidth',
   'kubernetes.io/config.mirror',
 ];
 

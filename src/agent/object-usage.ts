@@ -1,0 +1,115 @@
+/**
+ * Who uses an object, from the cluster's resources alone: the nodes a BGPPeer selects, the peers that name a BGPFilter, the nodes
+ * that own blocks of a pool. Whether a session is up or a route is in the kernel is each node's to say, in its NodeStatus.
+ *
+ * Policies and network sets are not here: who they select changes with every pod, and PolicyReady says whether a node holds them.
+ */
+import type { KindName, ObjectOf } from '../api/kinds.js';
+import type { BGPPeer } from '../api/bgp.js';
+import type { Cluster } from '../cluster/cluster.js';
+import { messageOf } from '../errors.js';
+import type { Usage } from './object-conditions.js';
+
+type Matches = (selector: string, labels: ReadonlyMap<string, string>) => boolean;
+
+/** Kinds whose use changes when an object of another kind does. */
+export const USED_BY: ReadonlyMap<KindName, readonly KindName[]> = new Map<KindName, readonly KindName[]>([
+  ['nodes', ['bgpPeers', 'bgpConfigurations', 'hostEndpoints']],
+  ['bgpPeers', ['bgpFilters']],
+  ['ipamBlocks', ['ipPools']],
+  ['calicoNetworkPolicies', ['tiers']],
+  ['globalNetworkPolicies', ['tiers']],
+  ['stagedNetworkPolicies', ['tiers']],
+  ['stagedGlobalNetworkPolicies', ['tiers']],
+]);
+
+/** Undefined for kinds of which nothing can be said. */
+export function usageOf<K extends KindName>(
+  kind: K,
+  object: ObjectOf[K],
+  cluster: Cluster,
+  matches: Matches,
+): Usage | undefined {
+  const { name } = object.metadata;
+  switch (kind) {
+    case 'bgpPeers':
+      return peerUsage(object as BGPPeer, cluster, matches);
+    case 'bgpFilters':
+      return {
+        by: 'peer',
+        users: names(cluster, 'bgpPeers', (peer) => peer.spec.filters?.includes(name) === true),
+        otherwise: 'No BGPPeer names it in spec.filters',
+      };
+    case 'bgpConfigurations':
+      return configurationUsage(name, cluster);
+    case 'ipPools':
+      return {
+        by: 'node',
+        users: [
+          ...new Set(
+            [...cluster.all('ipamBlocks').values()]
+              .filter(({ spec }) => spec.pool === name)
+              .map(({ spec }) => spec.node),
+          ),
+        ].sort(),
+        otherwise: 'No node owns a block of it',
+      };
+    case 'hostEndpoints':
+      return namedNode('spec.node', (object as ObjectOf['hostEndpoints']).spec.node ?? '', cluster);
+    case 'tiers':
+      return { by: 'policy', users: policiesOfTier(name, cluster), otherwise: 'No policy names it in spec.tier' };
+    default:
+      return undefined;
+  }
+}
+
+function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage {
+  if (spec.node !== undefined && spec.node !== '') return namedNode('spec.node', spec.node, cluster);
+  const selector = spec.nodeSelector ?? '';
+  if (selector === '') return { by: 'node', users: names(cluster, 'nodes', () => true), otherwise: 'There is no node' };
+  try {
+    return {
+      by: 'node',
+      users: names(cluster, 'nodes', ({ metadata }) =>
+        matches(selector, new Map(Object.entries(metadata.labels ?? {}))),
+      ),
+      otherwise: `spec.nodeSelector "${selector}" matches no node`,
+    };
+  } catch (error) {
+    return { by: 'node', users: [], otherwise: `spec.nodeSelector ${messageOf(error)}` };
+  }
+}
+
+function configurationUsage(name: string, cluster: Cluster): Usage {
+  if (name === 'default')
+    return { by: 'node', users: names(cluster, 'nodes', () => true), otherwise: 'There is no node' };
+  if (name.startsWith('node.')) return namedNode('metadata.name', name.slice('node.'.length), cluster);
+  return {
+    by: 'node',
+    users: [],
+    otherwise: `metadata.name is "${name}"; expected "default", or "node." and the name of a node: nothing reads this one`,
+  };
+}
+
+const namedNode = (field: string, node: string, cluster: Cluster): Usage => ({
+  by: 'node',
+  users: cluster.get('nodes', node) === undefined ? [] : [node],
+  otherwise: `${field} names "${node}"; expected the name of a node`,
+});
+
+const policiesOfTier = (tier: string, cluster: Cluster): readonly string[] =>
+  (
+    ['calicoNetworkPolicies', 'globalNetworkPolicies', 'stagedNetworkPolicies', 'stagedGlobalNetworkPolicies'] as const
+  ).flatMap((kind) =>
+    [...cluster.all(kind)].filter(([, { spec }]) => (spec.tier ?? 'default') === tier).map(([key]) => key),
+  );
+
+const names = <K extends KindName>(
+  cluster: Cluster,
+  kind: K,
+  isUser: (object: ObjectOf[K]) => boolean,
+): readonly string[] =>
+  [...cluster.all(kind)]
+    .filter(([, object]) => isUser(object))
+    .map(([key]) => key)
+    .sort();

@@ -1,0 +1,149 @@
+/**
+ * Fields and annotations that Tortie's API takes because Calico's does, and that nothing here acts on: each is refused by name, in
+ * the conditions of its object and in NodeStatus, until somebody builds it. A row leaves this table in the commit that makes the field act.
+ *
+ * A pure function of the object: every node and every reader says the same.
+ */
+import type { KindName, ObjectOf } from '../api/kinds.js';
+import type { KubeObject } from '../api/meta.js';
+
+/** One part of one object that cannot be used. */
+export interface ObjectProblem {
+  /** "spec.natOutgoing", "metadata.annotations[qos.projectcalico.org/dscp]". */
+  readonly field: string;
+  /** A sentence that names field, value and what was expected. */
+  readonly message: string;
+}
+
+export interface Refusal<K extends KindName = KindName> {
+  readonly kind: K;
+  readonly field: string;
+  /** What follows the field and its value in the sentence. */
+  readonly why: string;
+  /** The value if it asks for something; undefined when the field asks for nothing that is not done anyway. */
+  readonly asked: (object: ObjectOf[K]) => unknown;
+}
+
+const refusal = <K extends KindName>(row: Refusal<K>): Refusal => row as unknown as Refusal;
+
+const isSet = <T>(value: T | undefined, isNothing: (value: T) => boolean): T | undefined =>
+  value === undefined || isNothing(value) ? undefined : value;
+const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;
+const NO_OVERLAY = 'expected Never: Tortie routes without an overlay, and does so for this pool too';
+
+const FIELDS: readonly Refusal[] = [
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.natOutgoing',
+    why: 'expected false: packets leave with the address of the pod, nothing is masqueraded yet',
+    asked: ({ spec }) => isSet(spec.natOutgoing, (value) => !value),
+  }),
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.namespaceSelector',
+    why: 'expected none, or all(): pools are not chosen by namespace yet, pods of all namespaces take addresses from this one',
+    asked: ({ spec }) => isSet(spec.namespaceSelector, (value) => ['', 'all()'].includes(value.trim())),
+  }),
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.allowedUses',
+    why: 'expected Workload, Tunnel or both: addresses of Services are not given out yet',
+    asked: ({ spec }) => isSet(spec.allowedUses, (uses) => !uses.includes('LoadBalancer')),
+  }),
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.ipipMode',
+    why: NO_OVERLAY,
+    asked: ({ spec }) => isSet(spec.ipipMode, (mode) => mode === 'Never'),
+  }),
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.vxlanMode',
+    why: NO_OVERLAY,
+    asked: ({ spec }) => isSet(spec.vxlanMode, (mode) => mode === 'Never'),
+  }),
+  refusal({
+    kind: 'ipReservations',
+    field: 'spec.reservedCIDRs',
+    why: 'expected none: reservations are not kept yet, pods may get these addresses; make the pools smaller instead',
+    asked: ({ spec }) => isSet(spec.reservedCIDRs, isEmpty),
+  }),
+  refusal({
+    kind: 'bgpConfigurations',
+    field: 'spec.serviceExternalIPs',
+    why: 'expected none: external addresses of Services are not announced yet',
+    asked: ({ spec }) => isSet(spec.serviceExternalIPs, isEmpty),
+  }),
+  refusal({
+    kind: 'bgpConfigurations',
+    field: 'spec.serviceLoadBalancerAggregation',
+    why: 'expected Enabled: single addresses of Services are not announced yet, and with Disabled nothing of serviceLoadBalancerIPs is',
+    asked: ({ spec }) => isSet(spec.serviceLoadBalancerAggregation, (value) => value === 'Enabled'),
+  }),
+  refusal({
+    kind: 'bgpConfigurations',
+    field: 'spec.programClusterRoutes',
+    why: 'expected Enabled: the BGP daemon writes the routes to other nodes, nothing else does',
+    asked: ({ spec }) => isSet(spec.programClusterRoutes, (value) => value === 'Enabled'),
+  }),
+  refusal({
+    kind: 'hostEndpoints',
+    field: 'spec.profiles',
+    why: 'expected "projectcalico-default-allow" or none: other profiles do not exist here, use policies',
+    asked: ({ spec }) =>
+      isSet(
+        spec.profiles?.filter((profile) => profile !== 'projectcalico-default-allow'),
+        isEmpty,
+      ),
+  }),
+];
+
+const LATER = 'expected none: this annotation does nothing yet';
+
+/** Annotations by kind; a name that ends in "/" stands for all that begin so. */
+const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; readonly why: string }[] = [
+  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrs', why: `${LATER}, the pod gets any free address` },
+  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrsNoIpam', why: `${LATER}, the pod gets any free address` },
+  { kind: 'pods', name: 'cni.projectcalico.org/floatingIPs', why: LATER },
+  { kind: 'pods', name: 'cni.projectcalico.org/hwAddr', why: `${LATER}, the pod gets a MAC address of the kernel's` },
+  { kind: 'pods', name: 'cni.projectcalico.org/allowedSourcePrefixes', why: `${LATER}, other sources are dropped` },
+  { kind: 'pods', name: 'qos.projectcalico.org/', why: `${LATER}, nothing is limited or marked` },
+  { kind: 'pods', name: 'kubernetes.io/ingress-bandwidth', why: `${LATER}, nothing is limited` },
+  { kind: 'pods', name: 'kubernetes.io/egress-bandwidth', why: `${LATER}, nothing is limited` },
+];
+
+export const FIELD_REFUSALS = FIELDS;
+export const ANNOTATION_REFUSALS = ANNOTATIONS;
+
+/** What of an object asks for something that is not built. */
+export function refusalsOf<K extends KindName>(kind: K, object: ObjectOf[K]): readonly ObjectProblem[] {
+  return [...fieldRefusals(kind, object), ...annotationRefusals(kind, object)];
+}
+
+function fieldRefusals<K extends KindName>(kind: K, object: ObjectOf[K]): readonly ObjectProblem[] {
+  return FIELDS.filter((row) => row.kind === kind).flatMap(({ field, why, asked }) => {
+    const value = asked(object);
+    return value === undefined ? [] : [{ field, message: `${field} is ${shown(value)}; ${why}` }];
+  });
+}
+
+function annotationRefusals(kind: KindName, { metadata }: KubeObject): readonly ObjectProblem[] {
+  return ANNOTATIONS.filter((row) => row.kind === kind).flatMap(({ name, why }) =>
+    Object.entries(metadata.annotations ?? {})
+      .filter(([key]) => (name.endsWith('/') ? key.startsWith(name) : key === name))
+      .map(([key, value]) => {
+        const field = `metadata.annotations[${key}]`;
+        return { field, message: `${field} is ${shown(value)}; ${why}` };
+      }),
+  );
+}
+
+/** Values are users' and of any length. */
+function shown(value: unknown): string {
+  const text =
+    typeof value === 'string' ? value : Array.isArray(value) ? value.map(shownItem).join(', ') : String(value);
+  return `"${text.length > 120 ? `${text.slice(0, 117)}...` : text}"`;
+}
+
+const shownItem = (item: unknown): string =>
+  typeof item === 'object' && item !== null && 'cidr' in item ? String(item.cidr) : String(item);
