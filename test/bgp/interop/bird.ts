@@ -4,7 +4,6 @@ import type { Feature, Site, Vendor } from './vendor.js';
 import { VendorDaemon } from './vendor-daemon.js';
 
 export class Bird extends VendorDaemon implements Vendor {
-  readonly name = 'bird';
   readonly features: ReadonlySet<Feature> = new Set<Feature>([
     'kernel',
     'restarts',
@@ -44,6 +43,10 @@ export class Bird extends VendorDaemon implements Vendor {
     await Promise.resolve();
   }
 
+  async setBfd(): Promise<void> {
+    await Promise.resolve();
+  }
+
   async bounce(): Promise<void> {
     await this.birdc('restart', 'dut4');
   }
@@ -75,8 +78,7 @@ export class Bird extends VendorDaemon implements Vendor {
   }
 
   birdc(...words: readonly string[]): Promise<string> {
-    const { namespace, directory } = this.own;
-    return namespace.ask('birdc', '-s', join(directory, 'bird.ctl'), ...words);
+    return this.ask('birdc', '-s', join(this.own.directory, 'bird.ctl'), ...words);
   }
 
   private async run(more: readonly string[]): Promise<void> {

@@ -5,12 +5,12 @@ import { VendorDaemon } from './vendor-daemon.js';
 
 /** An injector, not a router: what it has heard is what its log of received UPDATEs says. */
 export class Exabgp extends VendorDaemon implements Vendor {
-  readonly name = 'exabgp';
   readonly features: ReadonlySet<Feature> = new Set<Feature>(['communities', 'large-communities', 'gtsm']);
   readonly refresh = cannot('ask for routes again');
   readonly bounce = cannot('reset a session');
   readonly nudge = cannot('be told to connect');
   readonly churn = cannot('announce so much');
+  readonly setBfd = cannot('run BFD');
   readonly setInternal = cannot('change its AS');
 
   async start(site: Site): Promise<void> {

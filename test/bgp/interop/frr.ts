@@ -1,13 +1,13 @@
-import { execFileSync, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { end } from './namespace.js';
+import type { Root } from './root.js';
 import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 
 type Daemon = 'zebra' | 'bfdd' | 'bgpd';
 
 export class Frr implements Vendor {
-  readonly name = 'frr';
   readonly features: ReadonlySet<Feature> = new Set<Feature>([
     'kernel',
     'restarts',
@@ -28,12 +28,17 @@ export class Frr implements Vendor {
   private site: Site | undefined;
   private readonly children = new Map<Daemon, ChildProcess>();
 
+  constructor(
+    readonly name: string,
+    private readonly root: Root,
+  ) {}
+
   async start(site: Site): Promise<void> {
     this.site = site;
     // FRR's daemons drop to the user frr and must still be able to write here.
     for (const [daemon, text] of Object.entries(configs(site)))
       writeFileSync(join(site.directory, `${daemon}.conf`), text, { mode: 0o644 });
-    execFileSync('chown', ['-R', 'frr:frr', site.directory]);
+    site.namespace.exec(...this.root.argv('chown', '-R', 'frr:frr', site.directory));
     this.run('zebra');
     this.run('bfdd');
     await new Promise((resolve) => setTimeout(resolve, 500)); // bgpd gives up on a zebra that is not there yet for seconds
@@ -62,6 +67,12 @@ export class Frr implements Vendor {
     await Promise.resolve();
   }
 
+  /** FRR 10 with `bfd` ends sessions of a peer that does not run it. */
+  async setBfd(on: boolean): Promise<void> {
+    const { as, ipv4 } = this.own;
+    await this.vtysh('configure terminal', `router bgp ${as}`, `${on ? '' : 'no '}neighbor ${ipv4.dut} bfd`);
+  }
+
   async bounce(): Promise<void> {
     await this.vtysh(`clear bgp ${this.own.ipv4.dut}`);
   }
@@ -75,12 +86,8 @@ export class Frr implements Vendor {
   }
 
   vtysh(...commands: readonly string[]): Promise<string> {
-    return this.own.namespace.ask(
-      'vtysh',
-      '--vty_socket',
-      this.own.directory,
-      ...commands.flatMap((command) => ['-c', command]),
-    );
+    const words = commands.flatMap((command) => ['-c', command]);
+    return this.own.namespace.ask(...this.root.argv('vtysh', '--vty_socket', this.own.directory, ...words));
   }
 
   private get own(): Site {
@@ -88,34 +95,42 @@ export class Frr implements Vendor {
     return this.site;
   }
 
+  /** FRR 10 has no such option, FRR 8 a socket outside of our directory without it. */
+  private hasBfdctl(): boolean {
+    return this.own.namespace.exec(...this.root.argv('/usr/lib/frr/bfdd', '--help')).includes('--bfdctl');
+  }
+
   private run(daemon: Daemon): void {
     const { namespace, directory } = this.own;
-    const more = daemon === 'bfdd' ? ['--bfdctl', join(directory, 'bfdd.sock')] : [];
+    const more = daemon === 'bfdd' && this.hasBfdctl() ? ['--bfdctl', join(directory, 'bfdd.sock')] : [];
     this.children.set(
       daemon,
-      namespace.daemon(join(directory, `${daemon}.log`), [
-        `/usr/lib/frr/${daemon}`,
-        '-f',
-        join(directory, `${daemon}.conf`),
-        '-i',
-        join(directory, `${daemon}.pid`),
-        '-z',
-        join(directory, 'zserv.api'),
-        '--vty_socket',
-        directory,
-        '-A',
-        '127.0.0.1',
-        '-u',
-        'frr',
-        '-g',
-        'frr',
-        '--log',
-        'stdout',
-        '--log-level',
-        'warnings',
-        ...(daemon === 'zebra' ? ['-r', '-K', '60'] : []),
-        ...more,
-      ]),
+      namespace.daemon(
+        join(directory, `${daemon}.log`),
+        this.root.argv(
+          `/usr/lib/frr/${daemon}`,
+          '-f',
+          join(directory, `${daemon}.conf`),
+          '-i',
+          join(directory, `${daemon}.pid`),
+          '-z',
+          join(directory, 'zserv.api'),
+          '--vty_socket',
+          directory,
+          '-A',
+          '127.0.0.1',
+          '-u',
+          'frr',
+          '-g',
+          'frr',
+          '--log',
+          'stdout',
+          '--log-level',
+          'warnings',
+          ...(daemon === 'zebra' ? ['-r', '-K', '60'] : []),
+          ...more,
+        ),
+      ),
     );
   }
 }
@@ -141,7 +156,6 @@ router bgp ${site.as}
  neighbor ${site.ipv4.dut} remote-as ${site.dutAs}
  neighbor ${site.ipv4.dut} password ${site.password}
  neighbor ${site.ipv4.dut} timers connect 1
- neighbor ${site.ipv4.dut} bfd
  neighbor ${site.ipv4.dut} local-role customer
  neighbor ${site.ipv6.dut} remote-as ${site.dutAs}
  neighbor ${site.ipv6.dut} timers connect 1

@@ -5,7 +5,6 @@ import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 import { VendorDaemon } from './vendor-daemon.js';
 
 export class Gobgp extends VendorDaemon implements Vendor {
-  readonly name = 'gobgp';
   /** Its soft reset works from its own tables and asks nobody. */
   readonly features: ReadonlySet<Feature> = new Set<Feature>([
     'bounce',
@@ -15,6 +14,7 @@ export class Gobgp extends VendorDaemon implements Vendor {
     'add-path',
   ]);
   readonly churn = cannot('announce so much');
+  readonly setBfd = cannot('run BFD');
   readonly setInternal = cannot('change its AS');
 
   async start(site: Site): Promise<void> {
@@ -52,7 +52,7 @@ export class Gobgp extends VendorDaemon implements Vendor {
   }
 
   private gobgp(...words: readonly string[]): Promise<string> {
-    return this.own.namespace.ask('gobgp', ...words);
+    return this.ask('gobgp', ...words);
   }
 
   private async run(more: readonly string[]): Promise<void> {

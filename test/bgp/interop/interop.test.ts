@@ -3,9 +3,9 @@
  * Real processes, real TCP, real kernels; needs root and the daemons that the bootstrap installs.
  */
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { castOf, lackingOf } from './cast.js';
 import { eventually } from './namespace.js';
+import { Root } from './root.js';
 import type { Feature } from './vendor.js';
 import {
   CHURN,
@@ -193,6 +193,7 @@ const LATER: readonly Scenario[] = [
       const name = `${vendor.name}${vendor.bfdFamily ?? 6}`;
       const iptables = vendor.bfdFamily === 4 ? 'iptables' : 'ip6tables';
       const bfd = { transmitInterval: 100, receiveInterval: 100, multiplier: 3 };
+      await vendor.setBfd(true);
       await world.bgpd.configure(world.config(PASSWORD, (peer) => (peer.name === name ? { ...peer, bfd } : peer)));
       await eventually(
         `BFD with ${name} is up`,
@@ -208,6 +209,7 @@ const LATER: readonly Scenario[] = [
         () => world.bgpd.log.slice(-2000),
       );
       site.namespace.exec(iptables, '-F');
+      await vendor.setBfd(false);
       await world.bgpd.configure(world.config());
       await world.up(name);
       expect((await world.bgpd.neighbor(name)).establishedCount).to.be.greaterThan(before);
@@ -296,33 +298,37 @@ const LATER: readonly Scenario[] = [
       // Its IPv6 session becomes internal for a while; what the others say comes to it with their path unchanged, what it says goes on.
       const name = `${party.vendor.name}6`;
       await party.vendor.setInternal(true);
-      await world.bgpd.configure(
-        world.config(PASSWORD, (peer) =>
-          peer.name === name
-            ? {
-                ...peer,
-                remoteAs: DUT_AS,
-                multihop: undefined,
-                ttlSecurityHops: 1,
-                routeReflectorClient: true,
-                nextHopUnchanged: undefined,
-                nextHopSelf: true,
-              }
-            : peer,
-        ),
-      );
-      await world.up(name);
-      const { type } = await world.bgpd.neighbor(name);
-      expect(type).to.equal('ibgp');
-      const frr = partyOf(world, 'frr');
-      await eventually(
-        'a route of another AS is there, with local preference',
-        async () => /BGP.as_path: 65002\s/.test(await party.vendor.routeText(frr.site.prefix6)),
-        () => party.vendor.routeText(frr.site.prefix6),
-      );
-      await party.vendor.setInternal(false);
-      await world.bgpd.configure(world.config());
-      await world.up(name);
+      try {
+        await world.bgpd.configure(
+          world.config(PASSWORD, (peer) =>
+            peer.name === name
+              ? {
+                  ...peer,
+                  remoteAs: DUT_AS,
+                  multihop: undefined,
+                  ttlSecurityHops: 1,
+                  routeReflectorClient: true,
+                  nextHopUnchanged: undefined,
+                  nextHopSelf: true,
+                }
+              : peer,
+          ),
+        );
+        await world.up(name);
+        const { type } = await world.bgpd.neighbor(name);
+        expect(type).to.equal('ibgp');
+        const frr = partyOf(world, 'frr');
+        await eventually(
+          'a route of another AS is there, with local preference',
+          async () => /(BGP\.as_path|bgp_path): 65002\s/.test(await party.vendor.routeText(frr.site.prefix6)),
+          () => party.vendor.routeText(frr.site.prefix6),
+        );
+      } finally {
+        // The scenarios after this one meet the world as it was.
+        await party.vendor.setInternal(false);
+        await world.bgpd.configure(world.config());
+        await world.up(name);
+      }
     },
   },
   {
@@ -436,33 +442,25 @@ async function ping(world: World, index: number): Promise<void> {
   expect(answer).to.contain(' 0% packet loss');
 }
 
+const CAST = castOf(Root.ofEnvironment());
+
 function lacking(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
-  const programs = ['bird', 'gobgpd', 'exabgp', '/usr/lib/frr/bgpd', '/usr/sbin/bgpd', 'vtysh', 'bgpctl', 'ping'];
-  const missing = programs.filter((program) => {
-    if (program.startsWith('/')) return !existsSync(program);
-    try {
-      execFileSync('which', [program], { stdio: 'ignore' });
-      return false;
-    } catch {
-      return true;
-    }
-  });
+  const missing = lackingOf(CAST);
   return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`;
 }
 
 const lack = lacking();
-const NAMES = ['bird', 'frr', 'gobgp', 'openbgpd', 'exabgp'];
 
 (lack === undefined ? describe : describe.skip)(`bgp/interop${lack === undefined ? '' : ` (${lack})`}`, function () {
   this.timeout(90_000);
-  const world = new World();
+  const world = new World(CAST);
   before(() => world.start());
   after(() => world.stop());
 
   for (const { name, needs, run } of [...SCENARIOS, ...LATER])
     describe(name, () => {
-      for (const vendor of NAMES)
+      for (const { name: vendor } of CAST)
         it(vendor, async function () {
           const party = partyOf(world, vendor);
           if (needs !== undefined && !party.vendor.features.has(needs)) this.skip();

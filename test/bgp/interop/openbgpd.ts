@@ -4,7 +4,6 @@ import { cannot, type Feature, type Site, type Vendor } from './vendor.js';
 import { VendorDaemon } from './vendor-daemon.js';
 
 export class Openbgpd extends VendorDaemon implements Vendor {
-  readonly name = 'openbgpd';
   /** The portable version writes no routes into Linux. */
   readonly features: ReadonlySet<Feature> = new Set<Feature>([
     'bounce',
@@ -15,11 +14,12 @@ export class Openbgpd extends VendorDaemon implements Vendor {
     'add-path',
   ]);
   readonly churn = cannot('announce so much');
+  readonly setBfd = cannot('run BFD');
   readonly setInternal = cannot('change its AS');
 
   async start(site: Site): Promise<void> {
     this.settle(site);
-    mkdirSync('/run/openbgpd', { recursive: true, mode: 0o755 });
+    mkdirSync(this.root.outside('/run/openbgpd'), { recursive: true, mode: 0o755 });
     writeFileSync(join(site.directory, 'openbgpd.conf'), config(site), { mode: 0o600 });
     await this.run();
   }
@@ -53,12 +53,11 @@ export class Openbgpd extends VendorDaemon implements Vendor {
   }
 
   private bgpctl(...words: readonly string[]): Promise<string> {
-    return this.own.namespace.ask('bgpctl', '-s', join(this.own.directory, 'openbgpd.sock'), ...words);
+    return this.ask('bgpctl', '-s', join(this.own.directory, 'openbgpd.sock'), ...words);
   }
 
   private async run(): Promise<void> {
-    const { directory } = this.own;
-    this.spawn(['/usr/sbin/bgpd', '-d', '-f', join(directory, 'openbgpd.conf')]);
+    this.spawn(['/usr/sbin/bgpd', '-d', '-f', join(this.own.directory, 'openbgpd.conf')]);
     await Promise.resolve();
   }
 }

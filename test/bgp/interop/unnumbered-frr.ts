@@ -1,8 +1,8 @@
 /** FRR as its users configure unnumbered peers: an interface, and nothing else. */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Namespace } from './namespace.js';
+import { Root } from './root.js';
 
 export interface UnnumberedFrrOptions {
   readonly as: number;
@@ -12,6 +12,8 @@ export interface UnnumberedFrrOptions {
 }
 
 export class UnnumberedFrr {
+  private readonly root = Root.ofEnvironment();
+
   constructor(
     private readonly namespace: Namespace,
     private readonly directory: string,
@@ -45,44 +47,43 @@ ${networks('ipv6')}  neighbor ${interfaceName} activate
  exit-address-family
 `,
     );
-    execFileSync('chown', ['-R', 'frr:frr', this.directory]);
+    this.namespace.exec(...this.root.argv('chown', '-R', 'frr:frr', this.directory));
     this.run('zebra', ['-r', '-K', '60']);
     await new Promise((resolve) => setTimeout(resolve, 500)); // bgpd gives up on a zebra that is not there yet for seconds
     this.run('bgpd', []);
   }
 
   vtysh(...commands: readonly string[]): Promise<string> {
-    return this.namespace.ask(
-      'vtysh',
-      '--vty_socket',
-      this.directory,
-      ...commands.flatMap((command) => ['-c', command]),
-    );
+    const words = commands.flatMap((command) => ['-c', command]);
+    return this.namespace.ask(...this.root.argv('vtysh', '--vty_socket', this.directory, ...words));
   }
 
   private run(daemon: 'zebra' | 'bgpd', more: readonly string[]): void {
     const { namespace, directory } = this;
-    namespace.daemon(join(directory, `${daemon}.log`), [
-      `/usr/lib/frr/${daemon}`,
-      '-f',
-      join(directory, `${daemon}.conf`),
-      '-i',
-      join(directory, `${daemon}.pid`),
-      '-z',
-      join(directory, 'zserv.api'),
-      '--vty_socket',
-      directory,
-      '-A',
-      '127.0.0.1',
-      '-u',
-      'frr',
-      '-g',
-      'frr',
-      '--log',
-      'stdout',
-      '--log-level',
-      'warnings',
-      ...more,
-    ]);
+    namespace.daemon(
+      join(directory, `${daemon}.log`),
+      this.root.argv(
+        `/usr/lib/frr/${daemon}`,
+        '-f',
+        join(directory, `${daemon}.conf`),
+        '-i',
+        join(directory, `${daemon}.pid`),
+        '-z',
+        join(directory, 'zserv.api'),
+        '--vty_socket',
+        directory,
+        '-A',
+        '127.0.0.1',
+        '-u',
+        'frr',
+        '-g',
+        'frr',
+        '--log',
+        'stdout',
+        '--log-level',
+        'warnings',
+        ...more,
+      ),
+    );
   }
 }

@@ -56,6 +56,8 @@ export interface Vendor {
   nudge(address: string): Promise<void>;
   /** Announces or withdraws CHURN prefixes. */
   churn(on: boolean): Promise<void>;
+  /** Runs BFD on the session of `bfdFamily`, or on none: where it does all the time without harm, this does nothing. */
+  setBfd(on: boolean): Promise<void>;
   /** Makes the IPv6 session one of our AS, or external again. */
   setInternal(on: boolean): Promise<void>;
   /** Communities as it prints them. */

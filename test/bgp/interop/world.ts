@@ -4,12 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import { BgpdProcess } from './bgpd-process.js';
-import { Bird, writeChurn } from './bird.js';
-import { Exabgp } from './exabgp.js';
-import { Frr } from './frr.js';
-import { Gobgp } from './gobgp.js';
+import { writeChurn } from './bird.js';
+import { vendorOf, type Role } from './cast.js';
 import { cable, eventually, Namespace, sweepOld } from './namespace.js';
-import { Openbgpd } from './openbgpd.js';
 import type { Site, Vendor } from './vendor.js';
 
 /** Needs four octets: every session of every scenario is a test of RFC 6793 too. */
@@ -35,6 +32,8 @@ export class World {
   private dutNamespaceOrNone: Namespace | undefined;
   private bgpdOrNone: BgpdProcess | undefined;
 
+  constructor(private readonly cast: readonly Role[]) {}
+
   get dutNamespace(): Namespace {
     return this.dutNamespaceOrNone ?? missing();
   }
@@ -49,14 +48,10 @@ export class World {
     this.dutNamespaceOrNone = dut;
     dut.ip('addr', 'add', `${DUT_ADDRESS4}/32`, 'dev', 'lo');
     dut.ip('addr', 'add', `${DUT_ADDRESS6}/128`, 'dev', 'lo');
-    for (const [position, vendor] of [new Bird(), new Frr(), new Gobgp(), new Openbgpd(), new Exabgp()].entries())
-      this.parties.push({ vendor, site: this.site(dut, vendor.name, position + 1) });
-    const [bird] = this.parties;
-    if (bird !== undefined)
-      writeChurn(
-        bird.site.directory,
-        Array.from({ length: CHURN }, (_, i) => churnPrefix(i)),
-      );
+    for (const [position, role] of this.cast.entries())
+      this.parties.push({ vendor: vendorOf(role), site: this.site(dut, role.name, position + 1) });
+    const prefixes = Array.from({ length: CHURN }, (_, i) => churnPrefix(i));
+    for (const { vendor, site } of this.parties) if (vendor.features.has('churn')) writeChurn(site.directory, prefixes);
     const bgpd = new BgpdProcess(dut, join(this.directory, 'dut'));
     this.bgpdOrNone = bgpd;
     await bgpd.start();
@@ -132,7 +127,7 @@ export class World {
   }
 
   private async statusOf(peer: string): Promise<string> {
-    const party = this.parties.find(({ vendor }) => peer.startsWith(vendor.name));
+    const party = this.parties.find(({ vendor }) => [`${vendor.name}4`, `${vendor.name}6`].includes(peer));
     return party === undefined ? '' : await party.vendor.status();
   }
 
