@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * What stands behind `npm run lab`, `npm test`, `npm run cases` and `npm run bench`: brings a fresh Debian machine to the
- * point where the command can run, says what it installs and why, then runs it. Plain JavaScript without dependencies,
- * because it runs before anything is installed or compiled.
+ * What stands behind `npm run lab`, `npm test`, `npm run cases`, `npm run bench` and `npm run interop`: brings a fresh Debian
+ * machine to the point where the command can run, says what it installs and why, then runs it. Plain JavaScript without
+ * dependencies, because it runs before anything is installed or compiled.
  *
  * Every step looks first and does nothing when there is nothing to do, so a second run starts within seconds.
  */
@@ -17,39 +17,55 @@ const OLDEST_NODE = [20, 19];
 
 /** Debian package, a file that proves it is there, why it is needed, and by which commands. */
 const packages = [
-  { name: 'iproute2', file: 'ip', why: 'network namespaces', by: ['lab', 'test', 'cases', 'bench'] },
-  { name: 'iptables', file: 'iptables', why: 'policy rules (legacy and nft)', by: ['lab', 'test', 'cases', 'bench'] },
-  { name: 'ipset', file: 'ipset', why: 'address sets of policies', by: ['lab', 'test', 'cases', 'bench'] },
+  { name: 'iproute2', file: 'ip', why: 'network namespaces', by: ['lab', 'test', 'cases', 'bench', 'interop'] },
+  {
+    name: 'iptables',
+    file: 'iptables',
+    why: 'policy rules (legacy and nft)',
+    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+  },
+  { name: 'ipset', file: 'ipset', why: 'address sets of policies', by: ['lab', 'test', 'cases', 'bench', 'interop'] },
   {
     name: 'gcc',
     file: 'gcc',
     why: 'the CNI client and the prober, two small C programs',
-    by: ['lab', 'test', 'cases', 'bench'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop'],
   },
-  { name: 'libc6-dev', file: '/usr/include/stdio.h', why: 'the same', by: ['lab', 'test', 'cases', 'bench'] },
-  { name: 'linux-libc-dev', file: '/usr/include/linux/if.h', why: 'the same', by: ['lab', 'test', 'cases', 'bench'] },
+  {
+    name: 'libc6-dev',
+    file: '/usr/include/stdio.h',
+    why: 'the same',
+    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+  },
+  {
+    name: 'linux-libc-dev',
+    file: '/usr/include/linux/if.h',
+    why: 'the same',
+    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+  },
   {
     name: 'musl-tools',
     file: 'musl-gcc',
     why: 'linking them statically, 37 KB instead of 670',
-    by: ['lab', 'test', 'cases', 'bench'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop'],
   },
-  { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench'] },
+  { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench', 'interop'] },
   { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test'] },
   { name: 'net-tools', file: 'route', why: 'route -n', by: ['lab', 'test'] },
-  { name: 'iputils-ping', file: 'ping', why: 'checking reachability', by: ['lab', 'test'] },
+  { name: 'iputils-ping', file: 'ping', why: 'checking reachability', by: ['lab', 'test', 'interop'] },
   { name: 'conntrack', file: 'conntrack', why: 'reading connection tracking', by: ['lab', 'test'] },
   { name: 'nftables', file: 'nft', why: 'reading what iptables-nft wrote', by: ['test', 'bench'] },
-  { name: 'frr', file: '/usr/lib/frr/bgpd', why: 'an interoperability peer', by: ['test', 'bench'] },
-  { name: 'gobgpd', file: 'gobgpd', why: 'an interoperability peer', by: ['test', 'bench'] },
-  { name: 'openbgpd', file: '/usr/sbin/bgpctl', why: 'an interoperability peer', by: ['test', 'bench'] },
-  { name: 'exabgp', file: 'exabgp', why: 'an injector of odd routes', by: ['test'] },
+  { name: 'frr', file: '/usr/lib/frr/bgpd', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
+  { name: 'gobgpd', file: 'gobgpd', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
+  { name: 'openbgpd', file: '/usr/sbin/bgpctl', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
+  { name: 'exabgp', file: 'exabgp', why: 'an injector of odd routes', by: ['test', 'interop'] },
   {
     name: 'containernetworking-plugins',
     file: '/usr/lib/cni/ptp',
     why: 'CNI plugins to chain with and to compare with',
     by: ['test', 'bench'],
   },
+  { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop'] },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
 ];
@@ -170,6 +186,7 @@ const commands = {
   lab: (args) => [join(root, 'dist/src/cli.js'), 'lab', 'run', ...args],
   cases: (args) => [join(root, 'dist/src/cli.js'), 'cases', ...args],
   bench: (args) => [join(root, 'dist/bench/main.js'), ...args],
+  interop: (args) => [join(root, 'dist/test/bgp/interop/command/main.js'), ...args],
   test: (args) => [
     join(root, 'node_modules/mocha/bin/mocha.js'),
     ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args]),
