@@ -84,6 +84,7 @@ describe('bgpd metrics', () => {
       messagesSent: 0,
       queuedBytes: 0,
       capabilities: {},
+      offers: {},
       timers: {},
       errors: {},
       establishedCount: 0,

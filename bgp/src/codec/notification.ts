@@ -75,6 +75,25 @@ export function decodeShutdownText(data: Uint8Array): string | undefined {
   return escapeText(Buffer.from(data.subarray(1, 1 + length)).toString('utf8'));
 }
 
+interface Reason {
+  readonly code: number;
+  readonly subcode: number;
+  readonly data: Uint8Array;
+}
+
+/**
+ * What to decide by: the reason inside a Hard Reset (RFC 8538 section 3.1), which itself only says that no routes are to be kept. All
+ * else is its own reason, and so is a wrapped wrapper: a peer could nest two thousand of them.
+ */
+export function innerReason(notification: Reason): Reason {
+  const { code, subcode, data } = notification;
+  const [inner, innerSubcode] = data;
+  if (code !== ErrorCode.cease || subcode !== CeaseCode.hardReset || inner === undefined || innerSubcode === undefined)
+    return notification;
+  if (inner === ErrorCode.cease && innerSubcode === CeaseCode.hardReset) return notification;
+  return { code: inner, subcode: innerSubcode, data: data.subarray(2) };
+}
+
 /** Data of a Hard Reset (RFC 8538 section 3.1): the code, subcode and data that it wraps. */
 export function encodeHardReset(inner: NotificationMessage): NotificationMessage {
   return {
@@ -132,14 +151,22 @@ const SUBCODE_WORDS: Readonly<Record<string, string>> = {
   bfdDown: 'BFD Down',
 };
 
-/** "Cease / Administrative Shutdown (6/2): rack 7 moves to hall B". Never throws, whatever the numbers and data are. */
+/**
+ * "Cease / Administrative Shutdown (6/2): rack 7 moves to hall B"; a Hard Reset by the reason that it wraps. Never throws, whatever the
+ * numbers and data are.
+ */
 export function describeNotification(code: number, subcode: number, data: Uint8Array = NO_BYTES): string {
-  const name = nameOf(SUBCODES[code] ?? {}, subcode);
+  const reason = innerReason({ code, subcode, data });
+  const name = nameOf(SUBCODES[reason.code] ?? {}, reason.subcode);
   // Subcode 0 is "unspecific" in every table: it says nothing, so neither do we.
   const sub =
-    subcode === 0 ? '' : ` / ${name === undefined ? `subcode ${subcode}` : (SUBCODE_WORDS[name] ?? titled(name))}`;
-  const detail = describeDetail(code, subcode, data);
-  return `${CODE_WORDS[code] ?? `Error code ${code}`}${sub} (${code}/${subcode})${detail === '' ? '' : `: ${detail}`}`;
+    reason.subcode === 0
+      ? ''
+      : ` / ${name === undefined ? `subcode ${reason.subcode}` : (SUBCODE_WORDS[name] ?? titled(name))}`;
+  const detail = describeDetail(reason.code, reason.subcode, reason.data);
+  const wrapper = reason.code === code && reason.subcode === subcode ? '' : `, as a Hard Reset (${code}/${subcode})`;
+  const words = CODE_WORDS[reason.code] ?? `Error code ${reason.code}`;
+  return `${words}${sub} (${reason.code}/${reason.subcode})${wrapper}${detail === '' ? '' : `: ${detail}`}`;
 }
 
 function describeDetail(code: number, subcode: number, data: Uint8Array): string {
@@ -174,13 +201,6 @@ function describeCease(subcode: number, data: Uint8Array): string {
   // RFC 4486 section 4: AFI, SAFI and the bound.
   if (subcode === CeaseCode.maximumPrefixes && data.length === 7)
     return `${formatFamily({ afi: read16(data, 0), safi: data[2] ?? 0 })}, at most ${read32(data, 3)}`;
-  if (subcode === CeaseCode.hardReset && data.length >= 2) {
-    const [inner = 0, innerSubcode = 0] = data;
-    // A wrapped wrapper is not followed: a peer could nest two thousand of them.
-    return inner === ErrorCode.cease && innerSubcode === CeaseCode.hardReset
-      ? 'Hard Reset'
-      : describeNotification(inner, innerSubcode, data.subarray(2));
-  }
   return `data ${formatHex(data, 32)}`;
 }
 

@@ -37,6 +37,7 @@ import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
 import { CapabilityFallback } from './capability-fallback.js';
 import { cease, rejectConnection } from './cease.js';
+import { noFamilyText } from './offers.js';
 import { Peer, type PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
@@ -343,6 +344,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.ownRestart?.up(peer.name, negotiated);
     this.bfd.update(peer);
     this.notices.noPolicy(peer);
+    if (negotiated.families.length === 0)
+      this.notices.once(peer, 'no family', { type: 'peer-warning', peer: peer.name, reason: noFamilyText(peer.opens) });
     this.tell({
       type: 'peer-up',
       peer: peer.name,

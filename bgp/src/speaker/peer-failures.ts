@@ -5,6 +5,7 @@
  * connection) do not count.
  */
 import { formatIpv4 } from '../address.js';
+import { innerReason } from '../codec/notification.js';
 import { ErrorCode, OpenError } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import type { SessionEnd } from '../session/session.js';
@@ -40,7 +41,7 @@ export class PeerFailures {
   /** `lived`: milliseconds for which the session was Established. One that lived for a while starts afresh. */
   count({ notification }: SessionEnd, lived: number): void {
     if (lived > LONGEST_PAUSE) this.inARow = 0;
-    const code = notification?.code;
+    const code = notification === undefined ? undefined : innerReason(notification).code;
     if (
       code === undefined ||
       code === ErrorCode.cease ||

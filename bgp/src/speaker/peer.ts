@@ -25,6 +25,7 @@ import { Session, type SessionEnd, type SessionOwner } from '../session/session.
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
 import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
+import type { Opens } from './offers.js';
 import { PeerFailures, inWords } from './peer-failures.js';
 import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
 import { sessionParameters } from './session-parameters.js';
@@ -82,7 +83,7 @@ export class Peer implements SessionOwner {
   /** All sessions are being ended: none is to start because another ends. */
   private isStopping = false;
   private delayedStart: { cancel(): void } | undefined;
-  private lastOpens: { readonly sent?: OpenMessage; readonly received?: OpenMessage } = {};
+  private lastOpens: Opens = {};
 
   constructor(
     private readonly owner: PeerOwner,
@@ -108,7 +109,7 @@ export class Peer implements SessionOwner {
     return this.failures.last;
   }
   /** Of the session, or of the last attempt; whatever came of it. */
-  get opens(): { readonly sent?: OpenMessage; readonly received?: OpenMessage } {
+  get opens(): Opens {
     return this.current === undefined
       ? this.lastOpens
       : { sent: this.current.ownOpen, received: this.current.peerOpen };

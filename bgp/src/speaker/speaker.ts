@@ -258,7 +258,7 @@ export class Speaker {
       peer,
       this.core.rib.queries,
       id,
-      { stale, bfd: this.core.bfd.stateOf(peer) },
+      { stale, bfd: this.core.bfd.stateOf(peer), refused: this.core.fallback.refused(peer.name) },
       this.clock.wallTime(),
     );
   }

@@ -3,10 +3,12 @@
  */
 import { formatIpv4, type Family } from '../address.js';
 import type { BfdState } from '../bfd/packet.js';
+import type { Capability } from '../codec/capability.js';
 import type { FamilyName } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import type { PeerCounts, PeerId, RibQueries } from '../rib/contract.js';
 import type { MessageCounters } from '../session/session.js';
+import { noFamilyText, offersView, type OffersView } from './offers.js';
 import { peerAddressText } from './peer-settings.js';
 import type { LastError } from './peer-failures.js';
 import type { Peer } from './peer.js';
@@ -35,6 +37,8 @@ export interface PeerSummary {
   readonly messagesSent: number;
   /** Octets waiting for the peer to read. */
   readonly queuedBytes: number;
+  /** What is wrong with a session that is Established: it has no address family in common, and so carries no routes. */
+  readonly problem?: string;
   /** The last error of any direction. */
   readonly lastError?: string;
 }
@@ -50,7 +54,10 @@ export interface PeerDetail extends PeerSummary {
   /** The peer's BGP identifier. */
   readonly routerId?: string;
   readonly holdTime?: number;
+  /** What was agreed on. */
   readonly capabilities: Readonly<Record<string, boolean | string | number>>;
+  /** What each end offered. */
+  readonly offers: OffersView;
   /** Seconds left, by RFC name. */
   readonly timers: Readonly<Record<string, number>>;
   readonly received?: MessageCounters;
@@ -108,6 +115,7 @@ export function peerSummary(peer: Peer, rib: RibQueries, id: PeerId | undefined,
     messagesReceived: session === undefined ? 0 : totalOf(session.received),
     messagesSent: session === undefined ? 0 : totalOf(session.sent),
     queuedBytes: (session?.queuedBytes ?? 0) + (id === undefined || session === undefined ? 0 : rib.outputPending(id)),
+    ...(session?.negotiated?.families.length === 0 ? { problem: noFamilyText(peer.opens) } : {}),
     ...lastErrorOf(peer),
   };
 }
@@ -116,7 +124,7 @@ export function peerDetail(
   peer: Peer,
   rib: RibQueries,
   id: PeerId | undefined,
-  more: Pick<PeerDetail, 'stale' | 'bfd'>,
+  more: Pick<PeerDetail, 'stale' | 'bfd'> & { readonly refused: readonly Capability[] },
   wallTime: number,
 ): PeerDetail {
   const { settings, session } = peer;
@@ -151,6 +159,7 @@ export function peerDetail(
             longLivedGracefulRestart: negotiated.longLivedGracefulRestart !== undefined,
             ...(negotiated.peerRole === undefined ? {} : { role: negotiated.peerRole }),
           },
+    offers: offersView(peer.opens, more.refused),
     timers: Object.fromEntries(timers),
     ...(session === undefined ? {} : { received: { ...session.received }, sent: { ...session.sent } }),
     errors: Object.fromEntries(

@@ -1,4 +1,5 @@
 /** `tortie bgp neighbor`: everything about one session, in the order of `show bgp neighbors`. */
+import type { CapabilityView } from 'node-bgp/speaker/offers';
 import type { PeerDetail } from 'node-bgp/speaker/view';
 import { counted, formatUptime } from './text-table.js';
 
@@ -7,14 +8,17 @@ export function formatNeighbor(peer: PeerDetail): string {
     `${whereOf(peer)}, remote AS ${peer.remoteAs === 0 ? 'any external' : peer.remoteAs}, local AS ` +
       `${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
     ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
-    `  BGP state = ${peer.state}, ${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, ` +
-      `established ${counted(peer.establishedCount, 'time')}`,
+    `  BGP state = ${peer.state}${peer.problem === undefined ? '' : ' (no family)'}, ` +
+      `${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${counted(peer.establishedCount, 'time')}`,
+    ...(peer.problem === undefined ? [] : [`  Problem: ${peer.problem}`]),
     ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
     ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
+    ...nameLines(peer.offers),
     ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),
     ...timerLines(peer),
     ...(peer.bfd === undefined ? [] : [`  BFD: ${peer.bfd}`]),
     ...capabilityLines(peer),
+    ...offerLines(peer.offers),
     ...messageLines(peer),
     ...Object.entries(peer.families).map(
       ([family, counts]) =>
@@ -46,7 +50,31 @@ function capabilityLines(peer: PeerDetail): readonly string[] {
   const on = Object.entries(peer.capabilities).filter(([, value]) => value !== false && value !== 0);
   return on.length === 0
     ? []
-    : [`  Capabilities: ${on.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ')}`];
+    : [`  Agreed on: ${on.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ')}`];
+}
+
+function nameLines({ hostName, softwareVersion }: PeerDetail['offers']): readonly string[] {
+  const parts = [
+    ...(hostName === undefined ? [] : [`host name ${hostName}`]),
+    ...(softwareVersion === undefined ? [] : [`software ${softwareVersion}`]),
+  ];
+  return parts.length === 0 ? [] : [`  Remote ${parts.join(', ')}`];
+}
+
+/** A line each, as there may be many, and each may be long. */
+function offerLines({ ours, theirs, refused }: PeerDetail['offers']): readonly string[] {
+  const lines = (title: string, list: readonly CapabilityView[] | undefined): readonly string[] =>
+    list === undefined
+      ? []
+      : [
+          `  ${title}:${list.length === 0 ? ' nothing' : ''}`,
+          ...list.map(({ name, value }) => `    ${name}${value === undefined ? '' : ` ${value}`}`),
+        ];
+  return [
+    ...lines('Offered by the peer', theirs),
+    ...lines('Offered by us', ours),
+    ...lines('Left out, for the peer refuses it', refused),
+  ];
 }
 
 function messageLines({ received, sent, queuedBytes }: PeerDetail): readonly string[] {

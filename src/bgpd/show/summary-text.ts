@@ -21,7 +21,7 @@ const COLUMNS: readonly Column<PeerSummary>[] = [
   { title: 'MsgSent', text: (peer) => String(peer.messagesSent), align: 'right' },
   { title: 'OutQ', text: (peer) => String(peer.queuedBytes), align: 'right' },
   { title: 'Up/Down', text: (peer) => formatUptime(peer.seconds), align: 'right' },
-  { title: 'State', text: (peer) => (peer.heldDown !== undefined && !peer.isEstablished ? 'Idle (held)' : peer.state) },
+  { title: 'State', text: stateOf },
   {
     title: 'v4 Acc/Rcvd',
     text: (peer) => pair(count('ipv4', 'accepted')(peer), count('ipv4', 'received')(peer)),
@@ -37,6 +37,11 @@ const COLUMNS: readonly Column<PeerSummary>[] = [
   { title: 'Info', text: infoOf },
 ];
 
+function stateOf({ state, isEstablished, heldDown, problem }: PeerSummary): string {
+  if (problem !== undefined) return `${state} (no family)`;
+  return heldDown !== undefined && !isEstablished ? 'Idle (held)' : state;
+}
+
 /** An unnumbered peer is called by its interface, and where it is comes and goes. */
 function nameOf({ name, interface: interfaceName, address }: PeerSummary): string {
   if (interfaceName === undefined || address === interfaceName) return name;
@@ -46,7 +51,7 @@ function nameOf({ name, interface: interfaceName, address }: PeerSummary): strin
 const pair = (a: string, b: string): string => (a === '-' && b === '-' ? '-' : `${a}/${b}`);
 
 function infoOf(peer: PeerSummary): string {
-  if (peer.isEstablished) return peer.description ?? '';
+  if (peer.isEstablished) return peer.problem ?? peer.description ?? '';
   const stale = (peer.families.ipv4?.stale ?? 0) + (peer.families.ipv6?.stale ?? 0);
   return [...(stale > 0 ? [`${stale} stale routes kept`] : []), peer.heldDown ?? peer.lastError ?? '']
     .filter((text) => text !== '')

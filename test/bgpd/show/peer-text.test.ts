@@ -19,6 +19,7 @@ const peer = (more: Partial<PeerDetail>): PeerDetail => ({
   messagesSent: 2,
   queuedBytes: 0,
   capabilities: {},
+  offers: {},
   timers: {},
   errors: {},
   establishedCount: 1,
@@ -47,6 +48,39 @@ const CASES: readonly (readonly [what: string, peer: PeerDetail, inSummary: RegE
     peer({ interface: 'eth0', address: 'eth0', remoteAs: 0 }),
     /^eth0 +- /m,
     'BGP neighbor on eth0: none heard yet, remote AS any external',
+  ],
+  [
+    'a session without a family',
+    peer({ name: 'tor1', address: '10.0.0.2', problem: 'The session carries no routes' }),
+    /^tor1 .* Established \(no family\) .* The session carries no routes$/m,
+    '  BGP state = Established (no family), up for',
+  ],
+  [
+    'what a peer offers',
+    peer({
+      offers: {
+        theirs: [
+          { code: 1, name: 'multiprotocol', value: 'ipv4 unicast' },
+          { code: 2, name: 'route-refresh' },
+          { code: 200, name: 'capability 200', value: '0102' },
+        ],
+        ours: [],
+        refused: [{ code: 6, name: 'extended-message' }],
+        hostName: 'leaf1.rack',
+        softwareVersion: 'FRRouting/10.3',
+      },
+    }),
+    /Established/m,
+    [
+      '  Remote host name leaf1.rack, software FRRouting/10.3',
+      '  Offered by the peer:',
+      '    multiprotocol ipv4 unicast',
+      '    route-refresh',
+      '    capability 200 0102',
+      '  Offered by us: nothing',
+      '  Left out, for the peer refuses it:',
+      '    extended-message',
+    ].join('\n'),
   ],
   [
     'a peer with an address',
@@ -80,6 +114,6 @@ describe('bgpd show peers', () => {
         peers: [detail],
       });
       expect(summary).to.match(inSummary);
-      expect(formatNeighbor(detail).split('\n')[0]).to.contain(inDetail);
+      expect(formatNeighbor(detail)).to.contain(inDetail);
     });
 });
