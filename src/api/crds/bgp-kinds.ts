@@ -206,7 +206,7 @@ function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
           { values: required(list(community, { minItems: 1, maxItems: 1 })) },
           { 'x-kubernetes-map-type': 'atomic' },
         ),
-        asPathPrefix: list(plainAsNumber, { maxItems: 100 }),
+        asPathPrefix: list(asNumber, { maxItems: 100 }),
         priority,
         operations: list(
           withRules(
@@ -214,7 +214,7 @@ function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
               {
                 addCommunity: object({ value: required(community) }, { 'x-kubernetes-map-type': 'atomic' }),
                 prependASPath: object(
-                  { prefix: required(list(plainAsNumber, { minItems: 1, maxItems: 10 })) },
+                  { prefix: required(list(asNumber, { minItems: 1, maxItems: 10 })) },
                   { 'x-kubernetes-map-type': 'atomic' },
                 ),
                 setPriority: object({ value: required(priority) }, { 'x-kubernetes-map-type': 'atomic' }),
