@@ -76,7 +76,7 @@ export function openApiV3Index(registry: Registry): JsonObject {
   );
   return {
     paths: Object.fromEntries(
-      paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${registry.epoch}` }]),
+      paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${registry.documentHash}` }]),
     ),
   };
 }

@@ -2,15 +2,23 @@
  * The kinds served right now: the built-in ones for good, custom ones as their CRDs come and go. Every change gets a new
  * `epoch`, by which discovery and OpenAPI documents are cached.
  */
+import { randomUUID } from 'node:crypto';
 import { apiVersionOf, type ResourceType } from './resource-type.js';
 
 export class Registry {
   /** BOUNDED by the CRDs stored. */
   #types = new Map<string, ResourceType>();
   #epoch = 0;
+  /** kubectl keeps documents by address and hash: a server that gets the port of an earlier one is another server. */
+  readonly #instance = randomUUID();
 
   constructor(builtIn: readonly ResourceType[]) {
     for (const type of builtIn) this.#types.set(keyOf(type.group, type.version, type.plural), type);
+  }
+
+  /** Never the same for two states, of this server or another. */
+  get documentHash(): string {
+    return `${this.#instance}-${this.#epoch}`;
   }
 
   get epoch(): number {
