@@ -1,12 +1,13 @@
 /**
- * The routes that this node has for itself, protocol `tortie` (171): one per local pod address, and a blackhole per own
- * block, so that a packet to an address nobody has does not leave by the default route and come back.
+ * The routes that this node has for itself, protocol `tortie` (171): one per local pod address, a blackhole per own block, so that a
+ * packet to an address nobody has does not leave by the default route and come back, and one to each BGP peer that a resource says
+ * is behind a gateway.
  *
  * Level-triggered: the caller states the whole set; observe, diff, apply. Only routes of our protocol in the main table are
  * ever removed. A route of somebody else with the same prefix and metric stays and becomes a sentence in the answer.
  * Learned routes (protocol 172) are the BGP daemon's.
  */
-import { bitsOf, formatAddress, formatPrefix, type IpPrefix } from 'node-bgp/address';
+import { bitsOf, formatAddress, formatPrefix, type IpAddress, type IpPrefix } from 'node-bgp/address';
 import { findLink } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import {
@@ -23,7 +24,9 @@ import { listRoutes } from './netlink/route-list.js';
 export type OwnRoute =
   | { readonly type: 'pod'; readonly prefix: IpPrefix; readonly hostInterface: string }
   /** Never for a block of one address: that would be its pod's own route. */
-  | { readonly type: 'blackhole'; readonly prefix: IpPrefix };
+  | { readonly type: 'blackhole'; readonly prefix: IpPrefix }
+  /** Over whichever link the gateway is on. `field`: who asked for it and where, as `BGPPeer/rack spec.reachableBy`. */
+  | { readonly type: 'gateway'; readonly prefix: IpPrefix; readonly gateway: IpAddress; readonly field: string };
 
 export class OwnRouteTable {
   /**
@@ -46,7 +49,7 @@ export class OwnRouteTable {
     const refused = applyRouteChanges(this.socket, changes).filter(
       ({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH',
     );
-    return refused.length === 0 ? [] : this.explain(refused);
+    return refused.length === 0 ? [] : this.explain(refused, routes);
   }
 
   /** Interface names to indexes. A look-up in the kernel only where the route is not there as remembered. */
@@ -59,6 +62,7 @@ export class OwnRouteTable {
         return route.prefix.length === bitsOf(route.prefix.family)
           ? []
           : [{ ...base, type: 'blackhole', nextHops: [] }];
+      if (route.type === 'gateway') return [{ ...base, type: 'unicast', nextHops: [{ via: route.gateway }] }];
       const known = indexes.get(route.hostInterface) ?? this.indexes.get(route.hostInterface);
       const isConfirmed = known !== undefined && present.get(keyOf({ ...base, nextHops: [] })) === known;
       const interfaceIndex = isConfirmed ? known : findLink(this.socket, { name: route.hostInterface })?.index;
@@ -71,10 +75,13 @@ export class OwnRouteTable {
   }
 
   /** Who is in the way, where somebody is. */
-  private explain(refused: readonly RouteFailure[]): readonly string[] {
+  private explain(refused: readonly RouteFailure[], routes: readonly OwnRoute[]): readonly string[] {
     const isTaken = refused.some(({ error }) => error.code === 'EEXIST');
     const present = new Map(isTaken ? listRoutes(this.socket).map((route) => [keyOf(route), route]) : []);
     return refused.map(({ error, change }) => {
+      const wanted = routes.find(({ prefix }) => formatPrefix(prefix) === formatPrefix(change.route.prefix));
+      if (wanted?.type === 'gateway' && isUnreachable(error.code))
+        return `${wanted.field} is "${formatAddress(wanted.gateway)}"; expected a gateway on a link of this node: ${error.message}`;
       const other = error.code === 'EEXIST' ? present.get(keyOf(change.route)) : undefined;
       return other === undefined ? error.message : `${error.message}; somebody has the route "${describe(other)}"`;
     });
@@ -109,10 +116,13 @@ function isAsWanted(route: Route, wanted: RouteRequest): boolean {
   return (
     route.type === (wanted.type ?? 'unicast') &&
     route.nextHops.length === wanted.nextHops.length &&
-    hop?.via === undefined &&
-    hop?.interfaceIndex === wantedHop?.interfaceIndex
+    hop?.via?.value === wantedHop?.via?.value &&
+    (wantedHop?.via !== undefined || hop?.interfaceIndex === wantedHop?.interfaceIndex)
   );
 }
+
+/** The gateway is on no link (IPv4, IPv6), or is this node itself. */
+const isUnreachable = (code: string): boolean => ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL'].includes(code);
 
 function describe(route: Route): string {
   const hops = route.nextHops.map(

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parsePrefix } from 'node-bgp/address';
+import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { NetlinkSocket } from '../../src/dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { type OwnRoute, OwnRouteTable } from '../../src/dataplane/own-routes.js';
@@ -29,6 +29,12 @@ describe('own routes', () => {
     hostInterface,
   });
   const blackhole = (prefix: string): OwnRoute => ({ type: 'blackhole', prefix: parsePrefix(prefix) });
+  const gateway = (prefix: string, via: string): OwnRoute => ({
+    type: 'gateway',
+    prefix: parsePrefix(prefix),
+    gateway: parseAddress(via),
+    field: 'BGPPeer/far spec.reachableBy',
+  });
   const show = (family: 4 | 6): string[] =>
     ip(node, `-${family}`, 'route', 'show', 'proto', '171')
       .split('\n')
@@ -122,6 +128,45 @@ describe('own routes', () => {
     expect(table.level([pod('10.65.0.1/32', 'torta')])).to.deep.equal([
       'Cannot add route 10.65.0.1/32: network is down (ENETDOWN): Device for nexthop is not up',
     ]);
+  });
+
+  it('keeps a route to a peer behind a gateway, in both families, whatever happens to it', () => {
+    ip(node, 'address', 'add', '10.0.1.1/24', 'dev', 'torta');
+    ip(node, 'address', 'add', 'fd00:1::1/64', 'dev', 'torta', 'nodad');
+    const wanted = [gateway('10.0.255.2/32', '10.0.1.254'), gateway('fd00:255::2/128', 'fd00:1::254')];
+    const there = [['10.0.255.2 via 10.0.1.254 dev torta'], ['fd00:255::2 via fd00:1::254 dev torta']];
+    for (const spoil of [
+      () => undefined,
+      () => ip(node, 'route', 'del', '10.0.255.2'),
+      () => ip(node, '-6', 'route', 'del', 'fd00:255::2'),
+      () => ip(node, 'route', 'replace', '10.0.255.2', 'via', '10.0.1.9', 'proto', '171'),
+      () => ip(node, 'route', 'replace', '10.0.255.2', 'dev', 'torta', 'proto', '171'),
+    ]) {
+      spoil();
+      expect(table.level(wanted)).to.deep.equal([]);
+      expect([show(4), show(6)]).to.deep.equal(there);
+    }
+    expect(table.level([gateway('10.0.255.2/32', '10.0.1.253')])).to.deep.equal([]);
+    expect([show(4), show(6)]).to.deep.equal([['10.0.255.2 via 10.0.1.253 dev torta'], []]);
+    expect(table.level([])).to.deep.equal([]);
+    expect([show(4), show(6)]).to.deep.equal([[], []]);
+  });
+
+  it('names the field of a gateway that is on no link, and keeps the other routes', () => {
+    ip(node, 'address', 'add', '10.0.1.1/24', 'dev', 'torta');
+    for (const [prefix, far] of [
+      ['10.0.255.2/32', '192.0.2.1'],
+      ['fd00:255::2/128', '2001:db8::1'],
+    ] as const) {
+      const [problem, ...others] = table.level([pod('10.65.0.1/32', 'torta'), gateway(prefix, far)]);
+      expect(problem).to.match(
+        new RegExp(
+          `^BGPPeer/far spec\\.reachableBy is "${far}"; expected a gateway on a link of this node: Cannot add route`,
+        ),
+      );
+      expect(others).to.deep.equal([]);
+      expect(show(4)).to.deep.equal(['10.65.0.1 dev torta scope link']);
+    }
   });
 
   it('makes no blackhole for a block of one address', () => {
