@@ -15,7 +15,6 @@ import type { KindName } from '../api/kinds.js';
 import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
-import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import { BgpLoop } from './bgp-loop.js';
 import { bgpReportOf } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
@@ -26,6 +25,7 @@ import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
+import { BGP_KINDS, NodeTopology } from './node-topology.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
 import { concernsRefusals, nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
 import { ObjectProblemLog } from './object-problems.js';
@@ -49,7 +49,6 @@ export interface AgentOptions {
   readonly log: Logger;
 }
 
-const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
 /** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
 export const AGENT_KINDS: readonly KindName[] = [
   ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations']),
@@ -73,6 +72,7 @@ export class Agent {
   private readonly status: NodeStatusWriter;
   private readonly election: StatusElection;
   private readonly objects: ObjectStatus;
+  private readonly topology: NodeTopology;
   private watches: readonly Watch[] = [];
   private bgpReported = '';
   private isReady = false;
@@ -115,10 +115,20 @@ export class Agent {
       onBlocks,
       onHealth,
     });
+    this.topology = new NodeTopology({
+      node,
+      namespace: options.namespace,
+      cluster: this.cluster,
+      kernel,
+      blocks: () => allocator.ownBlockRecords(),
+      endpoints: () => this.pods.endpoints(),
+      log: log.child({ loop: 'bgp' }),
+      onWanted: () => this.routes.changed(),
+    });
     this.bgp = new BgpLoop({
       socketPath: join(options.runDir, 'bgpd.sock'),
-      compute: (heldFilters) => this.topology(heldFilters),
-      log: log.child({ loop: 'bgp' }),
+      compute: (heldFilters) => this.topology.compute(heldFilters),
+      log: this.topology.log,
       onHealth: () => this.bgpLooked(),
     });
     this.pods = new PodNetwork({
@@ -133,7 +143,10 @@ export class Agent {
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
       fetchPod: (namespace, name) => options.datastore.get('pods', name, namespace),
       nextChange: (timeout) => this.cluster.nextChange(timeout),
-      onChange: () => this.routes.changed(),
+      onChange: () => {
+        this.routes.changed();
+        if (this.topology.concerns('pods')) this.bgp.changed();
+      },
     });
     this.leaks = new LeakSweeper({
       owners: () => this.pods.owners(),
@@ -148,7 +161,12 @@ export class Agent {
     });
     this.routes = new RouteLoop({
       kernel: kernel.routes,
-      desired: () => ({ blocks: allocator.ownBlocks(), endpoints: this.pods.endpoints() }),
+      desired: () => ({
+        blocks: allocator.ownBlocks(),
+        endpoints: this.pods.endpoints(),
+        gateways: this.topology.wanted.gateways,
+        peering: this.topology.wanted.peering,
+      }),
       log: log.child({ loop: 'routes' }),
       onHealth,
     });
@@ -204,7 +222,7 @@ export class Agent {
       if (concernsRefusals(change)) this.status.changed();
       if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
       this.takePolicy(change);
-      if (BGP_KINDS.includes(change.kind) || change.kind === 'nodes') this.bgp.changed();
+      if (this.topology.concerns(change.kind)) this.bgp.changed();
     });
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) =>
@@ -224,6 +242,8 @@ export class Agent {
     });
     // What changed before anybody watched.
     this.hostInterfaces.level();
+    // Before the first look at routes: those to peers behind a gateway are ours too.
+    this.topology.compute({});
     this.routes.start();
     this.connections.mark(this.allocator.unseenAddresses());
     await this.ipam.start();
@@ -309,27 +329,6 @@ export class Agent {
         write = this.policy.settled();
       }
     }
-  }
-
-  private topology(heldFilters: NonNullable<TopologyInput['heldFilters']>): Topology {
-    const { cluster, allocator, options } = this;
-    return topologyOf({
-      nodeName: options.node,
-      nodes: [...cluster.all('nodes').values()],
-      bgpConfigurations: [...cluster.all('bgpConfigurations').values()],
-      bgpPeers: [...cluster.all('bgpPeers').values()],
-      bgpFilters: [...cluster.all('bgpFilters').values()],
-      ipPools: [...cluster.all('ipPools').values()],
-      blocks: allocator.ownBlockRecords(),
-      loopbackAddresses: options.kernel.loopbackAddresses(),
-      secret: (name, key) => {
-        const value = cluster.get('secrets', name, options.namespace)?.data?.[key];
-        return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
-      },
-      secretNamespace: options.namespace,
-      matches: selectorMatches,
-      heldFilters,
-    });
   }
 
   /** Sessions are looked at every few seconds; the API server hears only of what is new. */

@@ -2,6 +2,7 @@
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
 import type { IpPrefix } from 'node-bgp/address';
+import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
 
@@ -11,17 +12,21 @@ export interface OwnRoutes {
   readonly blocks: readonly IpPrefix[];
   /** Host routes to local pods. */
   readonly pods: readonly { readonly address: string; readonly hostInterface: string }[];
+  /** Host routes to BGP peers behind a gateway. */
+  readonly gateways: readonly GatewayRoute[];
 }
 
 export interface RouteKernel {
   /** Makes the kernel's routes of our protocol exactly these. Returns sentences about those it refused. */
   level(routes: OwnRoutes): readonly string[];
+  /** Makes the addresses on pods' host sides, but the gateway's, exactly these. An interface that is not there has none. */
+  levelPeering(addresses: readonly PeeringAddress[]): readonly string[];
 }
 
 export interface KernelEvents {
   /** A route of ours may have changed, or an interface come or gone. */
   readonly onRoutes: () => void;
-  /** Addresses of the node changed. */
+  /** Addresses of the node's own interfaces changed. */
   readonly onAddresses: () => void;
   /** Interfaces of the node, or their addresses, changed. */
   readonly onInterfaces: () => void;
@@ -41,6 +46,8 @@ export interface NodeKernel {
   interfaces(): readonly HostInterface[];
   /** Those of these whose interface is not there. */
   withoutInterface(owners: readonly Owner[]): readonly Owner[];
+  /** The same interfaces with the prefixes on them, for BGP. */
+  links(): readonly NodeLink[];
   /** Removes interfaces of ours that none of these owns. */
   sweep(owners: readonly Owner[]): void;
   watch(events: KernelEvents): void;

@@ -4,7 +4,7 @@
  */
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
-import { formatAddress, hostPrefix, parseAddress } from 'node-bgp/address';
+import { formatAddress, formatPrefix, hostPrefix, parseAddress, prefixOf } from 'node-bgp/address';
 import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
@@ -16,8 +16,10 @@ import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/ne
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE } from '../dataplane/netlink/route.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
+import { levelPeeringAddresses } from '../dataplane/peering-address.js';
 import { enableForwarding } from '../dataplane/sysctl.js';
 import type { Logger } from '../log.js';
+import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
 import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
 
@@ -82,13 +84,24 @@ class LinuxKernel implements NodeKernel {
       failures: () => tables.status().failures,
     };
     this.routes = {
-      level: ({ blocks, pods }) =>
+      levelPeering: (wanted) =>
+        levelPeeringAddresses(
+          this.socket,
+          wanted.map(({ hostInterface, address }) => ({ hostInterface, address: parseAddress(address) })),
+        ),
+      level: ({ blocks, pods, gateways }) =>
         this.ownRoutes.level([
           ...blocks.map((prefix) => ({ type: 'blackhole' as const, prefix })),
           ...pods.map(({ address, hostInterface }) => ({
             type: 'pod' as const,
             prefix: hostPrefix(parseAddress(address)),
             hostInterface,
+          })),
+          ...gateways.map(({ address, gateway, field }) => ({
+            type: 'gateway' as const,
+            prefix: hostPrefix(parseAddress(address)),
+            gateway: parseAddress(gateway),
+            field,
           })),
         ]),
     };
@@ -127,6 +140,18 @@ class LinuxKernel implements NodeKernel {
     return owners.filter((owner) => !plumbed.has(ownerKey(ownerOf(owner))));
   }
 
+  links(): readonly NodeLink[] {
+    const addresses = listInterfaceAddresses(this.socket);
+    return listLinks(this.socket)
+      .filter(isNodes)
+      .map(({ index, name }) => ({
+        name,
+        prefixes: addresses
+          .filter(({ interfaceIndex }) => interfaceIndex === index)
+          .map(({ address, prefixLength, peer }) => formatPrefix(prefixOf(peer ?? address, prefixLength))),
+      }));
+  }
+
   sweep(owners: readonly Owner[]): void {
     const kept = new Set(owners.map((owner) => ownerKey(ownerOf(owner))));
     for (const { hostInterface, owner } of this.plumbing.list()) {
@@ -146,14 +171,9 @@ class LinuxKernel implements NodeKernel {
         event.type === 'link'
       )
         onRoutes();
-      if (event.type === 'resync' || (event.type === 'address' && event.address.interfaceIndex === LOOPBACK_INDEX))
-        onAddresses();
-      if (
-        event.type === 'resync' ||
-        (event.type === 'link' && isNodes(event.link)) ||
-        (event.type === 'address' && event.address.scope !== LINK_SCOPE)
-      )
-        onInterfaces();
+      const isAddress = event.type === 'address' && event.address.scope !== LINK_SCOPE;
+      if (event.type === 'resync' || isAddress) onAddresses();
+      if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || isAddress) onInterfaces();
     };
     this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent);
   }

@@ -1,11 +1,12 @@
 /**
- * The node's own routes against what the kernel has: after every change of blocks or endpoints, after every kernel event that
- * may concern them, and once in a while for what no event told.
+ * The node's own routes, and its addresses on pods' interfaces, against what the kernel has: after every change of blocks, endpoints or
+ * BGP peers, after every kernel event that may concern them, and once in a while for what no event told.
  */
 import { bitsOf } from 'node-bgp/address';
 import type { OwnBlock } from '@tortie/ipam';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { GatewayRoute, PeeringAddress } from '../topology/node-side.js';
 import type { OwnRoutes, RouteKernel } from './kernel.js';
 
 /** Pods bring their routes along; this is the check behind them, and in a burst one check serves many. */
@@ -19,6 +20,8 @@ export interface RouteLoopOptions {
   readonly desired: () => {
     readonly blocks: readonly OwnBlock[];
     readonly endpoints: readonly { readonly hostInterface: string; readonly addresses: readonly string[] }[];
+    readonly gateways: readonly GatewayRoute[];
+    readonly peering: readonly PeeringAddress[];
   };
   readonly log: Logger;
   readonly onHealth: () => void;
@@ -29,6 +32,8 @@ export class RouteLoop {
   private timer: NodeJS.Timeout | undefined;
   private resync: NodeJS.Timeout | undefined;
   private refused: readonly string[] = [];
+  /** A former process may have left some. */
+  private mayHavePeering = true;
 
   constructor(private readonly options: RouteLoopOptions) {}
 
@@ -59,7 +64,8 @@ export class RouteLoop {
     if (!this.isStarted) return;
     let refused: readonly string[];
     try {
-      refused = this.options.kernel.level(this.desired());
+      const desired = this.options.desired();
+      refused = [...this.options.kernel.level(routesOf(desired)), ...this.levelPeering(desired.peering)];
     } catch (error) {
       refused = [messageOf(error)];
     }
@@ -70,14 +76,20 @@ export class RouteLoop {
     this.options.onHealth();
   }
 
-  private desired(): OwnRoutes {
-    const { blocks, endpoints } = this.options.desired();
-    return {
-      // A block of one address is its pod's own host route; a blackhole would collide with it.
-      blocks: blocks.map(({ prefix }) => prefix).filter((prefix) => prefix.length < bitsOf(prefix.family)),
-      pods: endpoints.flatMap(({ hostInterface, addresses }) =>
-        addresses.map((address) => ({ address, hostInterface })),
-      ),
-    };
+  /** Hardly any node has such an address: one that never had does not read hundreds of interfaces for each new pod. */
+  private levelPeering(peering: readonly PeeringAddress[]): readonly string[] {
+    if (peering.length === 0 && !this.mayHavePeering) return [];
+    const refused = this.options.kernel.levelPeering(peering);
+    this.mayHavePeering = peering.length > 0 || refused.length > 0;
+    return refused;
   }
+}
+
+function routesOf({ blocks, endpoints, gateways }: ReturnType<RouteLoopOptions['desired']>): OwnRoutes {
+  return {
+    // A block of one address is its pod's own host route; a blackhole would collide with it.
+    blocks: blocks.map(({ prefix }) => prefix).filter((prefix) => prefix.length < bitsOf(prefix.family)),
+    pods: endpoints.flatMap(({ hostInterface, addresses }) => addresses.map((address) => ({ address, hostInterface }))),
+    gateways,
+  };
 }

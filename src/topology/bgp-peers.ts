@@ -1,17 +1,25 @@
 /** The peers of one node, as resources ask for them: the mesh, routers named by address, and nodes chosen by a selector. */
-import { formatAddress, type Family } from 'node-bgp/address';
+import { formatAddress } from 'node-bgp/address';
 import type { BGPPeer, BGPPeerSpec } from '../api/bgp.js';
 import { messageOf } from '../errors.js';
 import { familyName, type Cluster } from './cluster.js';
-import { exportNames, importNames } from './filter-names.js';
+import { gatewayOf } from './gateways.js';
 import type { NodeIdentity } from './node-identity.js';
+import { isOnLink } from './node-links.js';
 import type { DraftField, DraftFields, PeerDraft, PeerFieldName } from './peer-draft.js';
-import { distanceOf, fieldsOf, meshFieldsOf } from './peer-fields.js';
+import {
+  ANY_DISTANCE,
+  asNumberField,
+  distanceOf,
+  fieldsOf,
+  filterFields,
+  isEmpty,
+  localAsOf,
+  meshFieldsOf,
+} from './peer-fields.js';
 import { quoted, type Place } from './problems.js';
 import { parseAsNumber, parsePeerAddress, type PeerAddress } from './values.js';
-
-/** Sessions between nodes cross whatever the underlay is. */
-const ANY_DISTANCE = 255;
+import { workloadDrafts } from './workload-peers.js';
 
 export function draftsOf(cluster: Cluster): readonly PeerDraft[] {
   return [...cluster.input.bgpPeers.flatMap((resource) => draftsOfResource(resource, cluster)), ...meshDrafts(cluster)];
@@ -84,11 +92,54 @@ function draftsOfResource({ spec, metadata }: BGPPeer, cluster: Cluster): readon
   const resource = `BGPPeer/${metadata.name}`;
   const isOurs = choice(spec, resource, cluster);
   if (isOurs === undefined) return [];
+  if (!isEmpty(spec.localWorkloadSelector))
+    return isOurs(cluster.self) ? workloadDrafts(spec, metadata.name, cluster) : [];
   if (!isEmpty(spec.peerSelector)) return selectedDrafts(spec, metadata.name, isOurs, cluster);
-  return isOurs(cluster.self) ? routerDraft(spec, metadata.name, cluster) : [];
+  return [
+    ...(isOurs(cluster.self) ? routerDraft(spec, metadata.name, cluster) : []),
+    ...backDrafts(spec, metadata.name, isOurs, cluster),
+  ];
 }
 
-const isEmpty = (text: string | undefined): text is '' | undefined => text === undefined || text === '';
+/** Calico's reversePeering: Auto also where peerIP is the address of a node: that node has sessions back, over that family. */
+function backDrafts(spec: BGPPeerSpec, name: string, isOurs: Choice, cluster: Cluster): readonly PeerDraft[] {
+  const peer = parsePeerAddress(spec.peerIP ?? '');
+  if (spec.reversePeering === 'Manual' || peer === undefined || nodeAt(peer, spec, cluster) !== cluster.self) return [];
+  const nodes = cluster.nodes.filter((node) => node !== cluster.self && isOurs(node));
+  const resource = `BGPPeer/${name}`;
+  const fields = nodes.length === 0 ? undefined : fieldsOf(spec, resource, cluster);
+  if (fields === undefined) return [];
+  return nodes.flatMap((node) =>
+    nodeDrafts(
+      { ...node, addresses: new Map([...node.addresses].filter(([family]) => family === peer.address.family)) },
+      cluster,
+      {
+        rank: 1,
+        name: `${name}-${node.name}`,
+        place: { resource },
+        fields,
+        filters: spec.filters ?? [],
+        distance: (isInternal) => distanceOf(spec, resource, { isInternal, external: ANY_DISTANCE }, cluster),
+      },
+    ),
+  );
+}
+
+/** The node that a router's address, AS and port are those of; no port is the node's own. */
+function nodeAt(
+  { address, port }: PeerAddress,
+  { asNumber }: BGPPeerSpec,
+  { nodes, configuration, listenPortOf }: Cluster,
+): NodeIdentity | undefined {
+  const text = formatAddress(address);
+  const remoteAs = parseAsNumber(asNumber);
+  return nodes.find(
+    (node) =>
+      node.addresses.get(address.family) === text &&
+      (node.asNumber ?? configuration.asNumber) === remoteAs &&
+      (port === undefined || port === listenPortOf(node.name)),
+  );
+}
 
 type Choice = (node: NodeIdentity) => boolean;
 
@@ -175,17 +226,17 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
   const remoteAs = parseAsNumber(spec.asNumber);
   const isInternal = remoteAs === localAsOf(fields, cluster);
   const { family } = peer.address;
+  const node = nodeAt(peer, spec, cluster);
+  const port = peer.port ?? (node === undefined ? undefined : cluster.listenPortOf(node.name));
+  const { links } = cluster.input;
+  const isDirect =
+    links === undefined || isOnLink(peer.address, links, cluster.configuration.spec.ignoredInterfaces ?? []);
+  const external = isDirect ? undefined : ANY_DISTANCE;
+  const gateway = gatewayOf(spec, peer.address, resource, cluster.problems);
   const own: readonly (readonly [PeerFieldName, DraftField])[] = [
     ['address', { value: address, place: peerIP, written: spec.peerIP }],
-    ...(peer.port === undefined ? [] : [['port', { value: peer.port, place: peerIP, written: spec.peerIP }] as const]),
-    [
-      'remoteAs',
-      {
-        value: remoteAs ?? NaN,
-        place: { resource, field: 'spec.asNumber' },
-        written: String(spec.asNumber ?? ''),
-      },
-    ],
+    ...(port === undefined ? [] : [['port', { value: port, place: peerIP, written: spec.peerIP }] as const]),
+    ['remoteAs', asNumberField(spec, resource)],
     ...source,
     ['families', { value: [familyName(family)] }],
     ...filterFields(family, spec.filters ?? [], isInternal ? 'mesh' : 'peers', { resource }),
@@ -195,7 +246,8 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
       rank: 0,
       place: { resource },
       name,
-      fields: new Map([...own, ...distanceOf(spec, resource, { isInternal, external: undefined }, cluster), ...fields]),
+      fields: new Map([...own, ...distanceOf(spec, resource, { isInternal, external }, cluster), ...fields]),
+      ...(gateway === undefined ? {} : { gateway }),
     },
   ];
 }
@@ -224,24 +276,4 @@ function sourceOf(
     `is UseNodeIP, but node "${self.name}" has no IPv${family} address; expected None or a node address; left out`,
   );
   return undefined;
-}
-
-// ---- both
-
-const localAsOf = (fields: DraftFields, { self, configuration }: Cluster): unknown =>
-  fields.get('localAs')?.value ?? self.asNumber ?? configuration.asNumber;
-
-function filterFields(
-  family: Family,
-  filters: readonly string[],
-  to: 'mesh' | 'peers' | 'clients',
-  place: Place,
-): readonly (readonly [PeerFieldName, DraftField])[] {
-  const at = { ...place, field: 'spec.filters' };
-  return [
-    ...(filters.length === 0
-      ? []
-      : [['import', { value: importNames(filters, family), place: at, written: filters }] as const]),
-    ['export', { value: exportNames(filters, family, to), place: at, written: filters }],
-  ];
 }

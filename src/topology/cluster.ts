@@ -6,6 +6,7 @@ import type { Node } from '../api/core.js';
 import type { IPPool } from '../api/ipam.js';
 import type { Configuration } from './configuration.js';
 import type { NodeIdentity } from './node-identity.js';
+import type { GatewayRoute, LocalWorkload, NodeLink, PeeringAddress } from './node-side.js';
 import type { Problems, TopologyProblem } from './problems.js';
 
 /** Lists, never iterators: several parts of the computation read each of them. Their order does not matter. */
@@ -20,6 +21,10 @@ export interface TopologyInput {
   readonly blocks: readonly { readonly cidr: string; readonly pool: string }[];
   /** Addresses on this node's loopback interface, canonical. */
   readonly loopbackAddresses: ReadonlySet<string>;
+  /** The node's own interfaces. Absent: not known, and every router is taken to be on one of their links. */
+  readonly links?: readonly NodeLink[];
+  /** Pods that live here; default: none. */
+  readonly workloads?: readonly LocalWorkload[];
   /** Value of a key of a secret in our namespace. */
   readonly secret: (name: string, key: string) => string | undefined;
   /** Where those secrets are looked for. */
@@ -33,6 +38,9 @@ export interface TopologyInput {
 export interface Topology {
   /** Undefined while this node's object is not there yet or has no address. */
   readonly config: SpeakerConfig | undefined;
+  /** What the sessions need of the kernel: routes to peers behind a gateway, addresses where pods find the node. */
+  readonly gateways: readonly GatewayRoute[];
+  readonly peering: readonly PeeringAddress[];
   readonly problems: readonly TopologyProblem[];
 }
 

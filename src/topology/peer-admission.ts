@@ -19,7 +19,7 @@ const MOST_PEERS = 10_000;
 /** The daemon's. */
 const LONGEST_NAME = 128;
 
-interface Admitted {
+export interface Admitted {
   readonly draft: PeerDraft;
   readonly peer: PeerConfig;
 }
@@ -29,7 +29,7 @@ export function admitPeers(
   drafts: readonly PeerDraft[],
   frame: SpeakerConfig,
   problems: Problems,
-): readonly PeerConfig[] {
+): readonly Admitted[] {
   const inOrder = [...drafts].sort((a, b) => a.rank - b.rank || compare(a.name, b.name) || compare(idOf(a), idOf(b)));
   const admitted = new Map<string, Admitted>();
   for (const draft of inOrder) {
@@ -43,7 +43,10 @@ export function admitPeers(
     else admitted.set(session, { draft, peer });
   }
   const taken = new Set<string>();
-  return [...admitted.values()].map(({ draft, peer }) => ({ ...peer, name: freeName(draft, peer, taken) }));
+  return [...admitted.values()].map(({ draft, peer }) => ({
+    draft,
+    peer: { ...peer, name: freeName(draft, peer, taken) },
+  }));
 }
 
 /** As the rules let it be; undefined, and told, when they do not. */
@@ -58,6 +61,8 @@ function usablePeer(draft: PeerDraft, frame: SpeakerConfig, problems: Problems):
     for (const problem of found) {
       const name = (/^\w+/.exec(problem.path)?.[0] ?? '') as PeerFieldName;
       const field = fields.get(name);
+      // Told and taken out for another part of it.
+      if (field === undefined && draft.fields.has(name)) continue;
       tell(draft, field, problem, problems);
       if (field?.fallback === undefined) isUsable = false;
       else fields.delete(name);

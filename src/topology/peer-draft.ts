@@ -3,6 +3,7 @@
  * what the daemon's rules say of "remoteAs" is told of "spec.asNumber".
  */
 import type { AddressedPeerConfig } from 'node-bgp/config';
+import type { GatewayRoute, PeeringAddress } from './node-side.js';
 import type { Place } from './problems.js';
 
 export type PeerFieldName = keyof AddressedPeerConfig;
@@ -28,4 +29,7 @@ export interface PeerDraft {
   /** The name it is to have if nobody else has it. */
   readonly name: string;
   readonly fields: DraftFields;
+  /** What the session needs of the kernel. */
+  readonly gateway?: GatewayRoute;
+  readonly peering?: PeeringAddress;
 }

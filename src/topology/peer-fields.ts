@@ -3,11 +3,16 @@
  * the daemon's rules.
  */
 import type { BGPPeerSpec } from '../api/bgp.js';
+import type { Family } from 'node-bgp/address';
+import { bfdFields } from './bfd.js';
 import type { Cluster } from './cluster.js';
+import { exportNames, importNames } from './filter-names.js';
 import type { DraftField, DraftFields, PeerFieldName } from './peer-draft.js';
 import { passwordOf } from './peer-password.js';
 import type { Place } from './problems.js';
 import { parseAsNumber, parseDuration } from './values.js';
+
+export const isEmpty = (text: string | undefined): text is '' | undefined => text === undefined || text === '';
 
 interface Row {
   readonly from: keyof BGPPeerSpec;
@@ -26,9 +31,10 @@ const seconds = (value: unknown): unknown => {
 };
 
 const ROWS: readonly Row[] = [
+  // Calico's BIRD shows the peer this AS alone.
   { from: 'localASNumber', to: 'localAs', read: asNumber },
   { from: 'keepaliveTime', to: 'keepaliveTime', read: seconds, fallback: 'using a third of the hold time' },
-  { from: 'maxRestartTime', to: 'gracefulRestartTime', read: seconds, fallback: "using the speaker's" },
+  { from: 'maxRestartTime', to: 'gracefulRestartTime', read: seconds, fallback: 'using 120s' },
   { from: 'numAllowedLocalASNumbers', to: 'allowLocalAs', fallback: 'using 0' },
   { from: 'passive', to: 'passive', fallback: 'using false' },
   { from: 'maxPrefixes', to: 'maxPrefixes', fallback: 'using 10000' },
@@ -40,6 +46,8 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Sessions between nodes cross whatever the underlay is; Calico's cross it to every router. */
+export const ANY_DISTANCE = 255;
 /** 255 - 254: the least TTL that can be asked for (RFC 5082). */
 const MOST_TTL_SECURITY_HOPS = 254;
 
@@ -57,6 +65,8 @@ export function fieldsOf(spec: BGPPeerSpec, resource: string, cluster: Cluster):
     ...password,
     ...holdTimeOf(spec, placeOf('holdTime'), cluster),
     ...rows,
+    ...(rows.some(([name]) => name === 'localAs') ? [['localAsOnly', { value: true }] as const] : []),
+    ...bfdFields(spec.bfd, placeOf('bfd')),
     ...nextHopOf(spec),
   ]);
 }
@@ -65,7 +75,21 @@ export function fieldsOf(spec: BGPPeerSpec, resource: string, cluster: Cluster):
 export function meshFieldsOf(cluster: Cluster): DraftFields | undefined {
   const { spec, placeOf } = cluster.configuration;
   const password = passwordOf(spec.nodeMeshPassword, placeOf('nodeMeshPassword'), cluster);
-  return password === undefined ? undefined : new Map([...password, ...clusterHoldTime(cluster)]);
+  if (password === undefined) return undefined;
+  const restart = spec.nodeMeshMaxRestartTime;
+  return new Map<PeerFieldName, DraftField>([
+    ...password,
+    ...clusterHoldTime(cluster),
+    ...(restart === undefined || restart === ''
+      ? []
+      : [
+          [
+            'gracefulRestartTime',
+            draftField(restart, seconds, placeOf('nodeMeshMaxRestartTime'), 'using 120s'),
+          ] as const,
+        ]),
+    ...bfdFields(spec.nodeMeshBfd, placeOf('nodeMeshBfd')),
+  ]);
 }
 
 function draftField(written: unknown, read: Row['read'], place: Place, fallback: string | undefined): DraftField {
@@ -123,3 +147,27 @@ export function distanceOf(
   if (multihop !== undefined) return new Map([['multihop', { value: multihop, place: at }]]);
   return external === undefined ? new Map() : new Map([['multihop', { value: external }]]);
 }
+
+export const localAsOf = (fields: DraftFields, { self, configuration }: Cluster): unknown =>
+  fields.get('localAs')?.value ?? self.asNumber ?? configuration.asNumber;
+
+export function filterFields(
+  family: Family,
+  filters: readonly string[],
+  to: 'mesh' | 'peers' | 'clients',
+  place: Place,
+): readonly (readonly [PeerFieldName, DraftField])[] {
+  const at = { ...place, field: 'spec.filters' };
+  return [
+    ...(filters.length === 0
+      ? []
+      : [['import', { value: importNames(filters, family), place: at, written: filters }] as const]),
+    ['export', { value: exportNames(filters, family, to), place: at, written: filters }],
+  ];
+}
+
+export const asNumberField = ({ asNumber }: BGPPeerSpec, resource: string): DraftField => ({
+  value: parseAsNumber(asNumber) ?? NaN,
+  place: { resource, field: 'spec.asNumber' },
+  written: String(asNumber ?? ''),
+});

@@ -20,9 +20,10 @@ import { filtersOf } from './filters.js';
 import { identityOf, type NodeIdentity } from './node-identity.js';
 import { withoutTwins } from './node-twins.js';
 import { originationsOf } from './originations.js';
-import { admitPeers } from './peer-admission.js';
-import { Problems, quoted } from './problems.js';
-import { parseDuration } from './values.js';
+import { daemonFieldsOf } from './daemon-fields.js';
+import type { GatewayRoute, PeeringAddress } from './node-side.js';
+import { admitPeers, type Admitted } from './peer-admission.js';
+import { Problems } from './problems.js';
 
 export type { Topology, TopologyInput } from './cluster.js';
 export type { TopologyProblem } from './problems.js';
@@ -40,7 +41,7 @@ export function topologyOf(input: TopologyInput): Topology {
         ? 'the API server has no such node yet'
         : 'has no InternalIP address that other nodes can reach',
     );
-    return { config: undefined, problems: problems.list() };
+    return { config: undefined, gateways: [], peering: [], problems: problems.list() };
   }
   const cluster: Cluster = {
     input,
@@ -50,7 +51,7 @@ export function topologyOf(input: TopologyInput): Topology {
     listenPortOf: listenPorts(input.bgpConfigurations),
     problems,
   };
-  return { config: speakerConfigOf(cluster), problems: problems.list() };
+  return { ...withPeers(cluster), problems: problems.list() };
 }
 
 /** What is wrong with another node's object is that node's problem. */
@@ -61,40 +62,40 @@ function tellFaults(nodes: readonly NodeIdentity[], selfName: string, problems: 
       else problems.notice({ resource: `Node/${name}`, field }, text);
 }
 
-function speakerConfigOf(cluster: Cluster): SpeakerConfig {
+function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
   const { self, configuration, problems } = cluster;
-  const port = configuration.listenPort;
   const frame: SpeakerConfig = {
     localAs: self.asNumber ?? configuration.asNumber,
     routerId: self.routerId,
-    listen: listenAddresses(cluster).map((address) => ({ address, port })),
     filters: filtersOf(cluster),
-    ...restartTimeOf(cluster),
     ...clusterIdOf(self),
+    ...daemonFieldsOf(configuration, problems),
     installRoutes: true,
     // Calico's: a BGPPeer without filters takes what the router says. What goes out is in our own filters (RFC 8212 asks for no more).
     requirePolicy: false,
   };
-  const peers = admitPeers(draftsOf(cluster), frame, problems);
+  const admitted = admitPeers(draftsOf(cluster), frame, problems);
+  const peers = admitted.map(({ peer }) => peer);
+  const peering = admitted.flatMap(({ draft }) => draft.peering ?? []);
   const used = new Set(peers.flatMap((peer) => [...(peer.import ?? []), ...(peer.export ?? [])]));
-  return {
+  const port = configuration.listenPort;
+  const config = {
     ...frame,
+    listen: listenAddresses(cluster, peering).map((address) => ({ address, port })),
     peers,
     originate: originationsOf(cluster),
     filters: Object.fromEntries(Object.entries(frame.filters ?? {}).filter(([name]) => used.has(name))),
   };
+  return { config, peering, gateways: gatewaysOf(admitted) };
 }
 
-function restartTimeOf({ configuration: { spec, placeOf }, problems }: Cluster): {
-  readonly gracefulRestartTime?: number;
-} {
-  const text = spec.nodeMeshMaxRestartTime;
-  if (text === undefined || text === '') return {};
-  const seconds = Math.ceil(parseDuration(text) ?? NaN);
-  const [wrong] = fieldProblems('gracefulRestartTime', seconds);
-  if (wrong === undefined) return { gracefulRestartTime: seconds };
-  problems.problem(placeOf('nodeMeshMaxRestartTime'), `is ${quoted(text)}; expected ${wrong.expected}; using 120s`);
-  return {};
+/** One route to an address: of two peers there, on different ports, the first has its way. */
+function gatewaysOf(admitted: readonly Admitted[]): readonly GatewayRoute[] {
+  const routes = new Map<string, GatewayRoute>();
+  for (const { draft } of admitted)
+    if (draft.gateway !== undefined && !routes.has(draft.gateway.address))
+      routes.set(draft.gateway.address, draft.gateway);
+  return [...routes.values()];
 }
 
 /** Reflectors that share the annotation are one cluster (RFC 4456 section 7); what is no dotted quad was told of with the node. */
@@ -103,7 +104,12 @@ const clusterIdOf = ({ reflectorClusterId }: NodeIdentity): { readonly clusterId
     ? {}
     : { clusterId: reflectorClusterId };
 
-function listenAddresses({ self, configuration: { spec } }: Cluster): readonly string[] {
-  if (spec.bindMode === 'NodeIP') return [...self.addresses.values()];
+/** With bindMode NodeIP also where pods find the node, which nobody else can reach it at. */
+function listenAddresses(
+  { self, configuration: { spec } }: Cluster,
+  peering: readonly PeeringAddress[],
+): readonly string[] {
+  if (spec.bindMode === 'NodeIP')
+    return [...new Set([...self.addresses.values(), ...peering.map(({ address }) => address)])];
   return ['0.0.0.0', '::'];
 }

@@ -54,7 +54,7 @@ describe('agent/bgp-loop', function () {
       socketPath: socket(),
       compute: (held) => {
         heldFilters.push(held);
-        return { config: wanted, problems };
+        return { config: wanted, gateways: [], peering: [], problems };
       },
       log: createLogger('test', { level: 'silent' }),
       onHealth: () => undefined,

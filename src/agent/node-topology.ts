@@ -1,0 +1,88 @@
+/**
+ * The topology of this node: what it is computed from, who has to be told of what it wants of the kernel, and how much of it is logged.
+ */
+import type { KindName } from '../api/kinds.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Logger } from '../log.js';
+import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
+import type { NodeKernel } from './kernel.js';
+import { localWorkloads, type LocalEndpoint } from './local-workloads.js';
+import { selectorMatches } from './node-selector.js';
+
+/** What the agent has to list and watch for BGP, beside what others need. */
+export const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
+/** What a pod's labels come from: of account only to a localWorkloadSelector. */
+const WORKLOAD_KINDS: readonly KindName[] = ['pods', 'namespaces', 'serviceAccounts'];
+
+export interface NodeTopologyOptions {
+  readonly node: string;
+  /** Where BGP passwords are. */
+  readonly namespace: string;
+  readonly cluster: Cluster;
+  readonly kernel: Pick<NodeKernel, 'links' | 'loopbackAddresses'>;
+  readonly blocks: () => TopologyInput['blocks'];
+  readonly endpoints: () => readonly LocalEndpoint[];
+  /** Of all that concerns BGP; its level is that of logSeverityScreen. */
+  readonly log: Logger;
+  /** `wanted` has changed. */
+  readonly onWanted: () => void;
+}
+
+export class NodeTopology {
+  private latest: Pick<Topology, 'gateways' | 'peering'> = { gateways: [], peering: [] };
+  private readonly startLevel: string;
+
+  constructor(private readonly options: NodeTopologyOptions) {
+    this.startLevel = options.log.level;
+  }
+
+  /** Of the kernel, as last computed. */
+  get wanted(): Pick<Topology, 'gateways' | 'peering'> {
+    return this.latest;
+  }
+
+  get log(): Logger {
+    return this.options.log;
+  }
+
+  /** Does a change of such an object matter? */
+  concerns(kind: KindName): boolean {
+    return kind === 'nodes' || BGP_KINDS.includes(kind) || (WORKLOAD_KINDS.includes(kind) && this.hasWorkloadPeers());
+  }
+
+  compute(heldFilters: NonNullable<TopologyInput['heldFilters']>): Topology {
+    const { cluster, kernel, namespace, node, blocks, endpoints, log, onWanted } = this.options;
+    const topology = topologyOf({
+      nodeName: node,
+      nodes: [...cluster.all('nodes').values()],
+      bgpConfigurations: [...cluster.all('bgpConfigurations').values()],
+      bgpPeers: [...cluster.all('bgpPeers').values()],
+      bgpFilters: [...cluster.all('bgpFilters').values()],
+      ipPools: [...cluster.all('ipPools').values()],
+      blocks: blocks(),
+      loopbackAddresses: kernel.loopbackAddresses(),
+      links: kernel.links(),
+      workloads: this.hasWorkloadPeers() ? localWorkloads(cluster, endpoints()) : [],
+      secret: (name, key) => {
+        const value = cluster.get('secrets', name, namespace)?.data?.[key];
+        return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
+      },
+      secretNamespace: namespace,
+      matches: selectorMatches,
+      heldFilters,
+    });
+    log.level = topology.config?.logLevel ?? this.startLevel;
+    const { gateways, peering } = topology;
+    const hasChanged =
+      JSON.stringify([gateways, peering]) !== JSON.stringify([this.latest.gateways, this.latest.peering]);
+    this.latest = { gateways, peering };
+    if (hasChanged) onWanted();
+    return topology;
+  }
+
+  private hasWorkloadPeers(): boolean {
+    return [...this.options.cluster.all('bgpPeers').values()].some(
+      ({ spec }) => (spec.localWorkloadSelector ?? '') !== '',
+    );
+  }
+}
