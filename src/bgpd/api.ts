@@ -92,7 +92,7 @@ const ROWS: readonly { readonly method: string; readonly path: string; readonly 
         : {
             isConfigured: true,
             configDigest: daemon.configDigest,
-            ...daemon.speaker.summary(),
+            ...summaryOf(daemon),
             kernel: daemon.fibStatus,
           },
   },
@@ -290,6 +290,19 @@ function history({ daemon, query }: Request): unknown {
   if (name !== undefined && entries.length === 0 && daemon.speaker.neighbor(name) === undefined)
     noSuchPeer(daemon, name);
   return { events: entries.map(({ at, event }) => ({ at: new Date(at).toISOString(), ...event })) };
+}
+
+/** What once went wrong with a session that is well is history: "neighbor" tells it, with the time. */
+function summaryOf({ speaker }: Daemon): ReturnType<Daemon['speaker']['summary']> {
+  const summary = speaker.summary();
+  return {
+    ...summary,
+    peers: summary.peers.map((peer) => {
+      if (!peer.isEstablished) return peer;
+      const { lastError: _, ...well } = peer;
+      return well;
+    }),
+  };
 }
 
 function status({ daemon }: Request): unknown {

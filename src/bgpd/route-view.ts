@@ -6,6 +6,7 @@ import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from '
 import type { ForwardingEntry, RouteView, Why } from 'node-bgp/rib/contract';
 import type { PolicyRule } from 'node-bgp/rib/policy';
 import type { PeerSummary } from 'node-bgp/speaker/view';
+import { reasonInWords } from './rule-words.js';
 
 export interface AttributesJson {
   readonly origin: string;
@@ -129,8 +130,10 @@ export function whyJson(
     candidates: why.candidates.map((candidate) => ({
       ...routeJson(candidate),
       decidedBy: candidate.decidedBy,
-      reason: candidate.reason,
-      ...(candidate.importedBy === undefined ? {} : { importedBy: candidate.importedBy }),
+      reason: reasonInWords(candidate.reason, candidate.rule),
+      ...(candidate.importedBy === undefined
+        ? {}
+        : { importedBy: reasonInWords(candidate.importedBy, candidate.rule) }),
       ...(candidate.rule === undefined ? {} : { rule: candidate.rule }),
     })),
     ...(why.forwarding === undefined ? {} : { forwarding: hopsJson(why.forwarding) }),
@@ -139,7 +142,7 @@ export function whyJson(
       ...why.peers.map(({ peer, advertised, reason, code, rule, nextHop, linkLocalNextHop, attributes }) => ({
         peer,
         advertised,
-        reason,
+        reason: reasonInWords(reason, rule),
         ...(code === undefined ? {} : { code }),
         ...(rule === undefined ? {} : { rule }),
         ...(nextHop === undefined ? {} : { nextHop: formatAddress(nextHop) }),

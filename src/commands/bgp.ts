@@ -103,12 +103,18 @@ ${EXIT_CODES}`,
             : routes.length === 0
               ? `No route to ${prefix}`
               : formatRouteDetails(routes),
+        (routes) => prefix === undefined || routes.length > 0,
       ),
     );
   examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7')
     .description('all candidates for a prefix, which step decided, and who hears of it')
     .action((prefix: string, flags: ShowFlags) =>
-      present(flags, (client) => client.get<WhyJson>('/v1/why', { prefix }), formatWhy),
+      present(
+        flags,
+        (client) => client.get<WhyJson>('/v1/why', { prefix }),
+        formatWhy,
+        ({ isKnown }) => isKnown,
+      ),
     );
   examples(
     show(bgp.command('history [peer]')),
@@ -140,7 +146,8 @@ ${EXIT_CODES}`,
     });
 }
 
-const EXIT_CODES = '\nExit codes: 0 answered, 1 no (no such peer, bgpd does not answer, ...), 2 wrong options.';
+const EXIT_CODES =
+  '\nExit codes: 0 answered, 1 no (no such peer or prefix, bgpd does not answer, ...), 2 wrong options.';
 
 const SUMMARY_COLUMNS = `
 Acc/Rcvd: prefixes that import filters let in, of those that came. Sent: prefixes the peer has from us. OutQ: octets it has not read yet.
@@ -198,6 +205,7 @@ async function present<T>(
   flags: ShowFlags,
   ask: (client: BgpdClient) => Promise<T>,
   format: (answer: T) => string,
+  isFound: (answer: T) => boolean = () => true,
 ): Promise<void> {
   const client = new BgpdClient(flags.runDir);
   if (flags.watch !== undefined)
@@ -211,6 +219,7 @@ async function present<T>(
     );
   const answer = await ask(client);
   process.stdout.write(`${flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer)}\n`);
+  if (!isFound(answer)) process.exitCode = 1;
 }
 
 function intervalOf(text: string | true): number {

@@ -487,6 +487,12 @@ describe('bgpd daemon', function () {
       (await changes('--routes', '10.65.3.0/24')).length === 2 ? true : undefined,
     );
     expect(await changes('--routes', '10.65.3.0/24')).to.deep.equal(both);
+    const gone = await bgp(a, 'why', '10.65.3.0/24');
+    expect([gone.code, gone.out]).to.satisfy(([code, out]: [number, string]) => code === 1 && out.includes('no path'));
+    for (const format of ['table', 'json']) {
+      expect((await bgp(a, 'why', '192.0.2.0/24', '-o', format)).code, `why, ${format}`).to.equal(1);
+      expect((await bgp(a, 'routes', '192.0.2.0/24', '-o', format)).code, `routes, ${format}`).to.equal(1);
+    }
     expect(await changes('127.0.0.3', '--routes')).to.deep.equal(both);
     expect(await changes('ghost', '--routes')).to.deep.equal([]);
     expect((await bgp(a, 'history', '--routes')).out).to.match(/route-added +127\.0\.0\.3 +prefix=10\.65\.3\.0\/24/);
