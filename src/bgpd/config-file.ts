@@ -22,6 +22,7 @@ import {
   type YAMLError,
 } from 'yaml';
 import { UserError, messageOf } from '../errors.js';
+import { pathSteps } from './config-path.js';
 import { hasRepeatedKey } from './json-keys.js';
 
 /** BOUNDED: as much as the socket takes (api.ts). */
@@ -158,7 +159,7 @@ function sentenceOf(error: YAMLError, text: string): string {
 function lineOf(document: Document, lines: LineCounter, problem: Problem): number {
   let node: unknown = document.contents;
   let offset = isNode(node) ? (node.range?.[0] ?? 0) : 0;
-  for (const step of stepsOf(problem.path)) {
+  for (const step of pathSteps(problem.path)) {
     if (isSeq(node)) {
       node = node.items[Number(step)];
       if (isNode(node)) offset = node.range?.[0] ?? offset;
@@ -172,9 +173,3 @@ function lineOf(document: Document, lines: LineCounter, problem: Problem): numbe
   }
   return lines.linePos(offset).line;
 }
-
-/** `filters["a.b"].rules[0]` -> filters, a.b, rules, 0 */
-const stepsOf = (path: string): readonly string[] =>
-  [...path.matchAll(/\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|([^.[\]]+)/g)].map(([, quoted, index, plain]) =>
-    quoted === undefined ? (index ?? plain ?? '') : (JSON.parse(`"${quoted}"`) as string),
-  );

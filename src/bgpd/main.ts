@@ -11,9 +11,13 @@ import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { requestOverUnixSocket } from '../unix-http.js';
+import { acceptableConfig } from './acceptable-config.js';
 import { serveApi } from './api.js';
 import { parseConfig, readConfigFile } from './config-file.js';
 import { Daemon } from './daemon.js';
+
+/** Things that a saved configuration has to do without, told one by one. */
+const MOST_TOLD = 20;
 
 export interface BgpdFlags {
   readonly config?: string;
@@ -52,16 +56,35 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   log.info({ runDir: flags.runDir, stateDir: flags.stateDir }, 'bgpd is ready');
 }
 
-/** A saved configuration that no longer passes is no reason not to start: whoever gave it will give the next. */
+/** A saved configuration that no longer passes is no reason not to start, nor for a node without BGP: what of it can be used is. */
 async function useSaved(daemon: Daemon, log: ReturnType<typeof createLogger>): Promise<void> {
   const saved = daemon.savedConfig;
   if (saved === undefined) return log.info('no configuration yet; waiting for one on the socket');
+  const { text, path } = saved;
   try {
-    await daemon.configure(parseConfig(saved.text, saved.path));
-    log.info({ path: saved.path }, 'went on with the last configuration');
+    await daemon.configure(parseConfig(text, path));
+    log.info({ path }, 'went on with the last configuration');
   } catch (error) {
     if (!(error instanceof UserError) && !(error instanceof ConfigError)) throw error;
-    log.error({ problem: error.message }, 'cannot use the saved configuration; waiting for one on the socket');
+    const acceptable = acceptableConfig(readJson(text));
+    if (acceptable === undefined)
+      return log.error({ problem: error.message }, 'cannot use the saved configuration; waiting for one on the socket');
+    for (const problem of acceptable.leftOut.slice(0, MOST_TOLD)) log.error({ path, problem }, problem);
+    log.error(
+      { path, leftOut: acceptable.leftOut.length },
+      'cannot use all of the saved configuration; the rest of it is used until there is another',
+    );
+    await daemon.configure(acceptable.config);
+  }
+}
+
+/** Undefined: it is none. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
   }
 }
 

@@ -7,9 +7,11 @@
 import { createWriteStream } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { comparePrefixes, parsePrefix } from 'node-bgp/address';
+import type { BfdStatus } from 'node-bgp/bfd/contract';
 import type { PeerDetail } from 'node-bgp/speaker/view';
 import { BgpdClient } from '../bgpd/client.js';
 import type { RouteJson, WhyJson } from '../bgpd/route-view.js';
+import { formatBfd } from '../bgpd/show/bfd-text.js';
 import { formatHistory, type HistoryLine } from '../bgpd/show/history-text.js';
 import { formatNeighbor } from '../bgpd/show/neighbor-text.js';
 import { formatRouteDetails, formatRoutes, formatWhy } from '../bgpd/show/route-text.js';
@@ -55,7 +57,7 @@ ${EXIT_CODES}`,
     );
   const show = (command: Command): Command =>
     socketOption(command)
-      .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
+      .addOption(outputOption())
       .option('-w, --watch [seconds]', 'again and again (default: each second), until Ctrl-C');
   const examples = (command: Command, ...lines: readonly string[]): Command =>
     command.addHelpText(
@@ -129,6 +131,15 @@ ${EXIT_CODES}`,
     .action((peer: string | undefined, flags: HistoryFlags) =>
       present(flags, (client) => historyOf(client, peer, flags), formatHistory),
     );
+  examples(show(bgp.command('bfd')), 'bfd', 'bfd --watch', 'bfd -o json | jq \'.[] | select(.state != "up")\'')
+    .description('all BFD sessions: their state, timers and failures')
+    .action((flags: ShowFlags) =>
+      present(
+        flags,
+        async (client) => (await client.get<{ readonly sessions: readonly BfdStatus[] }>('/v1/bfd')).sessions,
+        (sessions) => formatBfd(sessions, Date.now()),
+      ),
+    );
   examples(socketOption(bgp.command('dump <file>')), 'dump table.mrt', 'dump - | bgpdump -m -')
     .description('write the whole table to a file in MRT, "-": to standard output')
     .action(
@@ -140,9 +151,13 @@ ${EXIT_CODES}`,
   examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft')
     .description('reset a session; lifts a hold after too many prefixes')
     .option('--soft', 'keep the session, only ask for and send all routes again')
-    .action(async (peer: string, flags: { readonly runDir: string; readonly soft?: boolean }) => {
-      await new BgpdClient(flags.runDir).post('/v1/clear', { peer, soft: flags.soft === true });
-      process.stdout.write(`${peer}: ${flags.soft === true ? 'routes are exchanged again' : 'session was reset'}\n`);
+    .addOption(outputOption())
+    .action(async (peer: string, flags: Pick<ShowFlags, 'runDir' | 'output'> & { readonly soft?: boolean }) => {
+      const answer = await new BgpdClient(flags.runDir).post('/v1/clear', { peer, soft: flags.soft === true });
+      const words = flags.soft === true ? 'routes are exchanged again' : 'session was reset';
+      process.stdout.write(
+        flags.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : `${peer}: ${words}\n`,
+      );
     });
 }
 
@@ -152,6 +167,9 @@ const EXIT_CODES =
 const SUMMARY_COLUMNS = `
 Acc/Rcvd: prefixes that import filters let in, of those that came. Sent: prefixes the peer has from us. OutQ: octets it has not read yet.
 Up/Down: since when the session is in this state. Info: why it is down, in words.`;
+
+const outputOption = (): Option =>
+  new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
 
 const socketOption = (command: Command): Command =>
   command.option('--run-dir <dir>', 'where bgpd.sock is', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie');

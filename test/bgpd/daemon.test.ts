@@ -217,6 +217,24 @@ describe('bgpd daemon', function () {
     expect((await ask(dir, 'PUT', '/v1/config', config(2, 3))).status).to.equal(200);
   });
 
+  it('uses what it can of a configuration that another version has saved, and names the rest', async () => {
+    const dir = directory();
+    mkdirSync(join(dir, 'state'));
+    const saved = config(2, 3, { quantum: 1 }) as { readonly peers: readonly object[] };
+    const peers = [...saved.peers, { name: 'odd', address: '127.0.0.77', remoteAs: 'x' }];
+    writeFileSync(join(dir, 'state', 'bgpd.json'), JSON.stringify({ ...saved, peers }));
+    const each = bgpd(dir);
+    await answers(dir, each);
+    await until('the rest', async () =>
+      ((await ask(dir, 'GET', '/v1/status')).body as { readonly isConfigured: boolean }).isConfigured
+        ? true
+        : undefined,
+    );
+    expect((await ask(dir, 'GET', '/v1/config')).body).to.deep.equal(config(2, 3));
+    for (const words of ['peer "odd" is left out', 'quantum', 'cannot use all of the saved configuration'])
+      expect(each.err).to.include(words);
+  });
+
   it('does not start twice on one socket', async () => {
     const dir = directory();
     await answers(dir, bgpd(dir));
@@ -488,7 +506,9 @@ describe('bgpd daemon', function () {
     );
     expect(await changes('--routes', '10.65.3.0/24')).to.deep.equal(both);
     const gone = await bgp(a, 'why', '10.65.3.0/24');
-    expect([gone.code, gone.out]).to.satisfy(([code, out]: [number, string]) => code === 1 && out.includes('no path'));
+    expect([gone.code, gone.out]).to.satisfy(
+      ([code, out]: [number, string]) => code === 1 && out.includes('nobody has announced it'),
+    );
     for (const format of ['table', 'json']) {
       expect((await bgp(a, 'why', '192.0.2.0/24', '-o', format)).code, `why, ${format}`).to.equal(1);
       expect((await bgp(a, 'routes', '192.0.2.0/24', '-o', format)).code, `routes, ${format}`).to.equal(1);

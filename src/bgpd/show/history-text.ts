@@ -1,4 +1,4 @@
-/** `tortie bgp history`: one line per event. */
+/** `tortie bgp history`: one line per event, in columns. Times are UTC. */
 
 export interface HistoryLine {
   readonly at: string;
@@ -9,17 +9,26 @@ export interface HistoryLine {
 
 export function formatHistory(events: readonly HistoryLine[]): string {
   if (events.length === 0) return 'Nothing has happened';
+  const width = Math.max(...events.map(({ peer }) => (peer ?? '-').length));
   return events
-    .map(({ at, type, peer, ...rest }) => {
-      const fields = Object.entries(rest).map(([name, value]) =>
-        name === 'reason' ? String(value) : `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      );
-      return [
-        at.replace('T', ' ').replace('Z', ''),
+    .map(({ at, type, peer, ...rest }) =>
+      [
+        at.replace('T', ' '),
         type.padEnd(18),
-        ...(peer === undefined ? [] : [peer]),
-        ...fields,
-      ].join('  ');
-    })
+        (peer ?? '-').padEnd(width),
+        ...Object.entries(rest).map(([name, value]) => fieldText(name, value)),
+      ]
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }
+
+function fieldText(name: string, value: unknown): string {
+  if (name === 'reason') return String(value);
+  if (name === 'family') return familyText(value);
+  if (name === 'families' && Array.isArray(value)) return value.map(familyText).join(' ');
+  return `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`;
+}
+
+const familyText = (family: unknown): string => (family === 4 || family === 6 ? `IPv${family}` : String(family));

@@ -92,18 +92,20 @@ export function formatWhy(why: WhyJson): string {
     ({ nextHop, interface: name, weight }) =>
       `${nextHop ?? 'on link'}${name === undefined ? '' : ` dev ${name}`} weight ${weight}`,
   );
+  // What nobody has announced goes to nobody, which need not be said of each.
+  const peers = why.isKnown ? why.peers : [];
   return [
-    `${why.prefix}: ${why.candidates.length === 0 ? 'no path is known' : counted(why.candidates.length, 'path')}`,
+    `${why.prefix}: ${why.candidates.length === 0 ? 'nobody has announced it' : counted(why.candidates.length, 'path')}`,
     ...candidates,
     ...(why.candidates.length === 0
       ? []
       : [
           forwarding.length === 0
-            ? 'Forwarding: not in the kernel by us'
+            ? 'Forwarding: bgpd puts nothing into the kernel for it'
             : `Forwarding: ${forwarding.join(', ')}${why.kernelMetric === undefined ? '' : `, metric ${why.kernelMetric}`}`,
         ]),
-    ...(why.peers.length === 0 ? [] : ['Advertised:']),
-    ...why.peers.map(
+    ...(peers.length === 0 ? [] : ['Advertised:']),
+    ...peers.map(
       ({ peer, advertised, reason, asPath }) =>
         `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}`,
     ),

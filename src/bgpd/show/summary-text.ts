@@ -1,7 +1,7 @@
 /** `tortie bgp summary`: what readers of `show bgp summary` look for, both families in one table. */
 import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
 import type { FibStatus } from '../fib-writer.js';
-import { formatTable, formatUptime, type Column } from './text-table.js';
+import { counted, formatTable, formatUptime, type Column } from './text-table.js';
 
 export type SummaryAnswer =
   | { readonly isConfigured: false }
@@ -68,7 +68,7 @@ export function formatSummary(answer: SummaryAnswer): string {
     ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
     ...bmp.flatMap(({ station, isUp }) => (isUp ? [] : [`BMP station ${station} does not take our connection`])),
     ...(kernel !== undefined && kernel.refused > 0
-      ? [`the kernel refuses ${kernel.refused} routes (see the log)`]
+      ? [`the kernel refuses ${counted(kernel.refused, 'route')} (see the log)`]
       : []),
     ...(kernel !== undefined && kernel.contested > 0
       ? [`somebody keeps changing or removing ${kernel.contested} of our routes in the kernel (see the log)`]
@@ -76,8 +76,8 @@ export function formatSummary(answer: SummaryAnswer): string {
   ];
   return [
     `BGP router identifier ${answer.routerId}, local AS number ${answer.localAs}, up ${formatUptime(answer.seconds)}`,
-    `RIB: IPv4 ${tables.ipv4.prefixes} prefixes, ${tables.ipv4.paths} paths; IPv6 ${tables.ipv6.prefixes} ` +
-      `prefixes, ${tables.ipv6.paths} paths${kernel === undefined ? '' : `; kernel: ${kernel.routes} routes`}`,
+    `RIB: IPv4 ${sizeText(tables.ipv4)}; IPv6 ${sizeText(tables.ipv6)}` +
+      (kernel === undefined ? '' : `; kernel: ${counted(kernel.routes, 'route')}`),
     ...notes.map((note) => `! ${note}`),
     '',
     formatTable(COLUMNS, peers),
@@ -85,3 +85,6 @@ export function formatSummary(answer: SummaryAnswer): string {
     `Total number of neighbors ${peers.length}, established ${established}`,
   ].join('\n');
 }
+
+const sizeText = ({ prefixes, paths }: { readonly prefixes: number; readonly paths: number }): string =>
+  `${counted(prefixes, 'prefix')}, ${counted(paths, 'path')}`;

@@ -35,8 +35,9 @@ export function fitted(text: string, columns: number, rows: number): string {
     .join('\n');
 }
 
-/** "1 path", "2 paths" */
-export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+/** "1 path", "2 paths", "3 prefixes" */
+export const counted = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? '' : noun.endsWith('x') ? 'es' : 's'}`;
 
 /** "00:01:02" below a day, "3d04h" below a week, "2w3d" above, as routers write it. */
 export function formatUptime(seconds: number): string {
