@@ -4,12 +4,12 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { apiVersionOf, kinds, resourcePath, type ResourceKind } from '../api/kinds.js';
 import type { KubeList, KubeObject } from '../api/meta.js';
 import { ApiError } from '../datastore/datastore.js';
 import type { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { UserError } from '../errors.js';
+import { parseKubectlYaml } from '../kubectl-yaml.js';
 import { LAB_LABEL, type RackObject } from './rack-objects.js';
 import { packageFile } from './tortie-argv.js';
 
@@ -28,7 +28,7 @@ export async function createCrds(client: KubernetesClient, lab: string): Promise
   const files = (await readdir(directory)).filter((file) => file.endsWith('.yaml')).sort();
   const texts = await Promise.all(files.map((file) => readFile(join(directory, file), 'utf8')));
   const objects = texts
-    .flatMap((text) => parseAllDocuments(text).map((document) => document.toJS() as KubeObject | null))
+    .flatMap((text) => parseKubectlYaml(text, directory) as readonly (KubeObject | null)[])
     .filter((object): object is KubeObject => object !== null);
   for (const object of objects) await createUnlessThere(client, CRD, labelled(object, lab));
   for (const object of objects) await established(client, object.metadata.name);

@@ -3,7 +3,6 @@
  * API server. Read once, told to an engine as events.
  */
 import { readFile } from 'node:fs/promises';
-import { parseAllDocuments } from 'yaml';
 import {
   objectKindOf,
   PolicyEngine,
@@ -13,6 +12,7 @@ import {
   type PolicyEvent,
 } from '@tortie/policy';
 import { messageOf, UserError } from '../errors.js';
+import { parseKubectlYaml } from '../kubectl-yaml.js';
 
 export interface LoadedObject {
   readonly kind: ObjectKind;
@@ -30,14 +30,10 @@ export async function readObjects(
   return loaded;
 }
 
-/** JSON is YAML; a List stands for its items. */
+/** YAML as kubectl reads it, JSON, several of either; a List stands for its items. */
 export function parseObjects(text: string, from: string): readonly LoadedObject[] {
   const loaded: LoadedObject[] = [];
-  for (const [index, document] of parseAllDocuments(text, { uniqueKeys: true }).entries()) {
-    const [error] = document.errors;
-    if (error !== undefined) throw new UserError(`Cannot read ${from}, document ${index + 1}: ${error.message}`);
-    collect(document.toJS({ maxAliasCount: 100 }), from, loaded);
-  }
+  for (const value of parseKubectlYaml(text, from)) collect(value, from, loaded);
   return loaded;
 }
 
@@ -64,7 +60,10 @@ function collect(value: unknown, from: string, into: LoadedObject[]): void {
   const kind = objectKindOf(object);
   if (kind === undefined) return;
   if (typeof object.metadata?.name !== 'string')
-    throw new UserError(`Cannot read ${from}: a ${object.kind} has no metadata.name`);
+    throw new UserError(
+      `Cannot read ${from}: metadata.name of a ${object.kind} is ${JSON.stringify(object.metadata?.name) ?? 'missing'}; expected ` +
+        'a text (kubectl reads y, n, on, off, yes and no as booleans and 012 as 10: quote them)',
+    );
   into.push({ kind, object: withNamespace(kind, object) });
 }
 

@@ -3,7 +3,8 @@
  * The first three make a new object from the stored one and go through the same door as an update.
  */
 import { applyPatch, type Operation } from 'rfc6902';
-import { parse as parseYaml } from 'yaml';
+import { messageOf } from '../../errors.js';
+import { parseKubectlYaml } from '../../kubectl-yaml.js';
 import { ApiError, badRequest, unsupportedMediaType } from './api-error.js';
 import { applyObject } from './apply.js';
 import { requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
@@ -97,12 +98,15 @@ export function parseJson(text: string): Json {
 const parseAppliedObject = (text: string): JsonObject =>
   requireObject(text.trimStart().startsWith('{') ? parseJson(text) : parseYamlBody(text));
 
+/** The API server reads YAML as kubectl does, with the same library. */
 export function parseYamlBody(text: string): Json {
+  let documents: readonly unknown[];
   try {
-    return parseYaml(text) as Json;
+    documents = parseKubectlYaml(text, 'the body');
   } catch (error) {
-    throw badRequest(`error decoding YAML: ${(error as Error).message}`);
+    throw badRequest(`error decoding YAML: ${messageOf(error)}`);
   }
+  return (documents[0] ?? null) as Json;
 }
 
 function requireObject(value: Json): JsonObject {

@@ -132,7 +132,7 @@ describe('tortie policy', function () {
 
   it('refuses a file that is not there or not Kubernetes', () => {
     expect(tortie(['matrix', '-f', '/nowhere']).stderr).to.include('Cannot read /nowhere: ENOENT');
-    expect(tortie(['matrix', '-f', '-'], 'a: [').stderr).to.include('Cannot read standard input, document 1');
+    expect(tortie(['matrix', '-f', '-'], 'a: [').stderr).to.include('Cannot read standard input, line 1');
     expect(tortie(['matrix', '-f', '-'], '{"a": 1}').stderr).to.include('has no apiVersion and kind');
   });
 });
@@ -149,16 +149,29 @@ describe('policy/objects', () => {
           { apiVersion: 'projectcalico.org/v3', kind: 'NetworkPolicy', metadata: { name: 'c', namespace: 'x' } },
         ],
       }),
-      'apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: n}\n',
+      'apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\n',
     ].join('\n---\n');
     expect(
       parseObjects(text, 'test').map(
         ({ kind, object }) => `${kind} ${object.metadata?.namespace ?? ''}/${object.metadata?.name}`,
       ),
-    ).to.deep.equal(['Pod default/a', 'CalicoNetworkPolicy x/c', 'ClusterNetworkPolicy /n']);
+    ).to.deep.equal(['Pod default/a', 'CalicoNetworkPolicy x/c', 'ClusterNetworkPolicy /p']);
     expect(missingNamespaces(parseObjects(text, 'test')).map((one) => one.object.metadata?.name)).to.deep.equal([
       'default',
     ]);
+  });
+
+  it("reads kubectl's dialect: a port 0120 is 80, a label y is the label true; a name n is none", () => {
+    const head = 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: ';
+    const [policy] = parseObjects(
+      `${head}{name: p}\nspec: {podSelector: {matchLabels: {y: "1"}}, ingress: [{ports: [{port: 0120}]}]}\n`,
+      'test',
+    );
+    expect(policy?.object).to.deep.include({
+      spec: { podSelector: { matchLabels: { true: '1' } }, ingress: [{ ports: [{ port: 80 }] }] },
+    });
+    expect(() => parseObjects(`${head}{name: n}\n`, 'test')).to.throw('metadata.name of a NetworkPolicy is false');
+    expect(() => parseObjects(`${head}{}\n`, 'test')).to.throw('metadata.name of a NetworkPolicy is missing');
   });
 
   it('understands ports and ends', () => {
