@@ -14,7 +14,7 @@ import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.j
 import { listLinks, type Link } from '../dataplane/netlink/link.js';
 import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
-import { PROTOCOL_TORTIE } from '../dataplane/netlink/route.js';
+import { PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP } from '../dataplane/netlink/route.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
 import { enableForwarding } from '../dataplane/sysctl.js';
@@ -175,7 +175,10 @@ class LinuxKernel implements NodeKernel {
       if (event.type === 'resync' || isAddress) onAddresses();
       if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || isAddress) onInterfaces();
     };
-    this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent);
+    this.kernelWatch = watchKernel({ link: true, address: true, route: true }, onEvent, {
+      // bgpd writes them by the hundred thousand.
+      notOfProtocols: [PROTOCOL_TORTIE_BGP],
+    });
   }
 
   async close(): Promise<void> {

@@ -211,6 +211,12 @@ export class Daemon {
       context: () => this.context ?? { metric: DEFAULT_METRIC, preferredSource: {}, indexOf: () => undefined },
       take: (sink, limit) => this.speaker.takeForwarding(sink, limit),
       onProblem: (problem) => this.refusals.tell(problem),
+      onCut: ({ family, wanted, kept }) =>
+        this.log.warn(
+          { family, wanted, kept },
+          `IPv${family} routes over ${wanted} next hops lead over ${kept} of them: ` +
+            'a longer list would hide the routes after it from `ip route`',
+        ),
       onRepair: (routes) =>
         this.log.warn(
           { routes },

@@ -7,7 +7,7 @@ import { watchKernel, type KernelEvent, type KernelWatch, type Route } from '../
 import type { Correction } from './fib-audit.js';
 import { consequenceOf, type FibClaim } from './fib-events.js';
 import type { FibProblem } from './fib-refusals.js';
-import { RepairLedger, type Contested } from './fib-repairs.js';
+import { RepairLedger, type Contested } from '../dataplane/repair-ledger.js';
 
 export interface FibGuardOptions {
   /** The kernel's events; default: of this thread's namespace. */

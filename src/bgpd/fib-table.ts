@@ -27,6 +27,13 @@ export interface RouteShape {
   readonly template: (type: RouteChange['type']) => RouteTemplate;
 }
 
+/** More next hops than a route of the kernel should have. */
+export interface HopsCut {
+  readonly family: Family;
+  readonly wanted: number;
+  readonly kept: number;
+}
+
 interface Held {
   /** Another one when the nexthop object is another. */
   shape: RouteShape;
@@ -59,6 +66,7 @@ export class FibTable {
   constructor(
     private readonly sharedBy: number,
     private readonly nexthopIdFor: NexthopIdFor,
+    private readonly onCut: (cut: HopsCut) => void,
   ) {}
 
   /** Prefixes that have a shape. */
@@ -150,6 +158,8 @@ export class FibTable {
     const key = `${family} ${JSON.stringify(route, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))}`;
     const known = this.byKey.get(key);
     if (known !== undefined) return known.shape;
+    if (made.nextHops.length < entry.hops.length)
+      this.onCut({ family, wanted: entry.hops.length, kept: made.nextHops.length });
     const id = this.freeIds.pop() ?? this.shapes.length;
     const shape = shapeOfRoute(
       id,

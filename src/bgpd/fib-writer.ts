@@ -16,7 +16,7 @@
  * The kernel drops routes and nexthop objects by itself when an interface goes down, and says nothing; others remove them, of which it
  * tells half (fib-events.ts). `resync` reads ours back and puts right what differs (fib-audit.ts); it runs after such losses and
  * events, once a minute, and when the answers to a batch were lost. Who takes away the same route again and again is answered ever
- * more slowly (fib-repairs.ts).
+ * more slowly (repair-ledger.ts).
  */
 import type { Family, IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
@@ -42,7 +42,7 @@ import { FibGuard } from './fib-guard.js';
 import { FibLeftovers } from './fib-leftovers.js';
 import { FibRefusals, type FibProblem } from './fib-refusals.js';
 import { ResyncTimer } from './fib-resync-timer.js';
-import { FibTable, type RouteShape } from './fib-table.js';
+import { FibTable, type HopsCut, type RouteShape } from './fib-table.js';
 import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
 import { NexthopObjects, nexthopKernel, type NexthopKernel } from './nexthop-objects.js';
 
@@ -60,6 +60,8 @@ export interface FibWriterOptions {
   readonly take: (sink: ForwardingSink, limit: number) => boolean;
   /** Routes that the kernel refuses or somebody keeps taking away, and those where that is over. */
   readonly onProblem: (problem: FibProblem) => void;
+  /** Routes lead over fewer next hops than the RIB has for them. */
+  readonly onCut?: (cut: HopsCut) => void;
   /** So many routes were put right that nobody here had changed. */
   readonly onRepair?: (count: number) => void;
   /** The kernel's events; default: of this thread's namespace. */
@@ -129,8 +131,10 @@ export class FibWriter {
       onProblem: (problem) => options.onProblem(problem),
       onRepair: (count) => options.onRepair?.(count),
     });
-    this.wanted = new FibTable(options.nexthopsFrom ?? NEXTHOPS_FROM, (family, hops, mayMake) =>
-      this.nexthops.idFor(family, hops, mayMake),
+    this.wanted = new FibTable(
+      options.nexthopsFrom ?? NEXTHOPS_FROM,
+      (family, hops, mayMake) => this.nexthops.idFor(family, hops, mayMake),
+      (cut) => options.onCut?.(cut),
     );
   }
 

@@ -13,7 +13,24 @@ export interface KernelRouteContext {
   readonly indexOf: (interfaceName: string) => number | undefined;
 }
 
-/** Undefined when an interface is unknown by now: its removal is about to arrive. */
+/**
+ * BOUNDED: octets of next hops in a message that lists the route. One of more than 3.7 KB ends every listing by a reader that has not read
+ * before, `ip route` among them, with success and without the routes that follow; with a nexthop object no less, since listings spell
+ * that out. 218 IPv4 next hops, 125 IPv6 ones.
+ */
+const MOST_HOP_OCTETS = 3_500;
+
+/** struct rtnexthop, and the gateway as RTA_GATEWAY or, of the other family, RTA_VIA. */
+function octetsOf({ via }: NextHop, family: Family): number {
+  if (via === undefined) return 8;
+  if (via.family !== family) return 8 + 24;
+  return 8 + (via.family === 4 ? 8 : 20);
+}
+
+/**
+ * Next hops beyond what a route can have are left out: `nextHops` is shorter then. Undefined when an interface is unknown by now: its
+ * removal is about to arrive.
+ */
 export function kernelRoute(
   prefix: IpPrefix,
   entry: ForwardingEntry,
@@ -21,9 +38,12 @@ export function kernelRoute(
 ): RouteRequest | undefined {
   const nextHops: NextHop[] = [];
   const isMultipath = entry.hops.length > 1;
+  let octets = 0;
   for (const hop of entry.hops) {
     const nextHop = kernelNextHop(hop, isMultipath, context);
     if (nextHop === undefined) return undefined;
+    octets += octetsOf(nextHop, prefix.family);
+    if (octets > MOST_HOP_OCTETS) break;
     nextHops.push(nextHop);
   }
   const preferredSource = context.preferredSource[prefix.family];

@@ -8,7 +8,7 @@
  * Learned routes (protocol 172) are the BGP daemon's.
  */
 import { bitsOf, formatAddress, formatPrefix, type IpAddress, type IpPrefix } from 'node-bgp/address';
-import { findLink } from './netlink/link.js';
+import { findLink, listLinks } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import {
   IPV6_DEFAULT_METRIC,
@@ -20,6 +20,8 @@ import {
 } from './netlink/route.js';
 import { applyRouteChanges } from './netlink/route-change.js';
 import { listRoutes } from './netlink/route-list.js';
+import { protocolName } from './netlink/route-protocol.js';
+import { RepairLedger } from './repair-ledger.js';
 
 export type OwnRoute =
   | { readonly type: 'pod'; readonly prefix: IpPrefix; readonly hostInterface: string }
@@ -34,22 +36,55 @@ export class OwnRouteTable {
    * the route is missing, and then the name is looked up again. BOUNDED by the routes of the last call.
    */
   private indexes = new Map<string, number>();
+  /** What the kernel had after the last call: what of it is missing now, somebody has taken away. BOUNDED by the routes of the call. */
+  private before: ReadonlyMap<bigint, RouteRequest> = new Map();
+  private readonly repairs = new RepairLedger(() => performance.now());
 
   /** @param socket of family 'route', in the node's namespace; also used by others, between calls. */
   constructor(private readonly socket: NetlinkSocket) {}
 
   /**
    * Makes the kernel's routes of our protocol exactly these; returns a sentence for each that it refused. A pod whose
-   * interface does not exist has no route, and that is no refusal: it is being connected or disconnected.
+   * interface does not exist has no route, and that is no refusal: it is being connected or disconnected. A route that somebody takes away
+   * again and again is put back ever more rarely, and has a sentence too.
    */
   level(routes: readonly OwnRoute[]): readonly string[] {
     const observed = listRoutes(this.socket, { protocol: PROTOCOL_TORTIE });
-    const changes = diffRoutes(this.resolve(routes, observed), observed);
+    const desired = this.resolve(routes, observed);
+    const { now: changes, heldBack } = this.admit(diffRoutes(desired, observed));
     // ENODEV, ESRCH: interface and route went between the look and the deed.
-    const refused = applyRouteChanges(this.socket, changes).filter(
-      ({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH',
+    const failures = applyRouteChanges(this.socket, changes);
+    const missing = new Set(failures.map(({ change }) => keyOf(change.route)));
+    this.before = new Map(desired.map((route) => [keyOf(route), route] as const).filter(([key]) => !missing.has(key)));
+    const refused = failures.filter(({ error }) => error.code !== 'ENODEV' && error.code !== 'ESRCH');
+    return [
+      ...(refused.length === 0 ? [] : this.explain(refused, routes)),
+      ...heldBack.map(
+        (prefix) =>
+          `Cannot keep the route to ${prefix}: somebody else keeps changing or removing it; ` +
+          'it is put right ever more rarely, up to once a minute',
+      ),
+    ];
+  }
+
+  /** Which changes are made now: all but repairs of what has been repaired too often. */
+  private admit(changes: readonly RouteChange[]): {
+    readonly now: readonly RouteChange[];
+    readonly heldBack: readonly string[];
+  } {
+    this.repairs.forget();
+    const isRepair = ({ route }: RouteChange): boolean => isSameRequest(this.before.get(keyOf(route)), route);
+    const repaired = changes.filter((change) => change.type === 'add' && isRepair(change));
+    const { now } = this.repairs.admit(repaired, ({ route }) => formatPrefix(route.prefix));
+    const admitted = new Set(now);
+    const heldBack = new Set(
+      repaired.filter((change) => !admitted.has(change)).map(({ route }) => formatPrefix(route.prefix)),
     );
-    return refused.length === 0 ? [] : this.explain(refused, routes);
+    // A strange route in our place goes when ours comes.
+    return {
+      now: changes.filter(({ route }) => !heldBack.has(formatPrefix(route.prefix))),
+      heldBack: [...heldBack],
+    };
   }
 
   /** Interface names to indexes. A look-up in the kernel only where the route is not there as remembered. */
@@ -78,15 +113,27 @@ export class OwnRouteTable {
   private explain(refused: readonly RouteFailure[], routes: readonly OwnRoute[]): readonly string[] {
     const isTaken = refused.some(({ error }) => error.code === 'EEXIST');
     const present = new Map(isTaken ? listRoutes(this.socket).map((route) => [keyOf(route), route]) : []);
+    const names = new Map(isTaken ? listLinks(this.socket).map(({ index, name }) => [index, name]) : []);
     return refused.map(({ error, change }) => {
       const wanted = routes.find(({ prefix }) => formatPrefix(prefix) === formatPrefix(change.route.prefix));
       if (wanted?.type === 'gateway' && isUnreachable(error.code))
         return `${wanted.field} is "${formatAddress(wanted.gateway)}"; expected a gateway on a link of this node: ${error.message}`;
       const other = error.code === 'EEXIST' ? present.get(keyOf(change.route)) : undefined;
-      return other === undefined ? error.message : `${error.message}; somebody has the route "${describe(other)}"`;
+      return other === undefined
+        ? error.message
+        : `${error.message}; somebody has the route "${describe(other, names)}"`;
     });
   }
 }
+
+const isSameRequest = (a: RouteRequest | undefined, b: RouteRequest): boolean =>
+  a !== undefined &&
+  (a.type ?? 'unicast') === (b.type ?? 'unicast') &&
+  a.nextHops.length === b.nextHops.length &&
+  a.nextHops.every(({ via, interfaceIndex }, index) => {
+    const other = b.nextHops[index];
+    return other?.interfaceIndex === interfaceIndex && other?.via?.value === via?.value;
+  });
 
 /**
  * Changes that turn the observed routes into the desired ones. A route that changes is deleted and added, not replaced:
@@ -124,11 +171,12 @@ function isAsWanted(route: Route, wanted: RouteRequest): boolean {
 /** The gateway is on no link (IPv4, IPv6), or is this node itself. */
 const isUnreachable = (code: string): boolean => ['ENETUNREACH', 'EHOSTUNREACH', 'EINVAL'].includes(code);
 
-function describe(route: Route): string {
-  const hops = route.nextHops.map(
-    (hop) =>
-      `${hop.via === undefined ? '' : ` via ${formatAddress(hop.via)}`}` +
-      `${hop.interfaceIndex === undefined ? '' : ` dev ${hop.interfaceIndex}`}`,
-  );
-  return `${route.type === 'unicast' ? '' : `${route.type} `}${formatPrefix(route.prefix)}${hops.join(' nexthop')} proto ${route.protocol}`;
+/** As `ip route` shows it. */
+function describe(route: Route, names: ReadonlyMap<number, string>): string {
+  const hops = route.nextHops.map(({ via, interfaceIndex }) => {
+    const name = interfaceIndex === undefined ? undefined : (names.get(interfaceIndex) ?? 'an interface that has gone');
+    return `${via === undefined ? '' : ` via ${formatAddress(via)}`}${name === undefined ? '' : ` dev ${name}`}`;
+  });
+  const type = route.type === 'unicast' ? '' : `${route.type} `;
+  return `${type}${formatPrefix(route.prefix)}${hops.join(' nexthop')} proto ${protocolName(route.protocol)}`;
 }

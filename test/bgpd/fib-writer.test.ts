@@ -198,4 +198,34 @@ const NAMESPACE = `tfib${process.pid}`;
     fib.removeAll();
     expect(routes()).to.deep.equal([]);
   });
+
+  for (const nexthopsFrom of [1, 1_000])
+    it(`keeps 256 next hops so few that \`ip route\` lists what follows, objects from ${nexthopsFrom} routes on`, () => {
+      const changes = new Changes();
+      const cuts: unknown[] = [];
+      const fib = writer(changes, 20, { nexthopsFrom, onCut: (cut) => cuts.push(cut) });
+      ip('addr', 'add', '10.8.0.1/16', 'dev', 'eth0');
+      fib.start();
+      const four = Array.from({ length: 256 }, (_, n) => `10.8.${1 + (n >> 7)}.${1 + (n & 127)}%eth0`);
+      const six = Array.from({ length: 256 }, (_, n) => `fd00:0::${(n + 2).toString(16)}%eth0`);
+      changes.set('9.1.0.0/16', ...four);
+      changes.set('9.2.0.0/16', '10.0.0.9%eth0');
+      changes.set('9.3.0.0/16', ...six);
+      changes.set('9.4.0.0/16', '10.0.0.9%eth0');
+      changes.set('2001::/48', ...six);
+      changes.set('3001::/48', 'fd00:0::9%eth0');
+      fib.sweep();
+      expect(world().problems).to.deep.equal([]);
+      const briefly = (line: string): string => `${line.split(' ')[0] ?? ''} ${line.split('nexthop').length - 1}`;
+      expect(routes().map(briefly)).to.deep.equal(['9.1.0.0/16 218', '9.2.0.0/16 0', '9.3.0.0/16 109', '9.4.0.0/16 0']);
+      expect(routes(6).map(briefly)).to.deep.equal(['2001::/48 125', '3001::/48 0']);
+      expect(cuts).to.deep.equal([
+        { family: 4, wanted: 256, kept: 218 },
+        { family: 4, wanted: 256, kept: 109 },
+        { family: 6, wanted: 256, kept: 125 },
+      ]);
+      fib.sweep();
+      fib.stop();
+      ip('addr', 'del', '10.8.0.1/16', 'dev', 'eth0');
+    });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { RepairLedger, REPAIRS_AT_ONCE } from '../../src/bgpd/fib-repairs.js';
+import { RepairLedger, REPAIRS_AT_ONCE } from '../../src/dataplane/repair-ledger.js';
 
-describe('bgpd fib-repairs', () => {
+describe('repair-ledger', () => {
   let now = 0;
   const ledger = (): RepairLedger => {
     now = 1_000;
