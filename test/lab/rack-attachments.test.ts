@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPlace } from '../../src/lab/devices.js';
@@ -174,5 +175,60 @@ describe('lab, whose attachment it is', function () {
     expect(plugin({ command: 'DEL', ...call }).code).to.equal(0);
     expect(answers(addresses[0] ?? '')).to.equal(false);
     expectUntouched('its removal');
+  });
+
+  it("keeps the node's loopback to the node, whatever a pod does to its own namespace", async () => {
+    const node = `tl-${rack().record.name}-node1`;
+    const inNamespace = (name: string, ...argv: readonly string[]): string =>
+      execFileSync('ip', ['netns', 'exec', name, ...argv], { encoding: 'utf8', timeout: 20_000 });
+    const listen = `
+      const net = require('net');
+      for (const host of ['127.0.0.1', '::1']) net.createServer((socket) => socket.end('secret')).listen(18080, host);
+      console.log('listening');`;
+    const connect = `
+      for (const host of process.argv.slice(1)) {
+        const socket = require('net').connect({ port: 18080, host, timeout: 1500 });
+        const tell = (what) => { console.log(host, what); socket.destroy(); };
+        socket.on('data', (data) => tell(String(data))).on('error', (error) => tell(error.code)).on('timeout', () => tell('silence'));
+      }`;
+    const server = spawn('ip', ['netns', 'exec', node, process.execPath, '-e', listen], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      await once(server.stdout, 'data');
+      expect(
+        inNamespace(node, process.execPath, '-e', connect, '127.0.0.1', '::1').split('\n').sort().join(' ').trim(),
+      ).to.equal('127.0.0.1 secret ::1 secret');
+      inNamespace(netns, 'ip', 'addr', 'del', '127.0.0.1/8', 'dev', 'lo');
+      inNamespace(netns, 'sysctl', '-qw', 'net.ipv4.conf.eth0.route_localnet=1');
+      inNamespace(netns, 'ip', 'route', 'add', '127.0.0.0/8', 'via', '169.254.1.1', 'dev', 'eth0');
+      expect(inNamespace(netns, process.execPath, '-e', connect, '127.0.0.1').trim()).to.equal('127.0.0.1 silence');
+      // By somebody's DNAT as little.
+      inNamespace(
+        node,
+        'iptables',
+        '-t',
+        'nat',
+        '-I',
+        'PREROUTING',
+        '-i',
+        'tort+',
+        '-d',
+        '203.0.113.99',
+        '-j',
+        'DNAT',
+        '--to',
+        '127.0.0.1',
+      );
+      expect(inNamespace(netns, process.execPath, '-e', connect, '203.0.113.99').trim()).to.equal(
+        '203.0.113.99 silence',
+      );
+    } finally {
+      server.kill('SIGKILL');
+      spawnSync('ip', ['netns', 'exec', node, 'iptables', '-t', 'nat', '-F', 'PREROUTING']);
+      spawnSync('ip', ['netns', 'exec', netns, 'ip', 'route', 'del', '127.0.0.0/8']);
+      spawnSync('ip', ['netns', 'exec', netns, 'ip', 'addr', 'add', '127.0.0.1/8', 'dev', 'lo']);
+    }
+    expectUntouched('the attempt');
   });
 });

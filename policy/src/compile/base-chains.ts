@@ -1,7 +1,7 @@
 /**
  * The chains that do not depend on policy: hooks, the order of the forward path, and the paths between pods and their own node.
  *
- *   raw    PREROUTING  a pod's packet must have a source that routes back to it
+ *   raw    PREROUTING  a pod's packet must have a source that routes back to it, and is not for the node's loopback
  *   filter FORWARD     invalid drop, established accept, sender's chain, receiver's chain, accept
  *   filter INPUT       pod to its own node: the same, without a receiver; then `podToHost`
  *   filter OUTPUT      node to its own pods: what the node itself generates is always allowed
@@ -30,6 +30,15 @@ const ESTABLISHED: Rule = {
   action: { type: 'accept' },
 };
 
+/**
+ * RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3: never on a link. What a node binds there is for itself alone, and host sides of veths have
+ * route_localnet set, so the kernel does not see to it.
+ */
+const LOOPBACK = [
+  { family: 4, prefix: '127.0.0.0/8' },
+  { family: 6, prefix: '::1/128' },
+] as const;
+
 /** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
 export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, readonly string[]>): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
@@ -43,6 +52,14 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
     matches: [toPod, { type: 'set', side: 'destination', set: OPEN_SETS.ingress, not: true }],
     action: { type: 'jump', chain: TO_MAP },
   };
+  const toLoopback = LOOPBACK.map(
+    ({ family, prefix }): Rule => ({
+      family,
+      matches: [fromPod, { type: 'network', side: 'destination', prefix }],
+      action: { type: 'drop' },
+      note: "pod to the node's loopback",
+    }),
+  );
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
   const hosts = (builtin: string): readonly Rule[] =>
@@ -55,6 +72,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       name: 'TORTIE-PREROUTING',
       rules: [
         { matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' },
+        ...toLoopback,
         ...hosts('raw/PREROUTING'),
       ],
     },
@@ -66,7 +84,8 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       goto(toPod, 'TORTIE-POD-FORWARD'),
     ]),
     filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, sent, received, { matches: [], action: { type: 'accept' } }]),
-    filter('TORTIE-INPUT', [goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
+    // Once more behind somebody's DNAT.
+    filter('TORTIE-INPUT', [...toLoopback, goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
     filter('TORTIE-POD-INPUT', [
       INVALID,
       ESTABLISHED,
