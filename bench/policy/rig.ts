@@ -6,9 +6,9 @@ import { spawnSync } from 'node:child_process';
 import { parseAddress } from 'node-bgp/address';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
 import { EndpointPlumbing } from '../../src/dataplane/endpoint-plumbing.js';
+import { enableForwarding } from '../../src/dataplane/forwarding.js';
 import type { Within } from '../../src/dataplane/netfilter/child.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
-import { enableForwarding } from '../../src/dataplane/sysctl.js';
 import type { PodIdentity } from './cluster.js';
 
 export class Rig {
@@ -26,7 +26,7 @@ export class Rig {
     this.within = (work) => inNamespace(pathOf(this.node), work);
     for (const namespace of this.namespaces) ip('-n', namespace, 'link', 'set', 'lo', 'up');
     this.plumbing = this.within(() => {
-      enableForwarding({ ipv4: true, ipv6: true });
+      enableForwarding();
       return new EndpointPlumbing((error) => process.stderr.write(`${error.message}\n`));
     });
     for (const [i, pod] of pods.entries())

@@ -109,6 +109,7 @@ export class Agent {
       node,
       cluster: this.cluster,
       allocator,
+      families: kernel.families,
       store: new KubernetesBlockStore(options.datastore),
       matches: selectorMatches,
       log: log.child({ loop: 'ipam' }),

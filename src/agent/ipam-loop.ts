@@ -27,6 +27,8 @@ export interface IpamLoopOptions {
   readonly node: string;
   readonly cluster: Cluster;
   readonly allocator: Allocator;
+  /** Those that this node's kernel has; default both. */
+  readonly families?: readonly Family[];
   readonly store: BlockStore;
   readonly matches: (selector: string, labels: ReadonlyMap<string, string>) => boolean;
   readonly log: Logger;
@@ -84,7 +86,7 @@ export class IpamLoop {
    */
   whyNoAddress(): string | undefined {
     if (this.pools.some((pool) => !pool.isDisabled)) return undefined;
-    return `Cannot assign an address to any pod: ${this.poolProblems[0] ?? 'no enabled IPPool may serve this node'}`;
+    return `Cannot assign an address to any pod: ${this.poolProblems[0]?.message ?? 'no enabled IPPool may serve this node'}`;
   }
 
   /** Families in which pods get addresses: those that have a pool. */
@@ -168,7 +170,13 @@ export class IpamLoop {
         ...(spec.disabled === undefined ? {} : { disabled: spec.disabled }),
       })),
     );
-    this.pools = parsed.pools;
+    const { families = FAMILIES } = this.options;
+    this.pools = parsed.pools.filter(({ name, prefix: { family } }) => {
+      if (families.includes(family)) return true;
+      const message = `Cannot use pool "${name}": this node's kernel has no IPv${family} (ipv6.disable=1?)`;
+      problems.push({ pool: name, field: 'spec.cidr', message });
+      return false;
+    });
     const all = [...problems, ...parsed.problems];
     const known = new Set(this.poolProblems.map(({ message }) => message));
     for (const { message } of all) if (!known.has(message)) this.options.log.error(message);

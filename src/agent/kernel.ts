@@ -1,7 +1,7 @@
 /** What the agent asks of the kernel, as interfaces: the loops are tested without one. `linux-kernel.ts` is the real one. */
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
-import type { IpPrefix } from 'node-bgp/address';
+import type { Family, IpPrefix } from 'node-bgp/address';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -35,6 +35,8 @@ export interface KernelEvents {
 }
 
 export interface NodeKernel {
+  /** Those that the kernel has. */
+  readonly families: readonly Family[];
   readonly netfilter: Netfilter;
   readonly endpoints: EndpointDataplane;
   readonly routes: RouteKernel;

@@ -4,9 +4,10 @@
  */
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
-import { formatAddress, formatPrefix, hostPrefix, parseAddress, prefixOf } from 'node-bgp/address';
+import { formatAddress, formatPrefix, hostPrefix, parseAddress, prefixOf, type Family } from 'node-bgp/address';
 import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
+import { enableForwarding } from '../dataplane/forwarding.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
@@ -17,7 +18,6 @@ import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP } from '../dataplane/netlink/route.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
-import { enableForwarding } from '../dataplane/sysctl.js';
 import type { Logger } from '../log.js';
 import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
@@ -34,10 +34,15 @@ export interface LinuxKernelOptions {
 
 /** Opens sockets and finds programs; changes nothing but the forwarding switches. @throws NetfilterSetupError, SystemError */
 export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOptions): Promise<NodeKernel> {
-  enableForwarding({ ipv4: true, ipv6: true });
+  const { families, stillListening } = enableForwarding();
+  if (stillListening.length > 0)
+    log.info(
+      { interfaces: stillListening },
+      'This machine forwards IPv6 now; accept_ra is 2 where it listened to Router Advertisements, so that it goes on',
+    );
   let onNetfilter = (): void => {};
   const netfilter = await createNetfilter({
-    families: [4, 6],
+    families,
     backend: setting,
     onDrift: ({ family, findings }) =>
       log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
@@ -48,7 +53,7 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
   });
   for (const [family, { backend, reason }] of netfilter.status().backends)
     log.info({ family, backend, reason }, 'Writing policy');
-  return new LinuxKernel(netfilter, log, (listener) => (onNetfilter = listener));
+  return new LinuxKernel(families, netfilter, log, (listener) => (onNetfilter = listener));
 }
 
 class LinuxKernel implements NodeKernel {
@@ -64,6 +69,7 @@ class LinuxKernel implements NodeKernel {
   readonly routes: NodeKernel['routes'];
 
   constructor(
+    readonly families: readonly Family[],
     private readonly tables: Netfilter,
     private readonly log: Logger,
     private readonly onNetfilter: (listener: () => void) => void,

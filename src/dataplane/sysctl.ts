@@ -46,15 +46,6 @@ export function ensureSysctl(path: SysctlPath, value: string | number): void {
 /** "net.ipv4.ip_forward"; dots within a segment become slashes, as sysctl(8) writes them. */
 export const formatSysctl = (path: SysctlPath): string => path.map((segment) => segment.replaceAll('.', '/')).join('.');
 
-/**
- * Makes this machine a router in the families that it serves; called when the agent starts. IPv6 forwarding turns the
- * acceptance of router advertisements off unless accept_ra is 2, which is left to the operator.
- */
-export function enableForwarding(families: { readonly ipv4: boolean; readonly ipv6: boolean }): void {
-  if (families.ipv4) ensureSysctl(['net', 'ipv4', 'ip_forward'], 1);
-  if (families.ipv6) ensureSysctl(['net', 'ipv6', 'conf', 'all', 'forwarding'], 1);
-}
-
 function fileOf(path: SysctlPath): string {
   for (const segment of path)
     if (segment === '' || segment === '.' || segment === '..' || segment.includes('/'))

@@ -46,6 +46,15 @@ describe('agent: host endpoints by address', function () {
             status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
           },
         },
+        {
+          path: '/apis/projectcalico.org/v3/ippools',
+          object: {
+            apiVersion: 'projectcalico.org/v3',
+            kind: 'IPPool',
+            metadata: { name: 'pods' },
+            spec: { cidr: '10.65.0.0/24' },
+          },
+        },
         hostEndpoint('v4', ['192.0.2.1']),
         globalPolicy('nothing', 99, []),
       ],

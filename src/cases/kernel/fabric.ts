@@ -13,7 +13,8 @@ import type { RouteChange } from '../../dataplane/netlink/route.js';
 import { applyRouteChanges } from '../../dataplane/netlink/route-change.js';
 import { inNamespace, openNamespace } from '../../dataplane/netns.js';
 import { closeFd } from '../../dataplane/libc.js';
-import { enableForwarding, writeSysctl } from '../../dataplane/sysctl.js';
+import { enableForwarding } from '../../dataplane/forwarding.js';
+import { writeSysctl } from '../../dataplane/sysctl.js';
 import { namespacePath } from './namespaces.js';
 
 const NEAR: Readonly<Record<Family, IpAddress>> = { 4: parseAddress('169.254.7.1'), 6: parseAddress('fe80::1') };
@@ -40,7 +41,7 @@ export class Fabric {
 
   constructor(namespace: string) {
     this.socket = inNamespace(namespacePath(namespace), () => {
-      enableForwarding({ ipv4: true, ipv6: true });
+      enableForwarding();
       quietNamespace();
       return new NetlinkSocket();
     });
@@ -53,7 +54,7 @@ export class Fabric {
     const fd = openNamespace(namespacePath(namespace));
     try {
       const far = inNamespace(fd, () => {
-        if (isRouter) enableForwarding({ ipv4: true, ipv6: true });
+        if (isRouter) enableForwarding();
         quietNamespace();
         return new NetlinkSocket();
       });
