@@ -15,6 +15,7 @@ import { ChildError, type Within } from './child.js';
 import type { FamilyTables } from './family-tables.js';
 import { LegacyTables } from './legacy-tables.js';
 import { watchTransactions, type RuleEvents, type TableEvent } from './rule-events.js';
+import type { SetHeader } from './set-protocol.js';
 import type { SetState } from './set-state.js';
 import type { SetTransport } from './set-transport.js';
 
@@ -93,7 +94,7 @@ export class Patrol {
   async lookAtAll(): Promise<ReadonlyMap<Family, readonly string[]>> {
     for (const { family } of this.options.families) this.suspects.set(family, new Set(['raw', 'mangle', 'filter']));
     const findings = await this.lookAtTables();
-    const headers = await this.options.transport.headers();
+    const headers = await this.headers();
     this.options.sets.observe(headers);
     const present = new Set(headers.map((header) => header.name));
     for (const name of this.options.sets.names) if (present.has(name)) await this.compare(name);
@@ -234,9 +235,16 @@ export class Patrol {
     }
   }
 
+  /** Our sets of the families that we write. Where IPv6 was switched off, rules of before may still hold its sets. */
+  private async headers(): Promise<readonly SetHeader[]> {
+    const families = this.options.families.map(({ family }) => `tortie${family}-`);
+    const headers = await this.options.transport.headers();
+    return headers.filter(({ name }) => families.some((prefix) => name.startsWith(prefix)));
+  }
+
   private async lookAtSets(): Promise<ReadonlyMap<Family, readonly string[]>> {
     const { transport, sets } = this.options;
-    const headers = await transport.headers();
+    const headers = await this.headers();
     const { findings, suspects } = sets.observe(headers);
     const texts = [...findings];
     const sizes = new Map(headers.map((header) => [header.name, header.elements]));

@@ -114,6 +114,17 @@ for (const backend of ['legacy', 'nft'] as const) {
       expect(netfilter.status().counters).to.deep.include({ restores, membersAdded: 3, membersRemoved: 0 });
     });
 
+    it('leaves the sets of a family that it does not write, whoever holds them', async () => {
+      const both = await bench.start();
+      await both.sync(small);
+      await both.stop();
+      const ipv4 = await bench.start({ families: [4] });
+      expect(await ipv4.sync(small)).to.deep.equal({ failures: [] });
+      expect(bench.members('tortie6-web')).to.deep.equal(['fd00::1']);
+      await until(() => ipv4.status().isClean);
+      expect(bench.drifts).to.deep.equal([]);
+    });
+
     it('adopts what a predecessor wrote and sweeps what is not wanted any more', async () => {
       const first = await bench.start();
       await first.sync(small);
