@@ -139,6 +139,7 @@ export class Daemon {
       {
         added: shortened(changes.added),
         removed: shortened(changes.removed),
+        ...(changes.renamed.length === 0 ? {} : { renamed: changes.renamed.slice(0, MOST_LOGGED) }),
         changed: shortened(changes.changed),
         originated: changes.originated,
       },

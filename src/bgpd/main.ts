@@ -143,10 +143,19 @@ async function check(flags: BgpdFlags): Promise<void> {
   process.stdout.write(describeChanges(changes));
 }
 
-function describeChanges({ added, removed, changed, reset, originated, listenChanged }: ConfigChanges): string {
+function describeChanges({
+  added,
+  removed,
+  renamed,
+  changed,
+  reset,
+  originated,
+  listenChanged,
+}: ConfigChanges): string {
   const lines = [
     ...added.map((peer) => `new peer ${peer}`),
     ...removed.map((peer) => `peer ${peer} goes: its session ends`),
+    ...renamed.map(({ from, to }) => `peer ${from} is called ${to}, its session stays`),
     ...reset.map(({ peer, reasons }) => `peer ${peer}: SESSION RESETS because of ${reasons.join(', ')}`),
     ...changed.map((peer) => `peer ${peer} changes, its session stays`),
     ...(originated.added + originated.removed > 0

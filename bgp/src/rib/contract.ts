@@ -361,6 +361,8 @@ export interface Rib {
   peerUp(peer: RibPeer): PeerId;
   /** Same session, changed parameters or policy: imports and exports are redone from Adj-RIB-In; nothing flaps. */
   peerChanged(id: PeerId, peer: RibPeer): void;
+  /** The peer, up or stale, goes by another name; no two may have one for longer than it takes to rename both. */
+  renamePeer(id: PeerId, name: string): void;
   /**
    * The session is gone. 'drop' forgets its paths; a list of families keeps theirs as stale (RFC 4724 4.2) and drops the others;
    * the PeerId then stays valid for sweepStale and endOfRib. What was to be sent is forgotten either way.

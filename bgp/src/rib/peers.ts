@@ -94,6 +94,13 @@ export class Peers implements DecisionPeers {
     return known;
   }
 
+  rename(entry: PeerEntry, name: string): void {
+    // Of two that exchange their names the second is found where the first has just been put.
+    if (this.#byName.get(entry.options.name) === entry) this.#byName.delete(entry.options.name);
+    entry.options = { ...entry.options, name };
+    this.#byName.set(name, entry);
+  }
+
   change(entry: PeerEntry, options: RibPeer): void {
     this.#countOwn(entry.options, -1);
     entry.options = options;

@@ -193,6 +193,10 @@ class RoutingInformationBase implements Rib {
     this.#want();
   }
 
+  renamePeer(id: PeerId, name: string): void {
+    this.#peers.rename(this.#peers.get(id), name);
+  }
+
   peerDown(id: PeerId, how: 'drop' | readonly Family[]): void {
     const entry = this.#up(id);
     const kept = how === 'drop' ? [] : how;

@@ -3,11 +3,13 @@
  * why. `Speaker.configure` acts on it, `tortie bgpd --check` prints it.
  */
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
-import { resetReasons, sameSettings, settingsOf, type PeerSettings } from './peer-settings.js';
+import { peerAddressText, resetReasons, sameSettings, settingsOf, type PeerSettings } from './peer-settings.js';
 
 export interface ConfigChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
+  /** The same ends under another name: the session lives on. */
+  readonly renamed: readonly { readonly from: string; readonly to: string }[];
   /** Applied to the living session. */
   readonly changed: readonly string[];
   /** Sessions that have to end because of their own parameters. */
@@ -29,21 +31,25 @@ export function peerSettings(config: SpeakerConfig): ReadonlyMap<string, PeerSet
 export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConfig): ConfigChanges {
   const old = before === undefined ? new Map<string, PeerSettings>() : peerSettings(before);
   const next = peerSettings(after);
+  const predecessors = predecessorsOf(old, next);
+  const successors = new Set(predecessors.values());
   const kept = [...next].flatMap(([name, settings]) => {
-    const previous = old.get(name);
+    const previous = old.get(predecessors.get(name) ?? '');
     return previous === undefined
       ? []
       : [{ peer: name, previous, settings, reasons: resetReasons(previous, settings) }];
   });
   const filtersChanged = JSON.stringify(before?.filters ?? {}) !== JSON.stringify(after.filters ?? {});
   return {
-    added: [...next.keys()].filter((name) => !old.has(name)),
-    removed: [...old.keys()].filter((name) => !next.has(name)),
+    added: [...next.keys()].filter((name) => !predecessors.has(name)),
+    removed: [...old.keys()].filter((name) => !successors.has(name)),
+    renamed: [...predecessors].flatMap(([to, from]) => (from === to ? [] : [{ from, to }])),
     changed: kept
       .filter(
         ({ previous, settings, reasons }) =>
           reasons.length === 0 &&
-          (!sameSettings(previous, settings) || (filtersChanged && usesFilter(before, after, settings))),
+          (!sameSettings({ ...previous, name: settings.name }, settings) ||
+            (filtersChanged && usesFilter(before, after, settings))),
       )
       .map(({ peer }) => peer),
     reset: kept.filter(({ reasons }) => reasons.length > 0).map(({ peer, reasons }) => ({ peer, reasons })),
@@ -52,6 +58,28 @@ export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConf
       JSON.stringify(before?.listen ?? null) !== JSON.stringify(after.listen ?? null) || before === undefined,
   };
 }
+
+/**
+ * As which peer of before each one goes on, by names: the one with the same ends, else the one that had its name. A resource that takes the
+ * place of another, or a name that somebody else needs, costs no session.
+ */
+function predecessorsOf(
+  old: ReadonlyMap<string, PeerSettings>,
+  next: ReadonlyMap<string, PeerSettings>,
+): ReadonlyMap<string, string> {
+  const byEnds = new Map([...old].map(([name, settings]) => [endsOf(settings), name]));
+  const found = new Map<string, string>();
+  for (const [name, settings] of next) {
+    const previous = byEnds.get(endsOf(settings));
+    if (previous !== undefined) found.set(name, previous);
+  }
+  const taken = new Set(found.values());
+  for (const name of next.keys()) if (!found.has(name) && old.has(name) && !taken.has(name)) found.set(name, name);
+  return found;
+}
+
+const endsOf = (settings: PeerSettings): string =>
+  `${peerAddressText(settings)} ${settings.port} ${settings.localAddress ?? ''}`;
 
 function usesFilter(before: SpeakerConfig | undefined, after: SpeakerConfig, settings: PeerSettings): boolean {
   return [...settings.import, ...settings.export].some(

@@ -198,6 +198,19 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     if (JSON.stringify(before.maxPrefixes) !== JSON.stringify(settings.maxPrefixes)) this.holds.release(peer);
   }
 
+  /** Names may go round: all at once. */
+  renamePeers(renamed: readonly { readonly from: string; readonly to: string }[]): void {
+    const peers = renamed.flatMap(({ from, to }) => {
+      const peer = this.peers.get(from);
+      return peer === undefined ? [] : [{ peer, to }];
+    });
+    this.directory.rename(peers);
+    for (const { peer, to } of peers) {
+      const id = this.ids.get(peer);
+      if (id !== undefined) this.rib.renamePeer(id, to);
+    }
+  }
+
   removePeer(peer: Peer): void {
     peer.close(cease(CeaseCode.peerDeconfigured), 'Removed from the configuration');
     const id = this.ids.get(peer);

@@ -169,7 +169,9 @@ function describe(peer: Peer, id: PeerId, session: Session, negotiated: Negotiat
   if (endpoints === undefined || ownOpen === undefined || peerOpen === undefined) return undefined;
   const { decode, encode } = negotiated;
   return {
-    name: peer.name,
+    get name() {
+      return peer.name;
+    },
     id,
     peer: {
       address: knownAddress(peer.settings),

@@ -38,6 +38,14 @@ export class PeerDirectory {
     this.rangeOf.delete(peer);
   }
 
+  rename(renamed: readonly { readonly peer: Peer; readonly to: string }[]): void {
+    for (const { peer } of renamed) this.all.delete(peer.name);
+    for (const { peer, to } of renamed) {
+      peer.rename(to);
+      this.all.set(to, peer);
+    }
+  }
+
   /** Addresses of peers may have changed. */
   settingsChanged(): void {
     this.byAddress = undefined;

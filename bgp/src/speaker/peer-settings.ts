@@ -250,11 +250,13 @@ export function knownAddress({ name, address }: PeerSettings): IpAddress {
   return address;
 }
 
-/** A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. */
+/**
+ * A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. So is the port:
+ * where a peer listens matters to the next attempt alone.
+ */
 const SESSION_KEYS = [
   'address',
   'interfaceName',
-  'port',
   'localAddress',
   'localPort',
   'remoteAs',

@@ -193,6 +193,8 @@ export class Peer implements SessionOwner {
     else {
       if (settings.password !== undefined && settings.password !== before.password)
         this.exchangePassword(settings.password);
+      if (settings.port !== before.port && this.current === undefined)
+        this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: port');
       if (settings.passive !== before.passive) this.startDialler();
       if (settings.keepaliveTime !== before.keepaliveTime) this.current?.setKeepaliveTime(settings.keepaliveTime);
     }
@@ -202,6 +204,10 @@ export class Peer implements SessionOwner {
   /** Something has changed for the better (a link came up, the peer was heard of): do not wait for the next attempt. */
   hurry(): void {
     if (this.current === undefined && this.blocks.size === 0) this.dialler?.hurry();
+  }
+
+  rename(name: string): void {
+    this.currentSettings = { ...this.currentSettings, name };
   }
 
   /** Takes a connection of this peer, or closes it. */

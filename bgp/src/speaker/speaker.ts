@@ -285,8 +285,11 @@ export class Speaker {
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
     this.core.setIgnored(config.ignoredInterfaces ?? []);
-    for (const [name, peer] of [...this.core.peers])
-      if (!settings.has(name) && !this.core.directory.isDynamic(peer)) this.core.removePeer(peer);
+    for (const name of changes.removed) {
+      const peer = this.core.peers.get(name);
+      if (peer !== undefined) this.core.removePeer(peer);
+    }
+    this.core.renamePeers(changes.renamed);
     if (needsNewRib || changes.originated.added + changes.originated.removed > 0)
       this.core.originate(config.originate ?? []);
     const keys = keysOf(
@@ -294,7 +297,7 @@ export class Speaker {
       config.dynamicPeers ?? [],
     );
     await this.core.listeners.configure(config.listen, keys);
-    const changed = new Set(changes.changed);
+    const changed = new Set([...changes.changed, ...changes.renamed.map(({ to }) => to)]);
     for (const [name, each] of settings) {
       const peer = this.core.peers.get(name);
       if (peer === undefined) this.core.addPeer(each);

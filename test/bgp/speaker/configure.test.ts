@@ -50,6 +50,7 @@ describe('bgp/speaker configure', () => {
     expect(changes).to.deep.equal({
       added: [],
       removed: [],
+      renamed: [],
       changed: [],
       reset: [],
       originated: { added: 0, removed: 0 },

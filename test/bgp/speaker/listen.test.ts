@@ -69,6 +69,8 @@ describe('bgp/speaker listen', function () {
       expect(a.summary().listen).to.deep.equal([{ address: OURS, port }]);
       expect(established(a)).to.deep.equal([true, 1]);
       await b.configure(theirs(port));
+      expect(established(a), 'where to dial matters to the next attempt alone').to.deep.equal([true, 1]);
+      b.clear('ours');
       await until(() => a.neighbor(THEIRS)?.establishedCount === 2 && a.neighbor(THEIRS)?.isEstablished === true);
     }));
 
