@@ -397,7 +397,7 @@ export interface Rib {
   setKernelRoutes(routes: readonly KernelRoute[]): void;
   /** Addresses of next hops that are not known to be on a link of their own: those whose kernel routes count. */
   nextHopTargets(): Iterable<IpAddress>;
-  /** While held, nothing is advertised or forwarded: a restarting speaker waits for End-of-RIB of its peers (RFC 4724 4.1). */
+  /** While held, only our own prefixes are advertised and nothing is forwarded: we restart and wait for the peers (RFC 4724 4.1). */
   holdSelection(held: boolean): void;
 
   // ---- work and output

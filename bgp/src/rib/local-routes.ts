@@ -19,6 +19,7 @@ export class LocalRoutes {
   readonly #self: PeerEntry;
   /** Prefixes with a path of ours. BOUNDED by what the operator originates. */
   readonly #current: Readonly<Record<Family, Set<PrefixId>>> = { 4: new Set(), 6: new Set() };
+  #version = 0;
 
   constructor(tables: Readonly<Record<Family, FamilyTable>>, input: AdjRibIn, sets: AttributeSets, self: PeerEntry) {
     this.#tables = tables;
@@ -27,8 +28,18 @@ export class LocalRoutes {
     this.#self = self;
   }
 
+  /** Another number after each change. */
+  get version(): number {
+    return this.#version;
+  }
+
+  prefixes(family: Family): ReadonlySet<PrefixId> {
+    return this.#current[family];
+  }
+
   /** Makes exactly these our own. Of two routes for one prefix the later counts. */
   set(routes: readonly LocalRoute[]): void {
+    this.#version++;
     for (const family of [4, 6] as const)
       this.#setFamily(
         family,

@@ -291,7 +291,11 @@ class RoutingInformationBase implements Rib {
       const before = left;
       if (!this.#nextHops.isSettled) left -= this.#redecisions.settle();
       left -= this.#jobs.step(Math.min(left, SLICE));
-      if (!this.#isHeld)
+      if (this.#isHeld) {
+        if (this.#jobs.size === 0)
+          for (const family of FAMILIES)
+            this.#groups[family].tellOwn(this.#local.prefixes(family), this.#local.version);
+      } else
         for (const family of FAMILIES)
           if (left > 0) left -= this.#groups[family].step(left, (member) => this.#peers.get(member.peer));
       if (left === before) break;
@@ -382,7 +386,8 @@ class RoutingInformationBase implements Rib {
 
   #hasWork(): boolean {
     if (this.#jobs.size > 0 || !this.#nextHops.isSettled) return true;
-    return !this.#isHeld && (this.#groups[4].hasWork() || this.#groups[6].hasWork());
+    if (this.#isHeld) return FAMILIES.some((family) => this.#groups[family].owesOwn(this.#local.version));
+    return this.#groups[4].hasWork() || this.#groups[6].hasWork();
   }
 
   #tell(): void {

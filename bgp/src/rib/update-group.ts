@@ -18,6 +18,7 @@ import type { ExportRules } from './export-rules.js';
 import type { ExportBatch } from './export-batch.js';
 import type { FamilyTable } from './family-table.js';
 import { OutputQueue, type OutputReader } from './output-queue.js';
+import { LOCAL_PEER } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
 
 /** A peer's place in a group of one family. */
@@ -62,6 +63,8 @@ export class UpdateGroup {
   readonly #log: LogReader;
   readonly #writer: UpdateWriter;
   #walk: Walk | undefined;
+  /** Version of our own routes that `tellOwn` has told. */
+  #ownVersion = -1;
   #wire = new Uint8Array(4096);
 
   constructor(key: string, rules: ExportRules, parameters: EncodeParameters, out: AdjRibOut, context: GroupContext) {
@@ -131,6 +134,27 @@ export class UpdateGroup {
     if (this.#context.batch.count > 0) this.#flush();
     if (this.#walk !== undefined && this.#walk.at >= this.#context.table.prefixes.end) this.#endWalk(this.#walk);
     return seen;
+  }
+
+  /**
+   * Tells those of these prefixes whose best path is ours, ahead of the walk that is held: it comes to them again and finds nothing new.
+   * Once for each version. BOUNDED by BATCH: the rest waits for the walk.
+   */
+  tellOwn(prefixes: Iterable<PrefixId>, version: number): void {
+    const { table, sets, batch } = this.#context;
+    this.#ownVersion = version;
+    let told = 0;
+    for (const prefix of prefixes) {
+      const best = table.best[prefix] as number;
+      if (best === 0 || sets.peer[table.paths.set[best] as SetId] !== LOCAL_PEER) continue;
+      if (told++ >= BATCH) break;
+      this.out.compare(prefix, this.#walk?.isForced === true, batch);
+    }
+    if (batch.count > 0) this.#flush();
+  }
+
+  owesOwn(version: number): boolean {
+    return this.#ownVersion !== version;
   }
 
   /** Its place in the log is too far back to be kept: walk the table instead. */

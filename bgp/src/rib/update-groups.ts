@@ -117,6 +117,16 @@ export class UpdateGroups {
     return seen;
   }
 
+  /** Our own prefixes go out though everything else is held: nobody has to be waited for to know them. */
+  tellOwn(prefixes: ReadonlySet<PrefixId>, version: number): void {
+    for (const group of this.#groups) if (group.owesOwn(version)) group.tellOwn(prefixes, version);
+  }
+
+  owesOwn(version: number): boolean {
+    for (const group of this.#groups) if (group.owesOwn(version)) return true;
+    return false;
+  }
+
   /** Does some group that walks still have to take this prefix back? */
   remember(prefix: PrefixId): boolean {
     for (const group of this.#groups) if (group.remembers(prefix)) return true;

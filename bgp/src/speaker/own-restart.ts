@@ -2,6 +2,9 @@
  * Graceful restart of this very speaker (RFC 4724 section 4.1): after a crash the kernel still forwards by the old routes and the
  * peers keep ours. Nothing is selected, advertised or taken out of the kernel until the peers have told us everything again.
  *
+ * But for our own prefixes, which no peer can tell us about: those are said as soon as a session is up. Others may reach us by them
+ * only, and after a second crash within the first restart a router has forgotten them.
+ *
  * We wait for the End-of-RIB of each peer that can send one. Not for peers without the capability, not for long for peers that
  * do not answer: one dead neighbour must not hold up the rack; their share of the kernel's routes is swept with the rest, which is
  * what their death should lead to. And not for long for peers that say they restart themselves (R bit): two speakers would wait
