@@ -36,6 +36,7 @@ const REFUSING_KINDS: readonly (readonly [KindName, string])[] = [
   ['ipReservations', 'IPReservation'],
   ['bgpConfigurations', 'BGPConfiguration'],
   ['hostEndpoints', 'HostEndpoint'],
+  ['namespaces', 'Namespace'],
 ];
 
 /** Whether a change may change what `refusalSentences` says. */

@@ -140,7 +140,7 @@ export class ObjectStatus {
     const found = new Map<string, ObjectProblem[]>();
     const addresses = new Map<string, Address>();
     for (const { kind, key, field, message } of this.options.nodeProblems()) {
-      if (!STATUS_KINDS.includes(kind)) continue;
+      if (!STATUS_KINDS.includes(kind) || this.isRefused(kind, key, field)) continue;
       const id = idOf({ kind, key });
       addresses.set(id, { kind, key });
       found.set(id, [...(found.get(id) ?? []), { field, message }]);
@@ -152,6 +152,12 @@ export class ObjectStatus {
         const [kind = '', key = ''] = id.split(' ');
         this.mark(addresses.get(id) ?? { kind: kind as KindName, key }, COALESCE + this.turnOf(id));
       }
+  }
+
+  /** Accepted says it for the whole cluster. */
+  private isRefused(kind: KindName, key: string, field: string): boolean {
+    const object = this.options.cluster.get(kind, ...nameOf(key));
+    return object !== undefined && refusalsOf(kind, object).some((refusal) => refusal.field === field);
   }
 
   private turnOf(id: string): number {

@@ -102,6 +102,8 @@ const LATER = 'expected none: this annotation does nothing yet';
 
 /** Annotations by kind; a name that ends in "/" stands for all that begin so. */
 const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; readonly why: string }[] = [
+  { kind: 'namespaces', name: 'cni.projectcalico.org/ipv4pools', why: `${LATER}, annotate the pods` },
+  { kind: 'namespaces', name: 'cni.projectcalico.org/ipv6pools', why: `${LATER}, annotate the pods` },
   { kind: 'pods', name: 'cni.projectcalico.org/ipAddrs', why: `${LATER}, the pod gets any free address` },
   { kind: 'pods', name: 'cni.projectcalico.org/ipAddrsNoIpam', why: `${LATER}, the pod gets any free address` },
   { kind: 'pods', name: 'cni.projectcalico.org/floatingIPs', why: LATER },

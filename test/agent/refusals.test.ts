@@ -1,0 +1,85 @@
+import { expect } from 'chai';
+import { refusalSentences } from '../../src/agent/object-problem-sources.js';
+import { ANNOTATION_REFUSALS, FIELD_REFUSALS, refusalsOf } from '../../src/agent/refusals.js';
+import type { KindName } from '../../src/api/kinds.js';
+import type { KubeObject } from '../../src/api/meta.js';
+import { Cluster } from '../../src/cluster/cluster.js';
+
+const object = (spec: unknown, annotations?: Readonly<Record<string, string>>): KubeObject =>
+  ({ metadata: { name: 'x', ...(annotations === undefined ? {} : { annotations }) }, spec }) as unknown as KubeObject;
+
+const refusals = (kind: KindName, each: KubeObject): readonly string[] =>
+  refusalsOf(kind, each as Parameters<typeof refusalsOf>[1]).map(({ message }) => message);
+
+/** What asks for something, and what asks for nothing, of every row. */
+const examples: readonly (readonly [KindName, string, unknown, unknown])[] = [
+  ['ipPools', 'natOutgoing', true, false],
+  ['ipPools', 'namespaceSelector', "team == 'a'", 'all()'],
+  ['ipPools', 'allowedUses', ['Workload', 'LoadBalancer'], ['Workload', 'Tunnel']],
+  ['ipPools', 'ipipMode', 'Always', 'Never'],
+  ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
+  ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30'], []],
+  ['bgpConfigurations', 'serviceExternalIPs', [{ cidr: '198.51.100.0/24' }], []],
+  ['bgpConfigurations', 'serviceLoadBalancerAggregation', 'Disabled', 'Enabled'],
+  ['bgpConfigurations', 'programClusterRoutes', 'Disabled', 'Enabled'],
+  ['hostEndpoints', 'profiles', ['projectcalico-default-allow', 'kns.shop'], ['projectcalico-default-allow']],
+];
+
+describe('agent/refusals', () => {
+  it('has an example of every row', () => {
+    const tried = examples.map(([kind, field]) => `${kind} spec.${field}`);
+    expect(FIELD_REFUSALS.map(({ kind, field }) => `${kind} ${field}`)).to.have.members(tried);
+  });
+
+  it('names what is asked for and not built', () => {
+    for (const [kind, field, asked] of examples) {
+      const found = refusals(kind, object({ [field]: asked }));
+      expect(found, field).to.have.length(1);
+      expect(found[0]).to.match(new RegExp(`^spec\\.${field} is ".*"; expected `));
+    }
+    for (const { kind, name } of ANNOTATION_REFUSALS) {
+      const key = name.endsWith('/') ? `${name}ingressBandwidth` : name;
+      const [sentence] = refusals(kind, object({}, { [key]: 'v' }));
+      expect(sentence).to.include(`metadata.annotations[${key}] is "v"; expected none`);
+    }
+  });
+
+  it('says nothing of what is absent, or asks for nothing', () => {
+    for (const [kind, field, , nothing] of examples) {
+      expect(refusals(kind, object({ [field]: nothing })), field).to.deep.equal([]);
+      expect(refusals(kind, object({})), field).to.deep.equal([]);
+    }
+    expect(refusals('pods', object({}, { 'cni.projectcalico.org/ipv4pools': '[]', other: 'x' }))).to.deep.equal([]);
+  });
+
+  it('cuts a value of any length', () => {
+    const [sentence = ''] = refusals('ipReservations', object({ reservedCIDRs: Array(5000).fill('10.0.0.0/8') }));
+    expect(sentence.length).to.be.below(400);
+  });
+
+  it('speaks of the objects of the cluster and of the pods of the node, by name', () => {
+    const cluster = new Cluster([
+      'ipPools',
+      'ipReservations',
+      'bgpConfigurations',
+      'hostEndpoints',
+      'namespaces',
+      'pods',
+    ]);
+    cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', natOutgoing: true } });
+    cluster.upsert('namespaces', {
+      metadata: { name: 'shop', annotations: { 'cni.projectcalico.org/ipv4pools': '["a"]' } },
+    });
+    for (const name of ['here', 'elsewhere'])
+      cluster.upsert('pods', {
+        metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressBandwidth': '1M' } },
+        spec: { containers: [] },
+      });
+    const sentences = refusalSentences(cluster, ['shop/here', 'shop/gone']);
+    expect(sentences.map((sentence) => sentence.split(' ')[0])).to.deep.equal([
+      'IPPool/pods',
+      'Namespace/shop',
+      'Pod/shop/here',
+    ]);
+  });
+});

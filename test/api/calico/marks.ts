@@ -1,0 +1,93 @@
+/** Annotations, labels and Secrets that Calico documents. */
+import { FROM_TABLE, REFUSALS_FILE, type Mark, type Proof } from './table.js';
+
+const NODE = 'src/topology/node-identity.ts';
+const property: Proof = ['test/topology/topology.property.test.ts', 'makes a document that the daemon takes'];
+const names: Proof = ['test/agent/refusals.test.ts', 'names what is asked for and not built'];
+const selectors: Proof = ['test/policy/calico-selector.test.ts', '-> ${want}'];
+const SELECTOR = 'policy/src/translate/calico-selector.ts';
+
+const acts = (on: string, name: string, does: string, file: string, proof: Proof): Mark => ({
+  on,
+  name,
+  does,
+  file,
+  proof,
+});
+const refused = (on: string, name: string): Mark => ({
+  on,
+  name,
+  refusal: FROM_TABLE,
+  file: REFUSALS_FILE,
+  proof: names,
+});
+
+export const marks: readonly Mark[] = [
+  acts(
+    'Node, annotation',
+    'projectcalico.org/IPv4Address',
+    "The node's IPv4 address, before the kubelet's; a prefix length may follow",
+    NODE,
+    property,
+  ),
+  acts('Node, annotation', 'projectcalico.org/IPv6Address', 'The same for IPv6', NODE, property),
+  acts(
+    'Node, annotation',
+    'projectcalico.org/ASNumber',
+    'Its AS number, before that of BGPConfiguration',
+    NODE,
+    property,
+  ),
+  acts(
+    'Node, annotation',
+    'projectcalico.org/RouteReflectorClusterID',
+    'A reflector: outside the mesh, peers by BGPPeer',
+    NODE,
+    [
+      'test/topology/speaker-config.test.ts',
+      'keeps a reflector out of the mesh and peers it with its clients from both ends',
+    ],
+  ),
+  acts(
+    'Node, label',
+    'node.kubernetes.io/exclude-from-external-load-balancers',
+    'The node announces no service ranges',
+    'src/topology/originations.ts',
+    property,
+  ),
+  acts(
+    'Secret',
+    "the one a BGPPeer or BGPConfiguration names, in Tortie's namespace",
+    'Password of the sessions; in that namespace only',
+    'src/topology/peer-password.ts',
+    ['test/topology/speaker-config.test.ts', 'peers with the routers of this node only, as each resource says'],
+  ),
+  acts(
+    'Pod, annotation',
+    'cni.projectcalico.org/ipv4pools',
+    'Pools the pod takes its IPv4 address from, by name or CIDR',
+    'src/agent/pool-annotations.ts',
+    ['test/agent/pod-network.test.ts', 'reads the pools a pod asks for, and names an annotation it cannot read'],
+  ),
+  acts('Pod, annotation', 'cni.projectcalico.org/ipv6pools', 'The same for IPv6', 'src/agent/pool-annotations.ts', [
+    'test/agent/pod-network.test.ts',
+    'reads the pools a pod asks for, and names an annotation it cannot read',
+  ]),
+  refused('Namespace, annotation', 'cni.projectcalico.org/ipv4pools'),
+  refused('Namespace, annotation', 'cni.projectcalico.org/ipv6pools'),
+  refused('Pod, annotation', 'cni.projectcalico.org/ipAddrs'),
+  refused('Pod, annotation', 'cni.projectcalico.org/ipAddrsNoIpam'),
+  refused('Pod, annotation', 'cni.projectcalico.org/floatingIPs'),
+  refused('Pod, annotation', 'cni.projectcalico.org/hwAddr'),
+  refused('Pod, annotation', 'cni.projectcalico.org/allowedSourcePrefixes'),
+  refused('Pod, annotation', 'qos.projectcalico.org/'),
+  refused('Pod, annotation', 'kubernetes.io/ingress-bandwidth'),
+  refused('Pod, annotation', 'kubernetes.io/egress-bandwidth'),
+  acts(
+    'Endpoint, label in selectors',
+    'projectcalico.org/{namespace,orchestrator,serviceaccount,kind,name}',
+    'Made by Tortie for policies to select on, as by Calico',
+    SELECTOR,
+    selectors,
+  ),
+];
