@@ -5,6 +5,7 @@ const topology = (title: string): Proof => ['test/topology/speaker-config.test.t
 const fields = (title: string): Proof => ['test/topology/fields.test.ts', title];
 const refusals = (title: string): Proof => ['test/agent/refusals.test.ts', title];
 const names = refusals('names what is asked for and not built');
+const finer = (title: string): Proof => ['test/topology/marks.test.ts', title];
 const PEERS = 'src/topology/bgp-peers.ts';
 const FIELDS = 'src/topology/peer-fields.ts';
 const DAEMON = 'src/topology/daemon-fields.ts';
@@ -18,7 +19,7 @@ const workloads = fields(
 const times = topology(
   'takes keepaliveTime and maxRestartTime of a BGPPeer, and names values that no session can have',
 );
-const bfd = fields('of a peer and of the mesh: ${title}');
+const bfd = fields('of a peer and of the mesh: ');
 
 const ready: Proof = ['test/agent/node-status.test.ts', 'is Ready only when every aspect is, and says why not'];
 
@@ -50,7 +51,7 @@ const password = (field: string): readonly Row[] => [
     `${field}.secretKeyRef.optional`,
     'true: a session without password when the Secret is not there',
     'src/topology/peer-password.ts',
-    ['test/topology/topology.property.test.ts', 'makes a document that the daemon takes'],
+    finer('has no session without its password, unless that is optional'),
   ),
 ];
 
@@ -65,7 +66,8 @@ export const bgpSections: readonly Section[] = [
   {
     kinds: ['BGPConfiguration'],
     about:
-      'One named `default` rules the cluster; one named `node.NAME` overrides fields for that node, which the other nodes know. Others are read by nobody, and say so in InUse.',
+      'One named `default` rules the cluster; one named `node.NAME` overrides fields for that node, which the others know. ' +
+      'Any other is read by nobody, and InUse says so.',
     rows: [
       acts('spec', 'BGP of the cluster or of one node', 'src/topology/configuration.ts', mesh),
       acts(
@@ -79,7 +81,7 @@ export const bgpSections: readonly Section[] = [
         'spec.asNumber',
         'AS number of nodes that have none of their own; default 64512; "64512.10" is asdot',
         'src/topology/configuration.ts',
-        ['test/topology/values.test.ts', 'reads AS ${text} as ${want}'],
+        ['test/topology/values.test.ts', 'reads AS '],
       ),
       acts(
         'spec.listenPort',
@@ -127,10 +129,12 @@ export const bgpSections: readonly Section[] = [
       ),
       acts('spec.localWorkloadPeeringIPV6', 'The same for IPv6', 'src/topology/workload-peers.ts', workloads),
       ...bfdRows('spec.nodeMeshBfd', 'mesh sessions'),
-      acts('spec.holdTime', "Tortie's own: hold time of sessions that do not say otherwise; default 90s", FIELDS, [
-        'test/topology/topology.property.test.ts',
-        'makes a document that the daemon takes',
-      ]),
+      acts(
+        'spec.holdTime',
+        "Tortie's own: hold time of sessions that do not say otherwise; default 90s",
+        FIELDS,
+        finer('gives sessions the hold time of the cluster'),
+      ),
       refused('spec.programClusterRoutes', names, 'Enabled (the default): the BGP daemon writes routes to other nodes'),
       ...status,
     ],
@@ -145,7 +149,7 @@ export const bgpSections: readonly Section[] = [
         'spec.peerIP',
         'Address of the peer, with a port ("192.0.2.1:1179") or an interface ("fe80::1%eth0")',
         PEERS,
-        ['test/topology/values.test.ts', 'reads peer "${text}" as ${want}'],
+        ['test/topology/values.test.ts', 'reads peer '],
       ),
       acts('spec.asNumber', 'Its AS number, a number or asdot', PEERS, asks),
       acts(

@@ -67,7 +67,8 @@ const marksText = (): string =>
       '| on | name | here | where | shown by |\n| --- | --- | --- | --- | --- |',
       ...marks.map((mark) => {
         const refusal = mark.refusal === FROM_TABLE ? markRefusal(mark) : mark.refusal;
-        return `| ${mark.on} ${cells(mark.name.endsWith('/') ? `${mark.name}...` : mark.name, mark.does, refusal, mark.file, mark.proof, [])}`;
+        const name = mark.name.endsWith('/') ? `${mark.name}...` : mark.name;
+        return `| ${mark.on} ${cells(name, mark.does, refusal, mark.file, mark.proof, [])}`;
       }),
     ].join('\n'),
   ].join('\n\n');
@@ -85,10 +86,10 @@ function cells(
     ...more,
     ...(refusal === undefined ? [] : [`**refused**: "${refusal}"`]),
   ].join(' ');
-  return `| \`${name}\` | ${escape(here)} | ${file} | ${test}: ${escape(title)} |`;
+  return `| \`${name}\` | ${cell(here)} | ${file} | ${test}: ${cell(title)} |`;
 }
 
-const escape = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
   writeFileSync(DOCUMENT, documentText(readFileSync(DOCUMENT, 'utf8')));

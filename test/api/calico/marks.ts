@@ -2,9 +2,10 @@
 import { FROM_TABLE, REFUSALS_FILE, type Mark, type Proof } from './table.js';
 
 const NODE = 'src/topology/node-identity.ts';
-const property: Proof = ['test/topology/topology.property.test.ts', 'makes a document that the daemon takes'];
+const finer = (title: string): Proof => ['test/topology/marks.test.ts', title];
+const address = finer("takes a node's addresses from Calico's annotations first");
 const names: Proof = ['test/agent/refusals.test.ts', 'names what is asked for and not built'];
-const selectors: Proof = ['test/policy/calico-selector.test.ts', '-> ${want}'];
+const selectors: Proof = ['test/policy/calico-selector.test.ts', '-> '];
 const SELECTOR = 'policy/src/translate/calico-selector.ts';
 
 const acts = (on: string, name: string, does: string, file: string, proof: Proof): Mark => ({
@@ -28,15 +29,15 @@ export const marks: readonly Mark[] = [
     'projectcalico.org/IPv4Address',
     "The node's IPv4 address, before the kubelet's; a prefix length may follow",
     NODE,
-    property,
+    address,
   ),
-  acts('Node, annotation', 'projectcalico.org/IPv6Address', 'The same for IPv6', NODE, property),
+  acts('Node, annotation', 'projectcalico.org/IPv6Address', 'The same for IPv6', NODE, address),
   acts(
     'Node, annotation',
     'projectcalico.org/ASNumber',
     'Its AS number, before that of BGPConfiguration',
     NODE,
-    property,
+    finer("takes a node's AS number from its annotation"),
   ),
   acts(
     'Node, annotation',
@@ -53,7 +54,7 @@ export const marks: readonly Mark[] = [
     'node.kubernetes.io/exclude-from-external-load-balancers',
     'The node announces no service ranges',
     'src/topology/originations.ts',
-    property,
+    finer('announces no service range from a node that load balancers should leave out'),
   ),
   acts(
     'Secret',

@@ -12,10 +12,7 @@ const nets = calico('nets, notNets, ipVersion, protocol numbers and notProtocol'
 const icmp = calico('ICMP types and codes, and their negations');
 const staged = calico('staged deletions and ignored ones add nothing; a staged NetworkPolicy only watches');
 const log = calico('Log goes on, staged policies log what they would do, and both are limited');
-const bad: Proof = [
-  'test/policy/bad-objects.test.ts',
-  'Calico: ${title}: an Allow matches nothing, a Deny what it can',
-];
+const bad: Proof = ['test/policy/bad-objects.test.ts', ': an Allow matches nothing, a Deny what it can'];
 const HTTP = 'HTTP matches are not supported by Tortie';
 const http = (path: string): Row => ({ path, refusal: HTTP, file: POLICY, proof: bad });
 

@@ -66,7 +66,7 @@ const entity: readonly Row[] = [
   acts('notNets', 'None of these', ENTITY, nets),
   acts(
     'selector',
-    "Pods, network sets and host endpoints by label, in Calico's language; of the policy's own namespace unless namespaceSelector says otherwise",
+    "Pods, network sets and host endpoints by label; of the policy's own namespace unless namespaceSelector is there",
     ENTITY,
     own,
   ),
@@ -90,9 +90,12 @@ const entity: readonly Row[] = [
 const FILTER = 'src/topology/bgp-filter.ts';
 const topology = (title: string): Proof => ['test/topology/speaker-config.test.ts', title];
 const filters = topology('asks the filters of users first, then our own, which lets through nothing that is not ours');
-const whole: Proof = ['test/topology/topology.property.test.ts', 'makes a document that the daemon takes'];
+const whole: Proof = [
+  'test/topology/marks.test.ts',
+  'narrows the prefixes of a filter, and asks for routes of peers alone',
+];
 const matches: Proof = ['test/bgp/filter/policy.test.ts', "'matches' : 'does not match'"];
-const sets: Proof = ['test/bgp/filter/policy.test.ts', 'makes ${want}'];
+const sets: Proof = ['test/bgp/filter/policy.test.ts', '} makes '];
 const filterRule: readonly Row[] = [
   acts('action', 'Accept or Reject; no rule that matches: accept', FILTER, filters),
   acts('cidr', 'The prefix the rule is about', FILTER, filters),
