@@ -45,6 +45,11 @@ export interface SpeakerConfig {
    * nobody there is a direct neighbour. Their addresses stay ours.
    */
   readonly ignoredInterfaces?: readonly string[];
+  /**
+   * May a next hop be reached through the kernel's default route, as through its other routes? Default true, as BIRD with `learn`. One of
+   * BGP never counts for that: a next hop whose own route is withdrawn shall be gone at once.
+   */
+  readonly resolveThroughDefault?: boolean;
   /** Least severity that `tortie bgpd` logs, while this configuration stands; default: as it was started. */
   readonly logLevel?: LogLevelName;
   /** BMP stations (RFC 7854) that follow what we hear and say. */

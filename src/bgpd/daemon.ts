@@ -23,6 +23,7 @@ import { InterfaceWatch } from './interface-watch.js';
 import type { KernelRouteContext } from './kernel-route.js';
 import { MrtDumps } from './mrt-dumps.js';
 import { RefusalLog } from './refusal-log.js';
+import { RouteWatch } from './route-watch.js';
 import { SavedState } from './saved-state.js';
 
 export interface DaemonOptions {
@@ -51,6 +52,8 @@ export class Daemon {
   private readonly log: Logger;
   private socket: NetlinkSocket | undefined;
   private interfaces: InterfaceWatch | undefined;
+  private routes: RouteWatch | undefined;
+  private routesSocket: NetlinkSocket | undefined;
   private fib: FibWriter | undefined;
   private context: KernelRouteContext | undefined;
   private readonly dumps: MrtDumps;
@@ -68,7 +71,11 @@ export class Daemon {
     this.startLevel = options.log.level;
     const wasKilled = this.state.wasKilled();
     if (wasKilled) this.log.info('the last bgpd of this boot was killed: restarting gracefully');
-    this.speaker = new Speaker({ isRestarting: wasKilled, onForwarding: () => this.fib?.wake() });
+    this.speaker = new Speaker({
+      isRestarting: wasKilled,
+      onForwarding: () => this.fib?.wake(),
+      onNextHop: () => this.routes?.retarget(),
+    });
     this.refusals = new RefusalLog(this.log);
     this.dumps = new MrtDumps(this.speaker, this.log);
     this.speaker.subscribe((event) => this.heard(event));
@@ -86,14 +93,34 @@ export class Daemon {
       this.interfaces = new InterfaceWatch({
         socket: this.socket,
         onChange: (interfaces) => this.interfacesChanged(interfaces),
-        onLoss: () => this.fib?.loss(),
-        onGain: () => this.fib?.gain(),
+        onLoss: () => {
+          this.fib?.loss();
+          this.routes?.linksChanged();
+        },
+        onGain: () => {
+          this.fib?.gain();
+          this.routes?.linksChanged();
+        },
       });
       this.interfaces.start();
+      this.watchRoutes(this.interfaces);
     } catch (error) {
       this.log.warn({ err: error }, 'cannot watch interfaces; links are not tracked');
       this.interfaces = undefined;
     }
+  }
+
+  /** What is not on a link of ours may be behind somebody else's route. */
+  private watchRoutes(interfaces: InterfaceWatch): void {
+    this.routesSocket = new NetlinkSocket();
+    this.routes = new RouteWatch({
+      socket: this.routesSocket,
+      nameOf: (index) => interfaces.nameOf(index),
+      targets: () => this.speaker.nextHopTargets(),
+      onChange: (routes) => this.speaker.setKernelRoutes(routes),
+      onProblem: (error) => this.log.warn({ err: error }, 'cannot read the routes of the kernel; it is tried again'),
+    });
+    this.routes.start();
   }
 
   /** Of the configuration that is true now (config-digest.ts); undefined before the first. */
@@ -176,6 +203,8 @@ export class Daemon {
     this.refusals.sum();
     await this.speaker.stop({ text, graceful });
     this.interfaces?.stop();
+    await this.routes?.stop();
+    this.routesSocket?.close();
     const { fib } = this;
     if (fib !== undefined) await this.endFib(fib, graceful);
     if (!graceful) this.state.markStopped();
@@ -185,6 +214,8 @@ export class Daemon {
   private followConfig(config: SpeakerConfig): void {
     this.log.level = config.logLevel ?? this.startLevel;
     this.interfaces?.setWanted(wantedInterfaces(config));
+    // Neighbours that have to be on a link are others.
+    this.routes?.retarget();
     this.updateContext(config, this.interfaces?.current ?? []);
     const { socket } = this;
     if (config.installRoutes === true && this.fib === undefined && socket !== undefined) this.startFib();

@@ -62,6 +62,7 @@ function kernelNextHop(hop: ForwardingHop, isMultipath: boolean, context: Kernel
   return {
     ...(hop.address === undefined ? {} : { via: hop.address }),
     ...(interfaceIndex === undefined ? {} : { interfaceIndex }),
+    ...(hop.isOnlink === true ? { isOnlink: true } : {}),
     ...(isMultipath ? { weight: Math.min(256, Math.max(1, hop.weight)) } : {}),
   };
 }

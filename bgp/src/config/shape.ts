@@ -184,6 +184,7 @@ const optionalFields: Readonly<Record<string, Field>> = {
   drain: boolean,
   clusterId: identifier,
   ignoredInterfaces: list(interfacePattern, { max: 1024 }),
+  resolveThroughDefault: boolean,
   logLevel: oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal'),
   mrt,
   bmp: list(

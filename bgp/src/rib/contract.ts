@@ -107,6 +107,8 @@ export interface ForwardingHop {
   readonly address?: IpAddress;
   readonly interfaceName?: string;
   readonly weight: number;
+  /** The address is on the link whatever the prefixes of the link say: of a kernel route that says so. */
+  readonly isOnlink?: true;
 }
 
 /** Interned: two prefixes with the same hops share the one object, so it may key a cache of encoded messages. */

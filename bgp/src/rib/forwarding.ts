@@ -55,8 +55,8 @@ class Entries {
   }
 }
 
-const keyOf = ({ address, interfaceName, weight }: ForwardingHop): string =>
-  `${address?.family ?? ''}:${address?.value ?? ''}%${interfaceName ?? ''}*${weight}`;
+const keyOf = ({ address, interfaceName, weight, isOnlink }: ForwardingHop): string =>
+  `${address?.family ?? ''}:${address?.value ?? ''}%${interfaceName ?? ''}*${weight}${isOnlink === true ? '!' : ''}`;
 
 export class Forwarding {
   readonly #table: FamilyTable;

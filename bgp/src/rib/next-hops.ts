@@ -350,6 +350,7 @@ export const isLinkLocal = (address: IpAddress): boolean => address.family === 6
 export const sameHop = (a: ForwardingHop, b: ForwardingHop): boolean =>
   a.interfaceName === b.interfaceName &&
   a.weight === b.weight &&
+  a.isOnlink === b.isOnlink &&
   a.address?.value === b.address?.value &&
   a.address?.family === b.address?.family;
 

@@ -26,12 +26,16 @@ export const linksOf = (
 ): readonly LocalInterface[] =>
   ignored.length === 0 ? interfaces : interfaces.filter(({ name }) => !isIgnored(name, ignored));
 
-/** The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were. */
+/**
+ * The sentence why there can be no session, undefined if there can. `before`: the interfaces as they were; `isOnDevice`: a route says that
+ * the address is on a link.
+ */
 export function linkProblem(
   settings: PeerSettings,
   interfaces: readonly LocalInterface[],
   before: readonly LocalInterface[],
   ignored: readonly string[],
+  isOnDevice: (address: IpAddress) => boolean,
 ): string | undefined {
   const { localAddress, interfaceName, isSingleHop } = settings;
   if (localAddress !== undefined && interfaceName === undefined && !isOurs(interfaces, parseAddress(localAddress)))
@@ -39,6 +43,7 @@ export function linkProblem(
   if (interfaceName !== undefined) return downText(interfaces, interfaceName);
   const address = knownAddress(settings);
   if (!isSingleHop || interfaceTowards(linksOf(interfaces, ignored), address) !== undefined) return undefined;
+  if (isOnDevice(address)) return undefined;
   const onIgnored = interfaceTowards(interfaces, address);
   if (onIgnored !== undefined)
     return `${formatAddress(address)} is on ${onIgnored.name}, one of "ignoredInterfaces"; a peer there needs "multihop"`;

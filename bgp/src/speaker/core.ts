@@ -6,7 +6,7 @@
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { formatIpv4, type Family } from '../address.js';
+import { formatIpv4, type Family, type IpAddress } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
 import { formatCapability, type Capability } from '../codec/capability.js';
@@ -16,7 +16,7 @@ import { decodeUpdate } from '../codec/update.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
-import type { PeerId, Rib } from '../rib/contract.js';
+import type { KernelRoute, PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import { systemInterfaces, type LocalInterface } from '../session/interface.js';
@@ -27,6 +27,7 @@ import { connectedPrefixes, linkProblem, linksOf, readdressed, sessionLink } fro
 import type { SpeakerEvent } from './event.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
+import { countingRoutes, isOnDevice } from './kernel-routes.js';
 import { MaxPrefixHolds } from './max-prefix-holds.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
 import { Monitoring, type MonitoringOwner } from './monitoring.js';
@@ -53,6 +54,8 @@ export interface CoreOptions {
   readonly isRestarting: boolean;
   readonly keepForwarding: boolean;
   readonly forwardingReady: () => void;
+  /** `nextHopTargets` may have more. */
+  readonly nextHopAdded: () => void;
   readonly openRouterSocket: OpenRouterSocket;
   readonly event: (event: SpeakerEvent) => void;
   readonly bfd: (onEvent: (event: BfdEvent) => void) => BfdPort;
@@ -73,6 +76,8 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   private interfaces: readonly LocalInterface[] = [];
   /** Somebody tells us the interfaces; otherwise links are not tracked. */
   private tracksInterfaces = false;
+  private kernelRoutes: readonly KernelRoute[] = [];
+  private countingRoutes: readonly KernelRoute[] = [];
   /** Patterns of interfaces that are no links. */
   private ignored: readonly string[] = [];
   private readonly notices: Notices;
@@ -164,10 +169,12 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       this.clock,
       {
         forwardingReady: this.options.forwardingReady,
+        nextHopAdded: this.options.nextHopAdded,
         sent: (id, buffers) => this.monitoring.sent(id, buffers),
       },
       this.options.keepForwarding ? predecessor : undefined,
     );
+    this.rib.setKernelRoutes(this.countingRoutes);
     if (this.tracksInterfaces) this.rib.setConnected(this.connected());
     if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0)
       this.beginRestart(config);
@@ -302,6 +309,28 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     if (patterns.join(' ') === this.ignored.join(' ')) return;
     this.ignored = patterns;
     if (this.tracksInterfaces) this.setInterfaces(this.interfaces);
+  }
+
+  setKernelRoutes(routes: readonly KernelRoute[]): void {
+    this.kernelRoutes = routes;
+    if (this.isConfigured) this.applyKernelRoutes();
+  }
+
+  /** New ones, or the configuration counts others among them. */
+  applyKernelRoutes(): void {
+    this.countingRoutes = countingRoutes(this.kernelRoutes, this.config);
+    for (const peer of this.peers.values()) this.checkLink(peer, this.interfaces);
+    this.rib.setKernelRoutes(this.countingRoutes);
+    this.driver.schedule();
+  }
+
+  /** Addresses whose routes in the kernel matter: those of next hops, and of neighbours that have to be on a link. */
+  *nextHopTargets(): Iterable<IpAddress> {
+    if (this.isConfigured) yield* this.rib.nextHopTargets();
+    for (const { settings } of this.peers.values()) {
+      const address = settings.isSingleHop && settings.interfaceName === undefined ? settings.address : undefined;
+      if (address !== undefined) yield address;
+    }
   }
 
   private connected(): ReturnType<typeof connectedPrefixes> {
@@ -507,7 +536,9 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   private checkLink(peer: Peer, before: readonly LocalInterface[]): void {
     if (!this.tracksInterfaces) return;
-    const problem = linkProblem(peer.settings, this.interfaces, before, this.ignored);
+    const problem = linkProblem(peer.settings, this.interfaces, before, this.ignored, (address) =>
+      isOnDevice(this.countingRoutes, address),
+    );
     if (problem === undefined) peer.unblock('link');
     else peer.block('link', problem);
   }

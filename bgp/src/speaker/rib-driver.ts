@@ -22,7 +22,7 @@ interface Attached {
   isBlocked: boolean;
 }
 
-export interface RibDriverEvents extends Pick<RibEvents, 'forwardingReady'> {
+export interface RibDriverEvents extends Pick<RibEvents, 'forwardingReady' | 'nextHopAdded'> {
   /** UPDATEs that were written to a peer. */
   readonly sent: (id: PeerId, buffers: readonly Uint8Array[]) => void;
 }
@@ -46,6 +46,7 @@ export class RibDriver {
   ) {
     this.rib = createRib(options, {
       forwardingReady: events.forwardingReady,
+      nextHopAdded: events.nextHopAdded,
       wanted: () => this.schedule(),
       outputReady: (id) => {
         this.ready.add(id);

@@ -12,13 +12,14 @@
  * root on a high port. Routes learned are read by queries, or taken as they change: as text (`routes`), or as words for a kernel's
  * table (`takeForwarding`).
  */
+import type { IpAddress } from '../address.js';
 import type { SpeakerConfig, OriginatedPrefix } from '../config.js';
 import { parseConfig, type ParsedConfig } from '../config/validate.js';
 import { Afi, CeaseCode, Safi } from '../iana.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import { openRouterSocket } from '../discovery/icmpv6-socket.js';
 import { encodeShutdownText } from '../codec/notification.js';
-import type { ForwardingSink, RibQueries } from '../rib/contract.js';
+import type { ForwardingSink, KernelRoute, RibQueries } from '../rib/contract.js';
 import type { BfdEvent, BfdStatus } from '../bfd/contract.js';
 import { BfdService } from '../bfd/service.js';
 import { systemClock, type Clock } from '../session/clock.js';
@@ -58,6 +59,8 @@ export interface SpeakerPorts {
    * they have sent all their routes again (RFC 4724 section 4.1).
    */
   readonly isRestarting?: boolean;
+  /** Called for each address that `nextHopTargets` has more; nothing may be asked of the speaker inside. */
+  readonly onNextHop?: () => void;
   /** How unnumbered peers are heard (RFC 4861); default: by a raw ICMPv6 socket. */
   readonly openRouterSocket?: OpenRouterSocket;
   /** Default: the library's own, in a thread (RFC 5880). */
@@ -95,6 +98,7 @@ export class Speaker {
       isRestarting: options.isRestarting ?? false,
       keepForwarding: forwardingReady !== undefined,
       forwardingReady: forwardingReady ?? (() => undefined),
+      nextHopAdded: options.onNextHop ?? (() => undefined),
       openRouterSocket: options.openRouterSocket ?? openRouterSocket,
       event: (event) => this.publish(event),
       bfd: options.bfd ?? ((onEvent) => new BfdService(onEvent)),
@@ -131,6 +135,19 @@ export class Speaker {
   /** All interfaces: from now on direct neighbours live and die with their links, and next hops resolve through these. */
   setInterfaces(interfaces: readonly LocalInterface[]): void {
     this.core.setInterfaces(interfaces);
+  }
+
+  /**
+   * Routes of the kernel that neither this speaker nor the node's own agent made, as many of them as lead to one of `nextHopTargets`: from
+   * now on next hops resolve through these, too. They count once `setInterfaces` has been called.
+   */
+  setKernelRoutes(routes: readonly KernelRoute[]): void {
+    this.core.setKernelRoutes(routes);
+  }
+
+  /** Addresses whose routes in the kernel matter. `onNextHop` says when there are more. */
+  nextHopTargets(): Iterable<IpAddress> {
+    return this.core.nextHopTargets();
   }
 
   /** Ends every session with Cease / Administrative Shutdown, or in silence if the peers are to keep our routes over a restart. */
@@ -285,6 +302,7 @@ export class Speaker {
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
     this.core.setIgnored(config.ignoredInterfaces ?? []);
+    this.core.applyKernelRoutes();
     for (const name of changes.removed) {
       const peer = this.core.peers.get(name);
       if (peer !== undefined) this.core.removePeer(peer);

@@ -10,6 +10,8 @@ import { decodeRoute, RTA_OIF, RTA_TABLE, RTM_GETROUTE, RTM_NEWROUTE, writeRoute
 
 /** A cached route, not one of the table. */
 const RTM_F_CLONED = 0x200;
+/** rtm_protocol in struct rtmsg. */
+const PROTOCOL_AT = 5;
 
 /** Every route that the filter lets through; cached ("cloned") routes are left out. */
 export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
@@ -67,7 +69,7 @@ function writeRequest(batch: NetlinkBatch, family: 4 | 6, filter: RouteFilter): 
 
 function reader(family: 4 | 6, filter: RouteFilter, visit: (route: Route) => void): (message: NetlinkMessage) => void {
   return (message) => {
-    if (message.type !== RTM_NEWROUTE) return;
+    if (message.type !== RTM_NEWROUTE || filter.notOfProtocols?.includes(message.body.u8(PROTOCOL_AT)) === true) return;
     const route = decodeRoute(message);
     // A kernel without IPv6 answers with all families that it has.
     if (route?.prefix.family === family && passes(route, filter)) visit(route);

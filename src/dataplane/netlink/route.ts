@@ -89,5 +89,7 @@ export interface RouteFilter {
   /** Default: the main table. */
   readonly table?: number;
   readonly protocol?: number;
+  /** Routes of these are passed over before they are decoded. */
+  readonly notOfProtocols?: readonly number[];
   readonly interfaceIndex?: number;
 }
