@@ -318,8 +318,14 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   /** New ones, or the configuration counts others among them. */
   applyKernelRoutes(): void {
+    const before = this.countingRoutes;
     this.countingRoutes = countingRoutes(this.kernelRoutes, this.config);
-    for (const peer of this.peers.values()) this.checkLink(peer, this.interfaces);
+    for (const peer of this.peers.values()) {
+      const { address } = peer.settings;
+      // Others keep the words by which they are held: those are about an interface that was.
+      if (address !== undefined && isOnDevice(before, address) !== isOnDevice(this.countingRoutes, address))
+        this.checkLink(peer, this.interfaces);
+    }
     this.rib.setKernelRoutes(this.countingRoutes);
     this.driver.schedule();
   }

@@ -1,4 +1,4 @@
-/** Next hops and neighbours behind routes of the kernel that others made (RFC 4271 section 5.1.3), and what the configuration says of them. */
+/** Next hops and neighbours behind routes of the kernel that others made (RFC 4271 section 5.1.3). */
 import { expect } from 'chai';
 import { formatAddress, parseAddress, parsePrefix } from 'node-bgp/address';
 import type { KernelRoute } from 'node-bgp/rib/contract';
