@@ -122,7 +122,11 @@ export class RouteFeed {
   }
 
   *#tell(table: Table): Generator<readonly Uint8Array[], void, undefined> {
-    for (const slice of this.#slices(table)) yield this.#monitoringOf(table, announcements(slice, parametersOf(table)));
+    const { monitoring } = table;
+    for (const slice of this.#slices(table)) {
+      const routes = slice.map((route) => withPathId({ monitoring, pathId: 0 }, route));
+      yield this.#monitoringOf(table, announcements(routes, parametersOf(table)));
+    }
     yield this.#monitoringOf(table, [endOfRib(table.family, parametersOf(table))]);
   }
 
@@ -203,8 +207,14 @@ export class RouteFeed {
   }
 }
 
-/** Tables without identifiers of the peer's get none: one best path is all they have. */
-const withPathId = ({ monitoring, pathId }: Mark, route: StreamedRoute): StreamedRoute =>
+/**
+ * Tables without identifiers of the peer's get none, in a dump as in a change: one best path is all they have, and the identifier by which it
+ * came is its sender's, not that of who is told.
+ */
+const withPathId = (
+  { monitoring, pathId }: Pick<Mark, 'monitoring' | 'pathId'>,
+  route: StreamedRoute,
+): StreamedRoute =>
   monitoring === 'loc-rib' || monitoring === 'adj-rib-out-pre-policy' ? { ...route, pathId } : route;
 
 /** What we write has AS numbers of four octets, whatever the session has (section 4.2, flag A). */
