@@ -208,8 +208,8 @@ export class RouteFeed {
 }
 
 /**
- * Tables without identifiers of the peer's get none, in a dump as in a change: one best path is all they have, and the identifier by which it
- * came is its sender's, not that of who is told.
+ * Tables without identifiers of the peer's get none, in a dump as in a change: one best path is all they have, and the identifier by which
+ * it came is its sender's, not that of who is told.
  */
 const withPathId = (
   { monitoring, pathId }: Pick<Mark, 'monitoring' | 'pathId'>,

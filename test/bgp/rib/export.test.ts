@@ -2,6 +2,8 @@
 import { expect } from 'chai';
 import { addressToBytes, formatAddress, parseAddress, parsePrefix } from 'node-bgp/address';
 import type { PathAttributes } from 'node-bgp/codec/attribute';
+import type { FilterConfig } from 'node-bgp/config';
+import { compilePolicy } from 'node-bgp/filter/policy';
 import type { NotAdvertised, PeerVerdict, RibPeer } from 'node-bgp/rib/index';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
@@ -137,6 +139,65 @@ describe('Export', () => {
       const world = new RibWorld();
       world.up(ribPeer('to', { at: '10.2.0.1', ...EBGP }));
       expect(world.rib.queries.why(parsePrefix(PREFIX)).peers[0]?.code).to.equal('unknown-prefix');
+    });
+  });
+
+  describe('from a reflector to its routers', () => {
+    /** Blocks of our pools whoever learned them, and nothing that came from a router. */
+    const safety: FilterConfig = {
+      rules: [
+        {
+          name: 'pools',
+          match: {
+            source: ['local', 'ibgp'],
+            prefixes: [
+              { prefix: '10.65.0.0/16', maxLength: 32 },
+              { prefix: 'fd65::/48', maxLength: 128 },
+            ],
+          },
+          action: 'accept',
+        },
+      ],
+      default: 'reject',
+    };
+    const router = (name: string, at: string, remoteAs: number): RibPeer =>
+      ribPeer(name, {
+        role: 'ebgp',
+        at,
+        remoteAs,
+        exportPolicy: compilePolicy({ safety }, ['safety'], {
+          direction: 'export',
+          peerType: 'ebgp',
+          name,
+          address: parseAddress(at),
+          remoteAs,
+          localAs: 65000,
+        }),
+      });
+
+    it('own blocks go whoever of the cluster learned them; routes of one router do not go to the other', () => {
+      const world = new RibWorld();
+      world.up(ribPeer('client', { role: 'rr-client', at: '10.9.0.2' }));
+      world.up(ribPeer('mesh', { role: 'ibgp', at: '10.9.0.3' }));
+      world.up(router('tor1', '10.1.0.1', 65001));
+      world.up(router('tor2', '10.2.0.1', 65002));
+      world.originate([{ prefix: parsePrefix('10.65.1.0/26') }]);
+      world.announce('client', reach('10.65.2.0/26', '10.9.0.2'), reach('fd65::40/122', 'fd00::2'));
+      world.announce('client', reach('203.0.113.0/24', '10.9.0.2'));
+      world.announce('mesh', reach('10.65.3.0/26', '10.9.0.3'));
+      world.announce('tor1', reach('198.51.100.0/24', '10.1.0.1', { asPath: sequence(65001) }));
+      world.announce('tor1', reach('10.65.4.0/26', '10.1.0.1', { asPath: sequence(65001) }));
+      world.settle();
+      const blocks = ['10.65.1.0/26', '10.65.2.0/26', '10.65.3.0/26', 'fd65::40/122'];
+      for (const name of ['tor1', 'tor2'])
+        expect([...world.peer(name).heard.keys()].sort(), name).to.deep.equal(blocks);
+      const to = (prefix: string) =>
+        world.rib.queries.why(parsePrefix(prefix)).peers.find(({ peer }) => peer === 'tor2');
+      expect(to('10.65.2.0/26')).to.deep.include({
+        nextHop: parseAddress('10.0.0.254'),
+        rule: { filter: 'safety', index: 0, name: 'pools' },
+      });
+      expect(to('198.51.100.0/24')).to.deep.include({ code: 'rejected-by-policy', rule: { filter: 'safety' } });
     });
   });
 
