@@ -1,6 +1,6 @@
 /**
  * The kernel's routes that others made, as far as they lead to a next hop of BGP (RFC 4271 section 5.1.3): static ones, an IGP's, the
- * default, a device's. Told anew when something that matters has changed; what this node writes itself is not heard.
+ * default, a device's, the agent's. Told anew when something that matters has changed; what BGP writes itself is not heard.
  *
  * Events only say that something has changed, reading says what: routes go in silence with their device, and multipath routes are told in
  * pieces. A reading takes a tenth of a second for a hundred thousand routes, in slices; readings keep a pause of ten times as long.
@@ -12,7 +12,6 @@ import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
 import type { KernelRoute } from 'node-bgp/rib/contract';
 import {
   MAIN_TABLE,
-  PROTOCOL_TORTIE,
   PROTOCOL_TORTIE_BGP,
   visitRoutes,
   watchKernel,
@@ -37,7 +36,8 @@ export interface RouteWatchOptions {
   readonly mostKept?: number;
 }
 
-const OURS: readonly number[] = [PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP];
+/** Not the agent's: a next hop may be a pod that speaks BGP, or a router with a route through a gateway (BGPPeer's reachableBy). */
+const OURS: readonly number[] = [PROTOCOL_TORTIE_BGP];
 const MOST_KEPT = 16_384;
 /** Milliseconds between a change and the reading: a burst is one change. */
 const SHORTEST_PAUSE = 50;

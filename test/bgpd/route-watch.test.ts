@@ -145,13 +145,18 @@ describe('bgpd route-watch', function () {
 
   it('hears nothing of our own routes, and does not count them', async () => {
     kernel.targets = ['203.0.113.2'];
-    kernel.batch([
-      'route add 203.0.113.0/25 via 10.0.0.9 proto 172',
-      'route add 203.0.113.2/32 via 10.0.0.9 proto 171',
-      'route add 203.0.113.0/24 via 10.0.1.9',
-    ]);
+    kernel.batch(['route add 203.0.113.0/25 via 10.0.0.9 proto 172', 'route add 203.0.113.0/24 via 10.0.1.9']);
     kernel.watch();
     await kernel.expect('203.0.113.0/24 0 10.0.1.9%eth1*1');
+  });
+
+  it("counts the agent's: to pods, and to routers behind a gateway", async () => {
+    kernel.targets = ['203.0.113.2', '10.65.0.7', '10.65.0.8'];
+    kernel.batch(['route add 203.0.113.2/32 via 10.0.0.9 proto 171', 'route add blackhole 10.65.0.0/26 proto 171']);
+    kernel.watch();
+    await kernel.expect('203.0.113.2/32 0 10.0.0.9%eth0*1', '10.65.0.0/26 0');
+    kernel.ip('route', 'add', '10.65.0.7', 'dev', 'eth1', 'proto', '171');
+    await kernel.expect('203.0.113.2/32 0 10.0.0.9%eth0*1', '10.65.0.0/26 0', '10.65.0.7/32 0 link%eth1*1');
   });
 
   it('finds routes to next hops that it is told of later', async () => {
