@@ -237,7 +237,10 @@ export class Agent {
     this.options.kernel.sweep(this.pods.owners());
     this.options.kernel.watch({
       onRoutes: () => this.routes.changed(),
-      onAddresses: () => this.bgp.changed(),
+      onAddresses: () => {
+        this.bgp.changed();
+        this.routes.changed();
+      },
       onInterfaces: () => this.hostInterfaces.changed(),
       onNetfilter: () => this.status.changed(),
     });
