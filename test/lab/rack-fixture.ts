@@ -56,18 +56,19 @@ export async function getPod(view: LabView, name: string, namespace = 'default')
 export interface PodOptions {
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
   readonly ports?: readonly { readonly containerPort: number; readonly protocol?: string }[];
 }
 
 export async function createPod(
   view: LabView,
   name: string,
-  { spec, annotations, ports = [{ containerPort: 80 }] }: PodOptions = {},
+  { spec, annotations, labels, ports = [{ containerPort: 80 }] }: PodOptions = {},
 ): Promise<void> {
   const manifest = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace: 'default', annotations },
+    metadata: { name, namespace: 'default', annotations, labels },
     spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'main', image: 'prober', ports }], ...spec },
   };
   await view.kubectl(['apply', '-f', '-'], JSON.stringify(manifest));

@@ -1,0 +1,534 @@
+/**
+ * Calico's fields of BGPPeer, BGPConfiguration, BGPFilter and IPPool from `kubectl apply` to a router that nobody here wrote: BIRD. One
+ * rack for all of them. The far routers are BIRDs on the outside host, two hops from node1, one for each way to set up a session.
+ */
+import { expect } from 'chai';
+import { join } from 'node:path';
+import type { BfdStatus } from 'node-bgp/bfd/contract';
+import { findPlace } from '../../src/lab/devices.js';
+import { labPaths } from '../../src/lab/state-dir.js';
+import type { LabView } from '../../src/lab/tour/lab-view.js';
+import { requestOverUnixSocket } from '../../src/unix-http.js';
+import { RackBird } from './rack-bird.js';
+import { createPod, deletePod, getPod, isReady, soon, useRack, type KubePod } from './rack-fixture.js';
+
+const NODE1 = '10.0.0.1';
+const far = (index: number): string => `203.0.113.${index}`;
+
+interface FarRouter {
+  readonly index: number;
+  readonly as: number;
+  /** What the node says it is; default 64512. */
+  readonly nodeAs?: number;
+  /** Lines of BIRD's protocol. */
+  readonly session?: string;
+  /** Of BGPPeer. */
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+const FAR: readonly FarRouter[] = [
+  { index: 11, as: 65011, session: 'bfd on;', spec: { bfd: { intervalMilliseconds: 200 } } },
+  { index: 12, as: 65012, spec: { filters: ['tagged'] } },
+  { index: 13, as: 65013, nodeAs: 65546, spec: { localASNumber: '1.10' } },
+  { index: 14, as: 65014, session: 'multihop 3; ttl security on;', spec: { ttlSecurity: 3 } },
+  {
+    index: 15,
+    as: 65015,
+    session: 'password "far-key";',
+    spec: { password: { secretKeyRef: { name: 'far', key: 'k' } } },
+  },
+  { index: 16, as: 65016, spec: { filters: ['transit'] } },
+  { index: 17, as: 65017, spec: { filters: ['transit'], nextHopMode: 'Keep' } },
+  { index: 18, as: 65018, spec: { filters: ['transit'], keepOriginalNextHop: true } },
+  { index: 19, as: 64512, spec: { filters: ['transit'] } },
+  { index: 20, as: 64512, spec: { filters: ['transit'], nextHopMode: 'Self' } },
+  { index: 21, as: 65021, spec: { reachableBy: '10.1.1.2', filters: ['inwards'] } },
+];
+
+/** BIRD has one session with an address at most, so every router is a daemon of its own; strict bind lets them share the host. */
+const birdConfig = ({ index, as, nodeAs = 64512, session = '' }: FarRouter): string =>
+  [
+    `router id ${far(index)};`,
+    'log stderr all;',
+    'protocol device { scan time 2; }',
+    ...(index === 11 ? ['protocol bfd { multihop { interval 200 ms; }; }'] : []),
+    'protocol static { ipv4;',
+    '  route 198.51.100.0/26 blackhole { bgp_community.add((65021, 1)); };',
+    '  route 198.51.100.64/26 blackhole { bgp_community.add((65021, 2)); };',
+    '  route 198.51.100.128/26 blackhole;',
+    '}',
+    'protocol bgp node {',
+    `  local ${far(index)} as ${as}; neighbor ${NODE1} as ${nodeAs}; strict bind on; multihop; ${session}`,
+    '  connect delay time 1; connect retry time 2; error wait time 1, 2;',
+    `  ipv4 { import all; export ${index === 21 ? 'where proto = "static1"' : 'none'}; };`,
+    '}',
+  ].join('\n');
+
+const bgpPeer = ({ index, as, spec }: FarRouter): object => ({
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'BGPPeer',
+  metadata: { name: `far-${index}` },
+  spec: { node: 'node1', peerIP: far(index), asNumber: as, ...spec },
+});
+
+const bgpFilter = (name: string, spec: object): object => ({
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'BGPFilter',
+  metadata: { name },
+  spec,
+});
+
+const FILTERS = [
+  bgpFilter('tagged', {
+    exportV4: [
+      {
+        action: 'Accept',
+        cidr: '10.65.0.0/16',
+        matchOperator: 'In',
+        prefixLength: { min: 26, max: 26 },
+        communities: { values: ['64512:111'] },
+        peerType: 'eBGP',
+        operations: [
+          { addCommunity: { value: '64512:222' } },
+          { addCommunity: { value: '64512:1:2' } },
+          { prependASPath: { prefix: ['64512', '1.20'] } },
+        ],
+      },
+      { action: 'Reject' },
+    ],
+  }),
+  // A router's own address: learned from the rack's routers, and given to nobody but who asks.
+  bgpFilter('transit', {
+    exportV4: [
+      { action: 'Accept', cidr: '10.0.255.1/32', matchOperator: 'Equal', source: 'RemotePeers', interface: 'eth*' },
+      { action: 'Reject' },
+    ],
+  }),
+  bgpFilter('inwards', {
+    importV4: [
+      {
+        action: 'Accept',
+        communities: { values: ['65021:1'] },
+        asPathPrefix: ['0.65021'],
+        operations: [{ setPriority: { value: 77 } }],
+      },
+      { action: 'Accept', cidr: '198.51.100.64/26', matchOperator: 'Equal' },
+      { action: 'Reject', cidr: '198.51.100.0/24', matchOperator: 'In' },
+    ],
+  }),
+];
+
+const apply = (view: LabView, ...objects: readonly object[]): Promise<string> =>
+  view.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+
+const patch = (view: LabView, resource: string, spec: object): Promise<string> =>
+  view.kubectl(['patch', ...resource.split('/'), '--type', 'merge', '-p', JSON.stringify({ spec })]);
+
+async function readyPod(view: LabView, name: string, options: Parameters<typeof createPod>[2]): Promise<KubePod> {
+  await createPod(view, name, options);
+  return soon(`pod "${name}" to be ready`, async () => {
+    const pod = await getPod(view, name);
+    return pod !== undefined && isReady(pod) && pod;
+  });
+}
+
+describe("lab, Calico's BGP fields at a router", function () {
+  this.timeout(90_000);
+  const rack = useRack('f');
+  const birds = new Map<number, RackBird>();
+  let block = '';
+
+  before(async function () {
+    this.timeout(90_000);
+    const view = rack();
+    const { netns } = await findPlace(view.record.name, 'outside');
+    for (const router of FAR) {
+      await view.output('outside', 'ip', 'address', 'add', `${far(router.index)}/32`, 'dev', 'lo');
+      birds.set(router.index, await RackBird.start(netns, birdConfig(router)));
+    }
+    await apply(
+      view,
+      ...FILTERS,
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'far', namespace: 'tortie-system' },
+        stringData: { k: 'far-key' },
+      },
+      ...FAR.map(bgpPeer),
+    );
+    await patch(view, 'bgpconfiguration/default', {
+      communities: [{ name: 'pods', value: '64512:111' }],
+      prefixAdvertisements: [
+        { cidr: '10.65.0.0/16', communities: ['pods', '64512:112', '4200000000:7:8'] },
+        { cidr: '10.96.0.0/12', communities: ['64512:96'] },
+      ],
+      serviceClusterIPs: [{ cidr: '10.96.0.0/16' }],
+      serviceExternalIPs: [{ cidr: '192.0.2.0/24' }],
+    });
+    block = await soon(
+      'a block of node1',
+      async () =>
+        /blackhole (10\.65\.\S+)/.exec(await view.output('node1', 'ip', 'route', 'show', 'type', 'blackhole'))?.[1],
+    );
+  });
+  after(async () => {
+    for (const bird of birds.values()) await bird.stop();
+  });
+
+  const birdc = (index: number, ...words: readonly string[]): Promise<string> => {
+    const bird = birds.get(index);
+    if (bird === undefined) throw new Error(`There is no far router ${index}`);
+    return bird.birdc(...words);
+  };
+  /** What a node's bgpd answers. */
+  const ask = async <T>(node: string, path: string): Promise<T> => {
+    const socket = join(labPaths(rack().record.name).node(node).run, 'bgpd.sock');
+    return (await requestOverUnixSocket(socket, 'GET', path)).body as T;
+  };
+  const bfdOf = async (node: string): Promise<readonly BfdStatus[]> =>
+    (await ask<{ readonly sessions: readonly BfdStatus[] }>(node, '/v1/bfd')).sessions;
+  const established = (index: number): Promise<string> =>
+    soon(`far${index} to be Established`, async () => {
+      const text = await birdc(index, 'show', 'protocols', 'all', 'node');
+      return /BGP state:\s+Established/.test(text) && text;
+    });
+  /** What the far router has of a prefix, once that is as it should be. */
+  const routeAt = (index: number, prefix: string, pattern: RegExp): Promise<string> =>
+    soon(`far${index} to have ${prefix} with ${pattern.source}`, async () => {
+      await established(index);
+      const text = await birdc(index, 'show', 'route', prefix, 'protocol', 'node', 'all').catch(() => '');
+      return pattern.test(text) && text;
+    });
+  const prefixesAt = async (index: number): Promise<readonly string[]> => {
+    const text = await birdc(index, 'show', 'route', 'protocol', 'node');
+    return [...text.matchAll(/^(\d\S+)\s/gm)].flatMap(([, prefix]) => prefix ?? []).sort();
+  };
+  const problemsOf = async (view: LabView, node: string): Promise<string> =>
+    view.kubectl(['get', 'nodestatus', node, '-o', 'jsonpath={.status.conditions[?(@.type=="BGPReady")].message}']);
+
+  it('peers with a router behind a router, and says the communities of prefixAdvertisements', async () => {
+    const pods = await routeAt(11, block, /BGP\.community: \(64512,111\) \(64512,112\)\n/);
+    expect(pods)
+      .to.match(/BGP\.as_path: 64512\n/)
+      .and.match(/BGP\.next_hop: 10\.0\.0\.1\n/);
+    expect(pods).to.match(/BGP\.large_community: \(4200000000, 7, 8\)\n/);
+    const service = await routeAt(11, '10.96.0.0/16', /BGP\.community: \(64512,96\)\n/);
+    expect(service).to.not.contain('large_community');
+    await soon('the problem to be told', async () =>
+      (await problemsOf(rack(), 'node1')).includes('spec.serviceExternalIPs is not supported yet'),
+    );
+  });
+
+  it('runs BFD as long as the resource wants it, with its interval', async () => {
+    await established(11);
+    const session = (state: string): Promise<string> =>
+      soon(`BFD ${state}`, async () => {
+        const text = await birdc(11, 'show', 'bfd', 'sessions');
+        const line = text.split('\n').find((each) => each.startsWith(NODE1));
+        return (line?.split(/\s+/)[2] ?? 'none') === state && `${text} `;
+      });
+    await session('Up');
+    const mine = (await bfdOf('node1')).find(({ config }) => config.peer === far(11));
+    expect(mine?.config).to.deep.include({
+      multihop: true,
+      transmitInterval: 200,
+      receiveInterval: 200,
+      multiplier: 3,
+    });
+    await patch(rack(), 'bgppeer/far-11', { bfd: { enabled: false } });
+    await soon(
+      'BFD off at the node',
+      async () => !(await bfdOf('node1')).some(({ config }) => config.peer === far(11)),
+    );
+    await patch(rack(), 'bgppeer/far-11', { bfd: { enabled: null, multiplier: 5 } });
+    await session('Up');
+  });
+
+  it('runs BFD between the nodes with nodeMeshBfd, and not without', async () => {
+    const mesh = async (): Promise<number> => (await bfdOf('node2')).filter(({ state }) => state === 'up').length;
+    await patch(rack(), 'bgpconfiguration/default', { nodeMeshBfd: {} });
+    await soon('four BFD sessions of node2', async () => (await mesh()) === 4);
+    await patch(rack(), 'bgpconfiguration/default', { nodeMeshBfd: null });
+    await soon('no BFD session of node2', async () => (await mesh()) === 0);
+  });
+
+  it('exports what the first rule of a BGPFilter that matches says, changed as it says', async () => {
+    const text = await routeAt(12, block, /BGP\.community: \(64512,111\) \(64512,112\) \(64512,222\)\n/);
+    expect(text).to.match(/BGP\.as_path: 64512 64512 65556\n/);
+    expect(text).to.match(/BGP\.large_community: .*\(64512, 1, 2\)/);
+    const others = (await prefixesAt(12)).filter((prefix) => !/^10\.65\.\S+\/26$/.test(prefix));
+    expect(others, 'the service range and node1 have other communities').to.deep.equal([]);
+  });
+
+  it('filters between two nodes that peerSelector makes peers, at both ends', async () => {
+    const view = rack();
+    const exchanged = async (node: string, other: string): Promise<string> => {
+      const { peers } = await ask<{
+        readonly peers: readonly {
+          readonly name: string;
+          readonly isEstablished: boolean;
+          readonly families: Readonly<Record<string, { readonly received: number; readonly advertised: number }>>;
+        }[];
+      }>(node, '/v1/summary');
+      const found = peers.find(({ name }) => name === `pair-${other}-v4`);
+      const { received, advertised } = found?.families['ipv4'] ?? {};
+      return found?.isEstablished === true ? `${received} in, ${advertised} out` : 'not up';
+    };
+    const pair = (filters: readonly string[]): object => ({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'BGPPeer',
+      metadata: { name: 'pair' },
+      spec: {
+        nodeSelector: "kubernetes.io/hostname == 'node2'",
+        peerSelector: "kubernetes.io/hostname == 'node3'",
+        filters,
+      },
+    });
+    await apply(view, bgpFilter('nothing', { exportV4: [{ action: 'Reject' }] }), pair(['nothing']));
+    for (const [node, other] of [
+      ['node2', 'node3'],
+      ['node3', 'node2'],
+    ] as const)
+      await soon(`${node} to tell ${other} nothing`, async () => (await exchanged(node, other)) === '0 in, 0 out');
+    await apply(view, pair([]));
+    await soon(
+      'both to tell their block and the service range',
+      async () => (await exchanged('node2', 'node3')) === '2 in, 2 out',
+    );
+    await view.kubectl(['delete', 'bgppeer', 'pair']);
+  });
+
+  it('is another AS to one peer, with nothing else in the path', async () => {
+    await routeAt(13, block, /BGP\.as_path: 65546\n/);
+  });
+
+  it('asks for the hops that packets may have come (GTSM), and for a password', async () => {
+    await established(14);
+    await established(15);
+    // This one's packets come with a TTL of 64.
+    await established(16);
+    await patch(rack(), 'bgppeer/far-16', { ttlSecurity: 3 });
+    await soon(
+      'a session from too far to end',
+      async () => !/Established/.test(await birdc(16, 'show', 'protocols', 'all', 'node')),
+    );
+    await patch(rack(), 'bgppeer/far-16', { ttlSecurity: null });
+    await established(16);
+  });
+
+  it('passes on what a filter accepts, with the next hop that nextHopMode and keepOriginalNextHop ask for', async () => {
+    const routers = ['10.1.1.2', '10.1.2.0'];
+    const hops = await Promise.all(
+      [16, 17, 18, 19, 20].map(async (index) => {
+        const hop = /BGP\.next_hop: (\S+)/.exec(await routeAt(index, '10.0.255.1/32', /next_hop/))?.[1] ?? '';
+        return [index, routers.includes(hop) ? 'original' : hop];
+      }),
+    );
+    expect(hops).to.deep.equal([
+      [16, NODE1],
+      [17, 'original'],
+      [18, 'original'],
+      [19, 'original'],
+      [20, NODE1],
+    ]);
+    expect(await prefixesAt(16)).to.deep.equal(['10.0.255.1/32']);
+  });
+
+  it('keeps a route to a peer through reachableBy, and imports what its filter accepts at the priority it sets', async () => {
+    const view = rack();
+    const hostRoute = (): Promise<string> => view.output('node1', 'ip', 'route', 'show', far(21), 'proto', 'tortie');
+    await soon('the host route', async () => (await hostRoute()).includes('via 10.1.1.2 dev eth0'));
+    await established(21);
+    await view.output('node1', 'ip', 'route', 'del', far(21), 'proto', 'tortie');
+    await soon('the host route to be back', async () => (await hostRoute()).includes('via 10.1.1.2 dev eth0'));
+    const route = (prefix: string): Promise<string> =>
+      view.output('node1', 'ip', 'route', 'show', prefix, 'proto', 'tortie-bgp');
+    await soon('the first prefix', async () => /via 10\.1\.1\.2 .*metric 77/.test(await route('198.51.100.0/26')));
+    await soon('the second prefix', async () => / metric 20/.test(await route('198.51.100.64/26')));
+    expect(await route('198.51.100.128/26')).to.equal('');
+    await patch(view, 'bgppeer/far-21', { reachableBy: 'fd00:1:0:1::2' });
+    await soon('the other family to be told', async () =>
+      (await problemsOf(view, 'node1')).includes('BGPPeer/far-21 spec.reachableBy'),
+    );
+    await view.kubectl(['delete', 'bgppeer', 'far-21']);
+    await soon('the host route to go with its peer', async () => (await hostRoute()) === '' && 'gone');
+  });
+
+  it('announces no block of a pool with disableBGPExport, to routers or nodes', async () => {
+    const view = rack();
+    await apply(view, {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'IPPool',
+      metadata: { name: 'quiet' },
+      spec: { cidr: '10.77.0.0/16', disableBGPExport: true, nodeSelector: "kubernetes.io/hostname == 'node1'" },
+    });
+    const pod = await readyPod(view, 'quiet', {
+      annotations: { 'cni.projectcalico.org/ipv4pools': '["quiet"]' },
+      spec: { nodeName: 'node1' },
+    });
+    expect(pod.status.podIP).to.match(/^10\.77\./);
+    const seen = async (): Promise<readonly string[]> => [
+      await view.output('tor1', 'birdc', 'show', 'route'),
+      await view.output('node2', 'ip', 'route'),
+      await birdc(11, 'show', 'route'),
+    ];
+    expect((await seen()).join('\n')).to.not.contain('10.77.');
+    // The same pool, open: the proof that it would have been seen.
+    await patch(view, 'ippool/quiet', { disableBGPExport: false });
+    await soon('the block everywhere', async () => (await seen()).every((text) => text.includes('10.77.')));
+    await patch(view, 'ippool/quiet', { disableBGPExport: true });
+    await soon('the block nowhere', async () => (await seen()).every((text) => !text.includes('10.77.')));
+    await deletePod(view, 'quiet');
+  });
+
+  it('listens where bindMode and the port of node.NAME say, and the others dial that port', async () => {
+    const view = rack();
+    const listening = async (): Promise<readonly string[]> =>
+      [...(await view.output('node3', 'ss', '-Hltn')).matchAll(/\s(\S+:(?:179|1790))\s/g)]
+        .flatMap(([, socket]) => socket ?? [])
+        .sort();
+    expect(await listening()).to.deep.equal(['0.0.0.0:179', '[::]:179']);
+    await apply(view, {
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'BGPConfiguration',
+      metadata: { name: 'node.node3' },
+      spec: { listenPort: 1790, bindMode: 'NodeIP', logSeverityScreen: 'Debug' },
+    });
+    await soon('node3 to listen there only', async () => {
+      const sockets = await listening();
+      return sockets.join() === '10.0.0.3:1790,[fd00::3]:1790' && 'yes';
+    });
+    const dialled = async (): Promise<boolean> => {
+      const { peers } = await ask<{ readonly peers: readonly { readonly name: string; readonly port?: number }[] }>(
+        'node1',
+        '/v1/config',
+      );
+      return peers.filter(({ name, port }) => name.startsWith('mesh-node3') && port === 1790).length === 2;
+    };
+    await soon('node1 to be told of the port', dialled);
+    await soon('the mesh of node1 to be up', async () => {
+      const { peers } = await ask<{
+        readonly peers: readonly { readonly name: string; readonly isEstablished: boolean }[];
+      }>('node1', '/v1/summary');
+      return peers.filter(({ name, isEstablished }) => name.startsWith('mesh-node3') && isEstablished).length === 2;
+    });
+    await view.kubectl(['delete', 'bgpconfiguration', 'node.node3']);
+    await soon('node3 to listen everywhere again', async () => {
+      const sockets = await listening();
+      return sockets.join() === '0.0.0.0:179,[::]:179' && 'yes';
+    });
+  });
+
+  it('takes an ignored interface for no link', async () => {
+    const view = rack();
+    await patch(view, 'bgpconfiguration/default', { ignoredInterfaces: ['eth1'] });
+    await soon('no way over eth1', async () => {
+      const text = await view.output('node1', 'ip', 'route', 'show', '10.0.255.2', 'proto', 'tortie-bgp');
+      return !text.includes('eth1') && 'none';
+    });
+    await patch(view, 'bgpconfiguration/default', { ignoredInterfaces: null });
+    await soon('the way over eth1', async () =>
+      (await view.output('node1', 'ip', 'route', 'show', '10.0.255.2', 'proto', 'tortie-bgp')).includes('eth1'),
+    );
+  });
+
+  describe('a pod that speaks BGP', () => {
+    let inner: RackBird | undefined;
+    afterEach(async () => {
+      await inner?.stop();
+      inner = undefined;
+    });
+
+    it('peers with its node over its own interface, dialled or dialling, and its routes stay within the filters', async () => {
+      const view = rack();
+      await patch(view, 'bgpconfiguration/default', {
+        localWorkloadPeeringIPV4: '169.254.0.179',
+        localWorkloadPeeringIPV6: 'fd12:3456:789a::1',
+      });
+      await apply(
+        view,
+        bgpFilter('child-in', {
+          importV4: [{ action: 'Accept', cidr: '10.123.0.0/16', matchOperator: 'In' }, { action: 'Reject' }],
+          importV6: [{ action: 'Accept', cidr: 'fd00:123::/32', matchOperator: 'In' }, { action: 'Reject' }],
+          exportV4: [{ action: 'Reject' }],
+        }),
+        bgpFilter('child-out', {
+          exportV4: [{ action: 'Accept', cidr: '10.123.0.0/16', matchOperator: 'In', source: 'RemotePeers' }],
+        }),
+        {
+          apiVersion: 'projectcalico.org/v3',
+          kind: 'BGPPeer',
+          metadata: { name: 'children' },
+          spec: { localWorkloadSelector: "color == 'red'", asNumber: '65401', filters: ['child-in'] },
+        },
+        {
+          apiVersion: 'networking.k8s.io/v1',
+          kind: 'NetworkPolicy',
+          metadata: { name: 'isolated', namespace: 'default' },
+          spec: { podSelector: { matchLabels: { color: 'red' } }, policyTypes: ['Ingress', 'Egress'] },
+        },
+      );
+      await patch(view, 'bgppeer/far-12', { filters: ['child-out', 'tagged'] });
+      const pod = await readyPod(view, 'child', { labels: { color: 'red' }, spec: { nodeName: 'node1' } });
+      const ips = pod.status.podIPs?.map(({ ip }) => ip) ?? [];
+      const [ipv4 = '', ipv6 = ''] = ips;
+      const session = (family: 4 | 6, local: string, neighbor: string, passive: string): string =>
+        [
+          `protocol bgp node${family} { local ${local} as 65401; neighbor ${neighbor} as 64512; multihop; passive ${passive};`,
+          '  connect delay time 1; connect retry time 2; error wait time 1, 2;',
+          `  ipv${family} { import all; export all; }; }`,
+        ].join('\n');
+      const config = (passive: string): string =>
+        [
+          `router id ${ipv4};`,
+          'log stderr all;',
+          'protocol device {}',
+          'protocol static { ipv4; route 10.123.0.0/26 blackhole; route 10.124.0.0/26 blackhole; }',
+          'protocol static { ipv6; route fd00:123::/64 blackhole; route fd00:124::/64 blackhole; }',
+          session(4, ipv4, '169.254.0.179', passive),
+          session(6, ipv6, 'fd12:3456:789a::1', passive),
+        ].join('\n');
+      const { netns } = await findPlace(view.record.name, 'default/child');
+      const child = await RackBird.start(netns, config('on'));
+      inner = child;
+      const isUp = async (): Promise<boolean> =>
+        ((await child.birdc('show', 'protocols', 'all')).match(/BGP state:\s+Established/g)?.length ?? 0) === 2;
+      await soon('the isolated pod to be dialled by its node, in both families', isUp);
+      await soon('the routes at the node', async () => {
+        const text = `${await view.output('node1', 'ip', 'route')}${await view.output('node1', 'ip', '-6', 'route')}`;
+        return (
+          text.includes(`10.123.0.0/26 via ${ipv4} dev tort`) && text.includes(`fd00:123::/64 via ${ipv6} dev tort`)
+        );
+      });
+      const table = `${await view.output('node1', 'ip', 'route')}${await view.output('node1', 'ip', '-6', 'route')}`;
+      expect(table).to.not.contain('10.124.').and.not.contain('fd00:124:');
+      expect(await child.birdc('show', 'route', 'protocol', 'node4'), 'nothing comes down').to.not.contain('10.65.');
+      await routeAt(12, '10.123.0.0/26', /BGP\.as_path: 64512 65401\n/);
+      expect(
+        await view.output('tor1', 'birdc', 'show', 'route'),
+        'no filter of the routers lets it out',
+      ).to.not.contain('10.123.');
+      // The pod dials instead, once its policy lets it.
+      await view.kubectl(['delete', 'networkpolicy', 'isolated']);
+      await patch(view, 'bgppeer/children', { passive: true });
+      await child.configure(config('off'));
+      await soon('the pod to dial its node', isUp);
+      const hasAddress = async (): Promise<boolean> =>
+        /tort\S+\s+inet 169\.254\.0\.179\/32/.test(await view.output('node1', 'ip', '-4', '-o', 'address'));
+      await soon('the address on the interface of the pod', hasAddress);
+      const [, veth = ''] = /(tort\S+)\s+inet 169/.exec(await view.output('node1', 'ip', '-4', '-o', 'address')) ?? [];
+      await view.output('node1', 'ip', 'address', 'del', '169.254.0.179/32', 'dev', veth);
+      await soon('the address to be back', hasAddress);
+      await soon('the pod to be up again', isUp);
+      // Another label: it is no peer any more.
+      await view.kubectl(['label', 'pod', 'child', 'color=blue', '--overwrite']);
+      await soon('the session to end', async () => !(await isUp()));
+      await soon('address and routes to go with it', async () => {
+        const text = `${await view.output('node1', 'ip', '-4', '-o', 'address')}${await view.output('node1', 'ip', 'route')}`;
+        return !text.includes('169.254.0.179') && !text.includes('10.123.') && 'gone';
+      });
+      await deletePod(view, 'child');
+    });
+  });
+});
