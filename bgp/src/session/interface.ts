@@ -63,6 +63,18 @@ export function globalAddress(link: LocalInterface | undefined, family: Family):
   )?.address;
 }
 
+/** Who else can be on a point-to-point IPv4 link: the other address of a /30 or /31 (RFC 3021), or the peer of an address. */
+export function otherEnd(link: LocalInterface | undefined): IpAddress | undefined {
+  for (const { address, length, peer } of link?.addresses ?? []) {
+    if (address.family !== 4) continue;
+    if (peer !== undefined) return peer;
+    if (length === 31) return { family: 4, value: address.value ^ 1n };
+    const host = address.value & 3n;
+    if (length === 30 && (host === 1n || host === 2n)) return { family: 4, value: address.value ^ 3n };
+  }
+  return undefined;
+}
+
 export function linkLocalAddress(link: LocalInterface | undefined): IpAddress | undefined {
   return link?.addresses.find(({ address }) => address.family === 6 && isLinkLocal(address))?.address;
 }

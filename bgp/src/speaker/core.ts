@@ -94,7 +94,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       make: (range, address, interfaceName) =>
         this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
       refused: (address, reason) => this.refused(address, reason),
-      unnumbered: (address, interfaceName) => this.unnumbered.claim(address, interfaceName),
+      unnumbered: (address, interfaceName, local) => this.unnumbered.claim(address, interfaceName, local),
     });
     this.bfd = new PeerBfd(
       options.bfd,
@@ -142,7 +142,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     return this.tracksInterfaces ? this.interfaces : undefined;
   }
   /** As told, or as Node sees them. */
-  private get links(): readonly LocalInterface[] {
+  get links(): readonly LocalInterface[] {
     return this.trackedInterfaces ?? systemInterfaces();
   }
   idOf(peer: Peer): PeerId | undefined {
@@ -383,6 +383,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
 
   up(peer: Peer, session: Session, negotiated: NegotiatedSession): void {
     this.notices.forget(peer);
+    this.unnumbered.up(peer, session.endpoints?.remote.address ?? '');
     const before = this.ids.get(peer);
     const id = this.driver.up(this.ribPeer(peer, session, negotiated), session);
     if (before !== undefined && before !== id) this.helper.forget(before);
@@ -432,6 +433,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       direction: end.direction,
       reason: peer.inWords(end),
     });
+    this.unnumbered.attemptFailed(peer);
     this.dropIfDynamic(peer);
   }
 

@@ -15,8 +15,8 @@ export interface PeerDirectoryOwner {
   /** Makes the peer of an address out of a range, and adds it. */
   readonly make: (range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined) => Peer;
   readonly refused: (address: string, reason: string) => void;
-  /** The unnumbered peer on whose interface this address is. */
-  readonly unnumbered: (address: IpAddress, interfaceName: string | undefined) => Peer | undefined;
+  /** The unnumbered peer on whose interface this address is; `local` is our end of the connection. */
+  readonly unnumbered: (address: IpAddress, interfaceName: string | undefined, local: string) => Peer | undefined;
 }
 
 export class PeerDirectory {
@@ -71,9 +71,8 @@ export class PeerDirectory {
   find(connection: Connection): Peer | undefined {
     const [text = '', zone] = connection.remote.address.split('%');
     const address = parseAddress(text);
-    const configured =
-      this.configured(address, zone, connection.local.address.split('%')[0] ?? '') ??
-      this.owner.unnumbered(address, zone);
+    const local = connection.local.address.split('%')[0] ?? '';
+    const configured = this.configured(address, zone, local) ?? this.owner.unnumbered(address, zone, local);
     if (configured !== undefined) return configured;
     const range = this.range(address, zone);
     if (range === undefined) this.owner.refused(connection.remote.address, 'No peer has this address');

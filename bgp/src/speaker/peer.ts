@@ -201,6 +201,11 @@ export class Peer implements SessionOwner {
     return reasons;
   }
 
+  /** The peer is reached at another of its addresses, by the session that stands. */
+  adopt(settings: PeerSettings): void {
+    this.currentSettings = settings;
+  }
+
   /** Something has changed for the better (a link came up, the peer was heard of): do not wait for the next attempt. */
   hurry(): void {
     if (this.current === undefined && this.blocks.size === 0) this.dialler?.hurry();

@@ -59,6 +59,40 @@ const nodeConfig = (
   const B: readonly [string, string] = ['10.65.2.1', 'fd00:65::2'];
   const C: readonly [string, string] = ['10.65.3.1', 'fd00:65::3'];
 
+  for (const [length, ours, theirs] of [
+    [30, '192.0.2.1', '192.0.2.2'],
+    [31, '192.0.2.1', '192.0.2.0'],
+  ] as const)
+    it(`a link with a /${length}: FRR has the session there and not at its link-local address, and so have we`, async () => {
+      const [left, right] = [node('una', A), node('unf', B)];
+      cable(left, 'eth0', right, 'eth0');
+      left.ip('addr', 'add', `${ours}/${length}`, 'dev', 'eth0');
+      right.ip('addr', 'add', `${theirs}/${length}`, 'dev', 'eth0');
+      const bgpd = new BgpdProcess(left, join(directory, 'a'));
+      const frr = new UnnumberedFrr(right, join(directory, 'f'), {
+        as: 65002,
+        routerId: B[0],
+        interfaceName: 'eth0',
+        prefixes: [`${B[0]}/32`, `${B[1]}/128`],
+      });
+      await Promise.all([bgpd.start(), frr.start()]);
+      await bgpd.configure(nodeConfig(65001, A));
+      const detail = async (): Promise<string> =>
+        `${bgpd.log}\n${await frr.vtysh('show bgp summary', 'show bgp neighbors', 'show ip route')}\n${left.ip('route')}`;
+      await eventually('the session is up', () => bgpd.isEstablished('eth0'), detail);
+      expect(await bgpd.neighbor('eth0')).to.include({ address: `${theirs}%eth0`, establishedCount: 1 });
+      await eventually(
+        'routes are in both kernels',
+        () =>
+          [left.ip('route', 'show', B[0]), left.ip('-6', 'route', 'show', B[1])].every((text) => text !== '') &&
+          right.ip('route', 'show', A[0]) !== '' &&
+          right.ip('-6', 'route', 'show', A[1]) !== '',
+        detail,
+      );
+      expect(await ping(left, A[0], B[0])).to.contain(' 0% packet loss');
+      expect(await ping(left, A[1], B[1])).to.contain(' 0% packet loss');
+    });
+
   it('FRR and we find each other; IPv4 and IPv6 are forwarded over link-local next hops', async () => {
     const [left, right] = [node('una', A), node('unf', B)];
     cable(left, 'eth0', right, 'eth0');

@@ -6,6 +6,7 @@ import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import { validateConfig } from 'node-bgp/config/validate';
 import { encodeAdvertisement } from 'node-bgp/discovery/router-message';
 import type { LocalInterface } from 'node-bgp/session/interface';
+import type { Transport } from 'node-bgp/transport/transport';
 import { MemoryLink } from '../discovery/memory-link.js';
 import { World, type Node } from './world.js';
 
@@ -248,6 +249,103 @@ describe('bgp/speaker unnumbered', () => {
       'ibgp',
       'Established',
     ]);
+  });
+
+  describe('on a link that has a point-to-point IPv4 address, too: FRR has its session there', () => {
+    /** Our node on the link, at both addresses; the network in memory has one address to a host. */
+    function both(rack: Rack, length: number, own: string): Node {
+      const [linkLocal, ipv4] = [rack.world.network.host(A), rack.world.network.host(own)];
+      const transport: Transport = {
+        connect: ({ interface: zone, ...target }, done) =>
+          target.remote.address.includes(':')
+            ? linkLocal.connect({ ...target, interface: zone }, done)
+            : ipv4.connect(target, done),
+        listen: (endpoint, accept) => (endpoint.address === A ? linkLocal : ipv4).listen(endpoint, accept),
+      };
+      const node = rack.world.speaker(A, { transport, openRouterSocket: rack.link.host(A) });
+      node.speaker.setInterfaces([
+        {
+          name: 'eth0',
+          isUp: true,
+          addresses: [
+            { address: parseAddress(A), length: 64 },
+            { address: parseAddress(own), length },
+          ],
+        },
+      ]);
+      return node;
+    }
+    const listen = (own: string) => [{ address: A }, { address: own }];
+    /** FRR: heard by its advertisements, at home at its IPv4 address only. */
+    async function frr(rack: Rack, address: string, own: string, more: object): Promise<Node> {
+      const socket = rack.link.host(B)('eth0', { onMessage: () => undefined, onFailure: () => undefined });
+      const advertise = (): void => {
+        socket.send(encodeAdvertisement(), 'all-nodes');
+        if (rack.world.clock.now() < 400_000) rack.world.clock.after(2000, advertise);
+      };
+      advertise();
+      const node = rack.world.speaker(address);
+      await node.configure({
+        localAs: 64513,
+        routerId: '10.0.0.2',
+        listen: [{ address }],
+        peers: [{ address: own, remoteAs: 64512, ...more }],
+        originate: [{ prefix: '10.65.2.0/24' }],
+      });
+      return node;
+    }
+
+    const LINKS: readonly (readonly [length: number, own: string, other: string])[] = [
+      [30, '192.0.2.1', '192.0.2.2'],
+      [30, '192.0.2.6', '192.0.2.5'],
+      [31, '192.0.2.0', '192.0.2.1'],
+      [31, '192.0.2.7', '192.0.2.6'],
+    ];
+    for (const [length, own, other] of LINKS)
+      for (const passive of [false, true])
+        it(`a /${length}, we at ${own}, ${passive ? 'we dial' : 'it dials'}: comes up there, without a rival`, async () => {
+          const rack = new Rack();
+          const a = both(rack, length, own);
+          await a.configure({ ...config(A, passive ? {} : { passive: true }), listen: listen(own) });
+          await frr(rack, other, own, { passive });
+          rack.world.seconds(20);
+          expect(a.speaker.neighbor('eth0')).to.include({ state: 'Established', address: `${other}%eth0` });
+          expect(a.prefixes()).to.include('10.65.2.0/24');
+          rack.world.seconds(200);
+          const warnings = a.told('peer-warning').map(({ reason }) => reason);
+          expect(warnings.filter((reason) => !reason.includes('v6only'))).to.deep.equal([]);
+          expect([warnings.length, a.told('peer-down').length]).to.deep.equal([passive ? 1 : 0, 0]);
+          await a.reconfigure({ originate: [] });
+          rack.world.seconds(5);
+          expect(a.speaker.neighbor('eth0')?.establishedCount).to.equal(1);
+        });
+
+    it('a /29 is no such link: a stranger on it is nobody', async () => {
+      const rack = new Rack();
+      const a = both(rack, 29, '192.0.2.1');
+      await a.configure({ ...config(A), listen: listen('192.0.2.1') });
+      await frr(rack, '192.0.2.2', '192.0.2.1', {});
+      rack.world.seconds(60);
+      expect(a.state('eth0')).to.not.equal('Established');
+      expect(a.told('connection-refused')[0]?.address).to.equal('192.0.2.2');
+    });
+
+    it('link-local sessions come up as ever, and a dead peer is not dialled without end', async () => {
+      const rack = new Rack();
+      const a = both(rack, 30, '192.0.2.1');
+      await a.configure({ ...config(A), listen: listen('192.0.2.1') });
+      const b = await rack.start(B);
+      rack.world.seconds(5);
+      expect(a.speaker.neighbor('eth0')).to.include({ state: 'Established', address: `${B}%eth0` });
+      await b.speaker.stop();
+      const before = a.events.length;
+      rack.world.seconds(1000);
+      expect(a.events.slice(before).filter(({ type }) => type === 'neighbour-found').length).to.be.below(3);
+      expect(a.speaker.history('eth0').length).to.be.below(60);
+      await rack.start(B);
+      rack.world.seconds(90);
+      expect(a.state('eth0')).to.equal('Established');
+    });
   });
 
   it('has a configuration that says what is wrong with it', () => {
