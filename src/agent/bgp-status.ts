@@ -57,11 +57,7 @@ function sessionProblems({ listen, peers }: SpeakerSummary): readonly string[] {
     ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
     ...peers.flatMap((peer) => {
       if (!peer.isEstablished) return [`Peer ${peer.name} (${peer.address}) is ${peer.state}${reasonOf(peer)}`];
-      return Object.keys(peer.families).length > 0
-        ? []
-        : [
-            `Peer ${peer.name} (${peer.address}) is Established, but the two ends have no address family in common: no route passes`,
-          ];
+      return peer.problem === undefined ? [] : [`Peer ${peer.name} (${peer.address}) is Established. ${peer.problem}`];
     }),
   ];
 }

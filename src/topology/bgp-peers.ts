@@ -253,10 +253,10 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
 }
 
 /** A resource for all nodes may name one of them, as a reflector: that node has no session with itself. Another port is another daemon. */
-function isSelf({ address, port = 179 }: PeerAddress, { self, input, configuration }: Cluster): boolean {
+function isSelf({ address, port }: PeerAddress, { self, input, configuration }: Cluster): boolean {
   const text = formatAddress(address);
   const isOwn = [...self.addresses.values()].includes(text) || input.loopbackAddresses.has(text);
-  return isOwn && port === configuration.listenPort;
+  return isOwn && (port ?? configuration.listenPort) === configuration.listenPort;
 }
 
 /** Undefined, and told: the address that is wanted does not exist. */

@@ -11,7 +11,7 @@
  * (node-bgp/config/parts), asked one peer, one rule, one prefix at a time, so that the daemon never refuses the whole. The order in
  * which resources come makes no difference.
  */
-import type { SpeakerConfig } from 'node-bgp/config';
+import type { ListenConfig, SpeakerConfig } from 'node-bgp/config';
 import { fieldProblems } from 'node-bgp/config/parts';
 import { draftsOf } from './bgp-peers.js';
 import type { Cluster, Topology, TopologyInput } from './cluster.js';
@@ -64,9 +64,12 @@ function tellFaults(nodes: readonly NodeIdentity[], selfName: string, problems: 
 
 function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
   const { self, configuration, problems } = cluster;
+  const listenAt = (peering: readonly PeeringAddress[]): readonly ListenConfig[] =>
+    listenAddresses(cluster, peering).map((address) => ({ address, port: configuration.listenPort }));
   const frame: SpeakerConfig = {
     localAs: self.asNumber ?? configuration.asNumber,
     routerId: self.routerId,
+    listen: listenAt([]),
     filters: filtersOf(cluster),
     ...clusterIdOf(self),
     ...daemonFieldsOf(configuration, problems),
@@ -78,10 +81,9 @@ function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
   const peers = admitted.map(({ peer }) => peer);
   const peering = admitted.flatMap(({ draft }) => draft.peering ?? []);
   const used = new Set(peers.flatMap((peer) => [...(peer.import ?? []), ...(peer.export ?? [])]));
-  const port = configuration.listenPort;
   const config = {
     ...frame,
-    listen: listenAddresses(cluster, peering).map((address) => ({ address, port })),
+    listen: listenAt(peering),
     peers,
     originate: originationsOf(cluster),
     filters: Object.fromEntries(Object.entries(frame.filters ?? {}).filter(([name]) => used.has(name))),

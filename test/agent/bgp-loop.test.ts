@@ -173,13 +173,13 @@ describe('agent/bgp-loop', function () {
   it('tells of sessions that are down, and of those that carry nothing', async () => {
     bgpd.peers = [
       peer('up', { lastError: 'Hold Timer Expired' }),
-      peer('empty', { families: {} }),
+      peer('empty', { families: {}, problem: 'The session carries no routes' }),
       peer('down', { isEstablished: false, state: 'Active', lastError: 'Connection refused' }),
     ];
     loop.start();
     await until(() => loop.status().stateProblem === undefined);
     expect(aspect().problems).to.deep.equal([
-      'Peer empty (10.1.0.0) is Established, but the two ends have no address family in common: no route passes',
+      'Peer empty (10.1.0.0) is Established. The session carries no routes',
       'Peer down (10.1.0.0) is Active: Connection refused',
     ]);
     const [up, , down] = bgpReportOf(loop.status()).status?.peers ?? [];
