@@ -8,20 +8,24 @@ import type { RoutePolicy } from '../rib/policy.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 
 /** RFC 8212 section 2. */
-const REJECT_ALL: RoutePolicy = {
+const closed = (direction: 'import' | 'export'): RoutePolicy => ({
   key: 'rfc8212',
   dependsOnPrefix: false,
   dependsOnPeer: false,
+  constant: { type: 'reject' },
   judge: () => ({ type: 'reject' }),
-};
+  explain: () => ({ text: `the peer is in another AS and names no ${direction} filter (RFC 8212)` }),
+});
+const CLOSED_IMPORT = closed('import');
+const CLOSED_EXPORT = closed('export');
 
 /** `remoteAs`: the one that the peer opened with. */
 export function importPolicy(settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
-  return settings.isImportClosed ? REJECT_ALL : compile('import', settings, config, remoteAs);
+  return settings.isImportClosed ? CLOSED_IMPORT : compile('import', settings, config, remoteAs);
 }
 
 export function exportPolicy(settings: PeerSettings, config: SpeakerConfig, remoteAs: number): RoutePolicy | undefined {
-  return settings.isExportClosed ? REJECT_ALL : compile('export', settings, config, remoteAs);
+  return settings.isExportClosed ? CLOSED_EXPORT : compile('export', settings, config, remoteAs);
 }
 
 function compile(

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parseAddress } from 'node-bgp/address';
+import { parseAddress, parsePrefix } from 'node-bgp/address';
 import type { LocalInterface } from 'node-bgp/session/interface';
 import { ConfigError } from 'node-bgp/config/validate';
 import { isIgnored } from 'node-bgp/speaker/connectivity';
@@ -117,6 +117,14 @@ describe('bgp/speaker configure', () => {
     await b.configure(b.config(64513, [peerAt(A, 64512)], { originate: [{ prefix: '10.65.2.0/24' }] }));
     world.seconds(3);
     expect([a.state(B), a.prefixes(), b.prefixes()]).to.deep.equal(['Established', ['10.65.1.0/24'], ['10.65.2.0/24']]);
+    const why = (prefix: string) => a.speaker.rib?.why(parsePrefix(prefix));
+    expect(why('10.65.2.0/24')?.candidates[0]?.reason).to.equal(
+      'Import policy rejects it: the peer is in another AS and names no import filter (RFC 8212)',
+    );
+    expect(why('10.65.1.0/24')?.peers[0]).to.include({
+      code: 'rejected-by-policy',
+      reason: 'Export policy rejects it: the peer is in another AS and names no export filter (RFC 8212)',
+    });
   });
 
   it('keeps a peer shut down, and takes it up again', async () => {
