@@ -95,11 +95,14 @@ export class ObjectStatus {
   /** When an object is to be looked at. BOUNDED by the cluster's objects, as is `writtenAt`. */
   private readonly due = new Map<string, { readonly address: Address; readonly at: number }>();
   private readonly writtenAt = new Map<string, number>();
+  /** Labels of each node, as text. BOUNDED by the nodes. */
+  private readonly labels = new Map<string, string>();
   private readonly closedUntil = new Map<KindName, number>();
   /** Kinds whose lists of conditions are not merged: Calico's own definitions. Nodes leave those to the leader. */
   private readonly unmerged = new Set<KindName>();
   private problems: ReadonlyMap<string, readonly ObjectProblem[]> = new Map();
   private timer: NodeJS.Timeout | undefined;
+  private timerAt = Infinity;
   private isRunning = false;
   private isStopped = false;
   private isStarted = false;
@@ -109,7 +112,7 @@ export class ObjectStatus {
   /** After the first sync: half a cluster would be told that nobody uses it. */
   start(): void {
     this.isStarted = true;
-    this.everything();
+    this.everything(); // also what changed before is due by that
     this.problemsChanged();
   }
 
@@ -131,7 +134,17 @@ export class ObjectStatus {
         this.writtenAt.delete(idOf(address));
       } else this.mark(address, COALESCE);
     }
+    if (kind === 'nodes' && !this.isNewsOfNode(object, type)) return;
     if (this.options.isLeader()) for (const used of USED_BY.get(kind) ?? []) this.allOf(used);
+  }
+
+  /** Nodes say all the time that they live; who uses what changes with their names and labels only. */
+  private isNewsOfNode({ metadata }: KubeObject, type: ClusterChange['type']): boolean {
+    if (type === 'delete') return this.labels.delete(metadata.name);
+    const labels = JSON.stringify(metadata.labels ?? {});
+    if (this.labels.get(metadata.name) === labels) return false;
+    this.labels.set(metadata.name, labels);
+    return true;
   }
 
   /** What this node's loops say may have changed. */
@@ -177,17 +190,19 @@ export class ObjectStatus {
     const at = Math.max(performance.now() + delay, earliest);
     const waiting = this.due.get(id);
     if (waiting === undefined || waiting.at > at) this.due.set(id, { address, at });
-    this.wake();
+    this.wakeAt(at);
   }
 
-  private wake(least = 0): void {
-    if (this.timer !== undefined || this.isRunning || this.isStopped || !this.isStarted || this.due.size === 0) return;
-    const next = Math.min(...[...this.due.values()].map(({ at }) => at));
-    this.timer = setTimeout(() => void this.run(), Math.max(least, next - performance.now())).unref();
+  /** The earliest wish counts: a node's turn may be minutes away. */
+  private wakeAt(at: number): void {
+    if (this.isRunning || this.isStopped || !this.isStarted || at >= this.timerAt) return;
+    clearTimeout(this.timer);
+    this.timerAt = at;
+    this.timer = setTimeout(() => void this.run(), Math.max(0, at - performance.now())).unref();
   }
 
   private async run(): Promise<void> {
-    this.timer = undefined;
+    this.timerAt = Infinity;
     this.isRunning = true;
     let writes = 0;
     const now = performance.now();
@@ -197,7 +212,10 @@ export class ObjectStatus {
       writes += await this.level(address);
     }
     this.isRunning = false;
-    this.wake(writes >= BATCH ? BATCH_INTERVAL : 0);
+    const least = performance.now() + (writes >= BATCH ? BATCH_INTERVAL : 0);
+    let next = Infinity;
+    for (const { at } of this.due.values()) next = Math.min(next, at);
+    if (next < Infinity) this.wakeAt(Math.max(least, next));
   }
 
   /** Writes what an object's conditions lack; the number of writes. Never rejects. */

@@ -27,6 +27,7 @@ const KINDS: readonly KindName[] = [...STATUS_KINDS, 'nodes', 'ipamBlocks'];
 
 /** One agent's half of the matter: its copy of the cluster and its writer. */
 interface Writer {
+  readonly cluster: Cluster;
   readonly status: ObjectStatus;
   readonly tell: (problems: readonly NodeProblem[]) => void;
   readonly stop: () => void;
@@ -86,6 +87,7 @@ describe('agent/object-status', () => {
     await cluster.synced;
     status.start();
     const made: Writer = {
+      cluster,
       status,
       tell: (now) => {
         problems = now;
@@ -226,6 +228,17 @@ describe('agent/object-status', () => {
     // Everybody has had a turn, and those who spoke at once have taken it back.
     await new Promise((resolve) => setTimeout(resolve, 4_000));
     expect(await speaking()).to.equal(8);
+  });
+
+  it('holds nothing back because a turn of its own is minutes away', async () => {
+    await define();
+    await create('bgppeers', 'BGPPeer', 'tor', { peerIP: '192.0.2.1' });
+    const first = await writer('node1', true);
+    await says('bgppeers/tor', 'Accepted', 'True', /./);
+    for (let i = 0; i < 5_000; i += 1) first.cluster.upsert('nodes', { metadata: { name: `far${i}` } });
+    first.tell([{ kind: 'bgpPeers', key: 'tor', field: 'spec.asNumber', message: 'is wrong' }]);
+    await create('tiers', 'Tier', 'security', {});
+    await says('tiers/security', 'Accepted', 'True', /./);
   });
 
   it('takes away the words of a node that is gone', async () => {
