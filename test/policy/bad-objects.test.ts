@@ -169,6 +169,24 @@ describe('policy: bad objects', () => {
     expectCells(smallWorld({ policies: [policy] }), [['x/b', 'x/a', 'TCP/80', true]], { reference: false });
   });
 
+  it('Calico: every problem of an object at once, also beside a selector that does not parse', () => {
+    const policy = calicoPolicy('GlobalNetworkPolicy', '', 'g', {
+      selector: 'app ==',
+      order: 'first',
+      ingress: [
+        { action: 'Allow', http: { methods: ['GET'] } },
+        { action: 'Allow', source: { nets: ['x'] } },
+      ],
+    });
+    const fields = problemsOf(policy).map((problem) => problem.slice(0, problem.indexOf(':')));
+    expect(fields).to.have.members([
+      'spec.selector',
+      'spec.order',
+      'spec.ingress[0].http',
+      'spec.ingress[1].source.nets[0]',
+    ]);
+  });
+
   it('names with quotes, dollars and line breaks cannot leave their comment', () => {
     const engine = new PolicyEngine();
     const name = 'a"; -j ACCEPT\n-A FORWARD -j ACCEPT\n$(reboot)';

@@ -44,8 +44,6 @@ export function translateCalicoPolicy(
   const spec = readObject(own(object as JsonObject, 'spec'), 'spec', problems);
   const subject = translateSubject(kind, namespace, spec, problems);
   const stagedAction = isStaged(kind) ? readStagedAction(spec, problems) : 'Set';
-  // A staged deletion, or one to be ignored, adds nothing to what is asked.
-  if (subject === undefined || stagedAction === 'Delete' || stagedAction === 'Ignore') return { problems };
   const policyNamespace = isGlobal(kind) ? undefined : namespace;
   const rules = (direction: Direction): readonly PolicyRule[] =>
     readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => ({
@@ -55,10 +53,14 @@ export function translateCalicoPolicy(
   const [ingress, egress] = [rules('ingress'), rules('egress')];
   const types = policyTypes(spec, ingress.length > 0, egress.length > 0, problems);
   const flags = hostFlags(kind, spec, types, problems);
+  const tier = readString(own(spec, 'tier'), 'spec.tier', problems) || DEFAULT_TIER.name;
+  const order = readOrder(spec, problems);
+  // A staged deletion, or one to be ignored, adds nothing to what is asked; what is wrong with it is told all the same.
+  if (subject === undefined || stagedAction === 'Delete' || stagedAction === 'Ignore') return { problems };
   const policy: Policy = {
     key: { kind, namespace: policyNamespace ?? '', name },
-    tier: readString(own(spec, 'tier'), 'spec.tier', problems) || DEFAULT_TIER.name,
-    order: readOrder(spec, problems),
+    tier,
+    order,
     sortName: name,
     subject,
     ...(types.has('ingress') ? { ingress } : {}),
