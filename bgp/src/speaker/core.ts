@@ -25,6 +25,7 @@ import type { Session, SessionEnd } from '../session/session.js';
 import type { Connection, Transport } from '../transport/transport.js';
 import { connectedPrefixes, linkProblem, linksOf, readdressed, sessionLink } from './connectivity.js';
 import type { SpeakerEvent } from './event.js';
+import { FailureMemory } from './failure-memory.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
 import { countingRoutes, isOnDevice } from './kernel-routes.js';
@@ -33,7 +34,7 @@ import { maxPrefixVerdict } from './max-prefixes.js';
 import { Monitoring, type MonitoringOwner } from './monitoring.js';
 import { Notices } from './notices.js';
 import { OwnRestart } from './own-restart.js';
-import { dynamicSettings, identifierOf, knownAddress, type PeerSettings } from './peer-settings.js';
+import { dynamicSettings, identifierOf, knownAddress, peerAddressText, type PeerSettings } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
 import { CapabilityFallback } from './capability-fallback.js';
@@ -69,6 +70,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   readonly unnumbered: UnnumberedPeers;
   readonly monitoring: Monitoring;
   readonly fallback: CapabilityFallback;
+  readonly failures: FailureMemory;
   /** Present once configured. */
   private activeDriver: RibDriver | undefined;
   private readonly ids = new Map<Peer, PeerId>();
@@ -87,12 +89,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   constructor(private readonly options: CoreOptions) {
     this.holds = new MaxPrefixHolds(options.clock);
     this.fallback = new CapabilityFallback(options.clock);
+    this.failures = new FailureMemory(options.clock);
     this.notices = new Notices(options.clock, options.event);
     this.listeners = new Listeners(this);
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
       make: (range, address, interfaceName) =>
-        this.addPeer(dynamicSettings(this.config, range, address, interfaceName)),
+        this.makeDynamic(dynamicSettings(this.config, range, address, interfaceName)),
       refused: (address, reason) => this.refused(address, reason),
       unnumbered: (address, interfaceName, local) => this.unnumbered.claim(address, interfaceName, local),
     });
@@ -223,6 +226,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     const id = this.ids.get(peer);
     if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
     this.ids.delete(peer);
+    if (!this.directory.isDynamic(peer)) this.failures.forget(peer.name);
     this.notices.forget(peer);
     this.holds.forget(peer);
     this.directory.remove(peer);
@@ -358,7 +362,10 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   accept(connection: Connection): void {
     const peer = this.directory.find(connection);
     if (peer === undefined) rejectConnection(connection);
-    else peer.accept(connection);
+    else {
+      peer.accept(connection);
+      this.dropIfDynamic(peer); // it was made for this connection, which may have been refused
+    }
   }
 
   listening(address: string, port: number): void {
@@ -370,6 +377,13 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   }
 
   // ---- PeerOwner
+
+  /** Undefined: it has failed too often to be met again just now. */
+  private makeDynamic(settings: PeerSettings): Peer | undefined {
+    if (this.failures.pause(settings.name) === 0) return this.addPeer(settings);
+    this.refused(peerAddressText(settings), `Peer ${settings.name} has just failed, again and again`);
+    return undefined;
+  }
 
   restartState(peer: Peer): RestartState {
     const { isRestarting } = this;

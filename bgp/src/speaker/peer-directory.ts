@@ -12,8 +12,8 @@ const DEFAULT_LIMIT = 100;
 
 export interface PeerDirectoryOwner {
   readonly ranges: () => readonly DynamicPeersConfig[];
-  /** Makes the peer of an address out of a range, and adds it. */
-  readonly make: (range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined) => Peer;
+  /** Makes the peer of an address out of a range, and adds it; undefined, and told, if it is not to be met now. */
+  readonly make: (range: DynamicPeersConfig, address: IpAddress, interfaceName: string | undefined) => Peer | undefined;
   readonly refused: (address: string, reason: string) => void;
   /** The unnumbered peer on whose interface this address is; `local` is our end of the connection. */
   readonly unnumbered: (address: IpAddress, interfaceName: string | undefined, local: string) => Peer | undefined;
@@ -116,7 +116,7 @@ export class PeerDirectory {
       return undefined;
     }
     const peer = this.owner.make(range, address, zone);
-    this.rangeOf.set(peer, range.name);
+    if (peer !== undefined) this.rangeOf.set(peer, range.name);
     return peer;
   }
 }

@@ -1,8 +1,8 @@
 /**
  * What has gone wrong with a peer: the last error of each direction in words, and how long it is not met again because of it.
  *
- * A peer that breaks the protocol again and again is met less and less often; ends that are nobody's fault (Cease, an expired timer, a lost
- * connection) do not count.
+ * A peer that breaks the protocol again and again is met less and less often (RFC 4271 section 8.1.1, DampPeerOscillations). Ends that are
+ * nobody's fault (Cease, an expired timer, a lost connection) do not count, but where one short session follows the other.
  */
 import { formatIpv4 } from '../address.js';
 import { innerReason } from '../codec/notification.js';
@@ -19,11 +19,21 @@ export interface LastError {
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
+/** Milliseconds; a session that ends sooner was hardly one. */
+const SHORT_LIFE = 10_000;
+/** So many in a row cost nothing: a daemon that is restarted by hand, a link that settles. */
+const FREE_SHORT_LIVES = 5;
+const NOBODYS_FAULT: ReadonlySet<number> = new Set([
+  ErrorCode.cease,
+  ErrorCode.holdTimerExpired,
+  ErrorCode.sendHoldTimerExpired,
+]);
 
 export class PeerFailures {
   /** In words, both ways. */
   readonly last: Partial<Record<SessionEnd['direction'], LastError>> = {};
   private inARow = 0;
+  private shortLives = 0;
   private pausedUntil = 0;
 
   constructor(private readonly clock: Clock) {}
@@ -38,18 +48,21 @@ export class PeerFailures {
     this.pausedUntil = 0;
   }
 
-  /** `lived`: milliseconds for which the session was Established. One that lived for a while starts afresh. */
-  count({ notification }: SessionEnd, lived: number): void {
-    if (lived > LONGEST_PAUSE) this.inARow = 0;
+  /** One more end. */
+  count(
+    { notification }: SessionEnd,
+    { lived, isGuest }: { readonly lived: number | undefined; readonly isGuest: boolean },
+  ): void {
+    if (lived !== undefined && lived > LONGEST_PAUSE) this.inARow = this.shortLives = 0;
     const code = notification === undefined ? undefined : innerReason(notification).code;
-    if (
-      code === undefined ||
-      code === ErrorCode.cease ||
-      code === ErrorCode.holdTimerExpired ||
-      code === ErrorCode.sendHoldTimerExpired
-    )
-      return;
-    this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.inARow++);
+    if (code !== undefined && !NOBODYS_FAULT.has(code)) return this.pauseFor(this.inARow++);
+    // A peer that opens and ceases, over and over; what we dial ourselves has the pauses of the state machine.
+    const isShort = lived === undefined ? isGuest && code === ErrorCode.cease : lived < SHORT_LIFE;
+    if (isShort && ++this.shortLives > FREE_SHORT_LIVES) this.pauseFor(this.shortLives - FREE_SHORT_LIVES - 1);
+  }
+
+  private pauseFor(earlier: number): void {
+    this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** earlier);
   }
 
   remember(end: SessionEnd, settings: PeerSettings): void {

@@ -25,8 +25,9 @@ import { Session, type SessionEnd, type SessionOwner } from '../session/session.
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
 import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
+import type { FailureMemory } from './failure-memory.js';
 import type { Opens } from './offers.js';
-import { PeerFailures, inWords } from './peer-failures.js';
+import { inWords, type PeerFailures } from './peer-failures.js';
 import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
 import { sessionParameters } from './session-parameters.js';
 
@@ -38,6 +39,8 @@ export interface PeerOwner {
   readonly clock: Clock;
   /** What peers have refused of our OPENs. */
   readonly fallback: CapabilityFallback;
+  /** What went wrong with the peer of this name: of one out of a range, also before it was made. */
+  readonly failures: FailureMemory;
   restartState(peer: Peer): RestartState;
   stateChanged(peer: Peer, state: FsmStateType): void;
   up(peer: Peer, session: Session, negotiated: NegotiatedSession): void;
@@ -90,7 +93,7 @@ export class Peer implements SessionOwner {
     private currentSettings: PeerSettings,
   ) {
     this.changedAt = owner.clock.wallTime();
-    this.failures = new PeerFailures(owner.clock);
+    this.failures = owner.failures.of(currentSettings.name);
   }
 
   get settings(): PeerSettings {
@@ -311,9 +314,10 @@ export class Peer implements SessionOwner {
     const wasCurrent = session === this.current;
     if (session === this.guest) this.guest = undefined;
     if (this.heldKeepalive !== undefined) this.releaseKeepalive();
-    const lived = wasCurrent ? this.clock.wallTime() - this.changedAt : 0;
-    if (!this.learn(session, end)) this.failures.count(end, lived);
-    if (lived > LONG_LIFE) this.owner.fallback.forget(this.name);
+    const lived = wasCurrent ? this.clock.wallTime() - this.changedAt : undefined;
+    if (!this.learn(session, end) && !this.isStopping && !isCollision(end))
+      this.failures.count(end, { lived, isGuest: session.direction === 'incoming' });
+    if (lived !== undefined && lived > LONG_LIFE) this.owner.fallback.forget(this.name);
     if (wasCurrent) {
       this.current = undefined;
       this.changedAt = this.clock.wallTime();
