@@ -13,7 +13,8 @@ import { RackBird } from './rack-bird.js';
 import { createPod, deletePod, getPod, isReady, soon, useRack, type KubePod } from './rack-fixture.js';
 
 const NODE1 = '10.0.0.1';
-const far = (index: number): string => `203.0.113.${index}`;
+/** Of 22 on IPv6. */
+const far = (index: number): string => (index < 22 ? `203.0.113.${index}` : `2001:db8::${index}`);
 
 interface FarRouter {
   readonly index: number;
@@ -43,12 +44,20 @@ const FAR: readonly FarRouter[] = [
   { index: 19, as: 64512, spec: { filters: ['transit'] } },
   { index: 20, as: 64512, spec: { filters: ['transit'], nextHopMode: 'Self' } },
   { index: 21, as: 65021, spec: { reachableBy: '10.1.1.2', filters: ['inwards'] } },
+  {
+    index: 22,
+    as: 65022,
+    nodeAs: 65546,
+    session: 'multihop 3; ttl security on;',
+    spec: { reachableBy: 'fd00:1:0:1::2', filters: ['six'], localASNumber: '1.10', ttlSecurity: 3 },
+  },
 ];
 
 /** BIRD has one session with an address at most, so every router is a daemon of its own; strict bind lets them share the host. */
-const birdConfig = ({ index, as, nodeAs = 64512, session = '' }: FarRouter): string =>
-  [
-    `router id ${far(index)};`,
+const birdConfig = ({ index, as, nodeAs = 64512, session = '' }: FarRouter): string => {
+  const isIpv6 = far(index).includes(':');
+  return [
+    `router id 203.0.113.${index};`,
     'log stderr all;',
     'protocol device { scan time 2; }',
     ...(index === 11 ? ['protocol bfd { multihop { interval 200 ms; }; }'] : []),
@@ -57,12 +66,14 @@ const birdConfig = ({ index, as, nodeAs = 64512, session = '' }: FarRouter): str
     '  route 198.51.100.64/26 blackhole { bgp_community.add((65021, 2)); };',
     '  route 198.51.100.128/26 blackhole;',
     '}',
+    'protocol static { ipv6; route 2001:db8:a::/48 blackhole; route 2001:db8:b::/48 blackhole; }',
     'protocol bgp node {',
-    `  local ${far(index)} as ${as}; neighbor ${NODE1} as ${nodeAs}; strict bind on; multihop; ${session}`,
+    `  local ${far(index)} as ${as}; neighbor ${isIpv6 ? 'fd00::1' : NODE1} as ${nodeAs}; strict bind on; multihop; ${session}`,
     '  connect delay time 1; connect retry time 2; error wait time 1, 2;',
-    `  ipv4 { import all; export ${index === 21 ? 'where proto = "static1"' : 'none'}; };`,
+    `  ${isIpv6 ? 'ipv6' : 'ipv4'} { import all; export ${index < 21 ? 'none' : 'where source = RTS_STATIC'}; };`,
     '}',
   ].join('\n');
+};
 
 const bgpPeer = ({ index, as, spec }: FarRouter): object => ({
   apiVersion: 'projectcalico.org/v3',
@@ -104,6 +115,25 @@ const FILTERS = [
       { action: 'Reject' },
     ],
   }),
+  bgpFilter('six', {
+    exportV6: [
+      {
+        action: 'Accept',
+        cidr: 'fd00:65::/112',
+        matchOperator: 'In',
+        prefixLength: { min: 122, max: 122 },
+        operations: [{ addCommunity: { value: '64512:6' } }],
+      },
+      { action: 'Reject' },
+    ],
+    importV6: [
+      { action: 'Reject', cidr: '2001:db8:b::/48', matchOperator: 'Equal' },
+      { action: 'Accept', operations: [{ setPriority: { value: 88 } }] },
+    ],
+    // Of the other family: never asked.
+    exportV4: [{ action: 'Reject' }],
+    importV4: [{ action: 'Reject' }],
+  }),
   bgpFilter('inwards', {
     importV4: [
       {
@@ -143,7 +173,15 @@ describe("lab, Calico's BGP fields at a router", function () {
     const view = rack();
     const { netns } = await findPlace(view.record.name, 'outside');
     for (const router of FAR) {
-      await view.output('outside', 'ip', 'address', 'add', `${far(router.index)}/32`, 'dev', 'lo');
+      await view.output(
+        'outside',
+        'ip',
+        'address',
+        'add',
+        `${far(router.index)}/${router.index < 22 ? 32 : 128}`,
+        'dev',
+        'lo',
+      );
       birds.set(router.index, await RackBird.start(netns, birdConfig(router)));
     }
     await apply(
@@ -353,6 +391,30 @@ describe("lab, Calico's BGP fields at a router", function () {
     );
     await view.kubectl(['delete', 'bgppeer', 'far-21']);
     await soon('the host route to go with its peer', async () => (await hostRoute()) === '' && 'gone');
+  });
+
+  it('does the same over IPv6', async () => {
+    const view = rack();
+    await soon('the host route', async () =>
+      (await view.output('node1', 'ip', '-6', 'route', 'show', far(22), 'proto', 'tortie')).includes(
+        'via fd00:1:0:1::2 dev eth0',
+      ),
+    );
+    const own = await soon(
+      'a block of node1',
+      async () =>
+        /blackhole (fd00:65:\S+)/.exec(
+          await view.output('node1', 'ip', '-6', 'route', 'show', 'type', 'blackhole'),
+        )?.[1],
+    );
+    await routeAt(22, own, /BGP\.as_path: 65546\n(.*\n)*.*BGP\.community: \(64512,6\)\n/);
+    expect((await prefixesAt(22)).filter((prefix) => !/^fd00:65:\S+\/122$/.test(prefix))).to.deep.equal([]);
+    const route = (prefix: string): Promise<string> =>
+      view.output('node1', 'ip', '-6', 'route', 'show', prefix, 'proto', 'tortie-bgp');
+    await soon('the prefix that is let in', async () =>
+      /via fd00:1:0:1::2 dev eth0.* metric 88/.test(await route('2001:db8:a::/48')),
+    );
+    expect(await route('2001:db8:b::/48')).to.equal('');
   });
 
   it('announces no block of a pool with disableBGPExport, to routers or nodes', async () => {

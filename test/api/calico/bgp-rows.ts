@@ -3,9 +3,15 @@ import { acts, refused, type Proof, type Row, type Section } from './table.js';
 
 const topology = (title: string): Proof => ['test/topology/speaker-config.test.ts', title];
 const fields = (title: string): Proof => ['test/topology/fields.test.ts', title];
+/** At a router that is BIRD. */
+const atRouter = (title: string): Proof => ['test/lab/rack-fields.test.ts', title];
 const refusals = (title: string): Proof => ['test/agent/refusals.test.ts', title];
 const names = refusals('names what is asked for and not built');
 const finer = (title: string): Proof => ['test/topology/marks.test.ts', title];
+const hops = atRouter(
+  'passes on what a filter accepts, with the next hop that nextHopMode and keepOriginalNextHop ask for',
+);
+const communities = atRouter('peers with a router behind a router, and says the communities of prefixAdvertisements');
 const PEERS = 'src/topology/bgp-peers.ts';
 const FIELDS = 'src/topology/peer-fields.ts';
 const DAEMON = 'src/topology/daemon-fields.ts';
@@ -93,7 +99,7 @@ export const bgpSections: readonly Section[] = [
         'spec.bindMode',
         "NodeIP: listen on the node's own addresses only",
         'src/topology/speaker-config.ts',
-        fields('are listened to where they find the node, also with bindMode NodeIP'),
+        atRouter('listens where bindMode and the port of node.NAME say, and the others dial that port'),
       ),
       acts('spec.serviceClusterIPs', 'Ranges that every node announces', ORIGIN, originates),
       acts('spec.serviceClusterIPs[].cidr', 'The range, whole', ORIGIN, originates),
@@ -102,12 +108,12 @@ export const bgpSections: readonly Section[] = [
       acts('spec.serviceLoadBalancerIPs', 'Ranges that every node announces', ORIGIN, originates),
       acts('spec.serviceLoadBalancerIPs[].cidr', 'The range, whole', ORIGIN, originates),
       refused('spec.serviceLoadBalancerAggregation', names, 'Enabled (the default): ranges are announced whole'),
-      acts('spec.communities', 'Names for community values, for prefixAdvertisements', ORIGIN, originates),
-      acts('spec.communities[].name', 'A name', ORIGIN, originates),
-      acts('spec.communities[].value', 'RFC 1997 "aa:nn" or RFC 8092 "aa:nn:mm"', ORIGIN, originates),
-      acts('spec.prefixAdvertisements', 'Communities on what this node announces', ORIGIN, originates),
-      acts('spec.prefixAdvertisements[].cidr', 'On everything inside this range', ORIGIN, originates),
-      acts('spec.prefixAdvertisements[].communities', 'Values, or names of spec.communities', ORIGIN, originates),
+      acts('spec.communities', 'Names for community values, for prefixAdvertisements', ORIGIN, communities),
+      acts('spec.communities[].name', 'A name', ORIGIN, communities),
+      acts('spec.communities[].value', 'RFC 1997 "aa:nn" or RFC 8092 "aa:nn:mm"', ORIGIN, communities),
+      acts('spec.prefixAdvertisements', 'Communities on what this node announces', ORIGIN, communities),
+      acts('spec.prefixAdvertisements[].cidr', 'On everything inside this range', ORIGIN, communities),
+      acts('spec.prefixAdvertisements[].communities', 'Values, or names of spec.communities', ORIGIN, communities),
       ...password('spec.nodeMeshPassword'),
       acts(
         'spec.nodeMeshMaxRestartTime',
@@ -119,7 +125,7 @@ export const bgpSections: readonly Section[] = [
         'spec.ignoredInterfaces',
         'Interfaces whose networks no peer is on and no next hop is found through; "*" is a wildcard',
         DAEMON,
-        fields('ignores the interfaces that it can name, and says which it cannot'),
+        atRouter('takes an ignored interface for no link'),
       ),
       acts(
         'spec.localWorkloadPeeringIPV4',
@@ -158,8 +164,8 @@ export const bgpSections: readonly Section[] = [
         PEERS,
         topology('keeps a reflector out of the mesh and peers it with its clients from both ends'),
       ),
-      acts('spec.keepOriginalNextHop', 'true is nextHopMode Keep, which goes first', FIELDS, asks),
-      acts('spec.nextHopMode', 'Auto, Self, Keep', FIELDS, asks),
+      acts('spec.keepOriginalNextHop', 'true is nextHopMode Keep, which goes first', FIELDS, hops),
+      acts('spec.nextHopMode', 'Auto, Self, Keep', FIELDS, hops),
       ...password('spec.password'),
       acts('spec.sourceAddress', 'None: the kernel chooses; default the address of the node', PEERS, asks),
       acts('spec.maxRestartTime', 'Graceful restart time (RFC 4724)', FIELDS, times),
@@ -180,7 +186,7 @@ export const bgpSections: readonly Section[] = [
         'spec.ttlSecurity',
         'GTSM (RFC 5082): hops the peer may be away',
         FIELDS,
-        topology('never asks for what a speaker refuses together, which would cost the node all its peers'),
+        atRouter('asks for the hops that packets may have come (GTSM), and for a password'),
       ),
       acts(
         'spec.reachableBy',
@@ -198,7 +204,7 @@ export const bgpSections: readonly Section[] = [
       acts(
         'spec.reversePeering',
         'Manual: the other node is not told to peer back',
-        'src/topology/node-side.ts',
+        PEERS,
         fields('named by peerIP have sessions back, over its family, unless reversePeering is Manual'),
       ),
       ...bfdRows('spec.bfd', 'the sessions'),

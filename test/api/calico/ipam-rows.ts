@@ -27,8 +27,8 @@ export const ipamSections: readonly Section[] = [
       refused('spec.natOutgoing', names),
       acts('spec.disabled', 'No new addresses or blocks', LOOP, manual),
       acts('spec.disableBGPExport', 'Blocks of the pool are announced to nobody', 'src/topology/originations.ts', [
-        'test/topology/speaker-config.test.ts',
-        'originates blocks, service ranges, and a node address that only the loopback has',
+        'test/lab/rack-fields.test.ts',
+        'announces no block of a pool with disableBGPExport, to routers or nodes',
       ]),
       acts('spec.nodeSelector', 'Nodes that may own blocks of it', LOOP, serves),
       refused('spec.namespaceSelector', names, '"" and all()'),
