@@ -19,9 +19,9 @@ import { quoted } from './problems.js';
 
 export type Filters = Readonly<Record<string, FilterConfig>>;
 
-/** Ours, and every BGPFilter that there is or that a BGPPeer names. */
-export function filtersOf(cluster: Cluster): Filters {
-  return { ...ownFilters(cluster), ...userFilters(cluster), ...missingFilters(cluster) };
+/** Ours, every BGPFilter that there is, and those that one of `peers`, BGPPeers with sessions on this node, names in vain. */
+export function filtersOf(cluster: Cluster, peers: ReadonlySet<string>): Filters {
+  return { ...ownFilters(cluster), ...userFilters(cluster), ...missingFilters(cluster, peers) };
 }
 
 function userFilters({ input, problems }: Cluster): Filters {
@@ -34,12 +34,13 @@ function userFilters({ input, problems }: Cluster): Filters {
   );
 }
 
-function missingFilters({ input, problems }: Cluster): Filters {
+function missingFilters({ input, problems }: Cluster, peers: ReadonlySet<string>): Filters {
   const known = new Set(input.bgpFilters.map(({ metadata }) => metadata.name));
   const stand: [string, FilterConfig][] = [];
   for (const { metadata, spec } of input.bgpPeers)
     for (const [index, name] of (spec.filters ?? []).entries()) {
-      if (known.has(name)) continue;
+      // What peers of other nodes lack, those nodes tell.
+      if (known.has(name) || !peers.has(`BGPPeer/${metadata.name}`)) continue;
       const parts = FILTER_PARTS.map(([, direction, family]) => filterName(name, direction, family));
       const held = parts.map((part) => heldFilter(input.heldFilters, part));
       const isHeld = held.some((filter) => filter !== undefined);

@@ -64,20 +64,21 @@ function tellFaults(nodes: readonly NodeIdentity[], selfName: string, problems: 
 
 function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
   const { self, configuration, problems } = cluster;
+  const drafts = draftsOf(cluster);
   const listenAt = (peering: readonly PeeringAddress[]): readonly ListenConfig[] =>
     listenAddresses(cluster, peering).map((address) => ({ address, port: configuration.listenPort }));
   const frame: SpeakerConfig = {
     localAs: self.asNumber ?? configuration.asNumber,
     routerId: self.routerId,
     listen: listenAt([]),
-    filters: filtersOf(cluster),
+    filters: filtersOf(cluster, new Set(drafts.map(({ place }) => place.resource))),
     ...clusterIdOf(self),
     ...daemonFieldsOf(configuration, problems),
     installRoutes: true,
     // Calico's: a BGPPeer without filters takes what the router says. What goes out is in our own filters (RFC 8212 asks for no more).
     requirePolicy: false,
   };
-  const admitted = admitPeers(draftsOf(cluster), frame, problems);
+  const admitted = admitPeers(drafts, frame, problems);
   const peers = admitted.map(({ peer }) => peer);
   const peering = admitted.flatMap(({ draft }) => draft.peering ?? []);
   const used = new Set(peers.flatMap((peer) => [...(peer.import ?? []), ...(peer.export ?? [])]));

@@ -496,6 +496,11 @@ describe('topology, of what cannot be', () => {
       expect(verdict(result, 'tor', 'import', '0.0.0.0/0', 'ebgp')).to.equal('reject');
     });
 
+    it('that is missing is told by the nodes that have such a session, and by no other', () => {
+      const far = { peerIP: '192.0.2.9', asNumber: 65001, node: 'node2', filters: ['f'] };
+      expect(sentences(topology({ peers: { far } }), 'problem')).to.deep.equal([]);
+    });
+
     it('that has gone stands on as the speaker holds it', () => {
       const filters = { f: { exportV4: [{ action: 'Reject', cidr: '10.9.0.0/16', matchOperator: 'In' }] } } as const;
       const before = topology({ peers: tor, filters });
