@@ -51,9 +51,15 @@ export function offersView({ sent, received }: Opens, refused: readonly Capabili
 
 /** Why an Established session carries nothing. */
 export function noFamilyText({ sent, received }: Opens): string {
-  const offers = `we offer ${familiesOf(sent)}, the peer offers ${familiesOf(received)}`;
-  return `The session carries no routes: it has no address family in common; ${offers}`;
+  return `The session carries no routes: it has no address family in common; ${familiesText({ sent, received })}`;
 }
+
+export const familiesText = ({ sent, received }: Opens): string =>
+  `we offer ${familiesOf(sent).join(', ')}, the peer offers ${familiesOf(received).join(', ')}`;
+
+/** Both OPENs are there, and no family stands in both: a peer may refuse us for it, and less of anything would not help. */
+export const haveNoFamily = ({ sent, received }: Opens): boolean =>
+  sent !== undefined && received !== undefined && !familiesOf(sent).some((name) => familiesOf(received).includes(name));
 
 function capabilityView(capability: Capability): CapabilityView {
   const code = capabilityCode(capability);
@@ -62,7 +68,7 @@ function capabilityView(capability: Capability): CapabilityView {
 }
 
 /** RFC 4760 section 8: no multiprotocol capability at all means IPv4 unicast. */
-function familiesOf(open: OpenMessage | undefined): string {
+function familiesOf(open: OpenMessage | undefined): readonly string[] {
   const families = capabilitiesOf(open?.capabilities ?? [], 'multiprotocol').map(formatFamily);
-  return families.length === 0 ? 'ipv4 unicast' : families.join(', ');
+  return families.length === 0 ? ['ipv4 unicast'] : families;
 }

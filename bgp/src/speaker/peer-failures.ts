@@ -9,6 +9,7 @@ import { innerReason } from '../codec/notification.js';
 import { ErrorCode, OpenError } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import type { SessionEnd } from '../session/session.js';
+import { familiesText, haveNoFamily, type Opens } from './offers.js';
 import { peerAddressText, type PeerSettings } from './peer-settings.js';
 
 export interface LastError {
@@ -65,17 +66,24 @@ export class PeerFailures {
     this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** earlier);
   }
 
-  remember(end: SessionEnd, settings: PeerSettings): void {
-    this.last[end.direction] = { at: this.clock.wallTime(), text: inWords(end, settings) };
+  /** `text`: the end in words. */
+  remember({ direction }: SessionEnd, text: string): void {
+    this.last[direction] = { at: this.clock.wallTime(), text };
   }
 }
 
 /** Those that may be about capabilities. */
-const REFUSALS: ReadonlySet<number> = new Set([OpenError.unsupportedParameter, OpenError.unsupportedCapability]);
+const REFUSALS: ReadonlySet<number> = new Set([
+  OpenError.unsupportedParameter,
+  OpenError.unsupportedCapability,
+  OpenError.unspecific,
+]);
 
 /** What the codes alone do not say: both views of the commonest mistakes. */
-export function inWords({ notification, direction, text }: SessionEnd, settings: PeerSettings): string {
+export function inWords({ notification, direction, text }: SessionEnd, settings: PeerSettings, opens: Opens): string {
   if (notification?.code !== ErrorCode.open) return text;
+  if (direction === 'received' && REFUSALS.has(notification.subcode) && haveNoFamily(opens))
+    return `${text}: no address family in common; ${familiesText(opens)}`;
   const where = peerAddressText(settings);
   const own = formatIpv4(settings.routerId);
   if (direction === 'received' && notification.subcode === OpenError.badPeerAs)

@@ -26,7 +26,7 @@ import type { Connection, ConnectTarget, Transport } from '../transport/transpor
 import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
 import type { FailureMemory } from './failure-memory.js';
-import type { Opens } from './offers.js';
+import { haveNoFamily, type Opens } from './offers.js';
 import { inWords, type PeerFailures } from './peer-failures.js';
 import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
 import { sessionParameters } from './session-parameters.js';
@@ -321,10 +321,10 @@ export class Peer implements SessionOwner {
     if (wasCurrent) {
       this.current = undefined;
       this.changedAt = this.clock.wallTime();
-      this.failures.remember(end, this.currentSettings);
+      this.failures.remember(end, this.inWords(end));
       if (negotiated !== undefined) this.owner.down(this, end, negotiated);
     } else if (!isCollision(end)) {
-      this.failures.remember(end, this.currentSettings);
+      this.failures.remember(end, this.inWords(end));
       this.owner.attemptFailed(this, end);
     }
     this.showState();
@@ -357,6 +357,7 @@ export class Peer implements SessionOwner {
 
   /** A refusal that makes our OPEN smaller is no failure: it is answered at once. */
   private learn(session: Session, end: SessionEnd): boolean {
+    if (haveNoFamily({ sent: session.ownOpen, received: session.peerOpen })) return false;
     const news = this.owner.fallback.learn(this.currentSettings, end, session.ownOpen?.capabilities ?? []);
     if (news.length === 0) return false;
     this.owner.capabilitiesRefused(this, news);
@@ -459,7 +460,7 @@ export class Peer implements SessionOwner {
   }
 
   inWords(end: SessionEnd): string {
-    return inWords(end, this.currentSettings);
+    return inWords(end, this.currentSettings, this.lastOpens);
   }
 
   private exchangePassword(password: string): void {

@@ -99,6 +99,22 @@ describe('bgp/speaker offers', () => {
         expect(a.told('peer-up')[0]?.families).to.deep.equal([]);
       });
 
+    it('a peer that refuses us for it is told so, and is not asked for less: BIRD and FRR do (5492 3)', async () => {
+      for (const data of [[], [1, 4, 0, 2, 0, 1]]) {
+        const world = new World();
+        const stub = await StubPeer.listen(world.network.host(STUB), world.clock, STUB, () => [2, 7, ...data]);
+        stub.capabilities = [{ type: 'multiprotocol', afi: 1, safi: 1 }];
+        stub.opensFirst = true;
+        const a = world.speaker(A);
+        await a.configure(a.config(64512, [peerAt(STUB, 65001, { families: ['ipv6'] })]));
+        world.seconds(100);
+        expect(new Set(stub.opens.map((codes) => codes.length)).size).to.equal(1);
+        expect(a.speaker.neighbor(STUB)?.lastError).to.contain(
+          'no address family in common; we offer ipv6 unicast, the peer offers ipv4 unicast',
+        );
+      }
+    });
+
     it('with one in common nothing of it is said', async () => {
       const { detail } = await against([{ type: 'multiprotocol', afi: 1, safi: 1 }]);
       expect(detail?.problem).to.equal(undefined);

@@ -26,6 +26,8 @@ export class StubPeer {
   messages: { readonly type: number; readonly at: number }[] = [];
   /** What it offers. */
   capabilities: readonly Capability[] = [];
+  /** Its OPEN goes out before it answers ours, as it does when it has sent it first. */
+  opensFirst = false;
   isEstablished = false;
   private connection: Connection | undefined;
 
@@ -86,22 +88,18 @@ export class StubPeer {
     );
     const answer = this.answer({ codes, families });
     if (answer !== undefined) {
+      if (this.opensFirst) connection.write([this.ownOpen()]);
       const [code = 0, subcode = 0, ...data] = answer;
       connection.write([encodeControlMessage({ type: 'notification', code, subcode, data: Uint8Array.from(data) })]);
       return connection.end();
     }
-    connection.write([
-      encodeControlMessage({
-        type: 'open',
-        version: 4,
-        as: this.as,
-        holdTime: 90,
-        identifier: 0xc0000202,
-        capabilities: this.capabilities,
-      }),
-      encodeControlMessage({ type: 'keepalive' }),
-    ]);
+    connection.write([this.ownOpen(), encodeControlMessage({ type: 'keepalive' })]);
     this.keepAlive(connection);
+  }
+
+  private ownOpen(): Uint8Array {
+    const { as, capabilities } = this;
+    return encodeControlMessage({ type: 'open', version: 4, as, holdTime: 90, identifier: 0xc0000202, capabilities });
   }
 
   private keepAlive(connection: Connection): void {
