@@ -28,6 +28,7 @@ interface FarRouter {
 }
 
 const FAR: readonly FarRouter[] = [
+  { index: 10, as: 65546, nodeAs: 65546, spec: { localASNumber: '1.10' } },
   { index: 11, as: 65011, session: 'bfd on;', spec: { bfd: { intervalMilliseconds: 200 } } },
   { index: 12, as: 65012, spec: { filters: ['tagged'] } },
   { index: 13, as: 65013, nodeAs: 65546, spec: { localASNumber: '1.10' } },
@@ -339,6 +340,8 @@ describe("lab, Calico's BGP fields at a router", function () {
 
   it('is another AS to one peer, with nothing else in the path', async () => {
     await routeAt(13, block, /BGP\.as_path: 65546\n/);
+    // That peer's own AS: the session is internal.
+    await routeAt(10, block, /BGP\.as_path: ?\n/);
   });
 
   it('asks for the hops that packets may have come (GTSM), and for a password', async () => {

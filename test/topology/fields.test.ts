@@ -102,6 +102,9 @@ describe('topology fields', () => {
   it('shows a peer with localASNumber that AS alone', () => {
     expect(peer(router({ localASNumber: '1.10' }), 'r')).to.include({ localAs: 65546, localAsOnly: true });
     expect(peer(router({}), 'r')).to.not.have.property('localAsOnly');
+    // Its own AS: an internal session.
+    const internal = peer(router({ localASNumber: 65001 }, { links: [] }), 'r');
+    expect(internal).to.include({ localAs: 65001, remoteAs: 65001 }).and.not.have.property('multihop');
   });
 
   it('takes as many own AS numbers in a path as Calico does', () => {

@@ -161,11 +161,6 @@ describe('topology, of what cannot be', () => {
     ['AS_TRANS', { asNumber: 23456 }, 'spec.asNumber is "23456"; expected an AS number'],
     ['a word for an AS', { asNumber: 'external' }, 'spec.asNumber is "external"; expected an AS number'],
     ['a local AS of nobody', { localASNumber: 23456 }, 'spec.localASNumber is "23456"; expected an AS number'],
-    [
-      'our AS as that of an outer peer',
-      { localASNumber: 65001 },
-      'spec.localASNumber is "65001"; expected an external peer',
-    ],
     ['a selector that is none', { nodeSelector: '((' }, 'spec.nodeSelector is "(("'],
     ['a peer selector that is none', { peerIP: '', peerSelector: 'a ==' }, 'spec.peerSelector is "a =="'],
     [

@@ -135,8 +135,6 @@ export function checkSession(
     problem('routeReflectorClient', `a peer of our own AS ${localAs} (RFC 4456)`);
   if (isInternal && session.role !== undefined) problem('role', 'an external peer (RFC 9234 section 4)');
   if (session.roleStrict === true && session.role === undefined) problem('roleStrict', 'a "role" beside it');
-  if (isInternal && session.localAs !== undefined && session.localAs !== config.localAs)
-    problem('localAs', `an external peer; ${remoteAs} is the local AS of this session`);
   if (session.localAsOnly === true && session.localAs === undefined) problem('localAsOnly', 'a "localAs" beside it');
   if (session.nextHopSelf === true && session.nextHopUnchanged === true)
     problem('nextHopUnchanged', 'nothing beside nextHopSelf');

@@ -59,6 +59,27 @@ describe('bgp/speaker peering', () => {
       expect(await path({ localAsOnly: true })).to.deep.equal(['Established', '64700']);
     });
 
+    it("local-as: of the peer's own AS the session is internal (7705 4)", async () => {
+      const world = new World();
+      const [a, b, c] = [world.speaker(A), world.speaker(B), world.speaker(C)];
+      const own = [{ prefix: '10.65.9.0/24' }];
+      await a.configure(
+        a.config(64512, [innerPeer(B, 64700, { localAs: 64700, localAsOnly: true }), peerAt(C, 64514)], {
+          originate: own,
+        }),
+      );
+      await b.configure(b.config(64700, [innerPeer(A, 64700)], ORIGIN.self));
+      await c.configure(c.config(64514, [peerAt(A, 64512)]));
+      world.seconds(10);
+      expect([a.state(B), b.asPath('10.65.9.0/24'), a.asPath(PREFIX), c.asPath(PREFIX)]).to.deep.equal([
+        'Established',
+        '',
+        '',
+        '64512',
+      ]);
+      expect(b.best('10.65.9.0/24')?.attributes.localPreference).to.equal(100);
+    });
+
     it('local-as: a path through either of our numbers is a loop', async () => {
       for (const seen of [64512, 64700]) {
         const [, , c] = await chain(new World(), [
