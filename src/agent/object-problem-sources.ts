@@ -21,7 +21,8 @@ export function nodeProblemsOf(
   const ofTopology = topology.flatMap(({ resource, field, message, severity }): readonly NodeProblem[] => {
     const slash = resource.indexOf('/');
     const kind = TOPOLOGY_KINDS.get(resource.slice(0, slash));
-    return kind === undefined || severity !== 'problem'
+    // A filter that nobody uses is no node's problem, and wrong all the same.
+    return kind === undefined || (severity !== 'problem' && kind !== 'bgpFilters')
       ? []
       : [{ kind, key: resource.slice(slash + 1), field: field ?? '', message }];
   });

@@ -21,14 +21,21 @@ export type Filters = Readonly<Record<string, FilterConfig>>;
 
 /** Ours, every BGPFilter that there is, and those that one of `peers`, BGPPeers with sessions on this node, names in vain. */
 export function filtersOf(cluster: Cluster, peers: ReadonlySet<string>): Filters {
-  return { ...ownFilters(cluster), ...userFilters(cluster), ...missingFilters(cluster, peers) };
+  return { ...ownFilters(cluster), ...userFilters(cluster, peers), ...missingFilters(cluster, peers) };
 }
 
-function userFilters({ input, problems }: Cluster): Filters {
+/** What is wrong with a filter that no session of this node has costs it nothing. */
+function userFilters({ input, problems }: Cluster, peers: ReadonlySet<string>): Filters {
+  const used = new Set(
+    input.bgpPeers.flatMap(({ metadata, spec }) => (peers.has(`BGPPeer/${metadata.name}`) ? (spec.filters ?? []) : [])),
+  );
   return Object.fromEntries(
     input.bgpFilters.flatMap((filter) =>
       translateFilter(filter, (field, text) =>
-        problems.problem({ resource: `BGPFilter/${filter.metadata.name}`, field }, text),
+        problems[used.has(filter.metadata.name) ? 'problem' : 'notice'](
+          { resource: `BGPFilter/${filter.metadata.name}`, field },
+          text,
+        ),
       ),
     ),
   );

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { refusalSentences } from '../../src/agent/object-problem-sources.js';
+import { nodeProblemsOf, refusalSentences } from '../../src/agent/object-problem-sources.js';
 import { ANNOTATION_REFUSALS, FIELD_REFUSALS, refusalsOf } from '../../src/agent/refusals.js';
 import type { KindName } from '../../src/api/kinds.js';
 import type { KubeObject } from '../../src/api/meta.js';
@@ -55,6 +55,31 @@ describe('agent/refusals', () => {
   it('cuts a value of any length', () => {
     const [sentence = ''] = refusals('ipReservations', object({ reservedCIDRs: Array(5000).fill('10.0.0.0/8') }));
     expect(sentence.length).to.be.below(400);
+  });
+
+  it('finds the objects that the loops of a node speak of', () => {
+    const at = (resource: string, severity: 'problem' | 'notice') => ({
+      resource,
+      field: 'spec.x',
+      message: 'm',
+      severity,
+    });
+    const found = nodeProblemsOf(
+      [
+        at('BGPPeer/a', 'problem'),
+        at('BGPPeer/b', 'notice'),
+        at('BGPFilter/f', 'notice'),
+        at('Node/n', 'problem'),
+        at('BGPConfiguration/node.n', 'problem'),
+      ],
+      [{ pool: 'p', field: 'spec.cidr', message: 'overlaps' }],
+    );
+    expect(found.map(({ kind, key }) => `${kind} ${key}`)).to.deep.equal([
+      'bgpPeers a',
+      'bgpFilters f',
+      'bgpConfigurations node.n',
+      'ipPools p',
+    ]);
   });
 
   it('speaks of the objects of the cluster and of the pods of the node, by name', () => {

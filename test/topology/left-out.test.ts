@@ -496,6 +496,17 @@ describe('topology, of what cannot be', () => {
       expect(sentences(topology({ peers: { far } }), 'problem')).to.deep.equal([]);
     });
 
+    it('that is wrong is a problem of the nodes that use it, and a notice on all others', () => {
+      const f: BGPFilterSpec = { importV4: [{ action: 'Accept', cidr: 'rubbish', matchOperator: 'In' }] };
+      const told = (severity: 'problem' | 'notice', result: Topology): number =>
+        sentences(result, severity).filter((sentence) => sentence.startsWith('BGPFilter/f spec.importV4[0]')).length;
+      expect([
+        told('problem', topology({ filters: { f } })),
+        told('notice', topology({ filters: { f } })),
+      ]).to.deep.equal([0, 1]);
+      expect(told('problem', topology({ peers: tor, filters: { f } }))).to.equal(1);
+    });
+
     it('that has gone stands on as the speaker holds it', () => {
       const filters = { f: { exportV4: [{ action: 'Reject', cidr: '10.9.0.0/16', matchOperator: 'In' }] } } as const;
       const before = topology({ peers: tor, filters });
