@@ -11,7 +11,7 @@ import type { PeerId } from './contract.js';
 import type { Export } from './export.js';
 import type { ExportBatch } from './export-batch.js';
 import type { FamilyTable } from './family-table.js';
-import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
+import { grown, nextRoom, type PrefixId } from './prefix-table.js';
 
 export interface AdjRibOut {
   /** Prefixes advertised (with ADD-PATH: paths). */
@@ -62,8 +62,7 @@ export class SinglePathOut implements AdjRibOut {
 
   compare(prefix: PrefixId, isForced: boolean, batch: ExportBatch): void {
     const table = this.#table;
-    if (prefix >= this.#sets.length)
-      this.#sets = grown(this.#sets, Math.max(nextCapacity(this.#sets.length), prefix + 1));
+    if (prefix >= this.#sets.length) this.#sets = grown(this.#sets, Math.max(nextRoom(this.#sets.length), prefix + 1));
     const best = table.best[prefix] as number;
     const set = best === 0 ? 0 : this.#rules.select(table.paths.set[best] as number, prefix);
     const old = this.#sets[prefix] as number;

@@ -14,7 +14,7 @@ import { AttributeType, SegmentType, WellKnownCommunity } from '../iana.js';
 import { read32 } from '../codec/octets.js';
 import { ByteStore, hashBytes, offsetOf } from './byte-store.js';
 import type { PeerId } from './contract.js';
-import { grown, nextCapacity } from './prefix-table.js';
+import { grown, nextCapacity, nextRoom } from './prefix-table.js';
 
 export type SetId = number;
 /** Number of an interned next hop; 0: none, for prefixes of our own. */
@@ -118,7 +118,9 @@ export class AttributeSets {
   #index = new Uint32Array(FIRST_CAPACITY * 2);
   #mask = FIRST_CAPACITY * 2 - 1;
   #end = 1;
-  #free: SetId[] = [];
+  /** The first number that is free; the next stands in its `place`. 0: none. */
+  #free: SetId = 0;
+  #freeCount = 0;
   readonly #events: SetEvents;
 
   constructor(events: SetEvents) {
@@ -130,7 +132,7 @@ export class AttributeSets {
   }
 
   get size(): number {
-    return this.#end - 1 - this.#free.length;
+    return this.#end - 1 - this.#freeCount;
   }
 
   /** The set of these bytes; a new one has no references yet: take one or `discard` it. */
@@ -168,8 +170,7 @@ export class AttributeSets {
     hash: number,
   ): SetId {
     if ((this.size + 1) * 2 > this.#index.length) this.#growIndex();
-    const id = this.#free.pop() ?? this.#end++;
-    if (id >= this.place.length) this.#growColumns();
+    const id = this.#number();
     this.place[id] = this.bytes.put(block, start, end);
     this.length[id] = end - start;
     this.peer[id] = owner.peer;
@@ -236,8 +237,21 @@ export class AttributeSets {
     this.#unlink(id);
     this.bytes.remove(this.place[id] as number, this.length[id] as number);
     this.generation[id] = (this.generation[id] as number) + 1;
-    this.#free.push(id);
+    this.place[id] = this.#free;
+    this.#free = id;
+    this.#freeCount++;
     this.#events.gone(id);
+  }
+
+  #number(): SetId {
+    const id = this.#free;
+    if (id !== 0) {
+      this.#free = this.place[id] as SetId;
+      this.#freeCount--;
+      return id;
+    }
+    if (this.#end >= this.place.length) this.#growColumns();
+    return this.#end++;
   }
 
   #read(id: SetId, block: Uint8Array, start: number, end: number, owner: SetOwner): void {
@@ -352,7 +366,7 @@ export class AttributeSets {
   }
 
   #growColumns(): void {
-    const length = nextCapacity(this.place.length);
+    const length = nextRoom(this.place.length);
     this.place = grown(this.place, length);
     this.length = grown(this.length, length);
     this.references = grown(this.references, length);

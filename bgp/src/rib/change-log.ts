@@ -7,7 +7,7 @@
  *
  * Positions count up for ever (exact to 2^53).
  */
-import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
+import { grown, nextRoom, type PrefixId } from './prefix-table.js';
 
 const CHUNK_BITS = 12;
 const CHUNK = 1 << CHUNK_BITS;
@@ -65,8 +65,7 @@ export class ChangeLog {
   }
 
   append(prefix: PrefixId): void {
-    if (prefix >= this.#last.length)
-      this.#last = grown(this.#last, Math.max(nextCapacity(this.#last.length), prefix + 1));
+    if (prefix >= this.#last.length) this.#last = grown(this.#last, Math.max(nextRoom(this.#last.length), prefix + 1));
     const last = this.#last[prefix] as number;
     // Still ahead of every reader: they will all look at its newest state. (Lengths stay far below 2^32.)
     if (last !== 0 && (this.#end - last + 1) >>> 0 <= this.#end - this.#furthest) return;

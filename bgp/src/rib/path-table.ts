@@ -6,7 +6,7 @@
  * Path 0 is no path. BOUNDED by max-prefix of each peer.
  */
 import type { PeerId } from './contract.js';
-import { grown, nextCapacity, type PrefixId } from './prefix-table.js';
+import { grown, nextRoom, type PrefixId } from './prefix-table.js';
 
 export type PathId = number;
 
@@ -30,15 +30,16 @@ export class PathTable {
   identifier = new Uint32Array(FIRST_CAPACITY);
   /** Rows handed out so far: the bound of a walk over all. Dead rows in it have no flags. */
   end = 1;
-  #free: PathId[] = [];
+  /** The first row that is free; the next stands in its `next`. 0: none. */
+  #free: PathId = 0;
+  #freeCount = 0;
 
   get size(): number {
-    return this.end - 1 - this.#free.length;
+    return this.end - 1 - this.#freeCount;
   }
 
   add(prefix: PrefixId, peer: PeerId, identifier: number, next: PathId): PathId {
-    const id = this.#free.pop() ?? this.end++;
-    if (id >= this.next.length) this.#grow();
+    const id = this.#row();
     this.next[id] = next;
     this.prefix[id] = prefix;
     this.peer[id] = peer;
@@ -52,11 +53,24 @@ export class PathTable {
 
   remove(id: PathId): void {
     this.flags[id] = 0;
-    this.#free.push(id);
+    this.next[id] = this.#free;
+    this.#free = id;
+    this.#freeCount++;
+  }
+
+  #row(): PathId {
+    const id = this.#free;
+    if (id !== 0) {
+      this.#free = this.next[id] as PathId;
+      this.#freeCount--;
+      return id;
+    }
+    if (this.end >= this.next.length) this.#grow();
+    return this.end++;
   }
 
   #grow(): void {
-    const length = nextCapacity(this.next.length);
+    const length = nextRoom(this.next.length);
     this.next = grown(this.next, length);
     this.prefix = grown(this.prefix, length);
     this.raw = grown(this.raw, length);

@@ -27,7 +27,9 @@ export class PrefixTable {
   end = 0;
   #index: Uint32Array;
   #mask: number;
-  #free: number[] = [];
+  /** One more than the first number that is free; the next stands in its first word. 0: none. */
+  #free = 0;
+  #freeCount = 0;
   #seen = 0;
   /** How many prefixes of each length, so that a longest match only tries lengths that exist. */
   readonly #perLength = new Uint32Array(129);
@@ -49,7 +51,7 @@ export class PrefixTable {
 
   /** Live prefixes. */
   get size(): number {
-    return this.end - this.#free.length;
+    return this.end - this.#freeCount;
   }
 
   /** Number of the prefix whose words start at `key[at]`, or -1. */
@@ -108,9 +110,7 @@ export class PrefixTable {
 
   #insert(key: Uint32Array, at: number, length: number): PrefixId {
     if ((this.size + 1) * 2 > this.#index.length) this.#growIndex();
-    const reused = this.#free.pop();
-    const id = reused ?? this.end++;
-    if (id >= this.lengths.length) this.#growColumns();
+    const id = this.#number();
     for (let i = 0; i < this.width; i++) this.words[id * this.width + i] = key[at + i] as number;
     this.lengths[id] = length;
     this.#perLength[length] = (this.#perLength[length] as number) + 1;
@@ -136,7 +136,20 @@ export class PrefixTable {
     const length = this.lengths[id] as number;
     this.#perLength[length] = (this.#perLength[length] as number) - 1;
     this.lengths[id] = DEAD;
-    this.#free.push(id);
+    this.words[id * this.width] = this.#free;
+    this.#free = id + 1;
+    this.#freeCount++;
+  }
+
+  #number(): PrefixId {
+    if (this.#free !== 0) {
+      const id = this.#free - 1;
+      this.#free = this.words[id * this.width] as number;
+      this.#freeCount--;
+      return id;
+    }
+    if (this.end >= this.lengths.length) this.#growColumns();
+    return this.end++;
   }
 
   /**
@@ -195,7 +208,7 @@ export class PrefixTable {
   }
 
   #growColumns(): void {
-    const capacity = nextCapacity(this.lengths.length);
+    const capacity = nextRoom(this.lengths.length);
     this.words = grown(this.words, capacity * this.width);
     this.lengths = grown(this.lengths, capacity);
   }
@@ -203,6 +216,13 @@ export class PrefixTable {
 
 /** Fourfold while that is small, then twofold: fewer copies on the way to a big table. */
 export const nextCapacity = (capacity: number): number => (capacity <= 1 << 19 ? capacity * 4 : capacity * 2);
+
+/**
+ * As nextCapacity, of columns that are written from their start: pages never written cost nothing, what is copied waits for the collector.
+ * So a table on its way to a million is copied for the last time when it is small.
+ */
+export const nextRoom = (capacity: number): number =>
+  capacity < 1 << 17 || capacity >= 1 << 21 ? nextCapacity(capacity) : 1 << 21;
 
 /** A longer copy. Pages never written stay unmapped, so room that is not used costs no resident memory. */
 export function grown<T extends Uint8Array | Uint16Array | Uint32Array>(old: T, length: number): T {
