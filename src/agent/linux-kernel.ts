@@ -44,8 +44,10 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
   const netfilter = await createNetfilter({
     families,
     backend: setting,
-    onDrift: ({ family, findings }) =>
-      log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`),
+    onDrift: ({ family, findings }) => {
+      log.warn({ family, findings }, `Somebody changed our IPv${family} rules; put back`);
+      onNetfilter();
+    },
     onFailures: (failures) => {
       for (const { family, subject, message } of failures) log.error({ family, subject }, message);
       onNetfilter();
@@ -88,6 +90,7 @@ class LinuxKernel implements NodeKernel {
       sync: (ruleset) => tables.sync(ruleset),
       apply: (delta) => tables.apply(delta),
       failures: () => tables.status().failures,
+      unrest: () => tables.status().unrest,
     };
     this.routes = {
       levelPeering: (wanted) =>

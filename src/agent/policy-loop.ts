@@ -27,6 +27,8 @@ export interface Netfilter {
   apply(delta: RulesetDelta): Promise<{ readonly failures: readonly NetfilterFailure[] }>;
   /** What the kernel does not take at this moment. */
   failures(): readonly NetfilterFailure[];
+  /** Why what it has taken may not stay: a sentence about others' changes. */
+  unrest?(): string | undefined;
 }
 
 const SHORTEST_PAUSE = 100;
@@ -84,9 +86,9 @@ export class PolicyLoop {
 
   /** Why the kernel does not hold what it should, in sentences. */
   problems(): readonly string[] {
-    return this.breakdown === undefined
-      ? this.netfilter.failures().map((failure) => failure.message)
-      : [this.breakdown];
+    if (this.breakdown !== undefined) return [this.breakdown];
+    const unrest = this.netfilter.unrest?.();
+    return [...(unrest === undefined ? [] : [unrest]), ...this.netfilter.failures().map(({ message }) => message)];
   }
 
   private schedule(): void {

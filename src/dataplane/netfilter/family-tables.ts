@@ -44,9 +44,9 @@ export class FamilyTables {
     this.state = new TableState(family);
   }
 
-  /** Was this process one of ours? */
-  isOwn(pid: number): boolean {
-    return this.ownPids.has(pid);
+  /** Is this the netlink socket of a child of ours? iptables has one, which the kernel numbers after the process. */
+  isOwn(portId: number): boolean {
+    return this.ownPids.has(portId);
   }
 
   /** Reads one table; throws ChildError. */

@@ -18,6 +18,7 @@ import { SystemError } from '../system-error.js';
 import { Backoff } from './backoff.js';
 import { ChildError, type Within } from './child.js';
 import { openTarget } from './open-target.js';
+import { Unrest } from './unrest.js';
 import type { Findings, PolicyTarget } from './policy-target.js';
 import type {
   ApplyResult,
@@ -70,6 +71,8 @@ const SHORTEST_PAUSE = 5;
 
 export class Netfilter {
   private readonly backoff = new Backoff();
+  private readonly unrest = new Unrest();
+  private alarmTimer: NodeJS.Timeout | undefined;
   private incoming: Incoming[] = [];
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
@@ -113,11 +116,13 @@ export class Netfilter {
 
   status(): NetfilterStatus {
     const failures = this.failures();
+    const unrest = this.unrest.describe(Date.now());
     return {
       backends: this.target.backends,
       isSynced: this.isSynced,
       isClean: failures.length === 0 && this.incoming.length === 0 && this.target.isClean,
       failures,
+      ...(unrest === undefined ? {} : { unrest }),
       setTransport: this.target.setTransport,
       counters: { ...this.counters },
     };
@@ -128,6 +133,7 @@ export class Netfilter {
     if (this.isStopped) return;
     this.isStopped = true;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.alarmTimer);
     for (const waiter of this.takeWaiters()) waiter.reject(new Error('The netfilter applier is stopping'));
     await this.running;
     this.target.close();
@@ -195,7 +201,17 @@ export class Netfilter {
     this.isSynced = true;
     this.reportDrift(findings);
     await this.target.sweepOthers(this.backoff);
-    if (!this.isStopped) this.target.watch(() => this.schedule());
+    if (!this.isStopped) this.target.watch(() => this.alarmed());
+  }
+
+  /** Something may not be as we left it. */
+  private alarmed(): void {
+    const wait = this.unrest.wait(Date.now());
+    if (wait === 0) return this.schedule();
+    this.alarmTimer ??= setTimeout(() => {
+      this.alarmTimer = undefined;
+      this.schedule();
+    }, wait).unref();
   }
 
   /** Merges what waits into the wanted state. */
@@ -215,6 +231,7 @@ export class Netfilter {
   }
 
   private reportDrift(findings: Findings): void {
+    if ([...findings.values()].some((texts) => texts.length > 0)) this.unrest.repaired(Date.now());
     for (const [family, texts] of findings) {
       if (texts.length === 0) continue;
       this.counters.driftsRepaired++;

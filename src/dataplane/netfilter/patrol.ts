@@ -75,7 +75,7 @@ export class Patrol {
     if (families.some(({ choice }) => choice.backend === 'nft') && this.events === undefined)
       this.events = within(() =>
         watchTransactions({
-          isOwn: (pid) => families.some((family) => family.isOwn(pid)),
+          isOwn: (portId) => families.some((family) => family.isOwn(portId)),
           concerns,
           onTouched: (events) => this.suspect(events),
         }),

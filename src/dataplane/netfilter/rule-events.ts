@@ -2,9 +2,10 @@
  * Tells at once when another process changes nftables (iptables-nft writes there too): subscribes to the kernel's events and hands over
  * those of each foreign transaction that concern us.
  *
- * The kernel sends the events of one transaction in order and closes it with NEWGEN, which names the process (linux/netfilter/
- * nf_tables.h: NFTA_GEN_PROC_PID). Transactions of our own are dropped by that pid. A full buffer (ENOBUFS) means that anything may
- * have changed, and is reported as such.
+ * The kernel sends the events of one transaction in order and closes it with NEWGEN. All of them carry the port id of the netlink socket
+ * that made the transaction, which no other socket of the namespace has; by it our own are dropped. (NEWGEN also names a process,
+ * NFTA_GEN_PROC_PID, but as the first PID namespace counts: in a container nobody knows himself by it.) A full buffer (ENOBUFS) means that
+ * anything may have changed, and is reported as such.
  */
 import { closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, pollReadable, receiveBytes, setSocketOption } from '../libc.js';
 import { forEachAttribute, forEachMessage, type NetlinkMessage } from '../netlink/message.js';
@@ -22,10 +23,11 @@ export interface TableEvent {
   readonly chain: string | undefined;
 }
 
-export type RuleEvent = TableEvent | { readonly type: 'commit'; readonly pid: number };
+/** `portId`: of the socket that committed. A child of ours that has but one netlink socket has its process id there. */
+export type RuleEvent = TableEvent | { readonly type: 'commit'; readonly portId: number };
 
 export interface TransactionWatch {
-  readonly isOwn: (pid: number) => boolean;
+  readonly isOwn: (portId: number) => boolean;
   readonly concerns: (event: TableEvent) => boolean;
   /** 'all': events were lost. */
   readonly onTouched: (events: readonly TableEvent[] | 'all') => void;
@@ -95,7 +97,7 @@ export function collectTransactions({
     } else if (event?.type === 'commit') {
       const all = [...touched.values()];
       touched = new Map();
-      if (all.length > 0 && !isOwn(event.pid)) onTouched(all);
+      if (all.length > 0 && !isOwn(event.portId)) onTouched(all);
     }
   };
 }
@@ -103,13 +105,7 @@ export function collectTransactions({
 export function decodeRuleEvent(message: NetlinkMessage): RuleEvent | undefined {
   if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined;
   const kind = message.type & 0xff;
-  if (kind === Message.NewGeneration) {
-    let pid = 0;
-    forEachAttribute(message.body, 4, message.body.length, (type, start) => {
-      if (type === 2) pid = message.body.u32be(start);
-    });
-    return { type: 'commit', pid };
-  }
+  if (kind === Message.NewGeneration) return { type: 'commit', portId: message.portId };
   // The table is attribute 1 of everything; the chain's name is attribute 3 of chains and 2 of rules.
   const chainAttribute =
     kind === Message.NewRule || kind === Message.DelRule

@@ -106,15 +106,19 @@ export class SetState {
   compare(name: string, present: Pick<Members, 'has' | 'keys'>): readonly string[] {
     const set = this.wanted.get(name);
     if (set === undefined || this.pending.get(name)?.make === 'replace') return [];
+    const known = this.pending.get(name);
     const pending: Pending = { add: new Set(), remove: new Set() };
     for (const key of set.members) if (!present.has(key)) pending.add.add(key);
     for (const key of present.keys()) if (!set.members.has(key)) pending.remove.add(key);
     this.pending.set(name, pending);
-    const findings: string[] = [];
-    if (pending.add.size > 0) findings.push(`set ${name}: ${pending.add.size} members are missing`);
-    if (pending.remove.size > 0) findings.push(`set ${name}: ${pending.remove.size} members are too many`);
-    if (findings.length === 0) this.pending.delete(name);
-    return findings;
+    if (pending.add.size + pending.remove.size === 0) this.pending.delete(name);
+    // What we ourselves have still to write is nobody's doing.
+    const missing = countBeyond(pending.add, known?.add);
+    const extra = countBeyond(pending.remove, known?.remove);
+    return [
+      ...(missing > 0 ? [`set ${name}: ${missing} members are missing`] : []),
+      ...(extra > 0 ? [`set ${name}: ${extra} members are too many`] : []),
+    ];
   }
 
   /** Every set must be made from nothing: what holds them is going to be. */
@@ -330,4 +334,10 @@ function sameOperation(refused: SetOperation, operation: SetOperation): boolean 
     case 'destroy':
       return operation.type === 'destroy' && refused.name === operation.name;
   }
+}
+
+function countBeyond(keys: ReadonlySet<string>, known: ReadonlySet<string> | undefined): number {
+  let count = 0;
+  for (const key of keys) if (known?.has(key) !== true) count++;
+  return count;
 }

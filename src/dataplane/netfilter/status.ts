@@ -33,6 +33,8 @@ export interface NetfilterStatus {
   /** Nothing waits to be written and nothing failed. */
   readonly isClean: boolean;
   readonly failures: readonly NetfilterFailure[];
+  /** Somebody changes what is ours again and again, in a sentence. */
+  readonly unrest?: string;
   /** How sets are written: over netlink from the process, or why by a child. */
   readonly setTransport: { readonly type: 'netlink' } | { readonly type: 'child'; readonly reason: string };
   readonly counters: NetfilterCounters;

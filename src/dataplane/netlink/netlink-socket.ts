@@ -347,8 +347,8 @@ export function openNetlink(protocol: number): number {
   return fd;
 }
 
-/** struct sockaddr_nl: family(2) pad(2) port id(4). */
-function portIdOf(fd: number): number {
+/** Of a bound socket. struct sockaddr_nl: family(2) pad(2) port id(4). */
+export function portIdOf(fd: number): number {
   const name = socketName(fd);
   return new DataView(name.buffer, name.byteOffset).getUint32(4, endianness() === 'LE');
 }

@@ -8,12 +8,12 @@ const touched = (chain: string | undefined, table = 'filter', family = 2): Table
   table,
   chain,
 });
-const commit = (pid: number): RuleEvent => ({ type: 'commit', pid });
+const commit = (portId: number): RuleEvent => ({ type: 'commit', portId });
 
 function reported(...events: readonly RuleEvent[]): readonly (readonly string[])[] {
   const reports: string[][] = [];
   const take = collectTransactions({
-    isOwn: (pid) => pid === 7,
+    isOwn: (portId) => portId === 7,
     concerns,
     onTouched: (tables) =>
       reports.push(tables === 'all' ? ['all'] : tables.map((one) => `${one.family} ${one.table} ${one.chain ?? '*'}`)),

@@ -134,7 +134,7 @@ export class NftTarget implements PolicyTarget {
     this.onAlarm = onAlarm;
     this.events = this.within(() =>
       watchTransactions({
-        isOwn: (pid) => pid === process.pid,
+        isOwn: (portId) => portId === this.writer.portId,
         concerns: (event) => event.family === NFPROTO_INET && event.table === TABLE,
         onTouched: () => this.alarm('foreign'),
       }),

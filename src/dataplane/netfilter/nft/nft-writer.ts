@@ -66,6 +66,11 @@ export class NftWriter {
     return run;
   }
 
+  /** Of the socket that commits. */
+  get portId(): number {
+    return this.socket.portId;
+  }
+
   close(): void {
     this.socket.close();
   }

@@ -6,7 +6,7 @@ import { closeFd, MSG_DONTWAIT, receiveBytes, sendBytes, setSocketOption, SOL_SO
 import type { NetlinkBatch } from '../../netlink/batch.js';
 import { decodeAnswer, forEachMessage, NetlinkProtocolError } from '../../netlink/message.js';
 import { NetlinkError } from '../../netlink/netlink-error.js';
-import { openNetlink, setReceiveBuffer, trySocketOption } from '../../netlink/netlink-socket.js';
+import { openNetlink, portIdOf, setReceiveBuffer, trySocketOption } from '../../netlink/netlink-socket.js';
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
@@ -30,6 +30,8 @@ const SEND_BUFFER = 64 * 1024 * 1024;
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
 export class TransactionSocket {
+  /** The kernel names it in the events of our commits. */
+  readonly portId: number;
   private readonly fd: number;
   private readonly buffer = Buffer.allocUnsafe(131_072);
   private sequence = 1;
@@ -43,6 +45,7 @@ export class TransactionSocket {
       setReceiveBuffer(this.fd, RECEIVE_BUFFER);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      this.portId = portIdOf(this.fd);
     } catch (error) {
       closeFd(this.fd);
       throw error;
