@@ -37,6 +37,7 @@ const renderGlobals = (tor: RackTor): readonly string[] => [
   'timeformat route iso long ms;',
   'protocol device { scan time 5; }',
   'protocol direct { ipv4; ipv6; }',
+  'protocol bfd { interface "*" { interval 100 ms; multiplier 3; }; }',
   'protocol kernel { ipv4 { import none; export where source != RTS_DEVICE; }; merge paths on; }',
   'protocol kernel { ipv6 { import none; export where source != RTS_DEVICE; }; merge paths on; }',
 ];
@@ -63,6 +64,8 @@ function renderTemplates(rack: Rack, tor: RackTor): readonly string[] {
     `template bgp ${name}_${family === 'ipv4' ? 4 : 6} {`,
     `  local as ${tor.spec.as};`,
     '  graceful restart aware;',
+    // Beside a peer that does not speak it, BFD stays down and the session goes by its hold time.
+    ...(name === 'nodes' ? ['  bfd on;'] : []),
     '  connect delay time 1; connect retry time 5; error wait time 1, 10;',
     `  ${family} { import all; export ${exported}; next hop self; };`,
     '}',
