@@ -11,6 +11,8 @@ export type Audience = 'mesh' | 'clients' | 'peers';
 export const exportFilter = (to: Audience): string => `tortie-export-${to}`;
 /** Ours, before the user's: what no user can want. */
 export const NODE_ADDRESS_FILTER = 'tortie-node-address';
+/** Before the user's too: what other nodes told us is a second choice, whoever lets it out. */
+export const HANDED_ON_FILTER = 'tortie-handed-on';
 
 /** BGPFilter, direction and family as one name; a resource's name may be longer than the speaker takes. */
 export function filterName(name: string, direction: Direction, family: Family): string {
@@ -27,5 +29,6 @@ export const importNames = (filters: readonly string[], family: Family): readonl
  */
 export function exportNames(filters: readonly string[], family: Family, to: Audience): readonly string[] {
   const own = filters.map((name) => filterName(name, 'export', family));
-  return [...(to === 'peers' || own.length === 0 ? [] : [NODE_ADDRESS_FILTER]), ...own, exportFilter(to)];
+  if (to === 'peers') return [HANDED_ON_FILTER, ...own, exportFilter(to)];
+  return [...(own.length === 0 ? [] : [NODE_ADDRESS_FILTER]), ...own, exportFilter(to)];
 }

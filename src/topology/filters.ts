@@ -1,9 +1,10 @@
 /**
  * The filters that the speaker is given: ours, and the BGPFilters that peers name.
  *
- * What leaves a node is decided in this order: the user's filters (the first rule that matches decides, and may let through anything), then
- * ours: what this node originates goes out, so do routes inside the pools that other nodes told us (a reflector speaks for its
- * clients), and nothing else. A node never becomes a transit between its routers unless somebody asks for just that.
+ * What leaves a node is decided in this order: the user's filters (the first rule that matches decides, and may let through
+ * anything), then ours: what this node originates goes out, so do routes inside the pools that other nodes told us (a reflector
+ * speaks for its clients; to routers, as a second choice beside the owner's own word), and nothing else. A node never becomes a
+ * transit between its routers unless somebody asks for just that.
  *
  * A BGPFilter that does not exist (any more) tears nothing down. The rules that the speaker still holds under its name
  * stand on; where there are none it rejects everything it would have judged, so that what it was to hold back stays
@@ -14,8 +15,11 @@ import type { FilterConfig, FilterRule } from 'node-bgp/config';
 import { ruleProblems } from 'node-bgp/config/parts';
 import { FILTER_PARTS, translateFilter } from './bgp-filter.js';
 import type { Cluster } from './cluster.js';
-import { NODE_ADDRESS_FILTER, exportFilter, filterName } from './filter-names.js';
+import { HANDED_ON_FILTER, NODE_ADDRESS_FILTER, exportFilter, filterName } from './filter-names.js';
 import { quoted } from './problems.js';
+
+/** MULTI_EXIT_DISC of routes that a node tells routers on behalf of others. */
+const HANDED_ON_MED = 100;
 
 export type Filters = Readonly<Record<string, FilterConfig>>;
 
@@ -75,6 +79,14 @@ function heldFilter(held: Filters | undefined, name: string): FilterConfig | und
 
 function ownFilters({ input }: Cluster): Filters {
   const nodeAddress: FilterRule = { name: 'node address', match: { tags: ['node'] }, action: 'reject' };
+  // A router that hears of a block from its owner and from others compares equal paths: by MED (RFC 4271 section 9.1.2.2 c), which
+  // is 0 where there is none, the owner's wins. Otherwise the router sends packets to a node that sends them back.
+  const handedOn: FilterRule = {
+    name: "other nodes' routes",
+    match: { source: ['ibgp'] },
+    set: { med: HANDED_ON_MED },
+    action: 'next',
+  };
   const own: FilterRule = { name: 'ours', match: { source: ['local'] }, action: 'accept' };
   const inPools = input.ipPools.flatMap((pool) => {
     const prefix = pool.spec.disableBGPExport === true ? undefined : tryParsePrefix(pool.spec.cidr);
@@ -90,6 +102,7 @@ function ownFilters({ input }: Cluster): Filters {
   const inside: FilterConfig = { rules: [nodeAddress, own, ...pools], default: 'reject' };
   return {
     [NODE_ADDRESS_FILTER]: { rules: [nodeAddress], default: 'next' },
+    [HANDED_ON_FILTER]: { rules: [handedOn], default: 'next' },
     [exportFilter('mesh')]: inside,
     [exportFilter('clients')]: inside,
     [exportFilter('peers')]: { rules: [own, ...pools], default: 'reject' },

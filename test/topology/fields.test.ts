@@ -288,7 +288,7 @@ describe('topology fields', () => {
           localAddress,
           families: [family],
           import: [`f-import-v${version}`],
-          export: [`f-export-v${version}`, 'tortie-export-peers'],
+          export: ['tortie-handed-on', `f-export-v${version}`, 'tortie-export-peers'],
           multihop: 255,
         })),
       );

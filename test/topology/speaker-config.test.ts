@@ -135,7 +135,7 @@ describe('topology', () => {
         localAddress: '10.0.0.2',
         families: ['ipv4'],
         holdTime: 9,
-        export: ['tortie-export-peers'],
+        export: ['tortie-handed-on', 'tortie-export-peers'],
       },
       {
         name: 'mine',
@@ -146,7 +146,7 @@ describe('topology', () => {
         holdTime: 60,
         allowLocalAs: 1,
         nextHopUnchanged: true,
-        export: ['tortie-export-peers'],
+        export: ['tortie-handed-on', 'tortie-export-peers'],
       },
       {
         name: 'rack',
@@ -157,7 +157,7 @@ describe('topology', () => {
         families: ['ipv4'],
         holdTime: 9,
         password: 'sesame',
-        export: ['tortie-export-peers'],
+        export: ['tortie-handed-on', 'tortie-export-peers'],
       },
     ]);
   });
@@ -305,7 +305,7 @@ describe('topology', () => {
     });
     const [tor] = result.config?.peers ?? [];
     expect(tor?.import).to.deep.equal(['f-import-v4']);
-    expect(tor?.export).to.deep.equal(['f-export-v4', 'tortie-export-peers']);
+    expect(tor?.export).to.deep.equal(['tortie-handed-on', 'f-export-v4', 'tortie-export-peers']);
     expect(result.config?.filters?.['f-export-v4']?.rules).to.deep.equal([
       {
         name: 'BGPFilter/f exportV4[0]',
@@ -322,6 +322,18 @@ describe('topology', () => {
     expect(result.config?.filters?.['tortie-export-peers']).to.deep.equal({
       rules: [{ name: 'ours', match: { source: ['local'] }, action: 'accept' }],
       default: 'reject',
+    });
+  });
+
+  it("tells routers of other nodes' blocks as a second choice, whatever filter lets them out", () => {
+    const result = topology('node1', {
+      peers: { tor: { peerIP: '192.0.2.2', asNumber: 65001, filters: ['f'] } },
+      filters: { f: { exportV4: [{ action: 'Accept' }] } },
+    });
+    const [first = ''] = result.config?.peers?.find(({ name }) => name === 'tor')?.export ?? [];
+    expect(result.config?.filters?.[first]).to.deep.equal({
+      rules: [{ name: "other nodes' routes", match: { source: ['ibgp'] }, set: { med: 100 }, action: 'next' }],
+      default: 'next',
     });
   });
 
