@@ -20,6 +20,8 @@ export const FILTER_PARTS = [
 /** Told of a field of the resource: "spec.exportV4[0].cidr", a text that goes on after it. */
 export type ReportField = (field: string, text: string) => void;
 
+const OUTCOME = 'this rule and all after it reject everything';
+
 /** BOUNDED: 256 rules a part, by the schema and by this. */
 const MOST_RULES = 10_000;
 
@@ -54,13 +56,14 @@ function translateRule(rule: BGPFilterRule, name: string, family: Family, report
   };
   const problems = ruleProblems(translated);
   for (const { path, value, expected } of problems)
-    report(fieldAt(path), `is ${quoted(value)}; expected ${expected}; this rule and all after it reject everything`);
+    if (path.startsWith('match.prefixes'))
+      report('prefixLength', `is ${quoted(rule.prefixLength)}; expected min <= max <= ${bitsOf(family)}; ${OUTCOME}`);
+    else report(fieldAt(path), `is ${quoted(value)}; expected ${expected}; ${OUTCOME}`);
   return problems.length === 0 ? translated : undefined;
 }
 
 /** Where the speaker's fields stand in a rule of a BGPFilter. */
 const FIELDS: readonly (readonly [RegExp, string])[] = [
-  [/^match\.prefixes/, 'prefixLength'],
   [/^match\.communities(\[\d+\])?/, 'communities.values$1'],
   [/^match\.asPathPrefix(\[\d+\])?/, 'asPathPrefix$1'],
   [/^match\.interfaces/, 'interface'],
@@ -98,10 +101,7 @@ function prefixesOf(
   if (!isGiven(rule.cidr)) return {};
   const prefix = tryParsePrefix(rule.cidr);
   if (prefix === undefined || prefix.family !== family) {
-    report(
-      'cidr',
-      `is ${quoted(rule.cidr)}; expected an IPv${family} CIDR; this rule and all after it reject everything`,
-    );
+    report('cidr', `is ${quoted(rule.cidr)}; expected an IPv${family} CIDR; ${OUTCOME}`);
     return undefined;
   }
   const text = formatPrefix(prefix);
@@ -111,8 +111,7 @@ function prefixesOf(
     report(
       'prefixLength',
       `is ${quoted(rule.prefixLength)} beside matchOperator ${rule.matchOperator ?? 'Equal'}, which asks for ` +
-        `length ${prefix.length}; expected a range that holds it, or In or NotIn; this rule and all after it reject ` +
-        'everything',
+        `length ${prefix.length}; expected a range that holds it, or In or NotIn; ${OUTCOME}`,
     );
     return undefined;
   }
@@ -130,10 +129,7 @@ function setOf(rule: BGPFilterRule, report: ReportField): FilterSet | undefined 
       set = { ...set, prependAs: [...operation.prependASPath.prefix.map(readAsNumber), ...(set.prependAs ?? [])] };
     else if (operation.setPriority !== undefined) set = { ...set, kernelMetric: operation.setPriority.value };
     else {
-      report(
-        `operations[${index}]`,
-        'is empty; expected addCommunity, prependASPath or setPriority; this rule and all after it reject everything',
-      );
+      report(`operations[${index}]`, `is empty; expected addCommunity, prependASPath or setPriority; ${OUTCOME}`);
       return undefined;
     }
   }

@@ -1,6 +1,7 @@
 /** The peers of one node, as resources ask for them: the mesh, routers named by address, and nodes chosen by a selector. */
 import { formatAddress } from 'node-bgp/address';
 import type { BGPPeer, BGPPeerSpec } from '../api/bgp.js';
+import { isLinkLocal } from 'node-bgp/session/interface';
 import { messageOf } from '../errors.js';
 import { familyName, type Cluster } from './cluster.js';
 import { gatewayOf } from './gateways.js';
@@ -262,12 +263,13 @@ function isSelf({ address, port }: PeerAddress, { self, input, configuration }: 
 /** Undefined, and told: the address that is wanted does not exist. */
 function sourceOf(
   { sourceAddress }: BGPPeerSpec,
-  { address: { family }, interfaceName }: PeerAddress,
+  { address, interfaceName }: PeerAddress,
   resource: string,
   { self, problems }: Cluster,
 ): DraftFields | undefined {
+  const { family } = address;
   // On its own link a peer is spoken to from the link's address: no other can be used.
-  if (sourceAddress === 'None' || interfaceName !== undefined) return new Map();
+  if (sourceAddress === 'None' || interfaceName !== undefined || isLinkLocal(address)) return new Map();
   const value = self.addresses.get(family);
   const place = { resource, field: 'spec.sourceAddress' };
   if (value !== undefined) return new Map([['localAddress', { value, place, written: sourceAddress ?? 'UseNodeIP' }]]);
