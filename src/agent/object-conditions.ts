@@ -2,7 +2,7 @@
  * What `status.conditions` of a user's object says: `Accepted`, `InUse`, and `NODE/InUse` of each node that cannot use it. Pure.
  *
  *   Accepted     True, or False with every part that cannot be used: the field, its value, what was expected
- *   InUse        which nodes (of a BGPFilter: which peers) use it; False: nothing does, and why
+ *   InUse        which nodes (of a BGPFilter: which peers) use it, or are selected to; False: none, and why
  *   NODE/InUse   False only: what this one node cannot do with it. Written by that node, BOUNDED by MOST_NODES an object.
  */
 import type { Condition, KubeObject } from '../api/meta.js';
@@ -52,6 +52,8 @@ export function acceptedCondition(
 
 /** Who uses an object, and why nobody does. */
 export interface Usage {
+  /** "Selects": it says for whom it is, and what each makes of it is told node by node; default "Used by". */
+  readonly verb?: 'Selects';
   /** "node", "peer", "policy". */
   readonly by: string;
   readonly users: readonly string[];
@@ -61,12 +63,12 @@ export interface Usage {
 
 const NAMED_USERS = 8;
 
-export function inUseCondition(object: KubeObject, { by, users, otherwise }: Usage): ConditionDraft {
+export function inUseCondition(object: KubeObject, { verb, by, users, otherwise }: Usage): ConditionDraft {
   if (users.length === 0) return draft(object, 'InUse', 'False', 'NotUsed', [otherwise]);
   const named = users.slice(0, NAMED_USERS).join(', ');
   const more = users.length > NAMED_USERS ? ` and ${users.length - NAMED_USERS} more` : '';
   const noun = users.length === 1 ? by : by === 'policy' ? 'policies' : `${by}s`;
-  return draft(object, 'InUse', 'True', 'Used', [`Used by ${users.length} ${noun}: ${named}${more}`]);
+  return draft(object, 'InUse', 'True', 'Used', [`${verb ?? 'Used by'} ${users.length} ${noun}: ${named}${more}`]);
 }
 
 export const refusedByNode = (object: KubeObject, node: string, problems: readonly ObjectProblem[]): ConditionDraft =>

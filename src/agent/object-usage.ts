@@ -66,9 +66,10 @@ export function usageOf<K extends KindName>(
 function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage {
   if (spec.node !== undefined && spec.node !== '') return namedNode('spec.node', spec.node, cluster);
   const selector = spec.nodeSelector ?? '';
-  if (selector === '') return { by: 'node', users: names(cluster, 'nodes', () => true), otherwise: 'There is no node' };
+  if (selector === '') return everyNode(cluster);
   try {
     return {
+      verb: 'Selects',
       by: 'node',
       users: names(cluster, 'nodes', ({ metadata }) =>
         matches(selector, new Map(Object.entries(metadata.labels ?? {}))),
@@ -81,8 +82,7 @@ function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage
 }
 
 function configurationUsage(name: string, cluster: Cluster): Usage {
-  if (name === 'default')
-    return { by: 'node', users: names(cluster, 'nodes', () => true), otherwise: 'There is no node' };
+  if (name === 'default') return everyNode(cluster);
   if (name.startsWith('node.')) return namedNode('metadata.name', name.slice('node.'.length), cluster);
   return {
     by: 'node',
@@ -91,7 +91,15 @@ function configurationUsage(name: string, cluster: Cluster): Usage {
   };
 }
 
+const everyNode = (cluster: Cluster): Usage => ({
+  verb: 'Selects',
+  by: 'node',
+  users: names(cluster, 'nodes', () => true),
+  otherwise: 'There is no node',
+});
+
 const namedNode = (field: string, node: string, cluster: Cluster): Usage => ({
+  verb: 'Selects',
   by: 'node',
   users: cluster.get('nodes', node) === undefined ? [] : [node],
   otherwise: `${field} names "${node}"; expected the name of a node`,

@@ -121,6 +121,20 @@ describe('docs/calico.md', () => {
     expect(marks.filter(({ refusal }) => refusal === FROM_TABLE)).to.have.length(ANNOTATION_REFUSALS.length);
   });
 
+  it('says that kinds are not served only where they are not', () => {
+    const text = readFileSync(DOCUMENT, 'utf8');
+    const table = text.slice(
+      text.indexOf('## Kinds that are not served'),
+      text.indexOf('Nothing here gives addresses'),
+    );
+    const names = table.split('\n').flatMap((line) => line.split('|')[1]?.match(/[A-Z][A-Za-z]+/g) ?? []);
+    const served = crds
+      .filter((crd) => textAt(crd, 'spec', 'group') === 'projectcalico.org')
+      .map((crd) => textAt(crd, 'spec', 'names', 'kind'));
+    expect(names).to.include.members(['FelixConfiguration', 'IPAMBlock', 'Profile']);
+    expect(names.filter((name) => served.includes(name))).to.deep.equal([]);
+  });
+
   it('is what the table writes', () => {
     const text = readFileSync(DOCUMENT, 'utf8');
     expect(documentText(text), 'run node dist/test/api/calico/document.js').to.equal(text);
