@@ -1,5 +1,5 @@
 /**
- * npm run bench -- bgp [--scenario S[,S]] [--peers bird,frr,openbgpd,gobgp] [--runs 5] [-o json]
+ * npm run bench -- bgp [--scenario S[,S]] [--peers bird,frr,openbgpd,gobgp,bird3@sid] [--runs 5] [-o json]
  *
  * All speakers take turns in one run of the whole, on the same stream, so that what else the machine does meets them
  * alike. In brackets behind a peer's time stands ours divided by it. With `-o json` the last line is one object;
@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { formatResult, OURS, summarise, type ScenarioResult } from './report.js';
 import { abandon, buildGenerator, measure, removeWork, type RunReport } from './run.js';
+import { rootedSpeaker } from './rooted.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 import { SPEAKERS, type Speaker } from './speakers.js';
 import { leave, readOptions } from '../options.js';
@@ -43,8 +44,12 @@ and the peers: one that is missing is left out. Exit code 1: ours could not do a
     peers: {
       value: 'NAME[,NAME]',
       default: 'bird,frr,openbgpd,gobgp',
-      list: Object.keys(SPEAKERS),
-      about: 'whom to compare with',
+      about: `whom to compare with: of ${Object.keys(SPEAKERS).join(', ')}; NAME@ROOT is one of a newer Debian, as bird3@sid`,
+    },
+    cache: {
+      value: 'DIRECTORY',
+      default: '/var/cache/tortie-interop',
+      about: 'where "npm run interop" keeps those Debians',
     },
     runs: { value: 'N', default: '5', range: [1, 1000], about: 'runs of each; medians are told' },
     list: { about: 'what each scenario is' },
@@ -58,12 +63,13 @@ export async function run(args: readonly string[]): Promise<number> {
   if (values.list) return list();
   const names = values.scenario?.split(',') ?? DEFAULT_SCENARIOS;
   const runs = Number(values.runs);
-  const problem = problemOf(names, values.peers.split(','), runs);
+  const problem = problemOf(names, values.peers.split(','), runs, values.cache);
   if (problem !== undefined) {
     process.stderr.write(`${problem}\n`);
     return 2;
   }
-  const speakers = present([OURS, ...values.peers.split(',').filter((peer) => peer !== OURS && peer !== '')]);
+  const peers = values.peers.split(',').filter((peer) => peer !== OURS && peer !== '');
+  const speakers = present([OURS, ...peers], values.cache);
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.once(name, () => void abandon().finally(() => process.exit(1)));
   try {
@@ -110,29 +116,37 @@ async function measureScenario(
   return summarise(name, scenario, reports);
 }
 
-function problemOf(scenarios: readonly string[], peers: readonly string[], runs: number): string | undefined {
+function problemOf(
+  scenarios: readonly string[],
+  peers: readonly string[],
+  runs: number,
+  cache: string,
+): string | undefined {
   const unknown = scenarios.find((name) => !Object.hasOwn(SCENARIOS, name));
   if (unknown !== undefined)
     return `Cannot measure scenario "${unknown}": expected one of ${Object.keys(SCENARIOS).join(', ')}`;
-  const stranger = peers.find((name) => name !== '' && !Object.hasOwn(SPEAKERS, name));
+  const stranger = peers.find((name) => name !== '' && speakerOf(name, cache) === undefined);
   if (stranger !== undefined)
-    return `Cannot compare with "${stranger}": expected one of ${Object.keys(SPEAKERS).join(', ')}`;
+    return `Cannot compare with "${stranger}": expected one of ${Object.keys(SPEAKERS).join(', ')}, or NAME@ROOT`;
   if (!Number.isInteger(runs) || runs < 1) return `Cannot measure "${runs}" runs: expected a whole number from 1 on`;
   return process.getuid?.() === 0
     ? undefined
     : 'Cannot measure without root: the run needs network namespaces of its own';
 }
 
+const speakerOf = (name: string, cache: string): Speaker | undefined =>
+  name.includes('@') ? rootedSpeaker(name, cache) : Object.hasOwn(SPEAKERS, name) ? SPEAKERS[name] : undefined;
+
 /** Those of the speakers that are on this machine; says which are not. */
-function present(names: readonly string[]): ReadonlyMap<string, Speaker> {
+function present(names: readonly string[], cache: string): ReadonlyMap<string, Speaker> {
   const found = new Map<string, Speaker>();
   for (const name of names) {
-    const speaker = SPEAKERS[name];
+    const speaker = speakerOf(name, cache);
     if (speaker === undefined) continue;
     if (existsSync(speaker.needs.file)) found.set(name, speaker);
     else
       process.stderr.write(
-        `Without ${name}: ${speaker.needs.file} is missing; install the Debian package ${speaker.needs.package}\n`,
+        `Without ${name}: ${speaker.needs.file} is missing; it comes with ${speaker.needs.package}\n`,
       );
   }
   return found;

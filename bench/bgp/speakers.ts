@@ -16,7 +16,7 @@ export interface Launch {
 }
 
 export interface Speaker {
-  /** A file without which it cannot run, and the Debian package that brings it. */
+  /** A file without which it cannot run, and what brings it: a Debian package. */
   readonly needs: { readonly file: string; readonly package: string };
   /** Argument vector that prints the version. */
   readonly version: readonly string[];

@@ -78,7 +78,7 @@ typedef struct {
   size_t ctllen;
   buf ann[2], wd, *tx;       // pre-encoded streams
   size_t txpos;
-  u64 next_ka, retry_at, peer_hold_ns;
+  u64 next_ka, last_ka, retry_at, peer_hold_ns;
   bool want_w, dropped, later;
   // receiver side
   u64 *bits;
