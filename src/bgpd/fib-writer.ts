@@ -42,6 +42,7 @@ import { FibGuard } from './fib-guard.js';
 import { FibLeftovers } from './fib-leftovers.js';
 import { FibRefusals, type FibProblem } from './fib-refusals.js';
 import { ResyncTimer } from './fib-resync-timer.js';
+import { WriteOrder, goldenOrder } from './write-order.js';
 import { FibTable, type HopsCut, type RouteShape } from './fib-table.js';
 import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
 import { NexthopObjects, nexthopKernel, type NexthopKernel } from './nexthop-objects.js';
@@ -81,6 +82,8 @@ export interface FibStatus {
 
 /** Changes per send on the pool thread; the kernel takes some four microseconds for each. */
 const SLICE = 2048;
+/** Changes that are prepared while others are under way: the more there are, the better their order can be (write-order.ts). */
+const MOST_PREPARED = 32_768;
 /** So few are written without a detour: the detour costs more than they do. */
 const AT_ONCE = 32;
 /** Fewer routes are written in no time either way, and read better without. */
@@ -103,6 +106,8 @@ export class FibWriter {
   /** Changes being prepared, and room for those on their way. */
   private batch = new NetlinkBatch(131_072);
   private spare = new NetlinkBatch(131_072);
+  /** Of what is being prepared. */
+  private readonly order = new WriteOrder();
   private underWay: Promise<void> | undefined;
   private resyncing: Promise<number> | undefined;
   /** The reading of a resync, as long as it must hear of what is written. */
@@ -293,11 +298,17 @@ export class FibWriter {
   /** Writes what still stands when its turn comes. */
   private async correct(corrections: readonly Correction[], audit: FibAudit): Promise<number> {
     let count = 0;
-    for (let start = 0; start < corrections.length; start += SLICE) {
+    const order = [...goldenOrder(corrections.length)];
+    for (let from = 0; from < order.length; from += SLICE) {
       await this.whenWritten();
       if (this.isStopped) return count;
-      for (const correction of corrections.slice(start, start + SLICE)) {
-        if (audit.stands(correction) && this.writeCorrection(correction)) count++;
+      for (const at of order.slice(from, from + SLICE)) {
+        const correction = corrections[at];
+        const start = this.batch.count;
+        if (correction === undefined || !audit.stands(correction) || !this.writeCorrection(correction)) continue;
+        const { prefix } = correction;
+        this.order.note(prefix.family, wordsOf(prefix), 0, prefix.length, start);
+        count++;
       }
       this.pump();
     }
@@ -349,7 +360,7 @@ export class FibWriter {
   /** Sends what there is; prepares the next batch while one is under way. */
   private pump(): void {
     if (this.isSuspect) this.renewNexthops();
-    const hasMore = this.fill(SLICE);
+    const hasMore = this.fill(this.batch.count + SLICE);
     if (this.batch.count <= AT_ONCE) {
       this.apply();
       if (hasMore) this.wake();
@@ -358,16 +369,24 @@ export class FibWriter {
       return;
     }
     const sending = this.batch;
+    const order = this.order.order(sending.count);
+    if (order !== undefined) sending.reorder(order);
+    this.order.clear();
     this.batch = this.spare;
     this.spare = sending;
     this.underWay = this.socket.transactAsync(sending).then(
       (failures) => this.sent(sending, failures),
       (error: unknown) => this.failed(error, sending),
     );
-    if (hasMore)
-      setImmediate(() => {
-        if (this.underWay !== undefined && !this.isStopped) this.fill(SLICE);
-      });
+    if (hasMore) this.prepare();
+  }
+
+  /** While a batch is under way the next grows, a slice between turns of the event loop. */
+  private prepare(): void {
+    setImmediate(() => {
+      if (this.underWay === undefined || this.isStopped || this.batch.count >= MOST_PREPARED) return;
+      if (this.fill(this.batch.count + SLICE) && this.order.isAscending) this.prepare();
+    });
   }
 
   private sent(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {
@@ -406,6 +425,7 @@ export class FibWriter {
     context: KernelRouteContext,
   ): void {
     const shape = entry === undefined ? undefined : this.wanted.shapeOf(family, entry, context);
+    const { count } = this.batch;
     this.audit?.touch(family, words, at, length);
     const old = this.wanted.get(family, words, at, length);
     const isHeld = old !== undefined && !this.isRefused(family, words, at, length, old.metric);
@@ -420,6 +440,7 @@ export class FibWriter {
     if (shape !== undefined && !isThere)
       writeFromTemplate(this.batch, shape.template(replaces ? 'replace' : 'add'), words, at, length);
     if (shape !== old) this.wanted.set(family, words, at, length, shape);
+    if (this.batch.count > count) this.order.note(family, words, at, length, count);
   }
 
   /** What a former process has for the prefix: other metrics go, the wanted one is adopted as it is or replaced. */
@@ -446,14 +467,18 @@ export class FibWriter {
       this.loss(); // what happened is unknown; the kernel knows
     } finally {
       batch.clear();
+      this.order.clear();
     }
   }
 
+  /** Of different routes: in any order. */
   private applyChanges(changes: readonly RouteChange[]): void {
-    for (let start = 0; start < changes.length; start += SLICE) {
-      for (const change of changes.slice(start, start + SLICE)) writeRouteChange(this.batch, change);
-      this.apply();
+    for (const at of goldenOrder(changes.length)) {
+      const change = changes[at];
+      if (change !== undefined) writeRouteChange(this.batch, change);
+      if (this.batch.count >= SLICE) this.apply();
     }
+    this.apply();
   }
 
   private settle(batch: NetlinkBatch, failures: readonly BatchFailure[]): void {

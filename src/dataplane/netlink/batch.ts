@@ -54,6 +54,24 @@ export class NetlinkBatch {
     this.subjects.length = 0;
   }
 
+  /** Puts the messages into another order: `order[i]` is the number of the one that is to be the i-th, and has each number once. */
+  reorder(order: Uint32Array): void {
+    const { buffer, starts, subjects } = this;
+    const bounds = [...starts, this.end];
+    const [oldSubjects, sorted] = [[...subjects], new Uint8Array(buffer.length)];
+    let end = 0;
+    for (let i = 0; i < order.length; i++) {
+      const index = order[i] ?? 0;
+      const [from = 0, to = 0, subject] = [bounds[index], bounds[index + 1], oldSubjects[index]];
+      for (let at = from, into = end; at < to; at++, into++) sorted[into] = buffer[at] ?? 0;
+      starts[i] = end;
+      if (subject !== undefined) subjects[i] = subject;
+      end += to - from;
+    }
+    this.buffer = sorted;
+    this.view = new DataView(sorted.buffer);
+  }
+
   /** Starts a message; NLM_F_REQUEST is added, sequence and port are the socket's to fill in. End it with `endMessage`. */
   beginMessage(type: number, flags: number, subject: () => string): void {
     this.reserve(HEADER_SIZE);
