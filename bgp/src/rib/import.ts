@@ -2,13 +2,12 @@
  * What becomes of an attribute set on its way in: the set that the rules (import-rules.ts) and import policy make of it (RFC 4271 section
  * 9.1.1). The answer holds for every prefix with this set and is remembered in the set, unless the policy looks at prefixes.
  */
-import type { IpAddress } from '../address.js';
 import { encodeAttributes } from '../codec/parse.js';
 import type { FamilyTable } from './family-table.js';
 import { NO_METRIC, type AttributeSets, type SetId } from './attribute-sets.js';
 import type { PeerId } from './contract.js';
 import { ImportRules } from './import-rules.js';
-import type { NextHops } from './next-hops.js';
+import type { IsOwnAddress, NextHops } from './next-hops.js';
 import { LOCAL_PEER, type PeerEntry, type Peers } from './peers.js';
 import type { PrefixId } from './prefix-table.js';
 import type { PolicyVerdict, ReadPolicy } from './policy.js';
@@ -23,7 +22,7 @@ export class Import {
   readonly #nextHops: NextHops;
   readonly #peers: Peers;
   readonly #rules: ImportRules;
-  readonly #isOwn = (address: IpAddress): boolean => this.#peers.isOwnAddress(address);
+  readonly #isOwn: IsOwnAddress = (address, interfaceName) => this.#peers.isOwnAddress(address, interfaceName);
   /** The last verdict that changes something, on which set, and what came of it, with the generations of both sets. */
   readonly #last = { verdict: undefined as PolicyVerdict | undefined, set: 0, setAt: 0, made: 0, madeAt: 0 };
 

@@ -33,6 +33,9 @@ export interface NextHopScope {
 /** The best BGP route to an address with a next hop reached without BGP, no shorter than `minimum`: its next hops. */
 export type RouteLookup = (family: Family, key: Uint32Array, minimum: number) => readonly NextHopId[] | undefined;
 
+/** A link-local address is ours on one interface and may be a neighbour's on another. */
+export type IsOwnAddress = (address: IpAddress, interfaceName: string | undefined) => boolean;
+
 interface NextHop {
   readonly key: string;
   readonly address: IpAddress;
@@ -185,11 +188,11 @@ export class NextHops {
   }
 
   /** Is it an address that `isOwn` knows? Asked once per next hop and `version` of what is known. */
-  isOurs(id: NextHopId, version: number, isOwn: (address: IpAddress) => boolean): boolean {
+  isOurs(id: NextHopId, version: number, isOwn: IsOwnAddress): boolean {
     const hop = this.#list[id];
     if (hop === undefined) return false;
     if (hop.oursAsOf !== version) {
-      hop.isOurs = isOwn(hop.target);
+      hop.isOurs = isOwn(hop.target, hop.scope.interfaceName);
       hop.oursAsOf = version;
     }
     return hop.isOurs;
@@ -200,9 +203,10 @@ export class NextHops {
     return this.#list[id]?.address;
   }
 
-  /** What has to be reached for it. */
-  target(id: NextHopId): IpAddress | undefined {
-    return this.#list[id]?.target;
+  /** As `isOurs`, without remembering the answer. */
+  isAmong(id: NextHopId, isOwn: IsOwnAddress): boolean {
+    const hop = this.#list[id];
+    return hop !== undefined && isOwn(hop.target, hop.scope.interfaceName);
   }
 
   /** The other half of a pair. */

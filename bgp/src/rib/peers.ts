@@ -5,11 +5,11 @@
  * comes back while its old paths are still being dropped gets a new id, so that the two can never be taken for each other. Id 0 is
  * ourselves: the source of the prefixes we originate.
  */
-import { addressToBytes, type Family, type IpAddress } from '../address.js';
+import { addressFromBytes, addressToBytes, type Family, type IpAddress } from '../address.js';
 import { NO_METRIC, type SetExtras, type SetOwner } from './attribute-sets.js';
 import type { PeerId, PeerRole, RibPeer } from './contract.js';
 import { comparePeers, type DecisionPeers } from './decision.js';
-import type { NextHopScope } from './next-hops.js';
+import { isLinkLocal, type NextHopScope } from './next-hops.js';
 import type { ReadPolicy, RoutePolicy } from './policy.js';
 
 /** Per peer and family. */
@@ -62,7 +62,7 @@ export class Peers implements DecisionPeers {
   readonly #free: PeerId[] = [];
   #identity: RouterIdentity;
   #ranks: Uint32Array | undefined;
-  /** Our own addresses on sessions, as text of family and value: never a valid next hop from a peer. */
+  /** Our own addresses on sessions, a link-local one with its interface: never a valid next hop from a peer. */
   readonly #own = new Map<string, number>();
   /** Changes whenever `isOwnAddress` may answer otherwise. */
   ownVersion = 0;
@@ -167,8 +167,9 @@ export class Peers implements DecisionPeers {
     return this.#ranks[id] as number;
   }
 
-  isOwnAddress(address: IpAddress): boolean {
-    return this.#own.has(`${address.family}|${address.value}`);
+  /** `interfaceName`: where a link-local one is meant. */
+  isOwnAddress(address: IpAddress, interfaceName: string | undefined): boolean {
+    return this.#own.has(keyOfAddress(address, interfaceName));
   }
 
   #add(options: RibPeer): PeerEntry {
@@ -218,7 +219,8 @@ export class Peers implements DecisionPeers {
     this.ownVersion++;
     for (const { nextHopSelf } of options.families) {
       if (nextHopSelf === undefined) continue;
-      const key = keyOfBytes(nextHopSelf.subarray(0, nextHopSelf.length === 32 ? 16 : nextHopSelf.length));
+      const first = addressFromBytes(nextHopSelf.subarray(0, nextHopSelf.length === 32 ? 16 : nextHopSelf.length));
+      const key = keyOfAddress(first, options.interfaceName);
       const count = (this.#own.get(key) ?? 0) + by;
       if (count === 0) this.#own.delete(key);
       else this.#own.set(key, count);
@@ -233,11 +235,8 @@ const scopeOf = (options: RibPeer): NextHopScope => ({
 
 const extrasOf = (options: RibPeer): SetExtras => ({ weight: options.weight ?? 0, metric: NO_METRIC, chosen: 0 });
 
-function keyOfBytes(bytes: Uint8Array): string {
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return `${bytes.length === 4 ? 4 : 6}|${value}`;
-}
+const keyOfAddress = (address: IpAddress, interfaceName: string | undefined): string =>
+  `${address.family}|${address.value}|${isLinkLocal(address) ? (interfaceName ?? '') : ''}`;
 
 /** Octets of an address as NEXT_HOP carries them. */
 export const nextHopOctets = (address: IpAddress): Uint8Array => addressToBytes(address);

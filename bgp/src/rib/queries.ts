@@ -34,6 +34,7 @@ import type {
   ReadableHistory,
   ReadableOutputs,
   ReadablePeer,
+  ReadablePeers,
   ReadableTable,
   ReadableTables,
 } from './reading.js';
@@ -109,10 +110,8 @@ export class Queries implements RibQueries {
   constructor(context: QueryContext) {
     this.#context = context;
     const { nextHops, peers } = context.tables;
-    this.#importRules = new ImportRules(context.tables, (hop) => {
-      const address = nextHops.target(hop);
-      return address !== undefined && peers.isOwnAddress(address);
-    });
+    const isOwn: ReadablePeers['isOwnAddress'] = (address, interfaceName) => peers.isOwnAddress(address, interfaceName);
+    this.#importRules = new ImportRules(context.tables, (hop) => nextHops.isAmong(hop, isOwn));
   }
 
   peerId(name: string): PeerId | undefined {

@@ -51,7 +51,7 @@ export interface ReadableNextHops {
   readonly waysVersion: number;
   address(id: number): IpAddress | undefined;
   linkLocal(id: number): IpAddress | undefined;
-  target(id: number): IpAddress | undefined;
+  isAmong(id: number, isOwn: ReadablePeers['isOwnAddress']): boolean;
   hops(id: number): readonly ForwardingHop[];
   isConnected(id: number): boolean;
 }
@@ -78,7 +78,7 @@ export interface ReadablePeers {
   all(): Iterable<ReadablePeer>;
   role(id: PeerId): PeerRole;
   isExternal(id: PeerId): boolean;
-  isOwnAddress(address: IpAddress): boolean;
+  isOwnAddress(address: IpAddress, interfaceName: string | undefined): boolean;
 }
 
 /** What attribute sets refer to. */

@@ -1,7 +1,7 @@
 /** Next hops: links, recursion, tracking (RFC 4271 section 5.1.3 and 9.1.2.1). */
 import { expect } from 'chai';
 import { addressToBytes, parseAddress, parsePrefix } from 'node-bgp/address';
-import type { ConnectedPrefix } from 'node-bgp/rib/index';
+import type { ConnectedPrefix, RibPeer } from 'node-bgp/rib/index';
 import type { RoutePolicy } from 'node-bgp/rib/policy';
 import { reach, ribPeer, RibWorld, sequence } from './rib-world.js';
 
@@ -194,6 +194,31 @@ describe('Next hops', () => {
     world.connect([link('10.0.0.0/24', 'eth2'), link('10.1.0.0/24', 'eth1')]);
     world.settle();
     expect(via(world, '10.0.0.1/32')).to.deep.equal(['10.0.0.1 eth2']);
+  });
+
+  it('that are link-local are ours on our interface, and a neighbour’s on another', () => {
+    const world = new RibWorld();
+    world.connect([link('10.0.1.0/31', 'eth0'), link('10.0.2.0/31', 'eth1')]);
+    const over = (interfaceName: string, own: string, at: string): RibPeer =>
+      ribPeer(interfaceName, {
+        role: 'ebgp',
+        at,
+        interfaceName,
+        families: [{ family: 6, nextHopSelf: addressToBytes(parseAddress(own)) }],
+      });
+    // The upper end of each link is fe80::1, as in many fabrics: we are the lower one of eth0, the upper one of eth1.
+    world.up(over('eth0', 'fe80::2', 'fe80::1'));
+    world.up(over('eth1', 'fe80::1', 'fe80::2'));
+    world.announce('eth0', reach('2001:db8:1::/48', 'fe80::1', { asPath: sequence(65001) }));
+    world.announce('eth1', reach('2001:db8:2::/48', 'fe80::2', { asPath: sequence(65001) }));
+    world.announce('eth1', reach('2001:db8:3::/48', 'fe80::1', { asPath: sequence(65001) }));
+    world.settle();
+    const unusable = (prefix: string) => world.rib.queries.paths(parsePrefix(prefix))[0]?.unusable;
+    expect([unusable('2001:db8:1::/48'), unusable('2001:db8:2::/48'), unusable('2001:db8:3::/48')]).to.deep.equal([
+      undefined,
+      undefined,
+      'next-hop-is-ours',
+    ]);
   });
 
   describe('of a pair (RFC 2545 section 3)', () => {
