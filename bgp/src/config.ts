@@ -31,6 +31,8 @@ export interface SpeakerConfig {
   readonly installRoutes?: boolean;
   /** Metric of our routes in the kernel; default 20, the distance that routers give to eBGP. */
   readonly kernelMetric?: number;
+  /** Of our IPv6 routes; default: `kernelMetric`. */
+  readonly kernelMetricIpv6?: number;
   /**
    * RFC 8212: an eBGP peer without import filters gives us no routes, one without export filters gets none. Default
    * false; true in `tortie bgpd`.
@@ -385,8 +387,8 @@ export interface FilterMatch {
   readonly med?: NumberRange;
   readonly localPreference?: NumberRange;
   readonly origins?: readonly ('igp' | 'egp' | 'incomplete')[];
-  /** Kernel metric set before. */
-  readonly kernelMetric?: number;
+  /** Kernel metric set before; `none`: nobody has set one. */
+  readonly kernelMetric?: number | 'none';
 }
 
 export interface FilterSet {

@@ -83,8 +83,9 @@ const FIELDS: readonly Refusal[] = [
   refusal({
     kind: 'bgpConfigurations',
     field: 'spec.programClusterRoutes',
-    why: 'expected Enabled: the BGP daemon writes the routes to other nodes, nothing else does',
-    asked: ({ spec }) => isSet(spec.programClusterRoutes, (value) => value === 'Enabled'),
+    why: 'expected Enabled or EnabledNoEncapOnly: the BGP daemon writes the routes to other nodes, nothing else does',
+    asked: ({ spec }) =>
+      isSet(spec.programClusterRoutes, (value) => value === 'Enabled' || value === 'EnabledNoEncapOnly'),
   }),
   refusal({
     kind: 'hostEndpoints',

@@ -40,7 +40,10 @@ export interface BGPConfigurationSpec {
   readonly localWorkloadPeeringIPV4?: string;
   readonly localWorkloadPeeringIPV6?: string;
   /** Who writes routes to other nodes; default Enabled: the BGP daemon. */
-  readonly programClusterRoutes?: 'Enabled' | 'Disabled';
+  readonly programClusterRoutes?: 'Enabled' | 'Disabled' | 'EnabledIPIPOnly' | 'EnabledNoEncapOnly';
+  /** Metric in the kernel of routes whose filters set no priority, and what BGPFilter's `priority` calls theirs; Calico's default 1024. */
+  readonly ipv4NormalRoutePriority?: number;
+  readonly ipv6NormalRoutePriority?: number;
   /** Tortie: BFD on mesh sessions; absent: off. */
   readonly nodeMeshBfd?: BfdSettings;
   /** Tortie: hold time of sessions that do not say otherwise; default 90s. */

@@ -287,13 +287,15 @@ export class Daemon {
     const ipv6 = globalAddress(link, 6);
     const preferredSource: Partial<Record<Family, IpAddress>> =
       link === undefined ? {} : { 4: own, ...(ipv6 === undefined ? {} : { 6: ipv6 }) };
-    const before = this.context?.preferredSource;
+    const before = this.context;
+    const metric = config.kernelMetric ?? DEFAULT_METRIC;
     this.context = {
-      metric: config.kernelMetric ?? DEFAULT_METRIC,
+      metric,
+      metricIpv6: config.kernelMetricIpv6 ?? metric,
       preferredSource,
       indexOf: (name) => this.interfaces?.indexOf(name),
     };
-    if (before !== undefined && textOf(before) !== textOf(preferredSource)) {
+    if (before !== undefined && textOf(before) !== textOf(this.context)) {
       this.speaker.replayForwarding();
       this.fib?.wake();
     }
@@ -313,8 +315,16 @@ export class Daemon {
 const shortened = (names: readonly string[]): readonly string[] =>
   names.length <= MOST_LOGGED ? names : [...names.slice(0, MOST_LOGGED), `and ${names.length - MOST_LOGGED} more`];
 
-const textOf = (sources: KernelRouteContext['preferredSource']): string =>
-  [sources[4], sources[6]].map((address) => (address === undefined ? '' : formatAddress(address))).join(' ');
+/** What all routes have in common. */
+const textOf = ({ metric, metricIpv6 = metric, preferredSource }: KernelRouteContext): string =>
+  [
+    metric,
+    metricIpv6,
+    ...([4, 6] as const).map((family) => {
+      const source = preferredSource[family];
+      return source === undefined ? '' : formatAddress(source);
+    }),
+  ].join(' ');
 
 function wantedInterfaces(config: SpeakerConfig): ReadonlySet<string> {
   const peers = (config.peers ?? []).map((peer) => peer.interface ?? peer.address?.split('%')[1]);

@@ -8,6 +8,8 @@ import { PROTOCOL_TORTIE_BGP, type NextHop, type Route, type RouteRequest } from
 export interface KernelRouteContext {
   /** Metric of routes whose policy asked for none. */
   readonly metric: number;
+  /** Of IPv6 ones; default: the same. */
+  readonly metricIpv6?: number;
   /** Source address of what this machine itself sends, per family; the kernel's choice where there is none. */
   readonly preferredSource: Readonly<Partial<Record<Family, IpAddress>>>;
   readonly indexOf: (interfaceName: string) => number | undefined;
@@ -50,7 +52,7 @@ export function kernelRoute(
   return {
     prefix,
     protocol: PROTOCOL_TORTIE_BGP,
-    metric: entry.metric ?? context.metric,
+    metric: entry.metric ?? (prefix.family === 6 ? (context.metricIpv6 ?? context.metric) : context.metric),
     nextHops,
     ...(preferredSource === undefined ? {} : { preferredSource }),
   };

@@ -28,6 +28,7 @@ const MOST_RULES = 10_000;
 export function translateFilter(
   { metadata, spec }: BGPFilter,
   report: ReportField,
+  normalPriority: (family: Family) => number,
 ): readonly (readonly [string, FilterConfig])[] {
   return FILTER_PARTS.map(([part, direction, family]) => {
     const rules: FilterRule[] = [];
@@ -36,11 +37,23 @@ export function translateFilter(
       const translated = translateRule(rule, name, family, (field, text) =>
         report(`spec.${part}[${index}]${field === '' ? '' : `.${field}`}`, text),
       );
-      rules.push(translated ?? { name, action: 'reject' });
+      rules.push(
+        ...(translated === undefined
+          ? [{ name, action: 'reject' } as const]
+          : withUnset(translated, normalPriority(family))),
+      );
       if (translated === undefined) break;
     }
     return [filterName(metadata.name, direction, family), { rules, default: 'next' }];
   });
+}
+
+/** Calico gives every route a priority, 1024 if nobody says otherwise; the speaker knows those only that somebody has set. */
+export const NORMAL_PRIORITY = 1024;
+
+function withUnset(rule: FilterRule, normalPriority: number): readonly FilterRule[] {
+  if (rule.match?.kernelMetric !== normalPriority) return [rule];
+  return [rule, { ...rule, match: { ...rule.match, kernelMetric: 'none' } }];
 }
 
 /** Undefined, and told, when a part cannot be understood. */

@@ -14,7 +14,7 @@ const LOG_LEVELS: ReadonlyMap<string, LogLevelName> = new Map([
   ['fatal', 'fatal'],
 ]);
 
-export type DaemonFields = Pick<SpeakerConfig, 'ignoredInterfaces' | 'logLevel'>;
+export type DaemonFields = Pick<SpeakerConfig, 'ignoredInterfaces' | 'logLevel' | 'kernelMetric' | 'kernelMetricIpv6'>;
 
 export function daemonFieldsOf({ spec, placeOf }: Configuration, problems: Problems): DaemonFields {
   const patterns = (spec.ignoredInterfaces ?? []).filter((pattern, index) => {
@@ -34,7 +34,23 @@ export function daemonFieldsOf({ spec, placeOf }: Configuration, problems: Probl
       `is ${quoted(logSeverityScreen)}; expected one of Trace, Debug, Info, Warning, Error, Fatal; logging as before`,
     );
   return {
+    ...metricOf('ipv4NormalRoutePriority', 'kernelMetric', { spec, placeOf }, problems),
+    ...metricOf('ipv6NormalRoutePriority', 'kernelMetricIpv6', { spec, placeOf }, problems),
     ...(patterns.length === 0 ? {} : { ignoredInterfaces: patterns }),
     ...(logLevel === undefined ? {} : { logLevel }),
   };
+}
+
+function metricOf(
+  from: 'ipv4NormalRoutePriority' | 'ipv6NormalRoutePriority',
+  to: 'kernelMetric' | 'kernelMetricIpv6',
+  { spec, placeOf }: Pick<Configuration, 'spec' | 'placeOf'>,
+  problems: Problems,
+): DaemonFields {
+  const metric = spec[from];
+  if (metric === undefined) return {};
+  const [wrong] = fieldProblems(to, metric);
+  if (wrong === undefined) return { [to]: metric };
+  problems.problem(placeOf(from), `is ${quoted(metric)}; expected ${wrong.expected}; using 20`);
+  return {};
 }

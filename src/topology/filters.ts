@@ -13,7 +13,7 @@
 import { bitsOf, formatPrefix, tryParsePrefix } from 'node-bgp/address';
 import type { FilterConfig, FilterRule } from 'node-bgp/config';
 import { ruleProblems } from 'node-bgp/config/parts';
-import { FILTER_PARTS, translateFilter } from './bgp-filter.js';
+import { FILTER_PARTS, NORMAL_PRIORITY, translateFilter } from './bgp-filter.js';
 import type { Cluster } from './cluster.js';
 import { HANDED_ON_FILTER, NODE_ADDRESS_FILTER, exportFilter, filterName } from './filter-names.js';
 import { quoted } from './problems.js';
@@ -29,17 +29,20 @@ export function filtersOf(cluster: Cluster, peers: ReadonlySet<string>): Filters
 }
 
 /** What is wrong with a filter that no session of this node has costs it nothing. */
-function userFilters({ input, problems }: Cluster, peers: ReadonlySet<string>): Filters {
+function userFilters({ input, problems, configuration: { spec } }: Cluster, peers: ReadonlySet<string>): Filters {
   const used = new Set(
     input.bgpPeers.flatMap(({ metadata, spec }) => (peers.has(`BGPPeer/${metadata.name}`) ? (spec.filters ?? []) : [])),
   );
   return Object.fromEntries(
     input.bgpFilters.flatMap((filter) =>
-      translateFilter(filter, (field, text) =>
-        problems[used.has(filter.metadata.name) ? 'problem' : 'notice'](
-          { resource: `BGPFilter/${filter.metadata.name}`, field },
-          text,
-        ),
+      translateFilter(
+        filter,
+        (field, text) =>
+          problems[used.has(filter.metadata.name) ? 'problem' : 'notice'](
+            { resource: `BGPFilter/${filter.metadata.name}`, field },
+            text,
+          ),
+        (family) => (family === 4 ? spec.ipv4NormalRoutePriority : spec.ipv6NormalRoutePriority) ?? NORMAL_PRIORITY,
       ),
     ),
   );

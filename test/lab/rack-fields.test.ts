@@ -485,6 +485,20 @@ describe("lab, Calico's BGP fields at a router", function () {
     });
   });
 
+  it('writes routes at the normal priority of their family', async () => {
+    const view = rack();
+    const metrics = async (): Promise<string> => {
+      const ipv4 = await view.output('node1', 'ip', '-4', 'route', 'show', '10.0.255.2', 'proto', 'tortie-bgp');
+      const ipv6 = await view.output('node1', 'ip', '-6', 'route', 'show', 'default', 'proto', 'tortie-bgp');
+      return [ipv4, ipv6].map((text) => [...new Set(text.match(/metric \d+/g))].join()).join(' and ');
+    };
+    await soon('the default', async () => (await metrics()) === 'metric 20 and metric 20');
+    await patch(view, 'bgpconfiguration/default', { ipv4NormalRoutePriority: 700, ipv6NormalRoutePriority: 800 });
+    await soon('what the resource says', async () => (await metrics()) === 'metric 700 and metric 800');
+    await patch(view, 'bgpconfiguration/default', { ipv4NormalRoutePriority: null, ipv6NormalRoutePriority: null });
+    await soon('the default again', async () => (await metrics()) === 'metric 20 and metric 20');
+  });
+
   it('takes an ignored interface for no link', async () => {
     const view = rack();
     await patch(view, 'bgpconfiguration/default', { ignoredInterfaces: ['eth1'] });

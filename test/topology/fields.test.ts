@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import type { AddressedPeerConfig, PeerConfig } from 'node-bgp/config';
 import { validateConfig } from 'node-bgp/config/validate';
-import type { BGPConfigurationSpec, BGPPeerSpec } from '../../src/api/bgp.js';
+import type { BGPConfigurationSpec, BGPFilterSpec, BGPPeerSpec } from '../../src/api/bgp.js';
 import { selectorMatches } from '../../src/agent/node-selector.js';
 import type { LocalWorkload, NodeLink } from '../../src/topology/node-side.js';
 import { topologyOf, type Topology } from '../../src/topology/speaker-config.js';
@@ -15,6 +15,7 @@ interface World {
   readonly links?: readonly NodeLink[];
   readonly workloads?: readonly LocalWorkload[];
   readonly self?: string;
+  readonly filters?: Readonly<Record<string, BGPFilterSpec>>;
 }
 
 /** node1 to node3 at 10.0.0.n and fd00::n, labelled rack=n; node1 computes. */
@@ -29,7 +30,7 @@ function topology(world: World): Topology {
     })),
     bgpConfigurations: named({ default: world.default, 'node.node1': world.node1, 'node.node2': world.node2 }),
     bgpPeers: named(world.peers ?? {}),
-    bgpFilters: named({ f: {} }),
+    bgpFilters: named<BGPFilterSpec>({ f: {}, ...world.filters }),
     ipPools: [],
     blocks: [],
     loopbackAddresses: new Set(),
@@ -205,6 +206,31 @@ describe('topology fields', () => {
       const wrong = topology({ default: { logSeverityScreen: 'loud' } });
       expect(wrong.config).to.not.have.property('logLevel');
       expect(sentences(wrong)[0]).to.match(/spec\.logSeverityScreen is "loud"; expected one of Trace/);
+    });
+
+    it('gives routes without a priority the metric, and filters the number, of the normal one', () => {
+      const rules = (priority: number, configuration: BGPConfigurationSpec): unknown => {
+        const rule = { action: 'Accept' as const, priority };
+        const result = topology({
+          default: configuration,
+          peers: { r: { peerIP: '192.0.2.1', asNumber: 65001, filters: ['p'] } },
+          filters: { p: { importV4: [rule] } },
+        });
+        const { kernelMetric, kernelMetricIpv6, filters } = result.config ?? {};
+        return [
+          kernelMetric,
+          kernelMetricIpv6,
+          filters?.['p-import-v4']?.rules.map(({ match }) => match?.kernelMetric),
+        ];
+      };
+      expect(rules(1024, {})).to.deep.equal([undefined, undefined, [1024, 'none']]);
+      expect(rules(512, {})).to.deep.equal([undefined, undefined, [512]]);
+      expect(rules(512, { ipv4NormalRoutePriority: 512 })).to.deep.equal([512, undefined, [512, 'none']]);
+      expect(rules(1024, { ipv4NormalRoutePriority: 512, ipv6NormalRoutePriority: 99 })).to.deep.equal([
+        512,
+        99,
+        [1024],
+      ]);
     });
 
     it('ignores the interfaces that it can name, and says which it cannot', () => {

@@ -81,7 +81,7 @@ const match = object(
     peerTypes: list(oneOf('ebgp', 'ibgp'), { max: 2 }),
     interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
     asPathPrefix: list(asNumber, { max: 128 }),
-    kernelMetric: u32,
+    kernelMetric: either((value) => value === 'none', oneOf('none'), u32),
     peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }),
     peerAs: list(asNumber, { max: 1024 }),
     asPath: list(asPathPattern, { max: 256 }),

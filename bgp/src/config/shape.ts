@@ -180,6 +180,7 @@ const optionalFields: Readonly<Record<string, Field>> = {
   longLivedRestartTime: integer(0, 0xffffff),
   installRoutes: boolean,
   kernelMetric: integer(0, 0xffffffff),
+  kernelMetricIpv6: integer(0, 0xffffffff),
   requirePolicy: boolean,
   drain: boolean,
   clusterId: identifier,

@@ -145,7 +145,10 @@ function attributeConditions(match: FilterMatch): readonly AttributeCondition[] 
       ({ route: { interfaceName } }) =>
         interfaceName !== undefined && interfaces.some((pattern) => isLike(pattern, interfaceName)),
     );
-  if (kernelMetric !== undefined) add('kernelMetric', ({ route, metric = route.metric }) => metric === kernelMetric);
+  if (kernelMetric !== undefined) {
+    const wanted = kernelMetric === 'none' ? undefined : kernelMetric;
+    add('kernelMetric', ({ route, metric = route.metric }) => metric === wanted);
+  }
   if (nextHops !== undefined) {
     const ranges = nextHops.map(nextHopRange);
     add(

@@ -63,6 +63,8 @@ const meshRule = (field: string): Rule => ({
   reason: 'FieldValueForbidden',
 });
 
+const priority = integer(1, 2_147_483_646);
+
 const bgpConfiguration = customResourceDefinition({
   ...GROUP,
   kind: 'BGPConfiguration',
@@ -94,9 +96,14 @@ const bgpConfiguration = customResourceDefinition({
       nodeMeshBfd: bfd,
       holdTime: described("Tortie's own: hold time of sessions that do not say otherwise. Default 90s.", duration),
       programClusterRoutes: described(
-        'Who writes routes to other nodes. In Tortie it is always the BGP daemon: Disabled is reported as unsupported.',
-        oneOf('Enabled', 'Disabled'),
+        'Who writes routes to other nodes. In Tortie it is always the BGP daemon: Disabled and EnabledIPIPOnly are not supported.',
+        oneOf('Enabled', 'Disabled', 'EnabledIPIPOnly', 'EnabledNoEncapOnly'),
       ),
+      ipv4NormalRoutePriority: described(
+        'Metric in the kernel of learned IPv4 routes whose filters set no priority. Default 20; filters call theirs 1024.',
+        priority,
+      ),
+      ipv6NormalRoutePriority: described('The same for IPv6.', priority),
     }),
     meshRule('nodeMeshPassword'),
     meshRule('nodeMeshMaxRestartTime'),
@@ -185,8 +192,6 @@ const bgpPeer = customResourceDefinition({
     ageColumn,
   ],
 });
-
-const priority = integer(1, 2_147_483_646);
 
 function filterRule(bits: 32 | 128, maxLength: number): SchemaNode {
   return withRules(

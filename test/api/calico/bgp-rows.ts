@@ -142,6 +142,12 @@ export const bgpSections: readonly Section[] = [
         finer('gives sessions the hold time of the cluster'),
       ),
       refused('spec.programClusterRoutes', names, 'Enabled (the default): the BGP daemon writes routes to other nodes'),
+      acts(
+        'spec.{ipv4NormalRoutePriority,ipv6NormalRoutePriority}',
+        "Metric in the kernel of routes whose filters set none (default 20), and what a BGPFilter's priority calls it (default 1024)",
+        DAEMON,
+        fields('gives routes without a priority the metric, and filters the number, of the normal one'),
+      ),
       ...status,
     ],
   },

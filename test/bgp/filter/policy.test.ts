@@ -139,6 +139,11 @@ describe('bgp/filter: conditions', () => {
 
   it('sees the kernel metric that import policy asked for', () =>
     expect(matches({ kernelMetric: 7 }, routeTo('10.1.0.0/16', { metric: 7 }))).to.equal(true));
+  it('sees that nobody has asked for a kernel metric', () => {
+    expect(matches({ kernelMetric: 'none' }, routeTo('10.1.0.0/16', { metric: 7 }))).to.equal(false);
+    expect(matches({ kernelMetric: 'none' }, routeTo('10.1.0.0/16', { metric: 0 }))).to.equal(false);
+    expect(matches({ kernelMetric: 'none' }, routeTo('10.1.0.0/16', {}))).to.equal(true);
+  });
   it('sees tags of our own prefixes', () =>
     expect(matches({ tags: ['node', 'block'] }, routeTo('10.1.0.0/16', { tags: ['block'], source: 'local' }))).to.equal(
       true,
