@@ -19,10 +19,14 @@ import type { Clock } from '../session/clock.js';
 const ANSWER_TIME = 15;
 /** Seconds for a peer that is up and restarts itself; it holds back for us no longer than we do for it. */
 const RESTARTING_TIME = 5;
+/** Peers named in a sentence. */
+const MOST_NAMED = 5;
 
 export class OwnRestart {
   /** Families still to come by peer name; undefined: the peer is not up yet. */
   private readonly waitingFor = new Map<string, Set<Family> | undefined>();
+  /** Peers that were not waited for to the end. */
+  private readonly givenUp = new Set<string>();
   private timers: { cancel(): void }[] = [];
   private isOver = false;
 
@@ -75,17 +79,20 @@ export class OwnRestart {
   }
 
   private giveUpOn(peer: string): void {
-    this.waitingFor.delete(peer);
+    if (this.waitingFor.delete(peer)) this.givenUp.add(peer);
     this.check();
   }
 
   private giveUpOnSilent(): void {
-    for (const [name, families] of this.waitingFor) if (families === undefined) this.waitingFor.delete(name);
+    for (const [name, families] of [...this.waitingFor]) if (families === undefined) this.giveUpOn(name);
     this.check();
   }
 
   private check(): void {
-    if (this.waitingFor.size === 0) this.finish('Every peer has sent its End-of-RIB');
+    if (this.waitingFor.size > 0) return;
+    const names = [...this.givenUp];
+    const some = names.slice(0, MOST_NAMED).join(', ') + (names.length > MOST_NAMED ? ', ...' : '');
+    this.finish(`Every peer${names.length === 0 ? '' : ` but ${some}`} has sent its End-of-RIB`);
   }
 
   private finish(reason: string): void {
