@@ -223,7 +223,7 @@ export class Agent {
       if (concernsRefusals(change)) this.status.changed();
       if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
       this.takePolicy(change);
-      if (this.topology.concerns(change.kind)) this.bgp.changed();
+      if (this.topology.isNews(change)) this.bgp.changed();
     });
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) =>

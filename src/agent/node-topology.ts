@@ -2,8 +2,10 @@
  * The topology of this node: what it is computed from, who has to be told of what it wants of the kernel, and how much of it is logged.
  */
 import type { KindName } from '../api/kinds.js';
-import type { Cluster } from '../cluster/cluster.js';
+import type { Node } from '../api/core.js';
+import type { Cluster, ClusterChange } from '../cluster/cluster.js';
 import type { Logger } from '../log.js';
+import { identityOf } from '../topology/node-identity.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import type { NodeKernel } from './kernel.js';
 import { localWorkloads, type LocalEndpoint } from './local-workloads.js';
@@ -30,6 +32,8 @@ export interface NodeTopologyOptions {
 
 export class NodeTopology {
   private latest: Pick<Topology, 'gateways' | 'peering'> = { gateways: [], peering: [] };
+  /** What BGP reads of each node. BOUNDED by the cluster's nodes. */
+  private readonly nodes = new Map<string, string>();
   private readonly startLevel: string;
 
   constructor(private readonly options: NodeTopologyOptions) {
@@ -48,6 +52,17 @@ export class NodeTopology {
   /** Does a change of such an object matter? */
   concerns(kind: KindName): boolean {
     return kind === 'nodes' || BGP_KINDS.includes(kind) || (WORKLOAD_KINDS.includes(kind) && this.hasWorkloadPeers());
+  }
+
+  /** A kubelet writes its Node every few minutes; of thousands of them hardly any says what BGP does not know. */
+  isNews(change: ClusterChange): boolean {
+    if (change.kind !== 'nodes') return this.concerns(change.kind);
+    const { name } = change.object.metadata;
+    const text = change.type === 'delete' ? undefined : identityText(change.object);
+    if (this.nodes.get(name) === text) return false;
+    if (text === undefined) this.nodes.delete(name);
+    else this.nodes.set(name, text);
+    return true;
   }
 
   compute(heldFilters: NonNullable<TopologyInput['heldFilters']>): Topology {
@@ -85,4 +100,10 @@ export class NodeTopology {
       ({ spec }) => (spec.localWorkloadSelector ?? '') !== '',
     );
   }
+}
+
+/** All that the topology reads of a Node. */
+function identityText(node: Node): string {
+  const { labels, addresses, ...rest } = identityOf(node);
+  return JSON.stringify({ ...rest, labels: [...labels].sort(), addresses: [...addresses] });
 }

@@ -117,9 +117,12 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 function freeName(draft: PeerDraft, peer: PeerConfig, taken: Set<string>): string {
   const { name } = draft;
   const isUsable = name.length <= LONGEST_NAME && /^[\x21-\x7e]+$/.test(name);
-  const id = JSON.stringify([draft.rank, draft.place.resource, name, peerLocation(peer), peer.port ?? 179]);
-  let free = isUsable && !taken.has(name) ? name : digestName(name, id);
-  for (let turn = 1; taken.has(free); turn++) free = digestName(name, `${id} ${turn}`);
+  let free = name;
+  for (let turn = 0; turn === 0 ? !isUsable || taken.has(free) : taken.has(free); turn++)
+    free = digestName(
+      name,
+      JSON.stringify([draft.rank, draft.place.resource, name, peerLocation(peer), peer.port, turn]),
+    );
   taken.add(free);
   return free;
 }
