@@ -190,7 +190,8 @@ export class Agent {
           ? []
           : this.engine.problemsOf(policyKind, metadata.namespace ?? '', metadata.name);
       },
-      nodeProblems: () => nodeProblemsOf(this.bgp.status().problems, this.ipam.unusablePools()),
+      nodeProblems: () =>
+        nodeProblemsOf([...this.bgp.status().problems, ...this.routes.fieldProblems()], this.ipam.unusablePools()),
       log: log.child({ loop: 'status' }),
     });
     this.election = new StatusElection({

@@ -7,6 +7,7 @@ import type { OwnBlock } from '@tortie/ipam';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { GatewayRoute, PeeringAddress } from '../topology/node-side.js';
+import type { TopologyProblem } from '../topology/problems.js';
 import type { OwnRoutes, RouteKernel } from './kernel.js';
 
 /** Pods bring their routes along; this is the check behind them, and in a burst one check serves many. */
@@ -56,6 +57,17 @@ export class RouteLoop {
 
   problems(): readonly string[] {
     return this.refused;
+  }
+
+  /** Those that are the fault of a field that somebody wrote. */
+  fieldProblems(): readonly TopologyProblem[] {
+    return this.options.desired().gateways.flatMap(({ field: place }): readonly TopologyProblem[] => {
+      const sentence = this.refused.find((text) => text.startsWith(`${place} `));
+      const [resource = '', field = ''] = place.split(' ');
+      return sentence === undefined
+        ? []
+        : [{ resource, field, message: sentence.slice(resource.length + 1), severity: 'problem' }];
+    });
   }
 
   private level(): void {

@@ -233,7 +233,7 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
   const isDirect =
     links === undefined || isOnLink(peer.address, links, cluster.configuration.spec.ignoredInterfaces ?? []);
   const external = isDirect ? undefined : ANY_DISTANCE;
-  const gateway = gatewayOf(spec, peer.address, resource, cluster.problems);
+  const gateway = gatewayOf(spec, peer.address, resource, cluster);
   const own: readonly (readonly [PeerFieldName, DraftField])[] = [
     ['address', { value: address, place: peerIP, written: spec.peerIP }],
     ...(port === undefined ? [] : [['port', { value: port, place: peerIP, written: spec.peerIP }] as const]),

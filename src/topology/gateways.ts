@@ -2,9 +2,10 @@
 import { formatAddress, tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { isLinkLocal } from 'node-bgp/session/interface';
 import type { BGPPeerSpec } from '../api/bgp.js';
+import type { Cluster } from './cluster.js';
 import type { GatewayRoute } from './node-side.js';
 import { isEmpty } from './peer-fields.js';
-import { quoted, type Problems } from './problems.js';
+import { quoted } from './problems.js';
 
 /**
  * Undefined when the resource names none, or, told, when no route can lead there. Without the route the session may still come up over
@@ -14,11 +15,12 @@ export function gatewayOf(
   { reachableBy }: BGPPeerSpec,
   peer: IpAddress,
   resource: string,
-  problems: Problems,
+  { self, input: { loopbackAddresses }, problems }: Cluster,
 ): GatewayRoute | undefined {
   if (isEmpty(reachableBy)) return undefined;
   const field = 'spec.reachableBy';
   const gateway = tryParseAddress(reachableBy);
+  const ownAddresses = new Set([...self.addresses.values(), ...loopbackAddresses]);
   const expected =
     gateway?.family !== peer.family
       ? `an IPv${peer.family} address, as spec.peerIP is`
@@ -26,7 +28,9 @@ export function gatewayOf(
         ? 'addresses that are not link-local, there and in spec.peerIP: what is on the link needs no gateway'
         : gateway.value === peer.value
           ? "another address than the peer's own"
-          : undefined;
+          : ownAddresses.has(formatAddress(gateway))
+            ? 'the address of another machine'
+            : undefined;
   if (gateway !== undefined && expected === undefined)
     return { address: formatAddress(peer), gateway: formatAddress(gateway), field: `${resource} ${field}` };
   problems.problem(

@@ -388,6 +388,12 @@ describe("lab, Calico's BGP fields at a router", function () {
     await soon('the first prefix', async () => /via 10\.1\.1\.2 .*metric 77/.test(await route('198.51.100.0/26')));
     await soon('the second prefix', async () => / metric 20/.test(await route('198.51.100.64/26')));
     expect(await route('198.51.100.128/26')).to.equal('');
+    await patch(view, 'bgppeer/far-21', { reachableBy: '192.0.2.99' });
+    await soon('the object to say that the gateway is on no link', async () =>
+      (await view.kubectl(['get', 'bgppeer', 'far-21', '-o', 'jsonpath={.status.conditions[*].message}'])).includes(
+        'spec.reachableBy is "192.0.2.99"; expected a gateway on a link of this node',
+      ),
+    );
     await patch(view, 'bgppeer/far-21', { reachableBy: 'fd00:1:0:1::2' });
     await soon('the other family to be told', async () =>
       (await problemsOf(view, 'node1')).includes('BGPPeer/far-21 spec.reachableBy'),

@@ -166,6 +166,7 @@ describe('topology fields', () => {
     for (const [title, reachableBy, expected] of [
       ['of the other family', 'fd00:1::2', 'expected an IPv4 address, as spec.peerIP is'],
       ['that is none', 'tor1', 'expected an IPv4 address, as spec.peerIP is'],
+      ['that is this node', '10.0.0.1', 'expected the address of another machine'],
       ['that is the peer itself', '192.0.2.1', "expected another address than the peer's own"],
     ] as const)
       it(`names a gateway ${title}, and keeps the session`, () => {
