@@ -55,6 +55,8 @@ export class BgpLoop {
   private refused: { readonly text: string; readonly problem: string } | undefined;
   private heldFilters: Filters | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, by the monotonic clock. */
+  private dueAt = 0;
   private pollTimer: NodeJS.Timeout | undefined;
   private isStarted = false;
   private isRunning = false;
@@ -103,11 +105,16 @@ export class BgpLoop {
 
   private wake(delay: number): void {
     if (!this.isStarted || this.isStopped || this.isRunning) return;
+    const dueAt = performance.now() + delay;
+    // Changes that do not end must not put it off for ever.
+    if (this.timer !== undefined && this.dueAt <= dueAt) return;
     clearTimeout(this.timer);
+    this.dueAt = dueAt;
     this.timer = setTimeout(() => void this.run(), delay);
   }
 
   private async run(): Promise<void> {
+    this.timer = undefined;
     this.isRunning = true;
     this.isDirty = false;
     let pause: number | undefined;

@@ -76,6 +76,16 @@ describe('agent/bgp-loop', function () {
     expect(bgpd.told.map(({ peers }) => peers?.length)).to.deep.equal([8]);
   });
 
+  it('tells bgpd also while changes do not end', async () => {
+    loop.start();
+    const changes = setInterval(() => loop.changed(), 2);
+    try {
+      await until(() => bgpd.told.length > 0);
+    } finally {
+      clearInterval(changes);
+    }
+  });
+
   it('calls nothing established that it has not seen', async () => {
     expect(aspect().problems).to.deep.equal(['bgpd has not been told its sessions yet']);
     bgpd.peers = [peer('a')];
