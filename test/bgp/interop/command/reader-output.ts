@@ -11,6 +11,11 @@ function hops(text: string): string {
 class Tables {
   readonly tables = new Map<Table, Map<string, Told>>();
 
+  /** A fact of a session, the last of its kind. */
+  session(peer: string, what: string, value: string): void {
+    this.add('sessions', `${peer} ${what}`, { asPath: value, nextHop: '' });
+  }
+
   add(table: Table, key: string, told: Told): void {
     const routes = this.tables.get(table) ?? new Map<string, Told>();
     this.tables.set(table, routes.set(key, told));
@@ -44,11 +49,24 @@ interface GobmpPrefix {
   readonly is_loc_rib: boolean;
 }
 
+interface GobmpSession {
+  readonly remote_ip: string;
+  readonly ads_rib_in?: number;
+  readonly local_rib?: number;
+}
+
 /** gobmp's message dump; types 74 to 76 are its unicast prefixes. */
 export function readGobmp(file: string): Read {
   const result = new Tables();
-  for (const line of jsonLines(file) as readonly { readonly msg_type: number; readonly msg_data: GobmpPrefix }[]) {
+  for (const line of jsonLines(file) as readonly {
+    readonly msg_type: number;
+    readonly msg_data: GobmpPrefix & GobmpSession;
+  }[]) {
     const { msg_type: type, msg_data: data } = line;
+    if (type === 10) result.session(data.remote_ip, 'state', data.action === 'add' ? 'up' : 'down');
+    if (type === 1 && data.ads_rib_in !== undefined)
+      result.session(data.remote_ip, 'adj-rib-in', String(data.ads_rib_in));
+    if (type === 1 && data.local_rib !== undefined) result.session(data.remote_ip, 'loc-rib', String(data.local_rib));
     if (type < 74 || type > 76 || data.is_eor === true) continue;
     const table = gobmpTable(data);
     // It writes identifiers as signed numbers: those past 2^31 come out negative.
@@ -78,12 +96,19 @@ interface PmbmpdLine {
   readonly as_path_id?: number;
   readonly as_path?: string;
   readonly bgp_nexthop?: string;
+  /** RFC 7854 section 4.8. */
+  readonly counter_type?: number;
+  readonly counter_value?: number;
 }
 
 /** pmacct's message log. */
 export function readPmbmpd(file: string): Read {
   const result = new Tables();
   for (const line of jsonLines(file) as readonly PmbmpdLine[]) {
+    if (line.bmp_msg_type === 'peer_up' || line.bmp_msg_type === 'peer_down')
+      result.session(line.peer_ip, 'state', line.bmp_msg_type.slice('peer_'.length));
+    if (line.counter_type === 7) result.session(line.peer_ip, 'adj-rib-in', String(line.counter_value));
+    if (line.counter_type === 8) result.session(line.peer_ip, 'loc-rib', String(line.counter_value));
     if (line.bmp_msg_type !== 'route_monitor' || line.log_type === 'end-of-rib') continue;
     const table: Table =
       line.is_loc === 1 ? 'loc' : `${line.is_in === 1 ? 'in' : 'out'}-${line.is_post === 1 ? 'post' : 'pre'}`;

@@ -1,6 +1,7 @@
 /** A reader's tables beside the speaker's own: which routes both have, and which they tell differently. */
 
-export const TABLES = ['mrt', 'in-pre', 'in-post', 'loc', 'out-pre', 'out-post'] as const;
+/** `sessions`: Peer Up, Peer Down and the last statistics of each. */
+export const TABLES = ['mrt', 'in-pre', 'in-post', 'loc', 'out-pre', 'out-post', 'sessions'] as const;
 export type Table = (typeof TABLES)[number];
 
 /** What is told of a route beside where it is: as the reader writes it, empty where it writes none. */

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RouteJson } from '../../../../src/bgpd/route-view.js';
+import type { SpeakerConfig } from 'node-bgp/config';
 import { castOf } from '../cast.js';
 import { eventually } from '../namespace.js';
 import type { Root } from '../root.js';
@@ -27,6 +28,8 @@ import {
 const MONITOR = ['adj-rib-in', 'adj-rib-in-post-policy', 'loc-rib', 'adj-rib-out-pre-policy', 'adj-rib-out'] as const;
 const GOBMP = { module: 'github.com/sbezverk/gobmp', version: 'v1.1.0', port: 5001 };
 const PMBMPD_PORT = 5002;
+/** The peer that goes at the end. */
+const LEAVING = 'bird6';
 /** From the Python index; the second is compiled from Rust where there is no wheel, which takes minutes. */
 const PYTHON: Readonly<Record<string, string>> = { mrtparse: '2.2.0', 'pybgpkit-parser': '0.18.0' };
 
@@ -43,7 +46,7 @@ export async function checkReaders(
     const { directory } = world;
     startStations(world, root, tools);
     await sleep(3000); // they listen when they have read their configurations; our speaker tries again in any case
-    await world.bgpd.configure({
+    const config: SpeakerConfig = {
       ...world.config(PASSWORD, (peer, { features }) =>
         features.has('add-path') && peer.password !== undefined ? { ...peer, addPath: 'both' } : peer,
       ),
@@ -53,22 +56,31 @@ export async function checkReaders(
         monitor: [...MONITOR],
         statisticsInterval: 2,
       })),
-    });
+    };
+    await world.bgpd.configure(config);
     for (const { vendor } of world.parties) for (const family of [4, 6]) await world.up(`${vendor.name}${family}`);
     await quiet(world);
     const own = await ownTables(world);
     const dump = join(directory, 'table.mrt');
     await saveDump(world, dump);
-    return [
-      ...mrtRows(own, root, dump, tools),
-      ...bmpRows(own, 'gobmp', GOBMP.version.slice(1), readGobmp(join(directory, 'gobmp.json'))),
-      ...bmpRows(
-        own,
-        'pmbmpd',
-        pmbmpdVersion(join(directory, 'pmbmpd.out')),
-        readPmbmpd(join(directory, 'pmbmpd.json')),
-      ),
-    ];
+    const rows = [...mrtRows(own, root, dump, tools)];
+    const files = { gobmp: join(directory, 'gobmp.json'), pmbmpd: join(directory, 'pmbmpd.json') };
+    const before = { gobmp: readGobmp(files.gobmp), pmbmpd: readPmbmpd(files.pmbmpd) };
+    const versions = { gobmp: GOBMP.version.slice(1), pmbmpd: pmbmpdVersion(join(directory, 'pmbmpd.out')) };
+    for (const name of ['gobmp', 'pmbmpd'] as const) rows.push(...bmpRows(own, name, versions[name], before[name]));
+    // A session that ends is the last thing that the stations hear.
+    const sessions = new Map([
+      ...sessionsOf(own),
+      [`${addressOf(world, LEAVING)} state`, { asPath: 'down', nextHop: '' }],
+    ]);
+    await world.bgpd.configure({ ...config, peers: (config.peers ?? []).filter(({ name }) => name !== LEAVING) });
+    await sleep(3000);
+    const after = { gobmp: readGobmp(files.gobmp), pmbmpd: readPmbmpd(files.pmbmpd) };
+    for (const name of ['gobmp', 'pmbmpd'] as const) {
+      const heard = new Map([...(before[name].get('sessions') ?? []), ...statesOf(after[name])]);
+      rows.push(compare(name, versions[name], 'sessions', sessions, heard));
+    }
+    return rows;
   } finally {
     await world.stop();
   }
@@ -241,19 +253,56 @@ function mrtRows(own: Read, root: Root, dump: string, { python }: Tools): readon
   return rows;
 }
 
-/** Here export policy rejects nothing: it was asked about what was sent, of which it had not changed path and next hop yet. */
+/**
+ * Before export policy is one path of a prefix, the best, and here policy rejects nothing: without ADD-PATH it is what was sent, of which
+ * policy had not changed path and next hop yet. What a session with ADD-PATH has been offered nobody can be asked.
+ */
 function expected(own: Read, table: Table, read: Read): Routes | undefined {
   if (table !== 'out-pre') return own.get(table);
-  const told = read.get('out-pre');
-  return new Map([...(own.get('out-post') ?? [])].map(([key, sent]) => [key, told?.get(key) ?? sent]));
+  const [sent, told] = [own.get('out-post') ?? new Map<string, Told>(), read.get('out-pre') ?? new Map<string, Told>()];
+  const peerOf = (key: string): string => key.split(' ')[0] ?? '';
+  const withAddPath = new Set([...sent.keys()].filter((key) => !key.endsWith(' 0')).map(peerOf));
+  return new Map([
+    ...[...sent]
+      .filter(([key]) => !withAddPath.has(peerOf(key)))
+      .map(([key, each]) => [key, told.get(key) ?? each] as const),
+    ...[...told].filter(([key]) => withAddPath.has(peerOf(key))),
+  ]);
 }
 
 const withoutPathIds = (routes: Routes): Routes =>
   new Map([...routes].map(([key, told]) => [key.replace(/ \d+$/, ' 0'), told]));
 
+/** What stations are to have heard of sessions: each is up, with so many routes. */
+function sessionsOf(own: Read): Map<string, Told> {
+  const sessions = new Map<string, Told>();
+  const add = (peer: string, what: string, value: string): unknown =>
+    sessions.set(`${peer} ${what}`, { asPath: value, nextHop: '' });
+  const counts = new Map<string, number>();
+  for (const key of own.get('in-pre')?.keys() ?? []) {
+    const peer = key.split(' ')[0] ?? '';
+    counts.set(peer, (counts.get(peer) ?? 0) + 1);
+  }
+  for (const [peer, count] of counts) {
+    add(peer, 'state', 'up');
+    add(peer, 'adj-rib-in', String(count));
+  }
+  add('0.0.0.0', 'state', 'up');
+  add('0.0.0.0', 'loc-rib', String(own.get('loc')?.size ?? 0));
+  return sessions;
+}
+
+const statesOf = (read: Read): readonly (readonly [string, Told])[] =>
+  [...(read.get('sessions') ?? [])].filter(([key]) => key.endsWith(' state'));
+
+function addressOf(world: World, name: string): string {
+  const party = world.parties.find(({ vendor }) => name === `${vendor.name}6`);
+  return party?.site.ipv6.local ?? '';
+}
+
 function bmpRows(own: Read, name: string, version: string, read: Read): readonly ReaderRow[] {
   const none: Routes = new Map();
-  return TABLES.filter((table) => table !== 'mrt').map((table) =>
+  return TABLES.filter((table) => table !== 'mrt' && table !== 'sessions').map((table) =>
     compare(name, version, table, expected(own, table, read) ?? none, read.get(table) ?? none),
   );
 }
