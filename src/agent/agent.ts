@@ -342,6 +342,7 @@ export class Agent {
     if (text === this.bgpReported) return;
     this.bgpReported = text;
     this.status.changed();
+    this.objects.problemsChanged();
   }
 
   private reportApi(): void {
