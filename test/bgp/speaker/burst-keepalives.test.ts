@@ -9,7 +9,7 @@ const [A, STUB] = ['10.0.0.1', '10.0.0.9'] as const;
 /** One UPDATE each: no two prefixes share their attributes. */
 const routes = (count: number) =>
   Array.from({ length: count }, (_, i) => ({
-    prefix: `10.${64 + (i >> 8)}.${i & 255}.0/24`,
+    prefix: `20.${i >> 8}.${i & 255}.0/24`,
     communities: [`64512:${i}`],
   }));
 
@@ -46,18 +46,18 @@ async function afterRoutes(count: number, seconds: number) {
 describe('bgp/speaker burst', function () {
   this.timeout(60_000);
 
-  it('of 30,000 messages is followed by KEEPALIVEs less than a second apart, and FRR has it all within five', async () => {
-    const { stub, from, keepalives } = await afterRoutes(30_000, 9);
-    expect(stub.messages.filter(({ type }) => type === MessageType.update).length).to.be.at.least(30_000);
+  it('of 65,000 messages is followed by KEEPALIVEs less than a second apart, and FRR has it all within two', async () => {
+    const { stub, from, keepalives } = await afterRoutes(65_000, 9);
+    expect(stub.messages.filter(({ type }) => type === MessageType.update).length).to.be.at.least(65_000);
     const gaps = keepalives.map((at, i) => at - (keepalives[i - 1] ?? 0));
     expect(Math.max(...gaps)).to.be.at.most(1000);
-    expect(readByFrr(stub.messages, from)).to.be.below(5000);
+    expect(readByFrr(stub.messages, from)).to.be.below(2000);
   });
 
   it('has an end: half a minute later there is one each third of the hold time again', async () => {
     const { keepalives } = await afterRoutes(5000, 90);
     expect(keepalives.filter((at) => at > 15_000).length).to.be.within(2, 4);
-    expect(keepalives.length).to.be.below(30);
+    expect(keepalives.length).to.be.below(80);
   });
 
   it('is many messages, not many routes: small changes get none', async () => {
