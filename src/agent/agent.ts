@@ -9,6 +9,7 @@
  */
 import { Allocator } from '@tortie/ipam';
 import { PolicyEngine } from '@tortie/policy';
+import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds.js';
@@ -46,6 +47,8 @@ export interface AgentOptions {
   readonly stateDir: string;
   /** Namespace of the secrets that hold BGP passwords. */
   readonly namespace: string;
+  /** Of pods' interfaces, in octets; default: what the uplinks carry. */
+  readonly mtu?: number;
   readonly log: Logger;
 }
 
@@ -140,6 +143,7 @@ export class Agent {
       log: log.child({ loop: 'pods' }),
       assign: (owner, pools) => this.ipam.assign(owner, pools),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
+      mtu: () => options.mtu ?? kernel.uplinkMtu(this.nodeAddresses()),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
       fetchPod: (namespace, name) => options.datastore.get('pods', name, namespace),
@@ -296,6 +300,11 @@ export class Agent {
       );
     const [problem] = this.policy.problems();
     return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
+  }
+
+  private nodeAddresses(): readonly IpAddress[] {
+    const addresses = this.cluster.get('nodes', this.options.node)?.status?.addresses ?? [];
+    return addresses.map(({ address }) => tryParseAddress(address)).filter((address) => address !== undefined);
   }
 
   private takePolicy(change: ClusterChange): void {

@@ -1,7 +1,7 @@
 /** What the agent asks of the kernel, as interfaces: the loops are tested without one. `linux-kernel.ts` is the real one. */
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
-import type { Family, IpPrefix } from 'node-bgp/address';
+import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -46,6 +46,8 @@ export interface NodeKernel {
   loopbackAddresses(): ReadonlySet<string>;
   /** All interfaces but those of pods, with their addresses but link-local ones. */
   interfaces(): readonly HostInterface[];
+  /** What the links of pod traffic carry, in octets; undefined when nothing says it. */
+  uplinkMtu(nodeAddresses: readonly IpAddress[]): number | undefined;
   /** Those of these whose interface is not there. */
   withoutInterface(owners: readonly Owner[]): readonly Owner[];
   /** The same interfaces with the prefixes on them, for BGP. */

@@ -4,7 +4,15 @@
  */
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
-import { formatAddress, formatPrefix, hostPrefix, parseAddress, prefixOf, type Family } from 'node-bgp/address';
+import {
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  parseAddress,
+  prefixOf,
+  type Family,
+  type IpAddress,
+} from 'node-bgp/address';
 import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
@@ -18,6 +26,7 @@ import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP } from '../dataplane/netlink/route.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
+import { uplinkMtu } from '../dataplane/uplink-mtu.js';
 import type { Logger } from '../log.js';
 import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
@@ -141,6 +150,10 @@ class LinuxKernel implements NodeKernel {
     return listLinks(this.socket)
       .filter(isNodes)
       .map(({ index, name }) => ({ name, addresses: of(index) }));
+  }
+
+  uplinkMtu(nodeAddresses: readonly IpAddress[]): number | undefined {
+    return uplinkMtu(this.socket, nodeAddresses);
   }
 
   withoutInterface(owners: readonly Owner[]): readonly Owner[] {

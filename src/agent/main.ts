@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CniServer } from '../cni/cni-server.js';
 import { installConflist, installPlugin } from '../cni/conflist.js';
+import { MAX_MTU, MIN_MTU } from '../cni/network-config.js';
+import { runtimeCniVersion } from '../cni/runtime-version.js';
+import { CNI_VERSIONS, isCniVersion, type CniVersion } from '../cni/version.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { describeMissing, probeFeatures } from '../dataplane/features.js';
@@ -23,16 +26,22 @@ export interface AgentFlags {
   readonly namespace: string;
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
+  /** "auto", or a version of the CNI specification. */
+  readonly cniVersion: string;
+  /** "auto", or octets. */
+  readonly mtu: string;
   readonly policyBackend: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
 
 const BACKENDS = ['auto', 'legacy', 'nft', 'nftables'] as const satisfies readonly BackendSetting[];
+const STOP_WITHIN = 10_000;
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
-export async function runAgent(flags: AgentFlags): Promise<void> {
+export async function runAgent(given: AgentFlags): Promise<void> {
+  const flags = parseOptions(given);
   const log = createLogger('agent', {
     ...(flags.logFormat && { format: flags.logFormat }),
     ...(flags.logLevel && { level: flags.logLevel }),
@@ -56,6 +65,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
       runDir: flags.runDir,
       stateDir: flags.stateDir,
       namespace: flags.namespace,
+      ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
     }),
   );
   const server = new CniServer({
@@ -80,8 +90,13 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   log.info({ node, api: client.url }, 'Started');
   const stopped = untilSignal(log);
-  const running = agent.run().then(() => install(flags, log));
+  const running = agent.run().then(() => {
+    const { nodeInfo } = agent.cluster.get('nodes', node)?.status ?? {};
+    install(flags, nodeInfo?.['containerRuntimeVersion'], log);
+  });
   await Promise.race([stopped, running.then(() => stopped)]);
+  // Whatever hangs: a stopped agent costs nothing, one that does not end holds up its successor.
+  setTimeout(() => process.exit(1), STOP_WITHIN).unref();
   await server.close();
   await agent.stop();
 }
@@ -113,10 +128,43 @@ function untilSignal(log: Logger): Promise<void> {
 }
 
 /** Last of all: runtimes take the conflist as the sign that the node can serve pods. The plugin that it names comes first. */
-function install({ cniBinDir, cniConfDir, runDir }: AgentFlags, log: Logger): void {
+function install(options: Options, runtime: string | undefined, log: Logger): void {
+  const { cniBinDir, cniConfDir, runDir, stateDir, cniVersion, mtu } = options;
   const plugin = cniBinDir === undefined ? undefined : installPlugin(cniBinDir, join(root, 'dist/cni/tortie'));
   const conflist =
-    cniConfDir === undefined ? undefined : installConflist(cniConfDir, { socketPath: join(runDir, 'agent.sock') });
-  const changed = [plugin, conflist].filter((path) => path !== undefined);
-  if (changed.length > 0) log.info({ changed }, 'Installed the CNI plugin');
+    cniConfDir === undefined
+      ? undefined
+      : installConflist(cniConfDir, {
+          socketPath: join(runDir, 'agent.sock'),
+          cniVersion: cniVersion ?? runtimeCniVersion(runtime),
+          recordPath: join(stateDir, 'conflist.json'),
+          asked: new Set([...(cniVersion === undefined ? [] : ['cniVersion']), ...(mtu === undefined ? [] : ['mtu'])]),
+          ...(mtu === undefined ? {} : { mtu }),
+        });
+  const changed = [plugin, conflist?.path].filter((path) => path !== undefined);
+  if (changed.length > 0) log.info({ changed, runtime }, 'Installed the CNI plugin');
+  if (conflist?.aside !== undefined)
+    log.warn(
+      conflist.aside,
+      `Replaced the conflist: ${conflist.aside.why}; what stood there is in ${conflist.aside.path}`,
+    );
+}
+
+/** What of the flags has to be understood first. @throws UserError */
+interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu'> {
+  readonly cniVersion?: CniVersion;
+  readonly mtu?: number;
+}
+
+function parseOptions({ cniVersion, mtu, ...flags }: AgentFlags): Options {
+  if (cniVersion !== 'auto' && !isCniVersion(cniVersion))
+    throw new UserError(`Cannot use --cni-version "${cniVersion}": expected auto, ${CNI_VERSIONS.join(', ')}`, 2);
+  const octets = Number(mtu);
+  if (mtu !== 'auto' && !(Number.isInteger(octets) && octets >= MIN_MTU && octets <= MAX_MTU))
+    throw new UserError(`Cannot use --mtu "${mtu}": expected auto, or ${MIN_MTU} to ${MAX_MTU}`, 2);
+  return {
+    ...flags,
+    ...(cniVersion === 'auto' ? {} : { cniVersion }),
+    ...(mtu === 'auto' ? {} : { mtu: octets }),
+  };
 }

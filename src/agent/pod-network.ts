@@ -94,6 +94,8 @@ export interface PodNetworkOptions extends PodIdentityOptions {
     mark(addresses: Iterable<string>): void;
     ensure(addresses: readonly string[]): Promise<void>;
   };
+  /** Of interfaces whose network configuration names none, in octets; undefined: the kernel's default. */
+  readonly mtu: () => number | undefined;
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
   readonly log: Logger;
   /** The set of local endpoints changed. */
@@ -153,7 +155,11 @@ export class PodNetwork {
         this.announce(request.namespace, request.pod);
         await this.awaitPolicy(request, this.hostInterfaceOf(owner));
         if (known === undefined) await this.options.connections.ensure(addresses);
-        const endpoint = await this.options.dataplane.plumb(this.endpointRequest(request, owner, addresses));
+        // An interface that stands keeps what it has: another MTU is no reason to take a running pod's network down.
+        const mtu = request.mtu ?? (known === undefined ? this.options.mtu() : undefined);
+        const endpoint = await this.options.dataplane.plumb(
+          this.endpointRequest({ ...request, ...(mtu === undefined ? {} : { mtu }) }, owner, addresses),
+        );
         this.options.onChange();
         return { addresses, endpoint };
       } catch (error) {

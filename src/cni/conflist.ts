@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { mergeConflist } from './conflist-merge.js';
 import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
 
 export const CONFLIST_NAME = '10-tortie.conflist';
@@ -77,13 +78,51 @@ export function installPlugin(directory: string, clientFile: string): string | u
   return replaceFile(path, readFileSync(clientFile), 0o755) ? path : undefined;
 }
 
+export interface InstallOptions extends ConflistOptions {
+  /** Keeps what was written here, to tell it from what an operator has changed since. */
+  readonly recordPath?: string;
+  /** Keys of the conflist that were asked for by an option, and win over an edit: "cniVersion", "mtu". */
+  readonly asked?: ReadonlySet<string>;
+}
+
+export interface InstalledConflist {
+  /** Undefined if it was there already. */
+  readonly path: string | undefined;
+  /** What stood there led nowhere and is kept under this name, which runtimes pass over; and why. */
+  readonly aside?: { readonly path: string; readonly why: string };
+}
+
 /**
  * Puts the conflist where the runtime looks for networks: /etc/cni/net.d. Its appearance says that the node can serve pods, so
- * it comes last. Returns its path, or undefined if it was there already.
+ * it comes last. What an operator has written into it stays (conflist-merge.ts).
  */
-export function installConflist(directory: string, options: ConflistOptions): string | undefined {
+export function installConflist(directory: string, options: InstallOptions): InstalledConflist {
   const path = join(directory, CONFLIST_NAME);
-  return replaceFile(path, Buffer.from(renderConflist(options), 'utf8'), 0o600) ? path : undefined;
+  const wanted = renderConflist(options);
+  const found = readText(path);
+  const { text, unusable } = mergeConflist(found, wanted, lastWritten(found, options), options.asked);
+  const aside = unusable === undefined || found === undefined ? undefined : { path: `${path}.unusable`, why: unusable };
+  if (aside !== undefined) replaceFile(aside.path, Buffer.from(found ?? '', 'utf8'), 0o600);
+  const isChanged = replaceFile(path, Buffer.from(text, 'utf8'), 0o600);
+  if (options.recordPath !== undefined) replaceFile(options.recordPath, Buffer.from(wanted, 'utf8'), 0o600);
+  return { path: isChanged ? path : undefined, ...(aside === undefined ? {} : { aside }) };
+}
+
+/** Releases without a record wrote the newest version, whatever the runtime spoke. */
+function lastWritten(found: string | undefined, options: InstallOptions): string | undefined {
+  const recorded = options.recordPath === undefined ? undefined : readText(options.recordPath);
+  if (recorded !== undefined) return recorded;
+  const first = renderConflist({ socketPath: options.socketPath });
+  return found === first ? first : undefined;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 /** Takes the conflist away, so that runtimes call Tortie no more; the plugin stays for the DELs that are still to come. */

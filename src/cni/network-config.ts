@@ -12,8 +12,8 @@ export const NAME_PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const NAME_EXPECTATION = 'letters, digits, "_", "." and "-", starting with a letter or digit';
 
 /** IPv6 needs 1280 (RFC 8200 section 5); the upper end is the largest packet. */
-const MIN_MTU = 1280;
-const MAX_MTU = 65_535;
+export const MIN_MTU = 1280;
+export const MAX_MTU = 65_535;
 
 const VALID_ATTACHMENTS = 'cni.dev/valid-attachments';
 

@@ -18,6 +18,16 @@ export function registerAgentCommand(program: Command): void {
     .option('--cni-conf-dir <dir>', 'write 10-tortie.conflist here once the node can serve pods')
     .option('--cni-bin-dir <dir>', 'install the CNI plugin here')
     .option(
+      '--cni-version <version>',
+      'of the conflist; auto: 1.1.0 where the node says that its runtime speaks it, else 1.0.0',
+      'auto',
+    )
+    .option(
+      '--mtu <octets>',
+      "of pods' interfaces; auto: the least of the links that the default routes leave by",
+      'auto',
+    )
+    .option(
       '--policy-backend <backend>',
       'auto; legacy or nft (iptables of that kind); nftables (a table of our own)',
       'auto',
@@ -28,7 +38,8 @@ export function registerAgentCommand(program: Command): void {
       'after',
       `
 The agent watches the API server and answers the CNI plugin on <run-dir>/agent.sock. It tells bgpd, on <run-dir>/bgpd.sock, what to
-advertise. Stopping it leaves every packet as it is; a new one takes over from the journal.
+advertise. What an operator writes into 10-tortie.conflist (chained plugins, mtu, cniVersion) stays. Stopping the agent leaves every
+packet as it is; a new one takes over from the journal.
 
 Exit codes: 0 stopped by a signal, 1 cannot start, 2 wrong options.`,
     )

@@ -91,6 +91,7 @@ describe('agent/pod-network', () => {
     },
     concerning: (_, all) => all,
     endpointState: () => 'ready',
+    mtu: () => undefined,
     pod: (namespace, name) => pods.get(`${namespace}/${name}`),
     fetchPod: async (namespace, name) => {
       asked++;
@@ -165,7 +166,7 @@ describe('agent/pod-network', () => {
   });
 
   it('fails closed when it never does', async function () {
-    this.timeout(15_000);
+    this.timeout(60_000);
     api = new Map(pods);
     pods.clear();
     const error = await network.add(request('c1')).catch((thrown: unknown) => thrown);
@@ -246,7 +247,7 @@ describe('agent/pod-network', () => {
     });
 
     it('fails closed when the watch never brings it, whatever the API server says', async function () {
-      this.timeout(15_000);
+      this.timeout(60_000);
       api = new Map([['shop/web', pod('u2')]]);
       expect(await failure(network.add({ ...request('c2'), uid: 'u2' }))).to.include(
         'with UID u2: the API server has not told this node of it within 5 s (it knows one with UID u1)',

@@ -15,7 +15,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const DEBIAN_PLUGINS = '/usr/lib/cni';
 
 /** A runtime that executes the real client in a node's namespace, alone and in chains with Debian's plugins. */
-describe('CNI chain', () => {
+describe('CNI chain', function () {
+  this.timeout(90_000);
   const namespaces = new ScratchNamespaces('tchain');
   let directory: string;
   let node: string;

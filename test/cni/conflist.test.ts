@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import {
   commonVersion,
   installConflist,
+  type InstallOptions,
   installPlugin,
   renderConflist,
   uninstallConflist,
 } from '../../src/cni/conflist.js';
+import { runtimeCniVersion } from '../../src/cni/runtime-version.js';
 
 describe('CNI conflist', () => {
   let directory: string;
@@ -46,10 +48,13 @@ describe('CNI conflist', () => {
 
   it('and the plugin are installed, and not touched when they are there', () => {
     const files = [join(bin, 'tortie'), join(networks, '10-tortie.conflist')];
-    expect([installPlugin(bin, client), installConflist(networks, conflist)]).to.deep.equal(files);
+    expect([installPlugin(bin, client), installConflist(networks, conflist).path]).to.deep.equal(files);
     expect(files.map((file) => statSync(file).mode & 0o777)).to.deep.equal([0o755, 0o600]);
     expect(readFileSync(join(networks, '10-tortie.conflist'), 'utf8')).to.equal(renderConflist(conflist));
-    expect([installPlugin(bin, client), installConflist(networks, conflist)]).to.deep.equal([undefined, undefined]);
+    expect([installPlugin(bin, client), installConflist(networks, conflist).path]).to.deep.equal([
+      undefined,
+      undefined,
+    ]);
     expect([readdirSync(networks), readdirSync(bin)]).to.deep.equal([['10-tortie.conflist'], ['tortie']]);
   });
 
@@ -60,9 +65,96 @@ describe('CNI conflist', () => {
     expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
     writeFileSync(client, 'newer!');
     expect(installPlugin(bin, client)).to.equal(join(bin, 'tortie'));
-    expect(installConflist(networks, { socketPath: '/run/y/agent.sock' })).to.equal(
+    expect(installConflist(networks, { socketPath: '/run/y/agent.sock' }).path).to.equal(
       join(networks, '10-tortie.conflist'),
     );
+  });
+
+  describe('that an operator has edited', () => {
+    const read = (): Record<string, unknown> & { plugins: Record<string, unknown>[] } =>
+      JSON.parse(readFileSync(join(networks, '10-tortie.conflist'), 'utf8')) as never;
+    const edit = (change: (list: ReturnType<typeof read>) => void): void => {
+      const list = read();
+      change(list);
+      writeFileSync(join(networks, '10-tortie.conflist'), JSON.stringify(list));
+    };
+    const options = (more: Partial<InstallOptions> = {}): InstallOptions => ({
+      ...conflist,
+      cniVersion: '1.1.0',
+      recordPath: join(directory, 'state.json'),
+      ...more,
+    });
+    const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+
+    it('keeps its chain, MTU, version and name, and gets the socket of this agent', () => {
+      installConflist(networks, options());
+      edit((list) => {
+        list['cniVersion'] = '1.0.0';
+        list['name'] = 'pods';
+        list['disableCheck'] = true;
+        list.plugins = [{ type: 'first' }, { ...list.plugins[0], mtu: 1400, own: 1 }, portmap];
+      });
+      installConflist(networks, options({ socketPath: '/run/y/agent.sock' }));
+      expect(read()).to.deep.equal({
+        cniVersion: '1.0.0',
+        name: 'pods',
+        disableCheck: true,
+        plugins: [{ type: 'first' }, { type: 'tortie', socket: '/run/y/agent.sock', mtu: 1400, own: 1 }, portmap],
+      });
+      expect(installConflist(networks, options({ socketPath: '/run/y/agent.sock' })).path).to.equal(undefined);
+    });
+
+    it('follows this agent in what he left as it was, and in what is asked for by an option', () => {
+      installConflist(networks, options({ mtu: 9000 }));
+      edit((list) => list.plugins.push(portmap));
+      installConflist(networks, options({ cniVersion: '1.0.0' }));
+      expect(read()).to.deep.equal({
+        cniVersion: '1.0.0',
+        name: 'tortie',
+        plugins: [{ type: 'tortie', socket: conflist.socketPath }, portmap],
+      });
+      edit((list) => (list['cniVersion'] = '0.4.0'));
+      installConflist(networks, options({ cniVersion: '1.0.0', asked: new Set(['cniVersion']) }));
+      expect(read()['cniVersion']).to.equal('1.0.0');
+    });
+
+    it('stays without a record too, but for what an older release wrote', () => {
+      mkdirSync(networks, { recursive: true });
+      const path = join(networks, '10-tortie.conflist');
+      writeFileSync(path, renderConflist({ ...conflist, cniVersion: '1.0.0', mtu: 1400, chained: [portmap] }));
+      installConflist(networks, options({ cniVersion: '1.1.0' }));
+      expect(read()['cniVersion']).to.equal('1.0.0');
+      rmSync(join(directory, 'state.json'));
+      writeFileSync(path, renderConflist(conflist));
+      installConflist(networks, options({ cniVersion: '1.0.0' }));
+      expect(read()['cniVersion']).to.equal('1.0.0');
+    });
+
+    for (const [what, text] of [
+      ['is not JSON', '{'],
+      ['is no object', '[]'],
+      ['has no plugin of type "tortie"', '{"plugins":[{"type":"bridge"}]}'],
+    ] as const)
+      it(`is kept aside when it ${what}`, () => {
+        mkdirSync(networks, { recursive: true });
+        writeFileSync(join(networks, '10-tortie.conflist'), text);
+        const { aside } = installConflist(networks, options());
+        expect(aside?.why).to.include(what);
+        expect(readFileSync(aside?.path ?? '', 'utf8')).to.equal(text);
+        expect(read().plugins).to.have.length(1);
+      });
+  });
+
+  it('has the version that the runtime speaks, as far as the node says', () => {
+    const versions = [
+      'containerd://2.3.3',
+      'containerd://1.7.22',
+      'containerd://1.6.20~ds1',
+      'cri-o://1.33.1',
+      'docker://27.0.1',
+      undefined,
+    ];
+    expect(versions.map(runtimeCniVersion)).to.deep.equal(['1.1.0', '1.0.0', '1.0.0', '1.1.0', '1.0.0', '1.0.0']);
   });
 
   it('goes away on its own, and twice without complaint', () => {

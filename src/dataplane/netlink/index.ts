@@ -12,5 +12,6 @@ export * from './nexthop.js';
 export * from './route.js';
 export * from './route-change.js';
 export * from './route-list.js';
+export * from './route-lookup.js';
 export * from './route-message.js';
 export * from './rule.js';
