@@ -1,51 +1,49 @@
 /**
  * The inside of a Speaker: peers, listeners, the RIB and the two sides of graceful restart, wired together.
  *
- * A route's way in: connection -> Session (framing, state machine) -> Peer -> `update` here -> codec -> RIB. Its way out: RibDriver.
+ * A route's way in: connection -> Session (framing, state machine) -> Peer -> Intake -> codec -> RIB. Its way out: RibDriver.
  * A session's way up: Peer -> `up` -> RIB, restart helper, own restart; its way down: `down`, where it is decided what stays.
  *
  * Everything runs on one event loop and nothing here waits: each call leaves a consistent state behind.
  */
-import { formatIpv4, type Family, type IpAddress } from '../address.js';
+import { formatIpv4, type Family } from '../address.js';
 import type { BfdEvent } from '../bfd/contract.js';
-import { strongest, type BgpError } from '../codec/bgp-error.js';
+import type { BgpError } from '../codec/bgp-error.js';
 import { formatCapability, type Capability } from '../codec/capability.js';
 import type { RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
-import { decodeUpdate } from '../codec/update.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
-import { Afi, CeaseCode, Safi } from '../iana.js';
-import type { KernelRoute, PeerId, Rib } from '../rib/contract.js';
+import type { PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
-import { systemInterfaces, type LocalInterface } from '../session/interface.js';
+import type { LocalInterface } from '../session/interface.js';
 import type { RestartState } from '../session/local-open.js';
 import type { Session, SessionEnd } from '../session/session.js';
 import type { Connection, Transport } from '../transport/transport.js';
-import { connectedPrefixes, linkProblem, linksOf, readdressed, sessionLink } from './connectivity.js';
 import type { SpeakerEvent } from './event.js';
 import { FailureMemory } from './failure-memory.js';
+import { Intake, type IntakeOwner } from './intake.js';
 import { keysOf, Listeners, type ListenersOwner, type ListenFailure } from './listeners.js';
 import { localRoutes } from './local-route.js';
-import { countingRoutes, isOnDevice } from './kernel-routes.js';
 import { MaxPrefixHolds } from './max-prefix-holds.js';
-import { maxPrefixVerdict } from './max-prefixes.js';
 import { Monitoring, type MonitoringOwner } from './monitoring.js';
 import { Notices } from './notices.js';
 import { OwnRestart } from './own-restart.js';
-import { dynamicSettings, identifierOf, knownAddress, peerAddressText, type PeerSettings } from './peer-settings.js';
+import { dynamicSettings, identifierOf } from './peer-settings.js';
 import { PeerBfd, type BfdPort } from './peer-bfd.js';
 import { PeerDirectory } from './peer-directory.js';
 import { CapabilityFallback } from './capability-fallback.js';
-import { cease, rejectConnection } from './cease.js';
+import { rejectConnection } from './cease.js';
 import { noFamilyText } from './offers.js';
-import { Peer, type PeerOwner } from './peer.js';
+import type { Peer, PeerOwner } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
 import { RibDriver } from './rib-driver.js';
 import { ribPeer } from './rib-peer.js';
 import { ribTuning } from './rib-tuning.js';
+import { Roster, type RosterOwner } from './roster.js';
+import { Surroundings, type SurroundingsOwner } from './surroundings.js';
 import { UnnumberedPeers, type UnnumberedOwner } from './unnumbered.js';
 
 export interface CoreOptions {
@@ -62,7 +60,9 @@ export interface CoreOptions {
   readonly bfd: (onEvent: (event: BfdEvent) => void) => BfdPort;
 }
 
-export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, UnnumberedOwner {
+export class Core
+  implements PeerOwner, ListenersOwner, MonitoringOwner, UnnumberedOwner, SurroundingsOwner, IntakeOwner, RosterOwner
+{
   readonly directory: PeerDirectory;
   readonly listeners: Listeners;
   readonly helper: RestartHelper;
@@ -75,15 +75,11 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   private activeDriver: RibDriver | undefined;
   private readonly ids = new Map<Peer, PeerId>();
   private ownRestart: OwnRestart | undefined;
-  private interfaces: readonly LocalInterface[] = [];
-  /** Somebody tells us the interfaces; otherwise links are not tracked. */
-  private tracksInterfaces = false;
-  private kernelRoutes: readonly KernelRoute[] = [];
-  private countingRoutes: readonly KernelRoute[] = [];
-  /** Patterns of interfaces that are no links. */
-  private ignored: readonly string[] = [];
-  private readonly notices: Notices;
-  private readonly holds: MaxPrefixHolds;
+  readonly notices: Notices;
+  readonly holds: MaxPrefixHolds;
+  readonly surroundings = new Surroundings(this);
+  readonly roster = new Roster(this);
+  private readonly intake = new Intake(this);
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {
@@ -95,7 +91,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.directory = new PeerDirectory({
       ranges: () => this.currentConfig?.dynamicPeers ?? [],
       make: (range, address, interfaceName) =>
-        this.makeDynamic(dynamicSettings(this.config, range, address, interfaceName)),
+        this.roster.addDynamic(dynamicSettings(this.config, range, address, interfaceName)),
       refused: (address, reason) => this.refused(address, reason),
       unnumbered: (address, interfaceName, local) => this.unnumbered.claim(address, interfaceName, local),
     });
@@ -142,14 +138,17 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     return this.directory.all;
   }
   get trackedInterfaces(): readonly LocalInterface[] | undefined {
-    return this.tracksInterfaces ? this.interfaces : undefined;
+    return this.surroundings.tracked;
   }
-  /** As told, or as Node sees them. */
   get links(): readonly LocalInterface[] {
-    return this.trackedInterfaces ?? systemInterfaces();
+    return this.surroundings.links;
   }
   idOf(peer: Peer): PeerId | undefined {
     return this.ids.get(peer);
+  }
+
+  forgetId(peer: Peer): void {
+    this.ids.delete(peer);
   }
 
   // ---- configuration, in the order in which Speaker.configure calls it
@@ -177,8 +176,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       },
       this.options.keepForwarding ? predecessor : undefined,
     );
-    this.rib.setKernelRoutes(this.countingRoutes);
-    if (this.tracksInterfaces) this.rib.setConnected(this.connected());
+    this.surroundings.applyTo(this.rib);
     if (predecessor === undefined && this.options.isRestarting && config.gracefulRestartTime !== 0)
       this.beginRestart(config);
   }
@@ -193,62 +191,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.driver.schedule();
   }
 
-  addPeer(settings: PeerSettings): Peer {
-    const peer = new Peer(this, settings);
-    this.directory.add(peer);
-    this.checkLink(peer, this.interfaces);
-    peer.start();
-    return peer;
-  }
-
-  /** New settings of a peer that stays. What held it down may be cured by them. */
-  applySettings(peer: Peer, settings: PeerSettings): void {
-    const before = peer.settings;
-    if (peer.apply(settings).length > 0) this.checkLink(peer, this.interfaces);
-    if (JSON.stringify(before.maxPrefixes) !== JSON.stringify(settings.maxPrefixes)) this.holds.release(peer);
-  }
-
-  /** Names may go round: all at once. */
-  renamePeers(renamed: readonly { readonly from: string; readonly to: string }[]): void {
-    const peers = renamed.flatMap(({ from, to }) => {
-      const peer = this.peers.get(from);
-      return peer === undefined ? [] : [{ peer, to }];
-    });
-    this.directory.rename(peers);
-    for (const { peer, to } of peers) {
-      const id = this.ids.get(peer);
-      if (id !== undefined) this.rib.renamePeer(id, to);
-    }
-  }
-
-  removePeer(peer: Peer): void {
-    peer.close(cease(CeaseCode.peerDeconfigured), 'Removed from the configuration');
-    const id = this.ids.get(peer);
-    if (id !== undefined) this.helper.sweepAll(id, 'The peer was removed from the configuration');
-    this.ids.delete(peer);
-    if (!this.directory.isDynamic(peer)) this.failures.forget(peer.name);
-    this.notices.forget(peer);
-    this.holds.forget(peer);
-    this.directory.remove(peer);
-    this.bfd.forget(peer);
-  }
-
-  /** Peers out of ranges follow their range; one that has none any more goes. */
-  applyRanges(config: SpeakerConfig): void {
-    for (const peer of [...this.peers.values()].filter((each) => this.directory.isDynamic(each))) {
-      const range = this.directory.rangeFor(peer, config.dynamicPeers ?? []);
-      if (range === undefined) {
-        this.removePeer(peer);
-        continue;
-      }
-      this.applySettings(
-        peer,
-        dynamicSettings(config, range, knownAddress(peer.settings), peer.settings.interfaceName),
-      );
-      this.refreshPolicy(peer);
-    }
-  }
-
   /** Settings or filters changed without a reset: the RIB redoes what depends on them. */
   refreshPolicy(peer: Peer): void {
     const { session } = peer;
@@ -258,15 +200,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.monitoring.rulesChanged();
     this.bfd.update(peer);
     this.driver.schedule();
-  }
-
-  /** Sessions that came up before their link had its addresses have said what next hop they could. */
-  private refreshOver(links: ReadonlySet<string>): void {
-    for (const peer of links.size === 0 ? [] : this.peers.values()) {
-      const local = peer.session?.endpoints?.local.address;
-      const link = local === undefined ? undefined : sessionLink(peer.settings, local, this.interfaces);
-      if (link !== undefined && links.has(link.name)) this.refreshPolicy(peer);
-    }
   }
 
   addressLearned(): void {
@@ -293,60 +226,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.driver.schedule();
   }
 
-  setInterfaces(interfaces: readonly LocalInterface[]): void {
-    const before = this.interfaces;
-    this.tracksInterfaces = true;
-    this.interfaces = interfaces;
-    for (const peer of this.peers.values()) {
-      this.checkLink(peer, before);
-      this.bfd.update(peer); // on the link or behind a router: another kind of BFD session
-    }
-    this.unnumbered.update(before);
-    if (!this.isConfigured) return;
-    this.rib.setConnected(this.connected());
-    this.refreshOver(readdressed(before, interfaces));
-    this.driver.schedule();
-  }
-
-  /** Another list of them is another set of links. */
-  setIgnored(patterns: readonly string[]): void {
-    if (patterns.join(' ') === this.ignored.join(' ')) return;
-    this.ignored = patterns;
-    if (this.tracksInterfaces) this.setInterfaces(this.interfaces);
-  }
-
-  setKernelRoutes(routes: readonly KernelRoute[]): void {
-    this.kernelRoutes = routes;
-    if (this.isConfigured) this.applyKernelRoutes();
-  }
-
-  /** New ones, or the configuration counts others among them. */
-  applyKernelRoutes(): void {
-    const before = this.countingRoutes;
-    this.countingRoutes = countingRoutes(this.kernelRoutes, this.config);
-    for (const peer of this.peers.values()) {
-      const { address } = peer.settings;
-      // Others keep the words by which they are held: those are about an interface that was.
-      if (address !== undefined && isOnDevice(before, address) !== isOnDevice(this.countingRoutes, address))
-        this.checkLink(peer, this.interfaces);
-    }
-    this.rib.setKernelRoutes(this.countingRoutes);
-    this.driver.schedule();
-  }
-
-  /** Addresses whose routes in the kernel matter: those of next hops, and of neighbours that have to be on a link. */
-  *nextHopTargets(): Iterable<IpAddress> {
-    if (this.isConfigured) yield* this.rib.nextHopTargets();
-    for (const { settings } of this.peers.values()) {
-      const address = settings.isSingleHop && settings.interfaceName === undefined ? settings.address : undefined;
-      if (address !== undefined) yield address;
-    }
-  }
-
-  private connected(): ReturnType<typeof connectedPrefixes> {
-    return connectedPrefixes(linksOf(this.interfaces, this.ignored));
-  }
-
   async stop(): Promise<void> {
     this.ownRestart?.cancel();
     this.unnumbered.stop();
@@ -364,7 +243,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     if (peer === undefined) rejectConnection(connection);
     else {
       peer.accept(connection);
-      this.dropIfDynamic(peer); // it was made for this connection, which may have been refused
+      this.roster.dropIfDynamic(peer); // it was made for this connection, which may have been refused
     }
   }
 
@@ -377,13 +256,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
   }
 
   // ---- PeerOwner
-
-  /** Undefined: it has failed too often to be met again just now. */
-  private makeDynamic(settings: PeerSettings): Peer | undefined {
-    if (this.failures.pause(settings.name) === 0) return this.addPeer(settings);
-    this.refused(peerAddressText(settings), `Peer ${settings.name} has just failed, again and again`);
-    return undefined;
-  }
 
   restartState(peer: Peer): RestartState {
     const { isRestarting } = this;
@@ -437,7 +309,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       reason: peer.inWords(end),
       keptFamilies: keep,
     });
-    this.dropIfDynamic(peer);
+    this.roster.dropIfDynamic(peer);
   }
 
   attemptFailed(peer: Peer, end: SessionEnd): void {
@@ -448,7 +320,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
       reason: peer.inWords(end),
     });
     this.unnumbered.attemptFailed(peer);
-    this.dropIfDynamic(peer);
+    this.roster.dropIfDynamic(peer);
   }
 
   capabilitiesRefused(peer: Peer, capabilities: readonly Capability[]): void {
@@ -468,53 +340,15 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     start: number,
     end: number,
   ): BgpError | undefined {
-    const id = this.ids.get(peer);
-    if (id === undefined) return undefined;
-    const update = decodeUpdate(bytes, start, end, negotiated.decode);
-    if (update.severity === 'reset') return strongest(update.errors);
-    for (const { severity, reason } of update.errors)
-      if (severity !== 'reset')
-        this.notices.once(peer, `update ${reason}`, { type: 'update-error', peer: peer.name, severity, reason });
-    this.monitoring.received(id, update, bytes, start, end, () => {
-      if (update.endOfRib !== undefined) this.endOfRib(peer, id, update.endOfRib);
-      else this.rib.receive(id, update);
-    });
-    return undefined;
+    return this.intake.update(peer, negotiated, bytes, start, end);
   }
 
-  routeRefresh(peer: Peer, { afi, safi, subtype }: RouteRefreshMessage): void {
-    const id = this.ids.get(peer);
-    const negotiated = peer.session?.negotiated;
-    const family = afi === Afi.ipv4 ? 4 : afi === Afi.ipv6 ? 6 : undefined;
-    if (
-      id === undefined ||
-      negotiated === undefined ||
-      family === undefined ||
-      safi !== Safi.unicast ||
-      !negotiated.families.includes(family)
-    )
-      return;
-    if (subtype === 'request') this.rib.refresh(id, family, negotiated.enhancedRouteRefresh);
-    else if (subtype === 'begin' && negotiated.enhancedRouteRefresh) this.rib.beginRefresh(id, family);
-    else if (subtype === 'end' && negotiated.enhancedRouteRefresh) this.rib.endRefresh(id, family);
+  routeRefresh(peer: Peer, message: RouteRefreshMessage): void {
+    this.intake.routeRefresh(peer, message);
   }
 
   batchEnd(peer: Peer): void {
-    const id = this.ids.get(peer);
-    if (id === undefined || !this.isConfigured) return;
-    for (const family of peer.session?.negotiated?.families ?? []) {
-      const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, this.rib.queries.counts(id, family).received);
-      if (verdict.type === 'ok') continue;
-      if (verdict.type === 'warn')
-        this.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, {
-          type: 'peer-warning',
-          peer: peer.name,
-          reason: verdict.text,
-        });
-      else return this.holds.stop(peer, verdict);
-    }
-    // After the check, so that nothing goes out of a peer that has just sent too much.
-    this.driver.inputDone();
+    this.intake.batchEnd(peer);
   }
 
   writable(peer: Peer): void {
@@ -528,7 +362,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.options.event(event);
   }
 
-  private endOfRib(peer: Peer, id: PeerId, family: Family): void {
+  endOfRib(peer: Peer, id: PeerId, family: Family): void {
     this.rib.endOfRib(id, family);
     this.helper.finished(id, family);
     this.tell({ type: 'end-of-rib', peer: peer.name, family });
@@ -556,25 +390,6 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     });
   }
 
-  private checkLink(peer: Peer, before: readonly LocalInterface[]): void {
-    if (!this.tracksInterfaces) return;
-    const problem = linkProblem(peer.settings, this.interfaces, before, this.ignored, (address) =>
-      isOnDevice(this.countingRoutes, address),
-    );
-    if (problem === undefined) peer.unblock('link');
-    else peer.block('link', problem);
-  }
-
-  /** A peer out of a range exists as long as its session does, and as long as its stale routes do. */
-  private dropIfDynamic(peer: Peer): void {
-    if (!this.directory.isDynamic(peer) || peer.isEstablished) return;
-    this.clock.soon(() => {
-      const id = this.ids.get(peer);
-      if (this.directory.has(peer) && peer.state === 'Active' && (id === undefined || !this.helper.holds(id)))
-        this.removePeer(peer);
-    });
-  }
-
   /** With the last stale routes of a peer that is away, the RIB has taken its id back. */
   private staleSwept(id: PeerId, family: Family, reason: string): void {
     const peer = [...this.ids].find(([, own]) => own === id)?.[0];
@@ -582,7 +397,7 @@ export class Core implements PeerOwner, ListenersOwner, MonitoringOwner, Unnumbe
     this.tell({ type: 'stale-swept', peer: peer.name, family, reason });
     if (this.helper.holds(id) || peer.isEstablished) return;
     this.ids.delete(peer);
-    this.dropIfDynamic(peer);
+    this.roster.dropIfDynamic(peer);
   }
 }
 

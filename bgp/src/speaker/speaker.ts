@@ -134,7 +134,7 @@ export class Speaker {
 
   /** All interfaces: from now on direct neighbours live and die with their links, and next hops resolve through these. */
   setInterfaces(interfaces: readonly LocalInterface[]): void {
-    this.core.setInterfaces(interfaces);
+    this.core.surroundings.setInterfaces(interfaces);
   }
 
   /**
@@ -142,12 +142,12 @@ export class Speaker {
    * now on next hops resolve through these, too. They count once `setInterfaces` has been called.
    */
   setKernelRoutes(routes: readonly KernelRoute[]): void {
-    this.core.setKernelRoutes(routes);
+    this.core.surroundings.setKernelRoutes(routes);
   }
 
   /** Addresses whose routes in the kernel matter. `onNextHop` says when there are more. */
   nextHopTargets(): Iterable<IpAddress> {
-    return this.core.nextHopTargets();
+    return this.core.surroundings.targets();
   }
 
   /** Ends every session with Cease / Administrative Shutdown, or in silence if the peers are to keep our routes over a restart. */
@@ -296,18 +296,18 @@ export class Speaker {
     const before = this.current;
     const settings = peerSettings(config);
     const needsNewRib = before === undefined || ribOptionsText(before) !== ribOptionsText(config);
-    if (needsNewRib) for (const peer of [...this.core.peers.values()]) this.core.removePeer(peer);
+    if (needsNewRib) for (const peer of [...this.core.peers.values()]) this.core.roster.remove(peer);
     this.current = config;
     this.core.setConfig(config);
     if (needsNewRib) this.core.begin(config);
     else this.core.retune(config);
-    this.core.setIgnored(config.ignoredInterfaces ?? []);
-    this.core.applyKernelRoutes();
+    this.core.surroundings.setIgnored(config.ignoredInterfaces ?? []);
+    this.core.surroundings.applyKernelRoutes();
     for (const name of changes.removed) {
       const peer = this.core.peers.get(name);
-      if (peer !== undefined) this.core.removePeer(peer);
+      if (peer !== undefined) this.core.roster.remove(peer);
     }
-    this.core.renamePeers(changes.renamed);
+    this.core.roster.rename(changes.renamed);
     if (needsNewRib || changes.originated.added + changes.originated.removed > 0)
       this.core.originate(config.originate ?? []);
     const keys = keysOf(
@@ -318,14 +318,14 @@ export class Speaker {
     const changed = new Set([...changes.changed, ...changes.renamed.map(({ to }) => to)]);
     for (const [name, each] of settings) {
       const peer = this.core.peers.get(name);
-      if (peer === undefined) this.core.addPeer(each);
+      if (peer === undefined) this.core.roster.add(each);
       else {
-        this.core.applySettings(peer, this.core.unnumbered.withAddress(each));
+        this.core.roster.apply(peer, this.core.unnumbered.withAddress(each));
         if (changed.has(name)) this.core.refreshPolicy(peer);
       }
     }
     this.core.unnumbered.update();
-    this.core.applyRanges(config);
+    this.core.roster.applyRanges(config);
     this.core.monitoring.configure(config.bmp ?? []);
     this.core.expectPeers();
     return { ...changes, listenFailures: this.core.listeners.failures };
