@@ -6,7 +6,7 @@
  * In:   environment CNI_*, the network configuration on standard input (at most 1 MiB); its key "socket" names the agent's
  *       unix socket (default /run/tortie/agent.sock), because several nodes may share a machine.
  * Out:  the answer on standard output; exit 0 for HTTP 200, else 1 with a CNI error object. VERSION needs no agent.
- * Wait: at most 120 s for the agent, whose own waits are shorter. An agent that is being restarted is waited for, 10 s: for the kubelet
+ * Wait: at most 120 s for the agent, whose own waits are shorter. An agent that is being restarted is waited for by ADD and STATUS, 10 s: for the kubelet
  *       one bad STATUS makes every pod of the node unready. Nothing that an agent has taken in is repeated, but STATUS: the runtime does that.
  */
 #define _GNU_SOURCE
@@ -161,7 +161,8 @@ int main(void) {
   if (find_text(input, "socket", path, sizeof path) < 0) return fail(7, "Cannot use the network configuration", "socket", "expected a path of at most 107 bytes");
 
   int is_status = !strcmp(command, "STATUS");
-  time_t until = now() + restart_wait(path);
+  int is_waiting = is_status || !strcmp(command, "ADD");
+  time_t until = now() + (is_waiting ? restart_wait(path) : 0);
   ssize_t got;
   do {
     int fd = connect_agent(path, until);
