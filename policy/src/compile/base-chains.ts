@@ -31,6 +31,15 @@ const ESTABLISHED: Rule = {
 };
 
 /**
+ * Before endpoints' chains are asked, and not in each of them: so they hold only what nf_tables has expressions of its own for, and an
+ * endpoint that comes waits for nobody (docs/decisions/0053-adding-a-pod.md).
+ */
+export const UNDECIDED: Rule = {
+  matches: [],
+  action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS },
+};
+
+/**
  * RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3: never on a link. What a node binds there is for itself alone, and host sides of veths have
  * route_localnet set, so the kernel does not see to it.
  */
@@ -83,13 +92,22 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       goto(fromPod, 'TORTIE-POD-FORWARD'),
       goto(toPod, 'TORTIE-POD-FORWARD'),
     ]),
-    filter('TORTIE-POD-FORWARD', [INVALID, ESTABLISHED, sent, received, { matches: [], action: { type: 'accept' } }]),
+    filter('TORTIE-POD-FORWARD', [
+      INVALID,
+      ESTABLISHED,
+      UNDECIDED,
+      sent,
+      UNDECIDED,
+      received,
+      { matches: [], action: { type: 'accept' } },
+    ]),
     // Once more behind somebody's DNAT.
     filter('TORTIE-INPUT', [...toLoopback, goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
     filter('TORTIE-POD-INPUT', [
       INVALID,
       ESTABLISHED,
       ...neighbourDiscovery({ type: 'accept' }),
+      UNDECIDED,
       sent,
       ...podToHost(settings.podToHost),
     ]),

@@ -42,14 +42,13 @@ export interface TierSettings {
   before(group: TierPolicies): readonly Rule[];
 }
 
-/** Tier after tier. A packet that falls off the end was decided by none of them. */
+/** Tier after tier, for packets without marks. One that falls off the end was decided by none of them. */
 export function compileTiers(
   direction: Direction,
   groups: readonly TierPolicies[],
   settings: TierSettings,
 ): readonly Rule[] {
-  const rules: Rule[] =
-    groups.length === 0 ? [] : [{ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_ALLOW | MARK_PASS } }];
+  const rules: Rule[] = [];
   for (const [index, group] of groups.entries()) {
     if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
     rules.push(...settings.before(group), ...tierRules(direction, group, settings));

@@ -14,6 +14,7 @@ import type { Direction } from '../model/policy.js';
 import { atHostPoint, type HostPointType, type TierPolicies } from '../resolve/policy-index.js';
 import type { Action, Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { compileTiers } from './endpoint-chain.js';
+import { UNDECIDED } from './base-chains.js';
 import { MARK_HOST_ALLOW } from './names.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
 
@@ -185,6 +186,7 @@ function hostChain(plan: HostPlan, point: HostPoint, settings: HostSettings): Ch
   const allowed: Action = isEarly ? { type: 'goto', chain: HOST_ALLOW_CHAIN } : { type: 'return' };
   const rules: Rule[] = [
     ...prelude(point, settings),
+    ...(groups.length === 0 ? [] : [UNDECIDED]),
     ...compileTiers(point.direction, groups, { allowed, tiersDeny: !isEarly, before: () => [] }),
   ];
   if (point.type === 'local' && !plan.allowsByDefault)

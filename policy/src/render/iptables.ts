@@ -2,9 +2,9 @@
  * The ruleset in iptables-restore's words, one family at a time.
  *
  * A chain becomes its rule lines; a dispatch map becomes a tree of chains (dispatch-tree.ts); sets are rendered by ipset.ts.
- * Every rule carries the comment `tortie:<hash>`. The hash covers the rule and all rules before it in its chain, so
- * reading the comments back from iptables-save tells whether a chain is exactly as we wrote it: a rule missing,
- * foreign, edited or moved shows.
+ * Every rule carries one comment, behind its matches: `tortie:<hash>`, and for people a note. The hash covers the rule and all
+ * rules before it in its chain, so reading the comments back from iptables-save tells whether a chain is exactly as we wrote
+ * it: a rule missing, foreign, edited or moved shows.
  */
 import {
   setName,
@@ -28,6 +28,8 @@ export interface RenderedChain {
   readonly name: string;
   readonly lines: readonly string[];
   readonly hashes: readonly string[];
+  /** What the lines say. */
+  readonly rules: readonly Rule[];
 }
 
 export const COMMENT_PREFIX = 'tortie:';
@@ -35,15 +37,16 @@ export const COMMENT_PREFIX = 'tortie:';
 export function renderChain(chain: Chain, family: Family): RenderedChain {
   const lines: string[] = [];
   const hashes: string[] = [];
+  const rules = chain.rules.filter((rule) => rule.family === undefined || rule.family === family);
   let hash = `${chain.table} ${chain.name}`;
-  for (const rule of chain.rules) {
-    if (rule.family !== undefined && rule.family !== family) continue;
-    const body = renderRule(rule, family);
-    hash = ruleHash(hash, body);
+  for (const rule of rules) {
+    const matches = renderMatches(rule, family);
+    const action = renderAction(rule.action);
+    hash = ruleHash(hash, [rule.note ?? '', ...matches, action].join(' '));
     hashes.push(hash);
-    lines.push(`-A ${chain.name} ${comment(`${COMMENT_PREFIX}${hash}`)} ${body}`);
+    lines.push(['-A', chain.name, ...matches, comment(ruleComment(hash, rule.note)), action].join(' '));
   }
-  return { table: chain.table, name: chain.name, lines, hashes };
+  return { table: chain.table, name: chain.name, lines, hashes, rules };
 }
 
 /** The chains of a dispatch map; the same in both families. */
@@ -79,14 +82,14 @@ export function renderIptables(ruleset: Ruleset, family: Family): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A rule without its chain and hash comment. */
-function renderRule(rule: Rule, family: Family): string {
-  const words = rule.note === undefined ? [] : [comment(printable(rule.note))];
+/** "tortie:<hash>", or "tortie:<hash> NetworkPolicy shop/web": fits the 255 bytes of a comment. */
+export const ruleComment = (hash: string, note: string | undefined): string =>
+  `${COMMENT_PREFIX}${hash}${note === undefined ? '' : ` ${printable(note)}`}`;
+
+function renderMatches(rule: Rule, family: Family): readonly string[] {
   const protocol = rule.matches.find((match) => match.type === 'protocol');
   const number = protocol?.type === 'protocol' && protocol.not !== true ? protocol.protocol : undefined;
-  for (const match of rule.matches) words.push(renderMatch(match, family, number));
-  words.push(renderAction(rule.action));
-  return words.join(' ');
+  return rule.matches.map((match) => renderMatch(match, family, number));
 }
 
 function renderMatch(match: Match, family: Family, protocol: number | undefined): string {

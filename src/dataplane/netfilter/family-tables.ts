@@ -10,11 +10,12 @@ import type { Backoff } from './backoff.js';
 import { detectBackend, hasIpv6, legacyTables, type BackendChoice } from './backend.js';
 import { ChildError, type Within } from './child.js';
 import { findIptables, type IptablesProgram } from './iptables-program.js';
+import { isNative, NativeChains, type NativeChange } from './native-chains.js';
 import { isTableSubject, subjectOf, type TableChange } from './restore-script.js';
 import { parseSavedTables, type SavedTable } from './saved-tables.js';
 import type { Backend, Observation } from './status.js';
 import { TableState } from './table-plan.js';
-import { writeTables } from './table-writer.js';
+import { writeTables, type WriteOutcome } from './table-writer.js';
 
 /** The machine lacks what the applier needs. */
 export class NetfilterSetupError extends Error {
@@ -34,6 +35,8 @@ const OWN_PIDS = 256;
 export class FamilyTables {
   readonly state: TableState;
   private readonly ownPids = new Set<number>();
+  /** Of iptables-nft alone. */
+  private readonly native: NativeChains | undefined;
 
   constructor(
     readonly family: Family,
@@ -42,11 +45,12 @@ export class FamilyTables {
     private readonly within: Within,
   ) {
     this.state = new TableState(family);
+    this.native = choice.backend === 'nft' ? NativeChains.open(family, within) : undefined;
   }
 
-  /** Is this the netlink socket of a child of ours? iptables has one, which the kernel numbers after the process. */
+  /** Is this our netlink socket, or a child's? iptables has one, which the kernel numbers after the process. */
   isOwn(portId: number): boolean {
-    return this.ownPids.has(portId);
+    return portId === this.native?.portId || this.ownPids.has(portId);
   }
 
   /** Reads one table; throws ChildError. */
@@ -65,27 +69,24 @@ export class FamilyTables {
     return tables;
   }
 
-  /** Writes what differs and is not held back; notes what was refused. `before` is told the tables just before they are written. */
-  async write(backoff: Backoff, now: number, before: (tables: ReadonlySet<Table>) => void): Promise<FamilyWritten> {
+  /**
+   * Writes what differs and is not held back; notes what was refused. `before` is told the tables just before they are written.
+   * `part`: "unused" are new chains that nothing leads to yet, written ahead so that all the rest can do without the program.
+   */
+  async write(
+    backoff: Backoff,
+    now: number,
+    before: (tables: ReadonlySet<Table>) => void,
+    part: 'unused' | 'all' = 'all',
+  ): Promise<FamilyWritten> {
     const planned = this.state.plan();
     backoff.keepOnly(this.family, isTableSubject, new Set(planned.map(subjectOf)));
-    const changes = planned.filter((change) => !backoff.isHeld(this.family, subjectOf(change), contentOf(change), now));
+    const free = planned.filter((change) => !backoff.isHeld(this.family, subjectOf(change), contentOf(change), now));
+    const changes = part === 'all' ? free : this.unusedOf(free);
     if (planned.length === 0) backoff.succeeded(this.family, 'iptables');
     if (changes.length === 0) return { restores: 0, chainsWritten: 0, tables: new Set() };
-    let restores = 0;
     before(new Set(changes.map((change) => change.table)));
-    const outcome = await writeTables(changes, {
-      program: this.program,
-      isInKernel: (change) => change.type === 'write' && this.state.isInKernel(chainKey(change.chain)),
-      onStart: (pid) => {
-        restores++;
-        this.ownPids.add(pid);
-        for (const oldest of this.ownPids) {
-          if (this.ownPids.size <= OWN_PIDS) break;
-          this.ownPids.delete(oldest);
-        }
-      },
-    });
+    const { restores, ...outcome } = await this.writeChanges(changes);
     for (const change of outcome.done) {
       this.state.done(change);
       if (change.type !== 'close') backoff.succeeded(this.family, subjectOf(change));
@@ -103,8 +104,54 @@ export class FamilyTables {
     };
   }
 
+  /** All over netlink if that can be, otherwise through the program, which also finds out what it is that the kernel refuses. */
+  private async writeChanges(changes: readonly TableChange[]): Promise<WriteOutcome & { readonly restores: number }> {
+    if (this.native !== undefined && changes.every(isNative) && tryNative(this.native, changes))
+      return { done: changes, refused: [], restores: 0 };
+    let restores = 0;
+    const outcome = await writeTables(changes, {
+      program: this.program,
+      isInKernel: (change) => change.type === 'write' && this.state.isInKernel(chainKey(change.chain)),
+      onStart: (pid) => {
+        restores++;
+        this.ownPids.add(pid);
+        for (const oldest of this.ownPids) {
+          if (this.ownPids.size <= OWN_PIDS) break;
+          this.ownPids.delete(oldest);
+        }
+      },
+    });
+    return { ...outcome, restores };
+  }
+
+  /** A table changes at once; but a chain that nothing in the kernel leads to yet is no change that a packet could see. */
+  private unusedOf(changes: readonly TableChange[]): readonly TableChange[] {
+    if (this.native === undefined) return [];
+    const others = changes.filter((change) => !isNative(change));
+    return others.length < changes.length && others.every((change) => this.isUnused(change)) ? others : [];
+  }
+
+  private isUnused(change: TableChange): boolean {
+    if (change.type !== 'write' || this.state.isInKernel(chainKey(change.chain))) return false;
+    return change.chain.rules.every(
+      ({ action }) =>
+        (action.type !== 'jump' && action.type !== 'goto') ||
+        this.state.isInKernel(chainKey({ table: change.table, name: action.chain })),
+    );
+  }
+
   close(): void {
     this.program.close();
+    this.native?.close();
+  }
+}
+
+function tryNative(native: NativeChains, changes: readonly NativeChange[]): boolean {
+  try {
+    return native.write(changes);
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
   }
 }
 

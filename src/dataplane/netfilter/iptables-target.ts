@@ -33,6 +33,7 @@ export async function openIptablesTarget(options: IptablesTargetOptions): Promis
     }
     return new IptablesTarget(options, families, sets);
   } catch (error) {
+    for (const family of families) family.close();
     sets.transport.close();
     throw error;
   }
@@ -108,15 +109,9 @@ export class IptablesTarget implements PolicyTarget {
     // Without knowing what stands, jumps would be inserted twice and strangers' chains kept: wait for a reading.
     const families = this.families.filter(({ family }) => !isWhole || !this.patrol.isBlind(family));
     await this.writeSets(this.sets.additions(), backoff, written);
-    await Promise.all(
-      families.map(async (family) => {
-        const { tables, ...part } = await family.write(backoff, Date.now(), (planned) =>
-          this.patrol.beforeWrite(family.family, planned),
-        );
-        this.patrol.wrote(family.family, tables);
-        written(part);
-      }),
-    );
+    // Both families' additions before either's deletions: for those the kernel makes what comes after them wait.
+    for (const part of ['unused', 'all'] as const)
+      await Promise.all(families.map((family) => this.writeFamily(family, part, backoff, written)));
     await this.writeSets(this.sets.removals(), backoff, written);
     for (const { family } of families)
       backoff.keepOnly(family, (subject) => subject.startsWith('set '), this.sets.unsettled());
@@ -165,6 +160,22 @@ export class IptablesTarget implements PolicyTarget {
     this.patrol.stop();
     for (const family of this.families) family.close();
     this.opened.transport.close();
+  }
+
+  private async writeFamily(
+    family: FamilyTables,
+    part: 'unused' | 'all',
+    backoff: Backoff,
+    written: (part: Partial<Written>) => void,
+  ): Promise<void> {
+    const { tables, ...counts } = await family.write(
+      backoff,
+      Date.now(),
+      (planned) => this.patrol.beforeWrite(family.family, planned),
+      part,
+    );
+    this.patrol.wrote(family.family, tables);
+    written(counts);
   }
 
   private async writeSets(

@@ -1,5 +1,6 @@
 /** The applier against real kernels' tables, in namespaces of its own, on both iptables backends. Needs root. */
 import { expect } from 'chai';
+import type { Chain, DispatchMap, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import { createNetfilter, type Netfilter, type NetfilterOptions } from '../../../src/dataplane/netfilter/netfilter.js';
 import type { Backend, DriftRepair } from '../../../src/dataplane/netfilter/status.js';
 import { inNamespace } from '../../../src/dataplane/netns.js';
@@ -75,6 +76,37 @@ class Bench {
     for (const netfilter of this.open.splice(0)) await netfilter.stop();
   }
 }
+
+const endpointChain = (name: string): Chain =>
+  chain('filter', `TORTIE-FROM-${name}`, [
+    { matches: [{ type: 'out-interface', name }], action: { type: 'return' }, note: 'to itself' },
+    jump('TORTIE-ALLOWED'),
+    { matches: [{ type: 'mark', value: 0x10000, mask: 0x10000 }], action: { type: 'return' } },
+    {
+      matches: [{ type: 'mark', value: 0x20000, mask: 0x20000, not: true }],
+      action: { type: 'drop' },
+      note: 'the end',
+    },
+  ]);
+const dispatch = (names: readonly string[]): DispatchMap => ({
+  table: 'filter',
+  name: 'TORTIE-FROM',
+  key: 'in-interface',
+  entries: new Map(names.map((name) => [name, `TORTIE-FROM-${name}`])),
+  otherwise: 'drop',
+});
+const endpoints = (...names: readonly string[]): Ruleset =>
+  ruleset({
+    chains: [
+      chain('filter', 'TORTIE-FORWARD', [jump('TORTIE-FROM')]),
+      chain('filter', 'TORTIE-ALLOWED', [drop]),
+      ...names.map(endpointChain),
+    ],
+    maps: [dispatch(names)],
+    hooks: [forward],
+  });
+const endpointAdded = (...names: readonly string[]): RulesetDelta =>
+  delta({ chainsUpserted: names.map(endpointChain), mapsUpserted: [dispatch(names)] });
 
 /** Bounded, and generous: the machine is busy. The event loop turns meanwhile. */
 async function until(
@@ -213,6 +245,28 @@ for (const backend of ['legacy', 'nft'] as const) {
       expect(bench.saved().filter((line) => line.startsWith(':TORTIE'))).to.deep.equal([':TORTIE-FORWARD -']);
     });
 
+    if (backend === 'nft')
+      it('writes what needs no extension without the program, as the program would', async () => {
+        const netfilter = await bench.start();
+        await netfilter.sync(endpoints('tort1'));
+        const { restores } = netfilter.status().counters;
+        expect(await netfilter.apply(endpointAdded('tort1', 'tort2'))).to.deep.equal({ failures: [] });
+        const written = bench.saved();
+        expect(netfilter.status().counters.restores).to.equal(restores);
+        expect(written.filter((line) => line.startsWith('-A TORTIE-FROM-tort2'))).to.have.length(4);
+        for (const program of ['iptables', 'ip6tables'])
+          bench.sh(
+            `${program}-save -t filter | grep -v "^:[A-Z]* [A-Z]" > /tmp/tnfn-$$; ${program} -F; ${program} -X; ` +
+              `${program}-restore --noflush < /tmp/tnfn-$$; rm /tmp/tnfn-$$`,
+          );
+        expect([...bench.saved()].sort()).to.deep.equal([...written].sort());
+        expect(bench.drifts.filter(({ findings }) => findings.some((text) => text.includes('tort2')))).to.deep.equal(
+          [],
+        );
+        await netfilter.apply(delta({ ...endpointAdded('tort1'), chainsDeleted: [endpointChain('tort2')] }));
+        expect(bench.saved().filter((line) => line.includes('tort2'))).to.deep.equal([]);
+      });
+
     it('names the refused rule, keeps the rest, and closes what others jump to', async () => {
       const netfilter = await bench.start();
       await netfilter.sync(small);
@@ -228,7 +282,7 @@ for (const backend of ['legacy', 'nft'] as const) {
       const messages = failures.map((failure) => `${failure.family} ${failure.message}`);
       expect(
         messages.filter((text) =>
-          /^4 Cannot write filter\/TORTIE-BAD at "-A TORTIE-BAD .*rpfilter --invert -j DROP": /.test(text),
+          /^4 Cannot write filter\/TORTIE-BAD at "-A TORTIE-BAD .*rpfilter --invert .* -j DROP": /.test(text),
         ),
         messages.join('\n'),
       ).to.have.length(1);

@@ -147,7 +147,8 @@ export function familiesOf(rule: Rule): readonly (Family | undefined)[] {
   return rule.matches.some(looksAtFamily) ? [4, 6] : [undefined];
 }
 
-function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet: number | undefined): void {
+/** `portSet`: number of the anonymous set that holds the match's ports, where there are several. */
+export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet?: number): void {
   const not = 'not' in match && match.not === true;
   const equal = not ? Compare.NotEqual : Compare.Equal;
   switch (match.type) {
@@ -253,7 +254,8 @@ export function writeVerdictRule(
   batch.endMessage();
 }
 
-function writeExpression(batch: NetlinkBatch, name: string, fill: () => void): void {
+/** One expression by the kernel's name; `fill` writes its attributes. */
+export function writeExpression(batch: NetlinkBatch, name: string, fill: () => void): void {
   const element = batch.beginNest(NFTA_LIST_ELEM, true);
   batch.attributeText(1, name);
   const data = batch.beginNest(2, true);
@@ -392,7 +394,8 @@ function maskBytes(batch: NetlinkBatch, bits: Uint8Array, flip: Uint8Array): voi
   });
 }
 
-function verdict(batch: NetlinkBatch, code: Verdict, chain?: string): void {
+/** Ends the rule; `chain` is where a jump or goto leads. */
+export function verdict(batch: NetlinkBatch, code: Verdict, chain?: string): void {
   writeExpression(batch, 'immediate', () => {
     batch.attributeU32be(1, REGISTER_VERDICT);
     const data = batch.beginNest(2, true);

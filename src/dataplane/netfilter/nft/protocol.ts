@@ -94,10 +94,24 @@ function writeBatchMark(batch: NetlinkBatch, type: number, subject: string): voi
   batch.endMessage();
 }
 
-/** A message about our table; end it with `batch.endMessage()`. */
-export function begin(batch: NetlinkBatch, message: Message, flags: number, subject: () => string): void {
+/** One table: its NFPROTO_* and its name. */
+export interface Place {
+  readonly family: number;
+  readonly table: string;
+}
+
+const OURS: Place = { family: NFPROTO_INET, table: TABLE };
+
+/** A message about a table; end it with `batch.endMessage()`. */
+export function begin(
+  batch: NetlinkBatch,
+  message: Message,
+  flags: number,
+  subject: () => string,
+  { family }: Place = OURS,
+): void {
   batch.beginMessage((NFNL_SUBSYS_NFTABLES << 8) | message, flags, subject);
-  batch.u8(NFPROTO_INET);
+  batch.u8(family);
   batch.u8(0);
   batch.u16be(0);
 }
@@ -119,9 +133,10 @@ export function writeChain(
   batch: NetlinkBatch,
   name: string,
   hook?: { readonly hook: Hook; readonly priority: number },
+  place = OURS,
 ): void {
-  begin(batch, Message.NewChain, NLM_F_CREATE, () => `add chain ${name}`);
-  batch.attributeText(1, TABLE);
+  begin(batch, Message.NewChain, NLM_F_CREATE, () => `add chain ${name}`, place);
+  batch.attributeText(1, place.table);
   batch.attributeText(3, name);
   if (hook !== undefined) {
     const nest = batch.beginNest(4, true);
@@ -135,24 +150,24 @@ export function writeChain(
 }
 
 /** Removes all rules of a chain. */
-export function writeFlush(batch: NetlinkBatch, chain: string): void {
-  begin(batch, Message.DelRule, 0, () => `flush chain ${chain}`);
-  batch.attributeText(1, TABLE);
+export function writeFlush(batch: NetlinkBatch, chain: string, place = OURS): void {
+  begin(batch, Message.DelRule, 0, () => `flush chain ${chain}`, place);
+  batch.attributeText(1, place.table);
   batch.attributeText(2, chain);
   batch.endMessage();
 }
 
-export function writeChainDeletion(batch: NetlinkBatch, name: string): void {
-  begin(batch, Message.DelChain, 0, () => `delete chain ${name}`);
-  batch.attributeText(1, TABLE);
+export function writeChainDeletion(batch: NetlinkBatch, name: string, place = OURS): void {
+  begin(batch, Message.DelChain, 0, () => `delete chain ${name}`, place);
+  batch.attributeText(1, place.table);
   batch.attributeText(3, name);
   batch.endMessage();
 }
 
 /** Begins a rule at the end of its chain; the caller writes expressions (attribute 4), then endRule. */
-export function beginRule(batch: NetlinkBatch, chain: string, comment: string): void {
-  begin(batch, Message.NewRule, NLM_F_CREATE | NLM_F_APPEND, () => `add rule to chain ${chain}`);
-  batch.attributeText(1, TABLE);
+export function beginRule(batch: NetlinkBatch, chain: string, comment: string, place = OURS): void {
+  begin(batch, Message.NewRule, NLM_F_CREATE | NLM_F_APPEND, () => `add rule to chain ${chain}`, place);
+  batch.attributeText(1, place.table);
   batch.attributeText(2, chain);
   // libnftnl's user data: type 0 is the comment, its length with the closing NUL.
   const text = Buffer.from(`${comment}\0`, 'utf8');
