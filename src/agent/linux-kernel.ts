@@ -14,7 +14,8 @@ import {
   type IpAddress,
 } from 'node-bgp/address';
 import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
-import { EndpointPlumbing, type Endpoint, type EndpointSpec } from '../dataplane/endpoint-plumbing.js';
+import { EndpointPlumbing } from '../dataplane/endpoint-plumbing.js';
+import type { Endpoint, EndpointSpec } from '../dataplane/endpoint-spec.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';

@@ -19,6 +19,7 @@ import { GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC } from './endpoint-name.js';
 import type { NetlinkBatch } from './netlink/batch.js';
 import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
+import { IPV4_CONF_PLACES, IPV6_CONF } from './netlink/link-conf.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
 import { MAIN_TABLE, PROTOCOL_TORTIE, type Route, type RouteRequest } from './netlink/route.js';
 import { writeRouteChange } from './netlink/route-change.js';
@@ -71,6 +72,18 @@ export function hostIpv4Conf(name: string): readonly HostSysctl[] {
     { path: ipv4('route_localnet'), value: 1 },
   ];
 }
+
+/** Those of both lists that the kernel tells with the interface, by their place in what it tells. */
+export const hostConf: readonly { readonly family: Family; readonly place: number; readonly value: number }[] = [
+  { family: 4, place: IPV4_CONF_PLACES.proxy_arp, value: 1 },
+  { family: 4, place: IPV4_CONF_PLACES.forwarding, value: 1 },
+  { family: 4, place: IPV4_CONF_PLACES.route_localnet, value: 1 },
+  { family: 6, place: IPV6_CONF.disable_ipv6, value: 0 },
+  { family: 6, place: IPV6_CONF.forwarding, value: 1 },
+  { family: 6, place: IPV6_CONF.accept_ra, value: 0 },
+  { family: 6, place: IPV6_CONF.proxy_ndp, value: 1 },
+  { family: 6, place: IPV6_CONF.accept_dad, value: 0 },
+];
 
 /** Sets the host side's parameters. A kernel without IPv6 has none of its own, which matters only to IPv6 pods. */
 export function writeHostSysctls(name: string, addresses: readonly IpAddress[]): void {
@@ -224,14 +237,18 @@ export function podSideProblems(observed: ObservedPodSide, addresses: readonly I
   return problems;
 }
 
-/** What the host side lacks, as sentences. */
+/** What the host side lacks, as sentences; `ownAddresses` are the interface's, `addresses` the pod's. */
 export function hostSideProblems(
   link: Link,
   routes: readonly Route[],
+  ownAddresses: readonly InterfaceAddress[],
   addresses: readonly IpAddress[],
 ): readonly string[] {
   const problems: string[] = [];
   if (!link.isUp) problems.push(`Interface "${link.name}" is down`);
+  const hasIpv6 = addresses.some(({ family }) => family === 6);
+  if (hasIpv6 && !ownAddresses.some(({ address }) => compareAddresses(address, GATEWAY_IPV6) === 0))
+    problems.push(`Interface "${link.name}" lacks the gateway's address ${formatAddress(GATEWAY_IPV6)}`);
   if (link.mac !== GATEWAY_MAC)
     problems.push(`Interface "${link.name}" has MAC address ${link.mac}, expected ${GATEWAY_MAC}`);
   for (const address of addresses) {

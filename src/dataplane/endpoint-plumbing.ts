@@ -10,19 +10,7 @@
  * Works in the namespace of the thread that makes it. Synchronous where the kernel is fast, so calls cannot interleave.
  * Does not choose addresses, program policy or remember anything.
  */
-import type { IpAddress } from 'node-bgp/address';
-import {
-  hostIpv4Conf,
-  hostSideProblems,
-  hostSysctls,
-  podSideProblems,
-  podSideRoutes,
-  podSideRules,
-  podTablesOf,
-  writeHostSide,
-  writeHostSysctls,
-  writePodSide,
-} from './endpoint-layout.js';
+import { podSideRules, podTablesOf, writeHostSide, writeHostSysctls, writePodSide } from './endpoint-layout.js';
 import {
   DOOMED_GROUP,
   doomedInterfaceName,
@@ -34,45 +22,18 @@ import {
   ownerKey,
   ownerOfAlias,
 } from './endpoint-name.js';
+import { endpointOf, isPair, observeEndpoint, observeHostSide, sysctlProblems } from './endpoint-observation.js';
 import { EndpointReaper } from './endpoint-reaper.js';
-import { listInterfaceAddresses } from './netlink/interface-address.js';
+import { repairHostSide, repairIdentity, repairPodSide } from './endpoint-repair.js';
+import { EndpointError, type Endpoint, type EndpointSpec, type PodNamespace } from './endpoint-spec.js';
+import { closeFd } from './libc.js';
 import { findLink, type Link, listLinks, writeLinkDeletion, writeLinkSettings, writeVeth } from './netlink/link.js';
-import { listNeighbours } from './netlink/neighbour.js';
 import { NetlinkError } from './netlink/netlink-error.js';
 import { netlinkMemory, NetlinkSocket } from './netlink/netlink-socket.js';
-import { MAIN_TABLE, PROTOCOL_TORTIE } from './netlink/route.js';
 import { listRoutes } from './netlink/route-list.js';
-import { listSourceRules, writeSourceRule } from './netlink/rule.js';
+import { writeSourceRule } from './netlink/rule.js';
 import { inNamespace, NamespaceError, openNamespace } from './netns.js';
-import { closeFd } from './libc.js';
-import { ensureSysctl, readSysctl, SysctlError, type SysctlPath } from './sysctl.js';
-
-export interface EndpointSpec extends EndpointOwner {
-  /** From `hostInterfaceName`. */
-  readonly hostInterface: string;
-  /** Path of the pod's network namespace. */
-  readonly netns: string;
-  /** One per family that the pod has. */
-  readonly addresses: readonly IpAddress[];
-  /** Bytes; default: the kernel's 1500. */
-  readonly mtu?: number;
-  /** For people: "<namespace>/<pod>", shown in the interface's alias. */
-  readonly label?: string;
-}
-
-/** A connected pod. */
-export interface Endpoint {
-  readonly host: { readonly name: string; readonly index: number; readonly mac: string; readonly mtu: number };
-  readonly pod: {
-    readonly name: string;
-    readonly index: number;
-    readonly mac: string;
-    readonly mtu: number;
-    readonly netns: string;
-  };
-  readonly addresses: readonly IpAddress[];
-  readonly routes: ReturnType<typeof podSideRoutes>;
-}
+import { ensureSysctl, SysctlError } from './sysctl.js';
 
 /** A host-side interface of ours, as found. */
 export interface ObservedEndpoint {
@@ -82,21 +43,6 @@ export interface ObservedEndpoint {
   readonly owner: string;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
-}
-
-export type EndpointErrorReason = 'name-taken' | 'namespace-gone' | 'kernel';
-
-/** A pod could not be connected; nothing of it is left behind. */
-export class EndpointError extends Error {
-  override readonly name = 'EndpointError';
-
-  constructor(
-    readonly reason: EndpointErrorReason,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
 }
 
 export class EndpointPlumbing {
@@ -123,8 +69,8 @@ export class EndpointPlumbing {
       if (existing !== undefined) {
         this.expectOurs(existing, spec.label ?? '');
         if (!isDoomed(existing)) {
-          const current = this.observe(spec, existing, pod);
-          if (current.problems.length === 0 && current.endpoint !== undefined) return current.endpoint;
+          const { problems, podEnd } = observeEndpoint(this.socket, spec, existing, pod);
+          if (problems.length === 0 && podEnd !== undefined) return endpointOf(spec, existing, podEnd.link);
           this.doom(existing);
         }
         this.moveAside(existing);
@@ -150,13 +96,68 @@ export class EndpointPlumbing {
       return this.inPod(spec, (pod) => {
         const link = findLink(this.socket, { name: spec.hostInterface });
         if (link === undefined || isDoomed(link)) return [`Interface "${spec.hostInterface}" does not exist`];
-        const { problems } = this.observe(spec, link, pod);
+        const { problems } = observeEndpoint(this.socket, spec, link, pod);
         return [...problems, ...sysctlProblems(spec)];
       });
     } catch (error) {
       if (error instanceof EndpointError) return [error.message];
       throw error;
     }
+  }
+
+  /**
+   * Puts right what is not as `add` made it, in place; returns what was wrong, empty when all was well. A connection that is not there any
+   * more is made anew, unless the pod's namespace has gone too: then nothing is wrong that could be put right. Throws EndpointError.
+   */
+  repair(spec: EndpointSpec): readonly string[] {
+    try {
+      return this.inPod(spec, (pod) => this.repairWith(spec, pod));
+    } catch (error) {
+      if (error instanceof EndpointError && error.reason === 'namespace-gone') return this.repairWith(spec, undefined);
+      throw asEndpointError(spec, error);
+    }
+  }
+
+  private repairWith(spec: EndpointSpec, pod: PodNamespace | undefined): readonly string[] {
+    const found = this.findOurs(spec, pod);
+    if (found === undefined) {
+      // A path of /proc may be another process's by now, and its namespace no pod's.
+      if (pod === undefined || spec.netns.startsWith('/proc/')) return [];
+      const taken = findLink(this.socket, { name: spec.hostInterface });
+      if (taken !== undefined) {
+        this.expectOurs(taken, spec.label ?? '');
+        this.moveAside(taken);
+      }
+      this.create(spec, pod);
+      return [`Interface "${spec.hostInterface}" does not exist`];
+    }
+    const name =
+      found.name === spec.hostInterface ? [] : [`Interface "${spec.hostInterface}" is named "${found.name}"`];
+    const mark = ownerOfAlias(found.alias) === ownerKey(spec) ? [] : [`Interface "${found.name}" has lost its alias`];
+    repairIdentity(this.socket, spec, found);
+    const link = findLink(this.socket, { index: found.index });
+    if (link === undefined) return [];
+    const { problems, podEnd } =
+      pod === undefined
+        ? { problems: observeHostSide(this.socket, spec, link), podEnd: undefined }
+        : observeEndpoint(this.socket, spec, link, pod);
+    const all = [...name, ...mark, ...problems, ...sysctlProblems(spec)];
+    if (all.length === 0) return [];
+    repairHostSide(this.socket, spec, link, podEnd?.link.mtu);
+    if (pod !== undefined) repairPodSide(this.socket, spec, link, pod);
+    return all;
+  }
+
+  /** The node's side by its mark, whatever its name; or by its name and its other end, when the mark is lost. */
+  private findOurs(spec: EndpointSpec, pod: PodNamespace | undefined): Link | undefined {
+    const named = findLink(this.socket, { name: spec.hostInterface });
+    const key = ownerKey(spec);
+    if (named !== undefined && !isDoomed(named)) {
+      if (ownerOfAlias(named.alias) === key) return named;
+      const end = pod === undefined ? undefined : findLink(pod.socket, { name: spec.podInterface });
+      if (named.alias === undefined && end !== undefined && isPair(named, end)) return named;
+    }
+    return listLinks(this.socket, { kind: 'veth' }).find((link) => ownerOfAlias(link.alias) === key && !isDoomed(link));
   }
 
   /** Every connected pod's host side. */
@@ -318,58 +319,10 @@ export class EndpointPlumbing {
     const link = findLink(this.socket, { name: hostInterface });
     if (link !== undefined) this.doom(link);
   }
-
-  private observe(
-    spec: EndpointSpec,
-    link: Link,
-    pod: PodNamespace,
-  ): { problems: readonly string[]; endpoint?: Endpoint } {
-    const owner = ownerOfAlias(link.alias);
-    if (owner !== ownerKey(spec))
-      return {
-        problems: [
-          `Interface "${link.name}" belongs to "${owner ?? 'nobody that Tortie knows'}", expected "${ownerKey(spec)}"`,
-        ],
-      };
-    const podLink = findLink(pod.socket, { name: spec.podInterface });
-    if (podLink === undefined) return { problems: [`The pod has no interface "${spec.podInterface}"`] };
-    if (podLink.index !== link.peerIndex || podLink.peerIndex !== link.index)
-      return { problems: [`Interface "${spec.podInterface}" of the pod is not the other end of "${link.name}"`] };
-    const ofPod = { interfaceIndex: podLink.index };
-    const mainRoutes = listRoutes(pod.socket);
-    const tables = podTablesOf(podLink.index, mainRoutes);
-    const ownTables = new Set([tables[4], tables[6]].filter((table) => table !== MAIN_TABLE));
-    const problems = [
-      ...mtuProblems(spec, link),
-      ...hostSideProblems(
-        link,
-        listRoutes(this.socket, { protocol: PROTOCOL_TORTIE, interfaceIndex: link.index }),
-        spec.addresses,
-      ),
-      ...podSideProblems(
-        {
-          link: podLink,
-          addresses: listInterfaceAddresses(pod.socket, ofPod),
-          neighbours: listNeighbours(pod.socket, ofPod),
-          routes: [...mainRoutes, ...[...ownTables].flatMap((table) => listRoutes(pod.socket, { table }))],
-          rules: ownTables.size === 0 ? [] : listSourceRules(pod.socket),
-          tables,
-        },
-        spec.addresses,
-      ),
-    ];
-    return { problems, endpoint: endpointOf(spec, link, podLink) };
-  }
 }
 
 /** Retired, and waiting for its deletion. */
 const isDoomed = (link: Link): boolean => link.group === DOOMED_GROUP && ownerOfAlias(link.alias) !== undefined;
-
-/** An open pod namespace. */
-interface PodNamespace {
-  readonly fd: number;
-  readonly socket: NetlinkSocket;
-}
 
 /** A pod's tables are tiny; what its sockets hold counts at a hundred pods at once. */
 const POD_RECEIVE_BUFFER = 256 * 1024;
@@ -385,40 +338,6 @@ function expectLink(socket: NetlinkSocket, name: string): Link {
   if (link === undefined)
     throw new EndpointError('kernel', `Interface "${name}" vanished while its pod was being connected`);
   return link;
-}
-
-function endpointOf(spec: EndpointSpec, host: Link, pod: Link): Endpoint {
-  return {
-    host: { name: host.name, index: host.index, mac: host.mac, mtu: host.mtu },
-    pod: { name: pod.name, index: pod.index, mac: pod.mac, mtu: pod.mtu, netns: spec.netns },
-    addresses: spec.addresses,
-    routes: podSideRoutes(spec.addresses),
-  };
-}
-
-function mtuProblems(spec: EndpointSpec, link: Link): readonly string[] {
-  return spec.mtu === undefined || spec.mtu === link.mtu
-    ? []
-    : [`Interface "${link.name}" has MTU ${link.mtu}, expected ${spec.mtu}`];
-}
-
-function sysctlProblems(spec: EndpointSpec): readonly string[] {
-  const needsIpv6 = spec.addresses.some((address) => address.family === 6);
-  const expected = [...hostIpv4Conf(spec.hostInterface), ...hostSysctls(spec.hostInterface)];
-  return expected.flatMap(({ path, value }) => {
-    const actual = tryReadSysctl(path);
-    if (actual === undefined ? path[1] === 'ipv6' && !needsIpv6 : actual === String(value)) return [];
-    return [`Parameter ${path.join('/')} is ${actual ?? 'missing'}, expected ${value}`];
-  });
-}
-
-function tryReadSysctl(path: SysctlPath): string | undefined {
-  try {
-    return readSysctl(path);
-  } catch (error) {
-    if (error instanceof SysctlError && error.isMissing) return undefined;
-    throw error;
-  }
 }
 
 function asEndpointError(spec: EndpointSpec, error: unknown): unknown {

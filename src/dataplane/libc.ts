@@ -39,7 +39,32 @@ export const ENOBUFS = 105;
 const process_ = koffi.load(null);
 /** linux/filter.h; setsockopt(2) copies the program that it points to. */
 const SOCK_FPROG = koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'const void *' });
+const IOVEC = koffi.struct('iovec', { base: 'void *', length: 'size_t' });
+const MSGHDR = koffi.struct('msghdr', {
+  name: 'void *',
+  nameLength: 'uint32_t',
+  iov: koffi.pointer(IOVEC),
+  iovLength: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+});
+interface MessageHeader {
+  readonly name: null;
+  readonly nameLength: 0;
+  readonly iov: { readonly base: Uint8Array; readonly length: number };
+  readonly iovLength: 1;
+  readonly control: Uint8Array;
+  /** In: the room; out: what was filled. */
+  controlLength: number;
+  readonly flags: 0;
+}
 const raw = {
+  recvmsg: process_.func('recvmsg', 'intptr_t', ['int', koffi.inout(koffi.pointer(MSGHDR)), 'int']) as (
+    fd: number,
+    message: MessageHeader,
+    flags: number,
+  ) => number,
   setFilter: process_.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(SOCK_FPROG), 'uint32_t']) as (
     fd: number,
     level: number,
@@ -183,6 +208,33 @@ export function receiveBytes(fd: number, bytes: Uint8Array, flags: number): numb
   for (;;) {
     const received = raw.recv(fd, bytes, bytes.length, flags);
     if (received >= 0) return received;
+    const errno = koffi.errno();
+    if (errno === EAGAIN) return undefined;
+    if (errno !== EINTR) throw new SystemError('Cannot receive from the socket', errno);
+  }
+}
+
+/**
+ * recvmsg(2) of one datagram without waiting: how many bytes it has and how many of ancillary data came with it; undefined when there is
+ * nothing to read now. Throws SystemError for everything else, ENOBUFS among them.
+ */
+export function receiveWithControl(
+  fd: number,
+  bytes: Uint8Array,
+  control: Uint8Array,
+): { readonly length: number; readonly controlLength: number } | undefined {
+  for (;;) {
+    const message: MessageHeader = {
+      name: null,
+      nameLength: 0,
+      iov: { base: bytes, length: bytes.length },
+      iovLength: 1,
+      control,
+      controlLength: control.length,
+      flags: 0,
+    };
+    const length = raw.recvmsg(fd, message, MSG_DONTWAIT | MSG_TRUNC);
+    if (length >= 0) return { length, controlLength: Number(message.controlLength) };
     const errno = koffi.errno();
     if (errno === EAGAIN) return undefined;
     if (errno !== EINTR) throw new SystemError('Cannot receive from the socket', errno);

@@ -8,12 +8,8 @@ import { CniServer, type CniServerOptions } from '../../src/cni/cni-server.js';
 import type { CniAddRequest, CniAttachment, CniHandlers } from '../../src/cni/contract.js';
 import { attachmentResult, type CniResult } from '../../src/cni/result.js';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
-import {
-  type Endpoint,
-  EndpointError,
-  EndpointPlumbing,
-  type EndpointSpec,
-} from '../../src/dataplane/endpoint-plumbing.js';
+import { EndpointPlumbing } from '../../src/dataplane/endpoint-plumbing.js';
+import { type Endpoint, EndpointError, type EndpointSpec } from '../../src/dataplane/endpoint-spec.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 
 const POOLS = [parsePrefix('10.65.0.0/20'), parsePrefix('fd00:65::/116')];

@@ -3,7 +3,8 @@
  * the node's namespace; the pods are its argument, as JSON. Prints a line when it has begun.
  */
 import { parseAddress } from 'node-bgp/address';
-import { EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoint-plumbing.js';
+import { EndpointPlumbing } from '../../src/dataplane/endpoint-plumbing.js';
+import type { EndpointSpec } from '../../src/dataplane/endpoint-spec.js';
 
 type PlainSpec = Omit<EndpointSpec, 'addresses'> & { readonly addresses: readonly string[] };
 

@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { formatAddress, parseAddress } from 'node-bgp/address';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
-import { EndpointPlumbing, type EndpointSpec } from '../../src/dataplane/endpoint-plumbing.js';
+import { EndpointPlumbing } from '../../src/dataplane/endpoint-plumbing.js';
+import type { EndpointSpec } from '../../src/dataplane/endpoint-spec.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { ip, nameOf, ScratchNamespaces, until } from './scratch-namespaces.js';
 

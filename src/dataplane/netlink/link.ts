@@ -66,6 +66,7 @@ export interface LinkSettings {
   /** A new name. */
   readonly name?: string;
   readonly alias?: string;
+  readonly mac?: string;
   readonly group?: number;
   readonly mtu?: number;
   /** net.ipv4.conf.<name>.*, in the same message, by IPV4_DEVCONF number. */
@@ -150,6 +151,7 @@ export function writeLinkSettings(batch: NetlinkBatch, key: LinkKey, settings: L
   const name = settings.name ?? ('name' in key ? key.name : undefined);
   if (name !== undefined) batch.attributeText(IFLA_IFNAME, name);
   if (settings.alias !== undefined) batch.attribute(IFLA_IFALIAS, Buffer.from(settings.alias, 'utf8'));
+  if (settings.mac !== undefined) batch.attribute(IFLA_ADDRESS, parseMac(settings.mac));
   if (settings.group !== undefined) batch.attributeU32(IFLA_GROUP, settings.group);
   if (settings.mtu !== undefined) batch.attributeU32(IFLA_MTU, settings.mtu);
   if (settings.ipv4Conf !== undefined || settings.ipv6AddressGeneration !== undefined)
@@ -182,6 +184,14 @@ export function writeLinkQuery(batch: NetlinkBatch, key: LinkKey): void {
   batch.endMessage();
 }
 
+/** Appends a listing of every interface; the answer is an RTM_NEWLINK each. */
+export function writeLinkDump(batch: NetlinkBatch): void {
+  batch.beginMessage(RTM_GETLINK, 0, () => 'list interfaces');
+  writeHeader(batch, 0);
+  batch.attributeU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  batch.endMessage();
+}
+
 /** One interface, or undefined if there is none of that name or index. */
 export function findLink(socket: NetlinkSocket, key: LinkKey): Link | undefined {
   let found: Link | undefined;
@@ -203,10 +213,7 @@ export function listLinks(socket: NetlinkSocket, filter: { readonly kind?: strin
   const links: Link[] = [];
   const { batch } = socket;
   batch.clear();
-  batch.beginMessage(RTM_GETLINK, 0, () => 'list interfaces');
-  writeHeader(batch, 0);
-  batch.attributeU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-  batch.endMessage();
+  writeLinkDump(batch);
   const keep = (message: NetlinkMessage): void => {
     if (message.type !== RTM_NEWLINK) return;
     const link = decodeLink(message);

@@ -92,8 +92,7 @@ export function watchKernel(
     setReceiveBuffer(fd, options.receiveBufferSize ?? 8 * 1024 * 1024);
     const program = eventProgram(options);
     if (program !== undefined) attachSocketFilter(fd, program);
-    for (const topic of Object.keys(GROUPS) as (keyof KernelTopics)[])
-      if (topics[topic] === true) for (const group of GROUPS[topic]) join(fd, group);
+    joinGroups(fd, topics);
   } catch (error) {
     closeFd(fd);
     throw error;
@@ -116,6 +115,12 @@ export function watchKernel(
       closeFd(fd);
     },
   };
+}
+
+/** Makes a socket hear of these. */
+export function joinGroups(fd: number, topics: KernelTopics): void {
+  for (const topic of Object.keys(GROUPS) as (keyof KernelTopics)[])
+    if (topics[topic] === true) for (const group of GROUPS[topic]) join(fd, group);
 }
 
 function join(fd: number, group: number): void {

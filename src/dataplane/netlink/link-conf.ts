@@ -1,0 +1,64 @@
+/**
+ * Interfaces with their per-interface parameters (net.ipv4.conf.*, net.ipv6.conf.*), of the whole namespace in one dump: two parameters of
+ * three hundred interfaces are not six hundred files to open.
+ *
+ * ```
+ * IFLA_AF_SPEC { AF_INET { IFLA_INET_CONF: u32[] }, AF_INET6 { IFLA_INET6_CONF: s32[] } }   (linux/if_link.h)
+ * ```
+ */
+import { AF_INET, AF_INET6 } from '../libc.js';
+import { decodeLink, type Link, RTM_NEWLINK, writeLinkDump } from './link.js';
+import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';
+import type { NetlinkSocket } from './netlink-socket.js';
+
+/** DEVCONF_* of linux/ipv6.h: places in the array. */
+export const IPV6_CONF = { forwarding: 0, accept_ra: 3, proxy_ndp: 22, disable_ipv6: 26, accept_dad: 27 } as const;
+/** IPV4_DEVCONF_* of linux/ip.h, less one: places in the array. */
+export const IPV4_CONF_PLACES = { forwarding: 0, proxy_arp: 2, route_localnet: 25 } as const;
+
+export interface LinkWithConf extends Link {
+  /** By place; empty where the kernel has not the family, or not on this interface. */
+  readonly ipv4: readonly number[];
+  readonly ipv6: readonly number[];
+}
+
+const IFLA_AF_SPEC = 26;
+const IFLA_INET_CONF = 1;
+const IFLA_INET6_CONF = 2;
+const IFINFOMSG_SIZE = 16;
+
+/** Every interface that `keep` wants, by name or alias. */
+export function listLinksWithConf(socket: NetlinkSocket, keep: (link: Link) => boolean): LinkWithConf[] {
+  const links: LinkWithConf[] = [];
+  const { batch } = socket;
+  batch.clear();
+  writeLinkDump(batch);
+  const take = (message: NetlinkMessage): void => {
+    if (message.type !== RTM_NEWLINK) return;
+    const link = decodeLink(message);
+    if (keep(link)) links.push({ ...link, ...decodeConf(message) });
+  };
+  socket.dump(batch, take, () => links.splice(0));
+  return links;
+}
+
+function decodeConf({ body }: NetlinkMessage): Pick<LinkWithConf, 'ipv4' | 'ipv6'> {
+  let ipv4: readonly number[] = [];
+  let ipv6: readonly number[] = [];
+  forEachAttribute(body, IFINFOMSG_SIZE, body.length, (type, start, end) => {
+    if (type !== IFLA_AF_SPEC) return;
+    forEachAttribute(body, start, end, (family, from, to) =>
+      forEachAttribute(body, from, to, (inner, at, until) => {
+        if (family === AF_INET && inner === IFLA_INET_CONF) ipv4 = integers(body, at, until);
+        if (family === AF_INET6 && inner === IFLA_INET6_CONF) ipv6 = integers(body, at, until);
+      }),
+    );
+  });
+  return { ipv4, ipv6 };
+}
+
+function integers(body: Octets, start: number, end: number): readonly number[] {
+  const values: number[] = [];
+  for (let at = start; at + 4 <= end; at += 4) values.push(body.i32(at));
+  return values;
+}
