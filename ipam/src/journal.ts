@@ -29,6 +29,10 @@ export interface Owner extends Attachment {
   readonly uid?: string;
   /** Host side of its veth, where that is not the name which follows from pod and interface. */
   readonly hostInterface?: string;
+  /** Path of the sandbox's network namespace. Absent in journals of before. */
+  readonly netns?: string;
+  /** Bytes; absent where the kernel's default was taken. */
+  readonly mtu?: number;
 }
 
 /** Journals of before there were several networks do not name theirs. */
@@ -230,6 +234,7 @@ function isOwner(value: unknown): boolean {
   const isOptionalText = (key: string): boolean => owner[key] === undefined || typeof owner[key] === 'string';
   return (
     ['containerId', 'interfaceName', 'namespace', 'pod'].every((key) => typeof owner[key] === 'string') &&
-    ['network', 'uid', 'hostInterface'].every(isOptionalText)
+    ['network', 'uid', 'hostInterface', 'netns'].every(isOptionalText) &&
+    (owner['mtu'] === undefined || typeof owner['mtu'] === 'number')
   );
 }

@@ -19,6 +19,7 @@ import type { Logger } from '../log.js';
 import { BgpLoop } from './bgp-loop.js';
 import { bgpReportOf } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
+import { EndpointLoop } from './endpoint-loop.js';
 import { failuresFor } from './enforcement.js';
 import { HostInterfaces } from './host-interfaces.js';
 import { IpamLoop } from './ipam-loop.js';
@@ -68,6 +69,7 @@ export class Agent {
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
   private readonly leaks: LeakSweeper;
+  private readonly endpoints: EndpointLoop;
   private readonly engine: PolicyEngine;
   private readonly hostInterfaces: HostInterfaces;
   private readonly connections: ConnectionCleaner;
@@ -150,8 +152,16 @@ export class Agent {
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => {
         this.routes.changed();
+        this.endpoints.attachmentsChanged();
         if (this.topology.concerns('pods')) this.bgp.changed();
       },
+    });
+    this.endpoints = new EndpointLoop({
+      connections: () => this.pods.connections(),
+      suspects: (requests, isWhole) => kernel.endpoints.suspects(requests, isWhole),
+      repair: (owner, request) => this.pods.repair(owner, request),
+      log: log.child({ loop: 'pods' }),
+      onHealth,
     });
     this.leaks = new LeakSweeper({
       owners: () => this.pods.owners(),
@@ -246,6 +256,7 @@ export class Agent {
         this.bgp.changed();
         this.routes.changed();
       },
+      onEndpoints: () => this.endpoints.changed(),
       onInterfaces: () => this.hostInterfaces.changed(),
       onNetfilter: () => this.status.changed(),
     });
@@ -258,6 +269,7 @@ export class Agent {
     await this.ipam.start();
     this.bgp.start();
     this.leaks.start();
+    this.endpoints.start();
     this.isReady = true;
     this.objects.start();
     this.election.start();
@@ -276,6 +288,7 @@ export class Agent {
       this.policy,
       this.ipam,
       this.leaks,
+      this.endpoints,
       this.bgp,
       this.routes,
       this.connections,
@@ -375,7 +388,12 @@ export class Agent {
           problems: [...this.policy.problems(), ...this.problems.sentences()],
           wellMessage: 'The kernel holds all policy',
         },
-        { type: 'RoutesReady', problems: this.routes.problems(), wellMessage: 'The kernel holds all routes' },
+        {
+          type: 'RoutesReady',
+          problems: this.routes.problems(),
+          wellMessage: 'The kernel holds all routes',
+          notices: this.endpoints.notices(),
+        },
         bgp.aspect,
         {
           type: 'ResourcesAccepted',

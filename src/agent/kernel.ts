@@ -28,6 +28,8 @@ export interface KernelEvents {
   readonly onRoutes: () => void;
   /** Addresses of the node's own interfaces changed. */
   readonly onAddresses: () => void;
+  /** A pod's connection may have changed. */
+  readonly onEndpoints: () => void;
   /** Interfaces of the node, or their addresses, changed. */
   readonly onInterfaces: () => void;
   /** The kernel refuses something of ours, or does so no longer. */

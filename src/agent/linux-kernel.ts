@@ -16,6 +16,7 @@ import {
 import { hostInterfaceName, INTERFACE_PREFIX, ownerKey, type EndpointOwner } from '../dataplane/endpoint-name.js';
 import { EndpointPlumbing } from '../dataplane/endpoint-plumbing.js';
 import type { Endpoint, EndpointSpec } from '../dataplane/endpoint-spec.js';
+import { EndpointWatch } from '../dataplane/endpoint-watch.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
@@ -76,6 +77,9 @@ class LinuxKernel implements NodeKernel {
   private readonly plumbing: EndpointPlumbing;
   private readonly ownRoutes = new OwnRouteTable(this.socket);
   private kernelWatch: KernelWatch | undefined;
+  private readonly endpointWatch = new EndpointWatch(this.socket);
+  /** Requests as the plumbing has them. */
+  private readonly specs = new WeakMap<EndpointRequest, EndpointSpec & { readonly request: EndpointRequest }>();
   readonly endpoints: EndpointDataplane;
   readonly netfilter: NodeKernel['netfilter'];
   readonly routes: NodeKernel['routes'];
@@ -94,6 +98,8 @@ class LinuxKernel implements NodeKernel {
       hasNamespace: (netns) => this.plumbing.hasNamespace(netns),
       plumb: async (request) => describe(this.plumbing.add(specOf(request))),
       unplumb: async (owner, hostInterface) => void this.plumbing.remove({ ...ownerOf(owner), hostInterface }),
+      suspects: (requests, isWhole) => this.suspects(requests, isWhole),
+      repair: async (request) => this.plumbing.repair(specOf(request)),
       check: async (request) => this.check(request),
     };
     this.netfilter = {
@@ -185,7 +191,7 @@ class LinuxKernel implements NodeKernel {
     }
   }
 
-  watch({ onRoutes, onAddresses, onInterfaces, onNetfilter }: KernelEvents): void {
+  watch({ onRoutes, onAddresses, onInterfaces, onEndpoints, onNetfilter }: KernelEvents): void {
     this.onNetfilter(onNetfilter);
     const onEvent = (event: KernelEvent): void => {
       if (
@@ -194,6 +200,7 @@ class LinuxKernel implements NodeKernel {
         event.type === 'link'
       )
         onRoutes();
+      if (event.type === 'link' || event.type === 'address' || event.type === 'resync') onEndpoints();
       const isAddress = event.type === 'address' && event.address.scope !== LINK_SCOPE;
       if (event.type === 'resync' || isAddress) onAddresses();
       if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || isAddress) onInterfaces();
@@ -206,11 +213,21 @@ class LinuxKernel implements NodeKernel {
 
   async close(): Promise<void> {
     this.kernelWatch?.close();
+    this.endpointWatch.close();
     await this.tables.stop();
     await this.plumbing.close();
     this.socket.close();
     await this.walk;
     this.conntrack.close();
+  }
+
+  private suspects(requests: readonly EndpointRequest[], isWhole: boolean): readonly EndpointRequest[] {
+    const specs = requests.map((request) => {
+      const known = this.specs.get(request) ?? { ...specOf(request), request };
+      this.specs.set(request, known);
+      return known;
+    });
+    return this.endpointWatch.suspects(specs, isWhole).map(({ request }) => request);
   }
 
   private check(request: EndpointRequest): { problems: readonly string[]; endpoint: PlumbedEndpoint | undefined } {

@@ -35,6 +35,10 @@ export interface EndpointDataplane {
   plumb(endpoint: EndpointRequest): Promise<PlumbedEndpoint>;
   /** Removes the owner's host side and with it the rest; no error when it is gone, or somebody else's by now. */
   unplumb(owner: Owner, hostInterface: string): Promise<void>;
+  /** Those of these whose connection may not be as `plumb` made it. @param isWhole look at all of them, not only at what was told */
+  suspects(endpoints: readonly EndpointRequest[], isWhole: boolean): readonly EndpointRequest[];
+  /** Puts a connection right where it stands; says what was wrong. */
+  repair(endpoint: EndpointRequest): Promise<readonly string[]>;
   /** Sentences about what is not as it should be, and what is there. */
   check(endpoint: EndpointRequest): Promise<EndpointCheck>;
 }
@@ -212,6 +216,23 @@ export class PodNetwork {
     return stale.length;
   }
 
+  /** Every connection that can be looked at, as it was asked for. Journals of before do not say where the namespace is. */
+  connections(): readonly { readonly owner: Owner; readonly request: EndpointRequest }[] {
+    return this.options.allocator.owners().flatMap(({ owner, addresses }) => {
+      const { netns } = owner;
+      return netns === undefined
+        ? []
+        : [{ owner, request: this.endpointRequest({ ...owner, netns }, owner, addresses) }];
+    });
+  }
+
+  /** Puts a connection right, in its pod's turn; says what was wrong. */
+  repair(owner: Owner, request: EndpointRequest): Promise<readonly string[]> {
+    return this.queue.run(podKey(owner), async () =>
+      this.options.allocator.ownerOf(owner) === undefined ? [] : this.options.dataplane.repair(request),
+    );
+  }
+
   /** Detaches one of `owners()`, in its pod's turn. */
   release(owner: Owner): Promise<void> {
     return this.queue.run(podKey(owner), () => this.removeOwner(owner));
@@ -252,7 +273,7 @@ export class PodNetwork {
   }
 
   private newOwner(request: PodRequest, pod: Pod): Owner {
-    const { network, containerId, interfaceName, namespace } = request;
+    const { network, containerId, interfaceName, namespace, netns, mtu } = request;
     const { uid } = pod.metadata;
     const hostInterface = this.freeInterfaceName(request);
     return {
@@ -261,6 +282,8 @@ export class PodNetwork {
       interfaceName,
       namespace,
       pod: request.pod,
+      netns,
+      ...(mtu === undefined ? {} : { mtu }),
       ...(uid === undefined ? {} : { uid }),
       ...(hostInterface === undefined ? {} : { hostInterface }),
     };

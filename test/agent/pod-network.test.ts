@@ -57,6 +57,11 @@ describe('agent/pod-network', () => {
       return endpoint(`tort-shop-${pod}`);
     },
     unplumb: (_, hostInterface) => act(`unplumb ${hostInterface}`),
+    suspects: () => [],
+    repair: async ({ netns }) => {
+      await act(`repair ${netns}`);
+      return ['link is down'];
+    },
     check: async ({ pod }) => ({
       problems: faults.has('check') ? ['route is missing'] : [],
       endpoint: endpoint(`tort-shop-${pod}`),
@@ -115,6 +120,24 @@ describe('agent/pod-network', () => {
     trace = [];
     expect(await network.add(request('c1'))).to.deep.equal(first);
     expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'plumb web /run/netns/c1']);
+  });
+
+  it("remembers over a restart where a connection is, and puts it right in its pod's turn", async () => {
+    await network.add({ ...request('c1'), mtu: 1400 });
+    await allocator.close();
+    allocator = await Allocator.open({ journalPath: join(directory, 'ipam.journal'), now: Date.now });
+    network = new PodNetwork(options());
+    const [connection] = network.connections();
+    if (connection === undefined) throw new Error('No connection');
+    expect(connection.request).to.include({ netns: '/run/netns/c1', mtu: 1400, hostInterface: 'tort-shop-web' });
+    trace = [];
+    const answers = await Promise.all([
+      network.repair(connection.owner, connection.request),
+      network.remove(request('c1')),
+    ]);
+    expect(answers[0]).to.deep.equal(['link is down']);
+    expect(trace.slice(0, 2)).to.deep.equal(['repair /run/netns/c1', 'unplumb tort-shop-web']);
+    expect(await network.repair(connection.owner, connection.request), 'one that has gone').to.deep.equal([]);
   });
 
   for (const fault of ['settled', 'clean', 'plumb'])
