@@ -1,5 +1,5 @@
 /**
- * Keeps the pods' connections as they were made: whatever somebody changes of them, on the node or in the pod, is put right within a second.
+ * Keeps the pods' connections as they were made: what somebody changes of them, on the node or in the pod, is put right within a second.
  *
  *   several times a second: what was told -> suspects        once a second, or after an event: a look at all -> suspects
  *   suspect -> (rested, not repaired too often) -> close look and repair, in the pod's turn

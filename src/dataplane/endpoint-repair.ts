@@ -2,8 +2,8 @@
  * Puts a pod's connection right where it stands, without a moment in which it carries nothing: what is missing is added, what was changed
  * is changed back, and what is well is not touched.
  *
- * The node's side is ours whole. The pod's side is ours as far as `writePodSide` made it, and no further: who bridges the interface (KubeVirt
- * does), puts another of its name in its place, or has a default route of its own (a VPN) wants it so.
+ * The node's side is ours whole. The pod's side is ours as far as `writePodSide` made it, and no further: who bridges the interface
+ * (KubeVirt does), puts another of its name in its place, or has a default route of its own (a VPN) wants it so.
  */
 import {
   HOST_LINK_SETTINGS,

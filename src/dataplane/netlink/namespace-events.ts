@@ -1,7 +1,7 @@
 /**
  * In which other network namespaces something of a network has changed: interfaces, addresses, routes, neighbours. One multicast socket
- * with NETLINK_LISTEN_ALL_NSID (netlink(7), Linux 4.2) hears all namespaces that this one has a number for, and it has one for each namespace
- * that the far end of a veth is in (IFLA_LINK_NETNSID).
+ * with NETLINK_LISTEN_ALL_NSID (netlink(7), Linux 4.2) hears all namespaces that this one has a number for, and it has one for each
+ * namespace that the far end of a veth is in (IFLA_LINK_NETNSID).
  *
  * Read by the caller's clock, not by readiness: whoever may change the network of its own namespace may do so as often as it likes, and
  * must not have us run as often. What the kernel drops meanwhile (ENOBUFS) says that anything may have changed.
