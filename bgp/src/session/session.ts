@@ -12,7 +12,7 @@
 import type { BgpError } from '../codec/bgp-error.js';
 import { MessageFramer } from '../codec/framer.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
-import { decodeControlMessage, encodeControlMessage, KEEPALIVE } from '../codec/message.js';
+import { decodeControlMessage } from '../codec/message.js';
 import { negotiate, type NegotiatedSession } from '../codec/negotiated.js';
 import { describeNotification, notificationOf } from '../codec/notification.js';
 import type { FsmEvent, Notification } from '../fsm/event.js';
@@ -27,30 +27,11 @@ import {
 import { step } from '../fsm/step.js';
 import { ErrorCode, MessageType, OpenError } from '../iana.js';
 import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
-import { BurstKeepalives } from './burst-keepalives.js';
 import type { Clock } from './clock.js';
+import { noMessages, type MessageCounters } from './message-counters.js';
+import type { SessionEnd } from './session-end.js';
+import { SessionOutput } from './session-output.js';
 import { Timers } from './timers.js';
-
-/** Why a connection ended. */
-export interface SessionEnd {
-  /** Who found out: we told the peer, the peer told us, or nobody could tell. */
-  readonly direction: 'sent' | 'received' | 'local';
-  /** What went over the wire, if anything did. */
-  readonly notification: Notification | undefined;
-  /** One sentence for people. */
-  readonly text: string;
-  /** Established was reached before. */
-  readonly wasEstablished: boolean;
-}
-
-export interface MessageCounters {
-  open: number;
-  update: number;
-  notification: number;
-  keepalive: number;
-  routeRefresh: number;
-  bytes: number;
-}
 
 /** What a session needs of its owner, and tells it. No call comes from inside a constructor. */
 export interface SessionOwner {
@@ -90,10 +71,9 @@ export interface SessionParameters {
 
 export class Session {
   readonly received: MessageCounters = noMessages();
-  readonly sent: MessageCounters = noMessages();
   private machine: FsmState;
   private readonly timers: Timers;
-  private readonly burst: BurstKeepalives;
+  private readonly output: SessionOutput;
   private connection: Connection | undefined;
   private attempt: { cancel(): void } | undefined;
   private sentOpen: OpenMessage | undefined;
@@ -110,12 +90,16 @@ export class Session {
   ) {
     this.machine = initialState(parameters.fsm);
     this.timers = new Timers(owner.clock, (timer) => this.timerExpired(timer));
-    this.burst = new BurstKeepalives(owner.clock, () => {
-      // Behind UPDATEs that still wait here a KEEPALIVE says nothing new.
-      if (this.state === 'Established' && this.queuedBytes === 0) this.sendKeepalive();
-    });
+    this.output = new SessionOutput(
+      owner.clock,
+      () => this.connection,
+      () => this.state === 'Established',
+    );
   }
 
+  get sent(): MessageCounters {
+    return this.output.sent;
+  }
   get state(): FsmStateType {
     return this.machine.type;
   }
@@ -135,7 +119,7 @@ export class Session {
     return this.connection;
   }
   get queuedBytes(): number {
-    return this.connection?.queuedBytes ?? 0;
+    return this.output.queuedBytes;
   }
   remaining(timer: FsmTimer): number | undefined {
     return this.timers.remaining(timer);
@@ -195,19 +179,11 @@ export class Session {
 
   /** Writes UPDATEs, whole messages in each buffer. False: wait for `writable`. */
   writeUpdates(buffers: readonly Uint8Array[], messages: number): boolean {
-    this.sent.update += messages;
-    this.burst.written(messages);
-    return this.write(buffers);
+    return this.output.updates(buffers, messages);
   }
 
   sendRouteRefresh(message: RouteRefreshMessage): void {
-    this.sent.routeRefresh++;
-    this.write([encodeControlMessage(message)]);
-  }
-
-  private write(buffers: readonly Uint8Array[]): boolean {
-    for (const bytes of buffers) this.sent.bytes += bytes.length;
-    return this.connection?.write(buffers) ?? false;
+    this.output.routeRefresh(message);
   }
 
   setPassword(password: string): void {
@@ -255,7 +231,7 @@ export class Session {
       case 'SendOpen':
         return this.sendOpen();
       case 'SendKeepalive':
-        return this.sendKeepalive();
+        return this.output.keepalive();
       case 'SendNotification':
         return this.sendNotification(action.notification);
       // The owner hears of both through `up` and `ended`.
@@ -349,7 +325,7 @@ export class Session {
   }
 
   private drop(): void {
-    this.burst.stop();
+    this.output.burst.stop();
     this.attempt?.cancel();
     this.attempt = undefined;
     const { connection } = this;
@@ -361,7 +337,7 @@ export class Session {
   private drained(): void {
     if (this.state === 'Established' && this.parameters.fsm.sendHoldTime > 0)
       this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
-    this.burst.drained();
+    this.output.burst.drained();
     this.owner.writable(this);
   }
 
@@ -455,27 +431,14 @@ export class Session {
   private sendOpen(): void {
     const open = this.owner.localOpen();
     this.sentOpen = open;
-    this.sent.open++;
-    this.write([encodeControlMessage(open)]);
-  }
-
-  private sendKeepalive(): void {
-    this.sent.keepalive++;
-    this.write([KEEPALIVE_BYTES]);
+    this.output.open(open);
   }
 
   private sendNotification(notification: Notification): void {
-    this.sent.notification++;
-    this.write([encodeControlMessage({ type: 'notification', ...notification })]);
+    this.output.notification(notification);
     const text = this.end?.text ?? describeNotification(notification.code, notification.subcode, notification.data);
     this.end = { direction: 'sent', notification, text };
   }
-}
-
-const KEEPALIVE_BYTES = encodeControlMessage(KEEPALIVE);
-
-function noMessages(): MessageCounters {
-  return { open: 0, update: 0, notification: 0, keepalive: 0, routeRefresh: 0, bytes: 0 };
 }
 
 function endText(event: FsmEvent): string {

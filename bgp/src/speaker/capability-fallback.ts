@@ -10,7 +10,7 @@
 import type { Capability } from '../codec/capability.js';
 import type { Clock } from '../session/clock.js';
 import { keyOf, NOTHING_REFUSED, refusedBy, type RefusedCapabilities } from '../session/refused-capabilities.js';
-import type { SessionEnd } from '../session/session.js';
+import type { SessionEnd } from '../session/session-end.js';
 import type { PeerSettings } from './peer-settings.js';
 
 /** Milliseconds without a refusal after which everything is offered again. */

@@ -3,7 +3,8 @@ import { encodeControlMessage } from '../codec/message.js';
 import { encodeHardReset } from '../codec/notification.js';
 import type { Notification } from '../fsm/event.js';
 import { CeaseCode, ErrorCode } from '../iana.js';
-import type { Session, SessionEnd } from '../session/session.js';
+import type { SessionEnd } from '../session/session-end.js';
+import type { Session } from '../session/session.js';
 import type { Connection } from '../transport/transport.js';
 
 const NO_DATA = new Uint8Array(0);

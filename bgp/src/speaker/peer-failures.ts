@@ -8,7 +8,7 @@ import { formatIpv4 } from '../address.js';
 import { innerReason } from '../codec/notification.js';
 import { ErrorCode, OpenError } from '../iana.js';
 import type { Clock } from '../session/clock.js';
-import type { SessionEnd } from '../session/session.js';
+import type { SessionEnd } from '../session/session-end.js';
 import { familiesText, haveNoFamily, type Opens } from './offers.js';
 import { peerAddressText, type PeerSettings } from './peer-settings.js';
 

@@ -15,24 +15,23 @@ import type { Capability } from '../codec/capability.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { checkOpen, openAs } from '../codec/open.js';
-import { resolveCollision } from '../fsm/collision.js';
 import type { Notification } from '../fsm/event.js';
 import type { FsmStateType } from '../fsm/state.js';
 import { CeaseCode } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import { localOpen, type RestartState } from '../session/local-open.js';
-import { Session, type SessionEnd, type SessionOwner } from '../session/session.js';
+import type { SessionEnd } from '../session/session-end.js';
+import { Session, type SessionOwner } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
 import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
+import { COLLISION_TEXT, HeldKeepalive, survivor } from './collisions.js';
 import type { FailureMemory } from './failure-memory.js';
 import { haveNoFamily, type Opens } from './offers.js';
+import { PeerBlocks, type Block, type BlockReason } from './peer-blocks.js';
 import { inWords, type PeerFailures } from './peer-failures.js';
 import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
 import { sessionParameters } from './session-parameters.js';
-
-/** Why a peer is held down; several may hold at once. */
-export type BlockReason = 'shutdown' | 'max-prefixes' | 'link' | 'neighbour';
 
 export interface PeerOwner {
   readonly transport: Transport;
@@ -61,8 +60,6 @@ export interface PeerOwner {
   writable(peer: Peer): void;
 }
 
-/** How long a KEEPALIVE is held back for the connection that will win the collision. */
-const COLLISION_PATIENCE = 1000;
 /** A second connection within this time of the first is a collision, not a restart. */
 const COLLISION_WINDOW = 5000;
 /** After a session that lived for so long the peer is taken to have changed since it last refused a capability. */
@@ -78,9 +75,9 @@ export class Peer implements SessionOwner {
   private dialler: Session | undefined;
   private guest: Session | undefined;
   private current: Session | undefined;
-  private readonly blocks = new Map<BlockReason, string>();
+  private readonly blocks = new PeerBlocks();
   private readonly failures: PeerFailures;
-  private heldKeepalive: { readonly session: Session; readonly timer: { cancel(): void } } | undefined;
+  private readonly heldKeepalive: HeldKeepalive;
   private shownState: FsmStateType = 'Idle';
   private isStarted = false;
   /** All sessions are being ended: none is to start because another ends. */
@@ -93,6 +90,7 @@ export class Peer implements SessionOwner {
     private currentSettings: PeerSettings,
   ) {
     this.changedAt = owner.clock.wallTime();
+    this.heldKeepalive = new HeldKeepalive(owner.clock);
     this.failures = owner.failures.of(currentSettings.name);
   }
 
@@ -132,9 +130,8 @@ export class Peer implements SessionOwner {
     return this.isStopping;
   }
   /** Why it is held down, undefined if it is not. */
-  get blockedBy(): { readonly reason: BlockReason; readonly text: string } | undefined {
-    for (const [reason, text] of this.blocks) return { reason, text };
-    return undefined;
+  get blockedBy(): Block | undefined {
+    return this.blocks.first;
   }
 
   // ---- calls of the speaker
@@ -170,13 +167,11 @@ export class Peer implements SessionOwner {
 
   /** Holds the peer down. Without a notification nothing is sent: the link is gone. */
   block(reason: BlockReason, text: string, notification?: Notification): void {
-    const isNew = !this.blocks.has(reason);
-    this.blocks.set(reason, text);
-    if (isNew) this.stopAll(notification, text);
+    if (this.blocks.set(reason, text)) this.stopAll(notification, text);
   }
 
   unblock(reason: BlockReason): void {
-    if (!this.blocks.delete(reason) || this.blocks.size > 0) return;
+    if (!this.blocks.lift(reason)) return;
     this.failures.endPause();
     this.startDialler();
   }
@@ -211,7 +206,7 @@ export class Peer implements SessionOwner {
 
   /** Something has changed for the better (a link came up, the peer was heard of): do not wait for the next attempt. */
   hurry(): void {
-    if (this.current === undefined && this.blocks.size === 0) this.dialler?.hurry();
+    if (this.current === undefined && this.blocks.isFree) this.dialler?.hurry();
   }
 
   rename(name: string): void {
@@ -276,7 +271,7 @@ export class Peer implements SessionOwner {
     }
     const other = this.otherThan(session);
     if (other?.state !== 'OpenConfirm') return true;
-    const loser = this.survivor(open) === session.direction ? other : session;
+    const loser = survivor(this.currentSettings, open) === session.direction ? other : session;
     loser.dump();
     this.quieten(loser);
     return loser !== session;
@@ -291,11 +286,10 @@ export class Peer implements SessionOwner {
     if (
       other?.state !== 'OpenSent' ||
       session.peerOpen === undefined ||
-      this.survivor(session.peerOpen) === session.direction
+      survivor(this.currentSettings, session.peerOpen) === session.direction
     )
       return true;
-    this.heldKeepalive?.timer.cancel();
-    this.heldKeepalive = { session, timer: this.clock.after(COLLISION_PATIENCE, () => this.releaseKeepalive()) };
+    this.heldKeepalive.hold(session);
     return false;
   }
 
@@ -313,7 +307,7 @@ export class Peer implements SessionOwner {
     const { negotiated } = session;
     const wasCurrent = session === this.current;
     if (session === this.guest) this.guest = undefined;
-    if (this.heldKeepalive !== undefined) this.releaseKeepalive();
+    this.heldKeepalive.release();
     const lived = wasCurrent ? this.clock.wallTime() - this.changedAt : undefined;
     if (!this.learn(session, end) && !this.isStopping && !isCollision(end))
       this.failures.count(end, { lived, isGuest: session.direction === 'incoming' });
@@ -382,7 +376,7 @@ export class Peer implements SessionOwner {
     if (
       !this.isStarted ||
       this.isStopping ||
-      this.blocks.size > 0 ||
+      !this.blocks.isFree ||
       this.current !== undefined ||
       this.currentSettings.address === undefined
     )
@@ -442,23 +436,6 @@ export class Peer implements SessionOwner {
     return session === this.dialler ? this.guest : this.dialler;
   }
 
-  private survivor(open: OpenMessage): Session['direction'] {
-    const { routerId, localAs } = this.currentSettings;
-    return resolveCollision(
-      { identifier: routerId, as: localAs },
-      { identifier: open.identifier, as: openAs(open) },
-    ) === 'ours'
-      ? 'outgoing'
-      : 'incoming';
-  }
-
-  private releaseKeepalive(): void {
-    const held = this.heldKeepalive;
-    this.heldKeepalive = undefined;
-    held?.timer.cancel();
-    held?.session.confirm();
-  }
-
   inWords(end: SessionEnd): string {
     return inWords(end, this.currentSettings, this.lastOpens);
   }
@@ -473,7 +450,7 @@ export class Peer implements SessionOwner {
   private showState(): void {
     const states = [this.current, this.guest, this.dialler].map((session) => session?.state ?? 'Idle');
     const waiting: FsmStateType =
-      this.isStarted && this.blocks.size === 0 && this.currentSettings.passive ? 'Active' : 'Idle';
+      this.isStarted && this.blocks.isFree && this.currentSettings.passive ? 'Active' : 'Idle';
     const state = [...states, waiting].reduce((best, each) => (RANK[each] > RANK[best] ? each : best));
     if (state === this.shownState) return;
     this.shownState = state;
@@ -489,4 +466,3 @@ const RANK: Readonly<Record<FsmStateType, number>> = {
   OpenConfirm: 4,
   Established: 5,
 };
-const COLLISION_TEXT = 'Closed in favour of the other connection with this peer';

@@ -11,7 +11,7 @@ import type { NegotiatedSession } from '../codec/negotiated.js';
 import { Afi, CeaseCode, ErrorCode, Safi } from '../iana.js';
 import type { PeerId, Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
-import type { SessionEnd } from '../session/session.js';
+import type { SessionEnd } from '../session/session-end.js';
 
 /** How long a peer that is back may take for its End-of-RIB; seconds. Others use six minutes too. */
 const REFRESH_TIME = 360;

@@ -7,7 +7,7 @@ import type { Capability } from '../codec/capability.js';
 import type { FamilyName } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
 import type { PeerCounts, PeerId, RibQueries } from '../rib/contract.js';
-import type { MessageCounters } from '../session/session.js';
+import type { MessageCounters } from '../session/message-counters.js';
 import { noFamilyText, offersView, type OffersView } from './offers.js';
 import { peerAddressText } from './peer-settings.js';
 import type { LastError } from './peer-failures.js';
