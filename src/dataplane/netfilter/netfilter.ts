@@ -13,7 +13,7 @@
  */
 import type { Family, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import { NetlinkProtocolError } from '../netlink/message.js';
-import { NetlinkOverflowError } from '../netlink/netlink-socket.js';
+import { NetlinkOverflowError } from '../netlink/netlink-loss.js';
 import { SystemError } from '../system-error.js';
 import { Backoff } from './backoff.js';
 import { ChildError, type Within } from './child.js';

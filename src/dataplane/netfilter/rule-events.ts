@@ -9,7 +9,7 @@
  */
 import { closeFd, ENOBUFS, MSG_DONTWAIT, MSG_TRUNC, pollReadable, receiveBytes, setSocketOption } from '../libc.js';
 import { forEachAttribute, forEachMessage, type NetlinkMessage } from '../netlink/message.js';
-import { openNetlink, setReceiveBuffer } from '../netlink/netlink-socket.js';
+import { openNetlink, setReceiveBuffer } from '../netlink/open-netlink.js';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_NETFILTER, SOL_NETLINK } from '../netlink/protocol.js';
 import { SystemError } from '../system-error.js';
 

@@ -6,6 +6,7 @@ export * from './message.js';
 export * from './monitor.js';
 export * from './neighbour.js';
 export * from './netlink-error.js';
+export * from './netlink-loss.js';
 export * from './netlink-socket.js';
 export * from './protocol.js';
 export * from './nexthop.js';

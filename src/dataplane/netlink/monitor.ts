@@ -23,7 +23,7 @@ import { decodeInterfaceAddress, type InterfaceAddress, RTM_DELADDR, RTM_NEWADDR
 import { decodeLink, type Link, RTM_DELLINK, RTM_NEWLINK } from './link.js';
 import { forEachMessage, type NetlinkMessage, NetlinkProtocolError } from './message.js';
 import { decodeNeighbour, type Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from './neighbour.js';
-import { openNetlink, setReceiveBuffer, trySocketOption } from './netlink-socket.js';
+import { openNetlink, setReceiveBuffer, trySocketOption } from './open-netlink.js';
 import { decodeNexthop, type Nexthop, RTM_DELNEXTHOP, RTM_NEWNEXTHOP } from './nexthop.js';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, NLM_F_REPLACE, SOL_NETLINK } from './protocol.js';
 import type { Route } from './route.js';

@@ -9,39 +9,26 @@
  * Not thread-safe and not re-entrant: one owner. An asynchronous transaction must end before the next one starts.
  */
 import {
-  AF_NETLINK,
-  bindSocket,
   closeFd,
   ENOBUFS,
   MSG_DONTWAIT,
   MSG_TRUNC,
-  openSocket,
   receiveBytes,
   receiveBytesAsync,
   sendBytes,
   sendBytesAsync,
   setSocketBytes,
   setSocketOption,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
   SO_RCVTIMEO,
-  SO_SNDBUF,
-  SO_SNDBUFFORCE,
-  SOCK_RAW,
   SOL_SOCKET,
-  socketName,
 } from '../libc.js';
-import { endianness } from 'node:os';
 import { SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
-import {
-  decodeAnswer,
-  decodeExtendedAck,
-  forEachMessage,
-  NetlinkProtocolError,
-  type NetlinkMessage,
-} from './message.js';
+import { dumpReader, type DumpReader } from './dump-reader.js';
+import { decodeAnswer, forEachMessage, NetlinkProtocolError, type NetlinkMessage } from './message.js';
 import { NetlinkError } from './netlink-error.js';
+import { NetlinkOverflowError, NetlinkUnsteadyError } from './netlink-loss.js';
+import { openNetlink, portIdOf, setReceiveBuffer, setSendBuffer, trySocketOption } from './open-netlink.js';
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
@@ -49,13 +36,9 @@ import {
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
   NLM_F_ACK,
-  NLM_F_ACK_TLVS,
   NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
-  NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_NOOP,
-  NLMSG_OVERRUN,
   SOL_NETLINK,
 } from './protocol.js';
 
@@ -327,115 +310,10 @@ export class NetlinkSocket {
   }
 }
 
-/** Answers were lost (ENOBUFS): the kernel has applied the batch or part of it. Read back what is there. */
-export class NetlinkOverflowError extends Error {
-  override readonly name = 'NetlinkOverflowError';
-}
-
-/** A bound netlink socket of the calling thread's namespace. */
-export function openNetlink(protocol: number): number {
-  const fd = openSocket(AF_NETLINK, SOCK_RAW, protocol);
-  try {
-    // struct sockaddr_nl: family(2) pad(2) port id(4, 0: the kernel chooses) groups(4)
-    const address = new Uint8Array(12);
-    new Uint16Array(address.buffer)[0] = AF_NETLINK;
-    bindSocket(fd, address);
-  } catch (error) {
-    closeFd(fd);
-    throw error;
-  }
-  return fd;
-}
-
-/** Of a bound socket. struct sockaddr_nl: family(2) pad(2) port id(4). */
-export function portIdOf(fd: number): number {
-  const name = socketName(fd);
-  return new DataView(name.buffer, name.byteOffset).getUint32(4, endianness() === 'LE');
-}
-
-/** Beyond net.core.rmem_max where we may (CAP_NET_ADMIN), up to it otherwise. */
-export function setReceiveBuffer(fd: number, size: number): void {
-  if (!trySocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, size);
-}
-
-function setSendBuffer(fd: number, size: number): void {
-  if (!trySocketOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setSocketOption(fd, SOL_SOCKET, SO_SNDBUF, size);
-}
-
-/** False if the kernel refuses the option; for options that are an improvement, not a need. */
-export function trySocketOption(fd: number, level: number, option: number, value = 1): boolean {
-  try {
-    setSocketOption(fd, level, option, value);
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
-}
-
-/** Takes a dump's datagrams in. */
-interface DumpReader {
-  /** True with the last one. Throws when the kernel refuses. */
-  feed(datagram: Uint8Array): boolean;
-  /** At the end: false if the table changed meanwhile. Throws what the visitor threw. */
-  isWhole(): boolean;
-}
-
-function dumpReader(batch: NetlinkBatch, sequence: number, visit: (message: NetlinkMessage) => void): DumpReader {
-  let isInterrupted = false;
-  let isComplete = false;
-  // A socket can run one dump at a time: whatever the visitor throws, the dump is read to its end first.
-  let thrown: { readonly error: unknown } | undefined;
-  const take = (message: NetlinkMessage): void => {
-    if (message.sequence !== sequence || isComplete) return;
-    if ((message.flags & NLM_F_DUMP_INTR) !== 0) isInterrupted = true;
-    isComplete = endsDump(batch, message);
-    if (isComplete || isInterrupted || thrown !== undefined || message.type === NLMSG_NOOP) return;
-    try {
-      visit(message);
-    } catch (error) {
-      thrown = { error };
-    }
-  };
-  return {
-    feed: (datagram) => {
-      forEachMessage(datagram, take);
-      return isComplete;
-    },
-    isWhole: () => {
-      if (thrown !== undefined) throw thrown.error;
-      return !isInterrupted;
-    },
-  };
-}
-
-/** What was to be read changed during every attempt: try again later. */
-export class NetlinkUnsteadyError extends NetlinkProtocolError {
-  override readonly name = 'NetlinkUnsteadyError';
-}
-
 function changesTooOften(batch: NetlinkBatch): NetlinkUnsteadyError {
   return new NetlinkUnsteadyError(
     `Cannot ${batch.subjectOf(0)}: it changed during each of ${MAX_DUMP_ATTEMPTS} readings`,
   );
-}
-
-function endsDump(batch: NetlinkBatch, message: NetlinkMessage): boolean {
-  if (message.type === NLMSG_OVERRUN)
-    throw new NetlinkOverflowError(`Cannot ${batch.subjectOf(0)}: the kernel lost data`);
-  if (message.type === NLMSG_ERROR) {
-    const answer = decodeAnswer(message);
-    if (answer.errno !== 0) throw new NetlinkError(batch.subjectOf(0), answer);
-    return true;
-  }
-  if (message.type !== NLMSG_DONE) return false;
-  // NLMSG_DONE carries the dump's status; kernels before 2.6.3x leave it out.
-  const errno = message.body.length >= 4 ? -message.body.i32(0) : 0;
-  if (errno !== 0) {
-    const extended = (message.flags & NLM_F_ACK_TLVS) !== 0 ? decodeExtendedAck(message.body, 4) : {};
-    throw new NetlinkError(batch.subjectOf(0), { errno, ...extended });
-  }
-  return true;
 }
 
 interface Part {

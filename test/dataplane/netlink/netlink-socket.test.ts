@@ -10,7 +10,8 @@ import {
   writeVeth,
 } from '../../../src/dataplane/netlink/link.js';
 import { NetlinkError } from '../../../src/dataplane/netlink/netlink-error.js';
-import { NetlinkOverflowError, NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
+import { NetlinkOverflowError } from '../../../src/dataplane/netlink/netlink-loss.js';
+import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
 import type { RouteChange } from '../../../src/dataplane/netlink/route.js';
 import { applyRouteChanges } from '../../../src/dataplane/netlink/route-change.js';
 import { listRoutes } from '../../../src/dataplane/netlink/route-list.js';

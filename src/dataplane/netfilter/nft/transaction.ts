@@ -6,7 +6,7 @@ import { closeFd, MSG_DONTWAIT, receiveBytes, sendBytes, setSocketOption, SOL_SO
 import type { NetlinkBatch } from '../../netlink/batch.js';
 import { decodeAnswer, forEachMessage, NetlinkProtocolError } from '../../netlink/message.js';
 import { NetlinkError } from '../../netlink/netlink-error.js';
-import { openNetlink, portIdOf, setReceiveBuffer, trySocketOption } from '../../netlink/netlink-socket.js';
+import { openNetlink, portIdOf, setReceiveBuffer, trySocketOption } from '../../netlink/open-netlink.js';
 import {
   NETLINK_CAP_ACK,
   NETLINK_EXT_ACK,
