@@ -11,27 +11,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import {
-  formatPrefix,
-  hostPrefix,
-  parsePrefix,
-  tryParseAddress,
-  tryParsePrefix,
-  type Family,
-  type IpPrefix,
-} from 'node-bgp/address';
-import type { RouteView } from 'node-bgp/rib/contract';
-import { isObject, nearest } from 'node-bgp/config/schema';
+import { isObject } from 'node-bgp/config/schema';
 import { ConfigError, formatProblem, parseConfig } from 'node-bgp/config/validate';
 import { UserError, messageOf } from '../errors.js';
+import { BodyReader, noSuchPeer, pastName, RequestError, type Answer, type Request } from './api-request.js';
+import { changes, mrt, routes, why } from './api-routes.js';
 import type { Daemon } from './daemon.js';
 import { renderMetrics } from './metrics.js';
-import { tableChunks } from './mrt-dumps.js';
-import { routeJson, whyJson } from './route-view.js';
 
-/** BOUNDED: a configuration with a million prefixes fits; all requests together hold no more than two such. */
-const MAX_BODY_BYTES = 128 * 1024 * 1024;
-const MAX_ALL_BODIES = 2 * MAX_BODY_BYTES;
 /** BOUNDED: clients that connect and say nothing, or say it a byte at a time, are few and are let go. */
 const MAX_CONNECTIONS = 256;
 const HEADERS_TIMEOUT = 10_000;
@@ -40,27 +27,6 @@ const REQUEST_TIMEOUT = 60_000;
 const APPLY_TIMEOUT = 8_000;
 /** BOUNDED: configurations that wait for their turn. */
 const MAX_CONFIGS_UNDER_WAY = 4;
-
-class RequestError extends Error {
-  override readonly name = 'RequestError';
-  constructor(
-    readonly status: 400 | 404 | 409 | 413 | 503 | 504,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
-interface Request {
-  readonly daemon: Daemon;
-  readonly query: URLSearchParams;
-  /** What stands behind the row's path. */
-  readonly rest: string;
-  readonly body: () => Promise<unknown>;
-  readonly response: ServerResponse;
-}
-
-type Answer = (request: Request) => unknown;
 
 const ROWS: readonly { readonly method: string; readonly path: string; readonly answer: Answer }[] = [
   {
@@ -205,36 +171,6 @@ function send(response: ServerResponse, statusCode: number, body: unknown): void
   response.end(text);
 }
 
-/** Bodies of all requests under way. */
-class BodyReader {
-  private held = 0;
-
-  async readJson(incoming: IncomingMessage): Promise<unknown> {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    try {
-      for await (const chunk of incoming as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        this.held += chunk.length;
-        if (size > MAX_BODY_BYTES) throw new RequestError(413, `The body is longer than ${MAX_BODY_BYTES} bytes`);
-        if (this.held > MAX_ALL_BODIES)
-          throw new RequestError(
-            503,
-            `The bodies of all requests together are longer than ${MAX_ALL_BODIES} bytes; try again later`,
-          );
-        chunks.push(chunk);
-      }
-    } finally {
-      this.held -= size;
-    }
-    try {
-      return JSON.parse(Buffer.concat(chunks).toString('utf8'));
-    } catch (error) {
-      throw new RequestError(400, `The body is not JSON: ${messageOf(error)}`);
-    }
-  }
-}
-
 function decoded(path: string): string {
   try {
     return decodeURIComponent(path);
@@ -325,139 +261,4 @@ async function clear({ daemon, body }: Request): Promise<unknown> {
   if (typeof peer !== 'string') throw new RequestError(400, 'Cannot clear: expected {"peer": NAME, "soft": BOOLEAN}');
   if (!daemon.speaker.clear(peer, { soft: soft === true })) noSuchPeer(daemon, peer);
   return { cleared: peer };
-}
-
-function why({ daemon, query }: Request): unknown {
-  const rib = ribOf(daemon);
-  const text = query.get('prefix') ?? '';
-  const address = tryParseAddress(text);
-  const prefix = address === undefined ? tryParsePrefix(text) : (rib.lookup(address)?.prefix ?? hostPrefix(address));
-  if (prefix === undefined) throw new RequestError(400, `Cannot explain "${text}": expected an address or a prefix`);
-  return whyJson(
-    rib.why(prefix),
-    daemon.speaker.summary().peers.filter(({ isEstablished }) => !isEstablished),
-  );
-}
-
-/** Changes of best paths, of one prefix or peer if named. */
-function changes({ daemon, query }: Request): unknown {
-  const [text, peer] = [query.get('prefix'), pastName(daemon, query)];
-  const wanted = text === null ? undefined : formatPrefix(wantedPrefix(daemon, text));
-  const listed = [...ribOf(daemon).changes()].map(({ at, type, prefix, peer: from }) => ({
-    at: new Date(at).toISOString(),
-    type: `route-${type}`,
-    prefix: formatPrefix(prefix),
-    ...(from === undefined ? {} : { peer: from }),
-  }));
-  return {
-    changes: listed.filter(
-      (each) => (wanted === undefined || each.prefix === wanted) && (peer === undefined || each.peer === peer),
-    ),
-  };
-}
-
-/** By name or address; a peer that is gone has a past under its name. */
-function pastName({ speaker }: Daemon, query: URLSearchParams): string | undefined {
-  const peer = query.get('peer') ?? undefined;
-  return peer === undefined ? undefined : (speaker.neighbor(peer)?.name ?? peer);
-}
-
-async function routes(request: Request): Promise<undefined> {
-  const { daemon, query, response } = request;
-  const slices = routeSlices(daemon, query)[Symbol.iterator]();
-  // What is wrong with the question shows at the first slice, while there still is a status to send.
-  let next = slices.next();
-  response.writeHead(200, { 'content-type': 'application/json' });
-  response.write('{"routes":[');
-  let separator = '';
-  for (; next.done !== true; next = slices.next()) {
-    const text = next.value.map((route) => JSON.stringify(routeJson(route))).join(',');
-    if (text === '') continue;
-    if (!response.write(separator + text)) await once(response, 'drain');
-    separator = ',';
-    await new Promise((resolve) => setImmediate(resolve));
-    if (response.destroyed) return undefined;
-  }
-  response.end(']}\n');
-  return undefined;
-}
-
-/** The table in MRT (RFC 6396), whatever the configuration says of dumps. */
-async function mrt({ daemon, response }: Request): Promise<undefined> {
-  ribOf(daemon);
-  response.writeHead(200, { 'content-type': 'application/octet-stream' });
-  for (const chunk of tableChunks(daemon.speaker)) {
-    if (!response.write(chunk)) await once(response, 'drain');
-    await new Promise((resolve) => setImmediate(resolve));
-    if (response.destroyed) return undefined;
-  }
-  response.end();
-  return undefined;
-}
-
-function* routeSlices(daemon: Daemon, query: URLSearchParams): Iterable<readonly RouteView[]> {
-  const rib = ribOf(daemon);
-  const [received, advertised, text] = [query.get('received'), query.get('advertised'), query.get('prefix')];
-  if (received !== null && advertised !== null)
-    throw new RequestError(400, 'Cannot list routes: give "received" or "advertised", not both');
-  const wanted = text === null ? undefined : wantedPrefix(daemon, text);
-  const matches = (slice: readonly RouteView[]): readonly RouteView[] =>
-    wanted === undefined
-      ? slice
-      : slice.filter(
-          ({ prefix }) =>
-            prefix.family === wanted.family && prefix.value === wanted.value && prefix.length === wanted.length,
-        );
-  const peer = received ?? advertised;
-  if (peer === null && wanted !== undefined) {
-    yield rib.paths(wanted);
-    return;
-  }
-  const when = query.get('policy') === 'before' ? 'before-policy' : 'after-policy';
-  for (const family of familiesOf(query)) {
-    if (peer === null) for (const slice of rib.best(family)) yield slice;
-    else {
-      const id = rib.peerId(peerNameOf(daemon, peer));
-      if (id === undefined) continue;
-      for (const slice of received === null ? rib.advertised(id, family) : rib.received(id, family, when))
-        yield matches(slice);
-    }
-  }
-}
-
-function wantedPrefix(daemon: Daemon, text: string): IpPrefix {
-  const address = tryParseAddress(text);
-  if (address !== undefined) return ribOf(daemon).lookup(address)?.prefix ?? hostPrefix(address);
-  return tryParsePrefix(text) === undefined ? badPrefix(text) : parsePrefix(text);
-}
-
-function familiesOf(query: URLSearchParams): readonly Family[] {
-  const text = query.get('family');
-  if (text === null) return [4, 6];
-  if (text === 'ipv4' || text === '4') return [4];
-  if (text === 'ipv6' || text === '6') return [6];
-  throw new RequestError(400, `Cannot list routes of family "${text}": expected ipv4 or ipv6`);
-}
-
-function peerNameOf(daemon: Daemon, peer: string): string {
-  return daemon.speaker.neighbor(peer)?.name ?? noSuchPeer(daemon, peer);
-}
-
-function ribOf(daemon: Daemon): NonNullable<Daemon['speaker']['rib']> {
-  const { rib } = daemon.speaker;
-  if (rib === undefined) throw new RequestError(503, 'There is no configuration yet');
-  return rib;
-}
-
-function noSuchPeer(daemon: Daemon, name: string): never {
-  const names = daemon.speaker.neighborNames;
-  const near = nearest(name, names) ?? names.find((each) => each.startsWith(name));
-  throw new RequestError(
-    404,
-    `There is no peer "${name}"; ${near === undefined ? '"tortie bgp summary" lists all' : `did you mean "${near}"?`}`,
-  );
-}
-
-function badPrefix(text: string): never {
-  throw new RequestError(400, `Cannot look up "${text}": expected an address or a prefix`);
 }

@@ -18,67 +18,30 @@
  * events, once a minute, and when the answers to a batch were lost. Who takes away the same route again and again is answered ever
  * more slowly (repair-ledger.ts).
  */
-import type { Family, IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
+import type { IpPrefix } from 'node-bgp/address';
 import {
   listRoutes,
   NetlinkBatch,
   NetlinkOverflowError,
   NetlinkUnsteadyError,
   PROTOCOL_TORTIE_BGP,
-  writeFromTemplate,
   writeRouteChange,
   type BatchFailure,
   type NetlinkSocket,
-  type NetlinkSocketOptions,
   type Route,
   type RouteChange,
-  type watchKernel,
 } from '../dataplane/netlink/index.js';
-import { wordsOf } from 'node-bgp/rib/prefix-table';
 import { FibAudit, type Correction } from './fib-audit.js';
+import { FibChanges } from './fib-changes.js';
 import type { FibClaim } from './fib-events.js';
 import { FibGuard } from './fib-guard.js';
 import { FibLeftovers } from './fib-leftovers.js';
-import { FibRefusals, type FibProblem } from './fib-refusals.js';
+import { FibRefusals } from './fib-refusals.js';
 import { ResyncTimer } from './fib-resync-timer.js';
-import { WriteOrder, goldenOrder } from './write-order.js';
-import { FibTable, type HopsCut, type RouteShape } from './fib-table.js';
-import { isSameRoute, type KernelRouteContext } from './kernel-route.js';
-import { NexthopObjects, nexthopKernel, type NexthopKernel } from './nexthop-objects.js';
-
-export interface FibWriterOptions {
-  /** A socket to the kernel; three are opened: for writing, for reading, for nexthop objects. */
-  readonly open: (options?: NetlinkSocketOptions) => NetlinkSocket;
-  /** The kernel's nexthop objects, if not by a socket from `open`. */
-  readonly nexthops?: NexthopKernel;
-  /** How many routes must lead the same way before they do so through a nexthop object; default 1,000. */
-  readonly nexthopsFrom?: number;
-  /** Once: there are none, and every route says itself where it leads. */
-  readonly onNoNexthops: (reason: string) => void;
-  readonly context: () => KernelRouteContext;
-  /** Up to `limit` changes of the RIB; false when there are no more. */
-  readonly take: (sink: ForwardingSink, limit: number) => boolean;
-  /** Routes that the kernel refuses or somebody keeps taking away, and those where that is over. */
-  readonly onProblem: (problem: FibProblem) => void;
-  /** Routes lead over fewer next hops than the RIB has for them. */
-  readonly onCut?: (cut: HopsCut) => void;
-  /** So many routes were put right that nobody here had changed. */
-  readonly onRepair?: (count: number) => void;
-  /** The kernel's events; default: of this thread's namespace. */
-  readonly watch?: typeof watchKernel;
-}
-
-export interface FibStatus {
-  readonly routes: number;
-  readonly refused: number;
-  /** Left by a former process and not yet confirmed. */
-  readonly stale: number;
-  /** Somebody else changes them so often that they are put right only from time to time. The table as a whole counts as one. */
-  readonly contested: number;
-  /** Routes put right so far that somebody else had changed, or that the kernel had dropped. */
-  readonly repaired: number;
-}
+import type { FibStatus, FibWriterOptions } from './fib-contract.js';
+import { goldenOrder } from './write-order.js';
+import { FibTable } from './fib-table.js';
+import { NexthopObjects, nexthopKernel } from './nexthop-objects.js';
 
 /** Changes per send on the pool thread; the kernel takes some four microseconds for each. */
 const SLICE = 2048;
@@ -106,8 +69,7 @@ export class FibWriter {
   /** Changes being prepared, and room for those on their way. */
   private batch = new NetlinkBatch(131_072);
   private spare = new NetlinkBatch(131_072);
-  /** Of what is being prepared. */
-  private readonly order = new WriteOrder();
+  private readonly changes: FibChanges;
   private underWay: Promise<void> | undefined;
   private resyncing: Promise<number> | undefined;
   /** The reading of a resync, as long as it must hear of what is written. */
@@ -141,6 +103,13 @@ export class FibWriter {
       (family, hops, mayMake) => this.nexthops.idFor(family, hops, mayMake),
       (cut) => options.onCut?.(cut),
     );
+    this.changes = new FibChanges({
+      wanted: this.wanted,
+      refusals: this.refusals,
+      leftovers: () => this.leftovers,
+      batch: () => this.batch,
+      touched: (family, words, at, length) => this.audit?.touch(family, words, at, length),
+    });
   }
 
   /** Reads what is there. Answers how many routes a former process left. */
@@ -304,28 +273,11 @@ export class FibWriter {
       if (this.isStopped) return count;
       for (const at of order.slice(from, from + SLICE)) {
         const correction = corrections[at];
-        const start = this.batch.count;
-        if (correction === undefined || !audit.stands(correction) || !this.writeCorrection(correction)) continue;
-        const { prefix } = correction;
-        this.order.note(prefix.family, wordsOf(prefix), 0, prefix.length, start);
-        count++;
+        if (correction !== undefined && audit.stands(correction) && this.changes.correct(correction)) count++;
       }
       this.pump();
     }
     return count;
-  }
-
-  /** With the shape of now: its nexthop object may be another than when the table was read. */
-  private writeCorrection(correction: Correction): boolean {
-    const { prefix } = correction;
-    if (correction.type === 'delete') {
-      writeRouteChange(this.batch, { type: 'delete', route: correction.route });
-      return true;
-    }
-    const shape = this.wanted.shapeAt(prefix.family, correction.id);
-    if (shape === undefined) return false;
-    writeFromTemplate(this.batch, shape.template(correction.type), wordsOf(prefix), 0, prefix.length);
-    return true;
   }
 
   private async whenWritten(): Promise<void> {
@@ -369,9 +321,9 @@ export class FibWriter {
       return;
     }
     const sending = this.batch;
-    const order = this.order.order(sending.count);
+    const order = this.changes.order.order(sending.count);
     if (order !== undefined) sending.reorder(order);
-    this.order.clear();
+    this.changes.order.clear();
     this.batch = this.spare;
     this.spare = sending;
     this.underWay = this.socket.transactAsync(sending).then(
@@ -385,7 +337,7 @@ export class FibWriter {
   private prepare(): void {
     setImmediate(() => {
       if (this.underWay === undefined || this.isStopped || this.batch.count >= MOST_PREPARED) return;
-      if (this.fill(this.batch.count + SLICE) && this.order.isAscending) this.prepare();
+      if (this.fill(this.batch.count + SLICE) && this.changes.order.isAscending) this.prepare();
     });
   }
 
@@ -411,49 +363,9 @@ export class FibWriter {
     const room = limit - this.batch.count;
     if (room <= 0) return true;
     return this.options.take(
-      (family, words, at, length, entry) => this.change(family, words, at, length, entry, context),
+      (family, words, at, length, entry) => this.changes.change(family, words, at, length, entry, context),
       room,
     );
-  }
-
-  private change(
-    family: Family,
-    words: Uint32Array,
-    at: number,
-    length: number,
-    entry: ForwardingEntry | undefined,
-    context: KernelRouteContext,
-  ): void {
-    const shape = entry === undefined ? undefined : this.wanted.shapeOf(family, entry, context);
-    const { count } = this.batch;
-    this.audit?.touch(family, words, at, length);
-    const old = this.wanted.get(family, words, at, length);
-    const isHeld = old !== undefined && !this.isRefused(family, words, at, length, old.metric);
-    // A route under another metric is another route to the kernel.
-    if (old !== undefined && old.metric !== shape?.metric) {
-      if (isHeld) writeFromTemplate(this.batch, old.template('delete'), words, at, length);
-      else this.refusals.forget(prefixAt(family, words, at, length), old.metric);
-    }
-    const left = this.leftovers.size === 0 ? undefined : this.takeLeftover(prefixAt(family, words, at, length), shape);
-    const replaces = left !== undefined || (isHeld && old.metric === shape?.metric);
-    const isThere = left === 'same' || (isHeld && shape === old);
-    if (shape !== undefined && !isThere)
-      writeFromTemplate(this.batch, shape.template(replaces ? 'replace' : 'add'), words, at, length);
-    if (shape !== old) this.wanted.set(family, words, at, length, shape);
-    if (this.batch.count > count) this.order.note(family, words, at, length, count);
-  }
-
-  /** What a former process has for the prefix: other metrics go, the wanted one is adopted as it is or replaced. */
-  private takeLeftover(prefix: IpPrefix, shape: RouteShape | undefined): 'same' | 'other' | undefined {
-    let found: 'same' | 'other' | undefined;
-    for (const route of this.leftovers.take(prefix))
-      if (route.metric === shape?.metric) found = isSameRoute(route, shape.route) ? 'same' : 'other';
-      else writeRouteChange(this.batch, { type: 'delete', route });
-    return found;
-  }
-
-  private isRefused(family: Family, words: Uint32Array, at: number, length: number, metric: number): boolean {
-    return this.refusals.size > 0 && this.refusals.has(prefixAt(family, words, at, length), metric);
   }
 
   /** Writes the batch now. */
@@ -467,7 +379,7 @@ export class FibWriter {
       this.loss(); // what happened is unknown; the kernel knows
     } finally {
       batch.clear();
-      this.order.clear();
+      this.changes.order.clear();
     }
   }
 
@@ -485,11 +397,4 @@ export class FibWriter {
     // Nexthop objects that went with an interface, and there has been no resync since.
     if (this.refusals.settle(batch, failures, this.resyncing === undefined)) this.loss();
   }
-}
-
-function prefixAt(family: Family, words: Uint32Array, offset: number, length: number): IpPrefix {
-  if (family === 4) return { family, value: BigInt(words[offset] ?? 0), length };
-  let value = 0n;
-  for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(words[offset + i] ?? 0);
-  return { family, value, length };
 }

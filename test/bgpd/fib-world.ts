@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { parseAddress, parsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
 import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
 import type { FibProblem } from '../../src/bgpd/fib-refusals.js';
-import { FibWriter, type FibWriterOptions } from '../../src/bgpd/fib-writer.js';
+import type { FibWriterOptions } from '../../src/bgpd/fib-contract.js';
+import { FibWriter } from '../../src/bgpd/fib-writer.js';
 import type { NexthopKernel } from '../../src/bgpd/nexthop-objects.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import {

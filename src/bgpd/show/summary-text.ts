@@ -1,6 +1,6 @@
 /** `tortie bgp summary`: what readers of `show bgp summary` look for, both families in one table. */
 import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
-import type { FibStatus } from '../fib-writer.js';
+import type { FibStatus } from '../fib-contract.js';
 import { counted, formatTable, formatUptime, type Column } from './text-table.js';
 
 export type SummaryAnswer =
