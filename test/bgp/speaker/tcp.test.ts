@@ -55,7 +55,8 @@ describe('bgp/speaker over TCP', function () {
 
   it('connects from the address and port it is told', () =>
     pair({}, { localPort: 31_790 }, async (a, b) => {
-      expect(await until(isUp(a, THEIRS))).to.equal(true);
+      // The last KEEPALIVE is under way while the other end is up already.
+      expect(await until(() => isUp(a, THEIRS)() && isUp(b, OURS)())).to.equal(true);
       expect(a.neighbor(THEIRS)?.remote).to.equal(`${THEIRS}:31790`);
       expect(b.neighbor(OURS)?.local).to.equal(`${THEIRS}:31790`);
     }));
