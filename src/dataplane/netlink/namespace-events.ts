@@ -11,7 +11,7 @@ import { attachSocketFilter, closeFd, ENOBUFS, receiveWithControl, setSocketOpti
 import { SystemError } from '../system-error.js';
 import { eventProgram } from './event-filter.js';
 import { joinGroups } from './monitor.js';
-import { openNetlink, setReceiveBuffer } from './netlink-socket.js';
+import { openNetlink, setReceiveBuffer } from './open-netlink.js';
 import { NETLINK_LISTEN_ALL_NSID, NETLINK_ROUTE, SOL_NETLINK } from './protocol.js';
 
 const isLittleEndian = endianness() === 'LE';
