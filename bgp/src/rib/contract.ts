@@ -219,6 +219,7 @@ export type Unusable =
 export type DecisionStep =
   | 'only-path'
   | 'local-origin'
+  | 'through-itself'
   | 'long-lived-stale'
   | 'weight'
   | 'local-preference'

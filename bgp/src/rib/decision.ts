@@ -65,6 +65,15 @@ const flagCost =
     ((d.sets.flags[setOf(table, path)] as number) & flag) === 0 ? 0 : 1;
 
 const localCost: Step['cost'] = (_, table, path) => (table.paths.peer[path] === 0 ? 0 : 1);
+/** RFC 4271 section 9.1.2.1: its next hop lies in its own prefix, and nothing longer leads there. */
+const throughItselfCost: Step['cost'] = ({ sets, nextHops }, table, path) => {
+  const hop = sets.nextHop[setOf(table, path)] as number;
+  const { prefixes, paths, family } = table;
+  const prefix = paths.prefix[path] as number;
+  const length = prefixes.lengths[prefix] as number;
+  if ((nextHops.depth[hop] as number) > length) return 0;
+  return nextHops.isWithin(hop, family, prefixes.words, prefix * prefixes.width, length) ? 1 : 0;
+};
 const staleCost = flagCost(SetFlag.longLivedStale);
 const weightCost: Step['cost'] = (d, table, path) => -(d.sets.weight[setOf(table, path)] as number);
 const preferenceCost: Step['cost'] = (d, table, path) => -(d.sets.localPreference[setOf(table, path)] as number);
@@ -85,6 +94,14 @@ const ORIGINS = ['IGP', 'EGP', 'incomplete'];
 
 const EQUAL_COST_STEPS: readonly Step[] = [
   { step: 'local-origin', cost: localCost, show: shown(localCost, (c) => (c === 0 ? 'our own' : 'learned')) },
+  {
+    step: 'through-itself',
+    cost: throughItselfCost,
+    show: shown(
+      throughItselfCost,
+      (c) => `a next hop ${c === 0 ? 'that does not lead' : 'in its own prefix, which leads'} through itself`,
+    ),
+  },
   {
     step: 'long-lived-stale',
     cost: staleCost,
@@ -109,8 +126,10 @@ const TIE_BREAKS: readonly Step[] = [
   { step: 'path-id', cost: identifierCost, show: shown(identifierCost, (c) => `path id ${c}`) },
 ];
 const ALL_STEPS: readonly Step[] = [...EQUAL_COST_STEPS, ...TIE_BREAKS];
-/** Metrics must not feed back into next-hop resolution; of connected next hops they are equal anyway. */
-const CARRIER_STEPS: readonly Step[] = EQUAL_COST_STEPS.filter(({ step }) => step !== 'igp-metric');
+/** What comes of resolving next hops must not feed back into it; those that carry have ways without BGP anyway. */
+const CARRIER_STEPS: readonly Step[] = EQUAL_COST_STEPS.filter(
+  ({ step }) => step !== 'igp-metric' && step !== 'through-itself',
+);
 
 export class Decision implements ReadableDecision {
   readonly sets: ReadableSets;
@@ -158,11 +177,14 @@ export class Decision implements ReadableDecision {
    * whether it is reachable, which follows from it: the latter is just being worked out, next hop by next hop, when this is called.
    */
   carriers(table: ReadableTable, prefix: PrefixId): readonly PathId[] {
-    const { paths } = table;
+    const { paths, prefixes, family } = table;
+    const length = prefixes.lengths[prefix] as number;
     let count = 0;
     for (let path = table.head[prefix] as number; path !== 0; path = paths.next[path] as number) {
       const set = paths.set[path] as number;
-      if (set !== 0 && this.nextHops.isConnected(this.sets.nextHop[set] as number)) this.#running[count++] = path;
+      const hop = this.sets.nextHop[set] as number;
+      if (set !== 0 && this.nextHops.carries(hop, family, prefixes.words, prefix * prefixes.width, length))
+        this.#running[count++] = path;
     }
     return this.#share(table, this.#run(CARRIER_STEPS, table, count));
   }

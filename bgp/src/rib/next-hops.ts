@@ -3,7 +3,11 @@
  *
  * A next hop of a directly connected eBGP neighbour resolves over links only. Any other takes the longest match among links, the kernel's
  * routes of others (underlay.ts) and BGP routes. Of the BGP routes only paths whose own next hop is reached without BGP count, as in BIRD:
- * so a next hop never resolves through itself, nothing oscillates, and the outcome does not depend on the order of events.
+ * so nothing oscillates, and the outcome does not depend on the order of events.
+ *
+ * A path may have its next hop inside its own prefix: a mesh tells each node's own address, by that very address. Taken as the prefix's
+ * route it would lead through itself (section 9.1.2.1), unless a link, or something longer than the prefix, leads there. So it carries
+ * no next hop, its own least of all (`carries`), and in the decision it comes after every path that does not (`depth`).
  *
  * An IPv6 next hop may be a pair (RFC 2545 section 3). The global half is what it is called by and what goes on to others; where the link
  * is known, the link-local half is what packets go to.
@@ -20,6 +24,7 @@ import type { NextHopId } from './attribute-sets.js';
 import type { ConnectedPrefix, ForwardingHop, KernelRoute } from './contract.js';
 import { NextHopWatch } from './next-hop-watch.js';
 import { grown, wordsOf } from './prefix-table.js';
+import type { Column } from './reading.js';
 import { Underlay, type UnderlayWay } from './underlay.js';
 
 /** How a session's next hops are looked up. */
@@ -30,8 +35,15 @@ export interface NextHopScope {
   readonly interfaceName: string | undefined;
 }
 
-/** The best BGP route to an address with a next hop reached without BGP, no shorter than `minimum`: its next hops. */
-export type RouteLookup = (family: Family, key: Uint32Array, minimum: number) => readonly NextHopId[] | undefined;
+/** BGP routes that carry a next hop. */
+export interface Carriers {
+  /** Of their prefix. */
+  readonly length: number;
+  readonly nextHops: readonly NextHopId[];
+}
+
+/** The best BGP routes to an address with next hops reached without BGP, no shorter than `minimum`. */
+export type RouteLookup = (family: Family, key: Uint32Array, minimum: number) => Carriers | undefined;
 
 /** A link-local address is ours on one interface and may be a neighbour's on another. */
 export type IsOwnAddress = (address: IpAddress, interfaceName: string | undefined) => boolean;
@@ -57,6 +69,8 @@ interface NextHop {
 
 /** Next hops without use that are kept. */
 const KEPT_IDLE = 256;
+/** More than any prefix has bits. */
+const ANY_DEPTH = 255;
 const NO_HOPS: readonly ForwardingHop[] = [];
 const NO_SCOPE: NextHopScope = { direct: false, interfaceName: undefined };
 
@@ -64,6 +78,11 @@ export class NextHops {
   reachable = new Uint8Array(64);
   /** IGP cost: 0 on a link, through a kernel route its metric but 1 at least, and through a BGP route one more. */
   metric = new Uint32Array(64);
+  /**
+   * Paths of prefixes shorter than this do not lead through themselves, whatever their prefix. What leads to the next hop without BGP may
+   * be as long as the prefix; of BGP routes that would be the prefix itself.
+   */
+  depth = new Uint8Array(64).fill(ANY_DEPTH, 0, 1);
   /** Changes whenever a next hop may be reached another way than before. */
   waysVersion = 0;
   #list: (NextHop | undefined)[] = [undefined];
@@ -135,6 +154,7 @@ export class NextHops {
     if (id >= this.reachable.length) {
       this.reachable = grown(this.reachable, this.reachable.length * 2);
       this.metric = grown(this.metric, this.metric.length * 2);
+      this.depth = grown(this.depth, this.depth.length * 2);
     }
     const hop: NextHop = {
       key,
@@ -223,9 +243,22 @@ export class NextHops {
     return this.#list[id]?.hops ?? NO_HOPS;
   }
 
-  /** Is it reached without BGP? Only such a next hop's routes may carry others. */
-  isConnected(id: NextHopId): boolean {
-    return (this.#list[id]?.underlay?.hops.length ?? 0) > 0;
+  /** Is it reached without BGP, and not through the prefix itself? Only such a next hop's paths of the prefix may carry others. */
+  carries(id: NextHopId, family: Family, words: Column, at: number, length: number): boolean {
+    const hop = this.#list[id];
+    if (hop?.underlay === undefined || hop.underlay.hops.length === 0) return false;
+    return isOnLink(hop) || hop.underlay.length >= length || !this.isWithin(id, family, words, at, length);
+  }
+
+  /** Does it lie in a prefix? */
+  isWithin(id: NextHopId, family: Family, words: Column, at: number, length: number): boolean {
+    const hop = this.#list[id];
+    if (hop === undefined || hop.target.family !== family) return false;
+    for (let i = 0, left = length; left > 0; i++, left -= 32) {
+      const mask = left >= 32 ? 0xffffffff : -1 << (32 - left);
+      if ((((hop.words[i] as number) ^ (words[at + i] as number)) & mask) !== 0) return false;
+    }
+    return true;
   }
 
   /** Replaces all connected prefixes; next hops that changed come out of `settle`. */
@@ -309,21 +342,30 @@ export class NextHops {
   #resolve(id: NextHopId, hop: NextHop): boolean {
     let hops = hop.underlay?.hops ?? NO_HOPS;
     let metric = hop.underlay?.metric ?? 0;
+    let depth = isOnLink(hop) ? ANY_DEPTH : (hop.underlay?.length ?? -1) + 1;
     if (!hop.scope.direct) {
       const from = Math.max((hop.underlay?.length ?? -1) + 1, this.#minimum);
       const carriers = this.#lookup(hop.target.family, hop.words, from);
       if (carriers !== undefined) {
-        const ways = carriers.map((carrier) => this.#list[carrier]?.underlay).filter((way) => way !== undefined);
+        if (depth !== ANY_DEPTH) depth = carriers.length;
+        const ways = carriers.nextHops
+          .map((carrier) => this.#list[carrier]?.underlay)
+          .filter((way) => way !== undefined);
         hops = union(ways.flatMap((way) => way.hops));
         metric = 1 + Math.min(...ways.map((way) => way.metric));
       }
     }
     const reachable = hops.length > 0 ? 1 : 0;
-    const same = this.reachable[id] === reachable && this.metric[id] === metric && sameHops(hop.hops, hops);
+    const same =
+      this.reachable[id] === reachable &&
+      this.metric[id] === metric &&
+      this.depth[id] === depth &&
+      sameHops(hop.hops, hops);
     if (same) return false;
     hop.hops = hops;
     this.reachable[id] = reachable;
     this.metric[id] = metric;
+    this.depth[id] = depth;
     return true;
   }
 
@@ -342,6 +384,10 @@ export class NextHops {
     hop.watched = false;
   }
 }
+
+/** Whoever is there is asked for by no route. */
+const isOnLink = ({ scope, underlay }: NextHop): boolean =>
+  scope.direct || (underlay !== undefined && underlay.hops.length > 0 && underlay.metric === 0);
 
 function sameOctets(a: Uint8Array, b: Uint8Array, start: number, length: number): boolean {
   for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;

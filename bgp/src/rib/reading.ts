@@ -48,12 +48,14 @@ export interface ReadableSets {
 export interface ReadableNextHops {
   readonly reachable: Column;
   readonly metric: Column;
+  readonly depth: Column;
   readonly waysVersion: number;
   address(id: number): IpAddress | undefined;
   linkLocal(id: number): IpAddress | undefined;
   isAmong(id: number, isOwn: ReadablePeers['isOwnAddress']): boolean;
   hops(id: number): readonly ForwardingHop[];
-  isConnected(id: number): boolean;
+  carries(id: number, family: Family, words: Column, at: number, length: number): boolean;
+  isWithin(id: number, family: Family, words: Column, at: number, length: number): boolean;
 }
 
 /** Counts of a peer's paths of one family. */

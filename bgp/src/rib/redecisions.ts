@@ -14,7 +14,7 @@ import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Import } from './import.js';
 import type { Jobs } from './jobs.js';
-import type { NextHops } from './next-hops.js';
+import type { Carriers, NextHops } from './next-hops.js';
 import type { PathId } from './path-table.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
 
@@ -109,14 +109,18 @@ export function carriers(
   decision: Decision,
   key: Uint32Array,
   minimum: number,
-): readonly NextHopId[] | undefined {
+): Carriers | undefined {
   let chosen: readonly PathId[] = [];
-  table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
+  const found = table.prefixes.longestMatch(key, 0, table.prefixes.width * 32, minimum, (prefix) => {
     // A prefix of our own is forwarded by whoever originates it here: nothing lies beyond it.
     const best = table.best[prefix] as PathId;
     const isOwn = best !== 0 && table.paths.peer[best] === LOCAL_PEER;
     chosen = isOwn ? [] : decision.carriers(table, prefix);
     return isOwn || chosen.length > 0;
   });
-  return chosen.length === 0 ? undefined : chosen.map((path) => sets.nextHop[table.paths.set[path] as SetId] as number);
+  if (chosen.length === 0) return undefined;
+  return {
+    length: table.prefixes.lengths[found] as number,
+    nextHops: chosen.map((path) => sets.nextHop[table.paths.set[path] as SetId] as number),
+  };
 }

@@ -134,6 +134,99 @@ describe('Next hops', () => {
     expect([...world.forwarding]).to.deep.equal([]);
   });
 
+  describe('inside their own prefix', () => {
+    const LOOPBACK = '192.168.0.2/32';
+    const defaultRoute = {
+      prefix: parsePrefix('0.0.0.0/0'),
+      metric: 100,
+      hops: [{ address: parseAddress('10.0.9.1'), interfaceName: 'eth9', weight: 1 }],
+    };
+    const bestPeer = (world: RibWorld, prefix: string): string | undefined => {
+      const source = world.rib.queries.bestPath(parsePrefix(prefix))?.source;
+      return source?.type === 'local' ? 'us' : source?.peer;
+    };
+
+    for (const isDefault of [false, true])
+      it(`come after every router's route, ${isDefault ? 'with' : 'without'} a default, in any order`, () => {
+        for (const isFirst of [true, false]) {
+          const world = rack();
+          if (isDefault) world.setKernelRoutes([defaultRoute]);
+          const told = (): void => world.announce('node2', reach(LOOPBACK, '192.168.0.2', { localPreference: 900 }));
+          if (isFirst) {
+            for (const tor of ['tor1', 'tor2']) world.withdraw(tor, LOOPBACK);
+            told();
+            world.settle();
+            for (const tor of ['tor1', 'tor2'])
+              world.announce(
+                tor,
+                reach(LOOPBACK, tor === 'tor1' ? '10.0.1.0' : '10.0.2.0', { asPath: sequence(65001, 64512) }),
+              );
+          } else told();
+          world.settle();
+          expect(bestPeer(world, LOOPBACK)).to.equal('tor1');
+          expect(via(world, LOOPBACK)).to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
+          expect(via(world, BLOCK)).to.deep.equal(['10.0.1.0 eth0', '10.0.2.0 eth1']);
+        }
+      });
+
+    it('never leave the kernel without a route while routers come and go', () => {
+      const world = rack();
+      world.setKernelRoutes([defaultRoute]);
+      world.announce('node2', reach(LOOPBACK, '192.168.0.2', { localPreference: 900 }));
+      world.settle();
+      const turns = (what: string): void => {
+        for (let i = 0; i < 40; i++) {
+          world.turn(1, 4096);
+          expect(world.forwarding.has(LOOPBACK), what).to.equal(true);
+        }
+      };
+      for (const tor of ['tor1', 'tor2', 'tor1', 'tor2']) {
+        world.withdraw(tor, LOOPBACK);
+        turns(`without ${tor}`);
+        world.announce(
+          tor,
+          reach(LOOPBACK, tor === 'tor1' ? '10.0.1.0' : '10.0.2.0', { asPath: sequence(65001, 64512) }),
+        );
+        turns(`with ${tor}`);
+      }
+      for (const tor of ['tor1', 'tor2']) world.withdraw(tor, LOOPBACK);
+      turns('without both');
+      world.settle();
+      expect(bestPeer(world, LOOPBACK), 'of the last resort').to.equal('node2');
+      expect(via(world, LOOPBACK)).to.deep.equal(['10.0.9.1 eth9']);
+    });
+
+    it('are as good as others where something longer leads there, or a link as long', () => {
+      const world = new RibWorld();
+      world.connect([link('10.0.1.0/31', 'eth0'), link('192.0.2.0/24', 'eth1')]);
+      world.up(ribPeer('tor', { role: 'ebgp', at: '10.0.1.0' }));
+      world.up(ribPeer('node', { role: 'ibgp', at: '192.168.0.2' }));
+      world.announce(
+        'tor',
+        reach('192.168.0.2/32', '10.0.1.0', { asPath: sequence(65001) }),
+        reach('192.168.0.0/16', '10.0.1.0', { asPath: sequence(65001) }),
+        reach('192.0.2.0/24', '10.0.1.0', { asPath: sequence(65001) }),
+      );
+      world.announce('node', reach('192.168.0.0/16', '192.168.0.2'), reach('192.0.2.0/24', '192.0.2.7'));
+      world.settle();
+      expect(bestPeer(world, '192.168.0.0/16')).to.equal('node');
+      expect(bestPeer(world, '192.0.2.0/24')).to.equal('node');
+    });
+
+    it('say so', () => {
+      const world = rack();
+      world.setKernelRoutes([defaultRoute]);
+      world.announce('node2', reach(LOOPBACK, '192.168.0.2'));
+      world.settle();
+      const mesh = world.rib.queries.why(parsePrefix(LOOPBACK)).candidates.find(({ source }) => source.type === 'ibgp');
+      expect(mesh).to.include({ decidedBy: 'through-itself', isBest: false, isMultipath: false });
+      expect(mesh?.reason).to.equal(
+        'It has a next hop in its own prefix, which leads through itself, ' +
+          'a better path has a next hop that does not lead through itself',
+      );
+    });
+  });
+
   it('inside a prefix of our own lead nowhere', () => {
     const world = rack();
     world.originate([{ prefix: parsePrefix('192.168.0.0/28') }]);

@@ -61,6 +61,8 @@ const flat = (path: readonly AsPathSegment[]): number[] => path.flatMap(({ membe
 const lengthOf = (path: readonly AsPathSegment[]): number =>
   path.reduce((sum, { type, members }) => sum + (type === 'set' ? 1 : members.length), 0);
 const isNextDoor = (peer: RibPeer | undefined): boolean => peer?.role === 'ebgp' && peer.singleHop;
+const isInOwnPrefix = ({ prefix, nextHop }: Path): boolean =>
+  nextHop !== undefined && nextHop.family === prefix.family && containsAddress(prefix, nextHop);
 const isExternal = (path: Path): boolean => path.peer?.role === 'ebgp';
 
 function asPolicyRoute(path: Path, to: RibPeer | undefined): PolicyRoute {
@@ -177,6 +179,17 @@ export class ReferenceRib {
     return 1 + Math.min(...carriers.map((each) => this.#underlay(each.nextHop, each.peer)?.metric ?? 0));
   }
 
+  /** Its next hop lies in its own prefix, and neither a link, nor a way without BGP as long as that, nor a longer BGP route leads there. */
+  leadsThroughItself(path: Path): boolean {
+    const way = this.#underlay(path.nextHop, path.peer);
+    const isOnLink = way !== undefined && way.metric === 0 && way.ways.length > 0;
+    if (path.peer === undefined || isOnLink || isNextDoor(path.peer) || !isInOwnPrefix(path)) return false;
+    const carriers = this.#carriers(path.nextHop, path.peer);
+    return carriers === undefined
+      ? (way?.length ?? -1) < path.prefix.length
+      : carriers.every((each) => each.prefix.length <= path.prefix.length);
+  }
+
   #imported(peer: RibPeer, route: ReferenceRoute): Path | undefined {
     const { localAs, routerId } = this.#state;
     const own = flat(route.attributes.asPath).filter((as) => as === localAs || as === peer.localAs).length;
@@ -243,8 +256,14 @@ export class ReferenceRib {
     for (const prefix of candidates.sort((a, b) => b.length - a.length)) {
       const paths = this.#paths.filter((path) => same(path.prefix, prefix));
       if (paths.some((path) => path.peer === undefined)) return undefined;
-      const direct = paths.filter((path) => (this.#underlay(path.nextHop, path.peer)?.ways.length ?? 0) > 0);
-      const costs = EQUAL.filter((cost) => cost !== metricOf).map((cost) => (path: Path) => cost(path, this));
+      const direct = paths.filter((path) => {
+        const way = this.#underlay(path.nextHop, path.peer);
+        const isLoop = way?.metric !== 0 && isInOwnPrefix(path) && (way?.length ?? 0) < prefix.length;
+        return way !== undefined && way.ways.length > 0 && !isLoop;
+      });
+      const costs = EQUAL.filter((cost) => cost !== metricOf && cost !== throughItself).map(
+        (cost) => (path: Path) => cost(path, this),
+      );
       if (direct.length > 0) return this.#survivors(direct, costs);
     }
     return undefined;
@@ -334,10 +353,12 @@ const preferenceOf = (path: Path): number =>
     ? 0
     : (path.attributes.localPreference ?? 100);
 
+const throughItself = (path: Path, rib: ReferenceRib): number => (rib.leadsThroughItself(path) ? 1 : 0);
 const metricOf = (path: Path, rib: ReferenceRib): number => rib.metric(path);
 type Cost = (path: Path, rib: ReferenceRib) => number | [group: number, cost: number];
 const EQUAL: readonly Cost[] = [
   (path) => (path.peer === undefined ? 0 : 1),
+  throughItself,
   (path) => -path.weight,
   (path) => -preferenceOf(path),
   (path) => lengthOf(path.attributes.asPath),
