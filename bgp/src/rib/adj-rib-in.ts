@@ -175,7 +175,7 @@ export class AdjRibIn {
   #refreshed(state: FamilyState, table: FamilyTable, path: PathId): void {
     const flags = table.paths.flags[path] as number;
     if ((flags & PathFlag.stale) === 0) return;
-    table.paths.flags[path] = flags & ~PathFlag.stale;
+    table.paths.flags[path] = flags & ~(PathFlag.stale | PathFlag.doomed);
     state.stale--;
   }
 

@@ -32,11 +32,12 @@ export class Jobs {
     this.#jobs.push(job);
   }
 
-  /** Ends jobs that have become wrong. */
-  cancel(subject: object): void {
+  /** Ends jobs that have become wrong; false: there are none. */
+  cancel(subject: object): boolean {
     const cancelled = this.#jobs.filter((job) => job.subject === subject);
     this.#jobs = this.#jobs.filter((job) => job.subject !== subject);
     for (const job of cancelled) job.finished?.();
+    return cancelled.length > 0;
   }
 
   /** Works on the oldest job for at most `budget` steps; returns those used. */

@@ -86,6 +86,33 @@ export class PathJobs {
     this.walk(entry, family, visit, () => state.stale === 0, state);
   }
 
+  /**
+   * The session is gone and its paths stay. What was left from the session before and has not been repeated goes, whether its sweep had
+   * begun or not; what an enhanced refresh under way has marked stays like the rest.
+   */
+  keep(entry: PeerEntry, family: Family): void {
+    const state = entry.family[family];
+    const wasSwept = this.#context.jobs.cancel(state);
+    if (state.stale > 0 && (wasSwept || entry.kept.has(family))) this.#doom(entry, family);
+    entry.kept.add(family);
+    this.markStale(entry, family);
+  }
+
+  #doom(entry: PeerEntry, family: Family): void {
+    const table = this.#context.tables[family];
+    const { paths } = table;
+    let left = entry.family[family].stale;
+    for (let path = entry.family[family].firstPath; path < paths.end && left > 0; path++) {
+      const flags = paths.flags[path] as number;
+      if (paths.peer[path] !== entry.id || (flags & PathFlag.live) === 0 || (flags & PathFlag.stale) === 0) continue;
+      paths.flags[path] = flags | PathFlag.doomed;
+      left--;
+    }
+    this.walk(entry, family, (path) => {
+      if (((paths.flags[path] as number) & PathFlag.doomed) !== 0) this.#context.input.remove(entry, table, path);
+    });
+  }
+
   markStale(entry: PeerEntry, family: Family): void {
     const { paths } = this.#context.tables[family];
     const state = entry.family[family];

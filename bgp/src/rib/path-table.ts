@@ -15,6 +15,8 @@ export const PathFlag = {
   live: 1,
   /** Left over from before a restart or refresh (RFC 4724 section 4.2, RFC 7313 section 4). */
   stale: 2,
+  /** Stale already when the peer went away again: such a path goes (RFC 4724 section 4.2). */
+  doomed: 4,
 } as const;
 
 const FIRST_CAPACITY = 1 << 9;

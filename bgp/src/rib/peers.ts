@@ -32,7 +32,7 @@ export interface PeerEntry {
   extras: SetExtras;
   /** up: has a session. stale: keeps paths for a restart. gone: paths are being dropped. free: the id may be another's. */
   state: 'up' | 'stale' | 'gone' | 'free';
-  /** Families whose paths are kept for a restart and not yet swept. */
+  /** Families whose paths are kept for a restart and not yet swept; also while the peer is back and has not said all. */
   readonly kept: Set<Family>;
   /** Jobs under way that know this entry. */
   jobs: number;
@@ -89,7 +89,6 @@ export class Peers implements DecisionPeers {
     if (known?.state === 'up') throw new Error(`Cannot bring up peer "${options.name}": it is up already`);
     if (known?.state !== 'stale') return this.#add(options);
     known.state = 'up';
-    known.kept.clear();
     this.change(known, options);
     return known;
   }

@@ -203,14 +203,12 @@ class RoutingInformationBase implements Rib {
     this.#redecisions.outside();
     entry.state = kept.length > 0 ? 'stale' : 'gone';
     for (const family of FAMILIES) {
-      const state = entry.family[family];
       this.#groups[family].leave(id);
-      if (kept.includes(family)) {
-        // What a sweep has not come to yet is now kept like the rest.
-        this.#jobs.cancel(state);
-        entry.kept.add(family);
-        this.#paths.markStale(entry, family);
-      } else if (state.received > 0) this.#paths.drop(entry, family);
+      if (kept.includes(family)) this.#paths.keep(entry, family);
+      else {
+        entry.kept.delete(family);
+        if (entry.family[family].received > 0) this.#paths.drop(entry, family);
+      }
     }
     this.#noteAddPath();
     this.#freeIfDone(entry);

@@ -298,7 +298,7 @@ export class Core
     this.monitoring.down(peer, end);
     const isOurs = peer.isEnding || !peer.settings.isRestartHelper;
     const keep = familiesToKeep(negotiated, end, isOurs);
-    this.helper.forget(id);
+    this.helper.wentAgain(id);
     this.driver.down(id, keep.length === 0 ? 'drop' : keep);
     this.bfd.update(peer);
     if (keep.length === 0) this.ids.delete(peer);

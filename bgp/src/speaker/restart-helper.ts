@@ -4,7 +4,8 @@
  * peer delays nobody.
  *
  * Life of a family's stale routes: `restarting` (peer away, its restart time runs), then `refreshing` (peer back, End-of-RIB
- * outstanding) or, when it did not come back and LLGR was agreed, `long-lived` (least preferred, its stale time runs).
+ * outstanding) or, when it did not come back and LLGR was agreed, `long-lived` (least preferred, its stale time runs, and goes on
+ * running while the peer is back: RFC 9494 section 4.3). A peer that goes away again while `refreshing` loses what it had not repeated.
  */
 import type { Family } from '../address.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
@@ -88,11 +89,21 @@ export class RestartHelper {
       ];
       if (!preserved.some((entry) => isUnicast(family)(entry) && entry.forwardingPreserved))
         this.sweep(id, family, 'The peer came back without its forwarding state');
-      else
-        this.set(id, family, 'refreshing', REFRESH_TIME, () =>
-          this.sweep(id, family, `No End-of-RIB within ${REFRESH_TIME} s`),
+      else {
+        const seconds = Math.min(REFRESH_TIME, this.longLivedLeft(id, family));
+        this.set(id, family, 'refreshing', seconds, () =>
+          this.sweep(id, family, `No End-of-RIB within ${Math.round(seconds)} s`),
         );
+      }
     }
+  }
+
+  /** The peer goes away once more. The RIB lets what is still stale go, whatever is kept of the rest. */
+  wentAgain(id: PeerId): void {
+    for (const { family, phase } of this.view(id))
+      if (phase === 'refreshing')
+        this.swept(id, family, 'The peer went away again before it had repeated them (RFC 4724)');
+    this.forget(id);
   }
 
   /** End-of-RIB has come; the RIB sweeps by itself. */
@@ -126,6 +137,12 @@ export class RestartHelper {
 
   stop(): void {
     for (const id of [...this.stale.keys()]) this.forget(id);
+  }
+
+  /** Seconds. */
+  private longLivedLeft(id: PeerId, family: Family): number {
+    const stale = this.stale.get(id)?.get(family);
+    return stale?.phase === 'long-lived' ? Math.max(0, (stale.endsAt - this.clock.now()) / 1000) : Infinity;
   }
 
   private keepLongLived(id: PeerId, family: Family, staleTime: number): void {

@@ -163,6 +163,14 @@ export const EVENT = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('sweep' as const), peer: peerName }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('end-of-rib' as const),
+      peer: peerName,
+      family: fc.constantFrom<Family>(4, 6),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({ type: fc.constant('refresh' as const), peer: peerName, demarcated: fc.boolean() }),
   },
@@ -231,6 +239,8 @@ export function apply(world: RibWorld, event: HistoryEvent): void {
     }
     case 'down':
       return world.peers.has(event.peer) ? world.down(event.peer, event.keep) : undefined;
+    case 'end-of-rib':
+      return world.peers.has(event.peer) ? world.endOfRib(event.peer, event.family) : undefined;
     case 'sweep': {
       const kept = world.kept.get(event.peer);
       if (kept === undefined) return;

@@ -71,13 +71,47 @@ describe('Rib over restarts', () => {
     expect(() => made.rib.queries.counts(id, 4)).to.throw(RangeError);
   });
 
-  it('keeps what a second restart finds in the middle of a sweep', () => {
-    const { world: made } = world();
+  it('lets go at once, over a second restart, of what the session between had not repeated (4724 4.2)', () => {
+    for (const isSwept of [false, true]) {
+      const { world: made, to } = world();
+      made.down('sender', [4]);
+      made.settle();
+      const { id } = made.up(SENDER);
+      made.announce('sender', reach(V4, '10.1.0.1', PATH), reach('203.0.113.0/24', '10.1.0.1', PATH));
+      // The sweep has not come to anything yet.
+      if (isSwept) made.rib.endOfRib(id, 4);
+      made.down('sender', [4]);
+      made.settle();
+      expect([...to.heard.keys()].sort(), String(isSwept)).to.deep.equal([V4, '203.0.113.0/24']);
+      expect(made.rib.queries.counts(id, 4)).to.include({ received: 2, stale: 2 });
+      made.up(SENDER);
+      made.announce('sender', reach(V4, '10.1.0.1', PATH));
+      made.rib.endOfRib(id, 4);
+      made.settle();
+      expect([...to.heard.keys()]).to.deep.equal([V4]);
+      expect(made.rib.queries.counts(id, 4)).to.include({ received: 1, stale: 0 });
+    }
+  });
+
+  it('keeps what the next session repeats while the rest of before is still to go', () => {
+    const { world: made, to } = world();
+    made.down('sender', [4]);
+    made.up(SENDER);
     made.down('sender', [4]);
     const { id } = made.up(SENDER);
-    made.rib.endOfRib(id, 4);
+    made.announce('sender', reach(V4, '10.1.0.1', PATH));
+    made.settle();
+    expect([...to.heard.keys()]).to.deep.equal([V4]);
+    expect(made.rib.queries.counts(id, 4)).to.include({ received: 1, stale: 0 });
+  });
+
+  it('keeps what an enhanced refresh has marked when the session goes in its midst (7313)', () => {
+    const { world: made, to } = world();
+    const { id } = made.peer('sender');
+    made.rib.beginRefresh(id, 4);
     made.down('sender', [4]);
     made.settle();
+    expect(to.heard.size).to.equal(2);
     expect(made.rib.queries.counts(id, 4)).to.include({ received: 2, stale: 2 });
   });
 
@@ -112,6 +146,20 @@ describe('Rib over restarts', () => {
   });
 
   describe('long-lived (9494)', () => {
+    it('lets long-lived stale paths go when the peer goes away again before it has repeated them', () => {
+      const { world: made, to } = world();
+      const { id } = made.peer('sender');
+      made.down('sender', [4]);
+      made.rib.keepLongLived(id, 4);
+      made.settle();
+      made.up(SENDER);
+      made.announce('sender', reach(V4, '10.1.0.1', PATH));
+      made.down('sender', [4]);
+      made.settle();
+      expect([...to.heard.keys()]).to.deep.equal([V4]);
+      expect(made.rib.queries.paths(parsePrefix('198.51.100.0/24'))).to.deep.equal([]);
+    });
+
     it('keeps stale paths as a last resort with LLGR_STALE, and not those that forbid it', () => {
       const { world: made } = world();
       const internal = made.up(ribPeer('internal', { role: 'ibgp', at: '10.3.0.1', longLivedGracefulRestart: true }));

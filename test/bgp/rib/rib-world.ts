@@ -93,6 +93,8 @@ export class WirePeer {
   id: PeerId;
   readonly heard = new Map<string, string>();
   readonly said = new Map<string, ReferenceRoute>();
+  /** Of what was said: left from the session before and not repeated in this one. */
+  readonly left = new Set<string>();
   endsOfRib: Family[] = [];
   updates = 0;
   /** Messages other than UPDATE, as their type. */
@@ -164,7 +166,10 @@ export class RibWorld {
   up(options: RibPeer): WirePeer {
     const peer = new WirePeer(options, this.rib.peerUp(options));
     const before = this.kept.get(options.name);
-    for (const [key, route] of before?.said ?? []) peer.said.set(key, route);
+    for (const [key, route] of before?.said ?? []) {
+      peer.said.set(key, route);
+      peer.left.add(key);
+    }
     this.kept.delete(options.name);
     this.peers.set(options.name, peer);
     return peer;
@@ -175,7 +180,7 @@ export class RibWorld {
     this.peers.delete(name);
     this.rib.peerDown(peer.id, how);
     for (const [key, { prefix }] of [...peer.said])
-      if (how === 'drop' || !how.includes(prefix.family)) peer.said.delete(key);
+      if (how === 'drop' || !how.includes(prefix.family) || peer.left.has(key)) peer.said.delete(key);
     if (how !== 'drop') this.kept.set(name, peer);
   }
 
@@ -197,7 +202,16 @@ export class RibWorld {
         writer.addPrefix(route.prefix, route.pathId);
       });
       peer.said.set(keyOf(route.prefix, route.pathId), route);
+      peer.left.delete(keyOf(route.prefix, route.pathId));
     }
+  }
+
+  /** End-of-RIB: what was not repeated goes. */
+  endOfRib(name: string, family: Family): void {
+    const peer = this.peer(name);
+    this.rib.endOfRib(peer.id, family);
+    for (const [key, { prefix }] of [...peer.said])
+      if (prefix.family === family && peer.left.delete(key)) peer.said.delete(key);
   }
 
   withdraw(name: string, prefix: string, pathId = 0): void {
@@ -208,6 +222,7 @@ export class RibWorld {
       writer.addPrefix(parsed, pathId);
     });
     peer.said.delete(keyOf(parsed, pathId));
+    peer.left.delete(keyOf(parsed, pathId));
   }
 
   originate(routes: readonly LocalRoute[]): void {

@@ -138,6 +138,52 @@ describe('bgp/speaker graceful restart', () => {
     expect(a.prefixes()).to.deep.equal(['10.65.1.0/24']);
   });
 
+  describe('of a peer that is back and has not sent all yet', () => {
+    /** It waits itself, for somebody who does not answer, and says nothing of what it had. */
+    async function backAfter(seconds: number): Promise<readonly [World, Node]> {
+      const world = new World();
+      const [a] = await pair(world, {
+        bSpeaker: { gracefulRestartTime: 10, longLivedRestartTime: 20 },
+        aSpeaker: { longLivedRestartTime: 20 },
+      });
+      world.network.kill(B);
+      world.seconds(seconds);
+      const b = world.speaker(B, { isRestarting: true, onForwarding: () => undefined });
+      await b.configure(
+        b.config(64513, [peerAt(A, 64512), peerAt('10.0.0.9', 64514)], {
+          gracefulRestartTime: 10,
+          longLivedRestartTime: 20,
+        }),
+      );
+      for (let i = 0; i < 60 && a.state(B) !== 'Established'; i++) world.clock.advance(50);
+      expect(a.speaker.neighbor(B)?.stale.map(({ phase }) => phase)).to.deep.equal(['refreshing', 'refreshing']);
+      expect(a.prefixes()).to.include('10.65.2.0/24');
+      return [world, a];
+    }
+
+    for (const [what, seconds] of [
+      ['stale', 5],
+      ['long-lived stale', 15],
+    ] as const)
+      it(`lets ${what} routes go when it goes away again (4724 4.2, 9494 4.3)`, async () => {
+        const [world, a] = await backAfter(seconds);
+        world.network.kill(B);
+        world.clock.advance(100);
+        expect(a.prefixes()).to.deep.equal(['10.65.1.0/24']);
+        expect(a.told('stale-swept').map(({ reason }) => reason)).to.deep.equal([
+          'The peer went away again before it had repeated them (RFC 4724)',
+          'The peer went away again before it had repeated them (RFC 4724)',
+        ]);
+      });
+
+    it('lets long-lived stale routes go when their time is up, back or not (9494 4.3)', async () => {
+      const [world, a] = await backAfter(26);
+      world.seconds(5);
+      expect(a.state(B)).to.equal('Established');
+      expect(a.prefixes()).to.deep.equal(['10.65.1.0/24']);
+    });
+  });
+
   it('as the restarting speaker holds everything back until all peers have sent End-of-RIB (4.1)', async () => {
     const world = new World();
     const a = world.speaker(A);
