@@ -9,33 +9,54 @@
  * Memory changes before the journal is appended to, never after: a compaction may read memory at any moment, and the order of
  * appends is the order of the changes. What a failed append leaves behind is moot, because the journal then refuses for good.
  *
- * Not here: which pool a pod may use (the caller passes pool names), claiming (claim.ts), and who is still alive (`owners`
- * lists what a caller may compare with reality and `release`).
+ * A block serves the pools in whose range it lies, whatever pool it was claimed for: pools are deleted and made anew, addresses
+ * stay where they are. Two kinds of address are held back: reserved ones, which only a pod that names one gets, and foreign ones,
+ * which another node's older block has too and nobody gets from here.
+ *
+ * Not here: which pool a pod may use (the caller passes pools), claiming (claim.ts), and who is still alive (`owners` lists what a
+ * caller may compare with reality and `release`).
  */
 import {
   addressAt,
   containsAddress,
+  containsPrefix,
   formatAddress,
   formatPrefix,
   parseAddress,
   parsePrefix,
-  sizeOf,
   type Family,
   type IpPrefix,
 } from 'node-bgp/address';
+import {
+  heldBackIn,
+  holdBackIn,
+  newBlockState,
+  setFree,
+  takeOffset,
+  type BlockState,
+  type HeldBack,
+  type OwnBlock,
+} from './block-state.js';
 import { type Attachment, Journal, type JournalEntry, type Owner } from './journal.js';
-
-export interface OwnBlock {
-  readonly prefix: IpPrefix;
-  readonly pool: string;
-}
 
 export interface AssignRequest {
   readonly owner: Owner;
   /** One address of each. */
   readonly families: readonly Family[];
-  /** Names of pools that may serve, in order of preference. */
-  readonly pools: readonly string[];
+  /** Pools that may serve, in order of preference. */
+  readonly pools: readonly ServingPool[];
+  /** These very addresses instead of any of their families, canonical. */
+  readonly addresses?: readonly string[];
+}
+
+export interface ServingPool {
+  readonly name: string;
+  readonly prefix: IpPrefix;
+}
+
+/** The very address that was asked for cannot be given; another block would not help. */
+export class AddressRefusedError extends Error {
+  override readonly name = 'AddressRefusedError';
 }
 
 /** No address can be had now; `family` lacks one. */
@@ -59,35 +80,18 @@ export interface AllocatorOptions {
   readonly onCompactionFailed?: (error: unknown) => void;
 }
 
-interface BlockState extends OwnBlock {
-  readonly size: number;
-  /** Lowest offset never given out since the process started. */
-  nextOffset: number;
-  /** Offsets that are free below nextOffset, oldest first. */
-  readonly free: number[];
-  /** Offset -> when it was released; insertion order is release order. */
-  readonly resting: Map<number, number>;
-  /** BOUNDED by the size of the block. */
-  readonly assigned: Set<number>;
-  wasSeen: boolean;
-}
-
 const DEFAULT_COOL_DOWN = 30_000;
 
 /** None of the three may hold a slash. */
 const ownerKey = ({ network, containerId, interfaceName }: Attachment): string =>
   `${network}/${containerId}/${interfaceName}`;
 
-/** The scan of nextOffset finds the offsets that it has not passed yet by itself. */
-function setFree(block: BlockState, offset: number): void {
-  if (offset < block.nextOffset) block.free.push(offset);
-}
-
 export class Allocator {
   private readonly blocks = new Map<string, BlockState>();
   private readonly ownerByAddress = new Map<string, Owner>();
   private readonly addressesOf = new Map<string, Set<string>>();
   private readonly coolDown: number;
+  private heldBack: HeldBack = { reserved: [], foreign: [] };
   private journal: Journal | undefined;
 
   private constructor(private readonly options: AllocatorOptions) {
@@ -144,6 +148,24 @@ export class Allocator {
     await this.append([{ op: 'unblock', cidr }]);
   }
 
+  /** The same, unless somebody has an address of it. True when the block is no longer ours. */
+  async removeIfEmpty(prefix: IpPrefix): Promise<boolean> {
+    const block = this.blocks.get(formatPrefix(prefix));
+    if (block === undefined || block.assigned.size > 0) return false;
+    await this.removeBlock(prefix);
+    return true;
+  }
+
+  /** What is given to nobody from now on. Those who have it keep it. */
+  holdBack(heldBack: HeldBack): void {
+    this.heldBack = heldBack;
+    const before: IpPrefix[] = [];
+    for (const block of this.blocks.values()) {
+      holdBackIn(block, { reserved: heldBack.reserved, foreign: [...heldBack.foreign, ...before] });
+      before.push(block.prefix);
+    }
+  }
+
   /** Every owner with its addresses. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
     const owners = new Map<string, Owner>();
@@ -163,15 +185,19 @@ export class Allocator {
 
   /**
    * One address of each family, on disk before the promise resolves. All or nothing.
-   * @throws NoAddressError when a family has none left in these pools; JournalError when the disk refuses
+   * @throws NoAddressError when a family has none left in these pools; AddressRefusedError when an address that is asked for is
+   * somebody's, or in no block of ours; JournalError when the disk refuses
    */
   async assign(request: AssignRequest): Promise<readonly string[]> {
     const held = this.addressesOfOwner(request.owner);
+    const isHeld = (family: Family): boolean => held.some((address) => parseAddress(address).family === family);
+    const exact = (request.addresses ?? []).filter((address) => !isHeld(parseAddress(address).family));
     const missing = request.families.filter(
-      (family) => !held.some((address) => parseAddress(address).family === family),
+      (family) => !isHeld(family) && !exact.some((address) => parseAddress(address).family === family),
     );
     const taken: string[] = [];
     try {
+      for (const address of exact) taken.push(this.takeExactly(address, request.owner));
       for (const family of missing) taken.push(this.take(family, request.pools, request.owner));
       await this.append(taken.map((address) => ({ op: 'assign', address, owner: request.owner })));
     } catch (error) {
@@ -194,14 +220,19 @@ export class Allocator {
    * Does this family want one more block of these pools? True when less than a quarter of a block is free, so that the next is
    * there before it is needed.
    */
-  wantsBlock(family: Family, pools: readonly string[]): boolean {
+  wantsBlock(family: Family, pools: readonly ServingPool[]): boolean {
     let free = 0;
     let quarter = 1;
     for (const block of this.blocksOf(family, pools)) {
-      free += block.size - block.assigned.size;
+      free += block.size - block.assigned.size - heldBackIn(block);
       quarter = Math.max(quarter, Math.floor(block.size / 4));
     }
     return free < quarter;
+  }
+
+  /** Who has this address here; undefined when nobody has. */
+  holderOf(address: string): Owner | undefined {
+    return this.ownerByAddress.get(address);
   }
 
   /** Counts of one block, or undefined when it is not ours. */
@@ -210,16 +241,17 @@ export class Allocator {
     return block && { size: block.size, assigned: block.assigned.size, resting: block.resting.size };
   }
 
-  private *blocksOf(family: Family, pools: readonly string[]): Generator<BlockState> {
+  private *blocksOf(family: Family, pools: readonly ServingPool[]): Generator<BlockState> {
     for (const pool of pools)
-      for (const block of this.blocks.values()) if (block.pool === pool && block.prefix.family === family) yield block;
+      for (const block of this.blocks.values())
+        if (block.prefix.family === family && containsPrefix(pool.prefix, block.prefix)) yield block;
   }
 
   /** Takes the longest free address; one still resting only when nothing else is left in any block. */
-  private take(family: Family, pools: readonly string[], owner: Owner): string {
+  private take(family: Family, pools: readonly ServingPool[], owner: Owner): string {
     for (const mayBeResting of [false, true]) {
       for (const block of this.blocksOf(family, pools)) {
-        const offset = this.takeOffset(block, mayBeResting);
+        const offset = takeOffset(block, this.options.now(), this.coolDown, mayBeResting);
         if (offset === undefined) continue;
         const address = formatAddress(addressAt(block.prefix, offset));
         this.record(address, owner);
@@ -229,33 +261,37 @@ export class Allocator {
     throw this.noAddress(family, pools);
   }
 
-  private takeOffset(block: BlockState, mayBeResting: boolean): number | undefined {
-    const now = this.options.now();
-    for (const [offset, at] of block.resting) {
-      if (now - at < this.coolDown && !mayBeResting) break;
-      block.resting.delete(offset);
-      setFree(block, offset);
-      if (mayBeResting) break;
-    }
-    while (block.nextOffset < block.size) {
-      const offset = block.nextOffset++;
-      if (!block.assigned.has(offset) && !block.resting.has(offset)) return offset;
-    }
-    return block.free.shift();
+  /** The head of the file says who may have a reserved or a foreign address. */
+  private takeExactly(address: string, owner: Owner): string {
+    const refused = (why: string): AddressRefusedError =>
+      new AddressRefusedError(`Cannot assign address ${address}: ${why}`);
+    const holder = this.ownerByAddress.get(address);
+    if (holder !== undefined) throw refused(`pod "${holder.namespace}/${holder.pod}" has it`);
+    const [block, offset] = this.locate(address);
+    if (block === undefined) throw refused('it lies in no block of this node');
+    if (block.foreign.has(offset)) throw refused('an older block of another node has it too');
+    block.resting.delete(offset);
+    const at = block.free.indexOf(offset);
+    if (at >= 0) block.free.splice(at, 1);
+    this.record(address, owner);
+    return address;
   }
 
-  private noAddress(family: Family, pools: readonly string[]): NoAddressError {
-    const blocks = [...this.blocksOf(family, pools)];
-    const names = pools.map((pool) => `"${pool}"`).join(', ');
+  private noAddress(family: Family, pools: readonly ServingPool[]): NoAddressError {
+    const ofFamily = pools.filter(({ prefix }) => prefix.family === family);
+    const blocks = [...this.blocksOf(family, ofFamily)];
+    const names = ofFamily.map(({ name }) => `"${name}"`).join(', ');
     const total = blocks.reduce((sum, block) => sum + block.size, 0);
+    const heldBack = blocks.reduce((sum, block) => sum + heldBackIn(block), 0);
     const why =
-      pools.length === 0
+      ofFamily.length === 0
         ? 'no pool of this family may serve the pod'
         : blocks.length === 0
           ? 'this node owns no block of it yet'
-          : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use`;
+          : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use` +
+            (heldBack === 0 ? '' : ` or held back (${heldBack})`);
     return new NoAddressError(
-      `Cannot assign an IPv${family} address${pools.length === 0 ? '' : ` from pool ${names}`}: ${why}`,
+      `Cannot assign an IPv${family} address${ofFamily.length === 0 ? '' : ` from pool ${names}`}: ${why}`,
       family,
     );
   }
@@ -307,16 +343,10 @@ export class Allocator {
   private insertBlock(block: OwnBlock): void {
     const cidr = formatPrefix(block.prefix);
     if (this.blocks.has(cidr)) return;
-    const state: BlockState = {
-      ...block,
-      size: Number(sizeOf(block.prefix)),
-      nextOffset: 0,
-      free: [],
-      resting: new Map(),
-      assigned: new Set(),
-      wasSeen: false,
-    };
+    const state = newBlockState(block);
     this.blocks.set(cidr, state);
+    // Of two blocks of this node that overlap, the first alone gives out what both have.
+    this.holdBack(this.heldBack);
     // A block may come back (an API server restored from backup) while its addresses are still in use.
     for (const address of this.ownerByAddress.keys()) {
       const parsed = parseAddress(address);

@@ -1,12 +1,20 @@
 /**
  * Claims one more block for a node: lists what is taken, tries free ones in the node's own order, one compare-and-swap each.
  *
+ *   list -> create -> list again -> nobody else has an address of it: ours
+ *                                -> somebody has: given back, before any address of it was handed out
+ *
+ * Of two nodes that create overlapping blocks of different sizes at once, the one that created second finds the other's in its
+ * second list, so at least one gives way; both may, and try again. No clock decides: the stamps of objects are whole seconds, and
+ * the block of a node that has begun to hand out must stand whatever its stamp.
+ *
  * Losing a race costs one more try; losing many in a row means that the list has gone stale, so it is read again.
  */
-import { formatPrefix } from 'node-bgp/address';
-import type { OwnBlock } from './allocator.js';
-import type { BlockStore } from './block-store.js';
+import { formatPrefix, parsePrefix, prefixesOverlap, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
+import type { OwnBlock } from './block-state.js';
+import type { BlockRecord, BlockStore } from './block-store.js';
 import { blockCountOf, freeBlocks, type Pool } from './pool.js';
+import { TakenBlocks } from './taken-blocks.js';
 
 /** Every block of the pool has an owner. */
 export class PoolExhaustedError extends Error {
@@ -15,23 +23,62 @@ export class PoolExhaustedError extends Error {
 
 const MOST_TRIES_PER_LIST = 16;
 const MOST_LISTS = 8;
+/** Two nodes that give way to one another do not meet again for long. */
+const MOST_PAUSE = 100;
 
-/** @throws PoolExhaustedError, or whatever the store throws when it cannot be reached */
-export async function claimBlock(store: BlockStore, pool: Pool, node: string): Promise<OwnBlock> {
+/**
+ * @param held what the node holds, whether or not the store knows
+ * @throws PoolExhaustedError, or whatever the store throws when it cannot be reached
+ */
+export async function claimBlock(
+  store: BlockStore,
+  pool: Pool,
+  node: string,
+  held: readonly IpPrefix[] = [],
+): Promise<OwnBlock> {
   for (let round = 0; round < MOST_LISTS; round++) {
-    const taken = new Set((await store.list()).map((block) => block.cidr));
+    const taken = new TakenBlocks([...held, ...prefixesOf(await store.list())]);
     let tries = 0;
     for (const prefix of freeBlocks(pool, node, taken)) {
-      if ((await store.create({ cidr: formatPrefix(prefix), node, pool: pool.name })) === 'created')
+      if (await claimExactly(store, { cidr: formatPrefix(prefix), node, pool: pool.name }))
         return { prefix, pool: pool.name };
       if (++tries === MOST_TRIES_PER_LIST) break;
     }
-    if (tries === 0)
-      throw new PoolExhaustedError(
-        `Cannot claim a block of pool "${pool.name}": all ${blockCountOf(pool)} blocks of ${formatPrefix(pool.prefix)} have an owner`,
-      );
+    if (tries === 0) throw exhausted(pool, taken);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * MOST_PAUSE * round));
   }
   throw new PoolExhaustedError(
     `Cannot claim a block of pool "${pool.name}": lost the race for ${MOST_LISTS * MOST_TRIES_PER_LIST} blocks in a row`,
+  );
+}
+
+/** Claims this very block: true when it is the node's and no other's, in any size. */
+export async function claimExactly(store: BlockStore, block: BlockRecord): Promise<boolean> {
+  if ((await store.create(block)) === 'exists') return false;
+  if (othersIn(await store.list(), block).length === 0) return true;
+  await store.delete(block);
+  return false;
+}
+
+/** Blocks of other nodes that share an address with this one. */
+export function othersIn(records: readonly BlockRecord[], { cidr, node }: BlockRecord): readonly BlockRecord[] {
+  const own = parsePrefix(cidr);
+  return records.filter((record) => {
+    if (record.node === node) return false;
+    const prefix = tryParsePrefix(record.cidr);
+    return prefix !== undefined && prefixesOverlap(prefix, own);
+  });
+}
+
+const prefixesOf = (records: readonly BlockRecord[]): readonly IpPrefix[] =>
+  records.map(({ cidr }) => tryParsePrefix(cidr)).filter((prefix) => prefix !== undefined);
+
+function exhausted(pool: Pool, taken: TakenBlocks): PoolExhaustedError {
+  const range = formatPrefix(pool.prefix);
+  return new PoolExhaustedError(
+    `Cannot claim a block of pool "${pool.name}": ` +
+      (taken.hasOtherLengths(pool.prefix, pool.blockLength)
+        ? `all addresses of ${range} lie in blocks that have an owner, some in blocks of another size than /${pool.blockLength}`
+        : `all ${blockCountOf(pool)} blocks of ${range} have an owner`),
   );
 }

@@ -17,6 +17,7 @@ import {
   type Family,
   type IpPrefix,
 } from 'node-bgp/address';
+import type { TakenBlocks } from './taken-blocks.js';
 
 export interface Pool {
   readonly name: string;
@@ -34,6 +35,8 @@ export interface PoolInput {
   /** Default 26, or 122 for IPv6. */
   readonly blockSize?: number;
   readonly disabled?: boolean;
+  /** When the object was made, RFC 3339: of two that overlap the older stands. Absent counts as oldest. */
+  readonly createdAt?: string;
 }
 
 export interface PoolProblem {
@@ -47,9 +50,16 @@ export const DEFAULT_BLOCK_LENGTH: Readonly<Record<Family, number>> = { 4: 26, 6
 /** Calico's limits: a block holds 1 to 4096 addresses. */
 const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 20, 6: 116 };
 
+/** Older first; those of one second by name, so that every node decides alike. */
+function compareAge(a: PoolInput, b: PoolInput): number {
+  const [ageA, ageB] = [a.createdAt ?? '', b.createdAt ?? ''];
+  if (ageA !== ageB) return ageA < ageB ? -1 : 1;
+  return a.name < b.name ? -1 : 1;
+}
+
 /**
- * Checks pools alone and against each other. A wrong pool is left out and named; of two that overlap the one whose name
- * sorts first stays, so that every node decides alike.
+ * Checks pools alone and against each other. A wrong pool is left out and named; of two that overlap the older stands, for it
+ * may have given out addresses, whatever their names and whichever nodes they select.
  */
 export function parsePools(inputs: readonly PoolInput[]): {
   readonly pools: readonly Pool[];
@@ -57,7 +67,7 @@ export function parsePools(inputs: readonly PoolInput[]): {
 } {
   const pools: Pool[] = [];
   const problems: PoolProblem[] = [];
-  for (const input of [...inputs].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const input of [...inputs].sort(compareAge)) {
     const parsed = parsePool(input);
     if ('message' in parsed) {
       problems.push(parsed);
@@ -71,7 +81,7 @@ export function parsePools(inputs: readonly PoolInput[]): {
         field: 'spec.cidr',
         message:
           `Cannot use pool "${input.name}": ${formatPrefix(parsed.prefix)} overlaps ${formatPrefix(other.prefix)} of ` +
-          `pool "${other.name}"`,
+          `pool "${other.name}", which is older`,
       });
   }
   return { pools, problems };
@@ -106,15 +116,15 @@ const MOST_CANDIDATES = 1n << 20n;
 
 /**
  * Blocks of a pool a node might claim, in the order it should try: from a start that its name decides, once around, without
- * those taken. `taken` holds canonical prefixes ("10.65.0.0/26") of blocks in the store.
+ * those of which any address is taken.
  */
-export function* freeBlocks(pool: Pool, node: string, taken: ReadonlySet<string>): Generator<IpPrefix> {
+export function* freeBlocks(pool: Pool, node: string, taken: TakenBlocks): Generator<IpPrefix> {
   const count = blockCountOf(pool);
   const start = BigInt(`0x${createHash('sha256').update(node).digest('hex').slice(0, 16)}`) % count;
   const size = sizeOf({ ...pool.prefix, length: pool.blockLength });
   const most = count < MOST_CANDIDATES ? count : MOST_CANDIDATES;
   for (let i = 0n; i < most; i++) {
     const block = prefixOf(addressAt(pool.prefix, ((start + i) % count) * size), pool.blockLength);
-    if (!taken.has(formatPrefix(block))) yield block;
+    if (!taken.overlaps(block)) yield block;
   }
 }

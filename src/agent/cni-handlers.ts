@@ -1,5 +1,5 @@
 /** CNI commands in the agent's terms: what the runtime asks, answered by the pod network. */
-import { NoAddressError } from '@tortie/ipam';
+import { AddressRefusedError, NoAddressError } from '@tortie/ipam';
 import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { CniError } from '../cni/cni-error.js';
 import type { CniAddRequest, CniArguments, CniHandlers } from '../cni/contract.js';
@@ -138,7 +138,7 @@ function cniErrorOf(error: unknown): Error {
   if (error instanceof FormerPodError) return new CniError('unknownContainer', error.message, '', { cause: error });
   if (error instanceof ForeignAttachmentError)
     return new CniError('invalidEnvironment', error.message, '', { cause: error });
-  if (error instanceof TryAgainError || error instanceof NoAddressError)
+  if (error instanceof TryAgainError || error instanceof NoAddressError || error instanceof AddressRefusedError)
     return new CniError('tryAgainLater', error.message, '', { cause: error });
   return new CniError('ioFailure', messageOf(error), '', { cause: error });
 }

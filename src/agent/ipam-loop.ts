@@ -1,27 +1,35 @@
 /**
- * Addresses: keeps the allocator supplied with blocks, ahead of need, and in agreement with the claims in the API.
+ * Addresses: which pools serve which pod, blocks claimed ahead of need and given back when no pool of this node has them any more.
  *
- *   IPPool -> pools this node may use        IPAMBlock of ours -> allocator.addBlock (a lost journal, a lost answer)
- *   allocator wants a block -> claim         IPAMBlock gone    -> claimed again: its addresses are in use
- *                                            now somebody else's -> given up: never hand out from a block that is not ours
+ *   IPPool, Node, Namespace -> pools this node and this pod may use (node-pools.ts)
+ *   allocator wants a block -> claim (block-claims.ts)      block in no pool, and empty twice -> given back
+ *   IPReservation, blocks of others -> addresses that are held back
  *
  * The path of a pod only touches memory and the journal; it waits for a claim when nothing at all is left.
  */
 import {
-  claimBlock,
+  AddressRefusedError,
   NoAddressError,
-  parsePools,
   type Allocator,
   type BlockStore,
   type Owner,
-  type Pool,
   type PoolProblem,
 } from '@tortie/ipam';
-import { formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
-import type { IPPool } from '../api/ipam.js';
+import {
+  containsAddress,
+  containsPrefix,
+  formatPrefix,
+  parseAddress,
+  type Family,
+  type IpPrefix,
+} from 'node-bgp/address';
 import type { Cluster } from '../cluster/cluster.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { BlockClaims } from './block-claims.js';
+import { choosePools, nodePoolsOf, servesUnasked, type Matches, type NodePool, type NodePools } from './node-pools.js';
+import type { AddressRequest } from './pool-annotations.js';
+import { parseReserved } from './reservations.js';
 
 export interface IpamLoopOptions {
   readonly node: string;
@@ -30,54 +38,93 @@ export interface IpamLoopOptions {
   /** Those that this node's kernel has; default both. */
   readonly families?: readonly Family[];
   readonly store: BlockStore;
-  readonly matches: (selector: string, labels: ReadonlyMap<string, string>) => boolean;
+  readonly matches: Matches;
   readonly log: Logger;
   /** The node's blocks changed: advertise, blackhole. */
   readonly onBlocks: () => void;
   readonly onHealth: () => void;
+  /** Milliseconds between two looks for blocks that no pool has; default 30 s. */
+  readonly lookInterval?: number;
 }
 
 const RETRY = 2_000;
 /** How long a pod may wait for a new block. */
 const CLAIM_WAIT = 8_000;
+const LOOK_INTERVAL = 30_000;
 const FAMILIES: readonly Family[] = [4, 6];
 
 export class IpamLoop {
-  private pools: readonly Pool[] = [];
-  private poolProblems: readonly PoolProblem[] = [];
-  private readonly claims = new Map<Family, Promise<void>>();
+  readonly claims: BlockClaims;
+  private pools: NodePools = { pools: [], problems: [] };
+  private reserved: readonly IpPrefix[] = [];
+  private foreign: readonly IpPrefix[] = [];
+  /** Claims under way by the pools that they are for. BOUNDED by the pods that wait. */
+  private readonly claiming = new Map<string, Promise<string | undefined>>();
+  /** Why no block can be had ahead of need. */
   private readonly claimProblems = new Map<Family, string>();
+  /** Blocks that no pool had, and nobody an address of, at the last look. */
+  private unused: ReadonlySet<string> = new Set();
   private retry: NodeJS.Timeout | undefined;
+  private look: NodeJS.Timeout | undefined;
+  private isStarted = false;
   private isStopped = false;
-  private isReconciling = false;
-  private wantsReconcile = false;
 
-  constructor(private readonly options: IpamLoopOptions) {}
-
-  /** Call after the first sync: nothing is claimed before the claims of others are known. */
-  async start(): Promise<void> {
-    this.options.cluster.onChange((change) => {
-      if (change.kind === 'ipPools' || (change.kind === 'nodes' && change.object.metadata.name === this.options.node))
-        this.poolsChanged();
-      if (change.kind === 'ipamBlocks') void this.reconcile();
+  constructor(private readonly options: IpamLoopOptions) {
+    const { node, cluster, allocator, store, log, onBlocks, onHealth } = options;
+    this.claims = new BlockClaims({
+      node,
+      cluster,
+      allocator,
+      store,
+      log,
+      onBlocks,
+      onForeign: (foreign) => {
+        const texts = (prefixes: readonly IpPrefix[]): string => prefixes.map(formatPrefix).join();
+        if (texts(foreign) === texts(this.foreign)) return;
+        this.foreign = foreign;
+        allocator.holdBack({ reserved: this.reserved, foreign });
+        onHealth();
+      },
     });
-    this.poolsChanged();
-    await this.reconcile();
+  }
+
+  /** Call after the first sync: nothing is claimed before the claims of others are known, and our own are taken up. */
+  async start(): Promise<void> {
+    const { cluster, node, lookInterval } = this.options;
+    cluster.onChange((change) => {
+      if (change.isStatusOnly === true) return;
+      if (change.kind === 'ipPools' || (change.kind === 'nodes' && change.object.metadata.name === node))
+        this.poolsChanged();
+      if (change.kind === 'ipReservations') this.reservationsChanged();
+      if (change.kind === 'ipamBlocks' && this.claims.concerns(change.object)) void this.reconcile();
+    });
+    this.readPools();
+    this.reservationsChanged();
+    await this.claims.reconcile();
+    this.isStarted = true;
+    this.claimAhead();
+    this.look = setInterval(() => void this.releaseUnused(), lookInterval ?? LOOK_INTERVAL).unref();
   }
 
   stop(): void {
     this.isStopped = true;
+    this.claims.stop();
     clearTimeout(this.retry);
+    clearInterval(this.look);
   }
 
   /** What an operator should mend, in sentences. */
   problems(): readonly string[] {
-    return [...this.poolProblems.map(({ message }) => message), ...this.claimProblems.values()];
+    return [
+      ...this.pools.problems.map(({ message }) => message),
+      ...this.claimProblems.values(),
+      ...this.claims.problems(),
+    ];
   }
 
   /** Pools that this node cannot use as they are written, part by part. */
   unusablePools(): readonly PoolProblem[] {
-    return this.poolProblems;
+    return this.pools.problems;
   }
 
   /**
@@ -85,173 +132,124 @@ export class IpamLoop {
    * every pod: the kubelet takes the runtime's word for the whole node.
    */
   whyNoAddress(): string | undefined {
-    if (this.pools.some((pool) => !pool.isDisabled)) return undefined;
-    return `Cannot assign an address to any pod: ${this.poolProblems[0]?.message ?? 'no enabled IPPool may serve this node'}`;
-  }
-
-  /** Families in which pods get addresses: those that have a pool. */
-  families(): readonly Family[] {
-    return FAMILIES.filter((family) => this.pools.some((pool) => pool.prefix.family === family));
+    if (this.pools.pools.some((pool) => servesUnasked({ ...pool, isManual: false }))) return undefined;
+    return `Cannot assign an address to any pod: ${this.pools.problems[0]?.message ?? 'no enabled IPPool may serve this node'}`;
   }
 
   /**
-   * Addresses for one interface, one a family, on disk. `wanted` names pools per family (the pod's annotations); default all.
-   * @throws NoAddressError when there is none to be had in time
+   * Addresses for one interface, one a family, on disk.
+   * @throws NoAddressError when there is none to be had in time, AddressRefusedError
    */
-  async assign(owner: Owner, wanted: ReadonlyMap<Family, readonly string[]>): Promise<readonly string[]> {
-    const families = this.families();
-    if (families.length === 0)
-      throw new NoAddressError(
-        `Cannot assign an address: ${this.poolProblems[0]?.message ?? 'no enabled IPPool may serve this node'}`,
-        4,
-      );
-    const request = { owner, families, pools: families.flatMap((family) => this.poolsFor(family, wanted)) };
+  async assign(owner: Owner, { pools: wanted, addresses }: AddressRequest): Promise<readonly string[]> {
+    const held = this.options.allocator.addressesOfOwner(owner);
+    if (held.length > 0) return held;
+    if (addresses.length > 0) return this.assignExactly(owner, addresses);
+    const { cluster, matches, allocator } = this.options;
+    const namespaceLabels = new Map(Object.entries(cluster.get('namespaces', owner.namespace)?.metadata.labels ?? {}));
+    const pools = choosePools(this.pools, { wanted, namespaceLabels, matches });
+    const families = FAMILIES.filter((family) => pools.some(({ prefix }) => prefix.family === family));
     const until = Date.now() + CLAIM_WAIT;
     for (;;) {
       try {
-        return await this.options.allocator.assign(request);
+        return await allocator.assign({ owner, families, pools });
       } catch (error) {
         if (!(error instanceof NoAddressError) || Date.now() >= until) throw error;
-        const usable = this.usablePools(error.family).filter((pool) => request.pools.includes(pool.name));
-        if (usable.length === 0) throw error;
-        await this.claimFor(error, usable, until);
+        await this.claimFor(
+          error,
+          pools.filter(({ prefix }) => prefix.family === error.family),
+          until,
+        );
       } finally {
         this.claimAhead();
       }
     }
   }
 
-  private async claimFor(error: NoAddressError, pools: readonly Pool[], until: number): Promise<void> {
-    const timeout = new Promise<'late'>((resolve) =>
-      setTimeout(() => resolve('late'), Math.max(0, until - Date.now())).unref(),
-    );
-    const outcome = await Promise.race([this.claim(error.family, pools), timeout]);
-    const problem = this.claimProblems.get(error.family);
-    if (outcome === 'late' || problem !== undefined)
-      throw new NoAddressError(`${error.message}; ${problem ?? 'claiming another block takes too long'}`, error.family);
+  /** The very addresses that a pod asks for: from a block of this node, or from one that nobody owns. Reserved ones too. */
+  private async assignExactly(owner: Owner, addresses: readonly string[]): Promise<readonly string[]> {
+    for (const text of addresses) {
+      const address = parseAddress(text);
+      const refused = (why: string): AddressRefusedError =>
+        new AddressRefusedError(`Cannot assign address ${text}, which the pod asks for: ${why}`);
+      const pool = this.pools.pools.find(({ prefix }) => containsAddress(prefix, address));
+      if (pool === undefined) throw refused('it lies in no IPPool that this node can use');
+      if (pool.isDisabled) throw refused(`pool "${pool.name}" is disabled`);
+      if (this.options.allocator.ownBlocks().some(({ prefix }) => containsAddress(prefix, address))) continue;
+      const other = await this.claims.claimContaining(address, pool);
+      if (other !== undefined)
+        throw refused(`it lies in block ${other.cidr} of node "${other.node}", and nodes do not borrow addresses`);
+    }
+    const families = addresses.map((address) => parseAddress(address).family);
+    return this.options.allocator.assign({ owner, families, pools: [], addresses });
   }
 
-  private poolsFor(family: Family, wanted: ReadonlyMap<Family, readonly string[]>): readonly string[] {
-    const known = this.pools.filter((pool) => pool.prefix.family === family);
-    const names = wanted.get(family);
-    if (names === undefined) return known.filter((pool) => !this.isManual(pool)).map((pool) => pool.name);
-    const missing = names.filter(
-      (name) => !known.some((pool) => pool.name === name || formatPrefix(pool.prefix) === name),
-    );
-    if (missing.length > 0)
-      throw new NoAddressError(
-        `Cannot assign an IPv${family} address: the pod asks for pool ` +
-          `${missing.map((name) => `"${name}"`).join(', ')}, which does not exist or may not serve this node`,
-        family,
-      );
-    return known
-      .filter((pool) => names.includes(pool.name) || names.includes(formatPrefix(pool.prefix)))
-      .map((pool) => pool.name);
-  }
-
-  private isManual(pool: Pool): boolean {
-    return this.options.cluster.get('ipPools', pool.name)?.spec.assignmentMode === 'Manual';
-  }
-
-  private usablePools(family: Family): readonly Pool[] {
-    return this.pools.filter((pool) => pool.prefix.family === family && !pool.isDisabled);
+  private async claimFor(error: NoAddressError, pools: readonly NodePool[], until: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve('claiming another block takes too long'), Math.max(0, until - Date.now()));
+    });
+    const problem = await Promise.race([this.claim(pools), late]);
+    clearTimeout(timer);
+    if (problem !== undefined) throw new NoAddressError(`${error.message}; ${problem}`, error.family);
   }
 
   private poolsChanged(): void {
-    const { cluster, node } = this.options;
-    const labels = new Map(Object.entries(cluster.get('nodes', node)?.metadata.labels ?? {}));
-    const problems: PoolProblem[] = [];
-    const inputs = [...cluster.all('ipPools').values()].filter((pool) => this.servesThisNode(pool, labels, problems));
-    const parsed = parsePools(
-      inputs.map(({ metadata, spec }) => ({
-        name: metadata.name,
-        cidr: spec.cidr,
-        ...(spec.blockSize === undefined ? {} : { blockSize: spec.blockSize }),
-        ...(spec.disabled === undefined ? {} : { disabled: spec.disabled }),
-      })),
-    );
-    const { families = FAMILIES } = this.options;
-    this.pools = parsed.pools.filter(({ name, prefix: { family } }) => {
-      if (families.includes(family)) return true;
-      const message = `Cannot use pool "${name}": this node's kernel has no IPv${family} (ipv6.disable=1?)`;
-      problems.push({ pool: name, field: 'spec.cidr', message });
-      return false;
-    });
-    const all = [...problems, ...parsed.problems];
-    const known = new Set(this.poolProblems.map(({ message }) => message));
-    for (const { message } of all) if (!known.has(message)) this.options.log.error(message);
-    this.poolProblems = all;
-    this.options.onHealth();
+    this.readPools();
     this.claimAhead();
   }
 
-  private servesThisNode(
-    { metadata, spec }: IPPool,
-    labels: ReadonlyMap<string, string>,
-    problems: PoolProblem[],
-  ): boolean {
-    if (spec.allowedUses !== undefined && !spec.allowedUses.includes('Workload')) return false;
-    if (spec.nodeSelector === undefined || spec.nodeSelector === '') return true;
-    try {
-      return this.options.matches(spec.nodeSelector, labels);
-    } catch (error) {
-      problems.push({
-        pool: metadata.name,
-        field: 'spec.nodeSelector',
-        message: `Cannot use pool "${metadata.name}": spec.nodeSelector ${messageOf(error)}`,
-      });
-      return false;
-    }
+  private readPools(): void {
+    const { cluster, node, matches, families = FAMILIES, log, onHealth } = this.options;
+    const labels = new Map(Object.entries(cluster.get('nodes', node)?.metadata.labels ?? {}));
+    const known = new Set(this.pools.problems.map(({ message }) => message));
+    this.pools = nodePoolsOf(cluster.all('ipPools').values(), { labels, matches, families });
+    for (const { message } of this.pools.problems) if (!known.has(message)) log.error(message);
+    onHealth();
   }
 
-  /** Fills up in the background; only automatic pools, a manual one is claimed when somebody asks. */
+  private reservationsChanged(): void {
+    this.reserved = [...this.options.cluster.all('ipReservations').values()]
+      .flatMap(({ spec }) => spec.reservedCIDRs ?? [])
+      .map(parseReserved)
+      .filter((prefix) => prefix !== undefined);
+    this.options.allocator.holdBack({ reserved: this.reserved, foreign: this.foreign });
+    this.claimAhead();
+  }
+
+  private async reconcile(): Promise<void> {
+    await this.claims.reconcile();
+    this.claimAhead();
+  }
+
+  /** Fills up in the background; only for pods that ask for nothing: another pool is claimed from when somebody needs it. */
   private claimAhead(): void {
-    if (this.isStopped) return;
+    if (this.isStopped || !this.isStarted) return;
     for (const family of FAMILIES) {
-      const pools = this.usablePools(family).filter((pool) => !this.isManual(pool));
-      if (
-        pools.length > 0 &&
-        this.options.allocator.wantsBlock(
-          family,
-          pools.map((pool) => pool.name),
-        )
-      )
-        void this.claim(family, pools);
-    }
-  }
-
-  /** One claim per family at a time; the first pool that has a block left serves. Never rejects: see claimProblems. */
-  private claim(family: Family, pools: readonly Pool[]): Promise<void> {
-    const running = this.claims.get(family);
-    if (running !== undefined) return running;
-    const claim = this.claimFrom(pools)
-      .then(
-        () => this.setClaimProblem(family, undefined),
-        (error: unknown) => {
-          this.setClaimProblem(family, messageOf(error));
+      const pools = this.pools.pools.filter(
+        (pool) => pool.prefix.family === family && servesUnasked(pool) && pool.namespaceSelector === undefined,
+      );
+      if (pools.length === 0 || !this.options.allocator.wantsBlock(family, pools))
+        this.setClaimProblem(family, undefined);
+      else
+        void this.claim(pools).then((problem) => {
+          this.setClaimProblem(family, problem);
           clearTimeout(this.retry);
-          if (!this.isStopped) this.retry = setTimeout(() => this.claimAhead(), RETRY).unref();
-        },
-      )
-      .finally(() => this.claims.delete(family));
-    this.claims.set(family, claim);
-    return claim;
+          if (problem !== undefined && !this.isStopped) this.retry = setTimeout(() => this.claimAhead(), RETRY).unref();
+        });
+    }
   }
 
-  private async claimFrom(pools: readonly Pool[]): Promise<void> {
-    let failure: unknown;
-    for (const pool of pools) {
-      try {
-        const block = await claimBlock(this.options.store, pool, this.options.node);
-        await this.options.allocator.addBlock(block);
-        this.options.log.info({ block: formatPrefix(block.prefix), pool: pool.name }, 'Claimed a block');
-        this.options.onBlocks();
-        return;
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
+  /** One claim for the same pools at a time. Resolves to why there is none. */
+  private claim(pools: readonly NodePool[]): Promise<string | undefined> {
+    const key = pools.map(({ name }) => name).join('\0');
+    const running = this.claiming.get(key);
+    if (running !== undefined) return running;
+    const claim = this.claims
+      .claimFrom(pools)
+      .then(() => undefined, messageOf)
+      .finally(() => this.claiming.delete(key));
+    this.claiming.set(key, claim);
+    return claim;
   }
 
   private setClaimProblem(family: Family, problem: string | undefined): void {
@@ -264,50 +262,28 @@ export class IpamLoop {
     this.options.onHealth();
   }
 
-  /** One at a time; a request that comes meanwhile makes it run once more. */
-  private async reconcile(): Promise<void> {
-    this.wantsReconcile = true;
-    if (this.isReconciling) return;
-    this.isReconciling = true;
-    try {
-      while (this.wantsReconcile && !this.isStopped) {
-        this.wantsReconcile = false;
-        await this.reconcileOnce();
+  /**
+   * Gives back blocks in which nobody has an address, at two looks in a row, and that lie in no pool that selects this node: deleted,
+   * made anew with another range, or elsewhere by nodeSelector. A disabled pool keeps its blocks, and a live one the node's last.
+   */
+  async releaseUnused(): Promise<void> {
+    const { allocator, cluster, log } = this.options;
+    // Half the truth about pools would take blocks from pods that are about to come.
+    if (['ipPools', 'nodes', 'ipamBlocks'].some((kind) => cluster.problems().has(kind as 'ipPools'))) return;
+    const selecting = this.pools.pools.filter(({ selectsNode }) => selectsNode);
+    const unused = allocator.ownBlocks().filter(({ prefix }) => {
+      const isEmpty = allocator.usageOf(formatPrefix(prefix))?.assigned === 0;
+      return isEmpty && !selecting.some((pool) => containsPrefix(pool.prefix, prefix));
+    });
+    const before = this.unused;
+    this.unused = new Set(unused.map(({ prefix }) => formatPrefix(prefix)));
+    for (const { prefix, pool } of unused) {
+      if (!before.has(formatPrefix(prefix))) continue;
+      try {
+        await this.claims.release(prefix, pool);
+      } catch (error) {
+        log.warn({ block: formatPrefix(prefix), problem: messageOf(error) }, 'Cannot give a block back; trying again');
       }
-    } finally {
-      this.isReconciling = false;
     }
-  }
-
-  /** Makes allocator and API agree about which blocks are ours; see the head of this file. */
-  private async reconcileOnce(): Promise<void> {
-    const { cluster, allocator, node, store, log } = this.options;
-    const claims = new Map([...cluster.all('ipamBlocks').values()].map((block) => [block.spec.cidr, block.spec]));
-    let hasChanged = false;
-    try {
-      for (const { cidr, node: owner, pool } of claims.values()) {
-        const prefix = tryParsePrefix(cidr);
-        if (prefix === undefined || owner !== node || allocator.usageOf(cidr) !== undefined) continue;
-        await allocator.addBlock({ prefix, pool });
-        hasChanged = true;
-      }
-      for (const { prefix, pool } of allocator.ownBlocks()) {
-        const cidr = formatPrefix(prefix);
-        if (!claims.has(cidr) && (await store.create({ cidr, node, pool })) === 'created') continue;
-        const owner = claims.get(cidr)?.node;
-        if (owner === node) continue;
-        log.error(
-          { block: cidr, owner },
-          `Block ${cidr} belongs to ${owner === undefined ? 'another node' : `node "${owner}"`} now; giving it up`,
-        );
-        await allocator.removeBlock(prefix);
-        hasChanged = true;
-      }
-    } catch (error) {
-      log.warn({ problem: messageOf(error) }, 'Cannot bring block claims in step; trying again');
-      if (!this.isStopped) setTimeout(() => void this.reconcile(), RETRY).unref();
-    }
-    if (hasChanged) this.options.onBlocks();
-    this.claimAhead();
   }
 }

@@ -12,7 +12,7 @@ export class KubernetesBlockStore implements BlockStore {
     return (await this.datastore.list('ipamBlocks')).map((block) => block.spec);
   }
 
-  async create(block: BlockRecord): Promise<'created' | 'exists'> {
+  async create(block: BlockRecord): Promise<'created' | 'held' | 'exists'> {
     const name = blockName(block.cidr);
     try {
       await this.datastore.create('ipamBlocks', { metadata: { name }, spec: block });
@@ -22,7 +22,7 @@ export class KubernetesBlockStore implements BlockStore {
     }
     // An earlier try of ours may have arrived although its answer was lost.
     const existing = await this.datastore.get('ipamBlocks', name);
-    return existing?.spec.node === block.node ? 'created' : 'exists';
+    return existing?.spec.node === block.node ? 'held' : 'exists';
   }
 
   async delete(block: BlockRecord): Promise<void> {

@@ -4,6 +4,8 @@
  *
  * Policies and network sets are not here: who they select changes with every pod, and PolicyReady says whether a node holds them.
  */
+import { containsPrefix, tryParsePrefix } from 'node-bgp/address';
+import type { IPPool } from '../api/ipam.js';
 import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { BGPPeer } from '../api/bgp.js';
 import type { Cluster } from '../cluster/cluster.js';
@@ -43,17 +45,7 @@ export function usageOf<K extends KindName>(
     case 'bgpConfigurations':
       return configurationUsage(name, cluster);
     case 'ipPools':
-      return {
-        by: 'node',
-        users: [
-          ...new Set(
-            [...cluster.all('ipamBlocks').values()]
-              .filter(({ spec }) => spec.pool === name)
-              .map(({ spec }) => spec.node),
-          ),
-        ].sort(),
-        otherwise: 'No node owns a block of it',
-      };
+      return poolUsage(object as IPPool, cluster);
     case 'hostEndpoints':
       return namedNode('spec.node', (object as ObjectOf['hostEndpoints']).spec.node ?? '', cluster);
     case 'tiers':
@@ -61,6 +53,20 @@ export function usageOf<K extends KindName>(
     default:
       return undefined;
   }
+}
+
+/** By where blocks lie: a block may have been claimed for a pool that has been made anew since. */
+function poolUsage({ spec }: IPPool, cluster: Cluster): Usage {
+  const pool = tryParsePrefix(spec.cidr);
+  const owners = [...cluster.all('ipamBlocks').values()].filter((block) => {
+    const prefix = tryParsePrefix(block.spec.cidr);
+    return pool !== undefined && prefix !== undefined && containsPrefix(pool, prefix);
+  });
+  return {
+    by: 'node',
+    users: [...new Set(owners.map((block) => block.spec.node))].sort(),
+    otherwise: 'No node owns a block of it',
+  };
 }
 
 function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage {

@@ -16,14 +16,13 @@
  */
 import type { Allocator, Attachment, Owner } from '@tortie/ipam';
 import type { EndpointState, PolicyEvent } from '@tortie/policy';
-import type { Family } from 'node-bgp/address';
-import type { Pod } from '../api/core.js';
+import type { Namespace, Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
 import { FormerSandboxes } from './former-sandboxes.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { awaitPod, FormerPodError, isPodOf, TryAgainError, type PodIdentityOptions } from './pod-identity.js';
 import type { NetfilterFailure } from './policy-loop.js';
-import { poolsAskedFor } from './pool-annotations.js';
+import { addressesAskedFor, type AddressRequest } from './pool-annotations.js';
 
 /** The kernel side of one endpoint: src/dataplane/endpoint.ts. */
 export interface EndpointDataplane {
@@ -88,7 +87,8 @@ export interface RemoveRequest extends Attachment {
 
 export interface PodNetworkOptions extends PodIdentityOptions {
   readonly allocator: Allocator;
-  readonly assign: (owner: Owner, pools: ReadonlyMap<Family, readonly string[]>) => Promise<readonly string[]>;
+  readonly assign: (owner: Owner, request: AddressRequest) => Promise<readonly string[]>;
+  readonly namespace: (name: string) => Namespace | undefined;
   readonly dataplane: EndpointDataplane;
   readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
   /** Those refusals of the kernel that concern one endpoint. */
@@ -113,6 +113,8 @@ export class ForeignAttachmentError extends Error {
 
 /** How long an ADD waits for the kernel to take its policy. */
 const POLICY_WAIT = 10_000;
+
+const NAMESPACE_WAIT = 5_000;
 
 /** The name that every pod's first interface has, whatever order its attachments are listed in. */
 const FIRST_INTERFACE = 'eth0';
@@ -153,7 +155,7 @@ export class PodNetwork {
       await this.removePredecessors(request);
       const known = this.options.allocator.ownerOf(request);
       const owner = known ?? this.newOwner(request, pod);
-      const addresses = await this.options.assign(owner, poolsAskedFor(pod));
+      const addresses = await this.options.assign(owner, addressesAskedFor(pod, await this.namespaceOf(request)));
       this.former.delete(request.containerId);
       try {
         this.announce(request.namespace, request.pod);
@@ -362,6 +364,22 @@ export class PodNetwork {
         ...(uid === undefined ? {} : { uid }),
       },
     });
+  }
+
+  /** Its labels and annotations say which pools serve the pod, so none of them may be missed. */
+  private async namespaceOf({ namespace, pod }: PodRequest): Promise<Namespace> {
+    const until = Date.now() + NAMESPACE_WAIT;
+    for (;;) {
+      const found = this.options.namespace(namespace);
+      if (found !== undefined) return found;
+      const left = until - Date.now();
+      if (left <= 0)
+        throw new TryAgainError(
+          `Cannot attach pod "${namespace}/${pod}": the API server has not told this node of namespace "${namespace}" ` +
+            `within ${NAMESPACE_WAIT / 1000} s`,
+        );
+      await this.options.nextChange(left);
+    }
   }
 
   private async awaitPolicy({ namespace, pod }: PodRequest, hostInterface: string): Promise<void> {

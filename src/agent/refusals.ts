@@ -4,6 +4,7 @@
  *
  * A pure function of the object: every node and every reader says the same.
  */
+import { parseReserved } from './reservations.js';
 import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
 
@@ -40,12 +41,6 @@ const FIELDS: readonly Refusal[] = [
   }),
   refusal({
     kind: 'ipPools',
-    field: 'spec.namespaceSelector',
-    why: 'expected none, or all(): pools are not chosen by namespace yet, pods of all namespaces take addresses from this one',
-    asked: ({ spec }) => isSet(spec.namespaceSelector, (value) => ['', 'all()'].includes(value.trim())),
-  }),
-  refusal({
-    kind: 'ipPools',
     field: 'spec.allowedUses',
     why: 'expected Workload, Tunnel or both: addresses of Services are not given out yet',
     asked: ({ spec }) => isSet(spec.allowedUses, (uses) => !uses.includes('LoadBalancer')),
@@ -65,8 +60,12 @@ const FIELDS: readonly Refusal[] = [
   refusal({
     kind: 'ipReservations',
     field: 'spec.reservedCIDRs',
-    why: 'expected none: reservations are not kept yet, pods may get these addresses; make the pools smaller instead',
-    asked: ({ spec }) => isSet(spec.reservedCIDRs, isEmpty),
+    why: 'expected addresses or CIDR notation such as 10.65.0.0/30; what else the list names is kept',
+    asked: ({ spec }) =>
+      isSet(
+        spec.reservedCIDRs?.filter((cidr) => parseReserved(cidr) === undefined),
+        isEmpty,
+      ),
   }),
   refusal({
     kind: 'bgpConfigurations',
@@ -103,10 +102,7 @@ const LATER = 'expected none: this annotation does nothing yet';
 
 /** Annotations by kind; a name that ends in "/" stands for all that begin so. */
 const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; readonly why: string }[] = [
-  { kind: 'namespaces', name: 'cni.projectcalico.org/ipv4pools', why: `${LATER}, annotate the pods` },
-  { kind: 'namespaces', name: 'cni.projectcalico.org/ipv6pools', why: `${LATER}, annotate the pods` },
-  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrs', why: `${LATER}, the pod gets any free address` },
-  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrsNoIpam', why: `${LATER}, the pod gets any free address` },
+  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrsNoIpam', why: `${LATER}, the pod is not started; use ipAddrs` },
   { kind: 'pods', name: 'cni.projectcalico.org/floatingIPs', why: LATER },
   { kind: 'pods', name: 'cni.projectcalico.org/hwAddr', why: `${LATER}, the pod gets a MAC address of the kernel's` },
   { kind: 'pods', name: 'cni.projectcalico.org/allowedSourcePrefixes', why: `${LATER}, other sources are dropped` },

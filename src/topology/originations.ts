@@ -31,12 +31,18 @@ export function originationsOf(cluster: Cluster): readonly OriginatedPrefix[] {
 
 function candidatesOf(cluster: Cluster): readonly Candidate[] {
   const { input, self } = cluster;
-  const silent = new Set(
-    input.ipPools.filter((pool) => pool.spec.disableBGPExport === true).map((pool) => pool.metadata.name),
-  );
+  const silent = input.ipPools
+    .filter((pool) => pool.spec.disableBGPExport === true)
+    .map((pool) => tryParsePrefix(pool.spec.cidr))
+    .filter((prefix) => prefix !== undefined);
+  // A block may have been claimed for a pool that was made anew since, under another name: where it lies counts.
+  const isSilent = (cidr: string): boolean => {
+    const block = tryParsePrefix(cidr);
+    return block !== undefined && silent.some((pool) => containsPrefix(pool, block));
+  };
   return [
     ...input.blocks
-      .filter((block) => !silent.has(block.pool))
+      .filter(({ cidr }) => !isSilent(cidr))
       .map((block) => ({
         prefix: block.cidr,
         tag: 'block' as const,

@@ -13,6 +13,7 @@ import {
 } from '../../src/agent/pod-network.js';
 import type { NetfilterFailure } from '../../src/agent/policy-loop.js';
 import type { Pod } from '../../src/api/core.js';
+import { addressesAskedFor, type AddressRequest } from '../../src/agent/pool-annotations.js';
 import { createLogger } from '../../src/log.js';
 
 const request = (containerId: string, pod = 'web'): PodRequest => ({
@@ -23,6 +24,8 @@ const request = (containerId: string, pod = 'web'): PodRequest => ({
   namespace: 'shop',
   pod,
 });
+
+const POOL = { name: 'v4', prefix: parsePrefix('10.65.0.0/16') };
 
 describe('agent/pod-network', () => {
   let directory: string;
@@ -85,7 +88,11 @@ describe('agent/pod-network', () => {
     allocator,
     dataplane,
     log: createLogger('test', { level: 'silent' }),
-    assign: (owner, wanted) => allocator.assign({ owner, families: [4], pools: wanted.get(4) ?? ['v4'] }),
+    assign: (owner, { pools: wanted }) => {
+      const pools = wanted.get(4)?.map((name) => ({ name, prefix: parsePrefix('10.66.0.0/16') })) ?? [POOL];
+      return allocator.assign({ owner, families: [4], pools });
+    },
+    namespace: (name) => ({ metadata: { name } }),
     policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
     connections: {
       mark: (addresses) => void trace.push(`mark ${[...addresses].join()}`),
@@ -209,6 +216,30 @@ describe('agent/pod-network', () => {
     annotated('other');
     expect(String(await network.add(request('c1')).catch((error: unknown) => error))).to.include(
       'Cannot read annotation cni.projectcalico.org/ipv4pools: it is "other"; expected a JSON list',
+    );
+  });
+
+  it('asks for what the namespace says where the pod says nothing, a family at a time', () => {
+    const of = (pod: Record<string, string>, namespace: Record<string, string>): AddressRequest =>
+      addressesAskedFor(
+        { metadata: { name: 'web', annotations: pod }, spec: { containers: [] } },
+        { metadata: { name: 'shop', annotations: namespace } },
+      );
+    const [v4, v6] = ['cni.projectcalico.org/ipv4pools', 'cni.projectcalico.org/ipv6pools'];
+    const addresses = 'cni.projectcalico.org/ipAddrs';
+    expect([...of({ [v4]: '["a"]' }, { [v4]: '["b"]', [v6]: '["c"]' }).pools]).to.deep.equal([
+      [4, ['a']],
+      [6, ['c']],
+    ]);
+    expect([...of({ [v4]: '', [v6]: '[]' }, { [v4]: '["b"]' }).pools]).to.deep.equal([[4, ['b']]]);
+    expect(of({ [addresses]: '["10.65.0.7", "FD00::0007"]' }, {}).addresses).to.deep.equal(['10.65.0.7', 'fd00::7']);
+    for (const wrong of ['10.65.0.7', '["10.65.0.7/32"]', '["10.65.0.7", "10.65.0.8"]', '{}'])
+      expect(() => of({ [addresses]: wrong }, {})).to.throw(
+        `Cannot read annotation ${addresses}: it is ${JSON.stringify(wrong)}; expected a JSON list of addresses, one a family`,
+      );
+    const unkept = 'cni.projectcalico.org/ipAddrsNoIpam';
+    expect(() => of({ [unkept]: '["10.65.0.7"]' }, {})).to.throw(
+      `Cannot use annotation ${unkept}: it is "[\\"10.65.0.7\\"]"; expected none`,
     );
   });
 

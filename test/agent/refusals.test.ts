@@ -14,11 +14,10 @@ const refusals = (kind: KindName, each: KubeObject): readonly string[] =>
 /** What asks for something, and what asks for nothing, of every row. */
 const examples: readonly (readonly [KindName, string, unknown, unknown])[] = [
   ['ipPools', 'natOutgoing', true, false],
-  ['ipPools', 'namespaceSelector', "team == 'a'", 'all()'],
   ['ipPools', 'allowedUses', ['Workload', 'LoadBalancer'], ['Workload', 'Tunnel']],
   ['ipPools', 'ipipMode', 'Always', 'Never'],
   ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
-  ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30'], []],
+  ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
   ['bgpConfigurations', 'serviceExternalIPs', [{ cidr: '198.51.100.0/24' }], []],
   ['bgpConfigurations', 'serviceLoadBalancerAggregation', 'Disabled', 'Enabled'],
   ['bgpConfigurations', 'programClusterRoutes', 'Disabled', 'Enabled'],
@@ -53,7 +52,7 @@ describe('agent/refusals', () => {
   });
 
   it('cuts a value of any length', () => {
-    const [sentence = ''] = refusals('ipReservations', object({ reservedCIDRs: Array(5000).fill('10.0.0.0/8') }));
+    const [sentence = ''] = refusals('ipReservations', object({ reservedCIDRs: Array(5000).fill('rubbish') }));
     expect(sentence.length).to.be.below(400);
   });
 
@@ -92,19 +91,12 @@ describe('agent/refusals', () => {
       'pods',
     ]);
     cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', natOutgoing: true } });
-    cluster.upsert('namespaces', {
-      metadata: { name: 'shop', annotations: { 'cni.projectcalico.org/ipv4pools': '["a"]' } },
-    });
     for (const name of ['here', 'elsewhere'])
       cluster.upsert('pods', {
         metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressBandwidth': '1M' } },
         spec: { containers: [] },
       });
     const sentences = refusalSentences(cluster, ['shop/here', 'shop/gone']);
-    expect(sentences.map((sentence) => sentence.split(' ')[0])).to.deep.equal([
-      'IPPool/pods',
-      'Namespace/shop',
-      'Pod/shop/here',
-    ]);
+    expect(sentences.map((sentence) => sentence.split(' ')[0])).to.deep.equal(['IPPool/pods', 'Pod/shop/here']);
   });
 });

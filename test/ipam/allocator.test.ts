@@ -14,6 +14,9 @@ const owner = (containerId: string): Owner => ({
   pod: containerId,
 });
 
+const V4 = { name: 'v4', prefix: parsePrefix('10.65.0.0/16') };
+const V6 = { name: 'v6', prefix: parsePrefix('fd00::/64') };
+
 describe('ipam/allocator', () => {
   let directory: string;
   let now: number;
@@ -21,7 +24,7 @@ describe('ipam/allocator', () => {
   const open = (journalPath = path()): Promise<Allocator> =>
     Allocator.open({ journalPath, coolDown: 1000, now: () => now });
   const assign = (allocator: Allocator, id: string): Promise<readonly string[]> =>
-    allocator.assign({ owner: owner(id), families: [4, 6], pools: ['v4', 'v6'] });
+    allocator.assign({ owner: owner(id), families: [4, 6], pools: [V4, V6] });
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-ipam-'));
@@ -51,7 +54,7 @@ describe('ipam/allocator', () => {
     const error = await assign(allocator, 'c').catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(NoAddressError);
     expect(String(error)).to.include(
-      'Cannot assign an IPv6 address from pool "v4", "v6": all 2 addresses of this node\'s 1 block are in use',
+      'Cannot assign an IPv6 address from pool "v6": all 2 addresses of this node\'s 1 block are in use',
     );
     expect(allocator.usageOf('10.65.0.0/30')?.assigned).to.equal(2);
     await allocator.close();
@@ -69,6 +72,71 @@ describe('ipam/allocator', () => {
     await allocator.close();
   });
 
+  it('draws only on blocks in the range of a pool, whatever pool they were claimed for', async () => {
+    const allocator = await withBlocks();
+    const elsewhere = { name: 'v4', prefix: parsePrefix('10.66.0.0/16') };
+    const inside = { name: 'v4', prefix: parsePrefix('10.65.0.0/31') };
+    for (const pool of [elsewhere, inside]) {
+      const error = await allocator
+        .assign({ owner: owner('a'), families: [4], pools: [pool] })
+        .catch((thrown: unknown) => thrown);
+      expect(String(error)).to.include('from pool "v4": this node owns no block of it yet');
+    }
+    const renamed = { name: 'new', prefix: V4.prefix };
+    expect(await allocator.assign({ owner: owner('a'), families: [4], pools: [renamed] })).to.deep.equal(['10.65.0.0']);
+    await allocator.close();
+  });
+
+  it('gives reserved addresses only to who names one, and those of an older block to nobody', async () => {
+    const allocator = await withBlocks(29);
+    allocator.holdBack({ reserved: [parsePrefix('10.65.0.0/31')], foreign: [parsePrefix('10.65.0.4/30')] });
+    expect(allocator.wantsBlock(4, [V4])).to.equal(false);
+    const one = (id: string, addresses: readonly string[] = []): Promise<readonly string[]> =>
+      allocator.assign({ owner: owner(id), families: [4], pools: [V4], addresses });
+    expect([await one('a'), await one('b')]).to.deep.equal([['10.65.0.2'], ['10.65.0.3']]);
+    expect(allocator.wantsBlock(4, [V4])).to.equal(true);
+    const full = await one('c').catch((thrown: unknown) => thrown);
+    expect(String(full)).to.include("all 8 addresses of this node's 1 block are in use or held back (6)");
+    expect(await one('d', ['10.65.0.1'])).to.deep.equal(['10.65.0.1']);
+    for (const [address, why] of [
+      ['10.65.0.1', 'pod "default/d" has it'],
+      ['10.65.0.4', 'an older block of another node has it too'],
+      ['10.65.1.0', 'it lies in no block of this node'],
+    ] as const)
+      expect(String(await one('e', [address]).catch((thrown: unknown) => thrown))).to.include(
+        `Cannot assign address ${address}: ${why}`,
+      );
+    allocator.holdBack({ reserved: [], foreign: [] });
+    const rest = [await one('f'), await one('g'), await one('h'), await one('i'), await one('j')].flat();
+    expect(rest.sort()).to.deep.equal(['10.65.0.0', '10.65.0.4', '10.65.0.5', '10.65.0.6', '10.65.0.7']);
+    await allocator.close();
+  });
+
+  it('gives an address once though two blocks of the node have it', async () => {
+    const allocator = await open();
+    await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/30'), pool: 'v4' });
+    await allocator.addBlock({ prefix: parsePrefix('10.65.0.0/31'), pool: 'v4' });
+    const got: string[] = [];
+    for (const id of ['a', 'b', 'c', 'd'])
+      got.push(...(await allocator.assign({ owner: owner(id), families: [4], pools: [V4] })));
+    expect(new Set(got).size).to.equal(4);
+    expect(
+      await allocator.assign({ owner: owner('e'), families: [4], pools: [V4] }).catch((thrown: unknown) => thrown),
+    ).to.be.instanceOf(NoAddressError);
+    await allocator.close();
+  });
+
+  it('gives a block back only when nobody has an address of it', async () => {
+    const allocator = await withBlocks();
+    await assign(allocator, 'a');
+    expect(await allocator.removeIfEmpty(V4.prefix)).to.equal(false);
+    expect(await allocator.removeIfEmpty(parsePrefix('10.65.0.0/30'))).to.equal(false);
+    await allocator.release(owner('a'));
+    expect(await allocator.removeIfEmpty(parsePrefix('10.65.0.0/30'))).to.equal(true);
+    expect(allocator.ownBlockRecords().map(({ cidr }) => cidr)).to.deep.equal(['fd00::/126']);
+    await allocator.close();
+  });
+
   it('reuses a resting address rather than refuse a pod', async () => {
     const allocator = await withBlocks(32, 128);
     await assign(allocator, 'a');
@@ -79,11 +147,11 @@ describe('ipam/allocator', () => {
 
   it('asks for a block before the last address is gone', async () => {
     const allocator = await withBlocks(29);
-    expect(allocator.wantsBlock(4, ['v4'])).to.equal(false);
+    expect(allocator.wantsBlock(4, [V4])).to.equal(false);
     for (const id of ['a', 'b', 'c', 'd', 'e', 'f', 'g'])
-      await allocator.assign({ owner: owner(id), families: [4], pools: ['v4'] });
-    expect(allocator.wantsBlock(4, ['v4'])).to.equal(true);
-    expect(allocator.wantsBlock(4, ['other'])).to.equal(true);
+      await allocator.assign({ owner: owner(id), families: [4], pools: [V4] });
+    expect(allocator.wantsBlock(4, [V4])).to.equal(true);
+    expect(allocator.wantsBlock(4, [{ name: 'other', prefix: parsePrefix('10.66.0.0/16') }])).to.equal(true);
     await allocator.close();
   });
 
@@ -160,7 +228,7 @@ describe('ipam/allocator', () => {
             held.delete(name);
           } else {
             const got = await allocator
-              .assign({ owner: owner(name), families: [4], pools: ['v4'] })
+              .assign({ owner: owner(name), families: [4], pools: [V4] })
               .catch((error: unknown) => {
                 if (error instanceof NoAddressError) return [];
                 throw error;

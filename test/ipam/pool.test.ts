@@ -1,6 +1,15 @@
 import { expect } from 'chai';
-import { formatPrefix } from 'node-bgp/address';
-import { claimBlock, freeBlocks, MemoryBlockStore, parsePools, PoolExhaustedError, type Pool } from '@tortie/ipam';
+import fc from 'fast-check';
+import { formatPrefix, parsePrefix, prefixesOverlap, prefixOf } from 'node-bgp/address';
+import {
+  claimBlock,
+  freeBlocks,
+  MemoryBlockStore,
+  parsePools,
+  PoolExhaustedError,
+  TakenBlocks,
+  type Pool,
+} from '@tortie/ipam';
 
 const poolOf = (cidr: string, blockSize: number): Pool => {
   const [pool] = parsePools([{ name: 'blue', cidr, blockSize }]).pools;
@@ -47,17 +56,83 @@ describe('ipam/pool', () => {
     for (const order of [inputs, [...inputs].reverse()]) {
       const { pools, problems } = parsePools(order);
       expect(pools.map((pool) => pool.name)).to.deep.equal(['a']);
-      expect(problems[0]?.message).to.equal('Cannot use pool "b": 10.65.8.0/24 overlaps 10.65.0.0/16 of pool "a"');
+      expect(problems[0]?.message).to.equal(
+        'Cannot use pool "b": 10.65.8.0/24 overlaps 10.65.0.0/16 of pool "a", which is older',
+      );
     }
+  });
+
+  it('lets the older of two overlapping pools stand, whatever its name or size', () => {
+    const inputs = [
+      { name: 'z', cidr: '10.65.0.0/16', createdAt: '2026-01-01T00:00:00Z' },
+      { name: 'a', cidr: '10.65.8.0/24', createdAt: '2026-01-01T00:00:01Z' },
+      { name: 'b', cidr: '10.0.0.0/8', createdAt: '2026-01-02T00:00:00Z' },
+    ];
+    for (const order of [inputs, [...inputs].reverse()]) {
+      const { pools, problems } = parsePools(order);
+      expect(pools.map((pool) => pool.name)).to.deep.equal(['z']);
+      expect(problems.map(({ message }) => message)).to.deep.equal([
+        'Cannot use pool "a": 10.65.8.0/24 overlaps 10.65.0.0/16 of pool "z", which is older',
+        'Cannot use pool "b": 10.0.0.0/8 overlaps 10.65.0.0/16 of pool "z", which is older',
+      ]);
+    }
+  });
+
+  it('finds a range taken when a block has any address of it', () => {
+    const prefix = fc
+      .tuple(fc.integer({ min: 0, max: 63 }), fc.integer({ min: 26, max: 32 }))
+      .map(([at, length]) => prefixOf(parsePrefix(`10.65.0.${at}/32`), length));
+    fc.assert(
+      fc.property(fc.array(prefix, { maxLength: 8 }), fc.array(prefix, { maxLength: 8 }), (blocks, ranges) => {
+        const taken = new TakenBlocks(blocks);
+        for (const range of ranges)
+          expect(taken.overlaps(range)).to.equal(blocks.some((block) => prefixesOverlap(block, range)));
+      }),
+    );
+    expect(new TakenBlocks([parsePrefix('::/26')]).overlaps(parsePrefix('0.0.0.0/28'))).to.equal(false);
+  });
+
+  it('claims no block inside or around another, of whatever pool and size', async () => {
+    for (const [taken, size] of [
+      ['10.65.0.0/29', 30],
+      ['10.65.0.0/29', 28],
+    ] as const) {
+      const store = new MemoryBlockStore();
+      await store.create({ cidr: taken, node: 'other', pool: 'gone' });
+      const claims: string[] = [];
+      const refused = await (async () => {
+        for (;;) claims.push(formatPrefix((await claimBlock(store, poolOf('10.65.0.0/28', size), 'node1')).prefix));
+      })().catch((error: unknown) => error);
+      expect(claims.sort()).to.deep.equal(size === 30 ? ['10.65.0.12/30', '10.65.0.8/30'] : []);
+      expect(String(refused)).to.include(
+        `all addresses of 10.65.0.0/28 lie in blocks that have an owner, some in blocks of another size than /${size}`,
+      );
+    }
+  });
+
+  it('gives a block back when another size was created at the same time', async () => {
+    const store = new MemoryBlockStore();
+    const create = store.create.bind(store);
+    let isFirst = true;
+    store.create = async (block) => {
+      if (isFirst) await create({ cidr: '10.65.0.0/28', node: 'other', pool: 'other' });
+      isFirst = false;
+      return create(block);
+    };
+    const refused = await claimBlock(store, poolOf('10.65.0.0/28', 30), 'node1').catch((error: unknown) => error);
+    expect(refused).to.be.instanceOf(PoolExhaustedError);
+    expect((await store.list()).map(({ node }) => node)).to.deep.equal(['other']);
   });
 
   it('offers every block once, starting where the name says', () => {
     const pool = poolOf('10.65.0.0/24', 26);
-    const blocks = [...freeBlocks(pool, 'node1', new Set())].map(formatPrefix);
+    const blocks = [...freeBlocks(pool, 'node1', new TakenBlocks([]))].map(formatPrefix);
     expect([...blocks].sort()).to.deep.equal(['10.65.0.0/26', '10.65.0.128/26', '10.65.0.192/26', '10.65.0.64/26']);
-    expect([...freeBlocks(pool, 'node1', new Set(blocks.slice(0, 1)))].map(formatPrefix)).to.deep.equal(
-      blocks.slice(1),
-    );
+    expect(
+      [...freeBlocks(pool, 'node1', new TakenBlocks(blocks.slice(0, 1).map((text) => parsePrefix(text))))].map(
+        formatPrefix,
+      ),
+    ).to.deep.equal(blocks.slice(1));
   });
 
   it('gives racing nodes different blocks, then says that the pool is full', async () => {

@@ -5,6 +5,10 @@ const NODE = 'src/topology/node-identity.ts';
 const finer = (title: string): Proof => ['test/topology/marks.test.ts', title];
 const address = finer("takes a node's addresses from Calico's annotations first");
 const names: Proof = ['test/agent/refusals.test.ts', 'names what is asked for and not built'];
+const asked: Proof = [
+  'test/agent/pod-network.test.ts',
+  'asks for what the namespace says where the pod says nothing, a family at a time',
+];
 const selectors: Proof = ['test/policy/calico-selector.test.ts', '-> '];
 const SELECTOR = 'policy/src/translate/calico-selector.ts';
 
@@ -74,9 +78,27 @@ export const marks: readonly Mark[] = [
     'test/agent/pod-network.test.ts',
     'reads the pools a pod asks for, and names an annotation it cannot read',
   ]),
-  refused('Namespace, annotation', 'cni.projectcalico.org/ipv4pools'),
-  refused('Namespace, annotation', 'cni.projectcalico.org/ipv6pools'),
-  refused('Pod, annotation', 'cni.projectcalico.org/ipAddrs'),
+  acts(
+    'Namespace, annotation',
+    'cni.projectcalico.org/ipv4pools',
+    'The same for all pods of the namespace that do not say',
+    'src/agent/pool-annotations.ts',
+    asked,
+  ),
+  acts(
+    'Namespace, annotation',
+    'cni.projectcalico.org/ipv6pools',
+    'The same for IPv6',
+    'src/agent/pool-annotations.ts',
+    asked,
+  ),
+  acts(
+    'Pod, annotation',
+    'cni.projectcalico.org/ipAddrs',
+    'The very addresses of the pod, one a family; reserved ones too, none from a block of another node',
+    'src/agent/ipam-loop.ts',
+    ['test/agent/ipam-loop.test.ts', 'gives a pod the very addresses it asks for, or says why not'],
+  ),
   refused('Pod, annotation', 'cni.projectcalico.org/ipAddrsNoIpam'),
   refused('Pod, annotation', 'cni.projectcalico.org/floatingIPs'),
   refused('Pod, annotation', 'cni.projectcalico.org/hwAddr'),

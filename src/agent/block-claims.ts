@@ -1,0 +1,300 @@
+/**
+ * The blocks of this node, in the store and in memory: claimed, kept in step, given back. One thing at a time, in turn.
+ *
+ *   ours in the store, unknown here (a lost answer, a lost journal)  -> taken up, unless another's block has an address of it
+ *   known here, gone from the store                                  -> claimed again: its addresses are in use
+ *   known here, somebody else's in the store                         -> given up
+ *   overlaps a block of another node                                 -> the younger of the two gives out nothing both have
+ *
+ * What is in the journal has been confirmed once (claim.ts) and stands. What is not has given out no address, so it goes back
+ * when there is any doubt. The watch may be late: whatever is taken up is looked at in the store itself first.
+ */
+import {
+  claimBlock,
+  claimExactly,
+  othersIn,
+  type Allocator,
+  type BlockRecord,
+  type BlockStore,
+  type Pool,
+} from '@tortie/ipam';
+import {
+  formatPrefix,
+  prefixesOverlap,
+  prefixOf,
+  tryParsePrefix,
+  type IpAddress,
+  type IpPrefix,
+} from 'node-bgp/address';
+import type { IPAMBlock } from '../api/ipam.js';
+import type { Cluster } from '../cluster/cluster.js';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+
+export interface BlockClaimsOptions {
+  readonly node: string;
+  readonly cluster: Cluster;
+  readonly allocator: Allocator;
+  readonly store: BlockStore;
+  readonly log: Logger;
+  /** The node's blocks changed. */
+  readonly onBlocks: () => void;
+  /** What of the node's blocks is another's too, anew. */
+  readonly onForeign: (foreign: readonly IpPrefix[]) => void;
+}
+
+const RETRY = 2_000;
+
+/** A block as the watch brought it. */
+interface Claim {
+  readonly prefix: IpPrefix;
+  readonly record: BlockRecord;
+  /** Sorts as the blocks were created, to the second. */
+  readonly age: string;
+}
+
+/** Parsed once for each object. */
+const parsed = new WeakMap<IPAMBlock, Claim | 'unreadable'>();
+
+function claimOf(block: IPAMBlock): Claim | undefined {
+  let claim = parsed.get(block);
+  if (claim === undefined) {
+    const prefix = tryParsePrefix(block.spec.cidr);
+    const { creationTimestamp = '', uid = '' } = block.metadata;
+    claim =
+      prefix === undefined
+        ? 'unreadable'
+        : { prefix, record: { ...block.spec, cidr: formatPrefix(prefix) }, age: `${creationTimestamp} ${uid}` };
+    parsed.set(block, claim);
+  }
+  return claim === 'unreadable' ? undefined : claim;
+}
+
+export class BlockClaims {
+  private turn: Promise<void> = Promise.resolve();
+  private isReconcileDue = false;
+  private isStopped = false;
+  /** Has memory agreed with the store once? */
+  private isInStep = false;
+  private retry: NodeJS.Timeout | undefined;
+  private overlaps: readonly string[] = [];
+
+  constructor(private readonly options: BlockClaimsOptions) {}
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.retry);
+  }
+
+  /** Addresses of this node that another node has too, in sentences. */
+  problems(): readonly string[] {
+    return this.overlaps;
+  }
+
+  /** Does a change of this block change anything here? Of thousands of nodes' blocks hardly any does. */
+  concerns(block: IPAMBlock): boolean {
+    if (block.spec.node === this.options.node) return true;
+    const claim = claimOf(block);
+    return (
+      claim !== undefined &&
+      this.options.allocator.ownBlocks().some(({ prefix }) => prefixesOverlap(prefix, claim.prefix))
+    );
+  }
+
+  /** One more block of the first of these pools that has one left. @throws PoolExhaustedError, or what the store said */
+  claimFrom(pools: readonly Pool[]): Promise<void> {
+    return this.inTurn(async () => {
+      const { store, node, allocator } = this.options;
+      this.expectNode();
+      // What is ours already may be enough.
+      if (!this.isInStep && (await this.level())) return;
+      let failure: unknown;
+      for (const pool of pools) {
+        try {
+          const held = allocator.ownBlocks().map(({ prefix }) => prefix);
+          await this.took(await claimBlock(store, pool, node, held), 'Claimed a block');
+          return;
+        } catch (error) {
+          failure = error;
+        }
+      }
+      throw failure;
+    });
+  }
+
+  /**
+   * The block of the pool that has this address, if nobody owns it.
+   * @returns undefined when it is this node's now, or who has addresses of it
+   */
+  claimContaining(address: IpAddress, pool: Pool): Promise<BlockRecord | undefined> {
+    return this.inTurn(async () => {
+      const { store, node, allocator } = this.options;
+      const prefix = prefixOf(address, pool.blockLength);
+      if (allocator.ownBlocks().some((own) => prefixesOverlap(own.prefix, prefix))) return undefined;
+      this.expectNode();
+      const record = { cidr: formatPrefix(prefix), node, pool: pool.name };
+      const [other] = othersIn(await store.list(), record);
+      if (other !== undefined) return other;
+      if (!(await claimExactly(store, record))) return othersIn(await store.list(), record)[0] ?? record;
+      await this.took({ prefix, pool: pool.name }, 'Claimed the block of an address');
+      return undefined;
+    });
+  }
+
+  /** Gives a block back, unless somebody has an address of it. */
+  release(prefix: IpPrefix, pool: string): Promise<boolean> {
+    return this.inTurn(async () => {
+      const { allocator, store, node, log, onBlocks } = this.options;
+      if (!(await allocator.removeIfEmpty(prefix))) return false;
+      const cidr = formatPrefix(prefix);
+      onBlocks();
+      await store.delete({ cidr, node, pool });
+      log.info({ block: cidr, pool }, 'Gave a block back');
+      return true;
+    });
+  }
+
+  /** Brings memory and store in step; a request that comes while one waits is that one. Never rejects. */
+  async reconcile(): Promise<void> {
+    this.levelForeign();
+    if (this.isReconcileDue) return;
+    this.isReconcileDue = true;
+    await this.inTurn(async () => {
+      this.isReconcileDue = false;
+      if (this.isStopped) return;
+      try {
+        await this.level();
+      } catch (error) {
+        this.options.log.warn({ problem: messageOf(error) }, 'Cannot bring block claims in step; trying again');
+        clearTimeout(this.retry);
+        if (!this.isStopped) this.retry = setTimeout(() => void this.reconcile(), RETRY).unref();
+      }
+      this.levelForeign();
+    });
+  }
+
+  /** True when blocks were taken up. */
+  private async level(): Promise<boolean> {
+    const hasTaken = await this.takeUp();
+    const hasLost = await this.reassert();
+    this.isInStep = true;
+    if (hasTaken || hasLost) this.options.onBlocks();
+    return hasTaken;
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  /** Nobody would give the blocks of a deleted Node back. */
+  private expectNode(): void {
+    const { cluster, node } = this.options;
+    if (cluster.get('nodes', node) === undefined)
+      throw new Error(`Cannot claim a block: there is no Node "${node}"; its blocks go to others`);
+  }
+
+  private async took(block: { readonly prefix: IpPrefix; readonly pool: string }, what: string): Promise<void> {
+    await this.options.allocator.addBlock(block);
+    this.levelForeign();
+    this.options.log.info({ block: formatPrefix(block.prefix), pool: block.pool }, what);
+    this.options.onBlocks();
+  }
+
+  private claims(): readonly Claim[] {
+    return [...this.options.cluster.all('ipamBlocks').values()].map(claimOf).filter((claim) => claim !== undefined);
+  }
+
+  /** What the store says is ours and memory does not know. True when there was any. */
+  private async takeUp(): Promise<boolean> {
+    const { allocator, node, store, log } = this.options;
+    const unknown = this.claims().filter(
+      ({ record }) => record.node === node && allocator.usageOf(record.cidr) === undefined,
+    );
+    if (unknown.length === 0) return false;
+    const records = await store.list();
+    let hasTaken = false;
+    for (const { prefix, record } of unknown) {
+      if (!records.some(({ cidr, node: owner }) => cidr === record.cidr && owner === node)) continue;
+      const [other] = othersIn(records, record);
+      const own = allocator.ownBlocks().find((block) => prefixesOverlap(block.prefix, prefix));
+      if (other === undefined && own === undefined) {
+        await allocator.addBlock({ prefix, pool: record.pool });
+        hasTaken = true;
+        continue;
+      }
+      const whose = other === undefined ? 'this node' : `node "${other.node}"`;
+      const which = other?.cidr ?? (own && formatPrefix(own.prefix));
+      log.warn({ block: record.cidr }, `Block ${record.cidr} overlaps ${which} of ${whose}; giving it back unused`);
+      await store.delete(record);
+    }
+    return hasTaken;
+  }
+
+  /** What memory has and the store does not say is ours. True when something was given up. */
+  private async reassert(): Promise<boolean> {
+    const { allocator, cluster, node, log } = this.options;
+    const owners = new Map(this.claims().map(({ record }) => [record.cidr, record.node]));
+    let hasChanged = false;
+    for (const { prefix, pool } of allocator.ownBlocks()) {
+      const cidr = formatPrefix(prefix);
+      if (owners.get(cidr) === node) continue;
+      const why =
+        !owners.has(cidr) && cluster.get('nodes', node) === undefined
+          ? `there is no Node "${node}" any more`
+          : await this.whyLost({ cidr, node, pool }, owners.get(cidr));
+      if (why === undefined) continue;
+      log.error({ block: cidr, owner: owners.get(cidr) }, `Giving up block ${cidr}: ${why}`);
+      await allocator.removeBlock(prefix);
+      hasChanged = true;
+    }
+    return hasChanged;
+  }
+
+  /** Claims a block anew that is not in the watch as ours; undefined when it is ours. */
+  private async whyLost(block: BlockRecord, owner: string | undefined): Promise<string | undefined> {
+    const { store } = this.options;
+    const outcome = await store.create(block);
+    if (outcome === 'held') return undefined;
+    if (outcome === 'exists') return `it belongs to ${owner === undefined ? 'another node' : `node "${owner}"`} now`;
+    // Somebody deleted it; whoever has claimed some of it since may have given out addresses.
+    const [other] = othersIn(await store.list(), block);
+    if (other === undefined) return undefined;
+    await store.delete(block);
+    return `it was deleted, and node "${other.node}" has ${other.cidr} now`;
+  }
+
+  /** Of two nodes' blocks that overlap, the younger gives out nothing that both have. */
+  private levelForeign(): void {
+    const { allocator, node, onForeign, log } = this.options;
+    const claims = this.claims();
+    const ages = new Map(
+      claims.filter(({ record }) => record.node === node).map(({ record, age }) => [record.cidr, age]),
+    );
+    const foreign: IpPrefix[] = [];
+    const overlaps: string[] = [];
+    const own = allocator.ownBlocks();
+    for (const { prefix, record, age } of claims) {
+      if (record.node === node) continue;
+      for (const { prefix: ours } of own) {
+        if (!prefixesOverlap(ours, prefix)) continue;
+        const cidr = formatPrefix(ours);
+        const isYounger = age < (ages.get(cidr) ?? '\uffff');
+        if (isYounger) foreign.push(prefix);
+        overlaps.push(
+          `Block ${cidr} of this node overlaps ${record.cidr} of node "${record.node}", which is ` +
+            (isYounger
+              ? 'older: what both have is not given out here'
+              : 'younger and must not give out what both have'),
+        );
+      }
+    }
+    for (const sentence of overlaps) if (!this.overlaps.includes(sentence)) log.error(sentence);
+    this.overlaps = overlaps;
+    onForeign(foreign);
+  }
+}
