@@ -7,6 +7,7 @@
  * it: a rule missing, foreign, edited or moved shows.
  */
 import {
+  chainKey,
   setName,
   type Action,
   type Chain,
@@ -49,9 +50,33 @@ export function renderChain(chain: Chain, family: Family): RenderedChain {
   return { table: chain.table, name: chain.name, lines, hashes, rules };
 }
 
-/** The chains of a dispatch map; the same in both families. */
-export function renderMap(map: DispatchMap, family: Family): readonly RenderedChain[] {
-  return dispatchChains(map).map((chain) => renderChain(chain, family));
+/**
+ * The chains of a dispatch map; the same in both families. `known` are those of the map as it was, by chainKey: what has
+ * not changed is taken from there, since one pod more or less changes one node of the tree.
+ */
+export function renderMap(
+  map: DispatchMap,
+  family: Family,
+  known?: (key: string) => RenderedChain | undefined,
+): readonly RenderedChain[] {
+  return dispatchChains(map).map((chain) => {
+    const before = known?.(chainKey(chain));
+    return before !== undefined && isSameDispatch(before.rules, chain.rules) ? before : renderChain(chain, family);
+  });
+}
+
+/** Of rules as dispatch-tree.ts makes them: one interface and where to go, or nothing and drop. */
+const isSameDispatch = (a: readonly Rule[], b: readonly Rule[]): boolean =>
+  a.length === b.length &&
+  a.every((rule, index) => {
+    const other = b[index];
+    return other !== undefined && dispatchText(rule) === dispatchText(other);
+  });
+
+function dispatchText({ matches, action, note }: Rule): string {
+  const [match] = matches;
+  const name = match !== undefined && 'name' in match ? `${match.type} ${match.name}` : '';
+  return `${matches.length} ${name} ${action.type} ${'chain' in action ? action.chain : ''} ${note ?? ''}`;
 }
 
 /** The jump from a built-in chain, as one line without "-A": the caller decides between -I and -A. */

@@ -47,11 +47,11 @@ export class TableState {
   }
 
   upsertMap(map: DispatchMap): void {
-    const chains = renderMap(map, this.family);
+    const chains = renderMap(map, this.family, (key) => this.wanted.get(key));
     const keys = chains.map(chainKey);
     for (const old of this.mapChains.get(chainKey(map)) ?? []) if (!keys.includes(old)) this.unwant(old);
     this.mapChains.set(chainKey(map), keys);
-    for (const chain of chains) this.want(chain);
+    for (const chain of chains) if (this.wanted.get(chainKey(chain)) !== chain) this.want(chain);
   }
 
   deleteMap(name: ChainName): void {
