@@ -122,6 +122,7 @@ const FIRST_INTERFACE = 'eth0';
 export class PodNetwork {
   private readonly queue = new KeyedQueue();
   private readonly former = new FormerSandboxes();
+  private readonly hostInterfaces = new WeakMap<Owner, string>();
 
   constructor(private readonly options: PodNetworkOptions) {}
 
@@ -300,8 +301,14 @@ export class PodNetwork {
     }
   }
 
-  private hostInterfaceOf({ hostInterface, namespace, pod, interfaceName }: Owner): string {
-    return hostInterface ?? this.options.dataplane.interfaceName(namespace, pod, interfaceName, 0);
+  /** Each call asks for everybody's, and a name is a hash. */
+  private hostInterfaceOf(owner: Owner): string {
+    const { hostInterface, namespace, pod, interfaceName } = owner;
+    if (hostInterface !== undefined) return hostInterface;
+    const known = this.hostInterfaces.get(owner);
+    const name = known ?? this.options.dataplane.interfaceName(namespace, pod, interfaceName, 0);
+    if (known === undefined) this.hostInterfaces.set(owner, name);
+    return name;
   }
 
   private endpointRequest(request: PodRequest, owner: Owner, addresses: readonly string[]): EndpointRequest {

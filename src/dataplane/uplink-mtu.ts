@@ -4,7 +4,7 @@
  */
 import { compareAddresses, parseAddress, type IpAddress } from 'node-bgp/address';
 import { listInterfaceAddresses } from './netlink/interface-address.js';
-import { listLinks } from './netlink/link.js';
+import { findLink } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import { lookUpRoute } from './netlink/route-lookup.js';
 
@@ -21,8 +21,10 @@ export function uplinkMtu(socket: NetlinkSocket, nodeAddresses: readonly IpAddre
     for (const { address, interfaceIndex } of listInterfaceAddresses(socket))
       if (nodeAddresses.some((own) => own.family === address.family && compareAddresses(own, address) === 0))
         uplinks.add(interfaceIndex);
-  const mtus = listLinks(socket)
-    .filter(({ index }) => index !== LOOPBACK_INDEX && uplinks.has(index))
-    .map(({ mtu }) => mtu);
+  // One by one: a node has an uplink or two and hundreds of pods' interfaces.
+  const mtus = [...uplinks].flatMap((index) => {
+    const link = index === undefined || index === LOOPBACK_INDEX ? undefined : findLink(socket, { index });
+    return link === undefined ? [] : [link.mtu];
+  });
   return mtus.length === 0 ? undefined : Math.min(...mtus);
 }

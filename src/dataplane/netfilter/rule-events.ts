@@ -69,7 +69,10 @@ export function watchTransactions(watch: TransactionWatch): RuleEvents {
       const datagram = receive(fd, buffer);
       if (datagram === 'nothing') return;
       if (datagram === 'lost') watch.onTouched('all');
-      else forEachMessage(datagram, (message) => take(decodeRuleEvent(message)));
+      else
+        forEachMessage(datagram, (message) => {
+          if (!watch.isOwn(message.portId)) take(decodeRuleEvent(message));
+        });
     }
   });
   poll.unref();
