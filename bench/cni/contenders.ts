@@ -16,6 +16,8 @@ export interface Contender {
   readonly environment: Readonly<Record<string, string>>;
   /** The network configuration for standard input, but for prevResult. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** The process that serves the plugin. */
+  readonly servedBy?: number;
   /** Ends its processes. */
   readonly stop: () => Promise<void>;
 }
@@ -36,6 +38,7 @@ async function tortie(place: Place, pools: readonly Pool[], policyBackend: strin
     program: join(CNI_BIN, 'tortie'),
     environment: { CNI_PATH: CNI_BIN },
     config: { cniVersion: '1.0.0', name: 'tortie', type: 'tortie', socket: agent.socketPath },
+    servedBy: agent.agentPid,
     stop: () => agent.stop(),
   };
 }

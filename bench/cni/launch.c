@@ -6,7 +6,8 @@
  *
  * Job i has DIRECTORY/i.env (NUL-terminated strings; the first is the program, the rest its environment) and DIRECTORY/i.in
  * (standard input); its output goes to DIRECTORY/i.out. `one` runs the jobs one after another, `all` all at once.
- * Prints a line per job, "<exit status> <microseconds>", and last "wall <microseconds>".
+ * Prints a line per job, "<exit status> <microseconds>", and last "wall <microseconds> <microseconds of processor
+ * time that the jobs took>".
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,6 +78,8 @@ int main(int argc, char **argv) {
   if (is_all) for (int i = 0; i < count; i++) await(jobs, count);
   double wall = now() - begun;
   for (int i = 0; i < count; i++) printf("%d %.0f\n", jobs[i].status, jobs[i].ended - jobs[i].begun);
-  printf("wall %.0f\n", wall);
+  struct rusage used;
+  if (getrusage(RUSAGE_CHILDREN, &used)) fail("getrusage");
+  printf("wall %.0f %.0f\n", wall, (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 + used.ru_utime.tv_usec + used.ru_stime.tv_usec);
   return 0;
 }

@@ -18,6 +18,8 @@ export interface Measured {
   readonly times: readonly number[];
   /** Milliseconds from the first exec to the last exit. */
   readonly wall: number;
+  /** Milliseconds of processor time of the jobs and of the processes that they started. */
+  readonly processor: number;
 }
 
 /** `one`: each starts when the one before it has ended; `all`: at once. */
@@ -47,7 +49,10 @@ export class Launcher {
       { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
     );
     const lines = printed.trim().split('\n');
-    const wall = Number(lines.pop()?.split(' ')[1]) / 1000;
+    const [wall = NaN, processor = NaN] = (lines.pop() ?? '')
+      .split(' ')
+      .slice(1)
+      .map((micros) => Number(micros) / 1000);
     const times = lines.map((line, index) => {
       const [status, micros] = line.split(' ').map(Number);
       if (status !== 0)
@@ -56,7 +61,7 @@ export class Launcher {
         );
       return (micros ?? NaN) / 1000;
     });
-    return { times, wall };
+    return { times, wall, processor };
   }
 
   /** What job `index` of the last run printed. */
