@@ -28,6 +28,8 @@ interface Row {
   readonly patch?: { readonly of: readonly string[]; readonly with: object; readonly undo: object };
   /** In the messages of node1's conditions while the object is there, and not after. */
   readonly says?: RegExp;
+  /** What the conditions of a user's object say while it is there, and not after. */
+  readonly tells?: { readonly of: readonly string[]; readonly text: RegExp };
   readonly holds?: (view: LabView) => Promise<unknown>;
 }
 
@@ -88,6 +90,7 @@ const rows: readonly Row[] = [
     what: 'a filter that does not exist',
     patch: patchOf(TOR1, { filters: ['nowhere'] }),
     says: /nowhere/,
+    tells: { of: TOR1, text: /On node1: .*nowhere/ },
     holds: (view) => established(view, 'node1-tor1-ipv4'),
   },
   {
@@ -110,6 +113,7 @@ const rows: readonly Row[] = [
     what: 'a restart time of two hours for the mesh',
     patch: patchOf(DEFAULT, { nodeMeshMaxRestartTime: '2h' }),
     says: /nodeMeshMaxRestartTime/,
+    tells: { of: DEFAULT, text: /On node\d: .*"2h"/ },
   },
   {
     what: "a peer with the name of one of the mesh's",
@@ -187,7 +191,10 @@ describe('faults: what users write about BGP', function () {
     await view.kubectl(['delete', 'bgppeer', name]);
   }
 
-  for (const { what, objects = [], patch, says, holds } of rows)
+  const conditionsOf = (view: LabView, of: readonly string[]): Promise<string> =>
+    view.kubectl(['get', ...of, '-o', 'jsonpath={.status.conditions[*].message}']);
+
+  for (const { what, objects = [], patch, says, tells, holds } of rows)
     it(`${what}: the rest stands and goes on`, async () => {
       const view = rack();
       try {
@@ -195,6 +202,8 @@ describe('faults: what users write about BGP', function () {
         if (patch !== undefined)
           await view.kubectl(['patch', ...patch.of, '--type=merge', '-p', JSON.stringify(patch.with)]);
         if (says !== undefined) await soon(`NodeStatus names ${says}`, async () => says.test(await messages(view)));
+        if (tells !== undefined)
+          await soon(`the object names ${tells.text}`, async () => tells.text.test(await conditionsOf(view, tells.of)));
         await holds?.(view);
         await goesOn(view);
         if (says !== undefined) expect(await messages(view), 'named for as long as it lasts').to.match(says);
@@ -205,6 +214,11 @@ describe('faults: what users write about BGP', function () {
       }
       if (says !== undefined)
         await soon(`NodeStatus no longer names ${says}`, async () => !says.test(await messages(view)));
+      if (tells !== undefined && patch !== undefined)
+        await soon(
+          `the object no longer names ${tells.text}`,
+          async () => !tells.text.test(await conditionsOf(view, tells.of)),
+        );
     });
 
   it('a pool that is not exported: its pods run, and no router hears of them', async () => {
