@@ -81,12 +81,16 @@ static bool open_flow(struct flow *f, const struct stream_plan *plan) {
 static void send_record(struct flow *flows, const struct stream_plan *plan) {
   char record[RECORD];
   struct flow *f = plan->fresh ? &flows[tally.sent % FRESH_SOCKETS] : flows;
+  tally.sent++;
   if (plan->fresh) {
     loop_close(&f->watch);
-    if (!open_flow(f, plan)) tally.error = errno;
+    /* Written anyway, it would say that it has no destination, and not why. */
+    if (!open_flow(f, plan)) {
+      tally.error = errno;
+      return;
+    }
   }
   write_record(record);
-  tally.sent++;
   if (f->watch.fd >= 0 && write(f->watch.fd, record, RECORD) != RECORD && errno != EAGAIN) tally.error = errno;
 }
 
