@@ -17,6 +17,10 @@ const AREAS: Readonly<Record<string, Area>> = {
     about: 'half an hour of churn: memory, sessions, BFD beside it, tables at the end',
     load: () => import('./soak/main.js'),
   },
+  edits: {
+    about: "random edits of Calico's resources in a lab, under traffic: who says what afterwards",
+    load: () => import('./edits/main.js'),
+  },
   bfd: {
     about: 'BFD while a full table goes through: the time between packets, beside BIRD and FRR',
     load: () => import('./bfd/main.js'),

@@ -50,7 +50,7 @@ const packages = [
     by: ['lab', 'test', 'cases', 'bench', 'interop'],
   },
   { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench', 'interop'] },
-  { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test'] },
+  { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test', 'bench'] },
   { name: 'net-tools', file: 'route', why: 'route -n', by: ['lab', 'test'] },
   { name: 'iputils-ping', file: 'ping', why: 'checking reachability', by: ['lab', 'test', 'interop'] },
   { name: 'conntrack', file: 'conntrack', why: 'reading connection tracking', by: ['lab', 'test'] },
