@@ -1,4 +1,5 @@
 /** Edits of BGPFilters, on sessions with routers. */
+import { containsPrefix, parsePrefix } from 'node-bgp/address';
 import { shortHash, type Context, type Row } from './context.js';
 import type { Edit, Manifest, Step } from './edit.js';
 import { type ExportRule, type GroundNode, type RouterLink } from './model.js';
@@ -18,6 +19,8 @@ interface Place {
   readonly importField: 'importV4' | 'importV6';
   /** Of a block of the node, in this family. */
   readonly block: string;
+  /** The range of all blocks. An Accept without one would hand on what other routers have told. */
+  readonly pool: string;
 }
 
 function place({ ground, choose }: Context): Place {
@@ -30,6 +33,7 @@ function place({ ground, choose }: Context): Place {
     name: `soak-${shortHash(choose)}`,
     exportField: isIpv4 ? 'exportV4' : 'exportV6',
     importField: isIpv4 ? 'importV4' : 'importV6',
+    pool: isIpv4 ? '10.65.0.0/16' : 'fd00:65::/112',
     block: node.blocks.find(({ cidr }) => cidr.includes(':') !== isIpv4)?.cidr ?? '',
   };
 }
@@ -78,6 +82,8 @@ export const FILTER_ROWS: readonly Row[] = [
           [at.exportField]: [
             {
               action: 'Accept',
+              cidr: at.pool,
+              matchOperator: 'In',
               operations: [
                 { addCommunity: { value: community } },
                 ...(longer > 0 ? [{ prependASPath: { prefix: Array.from({ length: longer }, () => 64512) } }] : []),
@@ -85,10 +91,14 @@ export const FILTER_ROWS: readonly Row[] = [
             },
           ],
         }),
-        effect: exporting(at, (_, { communities, pathLength }) => ({
-          communities: [...communities, community].sort(),
-          pathLength: pathLength + longer,
-        })),
+        effect: exporting(at, (prefix, heard) =>
+          containsPrefix(parsePrefix(at.pool), parsePrefix(prefix))
+            ? {
+                communities: [...heard.communities, community].sort(),
+                pathLength: heard.pathLength + longer,
+              }
+            : heard,
+        ),
         told: used(at),
         ...(longer > 0 ? hides(at) : {}),
       };
