@@ -2,7 +2,7 @@
 import { containsPrefix, parsePrefix } from 'node-bgp/address';
 import { shortHash, type Context, type Row } from './context.js';
 import type { Edit, Manifest, Step } from './edit.js';
-import { type ExportRule, type GroundNode, type RouterLink } from './model.js';
+import type { ExportRule, GroundNode, RouterLink } from './model.js';
 
 const bgpFilter = (name: string, spec: object): Manifest => ({
   apiVersion: 'projectcalico.org/v3',
