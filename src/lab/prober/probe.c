@@ -45,9 +45,12 @@ uint16_t fresh_port(void) {
   return (uint16_t)next;
 }
 
+/* A stream keeps hundreds of ports in a row, and several may run in one place: another has to get past them all. */
+enum { MOST_TAKEN_PORTS = 8192 };
+
 bool bind_fresh(int fd, const char *source, int family, union endpoint *bound) {
   const char *address = strcmp(source, "-") != 0 ? source : family == AF_INET ? "0.0.0.0" : "::";
-  for (int attempt = 0; attempt < 256; attempt++) {
+  for (int attempt = 0; attempt < MOST_TAKEN_PORTS; attempt++) {
     if (!parse_endpoint(address, fresh_port(), bound)) return errno = EINVAL, false;
     if (bind(fd, &bound->generic, endpoint_size(bound)) == 0) return true;
     if (errno != EADDRINUSE) return false;
