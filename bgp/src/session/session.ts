@@ -69,6 +69,8 @@ export interface SessionParameters {
   readonly fsm: FsmOptions;
 }
 
+export type SessionTimes = Pick<FsmOptions, 'keepaliveTime' | 'connectRetryTime' | 'delayOpenTime'>;
+
 export class Session {
   readonly received: MessageCounters = noMessages();
   private machine: FsmState;
@@ -165,9 +167,12 @@ export class Session {
     this.finish({ type: 'OpenCollisionDump' }, 'Closed in favour of the other connection with this peer');
   }
 
-  /** From the next KEEPALIVE on. */
-  setKeepaliveTime(keepaliveTime: number | undefined): void {
-    this.machine = { ...this.machine, options: { ...this.machine.options, keepaliveTime } };
+  /** From the next KEEPALIVE, the next attempt on. */
+  retime({ keepaliveTime, connectRetryTime, delayOpenTime }: SessionTimes): void {
+    this.machine = {
+      ...this.machine,
+      options: { ...this.machine.options, keepaliveTime, connectRetryTime, delayOpenTime },
+    };
   }
 
   /** The owner had held back the KEEPALIVE that establishes; now it may. */

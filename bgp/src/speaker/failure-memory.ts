@@ -22,9 +22,9 @@ export class FailureMemory {
     return failures;
   }
 
-  /** Milliseconds until it may be met again; 0: now. */
-  pause(name: string): number {
-    return this.byName.get(name)?.pause ?? 0;
+  /** Milliseconds until a connection of its own is taken again; 0: now. */
+  deafness(name: string): number {
+    return this.byName.get(name)?.deafness ?? 0;
   }
 
   forget(name: string): void {

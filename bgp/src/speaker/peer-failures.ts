@@ -3,6 +3,9 @@
  *
  * A peer that breaks the protocol again and again is met less and less often (RFC 4271 section 8.1.1, DampPeerOscillations). Ends that are
  * nobody's fault (Cease, an expired timer, a lost connection) do not count, but where one short session follows the other.
+ *
+ * That is about dialling, and about who came in and broke the protocol. An OPEN that one end refuses is a mistake of somebody who is about
+ * to correct it, mostly at the other end, where nobody can call `clear` here: who dials after that is heard again within seconds.
  */
 import { formatIpv4 } from '../address.js';
 import { innerReason } from '../codec/notification.js';
@@ -20,6 +23,8 @@ export interface LastError {
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
+/** Of who dials us, after an OPEN was refused. */
+const LONGEST_DEAFNESS = 4000;
 /** Milliseconds; a session that ends sooner was hardly one. */
 const SHORT_LIFE = 10_000;
 /** So many in a row cost nothing: a daemon that is restarted by hand, a link that settles. */
@@ -36,6 +41,7 @@ export class PeerFailures {
   private inARow = 0;
   private shortLives = 0;
   private pausedUntil = 0;
+  private deafUntil = 0;
 
   constructor(private readonly clock: Clock) {}
 
@@ -44,9 +50,14 @@ export class PeerFailures {
     return Math.max(0, this.pausedUntil - this.clock.now());
   }
 
+  /** Milliseconds until a connection of the peer's own is taken again; 0: now. */
+  get deafness(): number {
+    return Math.max(0, this.deafUntil - this.clock.now());
+  }
+
   /** The reason to wait is gone. */
   endPause(): void {
-    this.pausedUntil = 0;
+    this.pausedUntil = this.deafUntil = 0;
   }
 
   /** One more end. */
@@ -56,14 +67,17 @@ export class PeerFailures {
   ): void {
     if (lived !== undefined && lived > LONGEST_PAUSE) this.inARow = this.shortLives = 0;
     const code = notification === undefined ? undefined : innerReason(notification).code;
-    if (code !== undefined && !NOBODYS_FAULT.has(code)) return this.pauseFor(this.inARow++);
+    if (code !== undefined && !NOBODYS_FAULT.has(code))
+      return this.pauseFor(this.inARow++, code === ErrorCode.open ? LONGEST_DEAFNESS : LONGEST_PAUSE);
     // A peer that opens and ceases, over and over; what we dial ourselves has the pauses of the state machine.
     const isShort = lived === undefined ? isGuest && code === ErrorCode.cease : lived < SHORT_LIFE;
     if (isShort && ++this.shortLives > FREE_SHORT_LIVES) this.pauseFor(this.shortLives - FREE_SHORT_LIVES - 1);
   }
 
-  private pauseFor(earlier: number): void {
-    this.pausedUntil = this.clock.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** earlier);
+  private pauseFor(earlier: number, longestDeafness = LONGEST_PAUSE): void {
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** earlier);
+    this.pausedUntil = this.clock.now() + pause;
+    this.deafUntil = this.clock.now() + Math.min(pause, longestDeafness);
   }
 
   /** `text`: the end in words. */

@@ -191,10 +191,8 @@ export class Peer implements SessionOwner {
     else {
       if (settings.password !== undefined && settings.password !== before.password)
         this.exchangePassword(settings.password);
-      if (settings.port !== before.port && this.current === undefined)
-        this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: port');
       if (settings.passive !== before.passive) this.startDialler();
-      if (settings.keepaliveTime !== before.keepaliveTime) this.current?.setKeepaliveTime(settings.keepaliveTime);
+      this.applyTimes(before);
     }
     return reasons;
   }
@@ -295,6 +293,7 @@ export class Peer implements SessionOwner {
 
   up(session: Session, negotiated: NegotiatedSession): void {
     this.current = session;
+    this.failures.endPause();
     this.establishedCount++;
     this.changedAt = this.clock.wallTime();
     if (session === this.guest) this.guest = undefined;
@@ -422,7 +421,7 @@ export class Peer implements SessionOwner {
     const block = this.blockedBy;
     if (!this.isStarted) return `Peer ${this.name} is being removed`;
     if (block !== undefined) return `Peer ${this.name} is held down: ${block.text}`;
-    if (this.failures.pause > 0)
+    if (this.failures.deafness > 0)
       return `Peer ${this.name} has just failed: ${this.lastError.sent?.text ?? this.lastError.received?.text ?? 'protocol error'}`;
     // Section 6.8: the established connection stays. RFC 4724 section 5 prefers the new one of a peer that can restart; but one that
     // comes in just after the first was still sent before the peer knew of that, and our OPEN on it would upset the peer's choice.
@@ -447,6 +446,15 @@ export class Peer implements SessionOwner {
       this.reset(cease(CeaseCode.otherConfigurationChange), 'Configuration changed: password');
   }
 
+  /** What a session that stands can live on with; an attempt begins anew. */
+  private applyTimes(before: PeerSettings): void {
+    const { currentSettings, current } = this;
+    const changed = ATTEMPT_KEYS.filter((key) => before[key] !== currentSettings[key]);
+    if (current === undefined && changed.length > 0)
+      this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${changed.join(', ')}`);
+    current?.retime(currentSettings);
+  }
+
   private showState(): void {
     const states = [this.current, this.guest, this.dialler].map((session) => session?.state ?? 'Idle');
     const waiting: FsmStateType =
@@ -458,6 +466,8 @@ export class Peer implements SessionOwner {
   }
 }
 
+/** What the next attempt is made with. */
+const ATTEMPT_KEYS = ['port', 'connectRetryTime', 'delayOpenTime'] as const satisfies readonly (keyof PeerSettings)[];
 const RANK: Readonly<Record<FsmStateType, number>> = {
   Idle: 0,
   Active: 1,

@@ -46,7 +46,7 @@ export class Roster {
 
   /** One out of a range. Undefined: it has failed too often to be met again just now. */
   addDynamic(settings: PeerSettings): Peer | undefined {
-    if (this.owner.failures.pause(settings.name) === 0) return this.add(settings);
+    if (this.owner.failures.deafness(settings.name) === 0) return this.add(settings);
     this.owner.refused(peerAddressText(settings), `Peer ${settings.name} has just failed, again and again`);
     return undefined;
   }

@@ -3,6 +3,7 @@ import { parseAddress, parsePrefix } from 'node-bgp/address';
 import type { LocalInterface } from 'node-bgp/session/interface';
 import { ConfigError } from 'node-bgp/config/validate';
 import { isIgnored } from 'node-bgp/speaker/connectivity';
+import { StubPeer } from './stub-peer.js';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const A = '10.0.0.1';
@@ -75,6 +76,45 @@ describe('bgp/speaker configure', () => {
     world.seconds(10);
     expect([b.told('peer-up').length, c.told('peer-up').length]).to.deep.equal([2, 1]);
     expect(a.speaker.neighbor(B)?.holdTime).to.equal(30);
+  });
+
+  for (const isUp of [false, true])
+    it(`dials as often as it is told from now on, changed while ${isUp ? 'a session stands' : 'it waits'}`, async () => {
+      const world = new World();
+      const a = world.speaker(A);
+      const other = async (): Promise<Node> => {
+        const b = world.speaker(B);
+        await b.configure(b.config(64513, [peerAt(A, 64512, { passive: true })]));
+        return b;
+      };
+      const configured = (connectRetryTime: number) =>
+        a.configure(a.config(64512, [peerAt(B, 64513, { connectRetryTime, gracefulRestart: false })]));
+      await configured(3000);
+      if (isUp) {
+        await other();
+        world.seconds(5);
+        await configured(2);
+        expect(a.state(B), 'lives on').to.equal('Established');
+        world.network.kill(B);
+      }
+      world.seconds(1500);
+      if (!isUp) await configured(2);
+      await other();
+      world.seconds(3);
+      expect(a.state(B)).to.equal('Established');
+    });
+
+  it('opens as soon as it is told to wait no longer for the other OPEN', async () => {
+    const world = new World();
+    const a = world.speaker(A);
+    const stub = await StubPeer.listen(world.network.host(B), world.clock, B, () => undefined);
+    const configured = (delayOpenTime: number) => a.configure(a.config(64512, [peerAt(B, 65001, { delayOpenTime })]));
+    await configured(200);
+    world.seconds(10);
+    expect(stub.opens).to.deep.equal([]);
+    await configured(0);
+    world.seconds(2);
+    expect([stub.opens.length, a.state(B)]).to.deep.equal([1, 'Established']);
   });
 
   it('adds and removes peers and prefixes without touching the rest', async () => {

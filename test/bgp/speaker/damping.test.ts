@@ -88,4 +88,34 @@ describe('bgp/speaker damping', () => {
     }
     expect([ups(a), stub.isEstablished]).to.deep.equal([5, true]);
   });
+
+  describe('of a peer whose OPEN or ours was refused', () => {
+    const B = '10.0.0.2';
+    for (const passive of [false, true])
+      it(`lets it in within seconds once the other end is corrected${passive ? ', without dialling it' : ''}`, async () => {
+        const world = new World();
+        const a = world.speaker(A);
+        const b = world.speaker(B);
+        await a.configure(a.config(64512, [peerAt(B, 64513, { passive })]));
+        await b.configure(b.config(64513, [peerAt(A, 64999)]));
+        world.seconds(600);
+        expect(a.events.length + b.events.length).to.be.below(400);
+        await b.configure(b.config(64513, [peerAt(A, 64512)]));
+        world.seconds(6);
+        expect([a.state(B), b.state(A)]).to.deep.equal(['Established', 'Established']);
+      });
+
+    it('hears it no more often than every few seconds', async () => {
+      const world = new World();
+      const a = world.speaker(A);
+      await a.configure(a.config(64512, [peerAt(STUB, 65002, { passive: true })]));
+      const stub = new StubPeer(world.clock, STUB, () => undefined);
+      for (let i = 0; i < 6000; i++) {
+        stub.dial(world.network.host(STUB), { address: A, port: 1790 });
+        world.clock.advance(100);
+      }
+      expect(stub.opens.length).to.be.within(100, 160);
+      expect(a.events.length).to.be.below(400);
+    });
+  });
 });
