@@ -28,6 +28,7 @@ import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { BGP_KINDS, NodeTopology } from './node-topology.js';
+import { NodeRemains } from './node-remains.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
 import { concernsRefusals, nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
 import { ObjectProblemLog } from './object-problems.js';
@@ -77,6 +78,7 @@ export class Agent {
   private readonly status: NodeStatusWriter;
   private readonly election: StatusElection;
   private readonly objects: ObjectStatus;
+  private readonly remains: NodeRemains;
   private readonly topology: NodeTopology;
   private watches: readonly Watch[] = [];
   private bgpReported = '';
@@ -217,6 +219,12 @@ export class Agent {
       log: log.child({ loop: 'status' }),
       onElected: () => this.objects.everything(),
     });
+    this.remains = new NodeRemains({
+      cluster: this.cluster,
+      datastore: options.datastore,
+      isLeader: () => this.election.isLeader(),
+      log: log.child({ loop: 'ipam' }),
+    });
   }
 
   /** Opens the journal and begins to watch; `run` does the rest. @throws JournalError */
@@ -274,6 +282,7 @@ export class Agent {
     this.isReady = true;
     this.objects.start();
     this.election.start();
+    this.remains.start();
     this.status.changed();
     log.info(
       { node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
@@ -297,6 +306,7 @@ export class Agent {
       this.status,
       this.objects,
       this.election,
+      this.remains,
     ])
       loop.stop();
     await this.options.kernel.close();

@@ -1,0 +1,108 @@
+/**
+ * Deletes what a deleted Node leaves behind: its IPAMBlocks, so that others may claim them, and its NodeStatus.
+ *
+ * One agent does it, the elected one. Three things have to hold: there has been no such Node for GRACE, no pod names it that may
+ * still run (pods hold addresses; the control plane deletes those of a deleted Node), and the API server, asked directly, knows no
+ * such Node either. ownerReferences would do it without all that, and give the addresses of running pods to others.
+ *
+ * The agent of a deleted Node that runs on claims nothing and gives up what is no longer its own (block-claims.ts).
+ */
+import type { IPAMBlock } from '../api/ipam.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Datastore } from '../datastore/datastore.js';
+import { messageOf } from '../errors.js';
+import type { Logger } from '../log.js';
+
+export interface NodeRemainsOptions {
+  readonly cluster: Cluster;
+  readonly datastore: Pick<Datastore, 'get' | 'list' | 'delete'>;
+  readonly isLeader: () => boolean;
+  readonly log: Logger;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now?: () => number;
+}
+
+/** How long a Node must be gone. */
+export const GRACE = 60_000;
+const INTERVAL = 15_000;
+const FINISHED: ReadonlySet<string | undefined> = new Set(['Succeeded', 'Failed']);
+
+export class NodeRemains {
+  private readonly now: () => number;
+  private timer: NodeJS.Timeout | undefined;
+  private isLooking = false;
+  /** When a Node that left something behind was first missed. BOUNDED by the owners of blocks and statuses. */
+  private missed = new Map<string, number>();
+  /** Statuses are not watched: those without a Node, as last listed. Undefined: not listed since something may have changed. */
+  private statuses: ReadonlySet<string> | undefined;
+
+  constructor(private readonly options: NodeRemainsOptions) {
+    this.now = options.now ?? (() => performance.now());
+  }
+
+  /** After the first sync. */
+  start(): void {
+    this.options.cluster.onChange(({ kind, type }) => {
+      if (kind === 'nodes' && type === 'delete') this.statuses = undefined;
+    });
+    this.timer = setInterval(() => void this.look(), INTERVAL).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  /** One look. Never rejects. */
+  async look(): Promise<void> {
+    const { cluster, isLeader, log } = this.options;
+    const isBlind = (['nodes', 'pods', 'ipamBlocks'] as const).some((kind) => cluster.problems().has(kind));
+    if (!isLeader() || isBlind) {
+      this.missed.clear();
+      this.statuses = undefined;
+      return;
+    }
+    if (this.isLooking) return;
+    this.isLooking = true;
+    try {
+      await this.lookOnce();
+    } catch (error) {
+      log.warn({ problem: messageOf(error) }, 'Cannot clear up after deleted nodes; trying again');
+    }
+    this.isLooking = false;
+  }
+
+  private async lookOnce(): Promise<void> {
+    const { cluster, datastore } = this.options;
+    const isGone = (node: string): boolean => cluster.get('nodes', node) === undefined;
+    this.statuses ??= new Set(
+      (await datastore.list('nodeStatuses')).map(({ metadata }) => metadata.name).filter(isGone),
+    );
+    const blocks = new Map<string, IPAMBlock[]>();
+    for (const block of cluster.all('ipamBlocks').values())
+      if (isGone(block.spec.node)) blocks.set(block.spec.node, [...(blocks.get(block.spec.node) ?? []), block]);
+    const gone = new Set([...blocks.keys(), ...[...this.statuses].filter(isGone)]);
+    const now = this.now();
+    this.missed = new Map([...gone].map((node) => [node, this.missed.get(node) ?? now]));
+    const inUse = this.nodesOfPods();
+    for (const [node, since] of this.missed)
+      if (now - since >= GRACE && !inUse.has(node)) await this.clear(node, blocks.get(node) ?? []);
+  }
+
+  /** Names of nodes with pods that may run. */
+  private nodesOfPods(): ReadonlySet<string> {
+    const nodes = new Set<string>();
+    for (const { spec, status } of this.options.cluster.all('pods').values())
+      if (spec.nodeName !== undefined && !FINISHED.has(status?.phase)) nodes.add(spec.nodeName);
+    return nodes;
+  }
+
+  private async clear(node: string, blocks: readonly IPAMBlock[]): Promise<void> {
+    const { datastore, log, isLeader } = this.options;
+    if ((await datastore.get('nodes', node)) !== undefined || !isLeader()) return;
+    for (const { metadata } of blocks)
+      await datastore.delete('ipamBlocks', metadata.name, metadata.uid === undefined ? {} : { uid: metadata.uid });
+    await datastore.delete('nodeStatuses', node);
+    this.statuses = new Set([...(this.statuses ?? [])].filter((name) => name !== node));
+    log.info({ deletedNode: node, blocks: blocks.map(({ spec }) => spec.cidr) }, 'Cleared up after a deleted Node');
+  }
+}
