@@ -26,6 +26,7 @@ import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint 
 import { AddressSets } from './resolve/address-sets.js';
 import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
 import { Cluster, isOtherPod, type Node, type PodEntry } from './resolve/cluster.js';
+import { holdPolicy } from './resolve/held-policy.js';
 import { HostEndpoints } from './resolve/host-endpoints.js';
 import { LocalEndpoints } from './resolve/local-endpoints.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
@@ -41,10 +42,10 @@ import {
   type PodObject,
   type PolicyEvent,
 } from './objects.js';
-import { invalid, type Problem } from './problem.js';
+import { fewProblems, invalid, type Problem } from './problem.js';
 import { policyKeyText, type PolicyKey } from './model/policy.js';
 import type { Chain, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
-import { translatePolicy } from './translate/policy.js';
+import { faultOf, translatePolicy } from './translate/policy.js';
 import { translateTier } from './translate/tier.js';
 import type { Explanation, Flow, Verdict } from './verdict/flow.js';
 import { Oracle } from './verdict/oracle.js';
@@ -96,7 +97,13 @@ export class PolicyEngine {
   private readonly sets = new AddressSets(this.cluster, this.store);
   private readonly chains = new NamedStore<Chain>(sameChain);
   private readonly maps = new NamedStore<DispatchMap>(sameMap);
-  private readonly policyChains = new PolicyChains(this.cluster, this.policies, this.sets, this.chains);
+  private readonly policyChains = new PolicyChains(
+    this.cluster,
+    this.policies,
+    this.sets,
+    this.chains,
+    ({ kind, namespace, name }, error) => this.report(kind, namespace, name, [faultOf(error)]),
+  );
   private readonly endpoints = new LocalEndpoints(
     this.cluster,
     this.policies,
@@ -349,7 +356,12 @@ export class PolicyEngine {
     const key = `${namespace}/${name}`;
     const before = this.sliceOwners.get(key);
     const service = object?.metadata?.labels?.['kubernetes.io/service-name'];
-    const endpoints = object === undefined || service === undefined ? undefined : serviceEndpointsOf(object);
+    const problems: Problem[] = [];
+    const endpoints =
+      object === undefined || service === undefined
+        ? undefined
+        : this.guarded(problems, () => serviceEndpointsOf(object, problems));
+    this.report('EndpointSlice', namespace, name, problems);
     if (before !== undefined && before.service !== service)
       this.changeSlice(namespace, before.service, name, before.endpoints, undefined);
     if (service !== undefined)
@@ -371,7 +383,7 @@ export class PolicyEngine {
 
   private applyTier(name: string, object: KubeObject | undefined): void {
     const problems: Problem[] = [];
-    const tier = object === undefined ? undefined : translateTier(name, object, problems);
+    const tier = object === undefined ? undefined : this.guarded(problems, () => translateTier(name, object, problems));
     this.report('Tier', '', name, problems);
     this.policies.setTier(name, tier);
     this.endpoints.touchAllEndpoints();
@@ -386,7 +398,8 @@ export class PolicyEngine {
   ): void {
     const problems: Problem[] = [];
     const [before, had] = [this.cluster.networkSet(namespace, name), this.cluster.hasNetworkSets()];
-    const after = object === undefined ? undefined : networkSetOf(namespace, name, object, problems);
+    const after =
+      object === undefined ? undefined : this.guarded(problems, () => networkSetOf(namespace, name, object, problems));
     this.report(kind, namespace ?? '', name, problems);
     this.cluster.setNetworkSet(namespace, name, after);
     this.sets.networkSetChanged(before, after);
@@ -396,7 +409,8 @@ export class PolicyEngine {
   private applyHostEndpoint(name: string, object: KubeObject | undefined): void {
     const problems: Problem[] = [];
     const before = this.cluster.host(name);
-    const host = object === undefined ? undefined : hostEndpointOf(name, object, problems);
+    const host =
+      object === undefined ? undefined : this.guarded(problems, () => hostEndpointOf(name, object, problems));
     this.report('HostEndpoint', '', name, problems);
     if (before !== undefined) this.sets.detach(before);
     const after = this.cluster.setHost(name, host);
@@ -416,7 +430,15 @@ export class PolicyEngine {
     const before = this.policies.get(keyText);
     const translation = object === undefined ? undefined : translatePolicy(key.kind, key.namespace, key.name, object);
     this.report(key.kind, key.namespace, key.name, translation?.problems ?? []);
-    const after = translation?.policy;
+    const made = translation?.policy;
+    const after =
+      made === undefined || object === undefined
+        ? undefined
+        : holdPolicy(
+            made,
+            translation?.weight ?? 0,
+            () => translatePolicy(key.kind, key.namespace, key.name, object)?.policy,
+          );
     if (after !== undefined) this.policies.put(after);
     else this.policies.delete(keyText);
     if (before === undefined && after === undefined) return;
@@ -425,9 +447,19 @@ export class PolicyEngine {
     this.hosts.policyChanged(before, after);
   }
 
+  /** What one object does to its reader is that object's problem: it counts as not there. */
+  private guarded<T>(problems: Problem[], read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(faultOf(error));
+      return undefined;
+    }
+  }
+
   private report(kind: ObjectKind, namespace: string, name: string, problems: readonly Problem[]): void {
     const key = `${kind} ${namespace}/${name}`;
-    if (problems.length > 0) this.found.set(key, { kind, namespace, name, problems });
+    if (problems.length > 0) this.found.set(key, { kind, namespace, name, problems: fewProblems(problems) });
     else this.found.delete(key);
   }
 }

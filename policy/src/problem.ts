@@ -3,6 +3,8 @@
  * rest of the object, and of the cluster, goes on working.
  */
 
+import { MOST_PROBLEMS } from './model/bounds.js';
+
 /** One sentence about one field. */
 export interface Problem {
   /** Path inside the object: "spec.ingress[0].from[1].ipBlock.cidr". */
@@ -65,8 +67,35 @@ export const tooMany = (field: string, count: number, most: number): Problem =>
 export const tooLong = (field: string, most: number): Problem =>
   problem('FieldValueTooLong', field, undefined, `may not be more than ${most} bytes`);
 
-/** Long values are cut: a problem must fit into a log line and a status condition. */
+/** Adds one by one: a call takes no more arguments than fit on the stack, and users write longer lists. */
+export function addProblems(into: Problem[], found: readonly Problem[]): void {
+  for (const one of found) into.push(one);
+}
+
+/** The first few, and how many more there are: an object's problems must fit into a log line and a status condition. */
+export function fewProblems(problems: readonly Problem[]): readonly Problem[] {
+  const rest = problems.length - MOST_PROBLEMS;
+  return rest <= 0
+    ? problems
+    : [...problems.slice(0, MOST_PROBLEMS), invalid('', undefined, `and ${rest} more problems like these`)];
+}
+
+const LONGEST_VALUE = 120;
+const DEEPEST_VALUE = 6;
+
+/** Long values are cut, before they are written out: a value may be a megabyte, or nested deeper than the stack. */
 function showValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length <= 120 ? text : `${text.slice(0, 117)}...`;
+  const text = JSON.stringify(beginningOf(value, DEEPEST_VALUE)) ?? String(value);
+  return text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE - 3)}...`;
+}
+
+function beginningOf(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.slice(0, LONGEST_VALUE);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) return '...';
+  if (Array.isArray(value)) return value.slice(0, LONGEST_VALUE).map((item) => beginningOf(item, depth - 1));
+  const kept: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  for (const key of Object.keys(value).slice(0, LONGEST_VALUE))
+    kept[key.slice(0, LONGEST_VALUE)] = beginningOf((value as Record<string, unknown>)[key], depth - 1);
+  return kept;
 }

@@ -152,7 +152,7 @@ export class RouteWatch {
         if (hasAll && found[4].length + found[6].length >= this.mostKept) {
           hasAll = false;
           for (const family of [4, 6] as const)
-            found[family].splice(0, Infinity, ...found[family].filter(({ prefix }) => this.targets.has(prefix)));
+            found[family] = found[family].filter(({ prefix }) => this.targets.has(prefix));
         }
         if (hasAll || this.targets.has(route.prefix)) list.push(route);
       },

@@ -43,7 +43,7 @@ export function computeMatrix(engine: PolicyEngine, ends: readonly FlowEnd[], pr
 /** Numbered columns, since names would make it wider than any screen. */
 export function formatMatrix(matrix: Matrix): string {
   const names = matrix.ends.map(formatEnd);
-  const width = Math.max(...names.map((name) => name.length), 4);
+  const width = names.reduce((most, name) => Math.max(most, name.length), 4);
   const column = String(names.length).length + 1;
   const cell = (text: string): string => text.padStart(column);
   const lines = [

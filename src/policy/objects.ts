@@ -26,7 +26,8 @@ export async function readObjects(
 ): Promise<readonly LoadedObject[]> {
   const loaded: LoadedObject[] = [];
   for (const file of files)
-    loaded.push(...parseObjects(await readText(file, stdin), file === '-' ? 'standard input' : file));
+    for (const object of parseObjects(await readText(file, stdin), file === '-' ? 'standard input' : file))
+      loaded.push(object);
   return loaded;
 }
 

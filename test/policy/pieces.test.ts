@@ -1,9 +1,18 @@
 /** Pieces of the engine on their own: what they promise, on random input. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { addressAt, containsAddress, formatPrefix, parsePrefix, prefixOf, type IpPrefix } from 'node-bgp/address';
+import {
+  addressAt,
+  containsAddress,
+  containsPrefix,
+  formatPrefix,
+  parsePrefix,
+  prefixOf,
+  type IpPrefix,
+} from 'node-bgp/address';
 import { setName, shortId, type DispatchMap } from '@tortie/policy';
-import { networksContain, subtractNetworks, unionNetworks } from '@tortie/policy/model/networks';
+import { networksContain, layersOf, unionNetworks } from '@tortie/policy/model/networks';
+import { packNetworks, unionPacked } from '@tortie/policy/model/packed-networks';
 import { chunkPorts, portsContain, unionPorts } from '@tortie/policy/model/ports';
 import { dispatchChains } from '@tortie/policy/render/dispatch-tree';
 import { SetStore } from '@tortie/policy/resolve/set-store';
@@ -30,18 +39,97 @@ describe('policy/model/networks', () => {
         expect(unionNetworks([...list].reverse())).to.deep.equal(union);
         const [cidr] = list;
         if (cidr === undefined) return;
-        const left = subtractNetworks(cidr, excepts);
-        for (const address of everyAddress)
-          expect(networksContain(left, address)).to.equal(
-            containsAddress(cidr, address) && !excepts.some((one) => containsAddress(one, address)),
-          );
+        const inside = excepts.filter((one) => containsPrefix(cidr, one));
+        const blocks = [
+          { cidr, excepts },
+          ...list.slice(1).map((one, at) => ({ cidr: one, excepts: excepts.slice(at) })),
+        ];
+        for (const [given, wanted] of [
+          [blocks.slice(0, 1), [{ cidr, excepts: inside }]],
+          [
+            blocks,
+            blocks.map((one) => ({ ...one, excepts: one.excepts.filter((hole) => containsPrefix(one.cidr, hole)) })),
+          ],
+        ] as const) {
+          const layers = layersOf(given);
+          for (const address of everyAddress)
+            expect(
+              layers.some(
+                ({ networks, notNetworks }) =>
+                  networksContain(networks, address) && !networksContain(notNetworks ?? [], address),
+              ),
+            ).to.equal(
+              wanted.some(
+                (one) =>
+                  containsAddress(one.cidr, address) && !one.excepts.some((hole) => containsAddress(hole, address)),
+              ),
+            );
+        }
       }),
     ));
 
-  it('takes one address from all of IPv6 in 128 pieces', () => {
-    const left = subtractNetworks(parsePrefix('::/0'), [parsePrefix('2001:db8::1/128')]);
-    expect(left).to.have.length(128);
-    expect(left.map(formatPrefix)).to.not.include('::/0');
+  it('packs networks and makes of them the same union', () =>
+    fc.assert(
+      fc.property(fc.array(prefix, { maxLength: 12 }), fc.array(prefix, { maxLength: 4 }), (some, more) => {
+        const pack = (list: readonly IpPrefix[]) =>
+          packNetworks(list.map(formatPrefix), (index) => expect.fail(`refused item ${index}`));
+        expect(unionPacked([pack(some), pack(more)])).to.deep.equal(unionNetworks([...some, ...more]));
+      }),
+    ));
+
+  it('packs what Calico takes as a network, and names what it does not', () => {
+    const refused: number[] = [];
+    const list = [
+      '10.1.2.3',
+      '10.1.2.3/8',
+      'fd00::1',
+      '10.1.2',
+      '256.1.1.1',
+      '1.2.3.4/33',
+      '1.2.3.4.5',
+      '',
+      7,
+      '0.0.0.0/0',
+      '1..2.3',
+      '01.2.3.4/',
+    ];
+    const union = unionPacked([packNetworks(list, (index) => refused.push(index))]);
+    expect(union.map(formatPrefix)).to.deep.equal(['0.0.0.0/0', 'fd00::1/128']);
+    expect(refused).to.deep.equal([3, 4, 5, 6, 7, 8, 10, 11]);
+  });
+
+  it('takes one address from all of IPv6 with one member more', () => {
+    expect(layersOf([{ cidr: parsePrefix('::/0'), excepts: [parsePrefix('2001:db8::1/128')] }])).to.deep.equal([
+      { networks: [parsePrefix('::/0')], notNetworks: [parsePrefix('2001:db8::1/128')] },
+    ]);
+  });
+
+  it('keeps blocks that do not touch in one pair of sets, and one CIDR written twice with the holes of both', () => {
+    const block = (cidr: string, ...excepts: readonly string[]) => ({
+      cidr: parsePrefix(cidr),
+      excepts: excepts.map((one) => parsePrefix(one)),
+    });
+    const texts = (blocks: readonly ReturnType<typeof block>[]) =>
+      layersOf(blocks).map(({ networks, notNetworks = [] }) => [
+        networks.map(formatPrefix),
+        notNetworks.map(formatPrefix),
+      ]);
+    expect(
+      texts([block('10.0.0.0/8', '10.1.0.0/16'), block('192.0.2.0/24', '192.0.2.1/32'), block('fd00::/8')]),
+    ).to.deep.equal([
+      [
+        ['10.0.0.0/8', '192.0.2.0/24', 'fd00::/8'],
+        ['10.1.0.0/16', '192.0.2.1/32'],
+      ],
+    ]);
+    expect(
+      texts([block('10.0.0.0/8', '10.1.0.0/16'), block('10.0.0.0/8', '10.1.2.0/24', '10.9.0.0/16')]),
+    ).to.deep.equal([[['10.0.0.0/8'], ['10.1.2.0/24']]]);
+    expect(texts([block('10.0.0.0/8', '10.1.0.0/16'), block('10.1.0.0/16', '10.1.2.0/24')])).to.deep.equal([
+      [['10.0.0.0/8'], ['10.1.0.0/16']],
+      [['10.1.0.0/16'], ['10.1.2.0/24']],
+    ]);
+    expect(texts([block('10.0.0.0/8'), block('10.1.0.0/16', '10.1.2.0/24')])).to.deep.equal([[['10.0.0.0/8'], []]]);
   });
 });
 

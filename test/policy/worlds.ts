@@ -48,19 +48,35 @@ const namespaceSelector = fc.oneof(
   fc.constantFrom(...NAMESPACES).map((name) => ({ matchLabels: { 'kubernetes.io/metadata.name': name } })),
 );
 
-export const ipBlock = fc.constantFrom(
-  { cidr: '0.0.0.0/0' },
-  { cidr: '::/0' },
-  { cidr: '0.0.0.0/0', except: ['10.65.0.0/24'] },
-  { cidr: '10.65.0.0/16', except: ['10.65.0.0/30', '10.65.0.1/32'] },
-  { cidr: '10.65.0.1/32' },
-  { cidr: '10.65.1.9/24' },
-  { cidr: '172.18.0.0/16' },
-  { cidr: '192.0.2.0/24', except: ['192.0.2.0/28'] },
-  { cidr: 'fd00:65::/32', except: ['fd00:65::a:0/112'] },
-  { cidr: '::/0', except: ['fd00::/8'] },
-  { cidr: '192.0.2.9/32' },
-);
+/** Many holes at once: every second address of a few pods' subnets, and some of nodes and of the outside. */
+const manyExcepts = fc
+  .tuple(
+    fc.constantFrom('10.64.0.0/14', '0.0.0.0/0', '10.65.0.0/16'),
+    fc.integer({ min: 0, max: 1 }),
+    fc.integer({ min: 20, max: 300 }),
+  )
+  .map(([cidr, odd, count]) => ({
+    cidr,
+    except: Array.from({ length: count }, (_, at) => `10.65.${at % 3}.${(2 * Math.floor(at / 3) + odd) % 256}/32`),
+  }));
+
+export const ipBlock = fc.oneof({ weight: 11, arbitrary: fewBlocks() }, { weight: 2, arbitrary: manyExcepts });
+
+function fewBlocks() {
+  return fc.constantFrom(
+    { cidr: '0.0.0.0/0' },
+    { cidr: '::/0' },
+    { cidr: '0.0.0.0/0', except: ['10.65.0.0/24'] },
+    { cidr: '10.65.0.0/16', except: ['10.65.0.0/30', '10.65.0.1/32'] },
+    { cidr: '10.65.0.1/32' },
+    { cidr: '10.65.1.9/24' },
+    { cidr: '172.18.0.0/16' },
+    { cidr: '192.0.2.0/24', except: ['192.0.2.0/28'] },
+    { cidr: 'fd00:65::/32', except: ['fd00:65::a:0/112'] },
+    { cidr: '::/0', except: ['fd00::/8'] },
+    { cidr: '192.0.2.9/32' },
+  );
+}
 
 const peer = fc.oneof(
   { weight: 3, arbitrary: fc.record({ podSelector: labelSelector }) },

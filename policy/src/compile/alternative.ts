@@ -109,25 +109,37 @@ function networkChoices(entity: EntityMatch, side: Side, family: Family, sets: S
   if (entity.networks !== undefined) {
     const own = networksOf(entity.networks, family);
     if (own.length === 0) return [];
-    if (!isWholeFamily(own, family)) matches.push(networkMatch(own, side, false, sets, entity.networks));
+    if (!isWholeFamily(own, family)) matches.push(networkMatch(own, side, sets, entity.networks));
   }
   if (entity.notNetworks !== undefined) {
     const own = networksOf(entity.notNetworks, family);
     if (isWholeFamily(own, family)) return [];
-    if (own.length > 0) matches.push(networkMatch(own, side, true, sets, entity.notNetworks));
+    if (own.length > 0) {
+      // iptables takes one -s and one -d a rule: where one is taken, the other condition is a set.
+      const match = matches.some((one) => one.type === 'network')
+        ? networkSet(side, sets, entity.notNetworks)
+        : networkMatch(own, side, sets, entity.notNetworks);
+      matches.push({ ...match, not: true });
+    }
   }
   return [matches];
 }
 
+type NetworkCondition = Extract<Match, { readonly type: 'network' | 'set' }>;
+
 /** One prefix is a comparison in the rule; more are a set (of both families, which the other family's rule shares). */
-function networkMatch(own: Networks, side: Side, not: boolean, sets: SetResolver, networks: Networks): Match {
+function networkMatch(own: Networks, side: Side, sets: SetResolver, networks: Networks): NetworkCondition {
   const [only] = own;
-  const match: Match =
-    own.length === 1 && only !== undefined
-      ? { type: 'network', side, prefix: formatPrefix(only) }
-      : { type: 'set', side, set: sets.idOf({ type: 'networks', networks }) };
-  return not ? { ...match, not } : match;
+  return own.length === 1 && only !== undefined
+    ? { type: 'network', side, prefix: formatPrefix(only) }
+    : networkSet(side, sets, networks);
 }
+
+const networkSet = (side: Side, sets: SetResolver, networks: Networks): NetworkCondition => ({
+  type: 'set',
+  side,
+  set: sets.idOf({ type: 'networks', networks }),
+});
 
 function protocolMatches(alternative: Alternative, family: Family | undefined): Choices {
   const { protocol, notProtocol, icmp, notIcmp } = alternative;

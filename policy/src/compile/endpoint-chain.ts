@@ -51,7 +51,7 @@ export function compileTiers(
   const rules: Rule[] = [];
   for (const [index, group] of groups.entries()) {
     if (index > 0) rules.push({ matches: [], action: { type: 'set-mark', value: 0, mask: MARK_PASS } });
-    rules.push(...settings.before(group), ...tierRules(direction, group, settings));
+    for (const rule of [...settings.before(group), ...tierRules(direction, group, settings)]) rules.push(rule);
     if (settings.tiersDeny && deniesAtEnd(group) && !group.policies.some((policy) => canPass(policy, direction))) break;
   }
   return rules;

@@ -141,7 +141,8 @@ export function compileHosts(plans: readonly HostPlan[], settings: HostSettings)
   for (const point of POINTS) {
     const asked = plans.filter((plan) => point.type === 'local' || groupsAt(plan, point).length > 0);
     if (asked.length === 0) continue;
-    chains.push(dispatchChain(point, asked, settings), ...asked.map((plan) => hostChain(plan, point, settings)));
+    chains.push(dispatchChain(point, asked, settings));
+    for (const plan of asked) chains.push(hostChain(plan, point, settings));
     const builtin = BUILTIN_OF[point.type][point.direction];
     jumps.set(builtin, [...(jumps.get(builtin) ?? []), point.chain]);
   }

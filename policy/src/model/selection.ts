@@ -4,6 +4,7 @@
  * Equal selections have equal `key`, and whatever is built from a selection (an address set, an index entry) is shared by key.
  */
 import { Interner } from './interner.js';
+import { shortId } from '../ruleset.js';
 import { ALL, matchesSelector, requiredTerms, selectorText, type Labels, type Selector } from '../selector/selector.js';
 import type { IndexKey } from '../selector/selector-index.js';
 
@@ -32,9 +33,13 @@ export function selectionOf(
 ): Selection {
   const condition: NamespaceCondition =
     namespace.type === 'selector' && namespace.selector.type === 'all' ? { type: 'any' } : namespace;
-  const key = `${scope} ${selectorText(labels)} ${namespaceText(condition)}`;
+  const text = `${scope} ${selectorText(labels)} ${namespaceText(condition)}`;
+  const key = text.length <= LONGEST_KEY ? text : `${text.slice(0, 200)}... ${shortId(text)}`;
   return inUse.intern(key, { key, scope, namespace: condition, labels });
 }
+
+/** Keys are kept and compared often: a longer one is its beginning and a hash of all. */
+const LONGEST_KEY = 1_024;
 
 /** Policies say the same thing many times. */
 const inUse = new Interner<Selection>();

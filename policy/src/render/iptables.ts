@@ -89,7 +89,7 @@ export function renderHook(hook: Hook): { readonly hash: string; readonly body: 
 /** Every chain of one family, maps expanded, keyed by table and name in stable order. */
 export function renderChains(ruleset: Ruleset, family: Family): readonly RenderedChain[] {
   const chains = [...ruleset.chains.values()].map((chain) => renderChain(chain, family));
-  for (const map of ruleset.maps.values()) chains.push(...renderMap(map, family));
+  for (const map of ruleset.maps.values()) for (const chain of renderMap(map, family)) chains.push(chain);
   return chains.sort((a, b) => compareText(a.table, b.table) || compareText(a.name, b.name));
 }
 
@@ -101,8 +101,11 @@ export function renderIptables(ruleset: Ruleset, family: Family): string {
     const own = chains.filter((chain) => chain.table === table);
     const hooks = ruleset.hooks.filter((hook) => hook.table === table);
     if (own.length + hooks.length === 0) continue;
-    lines.push(`*${table}`, ...own.map((chain) => `:${chain.name} - [0:0]`), ...own.flatMap((chain) => chain.lines));
-    lines.push(...hooks.map((hook) => `-I ${hook.builtin} 1 ${renderHook(hook).body}`), 'COMMIT');
+    lines.push(`*${table}`);
+    for (const chain of own) lines.push(`:${chain.name} - [0:0]`);
+    for (const chain of own) for (const line of chain.lines) lines.push(line);
+    for (const hook of hooks) lines.push(`-I ${hook.builtin} 1 ${renderHook(hook).body}`);
+    lines.push('COMMIT');
   }
   return `${lines.join('\n')}\n`;
 }

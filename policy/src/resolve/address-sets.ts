@@ -5,7 +5,7 @@
  * which those are is found through an index of the selections in use, so the cost follows the change and not the cluster.
  */
 import type { Family } from 'node-bgp/address';
-import { unionNetworks } from '../model/networks.js';
+import { unionPacked } from '../model/packed-networks.js';
 import { matchesNamespace, matchesSelection, selectionIndexKey, type Selection } from '../model/selection.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
 import { SelectorIndex } from '../selector/selector-index.js';
@@ -43,6 +43,9 @@ interface SelectedNetworks {
 }
 
 const NO_LABELS: Labels = new Map();
+
+/** What people read beside the set; of a long list its beginning. */
+const noteOf = (key: string): string => (key.length <= 256 ? key : `${key.slice(0, 253)}...`);
 
 export class AddressSets {
   private readonly active = new Map<string, ActiveSet>();
@@ -159,7 +162,7 @@ export class AddressSets {
   private create(set: ActiveSet): void {
     const { id, need } = set;
     this.active.set(id, set);
-    this.store.create(id, SET_TYPES[need.type](need), needKey(need));
+    this.store.create(id, SET_TYPES[need.type](need), noteOf(needKey(need)));
     switch (need.type) {
       case 'nodes':
         this.nodeSets.set(id, { set, selector: need.selector });
@@ -259,7 +262,7 @@ export class AddressSets {
   /** Networks of several sets may overlap, which sets of the kernel do not take: members are their union. */
   private refreshNetworks(selected: SelectedNetworks): void {
     const matching = [...this.cluster.allNetworkSets()].filter((set) => this.meansNetworkSet(selected.selection, set));
-    const networks = unionNetworks(matching.flatMap((set) => set.networks));
+    const networks = unionPacked(matching.map((set) => set.networks));
     const before = selected.members;
     const after = new Map(([4, 6] as const).map((family) => [family, networkMembers(networks, family)]));
     for (const [family, members] of after)

@@ -1,11 +1,12 @@
 /**
  * What policy needs to know of a HostEndpoint, a network set and a Service's endpoint slice, read once from the API objects.
  */
-import { formatAddress, tryParseAddress, tryParsePrefix, hostPrefix, type IpPrefix } from 'node-bgp/address';
+import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import type { KubeObject } from '../objects.js';
-import { unionNetworks, type Networks } from '../model/networks.js';
+import { MOST_HOST_ITEMS, MOST_SLICE_ADDRESSES, MOST_SLICE_MEMBERS } from '../model/bounds.js';
+import { packNetworks, type PackedNetworks } from '../model/packed-networks.js';
 import { protocolNumber, TCP } from '../model/ports.js';
-import { invalid, required, type Problem } from '../problem.js';
+import { invalid, required, tooMany, type Problem } from '../problem.js';
 import type { Labels } from '../selector/selector.js';
 import { portNumberProblems } from '../validate/names.js';
 import { own, readInteger, readList, readObject, readString, type JsonObject } from '../validate/shape.js';
@@ -35,7 +36,7 @@ export interface NetworkSet {
   readonly namespace?: string;
   readonly name: string;
   readonly labels: Labels;
-  readonly networks: Networks;
+  readonly networks: PackedNetworks;
 }
 
 /** One endpoint of a Service with the ports that the Service sends to. */
@@ -59,7 +60,7 @@ export function hostEndpointOf(name: string, object: KubeObject, problems: Probl
       invalid('spec.interfaceName', interfaceName, 'must be "*" or the name of an interface, at most 15 characters'),
     );
   const addresses: string[] = [];
-  for (const [index, item] of readList(own(spec, 'expectedIPs'), 'spec.expectedIPs', problems).entries()) {
+  for (const [index, item] of fewItems(own(spec, 'expectedIPs'), 'spec.expectedIPs', problems)) {
     const address = typeof item === 'string' ? tryParseAddress(item) : undefined;
     if (address === undefined)
       problems.push(invalid(`spec.expectedIPs[${index}]`, item, 'must be an IPv4 or IPv6 address'));
@@ -81,9 +82,16 @@ export function hostEndpointOf(name: string, object: KubeObject, problems: Probl
   };
 }
 
+/** The items of a list up to the bound; past it they are left out and told. */
+function fewItems(value: unknown, field: string, problems: Problem[]): IterableIterator<[number, unknown]> {
+  const list = readList(value, field, problems);
+  if (list.length > MOST_HOST_ITEMS) problems.push(tooMany(field, list.length, MOST_HOST_ITEMS));
+  return list.slice(0, MOST_HOST_ITEMS).entries();
+}
+
 function hostPorts(spec: JsonObject | undefined, problems: Problem[]): readonly NamedPort[] {
   const ports: NamedPort[] = [];
-  for (const [index, item] of readList(own(spec, 'ports'), 'spec.ports', problems).entries()) {
+  for (const [index, item] of fewItems(own(spec, 'ports'), 'spec.ports', problems)) {
     const field = `spec.ports[${index}]`;
     const entry = readObject(item, field, problems);
     const name = readString(own(entry, 'name'), `${field}.name`, problems) ?? '';
@@ -105,27 +113,21 @@ export function networkSetOf(
   object: KubeObject,
   problems: Problem[],
 ): NetworkSet {
-  const prefixes: IpPrefix[] = [];
-  for (const [index, item] of readList(own(specOf(object, problems), 'nets'), 'spec.nets', problems).entries()) {
-    const prefix = parseNetwork(item);
-    if (prefix === undefined) problems.push(invalid(`spec.nets[${index}]`, item, 'must be an address or a CIDR value'));
-    else prefixes.push(prefix);
-  }
+  const list = readList(own(specOf(object, problems), 'nets'), 'spec.nets', problems);
+  const networks = packNetworks(list, (index) =>
+    problems.push(invalid(`spec.nets[${index}]`, list[index], 'must be an address or a CIDR value')),
+  );
   const labels = labelMap(object.metadata?.labels);
   if (namespace !== undefined) labels.set(NAMESPACE_LABEL, namespace);
   labels.set(KIND_LABEL, namespace === undefined ? 'GlobalNetworkSet' : 'NetworkSet').set(NAME_LABEL, name);
-  return { ...(namespace === undefined ? {} : { namespace }), name, labels, networks: unionNetworks(prefixes) };
+  return { ...(namespace === undefined ? {} : { namespace }), name, labels, networks };
 }
 
-/** Calico takes a bare address where it takes a CIDR, and masks host bits. */
-export function parseNetwork(value: unknown): IpPrefix | undefined {
-  if (typeof value !== 'string') return undefined;
-  const address = tryParseAddress(value);
-  return address === undefined ? tryParsePrefix(value) : hostPrefix(address);
-}
-
-/** Addresses of a slice, ready or not: a connection may be older than a failing probe. Host names are no addresses. */
-export function serviceEndpointsOf(object: KubeObject): readonly ServiceEndpoint[] {
+/**
+ * Addresses of a slice, ready or not: a connection may be older than a failing probe. Host names are no addresses. Past the bounds nothing
+ * more is taken in, so that a rule that names the Service means fewer endpoints.
+ */
+export function serviceEndpointsOf(object: KubeObject, problems: Problem[]): readonly ServiceEndpoint[] {
   const ignored: Problem[] = [];
   const ports: { protocol: number; port: number }[] = [];
   for (const item of readList(own(object as JsonObject, 'ports'), 'ports', ignored)) {
@@ -135,10 +137,16 @@ export function serviceEndpointsOf(object: KubeObject): readonly ServiceEndpoint
     if (port !== undefined && protocol !== undefined) ports.push({ protocol, port });
   }
   const endpoints: ServiceEndpoint[] = [];
+  const most = Math.min(MOST_SLICE_ADDRESSES, Math.floor(MOST_SLICE_MEMBERS / Math.max(1, ports.length)));
   for (const item of readList(own(object as JsonObject, 'endpoints'), 'endpoints', ignored))
     for (const text of readList(own(readObject(item, 'endpoints', ignored), 'addresses'), 'addresses', ignored)) {
       const address = typeof text === 'string' ? tryParseAddress(text) : undefined;
-      if (address !== undefined) endpoints.push({ address: formatAddress(address), ports });
+      if (address === undefined) continue;
+      if (endpoints.length >= most) {
+        problems.push(invalid('endpoints', undefined, `may hold at most ${most} addresses; the others are left out`));
+        return endpoints;
+      }
+      endpoints.push({ address: formatAddress(address), ports });
     }
   return endpoints;
 }

@@ -6,7 +6,7 @@
 import { hasChain } from '../compile/endpoint-chain.js';
 import { policyChainName } from '../compile/names.js';
 import { compilePolicyChain } from '../compile/policy-chain.js';
-import { DIRECTIONS, type Direction, type Policy } from '../model/policy.js';
+import { DIRECTIONS, type Direction, type Policy, type PolicyKey, type PolicyRule } from '../model/policy.js';
 import type { Chain, Table } from '../ruleset.js';
 import type { AddressSets } from './address-sets.js';
 import type { NamedStore } from './chain-store.js';
@@ -27,6 +27,8 @@ interface UsedPolicy extends PolicyUse {
   readonly users: Set<PolicyUser>;
   /** As last compiled; replaced when the policy changes. */
   policy?: Policy;
+  /** Its rules, which a large policy keeps only as long as somebody holds them. */
+  rules?: readonly (readonly PolicyRule[] | undefined)[];
   /** Sets that its chains name, each held once per mention. */
   sets: readonly string[];
   isStale: boolean;
@@ -45,6 +47,7 @@ export class PolicyChains {
     private readonly policies: PolicyIndex,
     private readonly sets: AddressSets,
     private readonly chains: NamedStore<Chain>,
+    private readonly onFault: (key: PolicyKey, error: unknown) => void,
   ) {}
 
   /** States all that a user uses; policies that gained their first or lost their last user are dirty. */
@@ -100,6 +103,7 @@ export class PolicyChains {
     for (const set of used.sets) this.sets.release(set);
     used.sets = held;
     used.policy = policy;
+    used.rules = DIRECTIONS.map((direction) => policy?.[direction]);
     if (policy === undefined) this.used.delete(id);
   }
 
@@ -111,11 +115,21 @@ export class PolicyChains {
       held.push(id);
       return id;
     };
-    if (after !== undefined && hasChain(after, direction))
-      this.chains.put(
-        compilePolicyChain(after, direction, table, { idOf: idOfSet, hasNetworkSets: this.cluster.hasNetworkSets() }),
-      );
-    else if (before !== undefined && hasChain(before, direction))
+    if (after !== undefined && hasChain(after, direction)) {
+      try {
+        const sets = { idOf: idOfSet, hasNetworkSets: this.cluster.hasNetworkSets() };
+        this.chains.put(compilePolicyChain(after, direction, table, sets));
+      } catch (error) {
+        // Whatever one policy does to the compiler closes what it selects, and nothing else.
+        this.onFault(after.key, error);
+        this.chains.put({
+          table,
+          name: policyChainName(direction, after.key),
+          rules:
+            after.staged === true ? [] : [{ matches: [], action: { type: 'drop' }, note: 'policy cannot be compiled' }],
+        });
+      }
+    } else if (before !== undefined && hasChain(before, direction))
       this.chains.delete({ table, name: policyChainName(direction, before.key) });
   }
 }

@@ -2,7 +2,7 @@
  * Kubernetes LabelSelector to selector. Absent is not empty: `{}` matches everything, and it is the caller who knows what a missing
  * selector means. A selector with a refused part matches nothing and says what is wrong with it.
  */
-import type { Problem } from '../problem.js';
+import { addProblems, type Problem } from '../problem.js';
 import { validateLabelSelector } from '../validate/label-selector.js';
 import { own, readList, readObject, readString, readStringMap } from '../validate/shape.js';
 import { and, NONE, valueTerm, type Selector } from './selector.js';
@@ -10,7 +10,7 @@ import { and, NONE, valueTerm, type Selector } from './selector.js';
 export function parseLabelSelector(value: unknown, field: string, problems: Problem[]): Selector {
   const refused = validateLabelSelector(value, field);
   if (refused.length > 0) {
-    problems.push(...refused);
+    addProblems(problems, refused);
     return NONE;
   }
   const selector = readObject(value, field, problems);

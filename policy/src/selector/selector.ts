@@ -86,6 +86,8 @@ export function valueTerm(type: 'in' | 'not-in', key: string, values: readonly s
 }
 
 function combine(type: 'and' | 'or', terms: readonly Selector[]): Selector {
+  const [first] = terms;
+  if (first !== undefined && terms.length === 1) return first;
   const [neutral, absorbing] = type === 'and' ? (['all', 'none'] as const) : (['none', 'all'] as const);
   const flat = new Map<string, Selector>();
   for (const term of terms)
@@ -121,16 +123,25 @@ export function selectorText(selector: Selector): string {
     case 'ends-with':
       return `${keyText(selector.key)} ends with ${JSON.stringify(selector.text)}`;
     case 'and':
-      return selector.terms
-        .map((term) => (term.type === 'or' ? `(${selectorText(term)})` : selectorText(term)))
-        .join(' && ');
     case 'or':
-      return selector.terms
-        .map((term) => (term.type === 'and' ? `(${selectorText(term)})` : selectorText(term)))
-        .join(' || ');
+      return termsText(selector);
     case 'not':
       return `!(${selectorText(selector.term)})`;
   }
+}
+
+/** Nested expressions ask for their parts' text at every level: each is written once. */
+const textsInUse = new WeakMap<Selector, string>();
+
+function termsText(selector: Extract<Selector, { readonly type: 'and' | 'or' }>): string {
+  const known = textsInUse.get(selector);
+  if (known !== undefined) return known;
+  const other = selector.type === 'and' ? 'or' : 'and';
+  const text = selector.terms
+    .map((term) => (term.type === other ? `(${selectorText(term)})` : selectorText(term)))
+    .join(selector.type === 'and' ? ' && ' : ' || ');
+  textsInUse.set(selector, text);
+  return text;
 }
 
 function valuesText(type: 'in' | 'not-in', key: string, values: readonly string[]): string {
@@ -145,6 +156,9 @@ const keyText = (key: string): string => (/^[A-Za-z0-9_./-]+$/.test(key) ? key :
 /** A label that must be there, with or without a value: `term(key)` or `term(key, value)`. */
 export const indexTerm = (key: string, value?: string): string => (value === undefined ? key : `${key}\u0000${value}`);
 
+/** One selector is filed under no more terms than this; past it, a less particular place costs less than so many. */
+const MOST_TERMS = 64;
+
 /**
  * Terms of which every matching object has at least one; undefined when objects without any particular label may match.
  * The fewest and most particular are chosen, because they decide how many selectors a label change must look at.
@@ -154,7 +168,9 @@ export function requiredTerms(selector: Selector): readonly string[] | undefined
     case 'none':
       return [];
     case 'in':
-      return selector.values.map((value) => indexTerm(selector.key, value));
+      return selector.values.length > MOST_TERMS
+        ? [indexTerm(selector.key)]
+        : selector.values.map((value) => indexTerm(selector.key, value));
     case 'present':
     case 'contains':
     case 'starts-with':
@@ -169,13 +185,14 @@ export function requiredTerms(selector: Selector): readonly string[] | undefined
       return best;
     }
     case 'or': {
-      const all: string[] = [];
+      const all = new Set<string>();
       for (const term of selector.terms) {
         const terms = requiredTerms(term);
         if (terms === undefined) return undefined;
-        all.push(...terms);
+        for (const one of terms) all.add(one);
+        if (all.size > MOST_TERMS) return undefined;
       }
-      return [...new Set(all)];
+      return [...all];
     }
     case 'all':
     case 'not-in':

@@ -6,6 +6,7 @@
  */
 import type { Alternative, Direction, EntityMatch, NamedPortMatch } from '../model/policy.js';
 import type { PortRange } from '../ruleset.js';
+import { rulesOfPeer, rulesOfPorts, type RuleBudget } from './rule-budget.js';
 
 /** What a rule says about ports: one protocol and some of its ports, or a name, or nothing. */
 export interface PortsMatch {
@@ -14,12 +15,15 @@ export interface PortsMatch {
   readonly namedPort?: NamedPortMatch;
 }
 
-/** `[{}]` for either list means anything. */
+/** `[{}]` for either list means anything. @throws OverBudget */
 export function alternativesOf(
   direction: Direction,
   peers: readonly EntityMatch[],
   ports: readonly PortsMatch[],
+  budget: RuleBudget,
 ): readonly Alternative[] {
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+  budget.spend(sum(peers.map(rulesOfPeer)) * sum(ports.map((port) => rulesOfPorts(port.ports))));
   return peers.flatMap((peer) =>
     ports.map((port) => alternativeOf(direction, peer, port)).filter((one) => one !== undefined),
   );

@@ -11,7 +11,7 @@ import type { Direction, EntityMatch, NamedPortMatch } from '../model/policy.js'
 import { selectionOf, type NamespaceCondition, type Selection } from '../model/selection.js';
 import { forbidden, invalid, required, type Problem } from '../problem.js';
 import type { PortRange } from '../ruleset.js';
-import { parseNetwork } from '../resolve/calico-objects.js';
+import { parseNetwork } from '../model/packed-networks.js';
 import { SERVICE_ACCOUNT_LABEL } from '../resolve/pod.js';
 import { ALL, valueTerm, type Selector } from '../selector/selector.js';
 import { portNumberProblems } from '../validate/names.js';

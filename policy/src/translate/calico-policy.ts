@@ -7,13 +7,22 @@
  */
 import { DEFAULT_TIER } from '../model/tier.js';
 import { ICMP, ICMPV6, protocolNumber } from '../model/ports.js';
-import type { Alternative, Direction, IcmpMatch, Policy, PolicyRule, RuleAction } from '../model/policy.js';
+import type {
+  Alternative,
+  Direction,
+  EntityMatch,
+  IcmpMatch,
+  Policy,
+  PolicyRule,
+  RuleAction,
+} from '../model/policy.js';
 import { selectionOf, type NamespaceCondition, type Selection } from '../model/selection.js';
 import type { PolicyKind } from '../objects.js';
-import { forbidden, invalid, notSupported, required, type Problem } from '../problem.js';
+import { addProblems, forbidden, invalid, notSupported, required, type Problem } from '../problem.js';
 import { own, readBoolean, readInteger, readList, readObject, readString, type JsonObject } from '../validate/shape.js';
 import { translateEntity } from './calico-entity.js';
 import { both, parseAccountSelector, parseEndpointSelector, parseNamespaceSelector } from './calico-selector.js';
+import { conditionsOf, RuleBudget, rulesOfPeer, rulesOfPorts, translateInBudget } from './rule-budget.js';
 import type { Translation } from './translation.js';
 
 export type CalicoPolicyKind =
@@ -28,7 +37,11 @@ const ACTIONS: ReadonlyMap<string, RuleAction> = new Map([
   ['Pass', 'pass'],
   ['Log', 'log'],
 ]);
+/** What stands for the rules that are past the budget. */
+const DENY_ALL = { action: 'deny', alternatives: [{}] } as const;
 const TYPES = ['Ingress', 'Egress'] as const;
+/** Those of cluster policies: who writes in one namespace has no say there, whatever guards the API server has. */
+const KUBERNETES_TIERS = 'kube-';
 const STAGED_ACTIONS = ['Set', 'Delete', 'Learn', 'Ignore'] as const;
 
 const isGlobal = (kind: PolicyKind): boolean => kind === 'GlobalNetworkPolicy' || kind === 'StagedGlobalNetworkPolicy';
@@ -45,18 +58,26 @@ export function translateCalicoPolicy(
   const subject = translateSubject(kind, namespace, spec, problems);
   const stagedAction = isStaged(kind) ? readStagedAction(spec, problems) : 'Set';
   const policyNamespace = isGlobal(kind) ? undefined : namespace;
+  const budget = new RuleBudget();
   const rules = (direction: Direction): readonly PolicyRule[] =>
-    readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => ({
-      index,
-      ...translateRule(value, `spec.${direction}[${index}]`, direction, policyNamespace, problems),
-    }));
+    translateInBudget(
+      readList(own(spec, direction), `spec.${direction}`, problems),
+      `spec.${direction}`,
+      problems,
+      (value, field) => translateRule(value, field, direction, policyNamespace, budget, problems),
+      DENY_ALL,
+    );
   const [ingress, egress] = [rules('ingress'), rules('egress')];
   const types = policyTypes(spec, ingress.length > 0, egress.length > 0, problems);
   const flags = hostFlags(kind, spec, types, problems);
   const tier = readString(own(spec, 'tier'), 'spec.tier', problems) || DEFAULT_TIER.name;
   const order = readOrder(spec, problems);
+  const isForbidden = !isGlobal(kind) && tier.startsWith(KUBERNETES_TIERS);
+  if (isForbidden)
+    problems.push(forbidden('spec.tier', `a namespaced policy cannot enter the tiers ${KUBERNETES_TIERS}*`));
   // A staged deletion, or one to be ignored, adds nothing to what is asked; what is wrong with it is told all the same.
-  if (subject === undefined || stagedAction === 'Delete' || stagedAction === 'Ignore') return { problems };
+  if (subject === undefined || isForbidden || stagedAction === 'Delete' || stagedAction === 'Ignore')
+    return { problems };
   const policy: Policy = {
     key: { kind, namespace: policyNamespace ?? '', name },
     tier,
@@ -153,6 +174,7 @@ function translateRule(
   field: string,
   direction: Direction,
   namespace: string | undefined,
+  budget: RuleBudget,
   problems: Problem[],
 ): Omit<PolicyRule, 'index'> {
   const refused: Problem[] = [];
@@ -176,13 +198,23 @@ function translateRule(
     { side: 'destination', direction, namespace, protocol: conditions.protocol },
     refused,
   );
-  problems.push(...refused);
+  addProblems(problems, refused);
+  budget.spend(
+    kernelRules(source) * kernelRules(destination),
+    standingConditions(source) + standingConditions(destination),
+  );
   const alternatives = source.flatMap((from) =>
     destination.map((to): Alternative => ({ ...conditions, source: from, destination: to })),
   );
   if (refused.length === 0 && action !== undefined) return { action, alternatives };
   return action === 'allow' || action === 'log' ? { action, alternatives: [] } : { action: 'deny', alternatives };
 }
+
+const kernelRules = (ways: readonly EntityMatch[]): number =>
+  ways.reduce((sum, entity) => sum + rulesOfPeer(entity) * rulesOfPorts(entity.ports), 0);
+
+/** The same for every way of one end. */
+const standingConditions = ([first]: readonly EntityMatch[]): number => (first === undefined ? 0 : conditionsOf(first));
 
 /** What a rule says about the packet rather than about either end. */
 function translateConditions(rule: JsonObject | undefined, field: string, refused: Problem[]): Alternative {

@@ -12,7 +12,7 @@ import { protocolNumber, TCP, unionPorts } from '../model/ports.js';
 import type { Direction, EntityMatch, Policy, PolicyRule, RuleAction } from '../model/policy.js';
 import { selectionOf, type Selection } from '../model/selection.js';
 import { ADMIN_TIER, BASELINE_TIER } from '../model/tier.js';
-import { invalid, required, type Problem } from '../problem.js';
+import { addProblems, invalid, required, type Problem } from '../problem.js';
 import { ALL } from '../selector/selector.js';
 import { parseLabelSelector } from '../selector/label-selector.js';
 import {
@@ -27,6 +27,7 @@ import {
 } from '../validate/cluster-policy.js';
 import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
 import { alternativesOf, hasNamelessPeer, type PortsMatch } from './alternatives.js';
+import { RuleBudget, translateInBudget } from './rule-budget.js';
 import type { Translation } from './translation.js';
 
 /** What a rule becomes that was not understood and may not be ignored. */
@@ -40,7 +41,9 @@ export function translateClusterPolicy(kind: ClusterPolicyKind, name: string, ob
   const refused = [...head, ...validateSubject(own(spec, 'subject'), 'spec.subject', dialect)];
   // Without a place in the order or anybody to apply to there is no policy.
   if (refused.length > 0) return { problems: [...problems, ...refused] };
-  const rules = (direction: Direction): readonly PolicyRule[] => translateRules(spec, direction, dialect, problems);
+  const budget = new RuleBudget();
+  const rules = (direction: Direction): readonly PolicyRule[] =>
+    translateRules(spec, direction, dialect, budget, problems);
   const [ingress, egress] = [rules('ingress'), rules('egress')];
   const policy: Policy = {
     key: { kind, namespace: '', name },
@@ -59,12 +62,17 @@ function translateRules(
   spec: JsonObject | undefined,
   direction: Direction,
   dialect: ClusterPolicyDialect,
+  budget: RuleBudget,
   problems: Problem[],
 ): readonly PolicyRule[] {
-  return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => ({
-    index,
-    ...translateRule(value, `spec.${direction}[${index}]`, direction, dialect, problems),
-  }));
+  const path = `spec.${direction}`;
+  return translateInBudget(
+    readList(own(spec, direction), path, problems),
+    path,
+    problems,
+    (value, field) => translateRule(value, field, direction, dialect, budget, problems),
+    DENY_ALL,
+  );
 }
 
 function translateRule(
@@ -72,12 +80,13 @@ function translateRule(
   field: string,
   direction: Direction,
   dialect: ClusterPolicyDialect,
+  budget: RuleBudget,
   problems: Problem[],
 ): Omit<PolicyRule, 'index'> {
   const rule = readObject(value, field, problems);
   const peersField = `${field}.${direction === 'ingress' ? 'from' : 'to'}`;
   const refusedAction = validateAction(own(rule, 'action'), `${field}.action`, dialect);
-  problems.push(...refusedAction);
+  addProblems(problems, refusedAction);
   if (refusedAction.length > 0) return DENY_ALL;
   const action = actionOf(own(rule, 'action'));
   const failClosed = action === 'allow' ? { action, alternatives: [] } : DENY_ALL;
@@ -86,7 +95,7 @@ function translateRule(
     peers.length === 0
       ? [required(peersField, 'must have at least one item')]
       : peers.flatMap((peer, at) => validateClusterPeer(peer, `${peersField}[${at}]`, direction, dialect));
-  problems.push(...refusedPeers);
+  addProblems(problems, refusedPeers);
   if (refusedPeers.length > 0) return failClosed;
   const entities = mergePeers(peers as readonly JsonObject[]);
   const ports = translatePorts(
@@ -99,10 +108,10 @@ function translateRule(
     problems.push(
       invalid(field, undefined, 'networks and nodes peers have no port names; this combination matches nothing'),
     );
-  if (!ports.isRefused) return { action, alternatives: alternativesOf(direction, entities, ports.matches) };
+  if (!ports.isRefused) return { action, alternatives: alternativesOf(direction, entities, ports.matches, budget) };
   return action === 'allow'
-    ? { action, alternatives: alternativesOf(direction, entities, ports.matches) }
-    : { action: 'deny', alternatives: alternativesOf(direction, entities, [{}]) };
+    ? { action, alternatives: alternativesOf(direction, entities, ports.matches, budget) }
+    : { action: 'deny', alternatives: alternativesOf(direction, entities, [{}], budget) };
 }
 
 function actionOf(value: unknown): RuleAction {
@@ -160,10 +169,10 @@ function translatePorts(
   const refused = list.length === 0 ? [required(field, 'must have at least one item when it is given')] : [];
   for (const [index, item] of list.entries()) {
     const wrong = validateClusterPort(item, `${field}[${index}]`, dialect);
-    refused.push(...wrong);
+    addProblems(refused, wrong);
     if (wrong.length === 0) matches.push(translatePort(item as JsonObject));
   }
-  problems.push(...refused);
+  addProblems(problems, refused);
   return { matches: mergePorts(matches), isRefused: refused.length > 0 };
 }
 

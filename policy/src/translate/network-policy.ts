@@ -5,13 +5,12 @@
  * missing `from`, `to` or `ports` means everything; a missing protocol means TCP. A refused part (an object need not have come through
  * an API server that validates) matches nothing and the policy still isolates whom it selects: what is not understood never allows.
  */
-import type { IpPrefix } from 'node-bgp/address';
-import { subtractNetworks, unionNetworks } from '../model/networks.js';
+import { layersOf, type Block } from '../model/networks.js';
 import { DEFAULT_TIER } from '../model/tier.js';
 import { protocolNumber, TCP, unionPorts } from '../model/ports.js';
 import type { Direction, EntityMatch, Policy, PolicyRule } from '../model/policy.js';
 import { selectionOf, selectsNothing, type NamespaceCondition } from '../model/selection.js';
-import { invalid, type Problem } from '../problem.js';
+import { addProblems, invalid, type Problem } from '../problem.js';
 import type { PortRange } from '../ruleset.js';
 import { ALL } from '../selector/selector.js';
 import { parseLabelSelector } from '../selector/label-selector.js';
@@ -23,6 +22,7 @@ import {
 } from '../validate/network-policy.js';
 import { own, readList, readObject, type JsonObject } from '../validate/shape.js';
 import { alternativesOf, hasNamelessPeer, type PortsMatch } from './alternatives.js';
+import { RuleBudget, translateInBudget } from './rule-budget.js';
 import type { Translation } from './translation.js';
 
 /** Calico gives Kubernetes' policies this order in the default tier; all of them allow only, so among themselves it is idle. */
@@ -31,9 +31,10 @@ const KUBERNETES_POLICY_ORDER = 1000;
 export function translateNetworkPolicy(namespace: string, name: string, object: unknown): Translation {
   const problems: Problem[] = [];
   const spec = readObject(own(object as JsonObject, 'spec'), 'spec', problems);
+  const budget = new RuleBudget();
   const rules = {
-    ingress: translateRules(spec, 'ingress', namespace, problems),
-    egress: translateRules(spec, 'egress', namespace, problems),
+    ingress: translateRules(spec, 'ingress', namespace, budget, problems),
+    egress: translateRules(spec, 'egress', namespace, budget, problems),
   };
   const types = policyTypes(spec, rules.egress.length > 0, problems);
   const policy: Policy = {
@@ -58,7 +59,7 @@ function policyTypes(
   problems: Problem[],
 ): ReadonlySet<Direction> {
   const listed = readList(own(spec, 'policyTypes'), 'spec.policyTypes', []);
-  problems.push(...validatePolicyTypes(own(spec, 'policyTypes'), 'spec.policyTypes'));
+  addProblems(problems, validatePolicyTypes(own(spec, 'policyTypes'), 'spec.policyTypes'));
   if (listed.length === 0) return new Set<Direction>(hasEgressRules ? ['ingress', 'egress'] : ['ingress']);
   const types = new Set<Direction>();
   if (listed.includes('Ingress')) types.add('ingress');
@@ -70,24 +71,25 @@ function translateRules(
   spec: JsonObject | undefined,
   direction: Direction,
   namespace: string,
+  budget: RuleBudget,
   problems: Problem[],
 ): readonly PolicyRule[] {
   const peersField = direction === 'ingress' ? 'from' : 'to';
-  return readList(own(spec, direction), `spec.${direction}`, problems).map((value, index) => {
-    const field = `spec.${direction}[${index}]`;
+  const path = `spec.${direction}`;
+  return translateInBudget(readList(own(spec, direction), path, problems), path, problems, (value, field) => {
     const misshapen: Problem[] = [];
     const rule = readObject(value, field, misshapen);
     const [peerList, portList] = [
       readList(own(rule, peersField), `${field}.${peersField}`, misshapen),
       readList(own(rule, 'ports'), `${field}.ports`, misshapen),
     ];
-    problems.push(...misshapen);
+    addProblems(problems, misshapen);
     // Absent means everything; of the wrong type is not absent.
-    if (misshapen.length > 0) return { index, action: 'allow', alternatives: [] };
+    if (misshapen.length > 0) return { action: 'allow', alternatives: [] };
     const peers = translatePeers(peerList, `${field}.${peersField}`, namespace, problems);
     const ports = translatePorts(portList, `${field}.ports`, problems);
     reportUnresolvableNames(direction, peers, ports, field, problems);
-    return { index, action: 'allow', alternatives: alternativesOf(direction, peers, ports) };
+    return { action: 'allow', alternatives: alternativesOf(direction, peers, ports, budget) };
   });
 }
 
@@ -110,7 +112,10 @@ function reportUnresolvableNames(
       );
 }
 
-/** All peers of a rule as few entities: one per distinct pod selection, one for all blocks together. No peers: anybody. */
+/**
+ * All peers of a rule as few entities: one per distinct pod selection, one for all blocks that do not
+ * overlap. No peers: anybody.
+ */
 function translatePeers(
   list: readonly unknown[],
   field: string,
@@ -119,22 +124,21 @@ function translatePeers(
 ): readonly EntityMatch[] {
   if (list.length === 0) return [{}];
   const selections = new Map<string, EntityMatch>();
-  const blocks: IpPrefix[] = [];
+  const blocks: Block[] = [];
   for (const [index, value] of list.entries()) {
     const path = `${field}[${index}]`;
     const refused = validateNetworkPolicyPeer(value, path);
-    problems.push(...refused);
+    addProblems(problems, refused);
     if (refused.length > 0) continue;
     const peer = value as JsonObject;
     const block = own(peer, 'ipBlock') ?? undefined;
-    if (block !== undefined) blocks.push(...translateBlock(block as JsonObject));
+    if (block !== undefined) addBlock(blocks, block as JsonObject);
     else {
       const selection = translateSelectors(peer, path, namespace, problems);
       if (!selectsNothing(selection)) selections.set(selection.key, { selection });
     }
   }
-  const networks = unionNetworks(blocks);
-  return [...selections.values(), ...(networks.length > 0 ? [{ networks }] : [])];
+  return [...selections.values(), ...layersOf(blocks)];
 }
 
 /** podSelector alone looks in the policy's namespace, namespaceSelector alone at every pod there, both together at both. */
@@ -148,14 +152,14 @@ function translateSelectors(peer: JsonObject, path: string, namespace: string, p
   return selectionOf(where, pods === undefined ? ALL : parseLabelSelector(pods, `${path}.podSelector`, problems));
 }
 
-/** Validated before; an except is a hole in its own block only, so the block is cut up before it meets its neighbours. */
-function translateBlock(block: JsonObject): readonly IpPrefix[] {
+/** Validated before; an except is a hole in its own block only. */
+function addBlock(blocks: Block[], block: JsonObject): void {
   const cidr = tryParseCidr(String(own(block, 'cidr')));
-  if (cidr === undefined) return [];
+  if (cidr === undefined) return;
   const excepts = ((own(block, 'except') ?? []) as readonly string[])
     .map(tryParseCidr)
     .filter((prefix) => prefix !== undefined);
-  return subtractNetworks(cidr, excepts);
+  blocks.push({ cidr, excepts });
 }
 
 /** All ports of a rule as few matches: per protocol one list of ranges (or all of it), and one per name. No ports: anything. */
@@ -165,7 +169,7 @@ function translatePorts(list: readonly unknown[], field: string, problems: Probl
   const names = new Map<string, PortsMatch>();
   for (const [index, value] of list.entries()) {
     const refused = validateNetworkPolicyPort(value, `${field}[${index}]`);
-    problems.push(...refused);
+    addProblems(problems, refused);
     if (refused.length > 0) continue;
     const item = (value ?? undefined) as JsonObject | undefined;
     const protocol = protocolNumber((own(item, 'protocol') ?? 'TCP') as string) ?? TCP;
@@ -175,7 +179,8 @@ function translatePorts(list: readonly unknown[], field: string, problems: Probl
     else {
       const range: PortRange = { from: port as number, to: (own(item, 'endPort') ?? port) as number };
       const known = ranges.get(protocol);
-      if (known !== 'all') ranges.set(protocol, [...(known ?? []), range]);
+      if (known === undefined) ranges.set(protocol, [range]);
+      else if (known !== 'all') known.push(range);
     }
   }
   const numbers = [...ranges].map(

@@ -6,4 +6,6 @@ import type { Problem } from '../problem.js';
 export interface Translation {
   readonly policy?: Policy;
   readonly problems: readonly Problem[];
+  /** Values in the object that the policy was made from, where it could be made again. */
+  readonly weight?: number;
 }

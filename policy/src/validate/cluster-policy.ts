@@ -5,7 +5,17 @@
  * `domainNames` is known and refused: nothing here resolves names.
  */
 import { tryParsePrefix } from 'node-bgp/address';
-import { forbidden, invalid, notSupported, required, tooLong, tooMany, wrongType, type Problem } from '../problem.js';
+import {
+  addProblems,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+  tooLong,
+  tooMany,
+  wrongType,
+  type Problem,
+} from '../problem.js';
 import { validateLabelSelector } from './label-selector.js';
 import { portNumberProblems } from './names.js';
 import { validateObjectMeta } from './object-meta.js';
@@ -62,10 +72,8 @@ export function validateClusterPolicy(kind: ClusterPolicyKind, object: unknown):
   const problems: Problem[] = [...validateObjectMeta(own(object, 'metadata'), 'cluster')];
   const spec = readObject(own(object, 'spec'), 'spec', problems);
   if (spec === undefined) return [...problems, required('spec')];
-  problems.push(
-    ...validateClusterPolicyHead(kind, object),
-    ...validateSubject(own(spec, 'subject'), 'spec.subject', dialect),
-  );
+  addProblems(problems, validateClusterPolicyHead(kind, object));
+  addProblems(problems, validateSubject(own(spec, 'subject'), 'spec.subject', dialect));
   for (const [direction, peersField] of [
     ['ingress', 'from'],
     ['egress', 'to'],
@@ -73,7 +81,7 @@ export function validateClusterPolicy(kind: ClusterPolicyKind, object: unknown):
     const rules = readList(own(spec, direction), `spec.${direction}`, problems);
     if (rules.length > dialect.maxItems) problems.push(tooMany(`spec.${direction}`, rules.length, dialect.maxItems));
     for (const [index, value] of rules.entries())
-      problems.push(...validateRule(value, `spec.${direction}[${index}]`, direction, peersField, dialect));
+      addProblems(problems, validateRule(value, `spec.${direction}[${index}]`, direction, peersField, dialect));
   }
   return problems;
 }
@@ -113,14 +121,14 @@ function validateRule(
 ): readonly Problem[] {
   const problems: Problem[] = [];
   const rule = readObject(value, field, problems);
-  problems.push(...validateAction(own(rule, 'action'), `${field}.action`, dialect));
+  addProblems(problems, validateAction(own(rule, 'action'), `${field}.action`, dialect));
   const name = readString(own(rule, 'name'), `${field}.name`, problems) ?? '';
   if (name.length > 100) problems.push(tooLong(`${field}.name`, 100));
   const peers = readList(own(rule, peersField), `${field}.${peersField}`, problems);
   if (peers.length === 0) problems.push(required(`${field}.${peersField}`, 'must have at least one item'));
   if (peers.length > dialect.maxItems) problems.push(tooMany(`${field}.${peersField}`, peers.length, dialect.maxItems));
   for (const [index, peer] of peers.entries())
-    problems.push(...validateClusterPeer(peer, `${field}.${peersField}[${index}]`, direction, dialect));
+    addProblems(problems, validateClusterPeer(peer, `${field}.${peersField}[${index}]`, direction, dialect));
   const portsPath = `${field}.${dialect.portsField}`;
   const given = own(rule, dialect.portsField) ?? undefined;
   const ports = readList(given, portsPath, problems);
@@ -128,8 +136,8 @@ function validateRule(
     problems.push(required(portsPath, 'must have at least one item when it is given'));
   if (ports.length > dialect.maxItems) problems.push(tooMany(portsPath, ports.length, dialect.maxItems));
   for (const [index, port] of ports.entries())
-    problems.push(...validateClusterPort(port, `${portsPath}[${index}]`, dialect));
-  if (direction === 'egress') problems.push(...validateNames(peers, ports, field));
+    addProblems(problems, validateClusterPort(port, `${portsPath}[${index}]`, dialect));
+  if (direction === 'egress') addProblems(problems, validateNames(peers, ports, field));
   return problems;
 }
 

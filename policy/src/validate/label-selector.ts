@@ -1,13 +1,16 @@
 /**
  * Validation of a LabelSelector as apimachinery does it (pkg/apis/meta/v1/validation, ValidateLabelSelector).
  */
-import { forbidden, invalid, required, type Problem } from '../problem.js';
+import { addProblems, forbidden, invalid, required, tooMany, type Problem } from '../problem.js';
 import { labelValueProblems, qualifiedNameProblems } from './names.js';
-import { own, readList, readObject, readString, readStringMap } from './shape.js';
+import { MOST_SELECTOR_VALUES } from '../model/bounds.js';
+import { isObject, own, readList, readObject, readString, readStringMap, type JsonObject } from './shape.js';
 
 export function validateLabelSelector(value: unknown, field: string): readonly Problem[] {
   const problems: Problem[] = [];
   const selector = readObject(value, field, problems);
+  const size = sizeOf(selector);
+  if (size > MOST_SELECTOR_VALUES) return [tooMany(field, size, MOST_SELECTOR_VALUES)];
   const labels = readStringMap(own(selector, 'matchLabels'), `${field}.matchLabels`, problems);
   for (const [key, text] of labels) {
     for (const want of qualifiedNameProblems(key)) problems.push(invalid(`${field}.matchLabels`, key, want));
@@ -18,8 +21,19 @@ export function validateLabelSelector(value: unknown, field: string): readonly P
     `${field}.matchExpressions`,
     problems,
   ).entries())
-    problems.push(...validateRequirement(item, `${field}.matchExpressions[${index}]`));
+    addProblems(problems, validateRequirement(item, `${field}.matchExpressions[${index}]`));
   return problems;
+}
+
+/** Labels, requirements and values. */
+function sizeOf(selector: JsonObject | undefined): number {
+  const [labels, requirements] = [own(selector, 'matchLabels'), own(selector, 'matchExpressions')];
+  let size = isObject(labels) ? Object.keys(labels).length : 0;
+  for (const item of Array.isArray(requirements) ? (requirements as readonly unknown[]) : []) {
+    const values = isObject(item) ? own(item, 'values') : undefined;
+    size += 1 + (Array.isArray(values) ? values.length : 0);
+  }
+  return size;
 }
 
 function validateRequirement(value: unknown, field: string): readonly Problem[] {

@@ -49,7 +49,7 @@ export function qualifiedNameProblems(text: string): readonly string[] {
   const problems: string[] = [];
   const [prefix, name] = parts.length === 2 ? [parts[0] ?? '', parts[1] ?? ''] : [undefined, text];
   if (prefix === '') problems.push('prefix part must be non-empty');
-  else if (prefix !== undefined) problems.push(...subdomainProblems(prefix).map((one) => `prefix part ${one}`));
+  else if (prefix !== undefined) for (const one of subdomainProblems(prefix)) problems.push(`prefix part ${one}`);
   if (name === '') problems.push('name part must be non-empty');
   else if (bytes(name) > 63) problems.push('name part must be no more than 63 bytes');
   if (!QUALIFIED_NAME.test(name))

@@ -4,7 +4,7 @@
  * shared with the translator, which lets the rest of a policy stand when one part is refused.
  */
 import { containsPrefix } from 'node-bgp/address';
-import { forbidden, invalid, notSupported, required, wrongType, type Problem } from '../problem.js';
+import { addProblems, forbidden, invalid, notSupported, required, wrongType, type Problem } from '../problem.js';
 import { tryParseCidr, validateCidr } from './cidr.js';
 import { validateLabelSelector } from './label-selector.js';
 import { portNameProblems, portNumberProblems } from './names.js';
@@ -32,9 +32,9 @@ export function validateNetworkPolicySpec(spec: JsonObject | undefined, field: s
       const path = `${field}.${direction}[${index}]`;
       const rule = readObject(value, path, problems);
       for (const [at, port] of readList(own(rule, 'ports'), `${path}.ports`, problems).entries())
-        problems.push(...validateNetworkPolicyPort(port, `${path}.ports[${at}]`));
+        addProblems(problems, validateNetworkPolicyPort(port, `${path}.ports[${at}]`));
       for (const [at, peer] of readList(own(rule, peers), `${path}.${peers}`, problems).entries())
-        problems.push(...validateNetworkPolicyPeer(peer, `${path}.${peers}[${at}]`));
+        addProblems(problems, validateNetworkPolicyPeer(peer, `${path}.${peers}[${at}]`));
     }
   return [...problems, ...validatePolicyTypes(own(spec, 'policyTypes'), `${field}.policyTypes`)];
 }
@@ -81,10 +81,11 @@ export function validateNetworkPolicyPeer(value: unknown, field: string): readon
     (key) => (own(peer, key) ?? undefined) !== undefined,
   );
   for (const key of present)
-    problems.push(
-      ...(key === 'ipBlock'
+    addProblems(
+      problems,
+      key === 'ipBlock'
         ? validateIpBlock(own(peer, key), `${field}.${key}`)
-        : validateLabelSelector(own(peer, key), `${field}.${key}`)),
+        : validateLabelSelector(own(peer, key), `${field}.${key}`),
     );
   if (present.length === 0) problems.push(required(field, 'must specify a peer'));
   else if (present.length > 1 && present.includes('ipBlock'))
@@ -99,14 +100,14 @@ export function validateIpBlock(value: unknown, field: string): readonly Problem
   const text = readString(own(block, 'cidr'), `${field}.cidr`, problems) ?? '';
   const excepts = readList(own(block, 'except'), `${field}.except`, problems);
   if (text === '') return [...problems, required(`${field}.cidr`)];
-  problems.push(...validateCidr(text, `${field}.cidr`));
+  addProblems(problems, validateCidr(text, `${field}.cidr`));
   const cidr = tryParseCidr(text);
   if (cidr === undefined) return problems;
   for (const [index, item] of excepts.entries()) {
     const path = `${field}.except[${index}]`;
     const exceptText = readString(item, path, problems);
     if (exceptText === undefined) continue;
-    problems.push(...validateCidr(exceptText, path));
+    addProblems(problems, validateCidr(exceptText, path));
     const except = tryParseCidr(exceptText);
     if (except !== undefined && (!containsPrefix(cidr, except) || cidr.length >= except.length))
       problems.push(invalid(path, exceptText, 'must be a strict subset of `cidr`'));

@@ -5,7 +5,8 @@
  * Both ends are judged, each by the policies that apply to it; the flow passes when both allow it.
  */
 import { formatAddress, parseAddress, type Family, type IpAddress } from 'node-bgp/address';
-import { networksContain } from '../model/networks.js';
+import { networksContain, type Networks } from '../model/networks.js';
+import { unionPacked, type PackedNetworks } from '../model/packed-networks.js';
 import { hasPorts, portsContain, protocolNumber } from '../model/ports.js';
 import type {
   Alternative,
@@ -89,9 +90,11 @@ export class Oracle {
     const traces: Record<Direction, PolicyTrace[]> = { egress: [], ingress: [] };
     const egress = this.judge(packet, 'egress', traces.egress);
     const ingress = this.judge(packet, 'ingress', traces.ingress);
-    traces.egress.push(...this.uninvolved(packet.source, 'egress'));
-    traces.ingress.push(...this.uninvolved(packet.destination, 'ingress'));
-    return { verdict: { allowed: egress.allowed && ingress.allowed, egress, ingress }, ...traces };
+    return {
+      verdict: { allowed: egress.allowed && ingress.allowed, egress, ingress },
+      egress: [...traces.egress, ...this.uninvolved(packet.source, 'egress')],
+      ingress: [...traces.ingress, ...this.uninvolved(packet.destination, 'ingress')],
+    };
   }
 
   /** Policies that might have been meant for this pod, being of its namespace or of all, and why they have no say. */
@@ -369,13 +372,22 @@ export class Oracle {
       const namespaceLabels = set.namespace === undefined ? NO_LABELS : this.cluster.namespaceLabels(set.namespace);
       if (
         address !== undefined &&
-        networksContain(set.networks, address) &&
+        networksContain(networksOfSet(set.networks), address) &&
         matchesSelection(selection, set.namespace, set.labels, namespaceLabels)
       )
         return true;
     }
     return false;
   }
+}
+
+/** Unpacked once by whoever asks for verdicts. */
+const unpacked = new WeakMap<PackedNetworks, Networks>();
+
+function networksOfSet(packed: PackedNetworks): Networks {
+  const known = unpacked.get(packed) ?? unionPacked([packed]);
+  unpacked.set(packed, known);
+  return known;
 }
 
 /** A rule that names ports is about protocols that have them; a flow whose source port is left open meets any positive list. */

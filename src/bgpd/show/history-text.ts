@@ -9,7 +9,7 @@ export interface HistoryLine {
 
 export function formatHistory(events: readonly HistoryLine[]): string {
   if (events.length === 0) return 'Nothing has happened';
-  const width = Math.max(...events.map(({ peer }) => (peer ?? '-').length));
+  const width = events.reduce((most, { peer }) => Math.max(most, (peer ?? '-').length), 0);
   return events
     .map(({ at, type, peer, ...rest }) =>
       [

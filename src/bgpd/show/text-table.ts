@@ -9,7 +9,9 @@ export interface Column<T> {
 /** One line per row under a line of titles; the last column is not padded. */
 export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ text }) => text(row)))];
-  const widths = columns.map((_, index) => Math.max(...cells.map((line) => (line[index] ?? '').length)));
+  const widths = columns.map((_, index) =>
+    cells.reduce((width, line) => Math.max(width, (line[index] ?? '').length), 0),
+  );
   return cells
     .map((line) =>
       line

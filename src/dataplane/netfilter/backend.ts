@@ -98,7 +98,7 @@ async function legacyEvidence(family: Family, within: Within): Promise<Evidence>
   if (program === undefined) return { kubeChains: 0, chains: 0 };
   const chains: string[] = [];
   for (const table of ['filter', 'nat', 'mangle', 'raw'] as const)
-    if (tables.includes(table)) chains.push(...chainsOf(await program.save(table)));
+    if (tables.includes(table)) for (const each of chainsOf(await program.save(table))) chains.push(each);
   return evidenceOf(chains);
 }
 
@@ -107,7 +107,8 @@ async function nftEvidence(family: Family, within: Within, socket: NetlinkSocket
   const program = await findIptables('nft', family, within);
   if (program === undefined) return { kubeChains: 0, chains: 0 };
   const chains: string[] = [];
-  for (const table of ['filter', 'nat', 'mangle', 'raw'] as const) chains.push(...chainsOf(await program.save(table)));
+  for (const table of ['filter', 'nat', 'mangle', 'raw'] as const)
+    for (const each of chainsOf(await program.save(table))) chains.push(each);
   return evidenceOf(chains);
 }
 

@@ -34,7 +34,7 @@ export class ChildSets implements SetTransport {
       const { status: one, stderr } = await this.restore(commandsOf(operation));
       if (one === 0) continue;
       if (operation.type !== 'add' && operation.type !== 'delete') refusals.push(refusalOf(operation, stderr));
-      else refusals.push(...(await this.applySingly(operation)));
+      else for (const each of await this.applySingly(operation)) refusals.push(each);
     }
     return refusals;
   }

@@ -66,7 +66,7 @@ export class IptablesTarget implements PolicyTarget {
   async observe(): Promise<Observation> {
     const headers = await this.opened.transport.headers();
     const tables: Observation['tables'][number][] = [];
-    for (const family of this.families) tables.push(...(await family.count()));
+    for (const family of this.families) for (const count of await family.count()) tables.push(count);
     return { sets: headers.length, chains: tables.reduce((sum, table) => sum + table.chains, 0), tables };
   }
 

@@ -255,7 +255,7 @@ export class Netfilter {
     const now = Date.now();
     const times = [this.backoff.nextRetryAt(), this.target.retryAt].filter((at) => at !== undefined);
     if (times.length === 0 || this.isStopped) return;
-    const pause = Math.min(...times) - now;
+    const pause = times.reduce((soonest, at) => Math.min(soonest, at)) - now;
     this.retryTimer = setTimeout(
       () => this.schedule(),
       Math.max(this.target.retryAt === undefined ? SHORTEST_RETRY : SHORTEST_PAUSE, pause),

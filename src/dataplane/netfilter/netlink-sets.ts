@@ -93,7 +93,7 @@ export class NetlinkSets implements SetTransport {
     for (const { index, error } of this.socket.transact(this.batch)) {
       const operation = owners[index];
       if (operation === undefined) throw error;
-      if (isBulk(operation)) refusals.push(...this.applySingly(operation));
+      if (isBulk(operation)) for (const each of this.applySingly(operation)) refusals.push(each);
       else refusals.push(refusalOf(operation, error));
     }
     return refusals;

@@ -215,7 +215,7 @@ export class Patrol {
       if (tables === undefined) continue;
       this.suspects.delete(family.family);
       const texts: string[] = [];
-      for (const table of tables) texts.push(...(await this.lookAtTable(family, table)));
+      for (const table of tables) for (const each of await this.lookAtTable(family, table)) texts.push(each);
       findings.set(family.family, texts);
     }
     return findings;
@@ -249,7 +249,7 @@ export class Patrol {
     const texts = [...findings];
     const sizes = new Map(headers.map((header) => [header.name, header.elements]));
     const inTurn = transport.type === 'netlink' ? this.setsInTurn(sizes) : [];
-    for (const name of new Set([...suspects, ...inTurn])) texts.push(...(await this.compare(name)));
+    for (const name of new Set([...suspects, ...inTurn])) for (const each of await this.compare(name)) texts.push(each);
     const byFamily = new Map<Family, string[]>([
       [4, []],
       [6, []],

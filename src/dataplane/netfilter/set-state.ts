@@ -133,7 +133,7 @@ export class SetState {
     for (const [name, pending] of this.pending) {
       const set = this.wanted.get(name);
       if (set === undefined) continue;
-      if (pending.make === 'replace') operations.push(...this.replacement(set));
+      if (pending.make === 'replace') for (const each of this.replacement(set)) operations.push(each);
       else if (pending.make === 'create') operations.push({ type: 'create', set: newSet(set, name) });
       if (pending.make !== 'replace' && pending.add.size > 0)
         operations.push({ type: 'add', set, members: membersOf(set, pending.add) });
@@ -158,7 +158,7 @@ export class SetState {
     const failures: SetFailure[] = [];
     for (const operation of operations) {
       const refused = refusals.filter((refusal) => sameOperation(refusal.operation, operation));
-      failures.push(...this.settle(operation, refused));
+      for (const each of this.settle(operation, refused)) failures.push(each);
     }
     return failures;
   }

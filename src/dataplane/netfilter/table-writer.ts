@@ -69,7 +69,7 @@ async function writeGroup(run: Run, group: readonly TableChange[]): Promise<void
       throw new ChildError(outcome.text);
     case 'done':
       for (const change of group) run.settled.add(change);
-      run.done.push(...closed, ...group);
+      for (const one of [...closed, ...group]) run.done.push(one);
       return;
     case 'refused': {
       const [only] = group;
@@ -112,7 +112,7 @@ async function closeRefused(run: Run): Promise<void> {
   if (closed.length === 0) return;
   const outcome = await run.program.restore(buildRestoreScript(closed).text, run.onStart);
   if (outcome.type !== 'done') throw new ChildError(`Cannot create ${closed.length} chains closed: ${outcome.text}`);
-  run.done.push(...closed);
+  for (const one of closed) run.done.push(one);
 }
 
 function setAside(run: Run, change: TableChange, line: string | undefined, text: string): void {

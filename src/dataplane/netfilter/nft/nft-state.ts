@@ -107,7 +107,8 @@ export class NftState {
         if (this.wanted.has(name)) findings.push(`chain ${name} is missing`);
         this.forget(name);
       }
-    for (const [name, rules] of table.chains) findings.push(...this.observeChain(name, rules, isForeign));
+    for (const [name, rules] of table.chains)
+      for (const each of this.observeChain(name, rules, isForeign)) findings.push(each);
     for (const name of new Set([...this.kernelMaps.keys(), ...maps.keys()])) {
       const present = maps.get(name);
       const known = this.kernelMaps.get(name);
@@ -122,7 +123,7 @@ export class NftState {
   /** Everything marked that differs; what does not is unmarked. */
   plan(): readonly NftChange[] {
     const changes: NftChange[] = [];
-    for (const name of this.dirtyMaps) changes.push(...this.planMap(name));
+    for (const name of this.dirtyMaps) for (const each of this.planMap(name)) changes.push(each);
     for (const name of this.dirty) {
       const chain = this.wanted.get(name);
       const present = this.kernel.get(name);

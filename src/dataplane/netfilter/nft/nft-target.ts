@@ -187,7 +187,7 @@ export class NftTarget implements PolicyTarget {
     const findings = [...this.state.observe(table, maps, isForeign)];
     const sets = [...table.sets.values()].filter((set) => !set.isMap);
     const headers = sets.map(headerOf);
-    findings.push(...this.sets.observe(headers).findings);
+    for (const finding of this.sets.observe(headers).findings) findings.push(finding);
     if (this.sets.additions().some((operation) => operation.type === 'swap')) {
       this.needsRebuild = true;
       this.state.forgetKernel();

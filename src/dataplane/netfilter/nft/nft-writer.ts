@@ -87,7 +87,7 @@ export class NftWriter {
     const failures = this.socket.commit(this.batch);
     if (failures.length === 0) {
       run.isTableMade = true;
-      run.done.push(...closed, ...group);
+      for (const one of [...closed, ...group]) run.done.push(one);
       return;
     }
     const members = new Set(group);
@@ -124,7 +124,7 @@ export class NftWriter {
     this.build(closed, run);
     const [failure] = this.socket.commit(this.batch);
     if (failure !== undefined) throw failure.error;
-    run.done.push(...closed);
+    for (const one of closed) run.done.push(one);
   }
 
   /** Fills the batch; returns which item each message belongs to. */
