@@ -16,8 +16,8 @@ const MOST_MEGABYTES = 50;
 const USAGE = {
   area: 'hostile',
   about:
-    `A thousand objects of up to 1 MB against the policy engine of a node with 100 pods. Exits 1 when an object that ` +
-    `selects no pod of the node costs the loop more than ${MOST_MILLISECONDS} ms of CPU, or all of them keep more than ${MOST_MEGABYTES} MB.`,
+    'A thousand objects of up to 1 MB against the policy engine of a node with 100 pods. Exits 1 when an object that selects no pod of ' +
+    `the node costs the loop more than ${MOST_MILLISECONDS} ms of CPU, or all of them keep more than ${MOST_MEGABYTES} MB.`,
   options: {
     count: { value: 'N', default: '1000', range: [1, 100_000], isWhole: true, about: 'objects' },
     size: {

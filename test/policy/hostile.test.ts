@@ -146,6 +146,20 @@ describe('policy: hostile objects', () => {
       );
     });
 
+  it('a namespaced policy does not enter the tiers of cluster policies; a global one may', () => {
+    for (const tier of ['kube-admin', 'kube-baseline', 'kube-more'])
+      for (const kind of ['CalicoNetworkPolicy', 'StagedNetworkPolicy'] as const) {
+        const policy = calicoPolicy(kind, 'x', `${tier}.p`, { tier, selector: 'all()', ingress: [{ action: 'Deny' }] });
+        expect(messagesOf(engineOf(policy))).to.equal(
+          'spec.tier: Forbidden: a namespaced policy cannot enter the tiers kube-*',
+        );
+        expectCells(smallWorld({ policies: [policy] }), [['x/b', 'x/a', 'TCP/80', true]], { reference: false });
+      }
+    const spec = { tier: 'kube-admin', selector: 'app == "a"', ingress: [{ action: 'Deny' }] };
+    const global = calicoPolicy('GlobalNetworkPolicy', '', 'kube-admin.p', spec);
+    expectCells(smallWorld({ policies: [global] }), [['x/b', 'x/a', 'TCP/80', false]], { reference: false });
+  });
+
   it("what breaks its translator is that object's problem, and isolates", () => {
     const rule = new Proxy(
       {},
