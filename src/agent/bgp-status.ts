@@ -46,7 +46,7 @@ function statusOf({ localAs, routerId, peers }: SpeakerSummary): NodeBgpStatus {
       // Of a session that is up it is history; `tortie bgp neighbor` has it.
       ...(peer.lastError === undefined || peer.isEstablished
         ? {}
-        : { lastError: peer.lastError.slice(0, MOST_ERROR_LENGTH) }),
+        : { lastError: inWordsOfResources(peer.lastError).slice(0, MOST_ERROR_LENGTH) }),
     })),
   };
 }
@@ -64,8 +64,18 @@ function sessionProblems({ listen, peers }: SpeakerSummary): readonly string[] {
 
 function reasonOf({ heldDown, lastError }: PeerSummary): string {
   const reason = heldDown ?? lastError;
-  return reason === undefined ? '' : `: ${reason}`;
+  return reason === undefined ? '' : `: ${inWordsOfResources(reason)}`;
 }
+
+/** What bgpd calls the fields of its own configuration, in the words of the resources that ask for the session. */
+const FIELD_OF_RESOURCE: ReadonlyMap<string, string> = new Map([
+  ['remoteAs', 'spec.asNumber'],
+  ['multihop', 'spec.multihop'],
+  ['ignoredInterfaces', 'spec.ignoredInterfaces'],
+]);
+
+const inWordsOfResources = (sentence: string): string =>
+  sentence.replace(/"(\w+)"/g, (text, field: string) => FIELD_OF_RESOURCE.get(field) ?? text);
 
 function sum(families: PeerSummary['families'], field: 'received' | 'advertised'): number {
   return Object.values(families).reduce((total, counts) => total + counts[field], 0);

@@ -198,6 +198,23 @@ describe('agent/bgp-loop', function () {
     await until(isWell);
   });
 
+  it('calls the fields to correct as the resources do', async () => {
+    const lastError = 'Cannot accept OPEN; correct "remoteAs" of peer 10.1.0.0 here, or the AS over there';
+    bgpd.peers = [
+      peer('as', { isEstablished: false, state: 'Idle', lastError }),
+      peer('far', { isEstablished: false, state: 'Idle', heldDown: 'a peer further away needs "multihop"' }),
+    ];
+    loop.start();
+    await until(() => loop.status().stateProblem === undefined);
+    const report = bgpReportOf(loop.status());
+    const told = 'Cannot accept OPEN; correct spec.asNumber of peer 10.1.0.0 here, or the AS over there';
+    expect(report.aspect.problems).to.deep.equal([
+      `Peer as (10.1.0.0) is Idle: ${told}`,
+      'Peer far (10.1.0.0) is Idle: a peer further away needs spec.multihop',
+    ]);
+    expect(report.status?.peers?.[0]?.lastError).to.equal(told);
+  });
+
   it('is well with a notice', async () => {
     problems = [
       { resource: 'BGPPeer/a', field: 'spec.node', message: 'spec.node is "x"; there is no node', severity: 'notice' },
