@@ -170,15 +170,17 @@ class LinuxKernel implements NodeKernel {
   }
 
   links(): readonly NodeLink[] {
-    const addresses = listInterfaceAddresses(this.socket);
+    const all = listInterfaceAddresses(this.socket);
     return listLinks(this.socket)
       .filter(isNodes)
-      .map(({ index, name }) => ({
-        name,
-        prefixes: addresses
-          .filter(({ interfaceIndex }) => interfaceIndex === index)
-          .map(({ address, prefixLength, peer }) => formatPrefix(prefixOf(peer ?? address, prefixLength))),
-      }));
+      .map(({ index, name }) => {
+        const own = all.filter(({ interfaceIndex }) => interfaceIndex === index);
+        return {
+          name,
+          prefixes: own.map(({ address, prefixLength, peer }) => formatPrefix(prefixOf(peer ?? address, prefixLength))),
+          addresses: own.map(({ address }) => formatAddress(address)),
+        };
+      });
   }
 
   sweep(owners: readonly Owner[]): void {

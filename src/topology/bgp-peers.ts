@@ -1,9 +1,9 @@
 /** The peers of one node, as resources ask for them: the mesh, routers named by address, and nodes chosen by a selector. */
-import { formatAddress } from 'node-bgp/address';
+import { formatAddress, type IpAddress } from 'node-bgp/address';
 import type { BGPPeer, BGPPeerSpec } from '../api/bgp.js';
 import { isLinkLocal } from 'node-bgp/session/interface';
 import { messageOf } from '../errors.js';
-import { familyName, type Cluster } from './cluster.js';
+import { familyName, type Cluster, type TopologyInput } from './cluster.js';
 import { gatewayOf } from './gateways.js';
 import type { NodeIdentity } from './node-identity.js';
 import { isOnLink } from './node-links.js';
@@ -20,9 +20,10 @@ import {
 } from './peer-fields.js';
 import { quoted, type Place } from './problems.js';
 import { parseAsNumber, parsePeerAddress, type PeerAddress } from './values.js';
-import { workloadDrafts } from './workload-peers.js';
+import { tellOfPeeringAddresses, workloadDrafts } from './workload-peers.js';
 
 export function draftsOf(cluster: Cluster): readonly PeerDraft[] {
+  tellOfPeeringAddresses(cluster);
   return [...cluster.input.bgpPeers.flatMap((resource) => draftsOfResource(resource, cluster)), ...meshDrafts(cluster)];
 }
 
@@ -219,7 +220,10 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
   if (peer === undefined || fields === undefined) return [];
   const address = formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`);
   if (isSelf(peer, cluster)) {
-    problems.notice(peerIP, `is ${quoted(spec.peerIP)}, an address of this node itself; no session`);
+    const text = `is ${quoted(spec.peerIP)}, an address of this node itself; no session`;
+    // For this node alone, it asks for nothing else.
+    if (spec.node === cluster.self.name) problems.problem(peerIP, text);
+    else problems.notice(peerIP, text);
     return [];
   }
   const source = sourceOf(spec, peer, resource, cluster);
@@ -253,12 +257,26 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
   ];
 }
 
-/** A resource for all nodes may name one of them, as a reflector: that node has no session with itself. Another port is another daemon. */
-function isSelf({ address, port }: PeerAddress, { self, input, configuration }: Cluster): boolean {
+/**
+ * A resource for all nodes may name one of them, as a reflector: that node has no session with itself. Another port is another daemon,
+ * and so is one on an address of a link where bindMode has this one listen on the node's addresses alone.
+ */
+function isSelf({ address, interfaceName, port }: PeerAddress, { self, input, configuration }: Cluster): boolean {
   const text = formatAddress(address);
-  const isOwn = [...self.addresses.values()].includes(text) || input.loopbackAddresses.has(text);
+  const isOwn =
+    [...self.addresses.values()].includes(text) ||
+    input.loopbackAddresses.has(text) ||
+    (configuration.spec.bindMode !== 'NodeIP' && (isLoopback(address) || isOnInterface(text, interfaceName, input)));
   return isOwn && (port ?? configuration.listenPort) === configuration.listenPort;
 }
+
+const isLoopback = ({ family, value }: IpAddress): boolean => (family === 4 ? value >> 24n === 127n : value === 1n);
+
+/** A link-local address is the node's own on its interface only. */
+const isOnInterface = (text: string, interfaceName: string | undefined, { links = [] }: TopologyInput): boolean =>
+  links.some(
+    ({ name, addresses = [] }) => addresses.includes(text) && (interfaceName === undefined || interfaceName === name),
+  );
 
 /** Undefined, and told: the address that is wanted does not exist. */
 function sourceOf(

@@ -4,6 +4,8 @@
 export interface NodeLink {
   readonly name: string;
   readonly prefixes: readonly string[];
+  /** The node's own on it; none: unknown. */
+  readonly addresses?: readonly string[];
 }
 
 /** A pod that lives on this node. */

@@ -143,7 +143,14 @@ export function distanceOf(
       ['ttlSecurityHops', { value: Math.min(ttlSecurity, MOST_TTL_SECURITY_HOPS), place, written: ttlSecurity }],
     ]);
   }
-  if (isInternal) return new Map();
+  if (isInternal) {
+    if (multihop !== undefined)
+      problems.notice(
+        at,
+        `is ${multihop} beside the node's own AS number; a session inside an AS may cross any number of hops`,
+      );
+    return new Map();
+  }
   if (multihop !== undefined) return new Map([['multihop', { value: multihop, place: at }]]);
   return external === undefined ? new Map() : new Map([['multihop', { value: external }]]);
 }

@@ -10,8 +10,15 @@ export function passwordOf(
   place: Place,
   cluster: Cluster,
 ): DraftFields | undefined {
-  const selector = reference?.secretKeyRef;
-  if (selector === undefined) return new Map();
+  if (reference === undefined) return new Map();
+  const selector = reference.secretKeyRef;
+  if (selector === undefined) {
+    cluster.problems.problem(
+      place,
+      'has no secretKeyRef; expected the name and key of a secret, or no password at all; left out until it has one',
+    );
+    return undefined;
+  }
   const { name = '', key, optional } = selector;
   const at = { ...place, field: `${place.field ?? ''}.secretKeyRef` };
   const password = cluster.input.secret(name, key);

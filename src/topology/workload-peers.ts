@@ -101,6 +101,11 @@ function selectedWorkloads(selector: string, place: Place, { input, problems }: 
   }
 }
 
+/** A wrong address is told also while no resource asks for sessions with pods. */
+export function tellOfPeeringAddresses(cluster: Cluster): void {
+  for (const family of [4, 6] as const) peeringAddress(family, cluster);
+}
+
 /** Undefined when there is none; told when there is one that cannot be used. */
 function peeringAddress(family: Family, { configuration, problems, nodes }: Cluster): IpAddress | undefined {
   const field = FIELDS[family];

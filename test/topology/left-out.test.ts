@@ -11,9 +11,11 @@ import { selectorMatches } from '../../src/agent/node-selector.js';
 import type { BGPConfigurationSpec, BGPFilterSpec, BGPPeerSpec } from '../../src/api/bgp.js';
 import type { Node } from '../../src/api/core.js';
 import type { IPPoolSpec } from '../../src/api/ipam.js';
+import type { NodeLink } from '../../src/topology/node-side.js';
 import { topologyOf, type Topology } from '../../src/topology/speaker-config.js';
 
 interface World {
+  readonly links?: readonly NodeLink[];
   readonly self?: string;
   readonly nodes?: readonly Node[];
   readonly configuration?: BGPConfigurationSpec;
@@ -62,6 +64,7 @@ function topology(world: World): Topology {
     ipPools: named(world.pools),
     blocks: [{ cidr: '10.65.0.0/26', pool: 'v4' }],
     loopbackAddresses: new Set(world.loopback ?? ['10.0.0.1', 'fd00::1']),
+    ...(world.links === undefined ? {} : { links: world.links }),
     secret: (name, key) => world.secrets?.[`${name}/${key}`],
     secretNamespace: 'tortie-system',
     matches: selectorMatches,
@@ -124,6 +127,44 @@ describe('topology, of what cannot be', () => {
     });
   });
 
+  describe('a password that names no secret', () => {
+    it('leaves out the peer, which must not come up in the open', () => {
+      const result = topology({ peers: { r: { peerIP: '192.0.2.1', asNumber: 65001, password: {} } } });
+      expect(names(result)).to.deep.equal(MESH);
+      expect(sentences(result, 'problem')).to.deep.equal([
+        'BGPPeer/r spec.password has no secretKeyRef; expected the name and key of a secret, or no password at all; ' +
+          'left out until it has one',
+      ]);
+    });
+    it('leaves out the mesh', () => {
+      const result = topology({ configuration: { nodeMeshPassword: {} } });
+      expect(names(result)).to.deep.equal([]);
+      expect(sentences(result, 'problem').join()).to.include(
+        'BGPConfiguration/default spec.nodeMeshPassword has no secretKeyRef',
+      );
+    });
+  });
+
+  it('tells of an address for sessions with pods while nobody asks for such sessions', () => {
+    const configuration = { localWorkloadPeeringIPV4: 'fd12::1', localWorkloadPeeringIPV6: 'foo' };
+    expect(sentences(topology({ configuration }), 'problem')).to.deep.equal(
+      [
+        ['4', 'fd12::1'],
+        ['6', 'foo'],
+      ].map(
+        ([family, value]) =>
+          `BGPConfiguration/default spec.localWorkloadPeeringIPV${family} is "${value}"; ` +
+          `expected an IPv${family} address of a host; no IPv${family} sessions with pods`,
+      ),
+    );
+  });
+
+  it('tells that multihop means nothing inside an AS', () => {
+    const result = topology({ peers: { r: { peerIP: '192.0.2.1', asNumber: 64512, multihop: 5 } } });
+    expect(sentences(result, 'notice').join()).to.include('BGPPeer/r spec.multihop is 5 beside');
+    expect(peer(result, 'r')).to.not.have.property('multihop');
+  });
+
   describe('a peer that is the node itself', () => {
     for (const peerIP of ['10.0.0.1', '10.0.0.1:179', 'fd00::1', 'FD00:0::1', '[fd00::1]:179'])
       it(`is left out on that node alone: ${peerIP}`, () => {
@@ -134,6 +175,30 @@ describe('topology, of what cannot be', () => {
         expect(sentences(result, 'notice').join()).to.include(`BGPPeer/rr spec.peerIP is "${peerIP}"`);
         expect(names(topology({ self: 'node2', configuration, peers, loopback: ['10.0.0.2'] }))).to.deep.equal(['rr']);
       });
+    const links: readonly NodeLink[] = [
+      { name: 'eth0', prefixes: ['10.1.1.2/31'], addresses: ['10.1.1.3', 'fe80::3'] },
+      { name: 'eth1', prefixes: ['10.1.2.0/31'], addresses: ['10.1.2.1', 'fe80::4'] },
+    ];
+    for (const [peerIP, isOwn] of [
+      ['10.1.1.3', true],
+      ['fe80::3%eth0', true],
+      ['127.0.0.1', true],
+      ['::1', true],
+      ['10.1.1.2', false],
+      ['fe80::3%eth1', false],
+      ['10.1.1.3:1790', false],
+    ] as const)
+      it(`is ${isOwn ? '' : 'not '}so at ${peerIP}, of the links of the node`, () => {
+        const result = topology({ links, peers: { r: { node: 'node1', peerIP, asNumber: 65001 } } });
+        expect(names(result).includes('r')).to.equal(!isOwn);
+        const told = `BGPPeer/r spec.peerIP is "${peerIP}", an address of this node itself; no session`;
+        expect(sentences(result, 'problem')).to.deep.equal(isOwn ? [told] : []);
+      });
+    it('is another daemon on the address of a link where this one listens on those of the node alone', () => {
+      const configuration = { bindMode: 'NodeIP' as const };
+      const peers = { r: { node: 'node1', peerIP: '10.1.1.3', asNumber: 65001 } };
+      expect(names(topology({ links, configuration, peers }))).to.include('r');
+    });
     it('is another daemon where it is on another port', () => {
       const result = topology({ peers: { bird: { node: 'node1', peerIP: '10.0.0.1:1790', asNumber: 64512 } } });
       expect(peer(result, 'bird')).to.deep.include({ address: '10.0.0.1', port: 1790 });
