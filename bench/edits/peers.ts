@@ -258,6 +258,8 @@ export const PEER_ROWS: readonly Row[] = [
           if (!('enabled' in bfd)) addBfd(model, node.name, link.address);
         },
         told: [],
+        // BIRD 2.0 ends the BGP session when BFD says AdminDown, which RFC 5882 section 3.2 asks it not to.
+        ...('enabled' in bfd ? {} : loses(node, link)),
       };
     },
   },
