@@ -5,173 +5,22 @@
 import { expect } from 'chai';
 import type { LabView } from '../../src/lab/tour/lab-view.js';
 import { soon, useRack } from '../lab/rack-fixture.js';
+import {
+  calico,
+  configureBird,
+  DEFAULT,
+  established,
+  messages,
+  peer,
+  routesAt,
+  rows,
+  statusText,
+  summary,
+  type Manifest,
+} from './bgp-rows.js';
 
-interface Manifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: Readonly<Record<string, unknown>> & { readonly name: string };
-  readonly [key: string]: unknown;
-}
-
-const calico = (kind: string, name: string, spec: object): Manifest => ({
-  apiVersion: 'projectcalico.org/v3',
-  kind,
-  metadata: { name },
-  spec,
-});
-const peer = (name: string, spec: object): Manifest => calico('BGPPeer', name, spec);
-
-interface Row {
-  readonly what: string;
-  readonly objects?: readonly Manifest[];
-  /** Of an object that the rack has: what is changed, and what puts it back. */
-  readonly patch?: { readonly of: readonly string[]; readonly with: object; readonly undo: object };
-  /** In the messages of node1's conditions while the object is there, and not after. */
-  readonly says?: RegExp;
-  /** What the conditions of a user's object say while it is there, and not after. */
-  readonly tells?: { readonly of: readonly string[]; readonly text: RegExp };
-  readonly holds?: (view: LabView) => Promise<unknown>;
-}
-
-const DEFAULT = ['bgpconfiguration', 'default'] as const;
-const TOR1 = ['bgppeer', 'node1-tor1-ipv4'] as const;
-const patchOf = (of: readonly string[], spec: Readonly<Record<string, unknown>>): NonNullable<Row['patch']> => ({
-  of,
-  with: { spec },
-  undo: { spec: Object.fromEntries(Object.keys(spec).map((key) => [key, null])) },
-});
-
-const summary = (view: LabView, node = 'node1'): Promise<string> => view.output(node, 'tortie', 'bgp', 'summary');
-const routesAt = (view: LabView, tor: string, ...words: readonly string[]): Promise<string> =>
-  view.output(tor, 'birdc', 'show', 'route', ...words);
-
-const rows: readonly Row[] = [
-  {
-    what: "a Node object left over with this node's address",
-    objects: [
-      {
-        apiVersion: 'v1',
-        kind: 'Node',
-        metadata: { name: 'left-over', annotations: { 'projectcalico.org/IPv4Address': '10.0.0.1/32' } },
-      },
-    ],
-    says: /left-over/,
-  },
-  {
-    what: 'a peer of all nodes that is one of them',
-    objects: [peer('one-of-us', { peerIP: '10.0.0.1', asNumber: 64512 })],
-    holds: async (view) =>
-      soon('node2 has a session with the peer, node1 none with itself', async () => {
-        const [own, other] = [await summary(view), await summary(view, 'node2')];
-        return !/^one-of-us\s/m.test(own) && /^one-of-us\s.*Established/m.test(other);
-      }),
-  },
-  {
-    what: 'a link-local peer without its interface',
-    objects: [peer('no-zone', { node: 'node1', peerIP: 'fe80::1', asNumber: 65001 })],
-    says: /fe80::1/,
-  },
-  {
-    what: 'a link-local peer with its interface',
-    objects: [peer('with-zone', { node: 'node1', peerIP: 'fe80::1%eth0', asNumber: 65001 })],
-    holds: async (view) => soon('bgpd has the peer', async () => /^with-zone\s/m.test(await summary(view))),
-  },
-  {
-    what: 'a filter that names a range from 28 to 24',
-    objects: [
-      calico('BGPFilter', 'upside-down', {
-        exportV4: [{ action: 'Accept', matchOperator: 'In', cidr: '10.65.0.0/16', prefixLength: { min: 28, max: 24 } }],
-      }),
-      peer('upside-down', { node: 'node1', peerIP: '192.0.2.77', asNumber: 65077, filters: ['upside-down'] }),
-    ],
-    says: /upside-down/,
-  },
-  {
-    what: 'a filter that does not exist',
-    patch: patchOf(TOR1, { filters: ['nowhere'] }),
-    says: /nowhere/,
-    tells: { of: TOR1, text: /On node1: .*nowhere/ },
-    holds: (view) => established(view, 'node1-tor1-ipv4'),
-  },
-  {
-    what: 'a filter of pods alone, on the first peer by name',
-    objects: [
-      calico('BGPFilter', 'only-pods', {
-        exportV4: [{ action: 'Accept', matchOperator: 'In', cidr: '10.65.0.0/16' }, { action: 'Reject' }],
-      }),
-    ],
-    patch: patchOf(TOR1, { filters: ['only-pods'] }),
-    holds: async (view) => {
-      await soon("tor1 no longer hears node1's loopback from it", async () => {
-        const routes = await routesAt(view, 'tor1', 'protocol', 'node1_4');
-        return routes.includes('10.65.') && !routes.includes('10.0.0.1/32');
-      });
-      await established(view, 'node1-tor1-ipv4');
-    },
-  },
-  {
-    what: 'a restart time of two hours for the mesh',
-    patch: patchOf(DEFAULT, { nodeMeshMaxRestartTime: '2h' }),
-    says: /nodeMeshMaxRestartTime/,
-    tells: { of: DEFAULT, text: /On node\d: .*"2h"/ },
-  },
-  {
-    what: "a peer with the name of one of the mesh's",
-    objects: [peer('mesh-node2-v4', { node: 'node1', peerIP: '192.0.2.78', asNumber: 65078 })],
-    holds: async (view) =>
-      soon('both are there', async () => {
-        const text = await summary(view);
-        return (
-          text.includes('mesh-node2-v4') && (await hasPeer(view, '192.0.2.78')) && (await hasPeer(view, '10.0.0.2'))
-        );
-      }),
-  },
-  {
-    what: 'BFD on a peer and on the mesh',
-    patch: patchOf(TOR1, { bfd: {} }),
-    holds: async (view) =>
-      soon('bgpd watches the peer by BFD', async () =>
-        /BFD/i.test(await view.output('node1', 'tortie', 'bgp', 'neighbor', 'node1-tor1-ipv4')),
-      ),
-  },
-  {
-    what: 'ranges of Services that nothing announces yet',
-    patch: patchOf(DEFAULT, { serviceExternalIPs: [{ cidr: '192.0.2.128/25' }] }),
-    says: /serviceExternalIPs/,
-  },
-  {
-    what: 'a peer a router away',
-    objects: [peer('far-router', { node: 'node1', peerIP: '10.0.255.2', asNumber: 65002 })],
-    holds: async (view) =>
-      soon('it is tried, not held for being far', async () => {
-        const line = (await summary(view)).split('\n').find((one) => one.startsWith('far-router ')) ?? '';
-        return line !== '' && !line.includes('multihop');
-      }),
-  },
-  {
-    what: 'a peer that is reached by way of a gateway',
-    objects: [peer('by-way', { node: 'node1', peerIP: '198.51.100.9', asNumber: 65079, reachableBy: '10.1.1.2' })],
-    holds: async (view) =>
-      soon('the kernel has the way', async () =>
-        (await view.output('node1', 'ip', 'route', 'show', '198.51.100.9')).includes('via 10.1.1.2'),
-      ),
-  },
-];
-
-const hasPeer = async (view: LabView, address: string): Promise<boolean> => (await statusText(view)).includes(address);
-
-/** All of node1's NodeStatus. */
-const statusText = (view: LabView): Promise<string> => view.kubectl(['get', 'nodestatus', 'node1', '-o', 'json']);
-
-async function messages(view: LabView): Promise<string> {
-  const { status } = JSON.parse(await statusText(view)) as {
-    readonly status?: { readonly conditions?: readonly { readonly message?: string }[] };
-  };
-  return (status?.conditions ?? []).map(({ message }) => message ?? '').join('\n');
-}
-
-const established = (view: LabView, name: string): Promise<unknown> =>
-  soon(`${name} is established`, async () => new RegExp(`^${name}\\s.*Established`, 'm').test(await summary(view)));
+const namespaceOf = ({ metadata }: Manifest): readonly string[] =>
+  typeof metadata['namespace'] === 'string' ? ['-n', metadata['namespace']] : [];
 
 describe('faults: what users write about BGP', function () {
   this.timeout(180_000);
@@ -210,7 +59,8 @@ describe('faults: what users write about BGP', function () {
       } finally {
         if (patch !== undefined)
           await view.kubectl(['patch', ...patch.of, '--type=merge', '-p', JSON.stringify(patch.undo)]);
-        for (const object of objects) await view.kubectl(['delete', object.kind.toLowerCase(), object.metadata.name]);
+        for (const object of objects)
+          await view.kubectl(['delete', object.kind.toLowerCase(), object.metadata.name, ...namespaceOf(object)]);
       }
       if (says !== undefined)
         await soon(`NodeStatus no longer names ${says}`, async () => !says.test(await messages(view)));
@@ -253,4 +103,50 @@ describe('faults: what users write about BGP', function () {
       await view.kubectl(['delete', 'ippool', 'silent']);
     }
   });
+
+  // The last: the rack is another afterwards.
+  it('a reflector in the cluster tells its router the blocks of all nodes, and only those', async () => {
+    const view = rack();
+    const blocks = await blocksOf(view);
+    expect(blocks).to.have.length(3);
+    await view.kubectl(['patch', ...DEFAULT, '--type=merge', '-p', '{"spec":{"nodeToNodeMeshEnabled":false}}']);
+    await view.kubectl(['label', 'node', 'node1', 'rr=true']);
+    await view.kubectl(['annotate', 'node', 'node1', 'projectcalico.org/RouteReflectorClusterID=192.0.2.255']);
+    await view.kubectl(
+      ['apply', '-f', '-'],
+      JSON.stringify(peer('leaf-to-rr', { nodeSelector: '!has(rr)', peerSelector: 'has(rr)' })),
+    );
+    // Nodes 2 and 3 have no sessions with routers: the fabric knows their loopbacks otherwise.
+    for (const node of ['node2', 'node3'])
+      await view.kubectl([
+        'delete',
+        'bgppeer',
+        ...['tor1', 'tor2'].flatMap((tor) => [4, 6].map((family) => `${node}-${tor}-ipv${family}`)),
+      ]);
+    await configureBird(
+      view,
+      'tor1',
+      'protocol static nodes { ipv4; route 10.0.0.2/32 via 10.1.1.5; route 10.0.0.3/32 via 10.1.1.7; }',
+    );
+    for (const node of [2, 3]) {
+      const way = ['via', `10.1.1.${2 * node}`, 'src', `10.0.0.${node}`];
+      await view.output(`node${node}`, 'ip', 'route', 'replace', '10.0.0.1/32', ...way);
+    }
+    await soon('node1 has sessions with its clients', async () => {
+      const text = await summary(view);
+      return [2, 3].every((node) => new RegExp(`^leaf-to-rr-node${node}-v4\\s.*Established`, 'm').test(text));
+    });
+    await soon('tor1 hears all blocks from node1', async () => {
+      const routes = await routesAt(view, 'tor1', 'protocol', 'node1_4');
+      return blocks.every((block) => routes.includes(block));
+    });
+    expect(await routesAt(view, 'tor1', 'protocol', 'node1_4'), 'what tor2 has told').to.not.match(
+      /10\.0\.255\.2|0\.0\.0\.0/,
+    );
+  });
 });
+
+async function blocksOf(view: LabView): Promise<readonly string[]> {
+  const text = await view.kubectl(['get', 'ipamblocks', '-o', 'jsonpath={.items[*].spec.cidr}']);
+  return text.split(' ').filter((cidr) => cidr.startsWith('10.65.'));
+}
