@@ -32,7 +32,7 @@ export class FibRefusals {
 
   /** It is wanted no more. */
   forget(prefix: IpPrefix, metric: number): void {
-    this.reasons.delete(routeKey(prefix, metric));
+    this.over(prefix, metric);
   }
 
   /** Notes what the kernel refused of a batch, and what it takes again. True: a nexthop object was missing, its routes are not to blame. */
@@ -51,10 +51,15 @@ export class FibRefusals {
     return missesObjects;
   }
 
+  private over(prefix: IpPrefix, metric: number): void {
+    if (this.reasons.delete(routeKey(prefix, metric)))
+      this.tell({ prefix: formatPrefix(prefix), type: 'refused', reason: undefined });
+  }
+
   private note(prefix: IpPrefix, metric: number, error: NetlinkError | undefined): void {
     const key = routeKey(prefix, metric);
     if (error === undefined) {
-      if (this.reasons.delete(key)) this.tell({ prefix: formatPrefix(prefix), type: 'refused', reason: undefined });
+      this.over(prefix, metric);
       return;
     }
     const reason =

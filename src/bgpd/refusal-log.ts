@@ -64,7 +64,7 @@ function sentenceOf({ type, prefix, reason }: FibProblem): string {
   switch (type) {
     case 'refused':
       return reason === undefined
-        ? `the kernel takes the route to ${prefix} again`
+        ? `the kernel no longer refuses the route to ${prefix}`
         : `the kernel refuses the route to ${prefix}: ${reason}${remedy(reason)}`;
     case 'contested':
       return reason === undefined
@@ -78,7 +78,7 @@ function summaryOf({ type, reason }: FibProblem): (count: number) => string {
     case 'refused':
       return (count) =>
         reason === undefined
-          ? `the kernel takes ${count} more routes again`
+          ? `the kernel no longer refuses ${count} more routes`
           : `the kernel refuses ${count} more routes: ${reason}`;
     case 'contested':
       return (count) =>

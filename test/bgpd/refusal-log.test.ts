@@ -19,7 +19,7 @@ describe('bgpd refusal-log', () => {
     expect(lines[5]).to.equal('the kernel refuses the route to 10.1.0.0/24: No route to host (EHOSTUNREACH)');
     expect(lines.slice(-2)).to.deep.equal([
       'the kernel refuses 995 more routes: Operation not permitted (EPERM)',
-      'the kernel takes 2 more routes again',
+      'the kernel no longer refuses 2 more routes',
     ]);
     log.tell({ type: 'refused', prefix: '10.2.0.0/24', reason: 'Operation not permitted (EPERM)' });
     expect(lines.at(-1), 'named again in the next interval').to.contain('10.2.0.0/24');
