@@ -29,6 +29,7 @@ import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { BGP_KINDS, NodeTopology } from './node-topology.js';
 import { NodeRemains } from './node-remains.js';
+import { strangeNodeName } from './node-name.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
 import { concernsRefusals, nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
 import { ObjectProblemLog } from './object-problems.js';
@@ -38,6 +39,7 @@ import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
 import { RouteLoop } from './route-loop.js';
+import { SilentAgents } from './silent-agents.js';
 import { StatusElection } from './status-election.js';
 
 export interface AgentOptions {
@@ -79,11 +81,15 @@ export class Agent {
   private readonly election: StatusElection;
   private readonly objects: ObjectStatus;
   private readonly remains: NodeRemains;
+  private readonly silent: SilentAgents;
   private readonly topology: NodeTopology;
   private watches: readonly Watch[] = [];
   private bgpReported = '';
   private isReady = false;
   private isStopped = false;
+  /** Ends every wait of the start. */
+  private endWaits: () => void = () => {};
+  private readonly stopped = new Promise<void>((resolve) => (this.endWaits = resolve));
 
   private constructor(
     private readonly options: AgentOptions,
@@ -211,6 +217,12 @@ export class Agent {
         nodeProblemsOf([...this.bgp.status().problems, ...this.routes.fieldProblems()], this.ipam.unusablePools()),
       log: log.child({ loop: 'status' }),
     });
+    this.silent = new SilentAgents({
+      node,
+      datastore: options.datastore,
+      isLeader: () => this.election.isLeader(),
+      log: log.child({ loop: 'status' }),
+    });
     this.election = new StatusElection({
       node,
       namespace: options.namespace,
@@ -254,6 +266,8 @@ export class Agent {
       datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}),
     );
     await this.awaitSync();
+    if (this.isStopped) return;
+    this.tellStrangeName();
     this.pods.restore();
     this.hostInterfaces.level();
     await this.writePolicy();
@@ -283,6 +297,7 @@ export class Agent {
     this.objects.start();
     this.election.start();
     this.remains.start();
+    this.silent.start();
     this.status.changed();
     log.info(
       { node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
@@ -293,6 +308,7 @@ export class Agent {
   /** Leaves the kernel as it is: packets go on without us. */
   async stop(): Promise<void> {
     this.isStopped = true;
+    this.endWaits();
     for (const watch of this.watches) watch.stop();
     for (const loop of [
       this.policy,
@@ -305,6 +321,7 @@ export class Agent {
       this.hostInterfaces,
       this.status,
       this.objects,
+      this.silent,
       this.election,
       this.remains,
     ])
@@ -341,13 +358,19 @@ export class Agent {
       this.status.changed();
   }
 
+  /** A node that is not there yet is nothing wrong; one of nearly that name is told at once. */
+  private tellStrangeName(): void {
+    const problem = strangeNodeName(this.options.node, this.cluster.all('nodes').keys());
+    if (problem !== undefined) this.options.log.warn(problem);
+  }
+
   private async awaitSync(): Promise<void> {
     const reminder = setInterval(
       () => this.options.log.warn({ missing: this.cluster.missing() }, `Not serving pods yet: ${this.unreadiness()}`),
       PATIENCE,
     );
     try {
-      await this.cluster.synced;
+      await Promise.race([this.cluster.synced, this.stopped]);
     } finally {
       clearInterval(reminder);
     }
@@ -393,10 +416,16 @@ export class Agent {
     const bgp = bgpReportOf(this.bgp.status());
     return {
       aspects: [
-        { type: 'IPAMReady', problems: this.ipam.problems(), wellMessage: 'Pools and blocks are usable' },
+        {
+          type: 'IPAMReady',
+          problems: [this.ipam.whyNoAddress()].filter((problem) => problem !== undefined),
+          warnings: this.ipam.problems(),
+          wellMessage: 'Pools and blocks are usable',
+        },
         {
           type: 'PolicyReady',
-          problems: [...this.policy.problems(), ...this.problems.sentences()],
+          problems: this.policy.problems(),
+          warnings: this.problems.sentences(),
           wellMessage: 'The kernel holds all policy',
         },
         {
@@ -408,9 +437,13 @@ export class Agent {
         bgp.aspect,
         {
           type: 'ResourcesAccepted',
-          problems: refusalSentences(
+          problems: [],
+          warnings: refusalSentences(
             this.cluster,
             this.pods.owners().map(({ namespace, pod }) => objectKey(namespace, pod)),
+          ),
+          notices: [strangeNodeName(this.options.node, this.cluster.all('nodes').keys())].filter(
+            (sentence) => sentence !== undefined,
           ),
           wellMessage: 'Nothing is asked for that is not supported',
         },

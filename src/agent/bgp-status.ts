@@ -21,9 +21,9 @@ export function bgpReportOf({ problems, stateProblem, summary }: BgpLoopStatus):
       type: 'BGPReady',
       problems: [
         ...(stateProblem === undefined ? [] : [stateProblem]),
-        ...sentences('problem'),
         ...(summary === undefined ? [] : sessionProblems(summary)),
       ],
+      warnings: sentences('problem'),
       notices: sentences('notice'),
       wellMessage: summary?.peers.length === 0 ? 'No sessions are asked for' : 'All sessions are established',
     },

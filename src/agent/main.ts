@@ -17,6 +17,7 @@ import { VERSION } from '../version.js';
 import { Agent } from './agent.js';
 import { cniHandlers } from './cni-handlers.js';
 import { openLinuxKernel } from './linux-kernel.js';
+import { nodeNameOf } from './node-name.js';
 
 export interface AgentFlags {
   readonly node?: string;
@@ -36,7 +37,10 @@ export interface AgentFlags {
 }
 
 const BACKENDS = ['auto', 'legacy', 'nft', 'nftables'] as const satisfies readonly BackendSetting[];
-const STOP_WITHIN = 10_000;
+/** The kubelet gives a pod 30 s to end; an agent that is replaced is waited for. */
+const STOP_WITHIN = 5_000;
+/** For the last lines of the log. */
+const LINGER = 250;
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
@@ -51,7 +55,19 @@ export async function runAgent(given: AgentFlags): Promise<void> {
   const backend = BACKENDS.find((name) => name === flags.policyBackend);
   if (backend === undefined)
     throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
-  const node = flags.node ?? process.env['NODE_NAME'] ?? hostname();
+  const stopped = untilSignal(log);
+  const running = serve(flags, backend, log, stopped);
+  try {
+    await Promise.race([running, stopped.then(() => within(STOP_WITHIN, running, log))]);
+  } finally {
+    // Whatever still waits for an answer, a child or a lock must not keep a process that has been told to end.
+    setTimeout(() => process.exit(), LINGER).unref();
+  }
+}
+
+/** From nothing to the end; `stopped` ends it in every phase. */
+async function serve(flags: Options, backend: BackendSetting, log: Logger, stopped: Promise<void>): Promise<void> {
+  const node = flags.node ?? process.env['NODE_NAME'] ?? nodeNameOf(hostname());
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
   checkKernel(log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
@@ -89,14 +105,11 @@ export async function runAgent(given: AgentFlags): Promise<void> {
   });
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   log.info({ node, api: client.url }, 'Started');
-  const stopped = untilSignal(log);
-  const running = agent.run().then(() => {
+  const served = agent.run().then(() => {
     const { nodeInfo } = agent.cluster.get('nodes', node)?.status ?? {};
     install(flags, nodeInfo?.['containerRuntimeVersion'], log);
   });
-  await Promise.race([stopped, running.then(() => stopped)]);
-  // Whatever hangs: a stopped agent costs nothing, one that does not end holds up its successor.
-  setTimeout(() => process.exit(1), STOP_WITHIN).unref();
+  await Promise.race([stopped, served.then(() => stopped)]);
   await server.close();
   await agent.stop();
 }
@@ -115,6 +128,13 @@ async function startable<T>(what: string, work: () => T | Promise<T>): Promise<T
   } catch (error) {
     throw new UserError(`Cannot ${what}: ${messageOf(error)}`, 1, { cause: error });
   }
+}
+
+/** Whatever hangs: a stopped agent costs nothing, one that does not end holds up its successor. */
+async function within(limit: number, work: Promise<void>, log: Logger): Promise<void> {
+  const late = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), limit).unref());
+  if ((await Promise.race([work, late])) === 'late')
+    log.warn(`Stopping took longer than ${limit / 1000} s; ending all the same, packets go on as they are`);
 }
 
 function untilSignal(log: Logger): Promise<void> {

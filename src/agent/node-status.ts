@@ -1,9 +1,11 @@
 /**
- * What the agent tells the cluster of its node: NodeStatus conditions, written when they change.
+ * What the agent tells the cluster of its node: NodeStatus conditions, written when they change, and once a minute to say that somebody
+ * is there to change them (silent-agents.ts marks those of agents that say nothing).
  *
  * At most one write a second, and never more than one at a time. A status that cannot be written (the API server is away) is
  * written when it is back; logs have said it meanwhile.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../api/meta.js';
 import type { NodeBgpStatus, NodeStatus, NodeStatusStatus } from '../api/node-status.js';
 import type { Datastore } from '../datastore/datastore.js';
@@ -14,6 +16,8 @@ import type { Logger } from '../log.js';
 export interface Aspect {
   readonly type: string;
   readonly problems: readonly string[];
+  /** What is wrong, and keeps no pod from being served: an odd object, a pool that is full. The node is Ready all the same. */
+  readonly warnings?: readonly string[];
   /** What to say when all is well. */
   readonly wellMessage: string;
   /** Sentences worth knowing that make nothing unwell. */
@@ -39,24 +43,29 @@ function joinProblems(problems: readonly string[]): string {
     : `${text.slice(0, MOST_MESSAGE_LENGTH)}... (${problems.length} problems)`;
 }
 
+/** How often the agent says that it is there. 5,000 nodes write 83 times a second; their kubelets' Leases 500 times. */
+export const HEARTBEAT = 60_000;
+
 /** Conditions of a report; a transition time moves only when the status word does. */
 export function conditionsOf(report: NodeReport, before: readonly Condition[], now: string): readonly Condition[] {
+  const unwell = report.aspects.filter(({ warnings = [] }) => warnings.length > 0).map(({ type }) => type);
   const all: readonly Aspect[] = [
     ...report.aspects,
     {
       type: 'Ready',
       problems: report.aspects.flatMap((aspect) => aspect.problems),
-      wellMessage: 'The node serves pods',
+      wellMessage: `The node serves pods${unwell.length === 0 ? '' : `; not all is well: see ${unwell.join(', ')}`}`,
     },
   ];
-  return all.map(({ type, problems, wellMessage, notices = [] }) => {
-    const status = problems.length === 0 ? 'True' : 'False';
+  return all.map(({ type, problems, warnings = [], wellMessage, notices = [] }) => {
+    const sentences = [...new Set([...problems, ...warnings])];
+    const status = sentences.length === 0 ? 'True' : 'False';
     const previous = before.find((condition) => condition.type === type);
     return {
       type,
       status,
-      reason: problems.length === 0 ? 'Ok' : 'Problems',
-      message: joinProblems([...(problems.length === 0 ? [wellMessage] : problems), ...notices]),
+      reason: problems.length > 0 ? 'Problems' : warnings.length > 0 ? 'Warnings' : 'Ok',
+      message: joinProblems([...(sentences.length === 0 ? [wellMessage] : sentences), ...notices]),
       lastTransitionTime: previous?.status === status ? previous.lastTransitionTime : now,
     };
   });
@@ -64,19 +73,23 @@ export function conditionsOf(report: NodeReport, before: readonly Condition[], n
 
 export class NodeStatusWriter {
   private timer: NodeJS.Timeout | undefined;
+  private heartbeat: NodeJS.Timeout | undefined;
   private isWriting = false;
   private isDirty = false;
   private isStopped = false;
-  private written = '';
   private conditions: readonly Condition[] = [];
+  /** As the API server has it since our last write: a heartbeat need not ask first. */
+  private written: NodeStatus | undefined;
   private readonly startedAt = new Date().toISOString();
 
   constructor(
     private readonly node: string,
     private readonly version: string,
-    private readonly datastore: Datastore,
+    private readonly datastore: Pick<Datastore, 'get' | 'create' | 'replaceStatus'>,
     private readonly report: () => NodeReport,
     private readonly log: Logger,
+    /** Milliseconds; default HEARTBEAT. */
+    private readonly heartbeatInterval = HEARTBEAT,
   ) {}
 
   changed(): void {
@@ -87,6 +100,7 @@ export class NodeStatusWriter {
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.heartbeat);
   }
 
   private wake(delay: number): void {
@@ -97,37 +111,43 @@ export class NodeStatusWriter {
   private async run(): Promise<void> {
     this.timer = undefined;
     this.isWriting = true;
+    const isHeartbeat = !this.isDirty;
     this.isDirty = false;
     let delay: number | undefined;
     try {
-      await this.write();
+      await this.write(isHeartbeat);
     } catch (error) {
       this.log.debug({ problem: messageOf(error) }, 'Cannot write the node status; trying again');
+      this.written = undefined;
+      this.isDirty = true;
       delay = RETRY;
     }
     this.isWriting = false;
-    if (this.isDirty) this.wake(INTERVAL);
-    else if (delay !== undefined) this.wake(delay);
+    if (this.isDirty) this.wake(delay ?? INTERVAL);
   }
 
-  private async write(): Promise<void> {
-    const existing = await this.current();
+  private async write(isHeartbeat: boolean): Promise<void> {
+    const existing = (isHeartbeat ? this.written : undefined) ?? (await this.current());
+    const now = new Date().toISOString().replace(/\.\d+Z/, 'Z');
     const report = this.report();
-    this.conditions = conditionsOf(
-      report,
-      existing.status?.conditions ?? this.conditions,
-      new Date().toISOString().replace(/\.\d+Z/, 'Z'),
-    );
-    const status: NodeStatusStatus = {
+    this.conditions = conditionsOf(report, existing.status?.conditions ?? this.conditions, now);
+    const statusAt = (heartbeatTime: string | undefined): NodeStatusStatus => ({
       conditions: this.conditions,
-      agent: { version: this.version, startedAt: this.startedAt },
+      agent: {
+        version: this.version,
+        startedAt: this.startedAt,
+        ...(heartbeatTime === undefined ? {} : { heartbeatTime }),
+      },
       blocks: report.blocks,
       ...(report.bgp === undefined ? {} : { bgp: report.bgp }),
-    };
-    const text = JSON.stringify(status);
-    if (text === this.written) return;
-    await this.datastore.replaceStatus('nodeStatuses', { ...existing, status });
-    this.written = text;
+    });
+    // As it would come back: without what is undefined.
+    const same: unknown = JSON.parse(JSON.stringify(statusAt(existing.status?.agent?.heartbeatTime)));
+    const isNews = !isDeepStrictEqual(existing.status, same);
+    if (!isNews && !isHeartbeat && this.written !== undefined) return;
+    this.written = await this.datastore.replaceStatus('nodeStatuses', { ...existing, status: statusAt(now) });
+    clearTimeout(this.heartbeat);
+    if (!this.isStopped) this.heartbeat = setTimeout(() => this.wake(0), this.heartbeatInterval).unref();
   }
 
   private async current(): Promise<NodeStatus> {

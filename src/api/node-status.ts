@@ -12,7 +12,12 @@ export interface NodeStatus extends KubeObject {
 export interface NodeStatusStatus {
   /** Ready, BGPReady, PolicyReady, IPAMReady, Degraded... */
   readonly conditions?: readonly Condition[];
-  readonly agent?: { readonly version?: string; readonly startedAt?: string };
+  readonly agent?: {
+    readonly version?: string;
+    readonly startedAt?: string;
+    /** RFC 3339: when the agent last wrote, once a minute at least. */
+    readonly heartbeatTime?: string;
+  };
   readonly bgp?: NodeBgpStatus;
   /** Blocks this node owns, CIDRs. */
   readonly blocks?: readonly string[];

@@ -157,6 +157,8 @@ export class EndpointPlumbing {
       const end = pod === undefined ? undefined : findLink(pod.socket, { name: spec.podInterface });
       if (named.alias === undefined && end !== undefined && isPair(named, end)) return named;
     }
+    // A sandbox that has gone took its interface along, whatever its name: not worth a look at all of them, again and again.
+    if (pod === undefined) return undefined;
     return listLinks(this.socket, { kind: 'veth' }).find((link) => ownerOfAlias(link.alias) === key && !isDoomed(link));
   }
 

@@ -60,10 +60,10 @@ export class EndpointWatch {
       const link = links.get(spec.hostInterface);
       const id = link?.peerNamespaceId;
       return (
-        link === undefined ||
+        (link === undefined && isWhole) ||
         (id !== undefined && before.has(id)) ||
         share.has(place) ||
-        (isWhole && !isWell(spec, link, gateways))
+        (isWhole && link !== undefined && !isWell(spec, link, gateways))
       );
     });
   }

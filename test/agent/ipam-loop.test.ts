@@ -131,6 +131,25 @@ describe('agent/ipam-loop', () => {
     await eventually(() => ownCidrs().join() === '10.65.0.0/26');
   });
 
+  it('claims nothing beside what is its own already, whatever its disk says', async () => {
+    for (const [name, cidr, block] of [
+      ['v4', '10.65.0.0/24', '10.65.0.0/26'],
+      ['v6', 'fd00:65::/64', 'fd00:65::/122'],
+    ] as const) {
+      pool(name, { cidr });
+      cluster.upsert('ipamBlocks', { metadata: { name }, spec: { cidr: block, node: 'node1', pool: name } });
+      await store.create({ cidr: block, node: 'node1', pool: name });
+    }
+    const starting = loop.start();
+    // Whatever wakes it meanwhile.
+    cluster.upsert('nodes', { metadata: { name: 'node1', labels: { rack: '2' } } });
+    await starting;
+    expect(await assign('a')).to.have.length(2);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(ownCidrs()).to.deep.equal(['10.65.0.0/26', 'fd00:65::/122']);
+    expect(await store.list()).to.have.length(2);
+  });
+
   it('claims again what somebody deleted under it', async () => {
     pool('v4', { cidr: '10.65.0.0/24' });
     await allocator.addBlock({ prefix: parsePrefix('10.65.0.64/26'), pool: 'v4' });

@@ -283,7 +283,14 @@ const nodeStatus = customResourceDefinition({
   status: object(
     {
       conditions,
-      agent: object({ version: text, startedAt: { type: 'string', format: 'date-time' } }),
+      agent: object({
+        version: text,
+        startedAt: { type: 'string', format: 'date-time' },
+        heartbeatTime: described('When the agent last reported; once a minute at least.', {
+          type: 'string',
+          format: 'date-time',
+        }),
+      }),
       blocks: atomicList(text),
       bgp: object({
         asNumber: plainAsNumber,
@@ -311,6 +318,12 @@ const nodeStatus = customResourceDefinition({
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
     { name: 'AS', type: 'integer', jsonPath: '.status.bgp.asNumber' },
     { name: 'BGP', type: 'string', jsonPath: '.status.bgp.sessions', description: 'Sessions that are up, and all' },
+    {
+      name: 'Heartbeat',
+      type: 'date',
+      jsonPath: '.status.agent.heartbeatTime',
+      description: 'When the agent last reported; once a minute at least',
+    },
     { name: 'Blocks', type: 'string', jsonPath: '.status.blocks', priority: 1 },
     ageColumn,
   ],

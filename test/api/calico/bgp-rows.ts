@@ -273,7 +273,7 @@ export const bgpSections: readonly Section[] = [
       ),
       acts(
         'status.conditions[].{type,status,reason,message}',
-        'True, or False with what is wrong in sentences',
+        'True, or False with what is wrong in sentences; Unknown when the agent has said nothing for two minutes',
         'src/agent/node-status.ts',
         ready,
       ),
@@ -295,6 +295,10 @@ export const bgpSections: readonly Section[] = [
         'src/agent/node-status.ts',
         ready,
       ),
+      acts('status.agent.heartbeatTime', 'When it last reported; once a minute at least', 'src/agent/node-status.ts', [
+        'test/agent/node-status.test.ts',
+        'says once in a while that it is there, in one write',
+      ]),
       acts('status.blocks', 'Blocks that the node owns', 'src/agent/node-status.ts', ready),
       acts(
         'status.{bgp,bgp.asNumber,bgp.routerId,bgp.sessions}',
