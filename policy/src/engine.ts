@@ -29,6 +29,7 @@ import { Cluster, isOtherPod, type Node, type PodEntry } from './resolve/cluster
 import { holdPolicy } from './resolve/held-policy.js';
 import { HostEndpoints } from './resolve/host-endpoints.js';
 import { LocalEndpoints } from './resolve/local-endpoints.js';
+import { NodeAddresses } from './resolve/node-addresses.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
 import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
@@ -57,6 +58,8 @@ export interface EngineOptions {
   readonly podInterfacePrefix?: string;
   /** What happens to a packet from a pod to its own node once egress policy allows it. Default "accept". */
   readonly podToHost?: 'accept' | 'drop' | 'return';
+  /** What happens to VXLAN and IP-in-IP packets from a pod to a node, whatever its policies say. Default "drop". */
+  readonly podTunnels?: 'accept' | 'drop';
   /** Ports of the host that no policy of a host endpoint closes. Default FAILSAFE_INBOUND and FAILSAFE_OUTBOUND. */
   readonly failsafeInbound?: readonly FailsafePort[];
   readonly failsafeOutbound?: readonly FailsafePort[];
@@ -112,6 +115,7 @@ export class PolicyEngine {
     this.chains,
     this.maps,
   );
+  private readonly nodeAddresses = new NodeAddresses(this.store);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
@@ -126,14 +130,19 @@ export class PolicyEngine {
     const {
       podInterfacePrefix = 'tort',
       podToHost = 'accept',
+      podTunnels = 'drop',
       failsafeInbound = FAILSAFE_INBOUND,
       failsafeOutbound = FAILSAFE_OUTBOUND,
     } = options;
-    this.oracle = new Oracle(this.cluster, this.policies, { inbound: failsafeInbound, outbound: failsafeOutbound });
+    this.oracle = new Oracle(this.cluster, this.policies, {
+      failsafe: { inbound: failsafeInbound, outbound: failsafeOutbound },
+      podTunnels,
+    });
     this.nodeName = options.nodeName;
     this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, {
       podInterfacePrefix,
       podToHost,
+      podTunnels,
       failsafeInbound,
       failsafeOutbound,
     });
@@ -423,6 +432,7 @@ export class PolicyEngine {
     const after = object === undefined ? undefined : nodeOf(name, object);
     this.cluster.setNode(name, after);
     this.sets.nodeChanged(before, after);
+    this.nodeAddresses.nodeChanged(before, after);
   }
 
   private applyPolicy(key: PolicyKey, object: KubeObject | undefined): void {

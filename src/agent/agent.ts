@@ -53,6 +53,8 @@ export interface AgentOptions {
   readonly namespace: string;
   /** Of pods' interfaces, in octets; default: what the uplinks carry. */
   readonly mtu?: number;
+  /** VXLAN and IP in IP from pods to nodes; default drop. */
+  readonly podTunnels?: 'accept' | 'drop';
   readonly log: Logger;
 }
 
@@ -96,7 +98,10 @@ export class Agent {
     private readonly allocator: Allocator,
   ) {
     const { log, kernel, node } = options;
-    this.engine = new PolicyEngine({ nodeName: node });
+    this.engine = new PolicyEngine({
+      nodeName: node,
+      ...(options.podTunnels === undefined ? {} : { podTunnels: options.podTunnels }),
+    });
     const onHealth = (): void => {
       this.status.changed();
       this.objects.problemsChanged();

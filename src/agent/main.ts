@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installHostFiles } from '../cni/host-files.js';
 import { CniServer } from '../cni/cni-server.js';
 import { installConflist, installPlugin } from '../cni/conflist.js';
 import { MAX_MTU, MIN_MTU } from '../cni/network-config.js';
@@ -31,7 +32,11 @@ export interface AgentFlags {
   readonly cniVersion: string;
   /** "auto", or octets. */
   readonly mtu: string;
+  /** The host's /etc, for files that tell its network managers to leave our interfaces alone. */
+  readonly hostEtcDir?: string;
   readonly policyBackend: string;
+  /** "accept" or "drop". */
+  readonly podTunnels: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -82,6 +87,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       stateDir: flags.stateDir,
       namespace: flags.namespace,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
+      podTunnels: flags.podTunnels,
     }),
   );
   const server = new CniServer({
@@ -104,6 +110,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
     },
   });
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
+  if (flags.hostEtcDir !== undefined) writeHostFiles(flags.hostEtcDir, log);
   log.info({ node, api: client.url }, 'Started');
   const served = agent.run().then(() => {
     const { nodeInfo } = agent.cluster.get('nodes', node)?.status ?? {};
@@ -147,6 +154,20 @@ function untilSignal(log: Logger): Promise<void> {
   });
 }
 
+/** Nothing that pods need: where it cannot be done, it is said. */
+function writeHostFiles(etc: string, log: Logger): void {
+  try {
+    const changed = installHostFiles(etc);
+    if (changed.length > 0)
+      log.info(
+        { changed },
+        'Told the network managers of this host to leave our interfaces alone; they read it when reloaded',
+      );
+  } catch (error) {
+    log.warn({ problem: messageOf(error) }, `Cannot write files for network managers below "${etc}"`);
+  }
+}
+
 /** Last of all: runtimes take the conflist as the sign that the node can serve pods. The plugin that it names comes first. */
 function install(options: Options, runtime: string | undefined, log: Logger): void {
   const { cniBinDir, cniConfDir, runDir, stateDir, cniVersion, mtu } = options;
@@ -171,12 +192,15 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 }
 
 /** What of the flags has to be understood first. @throws UserError */
-interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu'> {
+interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels'> {
+  readonly podTunnels: 'accept' | 'drop';
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
 }
 
-function parseOptions({ cniVersion, mtu, ...flags }: AgentFlags): Options {
+function parseOptions({ cniVersion, mtu, podTunnels, ...flags }: AgentFlags): Options {
+  if (podTunnels !== 'accept' && podTunnels !== 'drop')
+    throw new UserError(`Cannot use --pod-tunnels "${podTunnels}": expected accept or drop`, 2);
   if (cniVersion !== 'auto' && !isCniVersion(cniVersion))
     throw new UserError(`Cannot use --cni-version "${cniVersion}": expected auto, ${CNI_VERSIONS.join(', ')}`, 2);
   const octets = Number(mtu);
@@ -184,6 +208,7 @@ function parseOptions({ cniVersion, mtu, ...flags }: AgentFlags): Options {
     throw new UserError(`Cannot use --mtu "${mtu}": expected auto, or ${MIN_MTU} to ${MAX_MTU}`, 2);
   return {
     ...flags,
+    podTunnels,
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

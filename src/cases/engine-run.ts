@@ -99,6 +99,8 @@ function formatDecision(decision: Decision): string {
       return `host endpoint ${decision.host}: no policy decides, and no profile allows`;
     case 'exempt':
       return `exemption: ${decision.why}`;
+    case 'closed':
+      return `closed: ${decision.why}`;
     case 'unknown':
       return `caution: ${decision.why}`;
   }

@@ -6,21 +6,11 @@
  * what is already as wanted is left alone: runtimes reload at every change.
  */
 import { execFile } from 'node:child_process';
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { mergeConflist } from './conflist-merge.js';
+import { replaceFile } from './replace-file.js';
 import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
 
 export const CONFLIST_NAME = '10-tortie.conflist';
@@ -128,40 +118,6 @@ function readText(path: string): string | undefined {
 /** Takes the conflist away, so that runtimes call Tortie no more; the plugin stays for the DELs that are still to come. */
 export function uninstallConflist(directory: string): void {
   rmSync(join(directory, CONFLIST_NAME), { force: true });
-}
-
-/** False if the file is already as wanted. */
-function replaceFile(path: string, content: Uint8Array, mode: number): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (
-    found?.isFile() === true &&
-    (found.mode & 0o777) === mode &&
-    found.size === content.length &&
-    readFileSync(path).equals(content)
-  )
-    return false;
-  mkdirSync(dirname(path), { recursive: true });
-  // A leading dot: runtimes skip what does not end in .conf, .conflist or .json.
-  const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
-  try {
-    writeFileSync(draft, content, { flush: true });
-    chmodSync(draft, mode);
-    renameSync(draft, path);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  }
-  syncDirectory(dirname(path));
-  return true;
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 async function askVersions(file: string, type: string): Promise<readonly CniVersion[]> {

@@ -32,6 +32,11 @@ export function registerAgentCommand(program: Command): void {
       'auto; legacy or nft (iptables of that kind); nftables (a table of our own)',
       'auto',
     )
+    .option(
+      '--host-etc-dir <dir>',
+      "the host's /etc: tell NetworkManager and systemd-networkd to leave our interfaces alone",
+    )
+    .option('--pod-tunnels <verdict>', 'drop or accept VXLAN and IP-in-IP packets from pods to nodes', 'drop')
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
     .addHelpText(

@@ -76,6 +76,8 @@ export function formatDecision(decision: Decision): string {
       return `denied: no policy decides, and host endpoint ${decision.host} has no profile that allows`;
     case 'exempt':
       return `allowed: ${decision.why}`;
+    case 'closed':
+      return `denied: ${decision.why}`;
     case 'unknown':
       return `denied: ${decision.why}`;
   }

@@ -36,8 +36,11 @@ describe('agent/bgp-loop', function () {
   let heldFilters: Readonly<Record<string, FilterConfig>>[] = [];
 
   const socket = (): string => join(directory, 'bgpd.sock');
-  const aspect = (): { readonly problems: readonly string[]; readonly wellMessage: string } =>
-    bgpReportOf(loop.status()).aspect;
+  /** Whatever makes its condition False. */
+  const aspect = (): { readonly problems: readonly string[]; readonly wellMessage: string } => {
+    const { problems, warnings = [], wellMessage } = bgpReportOf(loop.status()).aspect;
+    return { problems: [...problems, ...warnings], wellMessage };
+  };
   const until = async (holds: () => boolean): Promise<void> => {
     while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
   };

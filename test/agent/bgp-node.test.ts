@@ -81,7 +81,8 @@ class NodeBgp {
   }
 
   get problems(): readonly string[] {
-    return bgpReportOf(this.loop.status()).aspect.problems;
+    const { problems, warnings = [] } = bgpReportOf(this.loop.status()).aspect;
+    return [...problems, ...warnings];
   }
 }
 

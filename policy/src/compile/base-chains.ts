@@ -10,11 +10,13 @@
  */
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, OPEN_SETS, PASS_CHAIN, TO_MAP } from './names.js';
+import { tunnelRules } from './tunnels.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
 
 export interface BaseSettings {
   readonly podInterfacePrefix: string;
   readonly podToHost: 'accept' | 'drop' | 'return';
+  readonly podTunnels: 'accept' | 'drop';
 }
 
 export const HOOKS: readonly Hook[] = [
@@ -95,6 +97,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
     filter('TORTIE-POD-FORWARD', [
       INVALID,
       ESTABLISHED,
+      ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'nodes') : []),
       UNDECIDED,
       sent,
       UNDECIDED,
@@ -107,6 +110,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       INVALID,
       ESTABLISHED,
       ...neighbourDiscovery({ type: 'accept' }),
+      ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'own-node') : []),
       UNDECIDED,
       sent,
       ...podToHost(settings.podToHost),

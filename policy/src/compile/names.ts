@@ -21,6 +21,9 @@ export const FROM_MAP = 'TORTIE-FROM';
 export const TO_MAP = 'TORTIE-TO';
 
 /** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
+/** Addresses of all nodes. */
+export const NODE_SET = 'nodes';
+
 export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-egress', ingress: 'open-ingress' };
 
 /** Of an endpoint: what it sends (egress) and what it receives (ingress). 12 + 15 characters at most. */

@@ -48,6 +48,8 @@ export type Decision =
   | { readonly type: 'host-default'; readonly host: string }
   /** Outside policy: not a pod, the pod's own node, the pod itself. */
   | { readonly type: 'exempt'; readonly why: string }
+  /** Outside policy too: dropped whatever it says. */
+  | { readonly type: 'closed'; readonly why: string }
   /** Labels of the pod or its namespace are not known yet, or the end has no address of this family: nothing passes. */
   | { readonly type: 'unknown'; readonly why: string };
 

@@ -29,6 +29,7 @@ import {
   type PolicyIndex,
   type TierPolicies,
 } from '../resolve/policy-index.js';
+import { isTunnel } from '../compile/tunnels.js';
 import type { FailsafePort } from '../compile/host-chains.js';
 import { allowsByDefault } from '../resolve/calico-objects.js';
 import type {
@@ -71,12 +72,21 @@ export interface Failsafe {
   readonly outbound: readonly FailsafePort[];
 }
 
+export interface OracleSettings {
+  readonly failsafe: Failsafe;
+  readonly podTunnels: 'accept' | 'drop';
+}
+
 export class Oracle {
+  private readonly failsafe: Failsafe;
+
   constructor(
     private readonly cluster: Cluster,
     private readonly policies: PolicyIndex,
-    private readonly failsafe: Failsafe,
-  ) {}
+    private readonly settings: OracleSettings,
+  ) {
+    this.failsafe = settings.failsafe;
+  }
 
   verdict(flow: Flow): Verdict {
     const packet = this.packetOf(flow);
@@ -195,6 +205,9 @@ export class Oracle {
     if (own.host !== undefined) return this.judgeHost(packet, direction, own.host, peer, trace);
     if (entry?.pod === undefined)
       return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
+    const isToNode = direction === 'egress' && peer.node !== undefined;
+    if (isToNode && this.settings.podTunnels === 'drop' && isTunnel(packet.protocol, packet.destinationPort))
+      return settled(false, { type: 'closed', why: 'a tunnel from a pod to a node' });
     if (entry === peer.entry) return settled(true, { type: 'exempt', why: 'a pod always reaches itself' });
     if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node)
       return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
