@@ -20,6 +20,8 @@ import { PROTOCOL_TORTIE_BGP } from './netlink/route.js';
 
 /** Pods that are looked at closely though nothing is known of them, each time. */
 const SHARE = 2;
+/** Pods whose one file is read, each time. */
+const FILES = 32;
 
 export class EndpointWatch {
   private readonly events: NamespaceEvents;
@@ -43,19 +45,19 @@ export class EndpointWatch {
     if (everybody) return specs;
     if (!isWhole && before.size === 0) return [];
     const links = new Map(
-      listLinksWithConf(
-        this.socket,
-        ({ name, alias }) => isHostInterfaceName(name) || ownerOfAlias(alias) !== undefined,
-      )
-        .filter(({ name }) => isHostInterfaceName(name))
-        .map((link) => [link.name, link]),
+      listLinksWithConf(this.socket, ({ name }) => isHostInterfaceName(name), hostConf).map((link) => [
+        link.name,
+        link,
+      ]),
     );
     const gateways = new Set(
       listInterfaceAddresses(this.socket)
         .filter(({ address }) => address.family === 6 && compareAddresses(address, GATEWAY_IPV6) === 0)
         .map(({ interfaceIndex }) => interfaceIndex),
     );
-    const share = this.share(isWhole ? specs.length : 0);
+    const share = this.share(isWhole ? specs.length : 0, SHARE);
+    const files = this.share(isWhole ? specs.length : 0, FILES);
+    if (isWhole) this.next += SHARE;
     return specs.filter((spec, place) => {
       const link = links.get(spec.hostInterface);
       const id = link?.peerNamespaceId;
@@ -63,7 +65,7 @@ export class EndpointWatch {
         (link === undefined && isWhole) ||
         (id !== undefined && before.has(id)) ||
         share.has(place) ||
-        (isWhole && link !== undefined && !isWell(spec, link, gateways))
+        (isWhole && link !== undefined && !(isWell(spec, link, gateways) && (!files.has(place) || isAtOnce(link.name))))
       );
     });
   }
@@ -73,11 +75,20 @@ export class EndpointWatch {
   }
 
   /** The places of those whose turn it is. */
-  private share(count: number): ReadonlySet<number> {
+  private share(count: number, most: number): ReadonlySet<number> {
     const places = new Set<number>();
-    for (let i = 0; i < Math.min(SHARE, count); i++) places.add((this.next + i) % count);
-    this.next = count === 0 ? 0 : (this.next + SHARE) % count;
+    for (let i = 0; i < Math.min(most, count); i++) places.add((this.next + i) % count);
     return places;
+  }
+}
+
+/** The parameter that is no netlink attribute of the interface: a file to open. */
+function isAtOnce(name: string): boolean {
+  try {
+    return readFileSync(`/proc/sys/net/ipv4/neigh/${name}/proxy_delay`, 'latin1') === '0\n';
+  } catch {
+    // It went since: a close look tells.
+    return false;
   }
 }
 
@@ -89,10 +100,9 @@ function isWell(spec: EndpointSpec, link: LinkWithConf, gateways: ReadonlySet<nu
     (spec.mtu === undefined || link.mtu === spec.mtu) &&
     ownerOfAlias(link.alias) === ownerKey(spec) &&
     (!hasIpv6 || gateways.has(link.index)) &&
-    hostConf.every(({ family, place, value }) => {
-      const present = link[family === 4 ? 'ipv4' : 'ipv6'][place];
-      return present === undefined ? family === 4 || hasIpv6 === false : present === value;
-    }) &&
-    readFileSync(`/proc/sys/net/ipv4/neigh/${link.name}/proxy_delay`, 'latin1') === '0\n'
+    hostConf.every(({ family, value }, index) => {
+      const present = link.conf[index];
+      return present === undefined ? family === 4 || !hasIpv6 : present === value;
+    })
   );
 }

@@ -6,9 +6,10 @@
  * IFLA_AF_SPEC { AF_INET { IFLA_INET_CONF: u32[] }, AF_INET6 { IFLA_INET6_CONF: s32[] } }   (linux/if_link.h)
  * ```
  */
+import type { Family } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import { decodeLink, type Link, RTM_NEWLINK, writeLinkDump } from './link.js';
-import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';
+import { forEachAttribute, type NetlinkMessage } from './message.js';
 import type { NetlinkSocket } from './netlink-socket.js';
 
 /** DEVCONF_* of linux/ipv6.h: places in the array. */
@@ -16,10 +17,15 @@ export const IPV6_CONF = { forwarding: 0, accept_ra: 3, proxy_ndp: 22, disable_i
 /** IPV4_DEVCONF_* of linux/ip.h, less one: places in the array. */
 export const IPV4_CONF_PLACES = { forwarding: 0, proxy_arp: 2, route_localnet: 25 } as const;
 
+/** One parameter of one family, by its place in the kernel's array. */
+export interface ConfPlace {
+  readonly family: Family;
+  readonly place: number;
+}
+
 export interface LinkWithConf extends Link {
-  /** By place; empty where the kernel has not the family, or not on this interface. */
-  readonly ipv4: readonly number[];
-  readonly ipv6: readonly number[];
+  /** What was asked for, in that order; undefined where the kernel has not the family, or not on this interface. */
+  readonly conf: readonly (number | undefined)[];
 }
 
 const IFLA_AF_SPEC = 26;
@@ -27,8 +33,12 @@ const IFLA_INET_CONF = 1;
 const IFLA_INET6_CONF = 2;
 const IFINFOMSG_SIZE = 16;
 
-/** Every interface that `keep` wants, by name or alias. */
-export function listLinksWithConf(socket: NetlinkSocket, keep: (link: Link) => boolean): LinkWithConf[] {
+/** Every interface that `keep` wants, with these parameters. */
+export function listLinksWithConf(
+  socket: NetlinkSocket,
+  keep: (link: Link) => boolean,
+  places: readonly ConfPlace[],
+): LinkWithConf[] {
   const links: LinkWithConf[] = [];
   const { batch } = socket;
   batch.clear();
@@ -36,29 +46,28 @@ export function listLinksWithConf(socket: NetlinkSocket, keep: (link: Link) => b
   const take = (message: NetlinkMessage): void => {
     if (message.type !== RTM_NEWLINK) return;
     const link = decodeLink(message);
-    if (keep(link)) links.push({ ...link, ...decodeConf(message) });
+    if (keep(link)) links.push({ ...link, conf: decodeConf(message, places) });
   };
   socket.dump(batch, take, () => links.splice(0));
   return links;
 }
 
-function decodeConf({ body }: NetlinkMessage): Pick<LinkWithConf, 'ipv4' | 'ipv6'> {
-  let ipv4: readonly number[] = [];
-  let ipv6: readonly number[] = [];
+function decodeConf({ body }: NetlinkMessage, places: readonly ConfPlace[]): readonly (number | undefined)[] {
+  const values: (number | undefined)[] = places.map(() => undefined);
+  const take = (family: Family, start: number, end: number): void => {
+    for (const [index, wanted] of places.entries()) {
+      const at = start + 4 * wanted.place;
+      if (wanted.family === family && at + 4 <= end) values[index] = body.i32(at);
+    }
+  };
   forEachAttribute(body, IFINFOMSG_SIZE, body.length, (type, start, end) => {
     if (type !== IFLA_AF_SPEC) return;
     forEachAttribute(body, start, end, (family, from, to) =>
       forEachAttribute(body, from, to, (inner, at, until) => {
-        if (family === AF_INET && inner === IFLA_INET_CONF) ipv4 = integers(body, at, until);
-        if (family === AF_INET6 && inner === IFLA_INET6_CONF) ipv6 = integers(body, at, until);
+        if (family === AF_INET && inner === IFLA_INET_CONF) take(4, at, until);
+        if (family === AF_INET6 && inner === IFLA_INET6_CONF) take(6, at, until);
       }),
     );
   });
-  return { ipv4, ipv6 };
-}
-
-function integers(body: Octets, start: number, end: number): readonly number[] {
-  const values: number[] = [];
-  for (let at = start; at + 4 <= end; at += 4) values.push(body.i32(at));
   return values;
 }
