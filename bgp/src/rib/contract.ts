@@ -396,8 +396,11 @@ export interface Rib {
   originate(routes: readonly LocalRoute[]): void;
   /** All connected prefixes, and for single-hop peers the interfaces that are up. */
   setConnected(connected: readonly ConnectedPrefix[]): void;
-  /** All routes of the kernel that may lead to a next hop (`nextHopTargets`); others may be among them. */
-  setKernelRoutes(routes: readonly KernelRoute[]): void;
+  /**
+   * All routes of the kernel that may lead to a next hop (`nextHopTargets`); others may be among them. `ignoredDefaults`: families with a
+   * default route that is left out, for those who ask why.
+   */
+  setKernelRoutes(routes: readonly KernelRoute[], ignoredDefaults?: readonly Family[]): void;
   /** Addresses of next hops that are not known to be on a link of their own: those whose kernel routes count. */
   nextHopTargets(): Iterable<IpAddress>;
   /** While held, only our own prefixes are advertised and nothing is forwarded: we restart and wait for the peers (RFC 4724 4.1). */

@@ -24,7 +24,7 @@ import type { NextHopId } from './attribute-sets.js';
 import type { ConnectedPrefix, ForwardingHop, KernelRoute } from './contract.js';
 import { NextHopWatch } from './next-hop-watch.js';
 import { grown, wordsOf } from './prefix-table.js';
-import type { Column } from './reading.js';
+import type { Column, LookedUp } from './reading.js';
 import { Underlay, type UnderlayWay } from './underlay.js';
 
 /** How a session's next hops are looked up. */
@@ -91,6 +91,7 @@ export class NextHops {
   #underlay: Underlay | undefined;
   #connected: readonly ConnectedPrefix[] | undefined;
   #kernel: readonly KernelRoute[] = [];
+  #ignoredDefaults: readonly Family[] = [];
   readonly #watch: Readonly<Record<Family, NextHopWatch>> = { 4: new NextHopWatch(4), 6: new NextHopWatch(6) };
   #dirty = new Set<NextHopId>();
   /** Without references, oldest first. BOUNDED by KEPT_IDLE. */
@@ -250,6 +251,17 @@ export class NextHops {
     return isOnLink(hop) || hop.underlay.length >= length || !this.isWithin(id, family, words, at, length);
   }
 
+  lookedUp(id: NextHopId): LookedUp | undefined {
+    const hop = this.#list[id];
+    if (hop === undefined) return undefined;
+    const { target, scope, underlay } = hop;
+    return { target, interfaceName: scope.interfaceName, isDirect: scope.direct, length: underlay?.length };
+  }
+
+  ignoresDefault(family: Family): boolean {
+    return this.#ignoredDefaults.includes(family);
+  }
+
   /** Does it lie in a prefix? */
   isWithin(id: NextHopId, family: Family, words: Column, at: number, length: number): boolean {
     const hop = this.#list[id];
@@ -268,8 +280,9 @@ export class NextHops {
   }
 
   /** Replaces all routes of the kernel; without a word about links they count for nothing. */
-  setKernelRoutes(routes: readonly KernelRoute[]): void {
+  setKernelRoutes(routes: readonly KernelRoute[], ignoredDefaults: readonly Family[] = []): void {
     this.#kernel = routes;
+    this.#ignoredDefaults = ignoredDefaults;
     this.#setUnderlay();
   }
 

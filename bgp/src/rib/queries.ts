@@ -5,7 +5,6 @@
  * Lists come in slices, each made when asked for. Between slices the RIB may move on; a slice shows the state of its own moment.
  */
 import type { Family, IpAddress, IpPrefix } from '../address.js';
-import { formatAddress } from '../address.js';
 import { parseAttributes } from '../codec/parse.js';
 import type { SetId } from './attribute-sets.js';
 import type {
@@ -38,6 +37,7 @@ import type {
   ReadableTable,
   ReadableTables,
 } from './reading.js';
+import { unreachableText } from './unreachable.js';
 
 /** All of it can only be read: questions leave no trace. */
 export interface QueryContext {
@@ -293,7 +293,7 @@ export class Queries implements RibQueries {
       out.push({
         ...view,
         decidedBy,
-        reason: this.#unusableReason(decidedBy, view, policy?.text),
+        reason: this.#unusableReason(decidedBy, table.paths.set[path] as SetId, policy?.text),
         ...ruleOf(policy),
       });
     }
@@ -317,11 +317,11 @@ export class Queries implements RibQueries {
     return loop ?? (table.paths.set[path] === 0 ? 'rejected-by-policy' : 'next-hop-unreachable');
   }
 
-  #unusableReason(unusable: Unusable, { nextHop }: RouteView, policyWords: string | undefined): string {
-    const text = withWords(UNUSABLE_TEXT[unusable], policyWords);
-    return unusable === 'next-hop-unreachable' && nextHop !== undefined
-      ? `Its next hop ${formatAddress(nextHop)} cannot be reached`
-      : text;
+  /** `set`: after import policy, which may have given it another next hop. */
+  #unusableReason(unusable: Unusable, set: SetId, policyWords: string | undefined): string {
+    const { tables, families } = this.#context;
+    if (unusable !== 'next-hop-unreachable') return withWords(UNUSABLE_TEXT[unusable], policyWords);
+    return unreachableText(tables, families, tables.sets.nextHop[set] as number);
   }
 
   /** `isImported`: attributes after import policy, where the path is let in. */

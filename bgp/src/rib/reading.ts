@@ -44,6 +44,17 @@ export interface ReadableSets {
   start(set: number): number;
 }
 
+/** Of one next hop. */
+export interface LookedUp {
+  /** The half of a pair that has to be reached. */
+  readonly target: IpAddress;
+  readonly interfaceName: string | undefined;
+  /** Only over links. */
+  readonly isDirect: boolean;
+  /** Of what leads there without BGP; undefined: nothing does. */
+  readonly length: number | undefined;
+}
+
 /** next-hops.ts. */
 export interface ReadableNextHops {
   readonly reachable: Column;
@@ -55,6 +66,10 @@ export interface ReadableNextHops {
   isAmong(id: number, isOwn: ReadablePeers['isOwnAddress']): boolean;
   hops(id: number): readonly ForwardingHop[];
   carries(id: number, family: Family, words: Column, at: number, length: number): boolean;
+  /** How it is looked for, and how long what was found without BGP is; undefined: no such next hop. */
+  lookedUp(id: number): LookedUp | undefined;
+  /** The kernel has a default route that does not count. */
+  ignoresDefault(family: Family): boolean;
   isWithin(id: number, family: Family, words: Column, at: number, length: number): boolean;
 }
 

@@ -264,9 +264,9 @@ class RoutingInformationBase implements Rib {
     this.#want();
   }
 
-  setKernelRoutes(routes: readonly KernelRoute[]): void {
+  setKernelRoutes(routes: readonly KernelRoute[], ignoredDefaults?: readonly Family[]): void {
     this.#redecisions.outside();
-    this.#nextHops.setKernelRoutes(routes);
+    this.#nextHops.setKernelRoutes(routes, ignoredDefaults);
     this.#want();
   }
 

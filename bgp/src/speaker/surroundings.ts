@@ -85,13 +85,13 @@ export class Surroundings {
       if (address !== undefined && isOnDevice(before, address) !== isOnDevice(this.countingRoutes, address))
         this.check(peer);
     }
-    owner.driver.rib.setKernelRoutes(this.countingRoutes);
+    this.tellRoutes(owner.driver.rib);
     owner.driver.schedule();
   }
 
   /** A RIB that has just been made learns what is known. */
   applyTo(rib: Rib): void {
-    rib.setKernelRoutes(this.countingRoutes);
+    this.tellRoutes(rib);
     if (this.isTracking) rib.setConnected(this.connected());
   }
 
@@ -112,6 +112,12 @@ export class Surroundings {
     );
     if (problem === undefined) peer.unblock('link');
     else peer.block('link', problem);
+  }
+
+  private tellRoutes(rib: Rib): void {
+    const counting = new Set(this.countingRoutes);
+    const left = this.kernelRoutes.filter((route) => route.prefix.length === 0 && !counting.has(route));
+    rib.setKernelRoutes(this.countingRoutes, [...new Set(left.map(({ prefix }) => prefix.family))]);
   }
 
   private connected(): ReturnType<typeof connectedPrefixes> {

@@ -12,7 +12,7 @@ function statusOf(route: RouteJson): string {
 }
 
 /** Both halves of a pair. */
-const nextHopText = ({ nextHop = '-', linkLocalNextHop }: RouteJson): string =>
+const nextHopText = ({ nextHop = '-', linkLocalNextHop }: Pick<RouteJson, 'nextHop' | 'linkLocalNextHop'>): string =>
   linkLocalNextHop === undefined ? nextHop : `${nextHop} (${linkLocalNextHop})`;
 
 const COLUMNS: readonly Column<RouteJson>[] = [
@@ -82,7 +82,7 @@ export function formatWhy(why: WhyJson): string {
     [
       `${index + 1}. ${candidate.isBest ? 'BEST' : candidate.isMultipath ? 'multipath' : 'lost'}: ` +
         `${candidate.source === 'local' ? 'our own' : `from ${candidate.peer ?? '?'}`}` +
-        `${candidate.nextHop === undefined ? '' : ` via ${candidate.nextHop}`}`,
+        `${candidate.nextHop === undefined ? '' : ` via ${nextHopText(candidate)}`}`,
       `   ${attributesText(candidate)}`,
       `   ${candidate.decidedBy}: ${candidate.reason}`,
       ...(candidate.importedBy === undefined ? [] : [`   import: ${candidate.importedBy}`]),
@@ -106,8 +106,9 @@ export function formatWhy(why: WhyJson): string {
         ]),
     ...(peers.length === 0 ? [] : ['Advertised:']),
     ...peers.map(
-      ({ peer, advertised, reason, asPath }) =>
-        `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}`,
+      ({ peer, advertised, reason, asPath, ...hop }) =>
+        `   ${peer}: ${advertised ? `yes${asPath === undefined ? '' : ` [${asPath}]`}` : 'no'}, ${reason}` +
+        `${hop.nextHop === undefined ? '' : `, next hop ${nextHopText(hop)}`}`,
     ),
   ].join('\n');
 }

@@ -227,6 +227,96 @@ describe('Next hops', () => {
     });
   });
 
+  describe('that cannot be reached say which look-up failed', () => {
+    const reasonOf = (
+      nextHop: string,
+      prepare: (world: RibWorld) => void,
+      prefix = '172.20.0.0/16',
+    ): string | undefined => {
+      const world = rack();
+      prepare(world);
+      world.up(ribPeer('far', { role: 'ibgp', at: '192.168.0.9' }));
+      world.announce('far', reach(prefix, nextHop));
+      world.settle();
+      return world.rib.queries.why(parsePrefix(prefix)).candidates.find(({ source }) => source.type === 'ibgp')?.reason;
+    };
+    const said = (nextHop: string, why: string): string => `Its next hop ${nextHop} cannot be reached: ${why}`;
+    const fromTor =
+      (prefix: string, nextHop = '10.0.1.0') =>
+      (world: RibWorld) =>
+        world.announce('tor1', reach(prefix, nextHop, { asPath: sequence(65001) }));
+
+    for (const [what, nextHop, prepare, why] of [
+      [
+        'nothing leads there',
+        '172.16.0.1',
+        () => undefined,
+        'no link, no route of the kernel and no BGP route leads there',
+      ],
+      [
+        'only a default that does not count',
+        '172.16.0.1',
+        (world: RibWorld) => world.rib.setKernelRoutes([], [4]),
+        "only the kernel's default route leads there, and resolveThroughDefault is off",
+      ],
+      [
+        "only BGP's default",
+        '172.16.0.1',
+        fromTor('0.0.0.0/0'),
+        'only a default route from BGP leads there, and that carries no next hop',
+      ],
+      [
+        'our own prefix',
+        '172.16.0.1',
+        (world: RibWorld) => world.originate([{ prefix: parsePrefix('172.16.0.0/12') }]),
+        'it lies in our own prefix 172.16.0.0/12, and nothing leads on from here',
+      ],
+      [
+        "a route of the kernel's into nothing",
+        '172.16.0.1',
+        (world: RibWorld) => world.setKernelRoutes([{ prefix: parsePrefix('172.16.0.0/24'), metric: 0, hops: [] }]),
+        "the kernel's route to it, 172.16.0.0/24, leads nowhere",
+      ],
+      [
+        'a route that needs BGP itself',
+        '172.16.0.1',
+        (world: RibWorld) => world.announce('node2', reach('172.16.0.0/16', '172.31.0.1')),
+        'the route to it, 172.16.0.0/16, has a next hop that BGP would have to reach, too',
+      ],
+    ] as const)
+      it(what, () => expect(reasonOf(nextHop, prepare)).to.equal(said(nextHop, why)));
+
+    it('its own prefix', () =>
+      expect(reasonOf('172.20.0.1', () => undefined)).to.equal(
+        said(
+          '172.20.0.1',
+          'the route to it, 172.20.0.0/16, leads through itself: its next hop lies in it, and nothing longer leads there',
+        ),
+      ));
+
+    it('a neighbour on a link, another link, a link-local address without a link', () => {
+      const world = rack();
+      fromTor('172.20.0.0/16', '172.16.0.1')(world);
+      const [at, families] = [
+        'fe80::1',
+        [{ family: 6 as const, nextHopSelf: addressToBytes(parseAddress('fe80::9')) }],
+      ];
+      world.up(ribPeer('gone', { role: 'ebgp', at, remoteAs: 65009, interfaceName: 'eth7', families }));
+      world.announce('gone', reach('2001:db8::/32', 'fe80::1', { asPath: sequence(65009) }));
+      world.announce('node2', reach('2001:db8::/32', 'fe80::1'));
+      world.settle();
+      const reasons = (prefix: string) =>
+        world.rib.queries.why(parsePrefix(prefix)).candidates.map(({ reason }) => reason);
+      expect(reasons('172.20.0.0/16')).to.deep.equal([
+        said('172.16.0.1', 'no link has it, and a neighbour on a link is believed about its own link only'),
+      ]);
+      expect(reasons('2001:db8::/32')).to.have.members([
+        said('fe80::1', 'link eth7 is down or not there'),
+        said('fe80::1', 'a link-local address is looked for on the link of the session, and this session has none'),
+      ]);
+    });
+  });
+
   it('inside a prefix of our own lead nowhere', () => {
     const world = rack();
     world.originate([{ prefix: parsePrefix('192.168.0.0/28') }]);
