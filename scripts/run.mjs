@@ -65,6 +65,8 @@ const packages = [
     why: 'CNI plugins to chain with and to compare with',
     by: ['test', 'bench'],
   },
+  { name: 'containerd', file: 'containerd', why: 'a container runtime that calls us', by: ['test'] },
+  { name: 'runc', file: 'runc', why: 'what it starts sandboxes with', by: ['test'] },
   { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop'] },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },

@@ -1,4 +1,4 @@
-/** Writes objects to the embedded API server over its unix socket, many at once. */
+/** Reads and writes objects of the embedded API server over its unix socket, many at once. */
 import { Agent, request } from 'node:http';
 
 /** Requests under way at the same time in `createAll`. */
@@ -21,13 +21,21 @@ export class ApiClient {
     );
   }
 
-  create(path: string, object: unknown): Promise<void> {
-    return this.send('POST', path, object);
+  async get(path: string): Promise<unknown> {
+    return JSON.parse(await this.send('GET', path)) as unknown;
+  }
+
+  async create(path: string, object: unknown): Promise<void> {
+    await this.send('POST', path, object);
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.send('DELETE', path);
   }
 
   /** JSON merge patch (RFC 7396). */
-  patch(path: string, change: unknown): Promise<void> {
-    return this.send('PATCH', path, change, 'application/merge-patch+json');
+  async patch(path: string, change: unknown): Promise<void> {
+    await this.send('PATCH', path, change, 'application/merge-patch+json');
   }
 
   async createAll(writes: Iterable<Write>): Promise<void> {
@@ -38,7 +46,7 @@ export class ApiClient {
     this.agent.destroy();
   }
 
-  private send(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<void> {
+  private send(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<string> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? '' : JSON.stringify(body);
       const headers =
@@ -47,11 +55,11 @@ export class ApiClient {
         let answer = '';
         response
           .setEncoding('utf8')
-          .on('data', (chunk: string) => (answer = (answer + chunk).slice(0, 500)))
+          .on('data', (chunk: string) => (answer += chunk))
           .on('end', () => {
             const status = response.statusCode ?? 0;
-            if (status >= 200 && status < 300) resolve();
-            else reject(new Error(`Cannot ${method} ${path}: HTTP ${status}: ${answer}`));
+            if (status >= 200 && status < 300) resolve(answer);
+            else reject(new Error(`Cannot ${method} ${path}: HTTP ${status}: ${answer.slice(0, 500)}`));
           });
       });
       sent.on('error', reject).end(text);

@@ -20,6 +20,8 @@ export interface NodePlan {
   readonly directory: string;
   /** The agent's --policy-backend. */
   readonly policyBackend: string;
+  /** Further ones of the agent's. */
+  readonly agentFlags?: readonly string[];
 }
 
 const KUBECONFIG = `apiVersion: v1
@@ -93,7 +95,7 @@ export class BenchNode {
   }
 
   private async startAgent(): Promise<void> {
-    const { netns, directory, policyBackend } = this.plan;
+    const { netns, directory, policyBackend, agentFlags = [] } = this.plan;
     const flags = [
       '--node',
       NODE,
@@ -105,6 +107,7 @@ export class BenchNode {
       join(directory, 'state'),
       '--policy-backend',
       policyBackend,
+      ...agentFlags,
     ];
     this.agent = new NodeProcess(netns, directory, 'agent', tortieArgv('agent', ...flags));
     const config = JSON.stringify({ cniVersion: '1.1.0', name: 'tortie', type: 'tortie', socket: this.socketPath });
