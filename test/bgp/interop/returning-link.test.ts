@@ -73,7 +73,7 @@ import { cable, eventually, Namespace, sweepOld } from './namespace.js';
       end.ip('link', 'set', 'eth0', 'up');
       await eventually('the routes are back', isThere, detail);
       // The last word on each route; a reason may have changed meanwhile.
-      const words = [...a.log.matchAll(/the kernel (no longer )?refuses the route to ([\da-f.:/]+)/g)];
+      const words = [...a.log.matchAll(/the kernel (no longer )?refuses the route to ([\da-f.:]+\/\d+)/g)];
       const last = new Map(words.map(([, isOver, prefix = '']) => [prefix, isOver !== undefined]));
       expect(
         [...last].filter(([, isOver]) => !isOver),
