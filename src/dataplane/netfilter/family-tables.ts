@@ -10,7 +10,7 @@ import type { Backoff } from './backoff.js';
 import { detectBackend, hasIpv6, legacyTables, type BackendChoice } from './backend.js';
 import { ChildError, type Within } from './child.js';
 import { findIptables, type IptablesProgram } from './iptables-program.js';
-import { isNative, NativeChains, type NativeChange } from './native-chains.js';
+import { isNative, NativeChains, readsNativeRules, type NativeChange } from './native-chains.js';
 import { isTableSubject, subjectOf, type TableChange } from './restore-script.js';
 import { parseSavedTables, type SavedTable } from './saved-tables.js';
 import type { Backend, Observation } from './status.js';
@@ -35,7 +35,7 @@ const OWN_PIDS = 256;
 export class FamilyTables {
   readonly state: TableState;
   private readonly ownPids = new Set<number>();
-  /** Of iptables-nft alone. */
+  /** Of iptables-nft alone, and only where it reads back what is written past it. */
   private readonly native: NativeChains | undefined;
 
   constructor(
@@ -45,7 +45,8 @@ export class FamilyTables {
     private readonly within: Within,
   ) {
     this.state = new TableState(family);
-    this.native = choice.backend === 'nft' ? NativeChains.open(family, within) : undefined;
+    this.native =
+      choice.backend === 'nft' && readsNativeRules(program.version) ? NativeChains.open(family, within) : undefined;
   }
 
   /** Is this our netlink socket, or a child's? iptables has one, which the kernel numbers after the process. */

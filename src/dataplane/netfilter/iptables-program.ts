@@ -16,6 +16,8 @@ import type { Backend } from './status.js';
 export interface IptablesProgram {
   readonly backend: Backend;
   readonly family: Family;
+  /** "1.8.9"; undefined when it does not say. */
+  readonly version: string | undefined;
   /** iptables-save of one table; throws ChildError. */
   save(table: Table | 'nat'): Promise<string>;
   /** iptables-restore --noflush, one input at a time. `onPid` is told which process writes, before it does. */
@@ -49,6 +51,7 @@ export async function findIptables(
   return {
     backend,
     family,
+    version: versionIn((await runChild(save, ['--version'])).stdout),
     close: () => session.close(),
     save: async (table) => {
       const outcome = await runChild(save, ['-t', table], { within });
@@ -86,6 +89,9 @@ export async function defaultBackend(family: Family): Promise<Backend | undefine
 /** Is there any iptables of any backend? */
 export const hasAnyIptables = (): boolean =>
   ['iptables-save', 'iptables-nft-save', 'iptables-legacy-save'].some((name) => inPath(name) !== undefined);
+
+/** From "iptables-save v1.8.9 (nf_tables)". */
+const versionIn = (text: string): string | undefined => / v(\d+(?:\.\d+)+)/.exec(text)?.[1];
 
 async function backendOfProgram(file: string): Promise<Backend> {
   const { stdout } = await runChild(file, ['--version']);

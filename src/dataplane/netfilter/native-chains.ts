@@ -55,6 +55,20 @@ function isNativeMatch(match: Match): boolean {
 
 const isNativeAction = ({ type }: Action): boolean => ['accept', 'drop', 'return', 'jump', 'goto'].includes(type);
 
+/** The first iptables that itself writes marks as nf_tables' own expressions, so that it surely reads them. */
+const FIRST_READER = [1, 8, 9] as const;
+
+/** Does iptables-nft of this version ("1.8.9") show natively written rules as they are? */
+export function readsNativeRules(version: string | undefined): boolean {
+  if (version === undefined) return false;
+  const parts = version.split('.').map(Number);
+  for (const [index, wanted] of FIRST_READER.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== wanted) return part > wanted;
+  }
+  return true;
+}
+
 export class NativeChains {
   private readonly batch = new NetlinkBatch();
 

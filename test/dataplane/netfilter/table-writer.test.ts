@@ -13,6 +13,7 @@ type Blame = 'exact' | 'commit' | 'next line';
 class FakeIptables implements IptablesProgram {
   readonly backend = 'legacy';
   readonly family = 4;
+  readonly version = '1.8.9';
   readonly chains = new Map<string, readonly string[]>();
   restores = 0;
 
