@@ -163,7 +163,7 @@ export class PodNetwork {
         await this.awaitPolicy(request, this.hostInterfaceOf(owner));
         if (known === undefined) await this.options.connections.ensure(addresses);
         // An interface that stands keeps what it has: another MTU is no reason to take a running pod's network down.
-        const mtu = request.mtu ?? (known === undefined ? this.options.mtu() : undefined);
+        const mtu = request.mtu ?? owner.mtu;
         const endpoint = await this.options.dataplane.plumb(
           this.endpointRequest({ ...request, ...(mtu === undefined ? {} : { mtu }) }, owner, addresses),
         );
@@ -276,7 +276,7 @@ export class PodNetwork {
   }
 
   private newOwner(request: PodRequest, pod: Pod): Owner {
-    const { network, containerId, interfaceName, namespace, netns, mtu } = request;
+    const { network, containerId, interfaceName, namespace, netns, mtu = this.options.mtu() } = request;
     const { uid } = pod.metadata;
     const hostInterface = this.freeInterfaceName(request);
     return {

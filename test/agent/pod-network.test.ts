@@ -35,6 +35,7 @@ describe('agent/pod-network', () => {
   let faults: Set<string>;
   let pods: Map<string, Pod>;
   let failures: readonly NetfilterFailure[];
+  let uplinkMtu: number | undefined;
   let network: PodNetwork;
   let gone: Set<string>;
   let asked: number;
@@ -78,6 +79,7 @@ describe('agent/pod-network', () => {
     trace = [];
     faults = new Set();
     failures = [];
+    uplinkMtu = undefined;
     gone = new Set();
     asked = 0;
     api = undefined;
@@ -103,7 +105,7 @@ describe('agent/pod-network', () => {
     },
     concerning: (_, all) => all,
     endpointState: () => 'ready',
-    mtu: () => undefined,
+    mtu: () => uplinkMtu,
     pod: (namespace, name) => pods.get(`${namespace}/${name}`),
     fetchPod: async (namespace, name) => {
       asked++;
@@ -145,6 +147,14 @@ describe('agent/pod-network', () => {
     expect(answers[0]).to.deep.equal(['link is down']);
     expect(trace.slice(0, 2)).to.deep.equal(['repair /run/netns/c1', 'unplumb tort-shop-web']);
     expect(await network.repair(connection.owner, connection.request), 'one that has gone').to.deep.equal([]);
+  });
+
+  it('remembers the MTU that a connection was made with, whatever the uplinks carry by now', async () => {
+    uplinkMtu = 8950;
+    await network.add(request('c1'));
+    uplinkMtu = 1400;
+    await network.add(request('c1'));
+    expect(network.connections().map(({ request: { mtu } }) => mtu)).to.deep.equal([8950]);
   });
 
   for (const fault of ['settled', 'clean', 'plumb'])
