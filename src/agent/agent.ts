@@ -205,6 +205,8 @@ export class Agent {
       options.datastore,
       () => this.report(),
       log.child({ loop: 'status' }),
+      undefined,
+      () => this.cluster.get('nodes', node) !== undefined,
     );
     this.objects = new ObjectStatus({
       node,

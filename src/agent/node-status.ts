@@ -90,6 +90,8 @@ export class NodeStatusWriter {
     private readonly log: Logger,
     /** Milliseconds; default HEARTBEAT. */
     private readonly heartbeatInterval = HEARTBEAT,
+    /** Is there a Node of this name? The status of a deleted one is deleted with it. */
+    private readonly hasNode: () => boolean = () => true,
   ) {}
 
   changed(): void {
@@ -127,6 +129,10 @@ export class NodeStatusWriter {
   }
 
   private async write(isHeartbeat: boolean): Promise<void> {
+    if (!this.hasNode()) {
+      this.written = undefined;
+      return;
+    }
     const existing = (isHeartbeat ? this.written : undefined) ?? (await this.current());
     const now = new Date().toISOString().replace(/\.\d+Z/, 'Z');
     const report = this.report();

@@ -116,6 +116,22 @@ describe('agent/node-status', () => {
       expect(statuses.objects.get('node1')?.status?.agent?.heartbeatTime).to.match(/^\d{4}-.*Z$/);
     });
 
+    it('writes nothing for a Node that is gone, and all of it when the Node is back', async () => {
+      let hasNode = false;
+      let isAsked = false;
+      const isThere = (): boolean => {
+        isAsked = true;
+        return hasNode;
+      };
+      writer = new NodeStatusWriter('node1', '1.0.0', statuses.datastore, reportNow, log, 30, isThere);
+      writer.changed();
+      await eventually('the question', () => isAsked);
+      expect(statuses.calls).to.deep.equal([]);
+      hasNode = true;
+      writer.changed();
+      await eventually('its status', () => statuses.words('node1').includes('Ready=True'));
+    }).timeout(10_000);
+
     it('writes anew what somebody else has made of its status', async () => {
       writer.changed();
       await eventually('its status', () => statuses.words('node1').includes('Ready=True'));
