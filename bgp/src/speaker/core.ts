@@ -207,8 +207,8 @@ export class Core
     this.directory.settingsChanged();
     this.listeners.setKeys(
       keysOf(
-        [...this.peers.values()].map(({ settings }) => settings),
-        this.config.dynamicPeers ?? [],
+        [...this.peers.values()].flatMap(({ settings }) => this.unnumbered.withAddresses(settings)),
+        this.currentConfig?.dynamicPeers ?? [],
       ),
     );
   }

@@ -311,7 +311,7 @@ export class Speaker {
     if (needsNewRib || changes.originated.added + changes.originated.removed > 0)
       this.core.originate(config.originate ?? []);
     const keys = keysOf(
-      [...settings.values()].map((each) => this.core.unnumbered.withAddress(each)),
+      [...settings.values()].flatMap((each) => this.core.unnumbered.withAddresses(each)),
       config.dynamicPeers ?? [],
     );
     await this.core.listeners.configure(config.listen, keys);

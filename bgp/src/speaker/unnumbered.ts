@@ -70,6 +70,21 @@ export class UnnumberedPeers {
     return { ...settings, address: this.neighbours.get(settings.interfaceName)?.address };
   }
 
+  /**
+   * The settings once for each address that a SYN of the peer may come from: of a link with two, both need the key before the first SYN is
+   * there, for without it the kernel drops that in silence.
+   */
+  withAddresses(settings: PeerSettings): readonly PeerSettings[] {
+    const known = this.withAddress(settings);
+    const { isUnnumbered, interfaceName } = settings;
+    if (!isUnnumbered || interfaceName === undefined) return [known];
+    const others = [otherEnd(this.link(interfaceName)), this.turns.get(interfaceName)?.other].filter(
+      (address) =>
+        address !== undefined && !sameAddress(address, known.address) && !this.isNumbered(interfaceName, address),
+    );
+    return [known, ...others.map((address) => ({ ...known, address }))];
+  }
+
   /** Call after anything that changes which peers there are or which links are up; `before` are the interfaces as they were. */
   update(before?: readonly LocalInterface[]): void {
     const interfaces = this.owner.trackedInterfaces;
@@ -86,6 +101,10 @@ export class UnnumberedPeers {
       }
     for (const peer of this.unnumbered()) this.settle(peer);
     this.discovery.configure(names);
+    const isMoved = [...names].some(
+      (name) => !sameAddress(otherEnd(linkNamed(before, name)), otherEnd(linkNamed(interfaces, name))),
+    );
+    if (before !== undefined && isMoved) this.owner.addressLearned();
     if (before === undefined || interfaces === undefined) return;
     // Duplicate address detection is over, or the address is another one: say so at once.
     for (const name of names)
@@ -236,3 +255,6 @@ const sameAddress = (a: IpAddress | undefined, b: IpAddress | undefined): boolea
 
 const ownAddress = (interfaces: readonly LocalInterface[], name: string): bigint | undefined =>
   linkLocalAddress(interfaces.find((link) => link.name === name))?.value;
+
+const linkNamed = (links: readonly LocalInterface[] | undefined, name: string): LocalInterface | undefined =>
+  links?.find((link) => link.name === name);

@@ -301,6 +301,40 @@ describe('bgp/speaker unnumbered', () => {
       [31, '192.0.2.0', '192.0.2.1'],
       [31, '192.0.2.7', '192.0.2.6'],
     ];
+    it('has the keys of both of its addresses before anybody dials, and of a new one with the link', async () => {
+      const rack = new Rack();
+      const keys: string[] = [];
+      const host = rack.world.network.host(A);
+      const transport: Transport = {
+        connect: (target, done) => host.connect(target, done),
+        listen: async (endpoint, accept) => ({
+          ...(await host.listen(endpoint, accept)),
+          setKeys: (all) => void keys.splice(0, keys.length, ...all.map(({ address }) => address)),
+        }),
+      };
+      const node = rack.world.speaker(A, { transport, openRouterSocket: rack.link.host(A) });
+      const at = (ipv4: string): void =>
+        node.speaker.setInterfaces([
+          {
+            name: 'eth0',
+            isUp: true,
+            addresses: [
+              { address: parseAddress(A), length: 64 },
+              { address: parseAddress(ipv4), length: 30 },
+            ],
+          },
+        ]);
+      at('192.0.2.1');
+      await node.configure(config(A, { password: 'secret' }));
+      expect(keys).to.deep.equal(['192.0.2.2']);
+      at('192.0.2.6');
+      expect(keys).to.deep.equal(['192.0.2.5']);
+      const socket = rack.link.host(B)('eth0', { onMessage: () => undefined, onFailure: () => undefined });
+      socket.send(encodeAdvertisement(), 'all-nodes');
+      rack.world.seconds(1);
+      expect([...keys].sort()).to.deep.equal(['192.0.2.5', B.split('%')[0]]);
+    });
+
     for (const [length, own, other] of LINKS)
       for (const passive of [false, true])
         it(`a /${length}, we at ${own}, ${passive ? 'we dial' : 'it dials'}: comes up there, without a rival`, async () => {
