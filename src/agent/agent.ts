@@ -17,7 +17,7 @@ import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { BgpLoop } from './bgp-loop.js';
-import { bgpReportOf } from './bgp-status.js';
+import { BgpReporter } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { EndpointLoop } from './endpoint-loop.js';
 import { failuresFor } from './enforcement.js';
@@ -86,7 +86,7 @@ export class Agent {
   private readonly silent: SilentAgents;
   private readonly topology: NodeTopology;
   private watches: readonly Watch[] = [];
-  private bgpReported = '';
+  private readonly bgpReporter = new BgpReporter(() => this.bgp.status());
   private isReady = false;
   private isStopped = false;
   /** Ends every wait of the start. */
@@ -401,11 +401,8 @@ export class Agent {
 
   /** Sessions are looked at every few seconds; the API server hears only of what is new. */
   private bgpLooked(): void {
-    const text = JSON.stringify(bgpReportOf(this.bgp.status()));
-    if (text === this.bgpReported) return;
-    this.bgpReported = text;
-    this.status.changed();
     this.objects.problemsChanged();
+    if (this.bgpReporter.hasNews()) this.status.changed();
   }
 
   private reportApi(): void {
@@ -420,7 +417,7 @@ export class Agent {
   }
 
   private report(): NodeReport {
-    const bgp = bgpReportOf(this.bgp.status());
+    const bgp = this.bgpReporter.report();
     return {
       aspects: [
         {

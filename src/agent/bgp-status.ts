@@ -12,6 +12,27 @@ export interface BgpReport {
 /** The CRD's bound. */
 const MOST_ERROR_LENGTH = 1_024;
 
+/**
+ * What NodeStatus was told last. Other loops have it written as well, at a moment when bgpd has been told and not been looked at yet, say:
+ * news is what differs from what was written, not from what was seen before.
+ */
+export class BgpReporter {
+  private told = '';
+
+  constructor(private readonly status: () => BgpLoopStatus) {}
+
+  /** For NodeStatus, which is written with it. */
+  report(): BgpReport {
+    const report = bgpReportOf(this.status());
+    this.told = JSON.stringify(report);
+    return report;
+  }
+
+  hasNews(): boolean {
+    return JSON.stringify(bgpReportOf(this.status())) !== this.told;
+  }
+}
+
 export function bgpReportOf({ problems, stateProblem, summary }: BgpLoopStatus): BgpReport {
   const sentences = (severity: 'problem' | 'notice'): readonly string[] =>
     problems.filter((each) => each.severity === severity).map(({ resource, message }) => `${resource} ${message}`);
