@@ -8,7 +8,7 @@
  * "try again". Nothing here decides anything; the loops do.
  */
 import { Allocator } from '@tortie/ipam';
-import { PolicyEngine } from '@tortie/policy';
+import { PolicyEngine, type EngineOptions } from '@tortie/policy';
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -42,6 +42,9 @@ import { RouteLoop } from './route-loop.js';
 import { SilentAgents } from './silent-agents.js';
 import { StatusElection } from './status-election.js';
 
+/** What an operator sets about policy; the engine's defaults stand for the rest. */
+export type PolicySettings = Pick<EngineOptions, 'podToHost' | 'failsafeInbound' | 'failsafeOutbound'>;
+
 export interface AgentOptions {
   readonly node: string;
   readonly version: string;
@@ -55,6 +58,7 @@ export interface AgentOptions {
   readonly mtu?: number;
   /** VXLAN and IP in IP from pods to nodes; default drop. */
   readonly podTunnels?: 'accept' | 'drop';
+  readonly policy?: PolicySettings;
   readonly log: Logger;
 }
 
@@ -99,6 +103,7 @@ export class Agent {
   ) {
     const { log, kernel, node } = options;
     this.engine = new PolicyEngine({
+      ...options.policy,
       nodeName: node,
       ...(options.podTunnels === undefined ? {} : { podTunnels: options.podTunnels }),
     });

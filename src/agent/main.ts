@@ -15,8 +15,9 @@ import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
 import { VERSION } from '../version.js';
-import { Agent } from './agent.js';
+import { Agent, type PolicySettings } from './agent.js';
 import { cniHandlers } from './cni-handlers.js';
+import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
 import { nodeNameOf } from './node-name.js';
 
@@ -37,6 +38,9 @@ export interface AgentFlags {
   readonly policyBackend: string;
   /** "accept" or "drop". */
   readonly podTunnels: string;
+  readonly podToHost: string;
+  readonly failsafeInbound?: string;
+  readonly failsafeOutbound?: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -47,6 +51,18 @@ const STOP_WITHIN = 5_000;
 /** For the last lines of the log. */
 const LINGER = 250;
 const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+const POD_TO_HOST = ['accept', 'drop', 'return'] as const;
+
+/** @throws UserError */
+function policySettings(flags: Pick<AgentFlags, 'podToHost' | 'failsafeInbound' | 'failsafeOutbound'>): PolicySettings {
+  const podToHost = POD_TO_HOST.find((action) => action === flags.podToHost);
+  if (podToHost === undefined)
+    throw new UserError(`Cannot use --pod-to-host "${flags.podToHost}": expected ${POD_TO_HOST.join(', ')}`, 2);
+  const failsafeInbound = parseFailsafePorts(flags.failsafeInbound, '--failsafe-inbound');
+  const failsafeOutbound = parseFailsafePorts(flags.failsafeOutbound, '--failsafe-outbound');
+  return { podToHost, ...(failsafeInbound && { failsafeInbound }), ...(failsafeOutbound && { failsafeOutbound }) };
+}
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
 export async function runAgent(given: AgentFlags): Promise<void> {
@@ -86,6 +102,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       runDir: flags.runDir,
       stateDir: flags.stateDir,
       namespace: flags.namespace,
+      policy: flags.policy,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       podTunnels: flags.podTunnels,
     }),
@@ -193,6 +210,7 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 
 /** What of the flags has to be understood first. @throws UserError */
 interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels'> {
+  readonly policy: PolicySettings;
   readonly podTunnels: 'accept' | 'drop';
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
@@ -209,6 +227,7 @@ function parseOptions({ cniVersion, mtu, podTunnels, ...flags }: AgentFlags): Op
   return {
     ...flags,
     podTunnels,
+    policy: policySettings(flags),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

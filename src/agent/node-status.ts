@@ -11,6 +11,7 @@ import type { NodeBgpStatus, NodeStatus, NodeStatusStatus } from '../api/node-st
 import type { Datastore } from '../datastore/datastore.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { userText } from '../user-text.js';
 
 /** One aspect of the node: well, or what is wrong in sentences. */
 export interface Aspect {
@@ -37,7 +38,7 @@ const MOST_MESSAGE_LENGTH = 8_192;
 
 /** All problems in one message, cut where it grows past what a status may hold. */
 function joinProblems(problems: readonly string[]): string {
-  const text = problems.join('; ');
+  const text = problems.map((problem) => userText(problem)).join('; ');
   return text.length <= MOST_MESSAGE_LENGTH
     ? text
     : `${text.slice(0, MOST_MESSAGE_LENGTH)}... (${problems.length} problems)`;

@@ -7,6 +7,7 @@
  */
 import type { Condition, KubeObject } from '../api/meta.js';
 import type { ObjectProblem } from './refusals.js';
+import { userText } from '../user-text.js';
 
 /** A condition before it has a time. */
 export type ConditionDraft = Omit<Condition, 'lastTransitionTime'>;
@@ -74,7 +75,8 @@ export function inUseCondition(object: KubeObject, { verb, by, users, otherwise 
 export const refusedByNode = (object: KubeObject, node: string, problems: readonly ObjectProblem[]): ConditionDraft =>
   draft(object, nodeConditionType(node), 'False', 'Refused', messagesOf(problems));
 
-const messagesOf = (problems: readonly ObjectProblem[]): readonly string[] => problems.map(({ message }) => message);
+const messagesOf = (problems: readonly ObjectProblem[]): readonly string[] =>
+  problems.map(({ message }) => userText(message));
 
 function draft(
   { metadata }: KubeObject,

@@ -37,6 +37,17 @@ export function registerAgentCommand(program: Command): void {
       "the host's /etc: tell NetworkManager and systemd-networkd to leave our interfaces alone",
     )
     .option('--pod-tunnels <verdict>', 'drop or accept VXLAN and IP-in-IP packets from pods to nodes', 'drop')
+    .option(
+      '--pod-to-host <action>',
+      "what a pod sends to its own node once egress policy allows it: accept, drop, or return to the host's own rules",
+      process.env['TORTIE_POD_TO_HOST'] ?? 'accept',
+    )
+    .option(
+      '--failsafe-inbound <ports>',
+      'that no policy of a host endpoint closes, as tcp:22,udp:68, or none (default: as docs/policy.md lists)',
+      process.env['TORTIE_FAILSAFE_INBOUND'],
+    )
+    .option('--failsafe-outbound <ports>', 'the same for what the host opens', process.env['TORTIE_FAILSAFE_OUTBOUND'])
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
     .addHelpText(

@@ -69,6 +69,11 @@ describe('agent/node-status', () => {
     expect(ready).to.include({ status: 'True', message: 'The node serves pods; not all is well: see IPAMReady' });
   });
 
+  it('escapes what users wrote', () => {
+    const [own] = conditionsOf(report(['a\u001b[2J']), [], 'T1');
+    expect(own).to.include({ message: 'a\\u001b[2J' });
+  });
+
   it('moves the transition time only when the word changes', () => {
     const first = conditionsOf(report(['x']), [], 'T1');
     expect(conditionsOf(report(['y']), first, 'T2')[0]).to.include({ lastTransitionTime: 'T1', message: 'y' });
