@@ -189,6 +189,8 @@ export const CONFIGURATION_ROWS: readonly Row[] = [
       return {
         kind: 'restart time that cannot be',
         ...configured('nodeMeshMaxRestartTime', { nodeMeshMaxRestartTime: text }),
+        // The API refuses it without a mesh, as Calico's does.
+        slots: ['mesh'],
         effect: () => undefined,
         told: [...onNodes('nodeMeshMaxRestartTime'), { where: 'BGPConfiguration/default', text }],
       };
