@@ -10,6 +10,7 @@ import {
   addressAt,
   bitsOf,
   formatPrefix,
+  parsePrefix,
   prefixOf,
   prefixesOverlap,
   sizeOf,
@@ -49,6 +50,18 @@ export const DEFAULT_BLOCK_LENGTH: Readonly<Record<Family, number>> = { 4: 26, 6
 
 /** Calico's limits: a block holds 1 to 4096 addresses. */
 const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 20, 6: 116 };
+
+/** What no host can be reached at from another link, of either family, or that BGP does not carry to anybody. */
+const NOT_FOR_PODS: readonly (readonly [string, IpPrefix])[] = Object.entries({
+  'this network': '0.0.0.0/8',
+  loopback: '127.0.0.0/8',
+  'link-local addresses': '169.254.0.0/16',
+  multicast: '224.0.0.0/4',
+  'the unspecified address, loopback and the oldest mappings': '::/96',
+  'IPv4-mapped addresses': '::ffff:0:0/96',
+  'IPv6 link-local addresses': 'fe80::/10',
+  'IPv6 multicast': 'ff00::/8',
+}).map(([what, cidr]) => [what, parsePrefix(cidr)]);
 
 /** Older first; those of one second by name, so that every node decides alike. */
 function compareAge(a: PoolInput, b: PoolInput): number {
@@ -96,6 +109,12 @@ function parsePool(input: PoolInput): Pool | PoolProblem {
   const prefix = IPCIDR.isValidCIDR(input.cidr) ? tryParsePrefix(input.cidr) : undefined;
   if (prefix === undefined)
     return problem('spec.cidr', `is "${input.cidr}"; expected CIDR notation such as 10.65.0.0/16 or fd00:65::/48`);
+  const reserved = NOT_FOR_PODS.find(([, range]) => prefixesOverlap(range, prefix));
+  if (reserved !== undefined)
+    return problem(
+      'spec.cidr',
+      `is "${input.cidr}"; expected addresses of hosts, not ${reserved[0]} (${formatPrefix(reserved[1])})`,
+    );
   const blockLength = input.blockSize ?? Math.max(DEFAULT_BLOCK_LENGTH[prefix.family], prefix.length);
   const [shortest, longest] = [SHORTEST_BLOCK[prefix.family], bitsOf(prefix.family)];
   if (!Number.isInteger(blockLength) || blockLength < shortest || blockLength > longest)

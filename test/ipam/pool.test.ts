@@ -29,6 +29,22 @@ describe('ipam/pool', () => {
 
   const wrong: readonly (readonly [string, { cidr: string; blockSize?: number }, string])[] = [
     ['not a CIDR', { cidr: '10.65.0.0' }, 'spec.cidr is "10.65.0.0"; expected CIDR notation'],
+    ...[
+      ['224.0.0.0/16', 'multicast (224.0.0.0/4)'],
+      ['127.0.0.0/24', 'loopback (127.0.0.0/8)'],
+      ['169.254.8.0/24', 'link-local addresses (169.254.0.0/16)'],
+      ['0.0.0.0/0', 'this network (0.0.0.0/8)'],
+      ['fe80::/64', 'IPv6 link-local addresses (fe80::/10)'],
+      ['ff05::/64', 'IPv6 multicast (ff00::/8)'],
+      ['::ffff:10.0.0.0/112', 'IPv4-mapped addresses (::ffff:0.0.0.0/96)'],
+    ].map(
+      ([cidr = '', range]) =>
+        [
+          `a range that is not for hosts, ${cidr},`,
+          { cidr },
+          `spec.cidr is "${cidr}"; expected addresses of hosts, not ${range}`,
+        ] as const,
+    ),
     ['a length past 32', { cidr: '10.65.0.0/33' }, 'spec.cidr is "10.65.0.0/33"'],
     ['a block too large', { cidr: '10.65.0.0/16', blockSize: 19 }, 'spec.blockSize is 19; expected 20 to 32'],
     [
