@@ -4,6 +4,10 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 output=$(mktemp); trap 'rm -f "$output"' EXIT
+case ${1-} in -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;; esac
+for name in "$@"; do
+  [ -x "$here/${name%.sh}.sh" ] || { echo "There is no finding \"$name\"; findings/README.md lists all" >&2; exit 2; }
+done
 [ $# -gt 0 ] || set -- $(find "$here" -maxdepth 1 -name '*.sh' ! -name run-all.sh -printf '%f\n' | sort)
 changed=0
 for name in "$@"; do
