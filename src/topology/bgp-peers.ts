@@ -24,7 +24,13 @@ import { tellOfPeeringAddresses, workloadDrafts } from './workload-peers.js';
 
 export function draftsOf(cluster: Cluster): readonly PeerDraft[] {
   tellOfPeeringAddresses(cluster);
-  return [...cluster.input.bgpPeers.flatMap((resource) => draftsOfResource(resource, cluster)), ...meshDrafts(cluster)];
+  const asked = cluster.input.bgpPeers.flatMap((resource) => {
+    const createdAt = resource.metadata.creationTimestamp;
+    return draftsOfResource(resource, cluster).map((draft) =>
+      createdAt === undefined ? draft : { ...draft, createdAt },
+    );
+  });
+  return [...asked, ...meshDrafts(cluster)];
 }
 
 // ---- nodes

@@ -3,8 +3,8 @@
  * each name once.
  *
  * What a rule says of a field is told where the field was written. A session that can do without the field has it without; the others are
- * left out. The order in which resources come does not matter: routers go before nodes that a resource chooses, those before the mesh, and
- * among equals the name decides.
+ * left out. The order in which resources come does not matter: routers go before nodes that a resource chooses, those before the mesh,
+ * then the older resource, whose session may stand; the name decides last.
  */
 import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import { peerProblems } from 'node-bgp/config/parts';
@@ -30,7 +30,13 @@ export function admitPeers(
   frame: SpeakerConfig,
   problems: Problems,
 ): readonly Admitted[] {
-  const inOrder = [...drafts].sort((a, b) => a.rank - b.rank || compare(a.name, b.name) || compare(idOf(a), idOf(b)));
+  const inOrder = [...drafts].sort(
+    (a, b) =>
+      a.rank - b.rank ||
+      compare(a.createdAt ?? '', b.createdAt ?? '') ||
+      compare(a.name, b.name) ||
+      compare(idOf(a), idOf(b)),
+  );
   const admitted = new Map<string, Admitted>();
   for (const draft of inOrder) {
     const peer = usablePeer(draft, frame, problems);

@@ -24,6 +24,8 @@ export type DraftFields = ReadonlyMap<PeerFieldName, DraftField>;
 export interface PeerDraft {
   /** Who goes first where two want the same: routers, nodes chosen by a resource, the mesh. */
   readonly rank: 0 | 1 | 2;
+  /** When its resource was made, RFC 3339: of one rank the older goes first. Absent counts as oldest. */
+  readonly createdAt?: string;
   /** Who asks for it. */
   readonly place: Place;
   /** The name it is to have if nobody else has it. */

@@ -8,13 +8,15 @@ import { formatProblem, validateConfig } from 'node-bgp/config/validate';
 import { compilePolicy } from 'node-bgp/filter/policy';
 import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { selectorMatches } from '../../src/agent/node-selector.js';
-import type { BGPConfigurationSpec, BGPFilterSpec, BGPPeerSpec } from '../../src/api/bgp.js';
+import type { BGPConfigurationSpec, BGPFilterSpec, BGPPeer, BGPPeerSpec } from '../../src/api/bgp.js';
 import type { Node } from '../../src/api/core.js';
 import type { IPPoolSpec } from '../../src/api/ipam.js';
 import type { NodeLink } from '../../src/topology/node-side.js';
 import { topologyOf, type Topology } from '../../src/topology/speaker-config.js';
 
 interface World {
+  /** With their metadata, in place of peers. */
+  readonly bgpPeers?: readonly BGPPeer[];
   readonly links?: readonly NodeLink[];
   readonly self?: string;
   readonly nodes?: readonly Node[];
@@ -59,7 +61,7 @@ function topology(world: World): Topology {
     nodeName: world.self ?? 'node1',
     nodes: world.nodes ?? RACK,
     bgpConfigurations: world.configuration === undefined ? [] : named({ default: world.configuration }),
-    bgpPeers: named(world.peers),
+    bgpPeers: world.bgpPeers ?? named(world.peers),
     bgpFilters: named(world.filters),
     ipPools: named(world.pools),
     blocks: [{ cidr: '10.65.0.0/26', pool: 'v4' }],
@@ -157,6 +159,22 @@ describe('topology, of what cannot be', () => {
           `expected an IPv${family} address of a host; no IPv${family} sessions with pods`,
       ),
     );
+  });
+
+  it('keeps the session of the older of two resources, whatever their names', () => {
+    const made = (name: string, year: number, asNumber: number): BGPPeer => ({
+      metadata: { name, creationTimestamp: `${year}-01-01T00:00:00Z` },
+      spec: { peerIP: '192.0.2.1', asNumber },
+    });
+    const both = [made('a', 2026, 65099), made('z', 2025, 65001)];
+    for (const bgpPeers of [both, [...both].reverse()]) {
+      const result = topology({ bgpPeers });
+      expect(peer(result, 'z')).to.include({ address: '192.0.2.1', remoteAs: 65001 });
+      expect(peer(result, 'a')).to.equal(undefined);
+      expect(sentences(result, 'problem')).to.deep.equal([
+        'BGPPeer/a spec.peerIP asks for a session with 192.0.2.1, which BGPPeer/z has; expected one to an address and port; left out',
+      ]);
+    }
   });
 
   it('tells that multihop means nothing inside an AS', () => {
