@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * What stands behind `npm run lab`, `npm test`, `npm run cases`, `npm run bench` and `npm run interop`: brings a fresh Debian
- * machine to the point where the command can run, says what it installs and why, then runs it. Plain JavaScript without
+ * What stands behind `npm run lab`, `npm test`, `npm run cases`, `npm run bench`, `npm run interop` and `npm run real`: brings a fresh
+ * Debian machine to the point where the command can run, says what it installs and why, then runs it. Plain JavaScript without
  * dependencies, because it runs before anything is installed or compiled.
  *
  * Every step looks first and does nothing when there is nothing to do, so a second run starts within seconds.
@@ -17,44 +17,49 @@ const OLDEST_NODE = [20, 19];
 
 /** Debian package, a file that proves it is there, why it is needed, and by which commands. */
 const packages = [
-  { name: 'iproute2', file: 'ip', why: 'network namespaces', by: ['lab', 'test', 'cases', 'bench', 'interop'] },
+  { name: 'iproute2', file: 'ip', why: 'network namespaces', by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'] },
   {
     name: 'iptables',
     file: 'iptables',
     why: 'policy rules (legacy and nft)',
-    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
   },
-  { name: 'ipset', file: 'ipset', why: 'address sets of policies', by: ['lab', 'test', 'cases', 'bench', 'interop'] },
+  {
+    name: 'ipset',
+    file: 'ipset',
+    why: 'address sets of policies',
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+  },
   {
     name: 'gcc',
     file: 'gcc',
     why: 'the CNI client and the prober, two small C programs',
-    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
   },
   {
     name: 'libc6-dev',
     file: '/usr/include/stdio.h',
     why: 'the same',
-    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
   },
   {
     name: 'linux-libc-dev',
     file: '/usr/include/linux/if.h',
     why: 'the same',
-    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
   },
   {
     name: 'musl-tools',
     file: 'musl-gcc',
     why: 'linking them statically, 37 KB instead of 670',
-    by: ['lab', 'test', 'cases', 'bench', 'interop'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
   },
-  { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench', 'interop'] },
-  { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test', 'bench'] },
+  { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench', 'interop', 'real'] },
+  { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test', 'bench', 'real'] },
   { name: 'net-tools', file: 'route', why: 'route -n', by: ['lab', 'test'] },
   { name: 'iputils-ping', file: 'ping', why: 'checking reachability', by: ['lab', 'test', 'interop'] },
-  { name: 'conntrack', file: 'conntrack', why: 'reading connection tracking', by: ['lab', 'test'] },
-  { name: 'nftables', file: 'nft', why: 'reading what iptables-nft wrote', by: ['test', 'bench'] },
+  { name: 'conntrack', file: 'conntrack', why: 'reading connection tracking', by: ['lab', 'test', 'real'] },
+  { name: 'nftables', file: 'nft', why: 'reading what iptables-nft wrote', by: ['test', 'bench', 'real'] },
   { name: 'frr', file: '/usr/lib/frr/bgpd', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
   { name: 'gobgpd', file: 'gobgpd', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
   { name: 'openbgpd', file: '/usr/sbin/bgpctl', why: 'an interoperability peer', by: ['test', 'bench', 'interop'] },
@@ -63,13 +68,21 @@ const packages = [
     name: 'containernetworking-plugins',
     file: '/usr/lib/cni/ptp',
     why: 'CNI plugins to chain with and to compare with',
-    by: ['test', 'bench'],
+    by: ['test', 'bench', 'real'],
   },
-  { name: 'containerd', file: 'containerd', why: 'a container runtime that calls us', by: ['test'] },
-  { name: 'runc', file: 'runc', why: 'what it starts sandboxes with', by: ['test'] },
+  { name: 'containerd', file: 'containerd', why: 'a container runtime that calls us', by: ['test', 'real'] },
+  { name: 'runc', file: 'runc', why: 'what it starts sandboxes with', by: ['test', 'real'] },
   { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop'] },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
+  { name: 'etcd-server', file: 'etcd', why: 'what the API server keeps its objects in', by: ['real'] },
+  { name: 'openssl', file: 'openssl', why: 'certificates of the control plane', by: ['real'] },
+  { name: 'ebtables', file: 'ebtables', why: 'kubelet looks for it', by: ['real'] },
+  { name: 'ethtool', file: 'ethtool', why: 'kubelet looks for it', by: ['real'] },
+  { name: 'socat', file: 'socat', why: 'a way to the API server that can stand still', by: ['real'] },
+  { name: 'busybox-static', file: '/bin/busybox', why: 'images of pods', by: ['real'] },
+  { name: 'netcat-openbsd', file: 'nc.openbsd', why: 'the same', by: ['real'] },
+  { name: 'curl', file: 'curl', why: 'the same', by: ['real'] },
 ];
 
 const say = (line) => process.stdout.write(`${line}\n`);
@@ -189,6 +202,7 @@ const commands = {
   cases: (args) => [join(root, 'dist/src/cli.js'), 'cases', ...args],
   bench: (args) => [join(root, 'dist/bench/main.js'), ...args],
   interop: (args) => [join(root, 'dist/test/bgp/interop/command/main.js'), ...args],
+  real: (args) => [join(root, 'scripts/real/main.mjs'), ...args],
   test: (args) => [
     join(root, 'node_modules/mocha/bin/mocha.js'),
     ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args]),

@@ -1,0 +1,29 @@
+#!/bin/bash
+# A sandbox whose DEL never came (containerd killed, its state gone with it): two minutes later its addresses are free again.
+. "$(dirname "$0")/../env.sh"
+name=node2 space=check-leaks
+finish() { k delete ns "$space" --ignore-not-found --wait=false >/dev/null; }
+trap finish EXIT
+k create ns "$space" >/dev/null
+k apply -n "$space" -f - >/dev/null <<Y
+apiVersion: v1
+kind: Pod
+metadata: { name: lost }
+spec:
+  nodeSelector: { kubernetes.io/hostname: $name }
+  containers: [{ name: main, image: registry.k8s.io/e2e-test-images/agnhost:2.66.1, imagePullPolicy: IfNotPresent, args: [pause] }]
+Y
+k wait -n "$space" --for=condition=Ready pod/lost --timeout=120s >/dev/null
+address=$(k get pod -n "$space" lost -o jsonpath='{.status.podIP}')
+bash "$HERE/node.sh" "$name" down
+rm -rf "$REAL/nodes/$name/var/lib/containerd" "$REAL/nodes/$name/var/lib/cni"
+k delete pod -n "$space" lost --force --grace-period=0 >/dev/null 2>&1
+bash "$HERE/node.sh" "$name" reboot >/dev/null
+for _ in $(seq 120); do
+  if grep 'Released addresses' "$LOGS/$name-agent.log" | grep -q "$space/lost"; then
+    say "held: $address was given back"
+    exit 0
+  fi
+  sleep 1
+done
+fail "FAILED: $address of a pod without DEL is still taken after two minutes"

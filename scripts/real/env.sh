@@ -1,0 +1,59 @@
+# What every script of the real cluster shares. Sourced; $REAL is the folder that everything lies in.
+set -euo pipefail
+: "${REAL:?expected the folder of the cluster; use: npm run real}"
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TORTIE=$(cd "$HERE/../.." && pwd)
+KUBERNETES=${KUBERNETES:-1.37.2}
+LAB=real
+BIN=$REAL/bin PKI=$REAL/pki RUN=$REAL/run LOGS=$REAL/logs
+NODES="node1 node2 node3"
+# The control plane is the host outside of the rack: reached through the routers, as in a data centre.
+CONTROL_NETNS=tl-$LAB-outside CONTROL_IP=203.0.113.1
+NODE=${NODE:-$(command -v node)}
+export REAL TORTIE LAB PKI RUN LOGS CONTROL_IP KUBECONFIG=$PKI/admin.conf PATH=$BIN:$PATH
+mkdir -p "$BIN" "$PKI" "$RUN" "$LOGS"
+
+say() { echo "$(date +%T) $*"; }
+fail() { echo "$*" >&2; exit 1; }
+
+in_control() { nsenter --net="/run/netns/$CONTROL_NETNS" "$@"; }
+k() { in_control kubectl "$@"; }
+
+# Field 22 of proc(5) stat, after the name: a process id alone may have been given to somebody else.
+started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+alive() {
+  local pid start
+  [ -e "$RUN/$1.pid" ] && read -r pid start <"$RUN/$1.pid" && [ -n "$start" ] && [ "$(started "$pid")" = "$start" ]
+}
+# background NAME COMMAND...: unless it runs; output in $LOGS/NAME.log
+background() {
+  local name=$1
+  shift
+  if alive "$name"; then return; fi
+  setsid "$@" >>"$LOGS/$name.log" 2>&1 </dev/null &
+  echo "$! $(started $!)" >"$RUN/$name.pid"
+}
+# nsenter into a PID namespace forks: the process that counts is its child.
+process_of() {
+  local pid
+  read -r pid _ <"$RUN/$1.pid"
+  pgrep -P "$pid" || echo "$pid"
+}
+# end NAME [SIGNAL]: settles when it is gone, by force after 15 s
+end() {
+  local name=$1 pid
+  if alive "$name"; then
+    pid=$(process_of "$name")
+    kill "${2:--TERM}" $pid 2>/dev/null || true
+    for _ in $(seq 150); do alive "$name" || break; sleep 0.1; done
+    if alive "$name"; then kill -KILL $pid 2>/dev/null || true; fi
+  fi
+  rm -f "$RUN/$name.pid"
+}
+
+on_node() { # NODE COMMAND...
+  local init
+  init=$(process_of "$1-init")
+  shift
+  nsenter -t "$init" -m -u -i -n -p "$@"
+}
