@@ -133,6 +133,18 @@ describe('a sandbox by containerd', function () {
     await cri.removePodSandbox(second);
   });
 
+  it('is of the new pod that has the name of a former one, whose late end takes nothing from it', async () => {
+    const { containerd: runtime, node: agent } = parts();
+    const former = await runtime.cri.runPodSandbox(await makePod('web-0'));
+    await agent.api.delete(`${PODS}/web-0?gracePeriodSeconds=0`);
+    const current = await runtime.cri.runPodSandbox(await makePod('web-0'));
+    const { addresses } = await runtime.cri.sandbox(current);
+    await runtime.cri.removePodSandbox(former);
+    for (const address of addresses) expectAnswer(address);
+    await runtime.cri.removePodSandbox(current);
+    for (const address of addresses) expect(routes()).to.not.contain(`${address} `);
+  });
+
   it('stays while containerd and the agent are killed, and ends well after', async () => {
     const { containerd: runtime, node: agent } = parts();
     const id = await runtime.cri.runPodSandbox(await makePod('stays'));
