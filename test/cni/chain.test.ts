@@ -109,6 +109,7 @@ describe('CNI chain', function () {
     expect(await rejection(cni.check(pod))).to.equal(
       [
         `Cannot CHECK by CNI plugin "tortie": Interface "${host}" is down: Interface "${host}" is down`,
+        `Interface "${host}" lacks the gateway's address fe80::ecee:eeff:feee:eeee`,
         `The route 10.65.0.3/32 dev ${host} is missing`,
         `The route fd00:65::3/128 dev ${host} is missing (code 100)`,
       ].join('\n'),

@@ -290,9 +290,11 @@ export const rows: readonly Row[] = [
 
 const hasPeer = async (view: LabView, address: string): Promise<boolean> => (await statusText(view)).includes(address);
 
-/** All of node1's NodeStatus. */
-export const statusText = (view: LabView): Promise<string> =>
-  view.kubectl(['get', 'nodestatus', 'node1', '-o', 'json']);
+/** All of node1's NodeStatus; of a rack that has just come up it may not be there yet. */
+export async function statusText(view: LabView): Promise<string> {
+  const text = await view.kubectl(['get', 'nodestatus', 'node1', '-o', 'json', '--ignore-not-found']);
+  return text === '' ? '{}' : text;
+}
 
 export async function messages(view: LabView): Promise<string> {
   const { status } = JSON.parse(await statusText(view)) as {
