@@ -111,7 +111,8 @@ describe('network namespaces', () => {
       ['192.0.2.1', '192.0.2.1/32'],
       ['2001:db8::1', '2001:db8::1/128'],
     ] as const) {
-      ip(first, 'addr', 'add', cidr, 'dev', 'lo');
+      // Without nodad an IPv6 address may be tentative for a moment, also on lo.
+      ip(first, 'addr', 'add', cidr, 'dev', 'lo', ...(at.includes(':') ? ['nodad'] : []));
       expect(await exchange(first, first, at)).to.equal('hello');
       await exchange(second, first, at).then(
         () => expect.fail('the other namespace has no way there'),
