@@ -14,6 +14,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds.js';
 import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
+import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { BgpLoop } from './bgp-loop.js';
@@ -66,12 +67,15 @@ export interface AgentOptions {
 export const AGENT_KINDS: readonly KindName[] = [
   ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations']),
 ];
+/** Those it watches when something on this node reads them. */
+export const LATER_KINDS: readonly KindName[] = ['services'];
 /** How often to say what the start is waiting for. */
 const PATIENCE = 10_000;
 const KERNEL_RETRY = 1_000;
 
 export class Agent {
-  readonly cluster = new Cluster(AGENT_KINDS);
+  readonly cluster = new Cluster(AGENT_KINDS, LATER_KINDS);
+  readonly onDemand: OnDemandWatch;
   readonly policy: PolicyLoop;
   readonly ipam: IpamLoop;
   readonly bgp: BgpLoop;
@@ -102,6 +106,7 @@ export class Agent {
     private readonly allocator: Allocator,
   ) {
     const { log, kernel, node } = options;
+    this.onDemand = new OnDemandWatch(options.datastore, this.cluster);
     this.engine = new PolicyEngine({
       ...options.policy,
       nodeName: node,
@@ -322,6 +327,7 @@ export class Agent {
     this.isStopped = true;
     this.endWaits();
     for (const watch of this.watches) watch.stop();
+    this.onDemand.stop();
     for (const loop of [
       this.policy,
       this.ipam,

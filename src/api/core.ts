@@ -126,8 +126,16 @@ export interface Namespace extends KubeObject {
 export interface Service extends KubeObject {
   readonly spec?: ServiceSpec;
   readonly status?: {
-    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[] };
+    readonly loadBalancer?: { readonly ingress?: readonly LoadBalancerIngress[] };
+    readonly conditions?: readonly Condition[];
   };
+}
+
+export interface LoadBalancerIngress {
+  readonly ip?: string;
+  readonly hostname?: string;
+  /** Proxy: whoever has the address sends to node ports, so that no node takes packets to it. Default VIP. */
+  readonly ipMode?: 'VIP' | 'Proxy';
 }
 
 export interface ServiceSpec {
@@ -140,7 +148,16 @@ export interface ServiceSpec {
   readonly externalTrafficPolicy?: 'Cluster' | 'Local';
   readonly internalTrafficPolicy?: 'Cluster' | 'Local';
   readonly healthCheckNodePort?: number;
+  /** Deprecated, and what most users write. */
+  readonly loadBalancerIP?: string;
   readonly loadBalancerClass?: string;
+  readonly loadBalancerSourceRanges?: readonly string[];
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  readonly publishNotReadyAddresses?: boolean;
+  readonly sessionAffinity?: 'None' | 'ClientIP';
+  readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
+  /** PreferSameZone, PreferSameNode, PreferClose. */
+  readonly trafficDistribution?: string;
   readonly ipFamilies?: readonly ('IPv4' | 'IPv6')[];
   readonly ipFamilyPolicy?: 'SingleStack' | 'PreferDualStack' | 'RequireDualStack';
   readonly ports?: readonly ServicePort[];
@@ -181,6 +198,11 @@ export interface EndpointSlice extends KubeObject {
     readonly addresses: readonly string[];
     readonly conditions?: { readonly ready?: boolean; readonly serving?: boolean; readonly terminating?: boolean };
     readonly nodeName?: string;
+    readonly zone?: string;
+    readonly hints?: {
+      readonly forZones?: readonly { readonly name: string }[];
+      readonly forNodes?: readonly { readonly name: string }[];
+    };
     readonly targetRef?: ObjectReference;
   }[];
   readonly ports?: readonly { readonly name?: string; readonly port?: number; readonly protocol?: TransportProtocol }[];

@@ -2,7 +2,8 @@
  * The node's copy of the cluster: the last known objects of every watched kind, and whether the first lists are complete.
  *
  * A reducer of watch events with listeners, nothing more: no I/O, no clock. When the API server is away the copy stays as it was;
- * `problems` says which kinds are cut off.
+ * `problems` says which kinds are cut off. Kinds that not every node needs (`laterKinds`, on-demand-watch.ts) are empty until somebody
+ * watches them, and nobody waits for them.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
@@ -34,9 +35,15 @@ export class Cluster implements WatchSink<KindName> {
   /** Resolves once every kind has delivered its first list. */
   readonly synced: Promise<void>;
 
-  constructor(readonly kinds: readonly KindName[]) {
+  private readonly listedListeners: ((kind: KindName) => void)[] = [];
+  private readonly listed = new Set<KindName>();
+
+  constructor(
+    readonly kinds: readonly KindName[],
+    laterKinds: readonly KindName[] = [],
+  ) {
     this.waiting = new Set(kinds);
-    for (const kind of kinds) this.objects.set(kind, new Map());
+    for (const kind of [...kinds, ...laterKinds]) this.objects.set(kind, new Map());
     this.synced = new Promise((resolve) => (this.resolveSynced = resolve));
   }
 
@@ -94,7 +101,19 @@ export class Cluster implements WatchSink<KindName> {
     this.tell({ type: 'delete', kind, object } as ClusterChange);
   }
 
+  /** Is all of this kind here? */
+  isListed(kind: KindName): boolean {
+    return this.listed.has(kind);
+  }
+
+  /** Called once for each kind, when its first list is complete. */
+  onListed(listener: (kind: KindName) => void): void {
+    this.listedListeners.push(listener);
+  }
+
   firstListDone(kind: KindName): void {
+    this.listed.add(kind);
+    for (const listener of this.listedListeners) listener(kind);
     if (this.waiting.delete(kind) && this.waiting.size === 0) this.resolveSynced();
   }
 

@@ -3,7 +3,7 @@
  * node holds them all.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
-import type { Container, Pod } from '../api/core.js';
+import type { Container, EndpointSlice, Pod, Service } from '../api/core.js';
 import type { KubeObject } from '../api/meta.js';
 
 /** Annotations the agent understands, or refuses by name; the last is the kubelet's, on the objects of static pods. */
@@ -17,16 +17,27 @@ const ANNOTATION_PREFIXES = [
   'kubernetes.io/config.mirror',
 ];
 
+/** What users write on Services: for kube-proxy, for Calico's and MetalLB's addresses. */
+const SERVICE_ANNOTATION_PREFIXES = [
+  'service.kubernetes.io/',
+  'projectcalico.org/',
+  'metallb.io/',
+  'metallb.universe.tf/',
+  'tortie.dev/',
+];
+
 export function trim<K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] {
   if (kind === 'pods') return trimPod(object as Pod) as ObjectOf[K];
-  return { ...object, metadata: trimMetadata(object.metadata, kind === 'nodes' || kind === 'namespaces') };
+  if (kind === 'services') return trimService(object as Service) as ObjectOf[K];
+  if (kind === 'endpointSlices') return trimEndpointSlice(object as EndpointSlice) as ObjectOf[K];
+  const annotations = kind === 'nodes' || kind === 'namespaces' ? ANNOTATION_PREFIXES : [];
+  return { ...object, metadata: trimMetadata(object.metadata, annotations) };
 }
 
-function trimMetadata(metadata: KubeObject['metadata'], mayHoldAnnotations: boolean): KubeObject['metadata'] {
+/** @param prefixes of the annotations that are kept. */
+function trimMetadata(metadata: KubeObject['metadata'], prefixes: readonly string[]): KubeObject['metadata'] {
   const { managedFields, ownerReferences, annotations, ...rest } = metadata;
-  const kept = mayHoldAnnotations
-    ? Object.entries(annotations ?? {}).filter(([key]) => ANNOTATION_PREFIXES.some((prefix) => key.startsWith(prefix)))
-    : [];
+  const kept = Object.entries(annotations ?? {}).filter(([key]) => prefixes.some((prefix) => key.startsWith(prefix)));
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) };
 }
 
@@ -34,7 +45,7 @@ function trimPod(pod: Pod): Pod {
   const { nodeName, hostNetwork, serviceAccountName, containers, initContainers } = pod.spec;
   const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always').map(trimContainer);
   return {
-    metadata: trimMetadata(pod.metadata, true),
+    metadata: trimMetadata(pod.metadata, ANNOTATION_PREFIXES),
     spec: {
       containers: containers.map(trimContainer),
       ...(sidecars === undefined || sidecars.length === 0 ? {} : { initContainers: sidecars }),
@@ -67,3 +78,35 @@ const trimContainer = ({ name, ports, restartPolicy }: Container): Container => 
       }),
   ...(restartPolicy === undefined ? {} : { restartPolicy }),
 });
+
+/** Of the status only what load balancers say; who is selected is in the slices. */
+function trimService({ metadata, spec, status }: Service): Service {
+  const { selector, ...kept } = spec ?? {};
+  const ingress = status?.loadBalancer?.ingress ?? [];
+  return {
+    metadata: trimMetadata(metadata, SERVICE_ANNOTATION_PREFIXES),
+    spec: kept,
+    ...(ingress.length === 0 ? {} : { status: { loadBalancer: { ingress } } }),
+  };
+}
+
+/** Names of pods are for people, but policy and `tortie service` tell of them; uids and versions are for nobody. */
+function trimEndpointSlice(slice: EndpointSlice): EndpointSlice {
+  const { metadata, endpoints, ...rest } = slice;
+  return {
+    ...rest,
+    metadata: trimMetadata(metadata, []),
+    endpoints: (endpoints ?? []).map(({ targetRef, ...endpoint }) => ({
+      ...endpoint,
+      ...(targetRef === undefined
+        ? {}
+        : {
+            targetRef: {
+              ...(targetRef.kind && { kind: targetRef.kind }),
+              ...(targetRef.namespace && { namespace: targetRef.namespace }),
+              ...(targetRef.name && { name: targetRef.name }),
+            },
+          }),
+    })),
+  };
+}

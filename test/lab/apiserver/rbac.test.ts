@@ -1,7 +1,7 @@
 /** manifests/rbac.yaml grants what the agent does, and no more than it names. */
 import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
-import { AGENT_KINDS } from '../../../src/agent/agent.js';
+import { AGENT_KINDS, LATER_KINDS } from '../../../src/agent/agent.js';
 import { kinds } from '../../../src/api/kinds.js';
 import { listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
 import { loadManifests } from '../../../src/lab/apiserver/manifests.js';
@@ -27,7 +27,7 @@ function grants(rules: readonly Json[], group: string, resource: string, verb: s
 }
 
 describe('manifests/rbac.yaml', () => {
-  for (const name of AGENT_KINDS)
+  for (const name of [...AGENT_KINDS, ...LATER_KINDS])
     it(`lets the agent list and watch ${name}`, () => {
       const { group, plural } = kinds[name];
       // Secrets are read in one namespace only.
