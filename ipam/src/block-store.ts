@@ -1,22 +1,44 @@
 /**
- * Where blocks are claimed: the one thing about addresses that nodes must agree on.
+ * Where blocks are claimed and their addresses lent: the one thing about addresses that nodes must agree on.
  *
  * `create` is a compare-and-swap on the block's CIDR: of any number of nodes that claim one block at once, exactly one is told
  * 'created'. Blocks of different sizes have different names, so two nodes may create overlapping ones at once: whoever created
  * lists once more before the block counts as its own (claim.ts). For that `list` must be as new as the last write that anybody
- * was told of. A store that cannot be reached throws; nobody may take that for 'exists'.
+ * was told of, and so must `get`. `replace` is a compare-and-swap on the record's version: it says what an owner offers, what
+ * others have borrowed, and who owns the block. A store that cannot be reached throws; nobody may take that for 'exists' or
+ * for a lost swap: what was asked may be done yet.
  */
 export interface BlockRecord {
   /** Canonical prefix, "10.65.0.0/26". */
   readonly cidr: string;
   readonly node: string;
   readonly pool: string;
+  /** Addresses that the owner gives to none of its pods and anybody may borrow. */
+  readonly offers?: readonly string[];
+  /** Addresses that other nodes have, each with the node. */
+  readonly loans?: readonly Loan[];
+  /** Nobody has an address of it and its owner gives none out: whoever needs a block may put its own name in. */
+  readonly vacant?: boolean;
+}
+
+export interface Loan {
+  readonly address: string;
+  /** Who has it. */
+  readonly node: string;
+}
+
+/** A record as the store has it; `version` changes with every write and means nothing else. */
+export interface StoredBlock extends BlockRecord {
+  readonly version: string;
 }
 
 export interface BlockStore {
   list(): Promise<readonly BlockRecord[]>;
+  get(cidr: string): Promise<StoredBlock | undefined>;
   /** 'held': it is this node's already. 'exists': it is another's. */
   create(block: BlockRecord): Promise<'created' | 'held' | 'exists'>;
+  /** Puts `after` in the place of `before`, of the same CIDR; undefined when that has changed or is gone. */
+  replace(before: StoredBlock, after: BlockRecord): Promise<StoredBlock | undefined>;
   /** Gives a block back; only its owner may, and an unknown block is no error. */
   delete(block: BlockRecord): Promise<void>;
 }
@@ -24,20 +46,35 @@ export interface BlockStore {
 /** Blocks in this process' memory: for tests, and for a host of its own. */
 export class MemoryBlockStore implements BlockStore {
   /** BOUNDED by the blocks of the pools. */
-  private readonly blocks = new Map<string, BlockRecord>();
+  private readonly blocks = new Map<string, StoredBlock>();
+  private writes = 0;
 
   async list(): Promise<readonly BlockRecord[]> {
     return [...this.blocks.values()];
   }
 
+  async get(cidr: string): Promise<StoredBlock | undefined> {
+    return this.blocks.get(cidr);
+  }
+
   async create(block: BlockRecord): Promise<'created' | 'held' | 'exists'> {
     const existing = this.blocks.get(block.cidr);
     if (existing !== undefined) return existing.node === block.node ? 'held' : 'exists';
-    this.blocks.set(block.cidr, block);
+    this.put(block);
     return 'created';
+  }
+
+  async replace(before: StoredBlock, after: BlockRecord): Promise<StoredBlock | undefined> {
+    return this.blocks.get(before.cidr)?.version === before.version ? this.put(after) : undefined;
   }
 
   async delete(block: BlockRecord): Promise<void> {
     if (this.blocks.get(block.cidr)?.node === block.node) this.blocks.delete(block.cidr);
+  }
+
+  private put(block: BlockRecord): StoredBlock {
+    const stored = { ...block, version: String(++this.writes) };
+    this.blocks.set(block.cidr, stored);
+    return stored;
   }
 }

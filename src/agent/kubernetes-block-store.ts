@@ -1,9 +1,18 @@
-/** Block claims as IPAMBlock objects: creating the object is the compare-and-swap, its name is made from the CIDR. */
-import type { BlockRecord, BlockStore } from '@tortie/ipam';
+/**
+ * Block claims as IPAMBlock objects: creating the object is the compare-and-swap, its name is made from the CIDR; what changes later
+ * is swapped by resourceVersion.
+ */
+import type { BlockRecord, BlockStore, StoredBlock } from '@tortie/ipam';
+import type { IPAMBlock } from '../api/ipam.js';
 import { ApiError, type Datastore } from '../datastore/datastore.js';
 
 /** "10-65-0-0-26", "fd00-65---122"; a leading "::" gets a zero, because names start with a letter or digit. */
 export const blockName = (cidr: string): string => cidr.replace(/^:/, '0:').replaceAll(/[.:/]/g, '-');
+
+const storedOf = ({ metadata, spec }: IPAMBlock): StoredBlock => ({
+  ...spec,
+  version: `${metadata.uid ?? ''}/${metadata.resourceVersion ?? ''}`,
+});
 
 export class KubernetesBlockStore implements BlockStore {
   constructor(private readonly datastore: Datastore) {}
@@ -12,10 +21,15 @@ export class KubernetesBlockStore implements BlockStore {
     return (await this.datastore.list('ipamBlocks')).map((block) => block.spec);
   }
 
+  async get(cidr: string): Promise<StoredBlock | undefined> {
+    const block = await this.datastore.get('ipamBlocks', blockName(cidr));
+    return block && storedOf(block);
+  }
+
   async create(block: BlockRecord): Promise<'created' | 'held' | 'exists'> {
     const name = blockName(block.cidr);
     try {
-      await this.datastore.create('ipamBlocks', { metadata: { name }, spec: block });
+      await this.datastore.create('ipamBlocks', { metadata: { name }, spec: specOf(block) });
       return 'created';
     } catch (error) {
       if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
@@ -23,6 +37,17 @@ export class KubernetesBlockStore implements BlockStore {
     // An earlier try of ours may have arrived although its answer was lost.
     const existing = await this.datastore.get('ipamBlocks', name);
     return existing?.spec.node === block.node ? 'held' : 'exists';
+  }
+
+  async replace(before: StoredBlock, after: BlockRecord): Promise<StoredBlock | undefined> {
+    const [uid = '', resourceVersion = ''] = before.version.split('/');
+    try {
+      const metadata = { name: blockName(before.cidr), uid, resourceVersion };
+      return storedOf(await this.datastore.replace('ipamBlocks', { metadata, spec: specOf(after) }));
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 404 || error.status === 409)) return undefined;
+      throw error;
+    }
   }
 
   async delete(block: BlockRecord): Promise<void> {
@@ -35,3 +60,13 @@ export class KubernetesBlockStore implements BlockStore {
     );
   }
 }
+
+/** What says nothing is not written: objects of before had no such fields. */
+const specOf = ({ cidr, node, pool, offers = [], loans = [], vacant = false }: BlockRecord): IPAMBlock['spec'] => ({
+  cidr,
+  node,
+  pool,
+  ...(offers.length === 0 ? {} : { offers }),
+  ...(loans.length === 0 ? {} : { loans }),
+  ...(vacant ? { vacant } : {}),
+});

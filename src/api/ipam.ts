@@ -48,4 +48,26 @@ export interface IPAMBlockSpec {
   readonly node: string;
   /** Name of the IPPool it is cut from. */
   readonly pool: string;
+  /** Addresses of it that the owner gives to none of its pods and any node may borrow. */
+  readonly offers?: readonly string[];
+  /** Addresses of it that other nodes have. */
+  readonly loans?: readonly { readonly address: string; readonly node: string }[];
+  /** Nobody has an address of it: a node that needs a block may make it its own. */
+  readonly vacant?: boolean;
+}
+
+/** projectcalico.org/v3; the one named "default" rules the cluster. */
+export interface IPAMConfiguration extends KubeObject {
+  readonly spec: IPAMConfigurationSpec;
+}
+
+export interface IPAMConfigurationSpec {
+  /** No node borrows addresses of another's block; default false. */
+  readonly strictAffinity?: boolean;
+  /** Blocks of each family that a node may own; 0, the default: any number. */
+  readonly maxBlocksPerHost?: number;
+  /** Default true; false is refused. */
+  readonly autoAllocateBlocks?: boolean;
+  /** Default Disabled; Enabled is refused. */
+  readonly kubeVirtVMAddressPersistence?: 'Enabled' | 'Disabled';
 }

@@ -118,6 +118,8 @@ class TestNode {
     };
     return {
       list: () => gated(() => this.store.list()),
+      get: (cidr) => gated(() => this.store.get(cidr)),
+      replace: (before, after) => gated(() => this.store.replace(before, after)),
       create: (block) => gated(() => this.store.create(block)),
       delete: (block) => gated(() => this.store.delete(block)),
     };

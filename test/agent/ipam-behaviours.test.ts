@@ -77,6 +77,12 @@ describe("agent: Calico's IPAM behaviours", () => {
   /** The store, which tells every node's watch. */
   const watched = (): BlockStore => ({
     list: () => store.list(),
+    get: (cidr) => store.get(cidr),
+    replace: async (before, after) => {
+      const stored = await store.replace(before, after);
+      if (stored !== undefined) for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(after));
+      return stored;
+    },
     create: async (block) => {
       const outcome = await store.create(block);
       if (outcome === 'created') for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(block));
