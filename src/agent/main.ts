@@ -11,6 +11,7 @@ import { CNI_VERSIONS, isCniVersion, type CniVersion } from '../cni/version.js';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { describeMissing, probeFeatures } from '../dataplane/features.js';
+import { looseReversePath } from '../dataplane/forwarding.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
@@ -144,6 +145,8 @@ function checkKernel(log: Logger): void {
   for (const sentence of describeMissing(reports.filter(({ isRequired }) => !isRequired))) log.warn(sentence);
   const [first] = describeMissing(reports.filter(({ isRequired }) => isRequired));
   if (first !== undefined) throw new UserError(first);
+  const loose = looseReversePath();
+  if (loose !== undefined) log.warn(loose);
 }
 
 async function startable<T>(what: string, work: () => T | Promise<T>): Promise<T> {

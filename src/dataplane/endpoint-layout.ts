@@ -32,13 +32,17 @@ const PROTOCOL_BOOT = 3;
 const DEFAULT_IPV4: IpPrefix = { family: 4, value: 0n, length: 0 };
 const DEFAULT_IPV6: IpPrefix = { family: 6, value: 0n, length: 0 };
 
-/** Host-side settings that travel with IFF_UP. IPv6 makes no address of its own: the gateway's is the only one. */
+/**
+ * Host-side settings that travel with IFF_UP. IPv6 makes no address of its own: the gateway's is the only one. Netfilter's IP hooks see no
+ * ARP, so the kernel itself has to check that a sender's address routes back, or each one that a pod invents becomes a neighbour.
+ */
 export const HOST_LINK_SETTINGS: LinkSettings = {
   isUp: true,
   ipv4Conf: new Map([
     [IPV4_CONF.proxyArp, 1],
     [IPV4_CONF.forwarding, 1],
     [IPV4_CONF.routeLocalnet, 1],
+    [IPV4_CONF.rpFilter, 1],
   ]),
 };
 
@@ -70,6 +74,7 @@ export function hostIpv4Conf(name: string): readonly HostSysctl[] {
     { path: ipv4('proxy_arp'), value: 1 },
     { path: ipv4('forwarding'), value: 1 },
     { path: ipv4('route_localnet'), value: 1 },
+    { path: ipv4('rp_filter'), value: 1 },
   ];
 }
 
@@ -78,6 +83,7 @@ export const hostConf: readonly { readonly family: Family; readonly place: numbe
   { family: 4, place: IPV4_CONF_PLACES.proxy_arp, value: 1 },
   { family: 4, place: IPV4_CONF_PLACES.forwarding, value: 1 },
   { family: 4, place: IPV4_CONF_PLACES.route_localnet, value: 1 },
+  { family: 4, place: IPV4_CONF_PLACES.rp_filter, value: 1 },
   { family: 6, place: IPV6_CONF.disable_ipv6, value: 0 },
   { family: 6, place: IPV6_CONF.forwarding, value: 1 },
   { family: 6, place: IPV6_CONF.accept_ra, value: 0 },

@@ -32,6 +32,15 @@ export function enableForwarding(): Forwarding {
   return { families: [4, 6], stillListening };
 }
 
+/** The larger of "all" and the interface's own counts (ip-sysctl.rst), and 2 is the weaker check. A sentence when it is so. */
+export function looseReversePath(): string | undefined {
+  if (readSysctl(['net', 'ipv4', 'conf', 'all', 'rp_filter']) !== '2') return undefined;
+  return (
+    'net.ipv4.conf.all.rp_filter is 2: any source that has a route becomes a neighbour, so a pod can fill the table of ARP; ' +
+    'expected 0 or 1'
+  );
+}
+
 function keepListening(): readonly string[] {
   return interfaceNames().filter((name) => {
     const acceptRa = ['net', 'ipv6', 'conf', name, 'accept_ra'];

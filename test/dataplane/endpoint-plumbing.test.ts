@@ -82,8 +82,10 @@ describe('endpoint plumbing', () => {
     add(spec);
     const name = spec.hostInterface;
     const read = (path: string): string => exec(node, 'cat', `/proc/sys/net/${path}`).trim();
-    const values = ['proxy_arp', 'forwarding', 'route_localnet'].map((key) => read(`ipv4/conf/${name}/${key}`));
-    expect(values).to.deep.equal(['1', '1', '1']);
+    const values = ['proxy_arp', 'forwarding', 'route_localnet', 'rp_filter'].map((key) =>
+      read(`ipv4/conf/${name}/${key}`),
+    );
+    expect(values).to.deep.equal(['1', '1', '1', '1']);
     expect(read(`ipv4/neigh/${name}/proxy_delay`)).to.equal('0');
     expect(
       ['forwarding', 'accept_ra', 'proxy_ndp', 'accept_dad'].map((key) => read(`ipv6/conf/${name}/${key}`)),

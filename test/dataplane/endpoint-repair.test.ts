@@ -61,6 +61,7 @@ const DAMAGES: readonly Damage[] = [
   conf('ipv4', 'proxy_arp', 0),
   conf('ipv4', 'forwarding', 0),
   conf('ipv4', 'route_localnet', 0),
+  conf('ipv4', 'rp_filter', 0),
   conf('ipv6', 'disable_ipv6', 1),
   conf('ipv6', 'forwarding', 0),
   conf('ipv6', 'accept_ra', 2),

@@ -50,6 +50,18 @@ const LOOPBACK = [
   { family: 6, prefix: '::1/128' },
 ] as const;
 
+/**
+ * Every link-local source routes back, so the reverse path lets a pod invent as many as it likes, and each that solicits or wants an answer
+ * becomes an entry of the node's neighbour table, which all pods and uplinks share. Nothing needs one: the pod's entry of its gateway is
+ * permanent, Linux solicits from the address of the packet that waits (RFC 4861 7.2.2), and duplicates are detected from `::`.
+ */
+const linkLocalSource = (fromPod: Match): Rule => ({
+  family: 6,
+  matches: [fromPod, { type: 'network', side: 'source', prefix: 'fe80::/10' }],
+  action: { type: 'drop' },
+  note: 'link-local source of a pod',
+});
+
 /** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
 export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, readonly string[]>): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
@@ -83,6 +95,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       name: 'TORTIE-PREROUTING',
       rules: [
         { matches: [fromPod, { type: 'reverse-path-fails' }], action: { type: 'drop' }, note: 'spoofed source' },
+        linkLocalSource(fromPod),
         ...toLoopback,
         ...hosts('raw/PREROUTING'),
       ],

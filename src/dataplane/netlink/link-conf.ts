@@ -15,7 +15,7 @@ import type { NetlinkSocket } from './netlink-socket.js';
 /** DEVCONF_* of linux/ipv6.h: places in the array. */
 export const IPV6_CONF = { forwarding: 0, accept_ra: 3, proxy_ndp: 22, disable_ipv6: 26, accept_dad: 27 } as const;
 /** IPV4_DEVCONF_* of linux/ip.h, less one: places in the array. */
-export const IPV4_CONF_PLACES = { forwarding: 0, proxy_arp: 2, route_localnet: 25 } as const;
+export const IPV4_CONF_PLACES = { forwarding: 0, proxy_arp: 2, rp_filter: 7, route_localnet: 25 } as const;
 
 /** One parameter of one family, by its place in the kernel's array. */
 export interface ConfPlace {

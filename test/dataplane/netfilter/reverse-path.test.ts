@@ -78,7 +78,11 @@ describe('the reverse-path drop', function () {
     const spec = { podSelector: { matchLabels: { sends: 'yes' } }, policyTypes: ['Egress'], egress: [{}] };
     const policy = { metadata: { namespace: 'x', name: 'all' }, spec };
     node.feed([{ type: 'upsert', kind: 'NetworkPolicy', object: policy }]);
-    for (const [index, one] of pods.entries()) node.connect(one, nameOf([a, b, c][index] ?? a));
+    for (const [index, one] of pods.entries()) {
+      const { spec: endpoint } = node.connect(one, nameOf([a, b, c][index] ?? a));
+      // The kernel's own check of IPv4, which ARP needs, would hide ours.
+      exec(path, 'sysctl', '-qw', `net.ipv4.conf.${endpoint.hostInterface}.rp_filter=0`);
+    }
     expect(await node.settle()).to.deep.equal([]);
     // What a pod with NET_ADMIN can do.
     for (const source of ['10.65.0.20/32', `${FOREIGN[4]}/32`, 'fd00:65::20/128', `${FOREIGN[6]}/128`])
