@@ -148,6 +148,7 @@ export class Agent {
       node,
       namespace: options.namespace,
       cluster: this.cluster,
+      onDemand: this.onDemand,
       kernel,
       blocks: () => allocator.ownBlockRecords(),
       endpoints: () => this.pods.endpoints(),
@@ -278,6 +279,9 @@ export class Agent {
       this.takePolicy(change);
       if (this.topology.isNews(change)) this.bgp.changed();
     });
+    this.cluster.onListed((kind) => {
+      if (kind === 'services') this.bgp.changed();
+    });
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) =>
       datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}),
@@ -307,6 +311,8 @@ export class Agent {
     this.routes.start();
     this.connections.mark(this.allocator.unseenAddresses());
     await this.ipam.start();
+    await Promise.race([this.topology.awaitServices(), this.stopped]);
+    if (this.isStopped) return;
     this.bgp.start();
     this.leaks.start();
     this.endpoints.start();

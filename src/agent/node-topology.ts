@@ -4,23 +4,34 @@
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
+import type { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Logger } from '../log.js';
+import { configurationOf } from '../topology/configuration.js';
 import { identityOf } from '../topology/node-identity.js';
+import { Problems } from '../topology/problems.js';
+import { readsServices } from '../topology/service-routes.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import type { NodeKernel } from './kernel.js';
 import { localWorkloads, type LocalEndpoint } from './local-workloads.js';
 import { selectorMatches } from './node-selector.js';
+import { ServiceIndex } from './service-index.js';
 
 /** What the agent has to list and watch for BGP, beside what others need. */
 export const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
 /** What a pod's labels come from: of account only to a localWorkloadSelector. */
 const WORKLOAD_KINDS: readonly KindName[] = ['pods', 'namespaces', 'serviceAccounts'];
 
+/** How long BGP waits for the first list of Services, and how often it looks. */
+const SERVICES_WITHIN = 10_000;
+const SERVICES_LOOK = 50;
+
 export interface NodeTopologyOptions {
   readonly node: string;
   /** Where BGP passwords are. */
   readonly namespace: string;
   readonly cluster: Cluster;
+  /** For Services, once anything of them is to be announced. */
+  readonly onDemand: Pick<OnDemandWatch, 'need'>;
   readonly kernel: Pick<NodeKernel, 'links' | 'loopbackAddresses'>;
   readonly blocks: () => TopologyInput['blocks'];
   readonly endpoints: () => readonly LocalEndpoint[];
@@ -35,9 +46,26 @@ export class NodeTopology {
   /** What BGP reads of each node. BOUNDED by the cluster's nodes. */
   private readonly nodes = new Map<string, string>();
   private readonly startLevel: string;
+  private readonly services: ServiceIndex;
 
   constructor(private readonly options: NodeTopologyOptions) {
     this.startLevel = options.log.level;
+    this.services = new ServiceIndex(options.cluster, options.node);
+  }
+
+  /** Resolves when those Services are here that bgpd should be told of, or when they cannot be had: sessions matter more. */
+  async awaitServices(): Promise<void> {
+    const { cluster, log } = this.options;
+    const until = performance.now() + SERVICES_WITHIN;
+    while (this.readsServices() && !cluster.isListed('services')) {
+      this.options.onDemand.need('services');
+      if (performance.now() >= until) {
+        const problem = cluster.problems().get('services');
+        log.warn({ problem }, 'Services cannot be read; BGP begins without routes to single addresses of theirs');
+        return;
+      }
+      await cluster.nextChange(SERVICES_LOOK);
+    }
   }
 
   /** Of the kernel, as last computed. */
@@ -56,6 +84,7 @@ export class NodeTopology {
 
   /** A kubelet writes its Node every few minutes; of thousands of them hardly any says what BGP does not know. */
   isNews(change: ClusterChange): boolean {
+    if (change.kind === 'services' || change.kind === 'endpointSlices') return this.services.changed(change);
     if (change.kind !== 'nodes') return this.concerns(change.kind);
     const { name } = change.object.metadata;
     const text = change.type === 'delete' ? undefined : identityText(change.object);
@@ -75,6 +104,7 @@ export class NodeTopology {
       bgpFilters: [...cluster.all('bgpFilters').values()],
       ipPools: [...cluster.all('ipPools').values()],
       blocks: blocks(),
+      services: this.serviceAddresses(),
       loopbackAddresses: kernel.loopbackAddresses(),
       links: kernel.links(),
       workloads: this.hasWorkloadPeers() ? localWorkloads(cluster, endpoints()) : [],
@@ -93,6 +123,20 @@ export class NodeTopology {
     this.latest = { gateways, peering };
     if (hasChanged) onWanted();
     return topology;
+  }
+
+  private readsServices(): boolean {
+    const { node, cluster } = this.options;
+    const configurations = [...cluster.all('bgpConfigurations').values()];
+    return readsServices(configurationOf(node, configurations, new Problems()).spec);
+  }
+
+  private serviceAddresses(): NonNullable<TopologyInput['services']> {
+    const { cluster, onDemand } = this.options;
+    if (!this.readsServices()) return [];
+    onDemand.need('services');
+    if (cluster.isListed('services')) this.services.fill();
+    return this.services.addresses();
   }
 
   private hasWorkloadPeers(): boolean {

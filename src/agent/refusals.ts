@@ -69,18 +69,6 @@ const FIELDS: readonly Refusal[] = [
   }),
   refusal({
     kind: 'bgpConfigurations',
-    field: 'spec.serviceExternalIPs',
-    why: 'expected none: external addresses of Services are not announced yet',
-    asked: ({ spec }) => isSet(spec.serviceExternalIPs, isEmpty),
-  }),
-  refusal({
-    kind: 'bgpConfigurations',
-    field: 'spec.serviceLoadBalancerAggregation',
-    why: 'expected Enabled: single addresses of Services are not announced yet, and with Disabled nothing of serviceLoadBalancerIPs is',
-    asked: ({ spec }) => isSet(spec.serviceLoadBalancerAggregation, (value) => value === 'Enabled'),
-  }),
-  refusal({
-    kind: 'bgpConfigurations',
     field: 'spec.programClusterRoutes',
     why: 'expected Enabled or EnabledNoEncapOnly: the BGP daemon writes the routes to other nodes, nothing else does',
     asked: ({ spec }) =>

@@ -8,6 +8,7 @@ import type { Configuration } from './configuration.js';
 import type { NodeIdentity } from './node-identity.js';
 import type { GatewayRoute, LocalWorkload, NodeLink, PeeringAddress } from './node-side.js';
 import type { Problems, TopologyProblem } from './problems.js';
+import type { ServiceAddress } from './service-addresses.js';
 
 /** Lists, never iterators: several parts of the computation read each of them. Their order does not matter. */
 export interface TopologyInput {
@@ -19,6 +20,8 @@ export interface TopologyInput {
   readonly ipPools: readonly IPPool[];
   /** Blocks that are durably ours. */
   readonly blocks: readonly { readonly cidr: string; readonly pool: string }[];
+  /** Addresses of Services that this node may announce one by one; default none. */
+  readonly services?: readonly ServiceAddress[];
   /** Addresses on this node's loopback interface, canonical. */
   readonly loopbackAddresses: ReadonlySet<string>;
   /** The node's own interfaces. Absent: not known, and every router is taken to be on one of their links. */

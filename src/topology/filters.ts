@@ -91,7 +91,11 @@ function ownFilters({ input }: Cluster): Filters {
     action: 'next',
   };
   const own: FilterRule = { name: 'ours', match: { source: ['local'] }, action: 'accept' };
-  const inPools = input.ipPools.flatMap((pool) => {
+  // Who else announces an address of a Service is not for this node to say: routers would send it packets that only others serve.
+  const ofPods = input.ipPools.filter(
+    ({ spec: { allowedUses = [] } }) => allowedUses.length === 0 || allowedUses.some((use) => use !== 'LoadBalancer'),
+  );
+  const inPools = ofPods.flatMap((pool) => {
     const prefix = pool.spec.disableBGPExport === true ? undefined : tryParsePrefix(pool.spec.cidr);
     return prefix === undefined
       ? []

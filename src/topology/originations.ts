@@ -1,14 +1,13 @@
-/** What a node originates: its blocks, its own address where only the loopback has it, service ranges; each with its communities. */
+/** What a node originates: its blocks, its own address where only the loopback has it, service routes; each with its communities. */
 import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
 import type { OriginatedPrefix } from 'node-bgp/config';
 import { originatedProblems } from 'node-bgp/config/parts';
 import type { Cluster } from './cluster.js';
 import { quoted, type Place } from './problems.js';
+import { serviceRoutesOf } from './service-routes.js';
 
 /** BOUNDED: what the daemon takes for one prefix. */
 const MOST_COMMUNITIES = 64;
-/** Kubernetes: a node that load balancers, and so routers, should not send service traffic to. */
-const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
 
 interface Candidate {
   readonly prefix: string;
@@ -30,19 +29,21 @@ export function originationsOf(cluster: Cluster): readonly OriginatedPrefix[] {
 }
 
 function candidatesOf(cluster: Cluster): readonly Candidate[] {
-  const { input, self } = cluster;
+  const { input, self, problems } = cluster;
   const silent = input.ipPools
-    .filter((pool) => pool.spec.disableBGPExport === true)
-    .map((pool) => tryParsePrefix(pool.spec.cidr))
-    .filter((prefix) => prefix !== undefined);
+    .filter(({ spec }) => spec.disableBGPExport === true)
+    .flatMap(({ metadata: { name }, spec }) => {
+      const prefix = tryParsePrefix(spec.cidr);
+      return prefix === undefined ? [] : [{ name, prefix }];
+    });
   // A block may have been claimed for a pool that was made anew since, under another name: where it lies counts.
-  const isSilent = (cidr: string): boolean => {
-    const block = tryParsePrefix(cidr);
-    return block !== undefined && silent.some((pool) => containsPrefix(pool, block));
+  const silencedBy = (cidr: string): string | undefined => {
+    const inner = tryParsePrefix(cidr);
+    return inner && silent.find(({ prefix }) => containsPrefix(prefix, inner))?.name;
   };
   return [
     ...input.blocks
-      .filter(({ cidr }) => !isSilent(cidr))
+      .filter(({ cidr }) => silencedBy(cidr) === undefined)
       .map((block) => ({
         prefix: block.cidr,
         tag: 'block' as const,
@@ -55,28 +56,18 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
         tag: 'node' as const,
         place: { resource: `Node/${self.name}` },
       })),
-    ...serviceRanges(cluster),
+    ...serviceRoutesOf(cluster).flatMap((route) => {
+      const pool = silencedBy(route.prefix);
+      if (pool === undefined) return [{ ...route, tag: 'service' as const }];
+      // An address is silent because its pool is to be; a range was asked for, and the two cannot both be.
+      if (route.place.field !== undefined)
+        problems.problem(
+          route.place,
+          `is ${quoted(route.prefix)}, in IPPool ${quoted(pool)} with disableBGPExport; left out`,
+        );
+      return [];
+    }),
   ];
-}
-
-/** Single addresses of services are announced nowhere yet: who asks for them is told. */
-function serviceRanges({ self, configuration: { spec, placeOf }, problems }: Cluster): readonly Candidate[] {
-  const isAggregated = spec.serviceLoadBalancerAggregation !== 'Disabled';
-  if ((spec.serviceExternalIPs ?? []).length > 0)
-    problems.problem(placeOf('serviceExternalIPs'), 'is not supported yet; no external IP of a service is announced');
-  if (!isAggregated && (spec.serviceLoadBalancerIPs ?? []).length > 0)
-    problems.problem(
-      placeOf('serviceLoadBalancerAggregation'),
-      'is "Disabled", which is not supported yet; expected Enabled; no load balancer address is announced',
-    );
-  if (self.labels.has(EXCLUDED)) return [];
-  const rangesOf = (field: 'serviceClusterIPs' | 'serviceLoadBalancerIPs'): readonly Candidate[] =>
-    (spec[field] ?? []).map(({ cidr = '' }, index) => ({
-      prefix: cidr,
-      tag: 'service',
-      place: placeOf(field, `[${index}].cidr`),
-    }));
-  return [...rangesOf('serviceClusterIPs'), ...(isAggregated ? rangesOf('serviceLoadBalancerIPs') : [])];
 }
 
 /** Canonical; undefined, and told, when no speaker announces it. */

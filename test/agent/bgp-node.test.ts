@@ -65,6 +65,7 @@ class NodeBgp {
       node,
       namespace: 'tortie-system',
       cluster,
+      onDemand: { need: () => undefined },
       kernel: { links: () => [{ name: 'eth0', prefixes: ['10.9.0.0/24'] }], loopbackAddresses: () => new Set() },
       blocks: () => this.blocks,
       endpoints: () => [],

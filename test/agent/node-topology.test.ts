@@ -17,6 +17,7 @@ describe('agent/node-topology', () => {
       node: 'node1',
       namespace: 'tortie-system',
       cluster: new Cluster(['nodes', ...BGP_KINDS]),
+      onDemand: { need: () => undefined },
       kernel: { links: () => [], loopbackAddresses: () => new Set() },
       blocks: () => [],
       endpoints: () => [],

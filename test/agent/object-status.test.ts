@@ -126,7 +126,7 @@ describe('agent/object-status', () => {
     await create('bgppeers', 'BGPPeer', 'lost', { peerIP: '192.0.2.2', asNumber: 65001, nodeSelector: "rack == 'z'" });
     await create('bgppeers', 'BGPPeer', 'named', { peerIP: '192.0.2.3', node: 'node9' });
     await create('bgpconfigurations', 'BGPConfiguration', 'default', {
-      serviceExternalIPs: [{ cidr: '198.51.100.0/24' }],
+      programClusterRoutes: 'Disabled',
     });
     await create('bgpconfigurations', 'BGPConfiguration', 'other', {});
     await create('globalnetworkpolicies', 'GlobalNetworkPolicy', 'bad', { selector: '(' });
@@ -143,7 +143,7 @@ describe('agent/object-status', () => {
       'bgpconfigurations/default',
       'Accepted',
       'False',
-      /^spec\.serviceExternalIPs is "198\.51\.100\.0\/24"; expected none/,
+      /^spec\.programClusterRoutes is "Disabled"; expected Enabled/,
     );
     await says(
       'bgpconfigurations/other',

@@ -18,8 +18,6 @@ const examples: readonly (readonly [KindName, string, unknown, unknown])[] = [
   ['ipPools', 'ipipMode', 'Always', 'Never'],
   ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
   ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
-  ['bgpConfigurations', 'serviceExternalIPs', [{ cidr: '198.51.100.0/24' }], []],
-  ['bgpConfigurations', 'serviceLoadBalancerAggregation', 'Disabled', 'Enabled'],
   ['bgpConfigurations', 'programClusterRoutes', 'Disabled', 'Enabled'],
   ['hostEndpoints', 'profiles', ['projectcalico-default-allow', 'kns.shop'], ['projectcalico-default-allow']],
 ];

@@ -146,9 +146,11 @@ export const rows: readonly Row[] = [
       ),
   },
   {
-    what: 'ranges of Services that nothing announces yet',
-    patch: patchOf(DEFAULT, { serviceExternalIPs: [{ cidr: '192.0.2.128/25' }] }),
-    says: /serviceExternalIPs/,
+    what: 'a range of external addresses of Services that is none',
+    patch: patchOf(DEFAULT, { serviceExternalIPs: [{ cidr: '192.0.2.128/33' }, { cidr: '192.0.2.0/25' }] }),
+    says: /serviceExternalIPs\[0\]\.cidr is "192\.0\.2\.128\/33"/,
+    holds: async (view) =>
+      soon('the other range at the router', async () => (await routesAt(view, 'tor1')).includes('192.0.2.0/25')),
   },
   {
     what: 'a peer a router away',

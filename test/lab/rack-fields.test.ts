@@ -254,9 +254,7 @@ describe("lab, Calico's BGP fields at a router", function () {
     expect(pods).to.match(/BGP\.large_community: \(4200000000, 7, 8\)\n/);
     const service = await routeAt(11, '10.96.0.0/16', /BGP\.community: \(64512,96\)\n/);
     expect(service).to.not.contain('large_community');
-    await soon('the problem to be told', async () =>
-      (await problemsOf(rack(), 'node1')).includes('spec.serviceExternalIPs is not supported yet'),
-    );
+    await routeAt(11, '192.0.2.0/24', /BGP\.as_path: 64512\n/);
   });
 
   it('runs BFD as long as the resource wants it, with its interval', async () => {

@@ -468,11 +468,10 @@ describe('topology, of what cannot be', () => {
         { communities: [{ name: 'x', value: '1:70000' }] },
         'spec.communities[0].value is "1:70000"',
       ],
-      ['external IPs', { serviceExternalIPs: [{ cidr: '192.0.2.128/25' }] }, 'spec.serviceExternalIPs'],
       [
-        'single load balancer addresses',
-        { serviceLoadBalancerAggregation: 'Disabled', serviceLoadBalancerIPs: [{ cidr: '198.51.100.0/24' }] },
-        'spec.serviceLoadBalancerAggregation',
+        'a range of external addresses that is none',
+        { serviceExternalIPs: [{ cidr: '192.0.2.128/33' }] },
+        'spec.serviceExternalIPs[0].cidr is "192.0.2.128/33"',
       ],
     ];
     for (const [what, configuration, sentence] of bad)

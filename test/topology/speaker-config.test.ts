@@ -73,6 +73,17 @@ describe('topology', () => {
     expect(result.problems).to.deep.equal([]);
   });
 
+  it('names a service range that a pool with disableBGPExport keeps silent', () => {
+    const result = topology('node1', {
+      pools: { lb: { cidr: '198.51.100.0/24', disableBGPExport: true } },
+      configuration: { serviceLoadBalancerIPs: [{ cidr: '198.51.100.128/25' }] },
+    });
+    expect(result.config?.originate?.map(({ prefix }) => prefix)).to.not.include('198.51.100.128/25');
+    expect(messages(result)).to.include(
+      'spec.serviceLoadBalancerIPs[0].cidr is "198.51.100.128/25", in IPPool "lb" with disableBGPExport; left out',
+    );
+  });
+
   it('waits for its own node, and says so', () => {
     const result = topology('node9', {});
     expect(result.config).to.equal(undefined);

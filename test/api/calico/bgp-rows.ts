@@ -16,7 +16,13 @@ const PEERS = 'src/topology/bgp-peers.ts';
 const FIELDS = 'src/topology/peer-fields.ts';
 const DAEMON = 'src/topology/daemon-fields.ts';
 const ORIGIN = 'src/topology/originations.ts';
-const originates = topology('originates blocks, service ranges, and a node address that only the loopback has');
+const SERVICES = 'src/topology/service-routes.ts';
+const services = (title: string): Proof => ['test/topology/service-routes.test.ts', title];
+const ranges = services('announces ranges whole from every node, and nothing of a Cluster Service beside them');
+const locals = services(
+  'announces every address of a Local Service from nodes with a ready endpoint, family by family',
+);
+const singles = services('announces a range of one address only while a Service has it');
 const asks = topology('peers with the routers of this node only, as each resource says');
 const mesh = topology('meshes all nodes by default, one session a family');
 const workloads = fields(
@@ -101,13 +107,28 @@ export const bgpSections: readonly Section[] = [
         'src/topology/speaker-config.ts',
         atRouter('listens where bindMode and the port of node.NAME say, and the others dial that port'),
       ),
-      acts('spec.serviceClusterIPs', 'Ranges that every node announces', ORIGIN, originates),
-      acts('spec.serviceClusterIPs[].cidr', 'The range, whole', ORIGIN, originates),
-      refused('spec.serviceExternalIPs', names),
-      acts('spec.serviceExternalIPs[].cidr', 'Part of what is refused', 'src/agent/refusals.ts', names),
-      acts('spec.serviceLoadBalancerIPs', 'Ranges that every node announces', ORIGIN, originates),
-      acts('spec.serviceLoadBalancerIPs[].cidr', 'The range, whole', ORIGIN, originates),
-      refused('spec.serviceLoadBalancerAggregation', names, 'Enabled (the default): ranges are announced whole'),
+      acts('spec.serviceClusterIPs', 'Ranges that every node announces', SERVICES, ranges),
+      acts(
+        'spec.serviceClusterIPs[].cidr',
+        'The range, whole; addresses of Local Services in it also by themselves, from nodes with a ready endpoint',
+        SERVICES,
+        locals,
+      ),
+      acts('spec.serviceExternalIPs', 'Ranges that every node announces', SERVICES, ranges),
+      acts(
+        'spec.serviceExternalIPs[].cidr',
+        'As of serviceClusterIPs; one address only while a Service has it',
+        SERVICES,
+        singles,
+      ),
+      acts('spec.serviceLoadBalancerIPs', 'Ranges that every node announces', SERVICES, ranges),
+      acts('spec.serviceLoadBalancerIPs[].cidr', 'As of serviceExternalIPs', SERVICES, singles),
+      acts(
+        'spec.serviceLoadBalancerAggregation',
+        'Disabled: no range of serviceLoadBalancerIPs is announced, each load balancer address in one is',
+        SERVICES,
+        services('announces each load balancer address by itself with serviceLoadBalancerAggregation Disabled'),
+      ),
       acts('spec.communities', 'Names for community values, for prefixAdvertisements', ORIGIN, communities),
       acts('spec.communities[].name', 'A name', ORIGIN, communities),
       acts('spec.communities[].value', 'RFC 1997 "aa:nn" or RFC 8092 "aa:nn:mm"', ORIGIN, communities),

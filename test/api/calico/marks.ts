@@ -56,9 +56,12 @@ export const marks: readonly Mark[] = [
   acts(
     'Node, label',
     'node.kubernetes.io/exclude-from-external-load-balancers',
-    'The node announces no service ranges',
-    'src/topology/originations.ts',
-    finer('announces no service range from a node that load balancers should leave out'),
+    'The node announces no service ranges, and no single addresses of Services',
+    'src/topology/service-routes.ts',
+    [
+      'test/topology/service-routes.test.ts',
+      'announces nothing of a node that load balancers leave out, nor of a pool with disableBGPExport',
+    ],
   ),
   acts(
     'Secret',

@@ -1,0 +1,74 @@
+/**
+ * What a node announces of Services, as Calico does: ranges whole, and single addresses where only some nodes, or no other route, would do.
+ *
+ *   serviceClusterIPs                        whole, from every node
+ *   serviceExternalIPs, serviceLoadBalancerIPs  whole, from every node; a "range" of one address only while a Service has it
+ *   serviceLoadBalancerAggregation: Disabled no range of serviceLoadBalancerIPs, each address of a Service in one instead
+ *   addresses of policy Local in a range     one by one, from nodes with a ready endpoint: longer than the range, so routers take them
+ *
+ * Nothing of it from a node that load balancers are to leave out.
+ */
+import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
+import type { BGPConfigurationSpec } from '../api/bgp.js';
+import type { Cluster } from './cluster.js';
+import type { Place } from './problems.js';
+import type { ServiceAddressKind } from './service-addresses.js';
+
+/** Kubernetes: a node that load balancers, and so routers, should not send service traffic to. */
+const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+const FIELDS = {
+  cluster: 'serviceClusterIPs',
+  external: 'serviceExternalIPs',
+  loadBalancer: 'serviceLoadBalancerIPs',
+} as const satisfies Readonly<Record<ServiceAddressKind, keyof BGPConfigurationSpec>>;
+const KINDS: readonly ServiceAddressKind[] = ['cluster', 'external', 'loadBalancer'];
+
+export interface ServiceRoute {
+  readonly prefix: string;
+  readonly place: Place;
+}
+
+/** Does this configuration ask for anything that only the Services themselves tell? */
+export const readsServices = (spec: BGPConfigurationSpec): boolean =>
+  KINDS.some((kind) => (spec[FIELDS[kind]] ?? []).length > 0);
+
+export function serviceRoutesOf(cluster: Cluster): readonly ServiceRoute[] {
+  const { self, configuration, input } = cluster;
+  if (self.labels.has(EXCLUDED) || !readsServices(configuration.spec)) return [];
+  const ranges = { cluster: rangesOf(cluster, 'cluster'), ...oneByOne(cluster) };
+  const whole = KINDS.flatMap((kind) => ranges[kind].filter(({ isWhole }) => isWhole));
+  const single = (input.services ?? []).flatMap(({ prefix, kind, policy, service }): readonly ServiceRoute[] => {
+    const around = ranges[kind].filter(({ parsed }) => parsed !== undefined && containsPrefix(parsed, prefix));
+    const isWanted = policy === 'Local' ? around.length > 0 : around.some(({ isWhole }) => !isWhole);
+    if (!isWanted) return [];
+    return [{ prefix: formatPrefix(prefix), place: { resource: `Service/${service}` } }];
+  });
+  return [...whole, ...single];
+}
+
+interface Range extends ServiceRoute {
+  readonly parsed: IpPrefix | undefined;
+  /** Announced as it is. */
+  readonly isWhole: boolean;
+}
+
+function oneByOne(cluster: Cluster): Readonly<Record<'external' | 'loadBalancer', readonly Range[]>> {
+  const isAggregated = cluster.configuration.spec.serviceLoadBalancerAggregation !== 'Disabled';
+  const withoutSingles = (kind: 'external' | 'loadBalancer', mayBeWhole: boolean): readonly Range[] =>
+    rangesOf(cluster, kind).map((range) => ({ ...range, isWhole: mayBeWhole && !isSingle(range.parsed) }));
+  return { external: withoutSingles('external', true), loadBalancer: withoutSingles('loadBalancer', isAggregated) };
+}
+
+/** What is no range at all is told by whoever announces it. */
+const isSingle = (range: IpPrefix | undefined): boolean => range !== undefined && range.length === bitsOf(range.family);
+
+function rangesOf({ configuration: { spec, placeOf } }: Cluster, kind: ServiceAddressKind): readonly Range[] {
+  const field = FIELDS[kind];
+  return (spec[field] ?? []).map(({ cidr = '' }, index) => ({
+    prefix: cidr,
+    parsed: tryParsePrefix(cidr),
+    isWhole: true,
+    place: placeOf(field, `[${index}].cidr`),
+  }));
+}
