@@ -1,0 +1,105 @@
+/**
+ * Services as the routers see them, in one rack: ranges, single addresses of Local Services with their endpoints, and what BGPFilter
+ * makes of them. Endpoints are real pods, and slices come from the lab's controller.
+ */
+import { expect } from 'chai';
+import { createPod, deletePod, getPod, isReady, soon, useRack } from './rack-fixture.js';
+import { routesAt } from '../faults/bgp-rows.js';
+
+const COUNT = 50;
+const services = Array.from({ length: COUNT }, (_, index) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: `web-${index}`, namespace: 'default' },
+  spec: {
+    externalTrafficPolicy: 'Local',
+    externalIPs: [`192.0.2.${128 + index}`, `2001:db8:2::${(index + 1).toString(16)}`],
+    ipFamilyPolicy: 'RequireDualStack',
+    type: 'NodePort',
+    selector: { app: 'svc-web' },
+    ports: [{ port: 80 }],
+  },
+}));
+
+describe('a rack and its Services', function () {
+  this.timeout(180_000);
+  const rack = useRack('tsvc');
+
+  const apply = (object: object): Promise<string> => rack().kubectl(['apply', '-f', '-'], JSON.stringify(object));
+  const configure = (spec: object): Promise<string> =>
+    rack().kubectl(['patch', 'bgpconfiguration', 'default', '--type=merge', '-p', JSON.stringify({ spec })]);
+  /** Single addresses of the Services that tor1 hears from a node. */
+  const singles = async (node: string): Promise<readonly string[]> => {
+    const texts = [4, 6].map((family) => routesAt(rack(), 'tor1', 'protocol', `${node}_${family}`));
+    return (await Promise.all(texts)).flatMap((text) => [
+      ...new Set([...text.matchAll(/^(?:192\.0\.2\.\d+\/32|2001:db8:2::\S+\/128)/gm)].map(([prefix]) => prefix)),
+    ]);
+  };
+  const webPod = (name: string, node: string): Promise<void> =>
+    createPod(rack(), name, { labels: { app: 'svc-web' }, spec: { nodeName: node } });
+  const startWeb = async (name: string, node: string): Promise<void> => {
+    await webPod(name, node);
+    await soon(`${name} to be ready`, async () => {
+      const pod = await getPod(rack(), name);
+      return pod !== undefined && isReady(pod);
+    });
+  };
+
+  before(async () => {
+    await configure({ serviceExternalIPs: [{ cidr: '192.0.2.128/25' }, { cidr: '2001:db8:2::/64' }] });
+    await apply({ apiVersion: 'v1', kind: 'List', items: services });
+  });
+
+  it('announces single addresses of Local Services from the node that has their endpoint, and no other', async () => {
+    await startWeb('web-a', 'node1');
+    await soon('all of them from node1', async () => (await singles('node1')).length === 2 * COUNT);
+    for (const node of ['node2', 'node3']) expect(await singles(node), node).to.deep.equal([]);
+    for (const node of ['node1', 'node2', 'node3'])
+      expect(await routesAt(rack(), 'tor1', 'protocol', `${node}_4`)).to.include('192.0.2.128/25');
+  });
+
+  it('moves them with their endpoint, and withdraws all when the last goes', async () => {
+    await startWeb('web-b', 'node2');
+    await soon('all of them from node2', async () => (await singles('node2')).length === 2 * COUNT);
+    await deletePod(rack(), 'web-a');
+    await soon('none from node1', async () => (await singles('node1')).length === 0);
+    expect(await singles('node2')).to.have.length(2 * COUNT);
+    await deletePod(rack(), 'web-b');
+    await soon('none at all', async () => (await singles('node2')).length === 0);
+    await startWeb('web-c', 'node2');
+    await soon('all of them again', async () => (await singles('node2')).length === 2 * COUNT);
+  });
+
+  it('keeps them announced while the agent restarts', async () => {
+    const started = (): Promise<string> =>
+      rack().kubectl(['get', 'nodestatus', 'node2', '-o', 'jsonpath={.status.agent.startedAt}']);
+    const before = await started();
+    await rack().process({ name: 'node2 agent', action: 'kill' });
+    let fewest = Infinity;
+    await soon('another agent to have told bgpd', async () => {
+      fewest = Math.min(fewest, (await singles('node2')).length);
+      const conditions = await rack().kubectl(['get', 'nodestatus', 'node2', '-o', 'jsonpath={.status.conditions}']);
+      return (await started()) !== before && /"status":"True","type":"BGPReady"/.test(conditions);
+    });
+    fewest = Math.min(fewest, (await singles('node2')).length);
+    expect(fewest).to.equal(2 * COUNT);
+  });
+
+  it('lets a BGPFilter hold them back, live', async () => {
+    const filter = (action: string): object => ({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'BGPFilter',
+      metadata: { name: 'no-singles' },
+      spec: { exportV4: [{ action, matchOperator: 'In', cidr: '192.0.2.128/25', prefixLength: { min: 32, max: 32 } }] },
+    });
+    await apply(filter('Reject'));
+    await rack().kubectl([
+      ...['patch', 'bgppeer', 'node2-tor1-ipv4', '--type=merge', '-p'],
+      JSON.stringify({ spec: { filters: ['no-singles'] } }),
+    ]);
+    await soon('only those of IPv6', async () => (await singles('node2')).length === COUNT);
+    expect(await routesAt(rack(), 'tor1', 'protocol', 'node2_4')).to.include('192.0.2.128/25');
+    await apply(filter('Accept'));
+    await soon('all of them again', async () => (await singles('node2')).length === 2 * COUNT);
+  });
+});
