@@ -9,6 +9,10 @@
  * Memory changes before the journal is appended to, never after: a compaction may read memory at any moment, and the order of
  * appends is the order of the changes. What a failed append leaves behind is moot, because the journal then refuses for good.
  *
+ * What of a block is for other nodes (docs/ipam.md, Lending) is in the journal before the store hears of an offer, and stays out
+ * of reach here until the store has said that it is neither offered nor lent any more. What this node has borrowed lies in no block
+ * of it: it is assigned like any other, and the caller says that it is borrowed.
+ *
  * A block serves the pools in whose range it lies, whatever pool it was claimed for: pools are deleted and made anew, addresses
  * stay where they are. Two kinds of address are held back: reserved ones, which only a pod that names one gets, and foreign ones,
  * which another node's older block has too and nobody gets from here.
@@ -18,8 +22,6 @@
  */
 import {
   addressAt,
-  containsAddress,
-  containsPrefix,
   formatAddress,
   formatPrefix,
   parseAddress,
@@ -28,16 +30,22 @@ import {
   type IpPrefix,
 } from 'node-bgp/address';
 import {
-  heldBackIn,
-  holdBackIn,
-  newBlockState,
+  forgetFree,
+  lendingOf,
+  offerable,
+  offsetOf,
   setFree,
   takeOffset,
+  usageOf,
   type BlockState,
+  type BlockUsage,
   type HeldBack,
+  type Lending,
   type OwnBlock,
 } from './block-state.js';
+import { BlockTable, type ServingPool } from './block-table.js';
 import { type Attachment, Journal, type JournalEntry, type Owner } from './journal.js';
+import { OwnerIndex } from './owner-index.js';
 
 export interface AssignRequest {
   readonly owner: Owner;
@@ -47,11 +55,8 @@ export interface AssignRequest {
   readonly pools: readonly ServingPool[];
   /** These very addresses instead of any of their families, canonical. */
   readonly addresses?: readonly string[];
-}
-
-export interface ServingPool {
-  readonly name: string;
-  readonly prefix: IpPrefix;
+  /** Addresses that this node has borrowed for the owner, canonical: in place of any of their families. */
+  readonly borrowed?: readonly string[];
 }
 
 /** The very address that was asked for cannot be given; another block would not help. */
@@ -82,16 +87,10 @@ export interface AllocatorOptions {
 
 const DEFAULT_COOL_DOWN = 30_000;
 
-/** None of the three may hold a slash. */
-const ownerKey = ({ network, containerId, interfaceName }: Attachment): string =>
-  `${network}/${containerId}/${interfaceName}`;
-
 export class Allocator {
-  private readonly blocks = new Map<string, BlockState>();
-  private readonly ownerByAddress = new Map<string, Owner>();
-  private readonly addressesOf = new Map<string, Set<string>>();
+  private readonly blocks = new BlockTable();
+  private readonly index = new OwnerIndex();
   private readonly coolDown: number;
-  private heldBack: HeldBack = { reserved: [], foreign: [] };
   private journal: Journal | undefined;
 
   private constructor(private readonly options: AllocatorOptions) {
@@ -115,17 +114,17 @@ export class Allocator {
 
   /** Blocks this node may use, as last recorded. */
   ownBlocks(): readonly OwnBlock[] {
-    return [...this.blocks.values()].map(({ prefix, pool }) => ({ prefix, pool }));
+    return [...this.blocks.all().values()].map(({ prefix, pool }) => ({ prefix, pool }));
   }
 
   /** The same as text, for whoever advertises them. */
   ownBlockRecords(): readonly { readonly cidr: string; readonly pool: string }[] {
-    return [...this.blocks].map(([cidr, { pool }]) => ({ cidr, pool }));
+    return [...this.blocks.all()].map(([cidr, { pool }]) => ({ cidr, pool }));
   }
 
   /** Free addresses of blocks that came since the last call: who had them before us, nobody here knows. */
   *unseenAddresses(): Generator<string> {
-    for (const block of this.blocks.values()) {
+    for (const block of this.blocks.all().values()) {
       if (block.wasSeen) continue;
       block.wasSeen = true;
       for (let offset = 0; offset < block.size; offset++)
@@ -133,12 +132,18 @@ export class Allocator {
     }
   }
 
-  /** A block the store says is ours; knowing it already is no error. */
-  async addBlock(block: OwnBlock): Promise<void> {
+  /** A block the store says is ours, with what of it is for others; knowing it already is no error. */
+  async addBlock(block: OwnBlock, lending?: Lending): Promise<void> {
     const cidr = formatPrefix(block.prefix);
-    if (this.blocks.has(cidr)) return;
-    this.insertBlock(block);
-    await this.append([{ op: 'block', cidr, pool: block.pool }]);
+    if (this.blocks.get(cidr) !== undefined) return;
+    this.blocks.insert(block, this.index.entries.keys());
+    const entries: JournalEntry[] = [{ op: 'block', cidr, pool: block.pool }];
+    if (lending !== undefined) {
+      const entry = { op: 'lend', cidr, ...lending } as const;
+      this.replayLending(entry);
+      entries.push(entry);
+    }
+    await this.append(entries);
   }
 
   /** Forgets a block. Its assigned addresses stay known to their owners until these release them. */
@@ -151,36 +156,96 @@ export class Allocator {
   /** The same, unless somebody has an address of it. True when the block is no longer ours. */
   async removeIfEmpty(prefix: IpPrefix): Promise<boolean> {
     const block = this.blocks.get(formatPrefix(prefix));
-    if (block === undefined || block.assigned.size > 0) return false;
+    if (block === undefined || block.assigned.size > 0 || block.lent.size > 0) return false;
     await this.removeBlock(prefix);
     return true;
   }
 
   /** What is given to nobody from now on. Those who have it keep it. */
   holdBack(heldBack: HeldBack): void {
-    this.heldBack = heldBack;
-    const before: IpPrefix[] = [];
-    for (const block of this.blocks.values()) {
-      holdBackIn(block, { reserved: heldBack.reserved, foreign: [...heldBack.foreign, ...before] });
-      before.push(block.prefix);
+    this.blocks.holdBack(heldBack);
+  }
+
+  /** What of a block is for others; undefined when it is not ours. */
+  lendingOf(cidr: string): Lending | undefined {
+    const block = this.blocks.get(cidr);
+    return block && lendingOf(block);
+  }
+
+  /**
+   * Sets more addresses aside until so many are offered, fewer where fewer are free; on disk before the promise resolves. Nothing is
+   * taken back here: only the store's word does that (`setLending`).
+   */
+  async offer(cidr: string, count: number): Promise<void> {
+    const block = this.blocks.get(cidr);
+    if (block === undefined || block.isVacant) return;
+    const more = offerable(block, count - block.offered.size, this.options.now(), this.coolDown);
+    if (more.length === 0) return;
+    block.offered = new Set([...block.offered, ...more]);
+    await this.append([{ op: 'lend', cidr, ...lendingOf(block) }]);
+  }
+
+  /** Gives nothing of an empty block out any more; false when it is not empty, or something of it is lent. */
+  async vacate(cidr: string): Promise<boolean> {
+    const block = this.blocks.get(cidr);
+    if (block === undefined || block.assigned.size > 0 || block.lent.size > 0) return false;
+    if (block.isVacant) return true;
+    block.isVacant = true;
+    await this.append([{ op: 'lend', cidr, ...lendingOf(block) }]);
+    return true;
+  }
+
+  /**
+   * What the store says is for others, and all of it. What is no longer rests.
+   * @returns addresses that others may have had
+   */
+  async setLending(cidr: string, { offers, loans, vacant }: Lending): Promise<readonly string[]> {
+    const block = this.blocks.get(cidr);
+    if (block === undefined) return [];
+    const before = lendingOf(block);
+    block.offered = new Set(offers.map((address) => offsetOf(block, address)));
+    block.lent = new Map(loans.map(({ address, node }) => [offsetOf(block, address), node]));
+    block.isVacant = vacant;
+    const after = lendingOf(block);
+    if (JSON.stringify(before) === JSON.stringify(after)) return [];
+    const at = this.options.now();
+    const isWithheld = (address: string): boolean => {
+      const offset = offsetOf(block, address);
+      return block.offered.has(offset) || block.lent.has(offset);
+    };
+    // What was on offer may have been lent and given back since the record was last read.
+    const returned = [...before.loans.map(({ address }) => address), ...before.offers].filter(
+      (address) => !isWithheld(address) && this.index.holder(address) === undefined,
+    );
+    for (const address of returned) {
+      forgetFree(block, offsetOf(block, address));
+      this.putToRest(address, at);
     }
+    await this.append([
+      { op: 'lend', cidr, ...after },
+      ...returned.map((address): JournalEntry => ({ op: 'release', address, at })),
+    ]);
+    return returned;
+  }
+
+  /** Addresses that somebody here has and that lie in no block of ours: borrowed, or of a block that was given up. */
+  outsideAddresses(): readonly string[] {
+    return [...this.index.entries.keys()].filter((address) => this.blocks.locate(address)[0] === undefined);
   }
 
   /** Every owner with its addresses. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
-    const owners = new Map<string, Owner>();
-    for (const owner of this.ownerByAddress.values()) owners.set(ownerKey(owner), owner);
-    return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
+    return this.index.owners();
   }
 
   /** The whole record of an owner that holds an address; undefined when it holds none. */
   ownerOf(attachment: Attachment): Owner | undefined {
-    const [address] = this.addressesOfOwner(attachment);
-    return address === undefined ? undefined : this.ownerByAddress.get(address);
+    const [address] = this.index.addresses(attachment);
+    return address === undefined ? undefined : this.index.holder(address);
   }
 
   addressesOfOwner(attachment: Attachment): readonly string[] {
-    return [...(this.addressesOf.get(ownerKey(attachment)) ?? [])];
+    return this.index.addresses(attachment);
   }
 
   /**
@@ -191,13 +256,14 @@ export class Allocator {
   async assign(request: AssignRequest): Promise<readonly string[]> {
     const held = this.addressesOfOwner(request.owner);
     const isHeld = (family: Family): boolean => held.some((address) => parseAddress(address).family === family);
-    const exact = (request.addresses ?? []).filter((address) => !isHeld(parseAddress(address).family));
+    const { addresses = [], borrowed = [] } = request;
+    const exact = [...addresses, ...borrowed].filter((address) => !isHeld(parseAddress(address).family));
     const missing = request.families.filter(
       (family) => !isHeld(family) && !exact.some((address) => parseAddress(address).family === family),
     );
     const taken: string[] = [];
     try {
-      for (const address of exact) taken.push(this.takeExactly(address, request.owner));
+      for (const address of exact) taken.push(this.takeExactly(address, request.owner, borrowed.includes(address)));
       for (const family of missing) taken.push(this.take(family, request.pools, request.owner));
       await this.append(taken.map((address) => ({ op: 'assign', address, owner: request.owner })));
     } catch (error) {
@@ -217,40 +283,35 @@ export class Allocator {
   }
 
   /**
-   * Does this family want one more block of these pools? True when less than a quarter of a block is free, so that the next is
-   * there before it is needed.
+   * Does this family want one more block of these pools? True when four fifths of the room of its largest block, or more, are
+   * gone, so that the next is there before it is needed.
    */
   wantsBlock(family: Family, pools: readonly ServingPool[]): boolean {
-    let free = 0;
-    let quarter = 1;
-    for (const block of this.blocksOf(family, pools)) {
-      free += block.size - block.assigned.size - heldBackIn(block);
-      quarter = Math.max(quarter, Math.floor(block.size / 4));
-    }
-    return free < quarter;
+    const { free, largest } = this.blocks.roomIn(family, pools);
+    return free * 5 <= largest;
+  }
+
+  /** Could the node do without this block of these pools, and not want another soon? */
+  canSpare(prefix: IpPrefix, pools: readonly ServingPool[]): boolean {
+    const { free, largest, count } = this.blocks.roomIn(prefix.family, pools, formatPrefix(prefix));
+    return count > 0 && free >= Math.max(1, largest / 2);
   }
 
   /** Who has this address here; undefined when nobody has. */
   holderOf(address: string): Owner | undefined {
-    return this.ownerByAddress.get(address);
+    return this.index.holder(address);
   }
 
   /** Counts of one block, or undefined when it is not ours. */
-  usageOf(cidr: string): { readonly size: number; readonly assigned: number; readonly resting: number } | undefined {
+  usageOf(cidr: string): BlockUsage | undefined {
     const block = this.blocks.get(cidr);
-    return block && { size: block.size, assigned: block.assigned.size, resting: block.resting.size };
-  }
-
-  private *blocksOf(family: Family, pools: readonly ServingPool[]): Generator<BlockState> {
-    for (const pool of pools)
-      for (const block of this.blocks.values())
-        if (block.prefix.family === family && containsPrefix(pool.prefix, block.prefix)) yield block;
+    return block && usageOf(block);
   }
 
   /** Takes the longest free address; one still resting only when nothing else is left in any block. */
   private take(family: Family, pools: readonly ServingPool[], owner: Owner): string {
     for (const mayBeResting of [false, true]) {
-      for (const block of this.blocksOf(family, pools)) {
+      for (const block of this.blocks.serving(family, pools)) {
         const offset = takeOffset(block, this.options.now(), this.coolDown, mayBeResting);
         if (offset === undefined) continue;
         const address = formatAddress(addressAt(block.prefix, offset));
@@ -262,60 +323,46 @@ export class Allocator {
   }
 
   /** The head of the file says who may have a reserved or a foreign address. */
-  private takeExactly(address: string, owner: Owner): string {
+  private takeExactly(address: string, owner: Owner, isBorrowed: boolean): string {
     const refused = (why: string): AddressRefusedError =>
       new AddressRefusedError(`Cannot assign address ${address}: ${why}`);
-    const holder = this.ownerByAddress.get(address);
+    const holder = this.index.holder(address);
     if (holder !== undefined) throw refused(`pod "${holder.namespace}/${holder.pod}" has it`);
-    const [block, offset] = this.locate(address);
-    if (block === undefined) throw refused('it lies in no block of this node');
+    const [block, offset] = this.blocks.locate(address);
+    if (block === undefined) {
+      if (!isBorrowed) throw refused('it lies in no block of this node');
+      this.record(address, owner);
+      return address;
+    }
     if (block.foreign.has(offset)) throw refused('an older block of another node has it too');
+    const borrower = block.lent.get(offset);
+    if (borrower !== undefined) throw refused(`node "${borrower}" has borrowed it`);
+    if (block.isVacant || block.offered.has(offset)) throw refused('this node offers it to others');
     block.resting.delete(offset);
-    const at = block.free.indexOf(offset);
-    if (at >= 0) block.free.splice(at, 1);
+    forgetFree(block, offset);
     this.record(address, owner);
     return address;
   }
 
   private noAddress(family: Family, pools: readonly ServingPool[]): NoAddressError {
     const ofFamily = pools.filter(({ prefix }) => prefix.family === family);
-    const blocks = [...this.blocksOf(family, ofFamily)];
     const names = ofFamily.map(({ name }) => `"${name}"`).join(', ');
-    const total = blocks.reduce((sum, block) => sum + block.size, 0);
-    const heldBack = blocks.reduce((sum, block) => sum + heldBackIn(block), 0);
-    const why =
-      ofFamily.length === 0
-        ? 'no pool of this family may serve the pod'
-        : blocks.length === 0
-          ? 'this node owns no block of it yet'
-          : `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use` +
-            (heldBack === 0 ? '' : ` or held back (${heldBack})`);
     return new NoAddressError(
-      `Cannot assign an IPv${family} address${ofFamily.length === 0 ? '' : ` from pool ${names}`}: ${why}`,
+      `Cannot assign an IPv${family} address${ofFamily.length === 0 ? '' : ` from pool ${names}`}: ` +
+        this.blocks.whyNone(family, ofFamily),
       family,
     );
   }
 
   private record(address: string, owner: Owner): void {
-    const key = ownerKey(owner);
-    this.ownerByAddress.set(address, owner);
-    const addresses = this.addressesOf.get(key) ?? new Set();
-    addresses.add(address);
-    this.addressesOf.set(key, addresses);
-    const [block, offset] = this.locate(address);
+    this.index.add(address, owner);
+    const [block, offset] = this.blocks.locate(address);
     block?.assigned.add(offset);
   }
 
   private forget(address: string): readonly [BlockState | undefined, number] {
-    const owner = this.ownerByAddress.get(address);
-    this.ownerByAddress.delete(address);
-    if (owner !== undefined) {
-      const key = ownerKey(owner);
-      const addresses = this.addressesOf.get(key);
-      addresses?.delete(address);
-      if (addresses?.size === 0) this.addressesOf.delete(key);
-    }
-    const located = this.locate(address);
+    this.index.remove(address);
+    const located = this.blocks.locate(address);
     located[0]?.assigned.delete(located[1]);
     return located;
   }
@@ -333,37 +380,19 @@ export class Allocator {
     block.resting.set(offset, at);
   }
 
-  private locate(address: string): readonly [BlockState | undefined, number] {
-    const parsed = parseAddress(address);
-    for (const block of this.blocks.values())
-      if (containsAddress(block.prefix, parsed)) return [block, Number(parsed.value - block.prefix.value)];
-    return [undefined, -1];
-  }
-
-  private insertBlock(block: OwnBlock): void {
-    const cidr = formatPrefix(block.prefix);
-    if (this.blocks.has(cidr)) return;
-    const state = newBlockState(block);
-    this.blocks.set(cidr, state);
-    // Of two blocks of this node that overlap, the first alone gives out what both have.
-    this.holdBack(this.heldBack);
-    // A block may come back (an API server restored from backup) while its addresses are still in use.
-    for (const address of this.ownerByAddress.keys()) {
-      const parsed = parseAddress(address);
-      if (containsAddress(block.prefix, parsed)) state.assigned.add(Number(parsed.value - block.prefix.value));
-    }
-  }
-
   private replay(entry: JournalEntry): void {
     switch (entry.op) {
       case 'block':
-        this.insertBlock({ prefix: parsePrefix(entry.cidr), pool: entry.pool });
+        this.blocks.insert({ prefix: parsePrefix(entry.cidr), pool: entry.pool }, this.index.entries.keys());
         return;
       case 'unblock':
         this.blocks.delete(entry.cidr);
         return;
+      case 'lend':
+        this.replayLending(entry);
+        return;
       case 'assign':
-        this.locate(entry.address)[0]?.resting.delete(this.locate(entry.address)[1]);
+        this.blocks.locate(entry.address)[0]?.resting.delete(this.blocks.locate(entry.address)[1]);
         this.record(entry.address, entry.owner);
         return;
       case 'release':
@@ -371,11 +400,24 @@ export class Allocator {
     }
   }
 
+  private replayLending({ cidr, offers, loans, vacant }: Extract<JournalEntry, { readonly op: 'lend' }>): void {
+    const block = this.blocks.get(cidr);
+    if (block === undefined) return;
+    block.offered = new Set(offers.map((address) => offsetOf(block, address)));
+    block.lent = new Map(loans.map(({ address, node }) => [offsetOf(block, address), node]));
+    block.isVacant = vacant;
+  }
+
   private living(): readonly JournalEntry[] {
     const entries: JournalEntry[] = [];
-    for (const [cidr, { pool }] of this.blocks) entries.push({ op: 'block', cidr, pool });
-    for (const [address, owner] of this.ownerByAddress) entries.push({ op: 'assign', address, owner });
-    for (const block of this.blocks.values())
+    for (const [cidr, block] of this.blocks.all()) {
+      entries.push({ op: 'block', cidr, pool: block.pool });
+      const lending = lendingOf(block);
+      if (lending.vacant || lending.offers.length > 0 || lending.loans.length > 0)
+        entries.push({ op: 'lend', cidr, ...lending });
+    }
+    for (const [address, owner] of this.index.entries) entries.push({ op: 'assign', address, owner });
+    for (const block of this.blocks.all().values())
       for (const [offset, at] of block.resting)
         if (this.options.now() - at < this.coolDown)
           entries.push({ op: 'release', address: formatAddress(addressAt(block.prefix, offset)), at });

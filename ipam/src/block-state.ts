@@ -1,5 +1,6 @@
-/** One block of the node in memory: which of its addresses are free, rest, are assigned or held back. */
-import { prefixesOverlap, sizeOf, type IpPrefix } from 'node-bgp/address';
+/** One block of the node in memory: which of its addresses are free, rest, are assigned, held back, offered or lent. */
+import { addressAt, formatAddress, parseAddress, prefixesOverlap, sizeOf, type IpPrefix } from 'node-bgp/address';
+import type { Loan } from './block-store.js';
 
 export interface OwnBlock {
   readonly prefix: IpPrefix;
@@ -25,10 +26,33 @@ export interface BlockState extends OwnBlock {
   /** Offsets held back. BOUNDED by the size of the block. */
   reserved: ReadonlySet<number>;
   foreign: ReadonlySet<number>;
+  /** Offsets that other nodes may borrow, and those that they have with who has them. BOUNDED by the size of the block. */
+  offered: ReadonlySet<number>;
+  lent: ReadonlyMap<number, string>;
+  /** The whole block is for the taking. */
+  isVacant: boolean;
   wasSeen: boolean;
 }
 
+/** What of a block is for others, as its record in the store has it. */
+export interface Lending {
+  readonly offers: readonly string[];
+  readonly loans: readonly Loan[];
+  readonly vacant: boolean;
+}
+
+/** Addresses of a block, counted. */
+export interface BlockUsage {
+  readonly size: number;
+  readonly assigned: number;
+  readonly resting: number;
+  readonly lent: number;
+  /** What nobody has and nothing holds back: resting and offered ones included. */
+  readonly free: number;
+}
+
 const NOTHING: ReadonlySet<number> = new Set();
+const NOBODY: ReadonlyMap<number, string> = new Map();
 
 /** Offsets of a block that lie in one of the ranges. */
 function offsetsIn(block: IpPrefix, ranges: readonly IpPrefix[]): ReadonlySet<number> {
@@ -51,6 +75,9 @@ export const newBlockState = (block: OwnBlock): BlockState => ({
   assigned: new Set(),
   reserved: NOTHING,
   foreign: NOTHING,
+  offered: NOTHING,
+  lent: NOBODY,
+  isVacant: false,
   wasSeen: false,
 });
 
@@ -64,12 +91,55 @@ export function setFree(block: BlockState, offset: number): void {
   if (offset < block.nextOffset) block.free.push(offset);
 }
 
-/** Offsets that are held back and that nobody has. */
+/** Somebody gets it, or it rests: it is not among the free any more. */
+export function forgetFree(block: BlockState, offset: number): void {
+  const at = block.free.indexOf(offset);
+  if (at >= 0) block.free.splice(at, 1);
+}
+
+/** Offsets that are held back or lent and that nobody here has. What is offered can be taken back, so it counts as free. */
 export function heldBackIn(block: BlockState): number {
-  if (block.reserved.size === 0 && block.foreign.size === 0) return 0;
+  if (block.reserved.size === 0 && block.foreign.size === 0 && block.lent.size === 0) return 0;
   let count = 0;
-  for (const offset of new Set([...block.reserved, ...block.foreign])) if (!block.assigned.has(offset)) count++;
+  for (const offset of new Set([...block.reserved, ...block.foreign, ...block.lent.keys()]))
+    if (!block.assigned.has(offset)) count++;
   return count;
+}
+
+export const usageOf = (block: BlockState): BlockUsage => ({
+  size: block.size,
+  assigned: block.assigned.size,
+  resting: block.resting.size,
+  lent: block.lent.size,
+  free: block.size - block.assigned.size - heldBackIn(block),
+});
+
+export const offsetOf = (block: BlockState, address: string): number =>
+  Number(parseAddress(address).value - block.prefix.value);
+
+export const lendingOf = (block: BlockState): Lending => {
+  const text = (offset: number): string => formatAddress(addressAt(block.prefix, offset));
+  return {
+    offers: [...block.offered].map(text),
+    loans: [...block.lent].map(([offset, node]) => ({ address: text(offset), node })),
+    vacant: block.isVacant,
+  };
+};
+
+/** Up to so many offsets that nobody has, the last ones first: the owner gives out from the other end. */
+export function offerable(block: BlockState, most: number, now: number, coolDown: number): readonly number[] {
+  const found: number[] = [];
+  for (let offset = block.size - 1; offset >= 0 && found.length < most; offset--) {
+    const restsSince = block.resting.get(offset);
+    const isRestless = restsSince === undefined || now - restsSince >= coolDown;
+    if (isRestless && !block.assigned.has(offset) && !isHeldBack(block, offset)) found.push(offset);
+  }
+  return found;
+}
+
+function isHeldBack(block: BlockState, offset: number): boolean {
+  const { reserved, foreign, offered, lent } = block;
+  return reserved.has(offset) || foreign.has(offset) || offered.has(offset) || lent.has(offset);
 }
 
 /** The longest free offset; a resting one only where it may be. Undefined when there is none. */
@@ -79,23 +149,23 @@ export function takeOffset(
   coolDown: number,
   mayBeResting: boolean,
 ): number | undefined {
-  const isHeldBack = (offset: number): boolean => block.reserved.has(offset) || block.foreign.has(offset);
+  if (block.isVacant) return undefined;
   for (const [offset, at] of block.resting) {
-    if (now - at < coolDown && (!mayBeResting || isHeldBack(offset))) {
+    if (now - at < coolDown && (!mayBeResting || isHeldBack(block, offset))) {
       if (mayBeResting) continue;
       break;
     }
     block.resting.delete(offset);
     setFree(block, offset);
-    if (mayBeResting && !isHeldBack(offset)) break;
+    if (mayBeResting && !isHeldBack(block, offset)) break;
   }
   while (block.nextOffset < block.size) {
     const offset = block.nextOffset++;
     if (block.assigned.has(offset) || block.resting.has(offset)) continue;
-    if (!isHeldBack(offset)) return offset;
+    if (!isHeldBack(block, offset)) return offset;
     // It may be given back to the others one day.
     block.free.push(offset);
   }
-  const at = block.free.findIndex((offset) => !isHeldBack(offset));
+  const at = block.free.findIndex((offset) => !isHeldBack(block, offset));
   return at < 0 ? undefined : block.free.splice(at, 1)[0];
 }

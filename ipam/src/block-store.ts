@@ -39,8 +39,11 @@ export interface BlockStore {
   create(block: BlockRecord): Promise<'created' | 'held' | 'exists'>;
   /** Puts `after` in the place of `before`, of the same CIDR; undefined when that has changed or is gone. */
   replace(before: StoredBlock, after: BlockRecord): Promise<StoredBlock | undefined>;
-  /** Gives a block back; only its owner may, and an unknown block is no error. */
-  delete(block: BlockRecord): Promise<void>;
+  /**
+   * Gives a block back; only its owner may, and an unknown block is no error. With a version: only if it has that still; if not, the
+   * block stays, and no error says so.
+   */
+  delete(block: BlockRecord & { readonly version?: string }): Promise<void>;
 }
 
 /** Blocks in this process' memory: for tests, and for a host of its own. */
@@ -68,8 +71,9 @@ export class MemoryBlockStore implements BlockStore {
     return this.blocks.get(before.cidr)?.version === before.version ? this.put(after) : undefined;
   }
 
-  async delete(block: BlockRecord): Promise<void> {
-    if (this.blocks.get(block.cidr)?.node === block.node) this.blocks.delete(block.cidr);
+  async delete({ cidr, node, version }: BlockRecord & { readonly version?: string }): Promise<void> {
+    const existing = this.blocks.get(cidr);
+    if (existing?.node === node && (version === undefined || existing.version === version)) this.blocks.delete(cidr);
   }
 
   private put(block: BlockRecord): StoredBlock {

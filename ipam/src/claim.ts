@@ -60,6 +60,26 @@ export async function claimExactly(store: BlockStore, block: BlockRecord): Promi
   return false;
 }
 
+/**
+ * Makes a vacant block of another node this node's: undefined when none of these is to be had any more. Of any number of nodes that try,
+ * the swap lets one through, or the owner itself, which takes it back the same way.
+ */
+export async function takeOverBlock(
+  store: BlockStore,
+  node: string,
+  candidates: readonly string[],
+): Promise<OwnBlock | undefined> {
+  for (const cidr of candidates) {
+    const stored = await store.get(cidr);
+    if (stored?.vacant !== true || (stored.loans ?? []).length > 0) continue;
+    const prefix = tryParsePrefix(cidr);
+    if (prefix === undefined || othersIn(await store.list(), { ...stored, cidr }).length > 0) continue;
+    if ((await store.replace(stored, { cidr, node, pool: stored.pool })) !== undefined)
+      return { prefix, pool: stored.pool };
+  }
+  return undefined;
+}
+
 /** Blocks of other nodes that share an address with this one. */
 export function othersIn(records: readonly BlockRecord[], { cidr, node }: BlockRecord): readonly BlockRecord[] {
   const own = parsePrefix(cidr);

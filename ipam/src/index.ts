@@ -4,4 +4,5 @@ export * from './journal.js';
 export * from './allocator.js';
 export * from './claim.js';
 export * from './taken-blocks.js';
-export type { HeldBack, OwnBlock } from './block-state.js';
+export type { HeldBack, Lending, OwnBlock } from './block-state.js';
+export type { ServingPool } from './block-table.js';

@@ -6,11 +6,14 @@
  * not ours to guess about: opening fails and names the line. Once the dead lines outnumber the living by far the file is
  * written anew beside the old one and renamed over it.
  *
- * Line forms: {"op":"block",...} owns a block, {"op":"unblock"}, {"op":"assign",...} an address, {"op":"release"}.
+ * Line forms: {"op":"block",...} owns a block, {"op":"unblock"}, {"op":"lend",...} what of it is for others, {"op":"assign",...} an
+ * address, {"op":"release"}.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { tryParseAddress } from 'node-bgp/address';
+import type { Loan } from './block-store.js';
 
 /** One interface of one sandbox in one network: what the CNI specification calls an attachment. */
 export interface Attachment {
@@ -41,6 +44,14 @@ const FIRST_NETWORK = 'tortie';
 export type JournalEntry =
   | { readonly op: 'block'; readonly cidr: string; readonly pool: string }
   | { readonly op: 'unblock'; readonly cidr: string }
+  /** All that is for others of a block of ours. */
+  | {
+      readonly op: 'lend';
+      readonly cidr: string;
+      readonly offers: readonly string[];
+      readonly loans: readonly Loan[];
+      readonly vacant: boolean;
+    }
   | { readonly op: 'assign'; readonly address: string; readonly owner: Owner }
   /** `at`: milliseconds since the epoch; an address rests for a while from then on. */
   | { readonly op: 'release'; readonly address: string; readonly at: number };
@@ -200,7 +211,7 @@ function parseEntry(text: string, path: string, line: number): JournalEntry {
   } catch {
     throw damaged('is not JSON');
   }
-  if (!isEntry(value)) throw damaged('is not a block, unblock, assign or release entry');
+  if (!isEntry(value)) throw damaged('is not a block, unblock, lend, assign or release entry');
   return value.op === 'assign'
     ? { ...value, owner: { ...value.owner, network: value.owner.network ?? FIRST_NETWORK } }
     : value;
@@ -219,6 +230,13 @@ function isEntry(value: unknown): value is WrittenEntry {
       return typeof entry['cidr'] === 'string' && typeof entry['pool'] === 'string';
     case 'unblock':
       return typeof entry['cidr'] === 'string';
+    case 'lend':
+      return (
+        typeof entry['cidr'] === 'string' &&
+        typeof entry['vacant'] === 'boolean' &&
+        isListOf(entry['offers'], (each) => tryParseAddress(String(each)) !== undefined) &&
+        isListOf(entry['loans'], isLoan)
+      );
     case 'assign':
       return typeof entry['address'] === 'string' && isOwner(entry['owner']);
     case 'release':
@@ -226,6 +244,15 @@ function isEntry(value: unknown): value is WrittenEntry {
     default:
       return false;
   }
+}
+
+const isListOf = (value: unknown, isItem: (item: unknown) => boolean): boolean =>
+  Array.isArray(value) && value.every(isItem);
+
+function isLoan(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { address, node } = value as Record<string, unknown>;
+  return typeof node === 'string' && tryParseAddress(String(address)) !== undefined;
 }
 
 function isOwner(value: unknown): boolean {

@@ -65,7 +65,7 @@ export interface AgentOptions {
 
 /** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
 export const AGENT_KINDS: readonly KindName[] = [
-  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations']),
+  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations', 'ipamConfigurations']),
 ];
 /** Those it watches when something on this node reads them. */
 export const LATER_KINDS: readonly KindName[] = ['services'];
@@ -142,6 +142,7 @@ export class Agent {
       matches: selectorMatches,
       log: log.child({ loop: 'ipam' }),
       onBlocks,
+      onUsedElsewhere: (addresses) => this.connections.mark(addresses),
       onHealth,
     });
     this.topology = new NodeTopology({
@@ -150,7 +151,7 @@ export class Agent {
       cluster: this.cluster,
       onDemand: this.onDemand,
       kernel,
-      blocks: () => allocator.ownBlockRecords(),
+      blocks: () => [...allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()],
       endpoints: () => this.pods.endpoints(),
       log: log.child({ loop: 'bgp' }),
       onWanted: () => this.routes.changed(),
@@ -177,6 +178,7 @@ export class Agent {
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => {
         this.routes.changed();
+        this.ipam.attachmentsChanged();
         this.endpoints.attachmentsChanged();
         if (this.topology.concerns('pods')) this.bgp.changed();
       },

@@ -13,12 +13,16 @@ import {
   claimBlock,
   claimExactly,
   othersIn,
+  PoolExhaustedError,
+  takeOverBlock,
   type Allocator,
   type BlockRecord,
   type BlockStore,
   type Pool,
+  type StoredBlock,
 } from '@tortie/ipam';
 import {
+  containsPrefix,
   formatPrefix,
   prefixesOverlap,
   prefixOf,
@@ -30,12 +34,18 @@ import type { IPAMBlock } from '../api/ipam.js';
 import type { Cluster } from '../cluster/cluster.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { lendingOfRecord } from './block-lending.js';
+import type { Turn } from './turn.js';
 
 export interface BlockClaimsOptions {
   readonly node: string;
   readonly cluster: Cluster;
   readonly allocator: Allocator;
   readonly store: BlockStore;
+  /** Shared with whoever else changes this node's blocks. */
+  readonly turn: Turn;
+  /** Blocks of a family that the node may own; default any number. */
+  readonly mostBlocks?: () => number;
   readonly log: Logger;
   /** The node's blocks changed. */
   readonly onBlocks: () => void;
@@ -70,8 +80,15 @@ function claimOf(block: IPAMBlock): Claim | undefined {
   return claim === 'unreadable' ? undefined : claim;
 }
 
+/** The node has as many blocks as it may. */
+export class BlockLimitError extends Error {
+  override readonly name = 'BlockLimitError';
+}
+
+const isIn = (prefix: IpPrefix, pools: readonly Pool[]): boolean =>
+  pools.some((pool) => containsPrefix(pool.prefix, prefix));
+
 export class BlockClaims {
-  private turn: Promise<void> = Promise.resolve();
   private isReconcileDue = false;
   private isStopped = false;
   /** Has memory agreed with the store once? */
@@ -103,7 +120,7 @@ export class BlockClaims {
 
   /** One more block of the first of these pools that has one left. @throws PoolExhaustedError, or what the store said */
   claimFrom(pools: readonly Pool[]): Promise<void> {
-    return this.inTurn(async () => {
+    return this.options.turn.run(async () => {
       const { store, node, allocator } = this.options;
       this.expectNode();
       // What is ours already may be enough.
@@ -111,6 +128,7 @@ export class BlockClaims {
       let failure: unknown;
       for (const pool of pools) {
         try {
+          this.expectRoom(pool);
           const held = allocator.ownBlocks().map(({ prefix }) => prefix);
           await this.took(await claimBlock(store, pool, node, held), 'Claimed a block');
           return;
@@ -118,7 +136,10 @@ export class BlockClaims {
           failure = error;
         }
       }
-      throw failure;
+      const vacant =
+        failure instanceof PoolExhaustedError ? await takeOverBlock(store, node, this.vacant(pools)) : undefined;
+      if (vacant === undefined) throw failure;
+      await this.took(vacant, 'Took over a block that its node had no use for');
     });
   }
 
@@ -127,11 +148,12 @@ export class BlockClaims {
    * @returns undefined when it is this node's now, or who has addresses of it
    */
   claimContaining(address: IpAddress, pool: Pool): Promise<BlockRecord | undefined> {
-    return this.inTurn(async () => {
+    return this.options.turn.run(async () => {
       const { store, node, allocator } = this.options;
       const prefix = prefixOf(address, pool.blockLength);
       if (allocator.ownBlocks().some((own) => prefixesOverlap(own.prefix, prefix))) return undefined;
       this.expectNode();
+      this.expectRoom(pool);
       const record = { cidr: formatPrefix(prefix), node, pool: pool.name };
       const [other] = othersIn(await store.list(), record);
       if (other !== undefined) return other;
@@ -143,15 +165,30 @@ export class BlockClaims {
 
   /** Gives a block back, unless somebody has an address of it. */
   release(prefix: IpPrefix, pool: string): Promise<boolean> {
-    return this.inTurn(async () => {
+    return this.options.turn.run(async () => {
       const { allocator, store, node, log, onBlocks } = this.options;
-      if (!(await allocator.removeIfEmpty(prefix))) return false;
       const cidr = formatPrefix(prefix);
+      if (allocator.usageOf(cidr)?.assigned !== 0) return false;
+      const stored = await this.withdraw(cidr);
+      if (stored === 'lent' || !(await allocator.removeIfEmpty(prefix))) return false;
       onBlocks();
-      await store.delete({ cidr, node, pool });
+      await store.delete(stored ?? { cidr, node, pool });
       log.info({ block: cidr, pool }, 'Gave a block back');
       return true;
     });
+  }
+
+  /** Nobody may borrow of a block that goes: its record with nothing on offer, or 'lent' when somebody has borrowed of it. */
+  private async withdraw(cidr: string): Promise<StoredBlock | 'lent' | undefined> {
+    const { node, store } = this.options;
+    for (;;) {
+      const stored = await store.get(cidr);
+      if (stored?.node !== node) return undefined;
+      const { offers, loans, vacant } = lendingOfRecord(stored);
+      if (loans.length > 0) return 'lent';
+      if (offers.length === 0 && !vacant) return stored;
+      await store.replace(stored, { cidr, node, pool: stored.pool });
+    }
   }
 
   /** Brings memory and store in step; a request that comes while one waits is that one. Never rejects. */
@@ -159,7 +196,7 @@ export class BlockClaims {
     this.levelForeign();
     if (this.isReconcileDue) return;
     this.isReconcileDue = true;
-    await this.inTurn(async () => {
+    await this.options.turn.run(async () => {
       this.isReconcileDue = false;
       if (this.isStopped) return;
       try {
@@ -182,20 +219,33 @@ export class BlockClaims {
     return hasTaken;
   }
 
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(work);
-    this.turn = result.then(
-      () => {},
-      () => {},
-    );
-    return result;
-  }
-
   /** Nobody would give the blocks of a deleted Node back. */
   private expectNode(): void {
     const { cluster, node } = this.options;
     if (cluster.get('nodes', node) === undefined)
       throw new Error(`Cannot claim a block: there is no Node "${node}"; its blocks go to others`);
+  }
+
+  /** @throws BlockLimitError */
+  private expectRoom({ name, prefix: { family } }: Pool): void {
+    const { allocator, mostBlocks = () => Number.POSITIVE_INFINITY } = this.options;
+    const owned = allocator.ownBlocks().filter(({ prefix }) => prefix.family === family).length;
+    if (owned < mostBlocks()) return;
+    throw new BlockLimitError(
+      `Cannot claim a block of pool "${name}": the limit of ${mostBlocks()} IPv${family} blocks is reached for this node ` +
+        '(spec.maxBlocksPerHost of IPAMConfiguration "default")',
+    );
+  }
+
+  /** Blocks of others in these pools that anybody may have, in an order of chance: many may look at once. */
+  private vacant(pools: readonly Pool[]): readonly string[] {
+    return this.claims()
+      .filter(
+        ({ prefix, record }) => record.vacant === true && record.node !== this.options.node && isIn(prefix, pools),
+      )
+      .map(({ record }) => [Math.random(), record.cidr] as const)
+      .sort(([a], [b]) => a - b)
+      .map(([, cidr]) => cidr);
   }
 
   private async took(block: { readonly prefix: IpPrefix; readonly pool: string }, what: string): Promise<void> {
@@ -219,11 +269,12 @@ export class BlockClaims {
     const records = await store.list();
     let hasTaken = false;
     for (const { prefix, record } of unknown) {
-      if (!records.some(({ cidr, node: owner }) => cidr === record.cidr && owner === node)) continue;
+      const current = records.find(({ cidr, node: owner }) => cidr === record.cidr && owner === node);
+      if (current === undefined) continue;
       const [other] = othersIn(records, record);
       const own = allocator.ownBlocks().find((block) => prefixesOverlap(block.prefix, prefix));
       if (other === undefined && own === undefined) {
-        await allocator.addBlock({ prefix, pool: record.pool });
+        await allocator.addBlock({ prefix, pool: record.pool }, lendingOfRecord(current));
         hasTaken = true;
         continue;
       }
@@ -246,7 +297,7 @@ export class BlockClaims {
       const why =
         !owners.has(cidr) && cluster.get('nodes', node) === undefined
           ? `there is no Node "${node}" any more`
-          : await this.whyLost({ cidr, node, pool }, owners.get(cidr));
+          : await this.whyLost({ cidr, node, pool, ...allocator.lendingOf(cidr), vacant: false }, owners.get(cidr));
       if (why === undefined) continue;
       log.error({ block: cidr, owner: owners.get(cidr) }, `Giving up block ${cidr}: ${why}`);
       await allocator.removeBlock(prefix);

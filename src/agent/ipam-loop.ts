@@ -4,8 +4,10 @@
  *   IPPool, Node, Namespace -> pools this node and this pod may use (node-pools.ts)
  *   allocator wants a block -> claim (block-claims.ts)      block in no pool, and empty twice -> given back
  *   IPReservation, blocks of others -> addresses that are held back
+ *   a pool is full -> offers to others (lending-plan.ts), and borrowed from them (block-lending.ts)
  *
- * The path of a pod only touches memory and the journal; it waits for a claim when nothing at all is left.
+ * The path of a pod only touches memory and the journal; it waits for a claim when nothing at all is left: what the node offers is
+ * taken back, then another block claimed, or a vacant one taken over, and last of all an address borrowed.
  */
 import {
   AddressRefusedError,
@@ -19,7 +21,9 @@ import {
   containsAddress,
   containsPrefix,
   formatPrefix,
+  hostPrefix,
   parseAddress,
+  tryParsePrefix,
   type Family,
   type IpPrefix,
 } from 'node-bgp/address';
@@ -27,9 +31,13 @@ import type { Cluster } from '../cluster/cluster.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import { BlockClaims } from './block-claims.js';
+import { BlockLending } from './block-lending.js';
+import { BlockUpkeep } from './block-upkeep.js';
+import { ipamSettings } from './lending-plan.js';
 import { choosePools, nodePoolsOf, servesUnasked, type Matches, type NodePool, type NodePools } from './node-pools.js';
 import type { AddressRequest } from './pool-annotations.js';
 import { parseReserved } from './reservations.js';
+import { Turn } from './turn.js';
 
 export interface IpamLoopOptions {
   readonly node: string;
@@ -40,8 +48,10 @@ export interface IpamLoopOptions {
   readonly store: BlockStore;
   readonly matches: Matches;
   readonly log: Logger;
-  /** The node's blocks changed: advertise, blackhole. */
+  /** The node's blocks, or what it has borrowed, changed: advertise, blackhole. */
   readonly onBlocks: () => void;
+  /** Another node may have used these addresses until now. */
+  readonly onUsedElsewhere: (addresses: readonly string[]) => void;
   readonly onHealth: () => void;
   /** Milliseconds between two looks for blocks that no pool has; default 30 s. */
   readonly lookInterval?: number;
@@ -50,11 +60,15 @@ export interface IpamLoopOptions {
 const RETRY = 2_000;
 /** How long a pod may wait for a new block. */
 const CLAIM_WAIT = 8_000;
-const LOOK_INTERVAL = 30_000;
+/** How long a pod waits for somebody to offer an address. */
+const OFFER_WAIT = 3_000;
+const OFFER_POLL = 250;
 const FAMILIES: readonly Family[] = [4, 6];
 
 export class IpamLoop {
   readonly claims: BlockClaims;
+  readonly lending: BlockLending;
+  readonly upkeep: BlockUpkeep;
   private pools: NodePools = { pools: [], problems: [] };
   private reserved: readonly IpPrefix[] = [];
   private foreign: readonly IpPrefix[] = [];
@@ -62,20 +76,30 @@ export class IpamLoop {
   private readonly claiming = new Map<string, Promise<string | undefined>>();
   /** Why no block can be had ahead of need. */
   private readonly claimProblems = new Map<Family, string>();
-  /** Blocks that no pool had, and nobody an address of, at the last look. */
-  private unused: ReadonlySet<string> = new Set();
   private retry: NodeJS.Timeout | undefined;
-  private look: NodeJS.Timeout | undefined;
   private isStarted = false;
   private isStopped = false;
 
   constructor(private readonly options: IpamLoopOptions) {
-    const { node, cluster, allocator, store, log, onBlocks, onHealth } = options;
+    const { node, cluster, allocator, store, log, onBlocks, onHealth, onUsedElsewhere } = options;
+    const turn = new Turn();
+    this.lending = new BlockLending({
+      node,
+      cluster,
+      allocator,
+      store,
+      turn,
+      log,
+      onBorrowed: onBlocks,
+      onUsedElsewhere,
+    });
     this.claims = new BlockClaims({
       node,
       cluster,
       allocator,
       store,
+      turn,
+      mostBlocks: () => ipamSettings(cluster).mostBlocks,
       log,
       onBlocks,
       onForeign: (foreign) => {
@@ -86,31 +110,42 @@ export class IpamLoop {
         onHealth();
       },
     });
+    this.upkeep = new BlockUpkeep({
+      ...options,
+      claims: this.claims,
+      lending: this.lending,
+      pools: () => this.pools.pools,
+    });
   }
 
   /** Call after the first sync: nothing is claimed before the claims of others are known, and our own are taken up. */
   async start(): Promise<void> {
-    const { cluster, node, lookInterval } = this.options;
+    const { cluster, node, onBlocks } = this.options;
+    for (const block of cluster.all('ipamBlocks').values()) this.lending.blockChanged('upsert', block);
     cluster.onChange((change) => {
       if (change.isStatusOnly === true) return;
       if (change.kind === 'ipPools' || (change.kind === 'nodes' && change.object.metadata.name === node))
         this.poolsChanged();
       if (change.kind === 'ipReservations') this.reservationsChanged();
-      if (change.kind === 'ipamBlocks' && this.claims.concerns(change.object)) void this.reconcile();
+      if (change.kind === 'ipamConfigurations') this.upkeep.levelSoon();
+      if (change.kind !== 'ipamBlocks') return;
+      this.upkeep.levelSoon();
+      if (this.lending.blockChanged(change.type, change.object)) onBlocks();
+      if (this.claims.concerns(change.object)) void this.reconcile();
     });
     this.readPools();
     this.reservationsChanged();
     await this.claims.reconcile();
     this.isStarted = true;
     this.claimAhead();
-    this.look = setInterval(() => void this.releaseUnused(), lookInterval ?? LOOK_INTERVAL).unref();
+    this.upkeep.start();
   }
 
   stop(): void {
     this.isStopped = true;
     this.claims.stop();
+    this.upkeep.stop();
     clearTimeout(this.retry);
-    clearInterval(this.look);
   }
 
   /** What an operator should mend, in sentences. */
@@ -149,24 +184,72 @@ export class IpamLoop {
     const pools = choosePools(this.pools, { wanted, namespaceLabels, matches });
     const families = FAMILIES.filter((family) => pools.some(({ prefix }) => prefix.family === family));
     const until = Date.now() + CLAIM_WAIT;
-    for (;;) {
-      try {
-        return await allocator.assign({ owner, families, pools });
-      } catch (error) {
-        if (!(error instanceof NoAddressError) || Date.now() >= until) throw error;
-        await this.claimFor(
-          error,
-          pools.filter(({ prefix }) => prefix.family === error.family),
-          until,
-        );
-      } finally {
-        this.claimAhead();
+    const borrowed: string[] = [];
+    try {
+      for (;;) {
+        try {
+          return await allocator.assign({ owner, families, pools, borrowed });
+        } catch (error) {
+          if (!(error instanceof NoAddressError) || Date.now() >= until) throw error;
+          const ofFamily = pools.filter(({ prefix }) => prefix.family === error.family);
+          const address = await this.obtain(error, ofFamily, until);
+          if (address !== undefined) borrowed.push(address);
+        } finally {
+          this.claimAhead();
+        }
       }
+    } finally {
+      for (const address of borrowed) this.lending.settle(address);
     }
+  }
+
+  /** What this node has borrowed, as prefixes of one address: it alone can say where they are. */
+  borrowedRecords(): readonly { readonly cidr: string; readonly pool: string }[] {
+    return this.lending
+      .borrowedRecords()
+      .map(({ address, pool }) => ({ cidr: formatPrefix(hostPrefix(parseAddress(address))), pool }));
+  }
+
+  /** Somebody here gave an address back: perhaps a borrowed one. */
+  attachmentsChanged(): void {
+    if (this.lending.hasBorrowed()) void this.lending.levelBorrowed();
+  }
+
+  /**
+   * Makes room for one more address: resolves to a borrowed one, or undefined when there is room in the node's own blocks.
+   * @throws NoAddressError
+   */
+  private async obtain(error: NoAddressError, pools: readonly NodePool[], until: number): Promise<string | undefined> {
+    if (await this.lending.reclaim(error.family, pools)) return undefined;
+    const problem = await this.claimFor(pools, until);
+    if (problem === undefined) return undefined;
+    if (!ipamSettings(this.options.cluster).mayBorrow)
+      throw new NoAddressError(
+        `${error.message}; ${problem}; no node borrows from another (strictAffinity)`,
+        error.family,
+      );
+    const patience = Math.min(until, Date.now() + OFFER_WAIT);
+    for (;;) {
+      const address = await this.lending.borrow(error.family, pools);
+      if (address !== undefined) return address;
+      if (Date.now() >= patience || !this.hasLenders(pools)) break;
+      await this.options.cluster.nextChange(OFFER_POLL);
+    }
+    throw new NoAddressError(`${error.message}; ${problem}; no other node offers one`, error.family);
+  }
+
+  /** Is there a block of another node that might offer something? */
+  private hasLenders(pools: readonly NodePool[]): boolean {
+    const { cluster, node } = this.options;
+    return [...cluster.all('ipamBlocks').values()].some(({ spec }) => {
+      const prefix = spec.node === node ? undefined : tryParsePrefix(spec.cidr);
+      return prefix !== undefined && pools.some((pool) => containsPrefix(pool.prefix, prefix));
+    });
   }
 
   /** The very addresses that a pod asks for: from a block of this node, or from one that nobody owns. Reserved ones too. */
   private async assignExactly(owner: Owner, addresses: readonly string[]): Promise<readonly string[]> {
+    const borrowed: string[] = [];
     for (const text of addresses) {
       const address = parseAddress(text);
       const refused = (why: string): AddressRefusedError =>
@@ -176,26 +259,36 @@ export class IpamLoop {
       if (pool.isDisabled) throw refused(`pool "${pool.name}" is disabled`);
       if (this.options.allocator.ownBlocks().some(({ prefix }) => containsAddress(prefix, address))) continue;
       const other = await this.claims.claimContaining(address, pool);
-      if (other !== undefined)
-        throw refused(`it lies in block ${other.cidr} of node "${other.node}", and nodes do not borrow addresses`);
+      if (other === undefined) continue;
+      const isOthers = `it lies in block ${other.cidr} of node "${other.node}"`;
+      if (!ipamSettings(this.options.cluster).mayBorrow) throw refused(`${isOthers}, and no node borrows from another`);
+      if (!(await this.lending.borrowExactly(text, other.cidr))) throw refused(`${isOthers}, which does not offer it`);
+      borrowed.push(text);
     }
     const families = addresses.map((address) => parseAddress(address).family);
-    return this.options.allocator.assign({ owner, families, pools: [], addresses });
+    const own = addresses.filter((address) => !borrowed.includes(address));
+    try {
+      return await this.options.allocator.assign({ owner, families, pools: [], addresses: own, borrowed });
+    } finally {
+      for (const address of borrowed) this.lending.settle(address);
+    }
   }
 
-  private async claimFor(error: NoAddressError, pools: readonly NodePool[], until: number): Promise<void> {
+  /** Resolves to why no block can be had. */
+  private async claimFor(pools: readonly NodePool[], until: number): Promise<string | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => {
       timer = setTimeout(() => resolve('claiming another block takes too long'), Math.max(0, until - Date.now()));
     });
     const problem = await Promise.race([this.claim(pools), late]);
     clearTimeout(timer);
-    if (problem !== undefined) throw new NoAddressError(`${error.message}; ${problem}`, error.family);
+    return problem;
   }
 
   private poolsChanged(): void {
     this.readPools();
     this.claimAhead();
+    this.upkeep.levelSoon();
   }
 
   private readPools(): void {
@@ -260,30 +353,5 @@ export class IpamLoop {
       this.options.log.warn({ family }, problem);
     }
     this.options.onHealth();
-  }
-
-  /**
-   * Gives back blocks in which nobody has an address, at two looks in a row, and that lie in no pool that selects this node: deleted,
-   * made anew with another range, or elsewhere by nodeSelector. A disabled pool keeps its blocks, and a live one the node's last.
-   */
-  async releaseUnused(): Promise<void> {
-    const { allocator, cluster, log } = this.options;
-    // Half the truth about pools would take blocks from pods that are about to come.
-    if (['ipPools', 'nodes', 'ipamBlocks'].some((kind) => cluster.problems().has(kind as 'ipPools'))) return;
-    const selecting = this.pools.pools.filter(({ selectsNode }) => selectsNode);
-    const unused = allocator.ownBlocks().filter(({ prefix }) => {
-      const isEmpty = allocator.usageOf(formatPrefix(prefix))?.assigned === 0;
-      return isEmpty && !selecting.some((pool) => containsPrefix(pool.prefix, prefix));
-    });
-    const before = this.unused;
-    this.unused = new Set(unused.map(({ prefix }) => formatPrefix(prefix)));
-    for (const { prefix, pool } of unused) {
-      if (!before.has(formatPrefix(prefix))) continue;
-      try {
-        await this.claims.release(prefix, pool);
-      } catch (error) {
-        log.warn({ block: formatPrefix(prefix), problem: messageOf(error) }, 'Cannot give a block back; trying again');
-      }
-    }
   }
 }

@@ -50,14 +50,19 @@ export class KubernetesBlockStore implements BlockStore {
     }
   }
 
-  async delete(block: BlockRecord): Promise<void> {
+  async delete(block: BlockRecord & { readonly version?: string }): Promise<void> {
     const existing = await this.datastore.get('ipamBlocks', blockName(block.cidr));
     if (existing === undefined || existing.spec.node !== block.node) return;
-    await this.datastore.delete(
-      'ipamBlocks',
-      blockName(block.cidr),
-      existing.metadata.uid === undefined ? {} : { uid: existing.metadata.uid },
-    );
+    if (block.version !== undefined && block.version !== storedOf(existing).version) return;
+    const { uid, resourceVersion } = existing.metadata;
+    try {
+      await this.datastore.delete('ipamBlocks', blockName(block.cidr), {
+        ...(uid === undefined ? {} : { uid }),
+        ...(block.version === undefined || resourceVersion === undefined ? {} : { resourceVersion }),
+      });
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 409)) throw error;
+    }
   }
 }
 

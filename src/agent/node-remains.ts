@@ -1,5 +1,7 @@
 /**
- * Deletes what a deleted Node leaves behind: its IPAMBlocks, so that others may claim them, and its NodeStatus.
+ * Deletes what a deleted Node leaves behind: its IPAMBlocks, so that others may claim them, and its NodeStatus. A block of which other
+ * nodes have borrowed goes to one of them, whole: its addresses would be claimed again while they are in use. What a
+ * deleted Node had borrowed goes back to the owner.
  *
  * One agent does it, the elected one. Three things have to hold: there has been no such Node for GRACE, no pod names it that may
  * still run (pods hold addresses; the control plane deletes those of a deleted Node), and the API server, asked directly, knows no
@@ -15,7 +17,7 @@ import type { Logger } from '../log.js';
 
 export interface NodeRemainsOptions {
   readonly cluster: Cluster;
-  readonly datastore: Pick<Datastore, 'get' | 'list' | 'delete'>;
+  readonly datastore: Pick<Datastore, 'get' | 'list' | 'delete' | 'replace'>;
   readonly isLeader: () => boolean;
   readonly log: Logger;
   /** Milliseconds of a clock that never jumps. */
@@ -80,12 +82,23 @@ export class NodeRemains {
     const blocks = new Map<string, IPAMBlock[]>();
     for (const block of cluster.all('ipamBlocks').values())
       if (isGone(block.spec.node)) blocks.set(block.spec.node, [...(blocks.get(block.spec.node) ?? []), block]);
-    const gone = new Set([...blocks.keys(), ...[...this.statuses].filter(isGone)]);
+    const borrowers = this.goneBorrowers(isGone);
+    const gone = new Set([...blocks.keys(), ...borrowers.keys(), ...[...this.statuses].filter(isGone)]);
     const now = this.now();
     this.missed = new Map([...gone].map((node) => [node, this.missed.get(node) ?? now]));
     const inUse = this.nodesOfPods();
     for (const [node, since] of this.missed)
-      if (now - since >= GRACE && !inUse.has(node)) await this.clear(node, blocks.get(node) ?? []);
+      if (now - since >= GRACE && !inUse.has(node))
+        await this.clear(node, blocks.get(node) ?? [], borrowers.get(node) ?? []);
+  }
+
+  /** Nodes that are gone, with the blocks of others that they have borrowed of. */
+  private goneBorrowers(isGone: (node: string) => boolean): ReadonlyMap<string, readonly IPAMBlock[]> {
+    const found = new Map<string, IPAMBlock[]>();
+    for (const block of this.options.cluster.all('ipamBlocks').values())
+      for (const node of new Set(block.spec.loans?.map((loan) => loan.node)))
+        if (isGone(node)) found.set(node, [...(found.get(node) ?? []), block]);
+    return found;
   }
 
   /** Names of nodes with pods that may run. */
@@ -96,13 +109,44 @@ export class NodeRemains {
     return nodes;
   }
 
-  private async clear(node: string, blocks: readonly IPAMBlock[]): Promise<void> {
+  private async clear(node: string, blocks: readonly IPAMBlock[], borrowedOf: readonly IPAMBlock[]): Promise<void> {
     const { datastore, log, isLeader } = this.options;
     if ((await datastore.get('nodes', node)) !== undefined || !isLeader()) return;
+    // As the API server has them now: somebody may have borrowed a moment ago.
+    for (const { metadata } of borrowedOf) await this.swap(metadata.name, (spec) => withoutLoansOf(spec, node));
     for (const { metadata } of blocks)
-      await datastore.delete('ipamBlocks', metadata.name, metadata.uid === undefined ? {} : { uid: metadata.uid });
+      await this.swap(metadata.name, (spec) => (spec.node === node ? this.heirOf(spec) : undefined));
     await datastore.delete('nodeStatuses', node);
     this.statuses = new Set([...(this.statuses ?? [])].filter((name) => name !== node));
     log.info({ deletedNode: node, blocks: blocks.map(({ spec }) => spec.cidr) }, 'Cleared up after a deleted Node');
   }
+
+  /** The block as a living borrower's; 'delete' when there is none. */
+  private heirOf({ cidr, pool, loans = [] }: IPAMBlock['spec']): IPAMBlock['spec'] | 'delete' {
+    const heir = loans.find(({ node }) => this.options.cluster.get('nodes', node) !== undefined)?.node;
+    if (heir === undefined) return 'delete';
+    return { cidr, node: heir, pool, loans: loans.filter(({ node }) => node !== heir) };
+  }
+
+  /** One change of a block as it is now; a conflict leaves it to the next look. `change`: undefined when there is nothing to do. */
+  private async swap(
+    name: string,
+    change: (spec: IPAMBlock['spec']) => IPAMBlock['spec'] | 'delete' | undefined,
+  ): Promise<void> {
+    const { datastore, log } = this.options;
+    const block = await datastore.get('ipamBlocks', name);
+    const spec = block && change(block.spec);
+    if (block === undefined || spec === undefined) return;
+    const { uid, resourceVersion } = block.metadata;
+    if (spec === 'delete')
+      return datastore.delete('ipamBlocks', name, { ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) });
+    await datastore.replace('ipamBlocks', { metadata: block.metadata, spec });
+    if (spec.node !== block.spec.node)
+      log.info({ block: spec.cidr, heir: spec.node }, 'Handed the block of a deleted Node to who had borrowed of it');
+  }
 }
+
+const withoutLoansOf = (spec: IPAMBlock['spec'], gone: string): IPAMBlock['spec'] | undefined => {
+  const loans = spec.loans?.filter(({ node }) => node !== gone) ?? [];
+  return loans.length === (spec.loans?.length ?? 0) ? undefined : { ...spec, loans };
+};

@@ -35,6 +35,7 @@ export function nodeProblemsOf(
 const REFUSING_KINDS: readonly (readonly [KindName, string])[] = [
   ['ipPools', 'IPPool'],
   ['ipReservations', 'IPReservation'],
+  ['ipamConfigurations', 'IPAMConfiguration'],
   ['bgpConfigurations', 'BGPConfiguration'],
   ['hostEndpoints', 'HostEndpoint'],
   ['namespaces', 'Namespace'],

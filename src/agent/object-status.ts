@@ -34,6 +34,7 @@ import { refusalsOf, type ObjectProblem } from './refusals.js';
 export const STATUS_KINDS: readonly KindName[] = [
   'ipPools',
   'ipReservations',
+  'ipamConfigurations',
   'bgpConfigurations',
   'bgpPeers',
   'bgpFilters',

@@ -16,7 +16,7 @@ type Matches = (selector: string, labels: ReadonlyMap<string, string>) => boolea
 
 /** Kinds whose use changes when an object of another kind does. */
 export const USED_BY: ReadonlyMap<KindName, readonly KindName[]> = new Map<KindName, readonly KindName[]>([
-  ['nodes', ['bgpPeers', 'bgpConfigurations', 'hostEndpoints']],
+  ['nodes', ['bgpPeers', 'bgpConfigurations', 'ipamConfigurations', 'hostEndpoints']],
   ['bgpPeers', ['bgpFilters']],
   ['ipamBlocks', ['ipPools']],
   ['calicoNetworkPolicies', ['tiers']],
@@ -44,6 +44,8 @@ export function usageOf<K extends KindName>(
       };
     case 'bgpConfigurations':
       return configurationUsage(name, cluster);
+    case 'ipamConfigurations':
+      return name === 'default' ? everyNode(cluster) : unread(name, 'expected "default"');
     case 'ipPools':
       return poolUsage(object as IPPool, cluster);
     case 'hostEndpoints':
@@ -90,12 +92,14 @@ function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage
 function configurationUsage(name: string, cluster: Cluster): Usage {
   if (name === 'default') return everyNode(cluster);
   if (name.startsWith('node.')) return namedNode('metadata.name', name.slice('node.'.length), cluster);
-  return {
-    by: 'node',
-    users: [],
-    otherwise: `metadata.name is "${name}"; expected "default", or "node." and the name of a node: nothing reads this one`,
-  };
+  return unread(name, 'expected "default", or "node." and the name of a node');
 }
+
+const unread = (name: string, expected: string): Usage => ({
+  by: 'node',
+  users: [],
+  otherwise: `metadata.name is "${name}"; ${expected}: nothing reads this one`,
+});
 
 const everyNode = (cluster: Cluster): Usage => ({
   verb: 'Selects',

@@ -68,6 +68,18 @@ const FIELDS: readonly Refusal[] = [
       ),
   }),
   refusal({
+    kind: 'ipamConfigurations',
+    field: 'spec.autoAllocateBlocks',
+    why: 'expected true: nodes claim the blocks that their pods need, and nobody else does it for them',
+    asked: ({ spec }) => isSet(spec.autoAllocateBlocks, (value) => value),
+  }),
+  refusal({
+    kind: 'ipamConfigurations',
+    field: 'spec.kubeVirtVMAddressPersistence',
+    why: 'expected Disabled: the address of a virtual machine does not follow it to another node',
+    asked: ({ spec }) => isSet(spec.kubeVirtVMAddressPersistence, (value) => value === 'Disabled'),
+  }),
+  refusal({
     kind: 'bgpConfigurations',
     field: 'spec.programClusterRoutes',
     why: 'expected Enabled or EnabledNoEncapOnly: the BGP daemon writes the routes to other nodes, nothing else does',

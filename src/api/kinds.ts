@@ -28,7 +28,7 @@ import type {
   Service,
   ServiceAccount,
 } from './core.js';
-import type { IPAMBlock, IPPool, IPReservation } from './ipam.js';
+import type { IPAMBlock, IPAMConfiguration, IPPool, IPReservation } from './ipam.js';
 import type { NetworkPolicy } from './networking.js';
 import type { NodeStatus } from './node-status.js';
 
@@ -93,6 +93,7 @@ export const kinds = {
   },
   ipPools: { ...CALICO, kind: 'IPPool', plural: 'ippools', namespaced: false },
   ipReservations: { ...CALICO, kind: 'IPReservation', plural: 'ipreservations', namespaced: false },
+  ipamConfigurations: { ...CALICO, kind: 'IPAMConfiguration', plural: 'ipamconfigurations', namespaced: false },
   bgpConfigurations: { ...CALICO, kind: 'BGPConfiguration', plural: 'bgpconfigurations', namespaced: false },
   bgpPeers: { ...CALICO, kind: 'BGPPeer', plural: 'bgppeers', namespaced: false },
   bgpFilters: { ...CALICO, kind: 'BGPFilter', plural: 'bgpfilters', namespaced: false },
@@ -146,6 +147,7 @@ export interface ObjectOf {
   readonly baselineAdminNetworkPolicies: BaselineAdminNetworkPolicy;
   readonly ipPools: IPPool;
   readonly ipReservations: IPReservation;
+  readonly ipamConfigurations: IPAMConfiguration;
   readonly bgpConfigurations: BGPConfiguration;
   readonly bgpPeers: BGPPeer;
   readonly bgpFilters: BGPFilter;

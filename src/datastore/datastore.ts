@@ -63,10 +63,13 @@ export interface Datastore {
     status: { readonly conditions: readonly Condition[] } | undefined,
     manager: string,
   ): Promise<ObjectOf[K]>;
-  /** No error when it is gone already. `uid`: only that incarnation. */
+  /**
+   * No error when it is gone already. `uid`: only that incarnation; `resourceVersion`: only as it is now.
+   * @throws ApiError 409 Conflict
+   */
   delete<K extends KindName>(
     kind: K,
     name: string,
-    options?: { readonly namespace?: string; readonly uid?: string },
+    options?: { readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string },
   ): Promise<void>;
 }

@@ -70,12 +70,15 @@ export class KubernetesDatastore implements Datastore {
   async delete<K extends KindName>(
     kind: K,
     name: string,
-    options: { readonly namespace?: string; readonly uid?: string } = {},
+    options: { readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string } = {},
   ): Promise<void> {
+    const { uid, resourceVersion } = options;
     const body = {
       apiVersion: 'v1',
       kind: 'DeleteOptions',
-      ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
+      ...(uid === undefined && resourceVersion === undefined
+        ? {}
+        : { preconditions: { ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) } }),
     };
     try {
       await this.client.request('DELETE', resourcePath(kinds[kind], options.namespace, name), {

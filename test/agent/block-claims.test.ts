@@ -8,6 +8,7 @@ import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { BlockClaims } from '../../src/agent/block-claims.js';
 import { blockName } from '../../src/agent/kubernetes-block-store.js';
 import { Cluster } from '../../src/cluster/cluster.js';
+import { Turn } from '../../src/agent/turn.js';
 import { createLogger } from '../../src/log.js';
 
 const RANGE = { name: 'blue', prefix: parsePrefix('10.65.0.0/28') };
@@ -55,6 +56,7 @@ class TestNode {
       cluster: this.cluster,
       allocator,
       store: this.storeOf(this.life),
+      turn: new Turn(),
       log: createLogger('test', { level: 'silent' }),
       onBlocks: () => {},
       onForeign: (foreign) => allocator.holdBack({ reserved: [], foreign }),
@@ -207,6 +209,7 @@ describe('agent/block-claims', () => {
       cluster,
       allocator,
       store,
+      turn: new Turn(),
       log: createLogger('test', { level: 'silent' }),
       onBlocks: () => {},
       onForeign: (foreign) => allocator.holdBack({ reserved: [], foreign }),

@@ -55,7 +55,7 @@ describe('agent/ipam-loop', () => {
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), 'tortie-agent-'));
-    cluster = new Cluster(['ipPools', 'ipamBlocks', 'ipReservations', 'namespaces', 'nodes']);
+    cluster = new Cluster(['ipPools', 'ipamBlocks', 'ipReservations', 'ipamConfigurations', 'namespaces', 'nodes']);
     store = new MemoryBlockStore();
     allocator = await Allocator.open({ journalPath: join(directory, 'ipam.journal'), now: Date.now });
     loop = new IpamLoop({
@@ -66,6 +66,7 @@ describe('agent/ipam-loop', () => {
       log: createLogger('test', { level: 'silent' }),
       matches: (selector, labels) => labels.get(selector) !== undefined,
       onBlocks: () => {},
+      onUsedElsewhere: () => {},
       onHealth: () => {},
     });
     cluster.upsert('nodes', { metadata: { name: 'node1', labels: { rack: '1' } } });
@@ -228,13 +229,13 @@ describe('agent/ipam-loop', () => {
       await ask('b', { 4: ['other'] });
       change();
       const inPods = (): boolean => ownCidrs().some((cidr) => cidr.startsWith('10.65.'));
-      for (let i = 0; i < 3; i++) await loop.releaseUnused();
+      for (let i = 0; i < 3; i++) await loop.upkeep.releaseUnused();
       expect(inPods(), 'in use').to.equal(true);
       await allocator.release(owner('a'));
       await allocator.release(owner('b'));
-      await loop.releaseUnused();
+      await loop.upkeep.releaseUnused();
       expect(inPods(), 'at the first look').to.equal(true);
-      await loop.releaseUnused();
+      await loop.upkeep.releaseUnused();
       expect(inPods()).to.equal(false);
       expect((await store.list()).some(({ cidr }) => cidr.startsWith('10.65.'))).to.equal(false);
       expect(

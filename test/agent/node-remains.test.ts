@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { GRACE, NodeRemains } from '../../src/agent/node-remains.js';
 import type { Pod } from '../../src/api/core.js';
+import type { IPAMBlock, IPAMBlockSpec } from '../../src/api/ipam.js';
 import type { KindName, ObjectOf } from '../../src/api/kinds.js';
 import { Cluster } from '../../src/cluster/cluster.js';
 import { createLogger } from '../../src/log.js';
@@ -12,6 +13,7 @@ describe('agent/node-remains', () => {
   let deleted: string[];
   let statuses: string[];
   let served: Set<string>;
+  let replaced: IPAMBlockSpec[];
   let remains: NodeRemains;
 
   const block = (cidr: string, node: string): void =>
@@ -33,14 +35,23 @@ describe('agent/node-remains', () => {
     deleted = [];
     statuses = ['node1', 'node3'];
     served = new Set(['node1']);
+    replaced = [];
     remains = new NodeRemains({
       cluster,
       isLeader: () => isLeader,
       now: () => now,
       log: createLogger('test', { level: 'silent' }),
       datastore: {
-        get: async <K extends KindName>(_: K, name: string) =>
-          served.has(name) ? ({ metadata: { name } } as ObjectOf[K]) : undefined,
+        get: async <K extends KindName>(kind: K, name: string) =>
+          kind === 'ipamBlocks'
+            ? cluster.get(kind, name)
+            : served.has(name)
+              ? ({ metadata: { name } } as ObjectOf[K])
+              : undefined,
+        replace: async (_, object) => {
+          replaced.push((object as IPAMBlock).spec);
+          return object;
+        },
         list: async <K extends KindName>() => statuses.map((name) => ({ metadata: { name } }) as ObjectOf[K]),
         delete: async (kind, name, options = {}) =>
           void deleted.push(`${kind} ${name}${options.uid === undefined ? '' : ` ${options.uid}`}`),
@@ -61,6 +72,30 @@ describe('agent/node-remains', () => {
     expect(deleted).to.deep.equal([]);
     await pass(1);
     expect(deleted).to.deep.equal(all);
+  });
+
+  it('hands a block of which a living node has borrowed to that node, with the loans of the others', async () => {
+    const loans = ['10.0.0.1 node9', '10.0.0.2 node1', '10.0.0.3 node1'].map((text) => {
+      const [address = '', node = ''] = text.split(' ');
+      return { address, node };
+    });
+    cluster.upsert('ipamBlocks', { metadata: { name: 'b' }, spec: { cidr: 'b', node: 'node3', pool: 'p', loans } });
+    await pass(0);
+    await pass(GRACE);
+    expect(deleted).to.deep.equal(['ipamBlocks c uid-c', 'nodeStatuses node3', 'nodeStatuses node9']);
+    expect(replaced).to.deep.include({ cidr: 'b', node: 'node1', pool: 'p', loans: loans.slice(0, 1) });
+  });
+
+  it('returns what a deleted Node had borrowed to the owner', async () => {
+    const spec = { cidr: 'a', node: 'node1', pool: 'p' };
+    const kept = { address: '10.0.0.1', node: 'node1' };
+    const loans = [kept, { address: '10.0.0.2', node: 'node9' }];
+    cluster.upsert('ipamBlocks', { metadata: { name: 'a' }, spec: { ...spec, loans } });
+    await pass(0);
+    await pass(GRACE - 1);
+    expect(replaced).to.deep.equal([]);
+    await pass(1);
+    expect(replaced).to.deep.equal([{ ...spec, loans: [kept] }]);
   });
 
   it('deletes the status of a Node that had no block', async () => {

@@ -18,6 +18,8 @@ const examples: readonly (readonly [KindName, string, unknown, unknown])[] = [
   ['ipPools', 'ipipMode', 'Always', 'Never'],
   ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
   ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
+  ['ipamConfigurations', 'autoAllocateBlocks', false, true],
+  ['ipamConfigurations', 'kubeVirtVMAddressPersistence', 'Enabled', 'Disabled'],
   ['bgpConfigurations', 'programClusterRoutes', 'Disabled', 'Enabled'],
   ['hostEndpoints', 'profiles', ['projectcalico-default-allow', 'kns.shop'], ['projectcalico-default-allow']],
 ];
@@ -83,6 +85,7 @@ describe('agent/refusals', () => {
     const cluster = new Cluster([
       'ipPools',
       'ipReservations',
+      'ipamConfigurations',
       'bgpConfigurations',
       'hostEndpoints',
       'namespaces',

@@ -1,10 +1,11 @@
-/** IPPool, IPReservation (Calico's) and IPAMBlock (ours). */
+/** IPPool, IPReservation, IPAMConfiguration (Calico's) and IPAMBlock (ours). */
 import { ageColumn, conditionColumns, customResourceDefinition } from './definition.js';
 import {
   bool,
   cidr,
   described,
   integer,
+  listByKeys,
   object,
   objectStatus,
   oneOf,
@@ -89,6 +90,31 @@ const ipReservation = customResourceDefinition({
   columns: [{ name: 'CIDRs', type: 'string', jsonPath: '.spec.reservedCIDRs' }, ...conditionColumns, ageColumn],
 });
 
+const ipamConfiguration = customResourceDefinition({
+  group: 'projectcalico.org',
+  version: 'v3',
+  kind: 'IPAMConfiguration',
+  plural: 'ipamconfigurations',
+  scope: 'Cluster',
+  description: 'How nodes own blocks of addresses. The one named default rules the cluster.',
+  spec: object({
+    strictAffinity: described("No node borrows addresses of another node's block.", bool),
+    maxBlocksPerHost: described(
+      'Blocks of each address family that a node may own; 0: any number.',
+      integer(0, 1_000_000),
+    ),
+    autoAllocateBlocks: described('Nodes claim the blocks they need. Only true is supported.', bool),
+    kubeVirtVMAddressPersistence: described('Only Disabled is supported.', oneOf('Enabled', 'Disabled')),
+  }),
+  status: objectStatus,
+  columns: [
+    { name: 'Strict', type: 'boolean', jsonPath: '.spec.strictAffinity' },
+    { name: 'MaxBlocks', type: 'integer', jsonPath: '.spec.maxBlocksPerHost' },
+    ...conditionColumns,
+    ageColumn,
+  ],
+});
+
 const ipamBlock = customResourceDefinition({
   group: 'tortie.dev',
   version: 'v1alpha1',
@@ -101,6 +127,19 @@ const ipamBlock = customResourceDefinition({
       cidr: required(cidr),
       node: required(described('Name of the owning node.', { ...text, minLength: 1, maxLength: 253 })),
       pool: required(described('Name of the IPPool the block is cut from.', { ...text, minLength: 1, maxLength: 253 })),
+      offers: described(
+        'Addresses that the owner gives to none of its pods and any node may borrow.',
+        set(textUpTo(43), { maxItems: 4096 }),
+      ),
+      loans: described(
+        'Addresses that other nodes have.',
+        listByKeys(
+          ['address'],
+          object({ address: required(textUpTo(43)), node: required({ ...text, minLength: 1, maxLength: 253 }) }),
+          { maxItems: 4096 },
+        ),
+      ),
+      vacant: described('Nobody has an address of it: a node that needs a block may make it its own.', bool),
     }),
     { rule: 'self.cidr == oldSelf.cidr && self.pool == oldSelf.pool', message: 'cidr and pool cannot be changed' },
   ),
@@ -113,4 +152,4 @@ const ipamBlock = customResourceDefinition({
   selectableFields: ['.spec.node', '.spec.pool'],
 });
 
-export const ipamKinds = [ipPool, ipReservation, ipamBlock];
+export const ipamKinds = [ipPool, ipReservation, ipamConfiguration, ipamBlock];

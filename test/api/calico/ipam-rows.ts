@@ -1,4 +1,4 @@
-/** IPPool, IPReservation, IPAMBlock. */
+/** IPPool, IPReservation, IPAMConfiguration, IPAMBlock. */
 import { statusRows } from './bgp-rows.js';
 import { acts, refused, type Proof, type Section } from './table.js';
 
@@ -9,6 +9,9 @@ const manual = ipam('never draws on a manual or disabled pool by itself');
 const names: Proof = ['test/agent/refusals.test.ts', 'names what is asked for and not built'];
 const reserves = ipam('gives no reserved address to a pod that does not ask for it');
 const claims = ipam('claims a block of each family before anybody asks, and assigns from both');
+
+const lending = (title: string): Proof => ['test/agent/block-lending.test.ts', title];
+const borrows = lending('address when no block is free, and advertises that alone');
 
 export const ipamSections: readonly Section[] = [
   {
@@ -65,6 +68,28 @@ export const ipamSections: readonly Section[] = [
     ],
   },
   {
+    kinds: ['IPAMConfiguration'],
+    about: 'The one named `default` rules the cluster. Any other is read by nobody, and InUse says so.',
+    rows: [
+      acts('spec', 'How nodes own blocks', 'src/agent/lending-plan.ts', borrows),
+      acts(
+        'spec.strictAffinity',
+        'true: no node borrows from another, or offers anything',
+        'src/agent/lending-plan.ts',
+        lending('neither offers nor borrows with strictAffinity'),
+      ),
+      acts(
+        'spec.maxBlocksPerHost',
+        'Blocks of each family that a node may own; 0 or absent: any number (Calico documents 20)',
+        'src/agent/block-claims.ts',
+        lending('claims no more blocks of a family than maxBlocksPerHost, names the limit, and borrows instead'),
+      ),
+      refused('spec.autoAllocateBlocks', names, 'true'),
+      refused('spec.kubeVirtVMAddressPersistence', names, 'Disabled'),
+      ...statusRows,
+    ],
+  },
+  {
     kinds: ['IPAMBlock'],
     about: 'Ours (tortie.dev/v1alpha1): agents write it; creating one is the claim.',
     rows: [
@@ -75,6 +100,21 @@ export const ipamSections: readonly Section[] = [
         'Its owner',
         LOOP,
         ipam('takes back blocks the API says are ours, and gives up those that are not'),
+      ),
+      acts(
+        'spec.offers',
+        'Free addresses that the owner lends',
+        'src/agent/block-lending.ts',
+        lending('takes back what it offers before its own pods lack an address'),
+      ),
+      acts('spec.loans', 'Addresses that other nodes have', 'src/agent/block-lending.ts', borrows),
+      acts('spec.loans[].address', 'One of them', 'src/agent/block-lending.ts', borrows),
+      acts('spec.loans[].node', 'Who has it, and advertises it', 'src/agent/block-lending.ts', borrows),
+      acts(
+        'spec.vacant',
+        'Empty: who needs a block makes it its own',
+        'src/agent/block-claims.ts',
+        lending('makes a block its own that has been empty for two looks, when the pool has no other'),
       ),
       acts(
         'spec.pool',
