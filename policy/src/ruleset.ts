@@ -14,8 +14,11 @@ import type { Family } from 'node-bgp/address';
 export type { Family };
 
 /** Tables as iptables names them; the nftables renderer maps them to hook priorities. */
-export type Table = 'raw' | 'mangle' | 'filter';
-export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT';
+export type Table = 'raw' | 'mangle' | 'nat' | 'filter';
+/** In the order in which a packet meets them at a hook. */
+export const TABLES: readonly Table[] = ['raw', 'mangle', 'nat', 'filter'];
+export type BuiltinChain = 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
+export const BUILTIN_CHAINS: readonly BuiltinChain[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
 /** One jump from a built-in chain into ours; it belongs first in the built-in chain. */
 export interface Hook {
@@ -76,6 +79,8 @@ export type Match =
   | { readonly type: 'mark'; readonly value: number; readonly mask: number; readonly not?: boolean }
   /** At most so many matches a second on average, with a burst of the same size. */
   | { readonly type: 'limit'; readonly perSecond: number }
+  /** Once in so many times, by chance; at least 2. */
+  | { readonly type: 'random'; readonly oneIn: number }
   /** No route back to the source through the receiving interface (strict reverse path). */
   | { readonly type: 'reverse-path-fails' }
   /** The address belongs to this node. */
@@ -87,7 +92,14 @@ export type Action =
   /** mark = (mark & ~mask) | value */
   | { readonly type: 'set-mark'; readonly value: number; readonly mask: number }
   /** A line in the kernel's log. */
-  | { readonly type: 'log'; readonly prefix: string };
+  | { readonly type: 'log'; readonly prefix: string }
+  /** Only in `nat`, on rules with `family` (of the address); with a port the rule matches one protocol that has ports. */
+  | { readonly type: 'dnat'; readonly to: string; readonly port?: number }
+  | { readonly type: 'snat'; readonly to: string; readonly ports?: PortRange }
+  /** To the address of the interface it leaves by. With ports the rule matches one protocol that has ports. */
+  | { readonly type: 'masquerade'; readonly ports?: PortRange; readonly fullyRandom?: boolean }
+  /** Only in `filter`; a reset only where the rule matches TCP. */
+  | { readonly type: 'reject'; readonly with: 'port-unreachable' | 'tcp-reset' };
 
 export interface Rule {
   readonly family?: Family;
@@ -105,17 +117,25 @@ export interface Chain {
 }
 
 /**
- * A chain that goes to another chain by the packet's interface: a verdict map in nftables, a prefix tree of chains in iptables.
+ * What a dispatch map looks at, and its keys: an interface's name; a destination address "10.96.0.1"; with protocol and port as a set
+ * of address-port has it, "10.96.0.1,tcp:443"; destination protocol and port alone, "tcp:30080".
+ */
+export type DispatchKey = 'in-interface' | 'out-interface' | 'destination' | 'destination-port' | 'port';
+
+/**
+ * A chain that goes to another chain by one look-up: a verdict map in nftables, a prefix tree of chains in iptables.
  * Rules reach it by its name like any chain; the chain it goes to returns to whoever jumped here.
  */
 export interface DispatchMap {
   readonly table: Table;
-  /** At most 12 characters, so that tree nodes, named after it and a part of an interface name, stay in bounds. */
+  /** At most 12 characters, so that tree nodes, named after it and a part of a key, stay in bounds. */
   readonly name: string;
-  readonly key: 'in-interface' | 'out-interface';
-  /** Interface name to chain name. */
+  readonly key: DispatchKey;
+  /** It exists in that family only. Needed where keys have addresses; two maps of a table have two names, whatever their families. */
+  readonly family?: Family;
+  /** Key to chain name. */
   readonly entries: ReadonlyMap<string, string>;
-  /** For a packet of an interface that the map does not hold. */
+  /** For a packet that the map does not hold. `nat` allows no drop. */
   readonly otherwise: 'drop' | 'return';
 }
 
@@ -155,6 +175,26 @@ export interface RulesetDelta {
 
 /** Bits that we may set in a packet's mark; kube-proxy owns 0x4000 and 0x8000. */
 export const MARK_SPACE = 0xffff0000;
+
+/** Set in PREROUTING or OUTPUT on what is to be masqueraded in POSTROUTING. */
+export const MARK_MASQUERADE = 0x00080000;
+
+/**
+ * Who makes rules. Each part is a ruleset by itself, handed over and changed by itself; what it owns shows in the names, so that
+ * the rules of a part that is not handed over yet stay as they stand.
+ */
+export type Part = 'policy' | 'services' | 'nat';
+
+/** In the order of their jumps in a built-in chain: an accept of policy ends the chain, so what rejects comes before it. */
+export const PARTS: readonly Part[] = ['services', 'policy', 'nat'];
+
+/** Of a chain's or a map's name. */
+export const partOfChain = (name: string): Part =>
+  name.startsWith('TORTIE-S') ? 'services' : name.startsWith('TORTIE-N') ? 'nat' : 'policy';
+
+/** Of a set's name, "tortie4-svc-..." or "tortie6-nat-...". */
+export const partOfSet = (name: string): Part =>
+  name.startsWith('svc-', 8) ? 'services' : name.startsWith('nat-', 8) ? 'nat' : 'policy';
 
 export const chainKey = (chain: ChainName): string => `${chain.table}/${chain.name}`;
 

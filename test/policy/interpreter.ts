@@ -177,6 +177,8 @@ function evaluate(match: Match, packet: Packet, mark: number, ruleset: Ruleset):
     // A test sends one packet: the limit is not reached.
     case 'limit':
       return true;
+    case 'random':
+      throw new Error('Policy leaves nothing to chance');
     case 'reverse-path-fails':
       return packet.reversePathFails === true;
     case 'local':

@@ -4,6 +4,7 @@
  *
  * The tree depends on the entries alone, never on the order in which they came, so that equal maps have equal chains.
  */
+import { addressChains } from './address-tree.js';
 import type { Chain, DispatchMap, Match, Rule } from '../ruleset.js';
 
 /** Up to so many entries a node lists them; above, it splits. */
@@ -11,6 +12,7 @@ const LEAF_SIZE = 12;
 
 /** The map's own chain first, then its inner nodes. */
 export function dispatchChains(map: DispatchMap): readonly Chain[] {
+  if (map.key !== 'in-interface' && map.key !== 'out-interface') return addressChains(map);
   const entries = [...map.entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   const chains: Chain[] = [];
   addNode(chains, map, map.name, entries);
@@ -38,8 +40,8 @@ function addNode(chains: Chain[], map: DispatchMap, name: string, entries: reado
   for (const node of inner) addNode(chains, map, node.name, node.entries);
 }
 
-function goto(map: DispatchMap, name: string, chain: string): Rule {
-  const match: Match = { type: map.key, name };
+function goto({ key }: DispatchMap, name: string, chain: string): Rule {
+  const match: Match = { type: key === 'out-interface' ? key : 'in-interface', name };
   return { matches: [match], action: { type: 'goto', chain } };
 }
 

@@ -9,6 +9,7 @@
 import {
   chainKey,
   setName,
+  TABLES,
   type Action,
   type Chain,
   type DispatchMap,
@@ -42,7 +43,7 @@ export function renderChain(chain: Chain, family: Family): RenderedChain {
   let hash = `${chain.table} ${chain.name}`;
   for (const rule of rules) {
     const matches = renderMatches(rule, family);
-    const action = renderAction(rule.action);
+    const action = renderAction(rule.action, family);
     hash = ruleHash(hash, [rule.note ?? '', ...matches, action].join(' '));
     hashes.push(hash);
     lines.push(['-A', chain.name, ...matches, comment(ruleComment(hash, rule.note)), action].join(' '));
@@ -59,13 +60,14 @@ export function renderMap(
   family: Family,
   known?: (key: string) => RenderedChain | undefined,
 ): readonly RenderedChain[] {
+  if (map.family !== undefined && map.family !== family) return [];
   return dispatchChains(map).map((chain) => {
     const before = known?.(chainKey(chain));
     return before !== undefined && isSameDispatch(before.rules, chain.rules) ? before : renderChain(chain, family);
   });
 }
 
-/** Of rules as dispatch-tree.ts makes them: one interface and where to go, or nothing and drop. */
+/** Of rules as dispatch-tree.ts makes them: what they look at and where to go, or nothing and drop. */
 const isSameDispatch = (a: readonly Rule[], b: readonly Rule[]): boolean =>
   a.length === b.length &&
   a.every((rule, index) => {
@@ -74,9 +76,23 @@ const isSameDispatch = (a: readonly Rule[], b: readonly Rule[]): boolean =>
   });
 
 function dispatchText({ matches, action, note }: Rule): string {
-  const [match] = matches;
-  const name = match !== undefined && 'name' in match ? `${match.type} ${match.name}` : '';
-  return `${matches.length} ${name} ${action.type} ${'chain' in action ? action.chain : ''} ${note ?? ''}`;
+  return `${matches.map(dispatchMatch).join(' ')} ${action.type} ${'chain' in action ? action.chain : ''} ${note ?? ''}`;
+}
+
+function dispatchMatch(match: Match): string {
+  switch (match.type) {
+    case 'in-interface':
+    case 'out-interface':
+      return `${match.type} ${match.name}`;
+    case 'network':
+      return match.prefix;
+    case 'protocol':
+      return `${match.protocol}`;
+    case 'ports':
+      return match.ports.map(({ from, to }) => `${from}-${to}`).join(',');
+    default:
+      throw new Error(`Cannot compare a dispatch rule that matches "${match.type}"`);
+  }
 }
 
 /** The jump from a built-in chain, as one line without "-A": the caller decides between -I and -A. */
@@ -97,7 +113,7 @@ export function renderChains(ruleset: Ruleset, family: Family): readonly Rendere
 export function renderIptables(ruleset: Ruleset, family: Family): string {
   const chains = renderChains(ruleset, family);
   const lines: string[] = [];
-  for (const table of ['raw', 'mangle', 'filter'] as const) {
+  for (const table of TABLES) {
     const own = chains.filter((chain) => chain.table === table);
     const hooks = ruleset.hooks.filter((hook) => hook.table === table);
     if (own.length + hooks.length === 0) continue;
@@ -145,6 +161,8 @@ function renderMatch(match: Match, family: Family, protocol: number | undefined)
       return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
     case 'limit':
       return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
+    case 'random':
+      return `-m statistic --mode random --probability ${(1 / match.oneIn).toFixed(11)}`;
     case 'reverse-path-fails':
       return '-m rpfilter --invert';
     case 'local':
@@ -173,7 +191,7 @@ function renderIcmp(type: number, code: number | undefined, not: string, family:
   return family === 4 ? `-m icmp ${not}--icmp-type ${text}` : `-m icmp6 ${not}--icmpv6-type ${text}`;
 }
 
-function renderAction(action: Action): string {
+function renderAction(action: Action, family: Family): string {
   switch (action.type) {
     case 'accept':
       return '-j ACCEPT';
@@ -191,8 +209,29 @@ function renderAction(action: Action): string {
       return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
     case 'log':
       return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
+    case 'dnat':
+      return `-j DNAT --to-destination ${endpoint(action.to, action.port === undefined ? '' : `${action.port}`)}`;
+    case 'snat':
+      return `-j SNAT --to-source ${endpoint(action.to, action.ports === undefined ? '' : portRange(action.ports))}`;
+    case 'masquerade':
+      return [
+        '-j MASQUERADE',
+        ...(action.ports === undefined ? [] : [`--to-ports ${portRange(action.ports)}`]),
+        ...(action.fullyRandom === true ? ['--random-fully'] : []),
+      ].join(' ');
+    case 'reject':
+      return `-j REJECT --reject-with ${renderReject(action.with, family)}`;
   }
 }
+
+function renderReject(how: 'port-unreachable' | 'tcp-reset', family: Family): string {
+  if (how === 'tcp-reset') return 'tcp-reset';
+  return family === 4 ? 'icmp-port-unreachable' : 'icmp6-port-unreachable';
+}
+
+const endpoint = (address: string, port: string): string =>
+  port === '' ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+const portRange = ({ from, to }: PortRange): string => (from === to ? `${from}` : `${from}-${to}`);
 
 const side = (which: 'source' | 'destination'): string => (which === 'source' ? 'src' : 'dst');
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;

@@ -8,7 +8,9 @@
  * by default must allow pods there too).
  */
 import {
+  BUILTIN_CHAINS,
   deltaOf,
+  partOfChain,
   setName,
   type Action,
   type Chain,
@@ -17,6 +19,7 @@ import {
   type Family,
   type Hook,
   type Match,
+  type Part,
   type PortRange,
   type Rule,
   type Ruleset,
@@ -40,8 +43,18 @@ export interface NftChain {
 export const nftChainName = (chain: ChainName): string =>
   chain.table === 'filter' ? chain.name : `${chain.table}-${chain.name}`;
 
-/** The base chain that stands for a hook. */
-export const nftHookName = (hook: Pick<Hook, 'table' | 'builtin'>): string => `${hook.table}-${hook.builtin}`;
+/** The base chain that stands for a hook; services have their own beside policy's. */
+export const nftHookName = (hook: Hook): string =>
+  `${hook.table}-${hook.builtin}${partOfChain(hook.chain) === 'services' ? '-services' : ''}`;
+
+/** Of a chain or a map of our table, base chains included. */
+export function partOfNftChain(name: string): Part {
+  if (name.endsWith('-services')) return 'services';
+  const inner = name.replace(/^(raw|mangle|nat|filter)-/, '');
+  return name.startsWith('nat-') && isBuiltin(inner) ? 'nat' : partOfChain(inner);
+}
+
+const isBuiltin = (name: string): boolean => BUILTIN_CHAINS.some((builtin) => builtin === name);
 
 export function renderNftChain(chain: Chain): NftChain {
   const rules: string[] = [];
@@ -63,7 +76,7 @@ export function renderNftChain(chain: Chain): NftChain {
 
 /** A dispatch map is a chain with one lookup; the entries stand in a verdict map beside it. */
 export function renderNftMapChain(map: DispatchMap): NftChain {
-  const lookup = `${map.key === 'in-interface' ? 'iifname' : 'oifname'} vmap @${nftMapName(map)}`;
+  const lookup = `${mapLookup(map)} vmap @${nftMapName(map)}`;
   const bodies = map.otherwise === 'drop' ? [lookup, 'counter drop'] : [lookup];
   const hashes: string[] = [];
   let hash = `nft ${nftChainName(map)}`;
@@ -75,10 +88,58 @@ export function renderNftMapChain(map: DispatchMap): NftChain {
   return { name: nftChainName(map), rules, hashes };
 }
 
+function mapLookup({ key, family }: DispatchMap): string {
+  const address = `${family === 6 ? 'ip6' : 'ip'} daddr`;
+  switch (key) {
+    case 'in-interface':
+      return 'iifname';
+    case 'out-interface':
+      return 'oifname';
+    case 'destination':
+      return address;
+    case 'destination-port':
+      return `${address} . meta l4proto . th dport`;
+    case 'port':
+      return 'meta l4proto . th dport';
+  }
+}
+
+/** What the keys of a map are: "ipv4_addr . inet_proto . inet_service". */
+function mapType({ key, family }: DispatchMap): string {
+  const address = family === 6 ? 'ipv6_addr' : 'ipv4_addr';
+  switch (key) {
+    case 'in-interface':
+    case 'out-interface':
+      return 'ifname';
+    case 'destination':
+      return address;
+    case 'destination-port':
+      return `${address} . inet_proto . inet_service`;
+    case 'port':
+      return 'inet_proto . inet_service';
+  }
+}
+
 export const nftMapName = (map: ChainName): string => `${nftChainName(map)}-map`;
 
 export const nftMapElements = (map: DispatchMap): readonly string[] =>
-  [...map.entries].map(([name, chain]) => `"${name}" : goto ${chain}`);
+  [...map.entries].map(
+    ([key, chain]) => `${nftMapKey(map, key)} : goto ${nftChainName({ table: map.table, name: chain })}`,
+  );
+
+function nftMapKey({ key }: DispatchMap, text: string): string {
+  switch (key) {
+    case 'in-interface':
+    case 'out-interface':
+      return `"${text}"`;
+    case 'destination':
+      return text;
+    case 'destination-port':
+      return nftMember(text);
+    case 'port':
+      return text.replace(':', ' . ');
+  }
+}
 
 /** "type ipv4_addr . inet_proto . inet_service;" and, for networks, "flags interval;" */
 export function nftSetType(type: SetType, family: Family): string {
@@ -117,11 +178,11 @@ export function renderNftDelta(delta: RulesetDelta): string {
     ...delta.setsCreated.map((set) => `add set ${NFT_TABLE} ${set.name} { ${nftSetType(set.type, set.family)} }`),
     ...delta.setsCreated.flatMap((set) => elements('add', set.name, [...set.members.keys()].sort())),
     ...delta.setsChanged.flatMap((change) => elements('add', change.name, change.added)),
-    ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ifname : verdict; }`),
+    ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ${mapType(map)} : verdict; }`),
     ...hooks.map(
       (hook) =>
-        `add chain ${NFT_TABLE} ${nftHookName(hook)} { type filter hook ${hook.builtin.toLowerCase()} priority ` +
-        `${priority(hook)}; policy accept; }`,
+        `add chain ${NFT_TABLE} ${nftHookName(hook)} { type ${hook.table === 'nat' ? 'nat' : 'filter'} ` +
+        `hook ${hook.builtin.toLowerCase()} priority ${priorityText(hook)}; policy accept; }`,
     ),
     ...chains.map((chain) => `add chain ${NFT_TABLE} ${chain.name}`),
     ...mapsUpserted.map((map) => `flush map ${NFT_TABLE} ${nftMapName(map)}`),
@@ -155,17 +216,28 @@ function elements(verb: 'add' | 'delete', set: string, members: readonly string[
   return lines;
 }
 
-/** iptables' own places in netfilter, a little before them, so that a drop of ours comes first. */
-function priority(hook: Hook): string {
+/**
+ * iptables' own places in netfilter (NF_IP_PRI_*), a little before them, so that a drop of ours comes first; and before all what rejects
+ * or translates for services.
+ */
+export function nftPriority(hook: Hook): number {
+  const before = ahead(hook);
   switch (hook.table) {
     case 'raw':
-      return 'raw - 5';
+      return -300 - before;
     case 'mangle':
-      return 'mangle - 5';
+      return -150 - before;
+    case 'nat':
+      return (hook.builtin === 'POSTROUTING' ? 100 : -100) - before;
     case 'filter':
-      return 'filter - 5';
+      return -before;
   }
 }
+
+const ahead = (hook: Hook): number => (partOfChain(hook.chain) === 'services' ? 6 : 5);
+
+const priorityText = (hook: Hook): string =>
+  hook.table === 'nat' ? `${nftPriority(hook)}` : `${hook.table} - ${ahead(hook)}`;
 
 const needsFamily = (rule: Rule): boolean =>
   rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
@@ -177,7 +249,7 @@ function renderRule(rule: Rule, family: Family | undefined, table: Table): strin
   for (const match of rule.matches) words.push(renderMatch(match, family ?? 4));
   // Rules that say something to people are the ones they count packets on.
   if (rule.note !== undefined || rule.action.type === 'drop') words.push('counter');
-  words.push(renderAction(rule.action, table));
+  words.push(renderAction(rule.action, table, family === 6 ? 'ip6' : 'ip'));
   return words.join(' ');
 }
 
@@ -209,6 +281,8 @@ function renderMatch(match: Match, family: Family): string {
       return `meta mark & ${hex(match.mask)} ${match.not === true ? '!=' : '=='} ${hex(match.value)}`;
     case 'limit':
       return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
+    case 'random':
+      return `numgen random mod ${match.oneIn} 0`;
     case 'reverse-path-fails':
       return 'fib saddr . iif oif 0';
     case 'local':
@@ -228,7 +302,7 @@ function ports(ranges: readonly PortRange[]): string {
   return text.length === 1 ? `${text[0]}` : `{ ${text.join(', ')} }`;
 }
 
-function renderAction(action: Action, table: Table): string {
+function renderAction(action: Action, table: Table, family: 'ip' | 'ip6'): string {
   switch (action.type) {
     case 'accept':
     case 'drop':
@@ -243,9 +317,24 @@ function renderAction(action: Action, table: Table): string {
       return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
     case 'log':
       return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
+    case 'dnat':
+      return `dnat ${family} to ${endpoint(action.to, action.port === undefined ? '' : `${action.port}`)}`;
+    case 'snat':
+      return `snat ${family} to ${endpoint(action.to, action.ports === undefined ? '' : portRange(action.ports))}`;
+    case 'masquerade':
+      return [
+        'masquerade',
+        ...(action.ports === undefined ? [] : [`to :${portRange(action.ports)}`]),
+        ...(action.fullyRandom === true ? ['fully-random'] : []),
+      ].join(' ');
+    case 'reject':
+      return action.with === 'tcp-reset' ? 'reject with tcp reset' : 'reject with icmpx type port-unreachable';
   }
 }
 
+const endpoint = (address: string, port: string): string =>
+  port === '' ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+const portRange = ({ from, to }: PortRange): string => (from === to ? `${from}` : `${from}-${to}`);
 const hex = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
 
 /** nft's comments end at 128 bytes. */

@@ -1,8 +1,7 @@
 /**
  * One address family's tables: its wanted and observed state (table-plan.ts) together with the program that writes them.
  */
-import type { Family, Table } from '@tortie/policy/ruleset';
-import { chainKey } from '@tortie/policy/ruleset';
+import { chainKey, TABLES, type Family, type Table } from '@tortie/policy/ruleset';
 import { messageOf } from '../../errors.js';
 import { NetlinkSocket } from '../netlink/netlink-socket.js';
 import { SystemError } from '../system-error.js';
@@ -12,6 +11,7 @@ import { ChildError, type Within } from './child.js';
 import { findIptables, type IptablesProgram } from './iptables-program.js';
 import { isNative, NativeChains, readsNativeRules, type NativeChange } from './native-chains.js';
 import { isTableSubject, subjectOf, type TableChange } from './restore-script.js';
+import { HandedOver } from './parts.js';
 import { parseSavedTables, type SavedTable } from './saved-tables.js';
 import type { Backend, Observation } from './status.js';
 import { TableState } from './table-plan.js';
@@ -28,7 +28,6 @@ export interface FamilyWritten {
   readonly tables: ReadonlySet<Table>;
 }
 
-const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
 /** BOUNDED: pids of our own children, remembered to recognise their events; older ones' events have long arrived. */
 const OWN_PIDS = 256;
 
@@ -43,8 +42,9 @@ export class FamilyTables {
     readonly choice: BackendChoice,
     private readonly program: IptablesProgram,
     private readonly within: Within,
+    handed: HandedOver,
   ) {
-    this.state = new TableState(family);
+    this.state = new TableState(family, handed);
     this.native =
       choice.backend === 'nft' && readsNativeRules(program.version) ? NativeChains.open(family, within) : undefined;
   }
@@ -105,10 +105,25 @@ export class FamilyTables {
     };
   }
 
-  /** All over netlink if that can be, otherwise through the program, which also finds out what it is that the kernel refuses. */
+  /** A table over netlink if that can be, otherwise through the program, which also finds out what it is that the kernel refuses. */
   private async writeChanges(changes: readonly TableChange[]): Promise<WriteOutcome & { readonly restores: number }> {
-    if (this.native !== undefined && changes.every(isNative) && tryNative(this.native, changes))
-      return { done: changes, refused: [], restores: 0 };
+    const written = this.writeNatively(changes);
+    const rest = written.length === 0 ? changes : changes.filter((change) => !written.includes(change));
+    if (rest.length === 0) return { done: written, refused: [], restores: 0 };
+    const outcome = await this.restore(rest);
+    return { ...outcome, done: [...written, ...outcome.done] };
+  }
+
+  /** What is in force now, whole tables at a time: a table changes at once. */
+  private writeNatively(changes: readonly TableChange[]): readonly TableChange[] {
+    const { native } = this;
+    if (native === undefined) return [];
+    const foreign = new Set(changes.filter((change) => !isNative(change)).map(({ table }) => table));
+    const own = changes.filter(isNative).filter(({ table }) => !foreign.has(table));
+    return own.length > 0 && tryNative(native, own) ? own : [];
+  }
+
+  private async restore(changes: readonly TableChange[]): Promise<WriteOutcome & { readonly restores: number }> {
     let restores = 0;
     const outcome = await writeTables(changes, {
       program: this.program,
@@ -177,6 +192,7 @@ export async function openFamily(
   wanted: 'auto' | Backend,
   within: Within,
   fallback: BackendChoice | undefined,
+  handed: HandedOver,
 ): Promise<FamilyTables | undefined> {
   if (family === 6 && !hasIpv6(within)) return undefined;
   const choice =
@@ -195,7 +211,7 @@ export async function openFamily(
     if (!(error instanceof ChildError)) throw error;
     throw new NetfilterSetupError(`Cannot write IPv${family} policy: ${error.message}`);
   }
-  return new FamilyTables(family, choice, program, within);
+  return new FamilyTables(family, choice, program, within, handed);
 }
 
 /** IPv6 without evidence of its own follows IPv4: nobody looks for the two in different places. */
@@ -236,10 +252,10 @@ export async function sweepBackend(family: Family, backend: Backend, within: Wit
   try {
     const program = tables.length === 0 ? undefined : await findIptables(backend, family, within);
     if (program === undefined) return undefined;
-    const state = new TableState(family);
+    const state = new TableState(family, HandedOver.everything());
     for (const table of tables)
       state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
-    state.setHooks([]);
+    state.doubtHooks();
     const changes = state.plan();
     if (changes.length === 0) return undefined;
     const { refused, broken } = await writeTables(changes, {

@@ -2,13 +2,14 @@
  * A ruleset in iptables chains and ipsets, both families. Writes in the order that never opens and never breaks: sets and members are
  * added, rules are written (one atomic restore per table), members and sets are removed.
  */
-import type { Family, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
+import { TABLES, type Family, type Part, type Ruleset, type RulesetDelta, type Table } from '@tortie/policy/ruleset';
 import type { Backoff } from './backoff.js';
 import type { Within } from './child.js';
 import { LingeringSets } from './lingering-sets.js';
 import { openFamily, sweepOtherBackend, type FamilyTables } from './family-tables.js';
 import { sweepNftables } from './nft/sweep.js';
 import { openSets, type OpenedSets } from './open-sets.js';
+import { HandedOver } from './parts.js';
 import { Patrol } from './patrol.js';
 import type { Findings, PolicyTarget, Written } from './policy-target.js';
 import { SetState } from './set-state.js';
@@ -25,13 +26,14 @@ export interface IptablesTargetOptions {
 /** Throws NetfilterSetupError. */
 export async function openIptablesTarget(options: IptablesTargetOptions): Promise<IptablesTarget> {
   const sets = openSets(options.within);
+  const handed = new HandedOver();
   const families: FamilyTables[] = [];
   try {
     for (const family of options.families) {
-      const opened = await openFamily(family, options.backend, options.within, families[0]?.choice);
+      const opened = await openFamily(family, options.backend, options.within, families[0]?.choice, handed);
       if (opened !== undefined) families.push(opened);
     }
-    return new IptablesTarget(options, families, sets);
+    return new IptablesTarget(options, families, sets, handed);
   } catch (error) {
     for (const family of families) family.close();
     sets.transport.close();
@@ -42,7 +44,7 @@ export async function openIptablesTarget(options: IptablesTargetOptions): Promis
 const SWEEP = 'sweep of the other backends';
 
 export class IptablesTarget implements PolicyTarget {
-  private readonly sets = new SetState();
+  private readonly sets: SetState;
   private readonly patrol: Patrol;
   private readonly lingering = new LingeringSets();
   /** Families whose other backends hold nothing of ours. */
@@ -52,7 +54,9 @@ export class IptablesTarget implements PolicyTarget {
     private readonly options: IptablesTargetOptions,
     private readonly families: readonly FamilyTables[],
     private readonly opened: OpenedSets,
+    private readonly handed: HandedOver,
   ) {
+    this.sets = new SetState(handed);
     const { within, patrolInterval } = options;
     this.patrol = new Patrol({
       families,
@@ -70,18 +74,19 @@ export class IptablesTarget implements PolicyTarget {
     return { sets: headers.length, chains: tables.reduce((sum, table) => sum + table.chains, 0), tables };
   }
 
-  takeWhole(ruleset: Ruleset): void {
-    this.sets.reset();
+  takeWhole(ruleset: Ruleset, part: Part): void {
+    this.handed.add(part);
+    this.sets.reset(part);
     for (const set of ruleset.sets.values()) if (this.hasFamily(set.family)) this.sets.create(set);
     for (const { state } of this.families) {
-      state.reset();
+      state.reset(part);
       for (const chain of ruleset.chains.values()) state.upsertChain(chain);
       for (const map of ruleset.maps.values()) state.upsertMap(map);
-      state.setHooks(ruleset.hooks);
+      state.setHooks(ruleset.hooks, part);
     }
   }
 
-  takeDelta(delta: RulesetDelta): void {
+  takeDelta(delta: RulesetDelta, part: Part): void {
     for (const set of delta.setsCreated) if (this.hasFamily(set.family)) this.sets.create(set);
     for (const change of delta.setsChanged) if (this.sets.has(change.name)) this.sets.change(change);
     for (const name of delta.setsDeleted) if (this.sets.has(name)) this.sets.delete(name);
@@ -90,12 +95,12 @@ export class IptablesTarget implements PolicyTarget {
       for (const map of delta.mapsUpserted) state.upsertMap(map);
       for (const name of delta.chainsDeleted) state.deleteChain(name);
       for (const name of delta.mapsDeleted) state.deleteMap(name);
-      if (delta.hooks !== undefined) state.setHooks(delta.hooks);
+      if (delta.hooks !== undefined) state.setHooks(delta.hooks, part);
     }
   }
 
-  async lookAtAll(backoff: Backoff): Promise<void> {
-    await this.patrol.lookAtAll();
+  async lookAtAll(backoff: Backoff, parts: ReadonlySet<Part>): Promise<void> {
+    await this.patrol.lookAtAll(tablesOf(parts));
     this.notePatrol(backoff);
   }
 
@@ -222,6 +227,12 @@ export class IptablesTarget implements PolicyTarget {
     return this.families.some((one) => one.family === family);
   }
 }
+
+/** Policy has nothing in `nat`, and reading a large one (kube-proxy's) takes its time. */
+const tablesOf = (parts: ReadonlySet<Part>): readonly Table[] =>
+  TABLES.filter((table) =>
+    table === 'nat' ? parts.has('services') || parts.has('nat') : parts.has('services') || parts.has('policy'),
+  );
 
 const nameOfSet = (operation: SetOperation): string => ('set' in operation ? operation.set.name : operation.name);
 const familyOfSet = (operation: SetOperation): Family => (nameOfSet(operation).startsWith('tortie6-') ? 6 : 4);

@@ -120,7 +120,12 @@ export class NativeChains {
 
   private fill(change: NativeChange): void {
     if (change.type === 'close')
-      this.writeRule(change.table, change.name, { matches: [], action: { type: 'drop' } }, CLOSED_HASH);
+      this.writeRule(
+        change.table,
+        change.name,
+        { matches: [], action: { type: change.table === 'nat' ? 'return' : 'drop' } },
+        CLOSED_HASH,
+      );
     if (change.type !== 'write') return;
     const { name, rules, hashes } = change.chain;
     for (const [index, rule] of rules.entries()) this.writeRule(change.table, name, rule, hashes[index] ?? '');

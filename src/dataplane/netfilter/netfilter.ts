@@ -1,9 +1,10 @@
 /**
  * The netfilter applier: makes the kernel hold exactly one ruleset, as far as it is ours, and keeps it so.
  *
- * Callers hand over a whole ruleset once (`sync`) and deltas from then on (`apply`). One loop does everything that touches the kernel, one
- * pass at a time: take in what came, look where drift is suspected, write what differs. Calls that come during a pass wait for
- * the next one and share it. How the kernel holds rules is a target's business: iptables chains and ipsets, or an nftables table.
+ * Callers hand over a whole ruleset once (`sync`) and deltas from then on (`apply`), each for its part (policy, services, NAT). One loop
+ * does everything that touches the kernel, one pass at a time: take in what came, look where drift is suspected, write what differs. Calls
+ * that come during a pass wait for the next one and share it. How the kernel holds rules is a target's business: iptables chains and
+ * ipsets, or an nftables table.
  *
  * Ours is what carries our mark: chains TORTIE-*, the jumps to them, sets tortie4-* and tortie6-*, nftables' table
  * "tortie". Nothing else is touched, and nothing is ever written before the first sync. At a start what stands is
@@ -11,7 +12,7 @@
  *
  * Refusals never stop the rest: they are kept as failures, told to the caller and tried again with growing pauses.
  */
-import type { Family, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
+import type { Family, Part, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import { NetlinkProtocolError } from '../netlink/message.js';
 import { NetlinkOverflowError } from '../netlink/netlink-loss.js';
 import { SystemError } from '../system-error.js';
@@ -46,8 +47,8 @@ export interface NetfilterOptions {
 }
 
 type Incoming =
-  | { readonly type: 'whole'; readonly ruleset: Ruleset }
-  | { readonly type: 'delta'; readonly delta: RulesetDelta };
+  | { readonly type: 'whole'; readonly part: Part; readonly ruleset: Ruleset }
+  | { readonly type: 'delta'; readonly part: Part; readonly delta: RulesetDelta };
 
 interface Waiter {
   readonly resolve: (result: ApplyResult) => void;
@@ -78,9 +79,10 @@ export class Netfilter {
   private running: Promise<void> | undefined;
   /** Somebody wanted a pass while one was running. */
   private isWantedAgain = false;
-  private isSynced = false;
-  /** A whole ruleset was taken in and is not written yet. */
-  private needsWhole = false;
+  /** Parts whose whole has been written. */
+  private readonly synced = new Set<Part>();
+  /** Parts whose whole was taken in and is not written yet. */
+  private readonly unwritten = new Set<Part>();
   private isStopped = false;
   private retryTimer: NodeJS.Timeout | undefined;
   private lastFailures = '';
@@ -104,14 +106,14 @@ export class Netfilter {
     return this.target.observe();
   }
 
-  /** Makes the kernel hold this ruleset and nothing else of ours; from the first call on it is kept so. */
-  sync(ruleset: Ruleset): Promise<ApplyResult> {
-    return this.enqueue({ type: 'whole', ruleset });
+  /** Makes the kernel hold this ruleset and nothing else of this part; from the first call on it is kept so. */
+  sync(ruleset: Ruleset, part: Part = 'policy'): Promise<ApplyResult> {
+    return this.enqueue({ type: 'whole', part, ruleset });
   }
 
-  /** Applies a delta to what was handed over before. */
-  apply(delta: RulesetDelta): Promise<ApplyResult> {
-    return this.enqueue({ type: 'delta', delta });
+  /** Applies a delta to what was handed over of this part before. */
+  apply(delta: RulesetDelta, part: Part = 'policy'): Promise<ApplyResult> {
+    return this.enqueue({ type: 'delta', part, delta });
   }
 
   status(): NetfilterStatus {
@@ -119,7 +121,7 @@ export class Netfilter {
     const unrest = this.unrest.describe(Date.now());
     return {
       backends: this.target.backends,
-      isSynced: this.isSynced,
+      isSynced: this.synced.size > 0,
       isClean: failures.length === 0 && this.incoming.length === 0 && this.target.isClean,
       failures,
       ...(unrest === undefined ? {} : { unrest }),
@@ -143,13 +145,13 @@ export class Netfilter {
     if (this.isStopped) return Promise.reject(new Error('The netfilter applier has been stopped'));
     if (
       work.type === 'delta' &&
-      !this.isSynced &&
-      !this.needsWhole &&
-      !this.incoming.some((one) => one.type === 'whole')
+      !this.synced.has(work.part) &&
+      !this.unwritten.has(work.part) &&
+      !this.incoming.some((one) => one.type === 'whole' && one.part === work.part)
     )
-      return Promise.reject(new Error('A delta came before the first whole ruleset'));
+      return Promise.reject(new Error(`A delta of part "${work.part}" came before its first whole ruleset`));
     // A whole state makes what waits before it pointless.
-    if (work.type === 'whole') this.incoming = [];
+    if (work.type === 'whole') this.incoming = this.incoming.filter(({ part }) => part !== work.part);
     this.incoming.push(work);
     return new Promise((resolve, reject) => {
       this.waiters.push({ resolve, reject });
@@ -191,14 +193,14 @@ export class Netfilter {
   private async pass(): Promise<void> {
     this.counters.passes++;
     this.takeIn();
-    const isWhole = this.needsWhole;
-    if (!isWhole && !this.isSynced) return;
+    const isWhole = this.unwritten.size > 0;
+    if (!isWhole && this.synced.size === 0) return;
     const findings: Findings = isWhole ? new Map() : await this.target.look(this.backoff);
-    if (isWhole) await this.target.lookAtAll(this.backoff);
+    if (isWhole) await this.target.lookAtAll(this.backoff, this.unwritten);
     const isComplete = await this.target.write(this.backoff, isWhole, (part) => this.count(part));
     if (!isComplete) return;
-    this.needsWhole = false;
-    this.isSynced = true;
+    for (const part of this.unwritten) this.synced.add(part);
+    this.unwritten.clear();
     this.reportDrift(findings);
     await this.target.sweepOthers(this.backoff);
     if (!this.isStopped) this.target.watch(() => this.alarmed());
@@ -219,9 +221,11 @@ export class Netfilter {
     const incoming = this.incoming;
     this.incoming = [];
     for (const work of incoming) {
-      if (work.type === 'whole') this.target.takeWhole(work.ruleset);
-      else this.target.takeDelta(work.delta);
-      this.needsWhole ||= work.type === 'whole';
+      if (work.type === 'delta') this.target.takeDelta(work.delta, work.part);
+      else {
+        this.target.takeWhole(work.ruleset, work.part);
+        this.unwritten.add(work.part);
+      }
     }
   }
 

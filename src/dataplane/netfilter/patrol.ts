@@ -9,7 +9,7 @@
  *
  * Reading a table back also records the kernel's own spelling of our rules, by which a rule edited under its old comment shows.
  */
-import type { Family, Table } from '@tortie/policy/ruleset';
+import { BUILTIN_CHAINS, TABLES, type Family, type Table } from '@tortie/policy/ruleset';
 import { SystemError } from '../system-error.js';
 import { ChildError, type Within } from './child.js';
 import type { FamilyTables } from './family-tables.js';
@@ -90,9 +90,9 @@ export class Patrol {
     for (const tables of this.legacy.values()) tables.close();
   }
 
-  /** Reads everything, for a whole sync. */
-  async lookAtAll(): Promise<ReadonlyMap<Family, readonly string[]>> {
-    for (const { family } of this.options.families) this.suspects.set(family, new Set(['raw', 'mangle', 'filter']));
+  /** Reads these tables and all sets, for a whole sync. */
+  async lookAtAll(tables: readonly Table[]): Promise<ReadonlyMap<Family, readonly string[]>> {
+    for (const { family } of this.options.families) for (const table of tables) this.mark(family, table);
     const findings = await this.lookAtTables();
     const headers = await this.headers();
     this.options.sets.observe(headers);
@@ -278,11 +278,12 @@ export class Patrol {
   }
 }
 
-const BUILTINS: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT']);
+const BUILTINS: ReadonlySet<string> = new Set(BUILTIN_CHAINS);
+const WATCHED: ReadonlySet<string> = new Set(TABLES);
 
 /** A chain of ours, a built-in chain that we may hook into, or a whole table of iptables. Exported for its test. */
 export function concerns(event: TableEvent): boolean {
-  if (familyOf(event) === undefined || !['raw', 'mangle', 'filter'].includes(event.table)) return false;
+  if (familyOf(event) === undefined || !WATCHED.has(event.table)) return false;
   return event.chain === undefined || event.chain.startsWith('TORTIE-') || BUILTINS.has(event.chain);
 }
 

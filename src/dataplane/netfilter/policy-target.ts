@@ -2,7 +2,7 @@
  * One way of holding a ruleset in the kernel, as the applier's loop (netfilter.ts) drives it: iptables with ipsets
  * (iptables-target.ts) or nftables (nft/nft-target.ts). A target keeps what is wanted and what it last saw; the loop decides when.
  */
-import type { Family, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
+import type { Family, Part, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import type { Backoff } from './backoff.js';
 import type { NetfilterStatus, Observation } from './status.js';
 
@@ -18,12 +18,13 @@ export interface Written {
 }
 
 export interface PolicyTarget {
-  takeWhole(ruleset: Ruleset): void;
-  takeDelta(delta: RulesetDelta): void;
+  /** One part's whole; the other parts stay as they are. */
+  takeWhole(ruleset: Ruleset, part: Part): void;
+  takeDelta(delta: RulesetDelta, part: Part): void;
   /** What of ours is in the kernel, for people. */
   observe(): Promise<Observation>;
-  /** Reads everything, for a whole sync. */
-  lookAtAll(backoff: Backoff): Promise<void>;
+  /** Reads everything that these parts may have, for whole syncs of them. */
+  lookAtAll(backoff: Backoff, parts: ReadonlySet<Part>): Promise<void>;
   /** Looks where drift is suspected, and at everything cheap when it is time. */
   look(backoff: Backoff): Promise<Findings>;
   /** Writes what differs and is not held back. `isWhole`: a family that could not be read is left out, and the answer is false. */

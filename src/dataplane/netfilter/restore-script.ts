@@ -7,13 +7,13 @@
  * chains are put right, then what nobody refers to any more is deleted. iptables commits a table as one transaction, so
  * no packet sees a state between.
  */
-import type { BuiltinChain, Table } from '@tortie/policy/ruleset';
+import { TABLES, type BuiltinChain, type Table } from '@tortie/policy/ruleset';
 import type { RenderedChain } from '@tortie/policy/render/iptables';
 
 /** The smallest thing that can succeed or fail by itself. */
 export type TableChange =
   | { readonly type: 'write'; readonly table: Table; readonly chain: RenderedChain }
-  /** Must exist because others jump to it, but its rules were refused: everything is dropped. */
+  /** Must exist because others jump to it, but its rules were refused: everything is dropped, or in `nat` left as it is. */
   | { readonly type: 'close'; readonly table: Table; readonly name: string }
   | { readonly type: 'delete'; readonly table: Table; readonly name: string }
   /** Whole commands: "-D FORWARD ..." for jumps to remove, "-I FORWARD 1 ..." for the one to insert. */
@@ -34,9 +34,8 @@ export interface RestoreScript {
 /** Hash in the comment of a closed chain's only rule; no rendered rule has it, so a closed chain always differs from the wanted one. */
 export const CLOSED_HASH = 'closed';
 
-export const closedRule = (name: string): string => `-A ${name} -m comment --comment tortie:${CLOSED_HASH} -j DROP`;
-
-const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
+export const closedRule = (table: Table, name: string): string =>
+  `-A ${name} -m comment --comment tortie:${CLOSED_HASH} -j ${table === 'nat' ? 'RETURN' : 'DROP'}`;
 
 export function buildRestoreScript(changes: readonly TableChange[]): RestoreScript {
   const lines: string[] = [];
@@ -64,7 +63,7 @@ export function subjectOf(change: TableChange): string {
 }
 
 /** Is it a subject that subjectOf makes? */
-export const isTableSubject = (subject: string): boolean => /^(hook )?(raw|mangle|filter)\//.test(subject);
+export const isTableSubject = (subject: string): boolean => /^(hook )?(raw|mangle|nat|filter)\//.test(subject);
 
 const nameOf = (change: Exclude<TableChange, { type: 'hook' }>): string =>
   change.type === 'write' ? change.chain.name : change.name;
@@ -74,7 +73,7 @@ function bodyOf(change: TableChange): readonly string[] {
     case 'write':
       return change.chain.lines;
     case 'close':
-      return [closedRule(change.name)];
+      return [closedRule(change.table, change.name)];
     case 'hook':
       return change.commands;
     case 'delete':

@@ -3,7 +3,7 @@
  * built-in chains that jump to us. Foreign chains are skipped line by line and never kept, so a kube-proxy with 50,000 rules costs a
  * scan and no memory. Pure.
  */
-import type { BuiltinChain, Table } from '@tortie/policy/ruleset';
+import { BUILTIN_CHAINS, TABLES as ALL_TABLES, type BuiltinChain, type Table } from '@tortie/policy/ruleset';
 
 /** Every chain that starts so is ours: node-view's ownership mark. */
 export const CHAIN_PREFIX = 'TORTIE-';
@@ -27,8 +27,8 @@ export interface SavedTable {
   readonly hooks: readonly SavedHook[];
 }
 
-const BUILTINS: ReadonlySet<string> = new Set<BuiltinChain>(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT']);
-const TABLES: ReadonlySet<string> = new Set<Table>(['raw', 'mangle', 'filter']);
+const BUILTINS: ReadonlySet<string> = new Set(BUILTIN_CHAINS);
+const TABLES: ReadonlySet<string> = new Set(ALL_TABLES);
 const OUR_COMMENT = /--comment "?tortie:([A-Za-z0-9]+)"?(?: |$)/;
 const OUR_TARGET = /(?:^| )-[jg] TORTIE-/;
 

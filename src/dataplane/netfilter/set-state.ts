@@ -6,7 +6,16 @@
  * need) before, `removals` (members nobody may match any more, sets nobody refers to any more) after.
  */
 import { AddressError } from 'node-bgp/address';
-import type { AddressSet, Family, Members, SetChange, SetType } from '@tortie/policy/ruleset';
+import {
+  partOfSet,
+  type AddressSet,
+  type Family,
+  type Members,
+  type Part,
+  type SetChange,
+  type SetType,
+} from '@tortie/policy/ruleset';
+import type { HandedOver } from './parts.js';
 import { memberKey, parseMember, type SetMember } from './set-member.js';
 import type { NewSet, SetHeader } from './set-protocol.js';
 import type { SetOperation, SetRefusal } from './set-transport.js';
@@ -43,6 +52,8 @@ export class SetState {
   private readonly malformed = new Map<string, SetFailure>();
   private temporary = 0;
 
+  constructor(private readonly handed: HandedOver) {}
+
   create(set: AddressSet): void {
     const wanted: WantedSet = { name: set.name, type: set.type, family: set.family, members: new Set() };
     this.wanted.set(set.name, wanted);
@@ -66,12 +77,11 @@ export class SetState {
     for (const key of this.malformed.keys()) if (key.startsWith(`${name} `)) this.malformed.delete(key);
   }
 
-  /** Forgets everything, for a whole new state; observe() then says what of the old one is nobody's. */
-  reset(): void {
-    this.wanted.clear();
-    this.pending.clear();
-    this.doomed.clear();
-    this.malformed.clear();
+  /** Forgets everything of a part, for a whole new state; observe() then says what of the old one is nobody's. */
+  reset(part: Part): void {
+    for (const names of [this.wanted, this.pending, this.doomed])
+      for (const name of [...names.keys()]) if (partOfSet(name) === part) names.delete(name);
+    for (const [key, { set }] of [...this.malformed]) if (partOfSet(set) === part) this.malformed.delete(key);
   }
 
   /** Takes the list of our sets in the kernel. Returns what is not as last written, and which sets deserve a look at their members. */
@@ -95,7 +105,7 @@ export class SetState {
     }
     for (const name of present.keys()) {
       // A doomed one is our own, and waits until the kernel lets go of it.
-      if (this.wanted.has(name) || this.doomed.has(name)) continue;
+      if (this.wanted.has(name) || this.doomed.has(name) || !this.handed.hasSet(name)) continue;
       findings.push(`set ${name} is nobody's`);
       this.doomed.add(name);
     }

@@ -6,16 +6,21 @@
  * only marked ones are compared. A chain whose hashes already stand in the kernel in the same order is not written.
  */
 import {
+  BUILTIN_CHAINS,
   chainKey,
+  partOfChain,
+  TABLES,
   type Chain,
   type ChainName,
   type DispatchMap,
   type Family,
   type Hook,
+  type Part,
   type Table,
 } from '@tortie/policy/ruleset';
 import { renderChain, renderHook, renderMap, type RenderedChain } from '@tortie/policy/render/iptables';
 import { CLOSED_HASH, type TableChange } from './restore-script.js';
+import { PartHooks, type HandedOver } from './parts.js';
 import type { SavedHook, SavedTable } from './saved-tables.js';
 
 export class TableState {
@@ -23,7 +28,7 @@ export class TableState {
   private readonly wanted = new Map<string, RenderedChain>();
   /** Chains that each dispatch map has become, by the map's key. */
   private readonly mapChains = new Map<string, readonly string[]>();
-  private hooks: readonly Hook[] = [];
+  private readonly hooks = new PartHooks();
   /** By chainKey: hashes of the rules in the kernel, in order; an unreadable rule is "". */
   private readonly kernel = new Map<string, readonly string[]>();
   private kernelHooks = new Map<Table, readonly SavedHook[]>();
@@ -36,7 +41,10 @@ export class TableState {
   /** Since when something written has not been read back; undefined when all has. */
   unverifiedSince: number | undefined;
 
-  constructor(readonly family: Family) {}
+  constructor(
+    readonly family: Family,
+    private readonly handed: HandedOver,
+  ) {}
 
   upsertChain(chain: Chain): void {
     this.want(renderChain(chain, this.family));
@@ -59,22 +67,28 @@ export class TableState {
     this.mapChains.delete(chainKey(name));
   }
 
-  setHooks(hooks: readonly Hook[]): void {
-    this.hooks = hooks;
+  setHooks(hooks: readonly Hook[], part: Part): void {
+    this.hooks.set(part, hooks);
+    this.doubtHooks();
+  }
+
+  /** Compare the jumps at the next plan. */
+  doubtHooks(): void {
     this.hooksDirty = true;
   }
 
-  /** Forgets what is wanted, for a whole new state; the kernel's side stays. */
-  reset(): void {
-    for (const key of this.wanted.keys()) this.dirty.add(key);
-    this.wanted.clear();
-    this.mapChains.clear();
-    this.setHooks([]);
+  /** Forgets what is wanted of a part, for a whole new state; the kernel's side stays. */
+  reset(part: Part): void {
+    const isPart = (key: string): boolean => partOfChain(nameOf(key)) === part;
+    for (const key of [...this.wanted.keys()].filter(isPart)) this.unwant(key);
+    for (const key of [...this.mapChains.keys()].filter(isPart)) this.mapChains.delete(key);
+    for (const key of this.kernel.keys()) if (isPart(key)) this.dirty.add(key);
+    this.setHooks([], part);
   }
 
   /** Tables that hold or must hold something of ours. */
   tables(): ReadonlySet<Table> {
-    const tables = new Set<Table>(this.hooks.map((hook) => hook.table));
+    const tables = new Set<Table>(this.hooks.all().map((hook) => hook.table));
     for (const chain of this.wanted.values()) tables.add(chain.table);
     return tables;
   }
@@ -95,8 +109,8 @@ export class TableState {
       const seen = this.texts.get(key);
       const isEdited = seen !== undefined && isSame(hashes, before ?? []) && !isSame(texts, seen);
       if (isEdited) findings.push(`chain ${key} has a rule edited under its old comment`);
-      else if (before === undefined) findings.push(`chain ${key} is not ours`);
-      else if (!isSame(hashes, before)) findings.push(`chain ${key} holds other rules`);
+      else if (before === undefined && this.handed.hasChain(name)) findings.push(`chain ${key} is not ours`);
+      else if (before !== undefined && !isSame(hashes, before)) findings.push(`chain ${key} holds other rules`);
       this.dirty.add(key);
       this.kernel.set(key, isEdited ? [] : hashes);
       if (!isEdited) this.texts.set(key, texts);
@@ -118,7 +132,7 @@ export class TableState {
       const present = this.kernel.get(key);
       if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present)))
         writes.push({ type: 'write', table: chain.table, chain });
-      else if (chain === undefined && present !== undefined)
+      else if (chain === undefined && present !== undefined && this.handed.hasChain(nameOf(key)))
         deletions.push({ type: 'delete', table: tableOf(key), name: nameOf(key) });
       else this.dirty.delete(key);
     }
@@ -154,15 +168,20 @@ export class TableState {
       case 'delete':
         return this.forget(chainKey(change));
       case 'hook': {
-        const rest = (this.kernelHooks.get(change.table) ?? []).filter((hook) => hook.builtin !== change.builtin);
-        const own = this.hooks.filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
+        const present = this.kernelHooks.get(change.table) ?? [];
+        const rest = present.filter((hook) => hook.builtin !== change.builtin);
+        const own = this.hooks.all().filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
+        // Ours went in first, in front of what is kept.
+        const kept = present
+          .filter((hook) => hook.builtin === change.builtin && !this.isHanded(hook))
+          .map((hook, index) => ({ ...hook, position: own.length + index }));
         const now = own.map((hook, position) => ({
           builtin: hook.builtin,
           position,
           hash: renderHook(hook).hash,
           text: renderHook(hook).body,
         }));
-        this.kernelHooks.set(change.table, [...rest, ...now]);
+        this.kernelHooks.set(change.table, [...rest, ...now, ...kept]);
         this.hooksDirty = TABLES.some((table) => this.hookChanges(table).length > 0);
       }
     }
@@ -208,13 +227,16 @@ export class TableState {
   /** Ours must be the first rules of the built-in chain, each once: an ACCEPT in front of them would bypass policy. */
   private hookChanges(table: Table): readonly TableChange[] {
     const present = this.kernelHooks.get(table) ?? [];
-    const wanted = this.hooks.filter((hook) => hook.table === table);
+    const wanted = this.hooks.all().filter((hook) => hook.table === table);
     const changes: TableChange[] = [];
-    for (const builtin of ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT'] as const) {
+    for (const builtin of BUILTIN_CHAINS) {
       const want = wanted.filter((hook) => hook.builtin === builtin).map((hook) => renderHook(hook));
-      const have = present.filter((hook) => hook.builtin === builtin);
+      const own = present.filter((hook) => hook.builtin === builtin);
+      const have = own.filter((hook) => this.isHanded(hook));
+      const kept = own.filter((hook) => !have.includes(hook));
       const isRight =
-        want.length === have.length && want.every((hook, i) => have[i]?.hash === hook.hash && have[i]?.position === i);
+        want.length === have.length &&
+        want.every((hook, i) => have[i]?.hash === hook.hash && have[i]?.position === freePosition(i, kept));
       if (isRight) continue;
       const commands = [
         ...have.map((hook) => `-D ${builtin} ${hook.text}`),
@@ -224,14 +246,27 @@ export class TableState {
     }
     return changes;
   }
+
+  /** A jump of a part that is not handed over is its predecessor's, and stays. */
+  private isHanded({ text }: SavedHook): boolean {
+    const target = /(?:^| )-[jg] (\S+)/.exec(text)?.[1];
+    return target === undefined || this.handed.hasChain(target);
+  }
 }
 
-const TABLES: readonly Table[] = ['raw', 'mangle', 'filter'];
+/** Where the jump of that index stands: behind those before it and whatever kept ones stand among them. */
+function freePosition(index: number, kept: readonly SavedHook[]): number {
+  let position = index;
+  for (const hook of [...kept].sort((a, b) => a.position - b.position)) if (hook.position <= position) position++;
+  return position;
+}
+
 const isSame = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((one, i) => one === b[i]);
 const tableOf = (key: string): Table => {
   const table = key.slice(0, key.indexOf('/'));
-  if (table === 'raw' || table === 'mangle' || table === 'filter') return table;
-  throw new Error(`Cannot tell the table of chain "${key}": expected raw, mangle or filter before the slash`);
+  const known = TABLES.find((one) => one === table);
+  if (known !== undefined) return known;
+  throw new Error(`Cannot tell the table of chain "${key}": expected ${TABLES.join(', ')} before the slash`);
 };
 const nameOf = (key: string): string => key.slice(key.indexOf('/') + 1);

@@ -49,6 +49,6 @@ describe('parseSavedTables', () => {
   });
 
   it('leaves tables alone that we never write', () =>
-    expect([...parseSavedTables(SAVED).keys()]).to.deep.equal(['filter']));
+    expect([...parseSavedTables(SAVED.replace('*nat', '*security')).keys()]).to.deep.equal(['filter']));
   it('takes nothing from nothing', () => expect(parseSavedTables('').size).to.equal(0));
 });

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { SetHeader } from '../../../src/dataplane/netfilter/set-protocol.js';
 import { memberKey, type SetMember } from '../../../src/dataplane/netfilter/set-member.js';
+import { HandedOver } from '../../../src/dataplane/netfilter/parts.js';
 import { SetState } from '../../../src/dataplane/netfilter/set-state.js';
 import type { SetOperation, SetRefusal } from '../../../src/dataplane/netfilter/set-transport.js';
 import { set } from './rulesets.js';
@@ -91,7 +92,7 @@ describe('SetState', () => {
   it('ends every history, refusals included, with the kernel as wanted', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 30 }), (history) => {
-        const state = new SetState();
+        const state = new SetState(HandedOver.everything());
         const kernel = new FakeKernel();
         const wanted = new Map<string, Set<string>>();
         for (const event of history) {
@@ -130,7 +131,7 @@ describe('SetState', () => {
   });
 
   it('adds before it removes, and destroys last', () => {
-    const state = new SetState();
+    const state = new SetState(HandedOver.everything());
     state.create(set(4, 'a', 'address', ['10.0.0.1']));
     state.create(set(4, 'b', 'address', []));
     pass(state, new FakeKernel());
@@ -141,7 +142,7 @@ describe('SetState', () => {
   });
 
   it('swaps in a new set where one of another type stands', () => {
-    const state = new SetState();
+    const state = new SetState(HandedOver.everything());
     const kernel = new FakeKernel();
     kernel.sets.set('tortie4-a', { kernelType: 'hash:net', members: new Map() });
     state.create(set(4, 'a', 'address', ['10.0.0.1']));
@@ -151,7 +152,7 @@ describe('SetState', () => {
   });
 
   it('takes a set that it is itself about to destroy for no stranger', () => {
-    const state = new SetState();
+    const state = new SetState(HandedOver.everything());
     const kernel = new FakeKernel();
     state.create(set(4, 'a', 'address', ['10.0.0.1']));
     pass(state, kernel);
@@ -169,7 +170,7 @@ describe('SetState', () => {
   });
 
   it('tells a member that no kernel takes, once, until it goes', () => {
-    const state = new SetState();
+    const state = new SetState(HandedOver.everything());
     const kernel = new FakeKernel();
     state.create(set(4, 'a', 'address', ['10.0.0.1', 'nonsense']));
     pass(state, kernel);

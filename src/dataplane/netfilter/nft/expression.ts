@@ -4,11 +4,12 @@
  *
  * Register 1 takes every single value; a concatenation (address, protocol, port) spreads over the 4-byte registers behind it.
  */
-import { addressToBytes, parsePrefix, bitsOf, type Family } from 'node-bgp/address';
+import { addressToBytes, parseAddress, parsePrefix, bitsOf, type Family } from 'node-bgp/address';
 import { nftChainName } from '@tortie/policy/render/nftables';
 import {
   setName,
   type Action,
+  type DispatchMap,
   type Match,
   type PortRange,
   type Rule,
@@ -68,6 +69,12 @@ const RTN_LOCAL = 2;
 /** NF_CT_STATE_BIT of linux/netfilter/nf_conntrack_common.h, as `ct state` holds them. */
 const STATE_BITS: Readonly<Record<string, number>> = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 };
 const LOG_NOTICE = 5;
+const NUMGEN_RANDOM = 1;
+const enum Reject {
+  TcpReset = 1,
+  IcmpxUnreachable = 2,
+}
+const ICMPX_PORT_UNREACHABLE = 1;
 
 /** Gives anonymous sets their numbers within one transaction. */
 export interface SetNumbers {
@@ -101,20 +108,37 @@ export function writeRule(
 export function writeLookupRule(
   batch: NetlinkBatch,
   chain: string,
-  key: 'in-interface' | 'out-interface',
-  map: string,
+  map: DispatchMap,
+  mapName: string,
   comment: string,
 ): void {
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
-  loadMeta(batch, key === 'in-interface' ? Meta.InInterface : Meta.OutInterface);
+  loadMapKey(batch, map);
   writeExpression(batch, 'lookup', () => {
-    batch.attributeText(1, map);
+    batch.attributeText(1, mapName);
     batch.attributeU32be(2, REGISTER_1);
     batch.attributeU32be(3, REGISTER_VERDICT);
   });
   batch.endNest(list);
   batch.endMessage();
+}
+
+function loadMapKey(batch: NetlinkBatch, { key, family }: DispatchMap): void {
+  switch (key) {
+    case 'in-interface':
+      return loadMeta(batch, Meta.InInterface);
+    case 'out-interface':
+      return loadMeta(batch, Meta.OutInterface);
+    case 'destination':
+      loadFamily(batch, family ?? 4);
+      return loadAddress(batch, 'destination', family ?? 4);
+    case 'destination-port':
+      loadFamily(batch, family ?? 4);
+      return loadAddressAndPort(batch, 'destination', family ?? 4);
+    case 'port':
+      return loadProtocolAndPort(batch, 'destination', REGISTER_32);
+  }
 }
 
 /** `ip` addresses exist only after the family is known: the kernel would read the wrong header otherwise. */
@@ -128,8 +152,7 @@ function writeMatches(
   const learnFamily = (): void => {
     if (isFamilyKnown || family === undefined) return;
     isFamilyKnown = true;
-    loadMeta(batch, Meta.Family);
-    compare(batch, Compare.Equal, Uint8Array.of(NFPROTO[family]));
+    loadFamily(batch, family);
   };
   const seesAddresses = rule.matches.some(looksAtFamily);
   if (!seesAddresses) learnFamily();
@@ -200,6 +223,14 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, po
         batch.attributeU32be(3, match.perSecond);
         batch.attributeU32be(4, 0);
       });
+    case 'random':
+      writeExpression(batch, 'numgen', () => {
+        batch.attributeU32be(1, REGISTER_1);
+        batch.attributeU32be(2, match.oneIn);
+        batch.attributeU32be(3, NUMGEN_RANDOM);
+        batch.attributeU32be(4, 0);
+      });
+      return compare(batch, Compare.Equal, hostWord(0));
     case 'reverse-path-fails':
       loadFib(batch, Fib.OutIndex, FibFlag.Source | FibFlag.InInterface);
       return compare(batch, Compare.Equal, hostWord(0));
@@ -235,7 +266,62 @@ function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
         batch.attributeText(2, action.prefix.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 120));
         batch.attributeU32be(5, LOG_NOTICE);
       });
+    case 'dnat':
+    case 'snat':
+    case 'masquerade':
+      return writeTranslation(batch, action);
+    case 'reject':
+      return writeExpression(batch, 'reject', () => {
+        batch.attributeU32be(1, action.with === 'tcp-reset' ? Reject.TcpReset : Reject.IcmpxUnreachable);
+        batch.attribute(2, Uint8Array.of(action.with === 'tcp-reset' ? 0 : ICMPX_PORT_UNREACHABLE));
+      });
   }
+}
+
+/** NFTA_NAT_*, NFTA_MASQ_*: addresses and ports come from registers. */
+function writeTranslation(
+  batch: NetlinkBatch,
+  action: Action & { readonly type: 'dnat' | 'snat' | 'masquerade' },
+): void {
+  const range =
+    action.type === 'dnat'
+      ? action.port === undefined
+        ? undefined
+        : { from: action.port, to: action.port }
+      : action.ports;
+  const isRange = range !== undefined && range.from !== range.to;
+  const portRegister = REGISTER_1 + 1;
+  const address = action.type === 'masquerade' ? undefined : parseAddress(action.to);
+  if (address !== undefined) loadImmediate(batch, REGISTER_1, addressToBytes(address));
+  if (range !== undefined) loadImmediate(batch, portRegister, portBytes(range.from));
+  if (isRange) loadImmediate(batch, portRegister + 1, portBytes(range.to));
+  if (address === undefined || action.type === 'masquerade') {
+    const isRandom = action.type === 'masquerade' && action.fullyRandom === true;
+    return writeExpression(batch, 'masq', () => {
+      const flags = (isRandom ? NAT_RANDOM_FULLY : 0) | (range === undefined ? 0 : NAT_PORTS_GIVEN);
+      if (flags !== 0) batch.attributeU32be(1, flags);
+      if (range !== undefined) batch.attributeU32be(2, portRegister);
+      if (isRange) batch.attributeU32be(3, portRegister + 1);
+    });
+  }
+  writeExpression(batch, 'nat', () => {
+    batch.attributeU32be(1, action.type === 'dnat' ? 1 : 0);
+    batch.attributeU32be(2, NFPROTO[address.family]);
+    batch.attributeU32be(3, REGISTER_1);
+    if (range !== undefined) batch.attributeU32be(5, portRegister);
+    if (isRange) batch.attributeU32be(6, portRegister + 1);
+  });
+}
+
+/** NF_NAT_RANGE_* of linux/netfilter/nf_nat.h. */
+const NAT_PORTS_GIVEN = 2;
+const NAT_RANDOM_FULLY = 16;
+
+function loadImmediate(batch: NetlinkBatch, register: number, value: Uint8Array): void {
+  writeExpression(batch, 'immediate', () => {
+    batch.attributeU32be(1, register);
+    writeData(batch, 2, value);
+  });
 }
 
 /** A rule that only jumps: a hook's, or with drop that of a closed chain. */
@@ -243,12 +329,13 @@ export function writeVerdictRule(
   batch: NetlinkBatch,
   chain: string,
   comment: string,
-  target: { readonly jump: string } | 'drop',
+  target: { readonly jump: string } | 'drop' | 'return',
 ): void {
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
   if (target === 'drop') writeExpression(batch, 'counter', () => undefined);
   if (target === 'drop') verdict(batch, Verdict.Drop);
+  else if (target === 'return') verdict(batch, Verdict.Return);
   else verdict(batch, Verdict.Jump, target.jump);
   batch.endNest(list);
   batch.endMessage();
@@ -271,6 +358,12 @@ function loadMeta(batch: NetlinkBatch, key: Meta, register = REGISTER_1): void {
   });
 }
 
+/** Goes on only with packets of this family. */
+function loadFamily(batch: NetlinkBatch, family: Family): void {
+  loadMeta(batch, Meta.Family);
+  compare(batch, Compare.Equal, Uint8Array.of(NFPROTO[family]));
+}
+
 function loadPayload(batch: NetlinkBatch, base: Header, offset: number, length: number, register = REGISTER_1): void {
   writeExpression(batch, 'payload', () => {
     batch.attributeU32be(1, register);
@@ -289,10 +382,13 @@ const loadAddress = (batch: NetlinkBatch, side: Side, family: Family): void =>
   loadPayload(batch, Header.Network, addressOffset(side, family), bitsOf(family) / 8);
 
 function loadAddressAndPort(batch: NetlinkBatch, side: Side, family: Family): void {
-  const words = bitsOf(family) / 32;
   loadAddress(batch, side, family);
-  loadMeta(batch, Meta.Protocol, REGISTER_32 + words);
-  loadPayload(batch, Header.Transport, portOffset(side), 2, REGISTER_32 + words + 1);
+  loadProtocolAndPort(batch, side, REGISTER_32 + bitsOf(family) / 32);
+}
+
+function loadProtocolAndPort(batch: NetlinkBatch, side: Side, register: number): void {
+  loadMeta(batch, Meta.Protocol, register);
+  loadPayload(batch, Header.Transport, portOffset(side), 2, register + 1);
 }
 
 function loadFib(batch: NetlinkBatch, result: Fib, flags: number): void {

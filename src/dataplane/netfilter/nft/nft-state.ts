@@ -8,8 +8,10 @@ import {
   nftChainName,
   nftHookName,
   nftMapName,
+  partOfNftChain,
 } from '@tortie/policy/render/nftables';
-import type { Chain, ChainName, DispatchMap, Hook } from '@tortie/policy/ruleset';
+import type { Chain, ChainName, DispatchMap, Hook, Part } from '@tortie/policy/ruleset';
+import type { HandedOver } from '../parts.js';
 import { CLOSED_HASH } from '../restore-script.js';
 import type { ReadRule, ReadTable } from './reader.js';
 
@@ -22,15 +24,23 @@ export interface WantedChain {
     | { readonly type: 'hook'; readonly hook: Hook };
 }
 
+interface WantedMap {
+  readonly map: DispatchMap;
+  /** Key to chain, as nftables names it. */
+  readonly entries: ReadonlyMap<string, string>;
+}
+
 /** The smallest thing that can be refused by itself. */
 export type NftChange =
   | { readonly type: 'write'; readonly chain: WantedChain }
   | { readonly type: 'close'; readonly name: string }
   | { readonly type: 'delete'; readonly name: string }
-  | { readonly type: 'create-map' | 'delete-map'; readonly name: string }
+  | { readonly type: 'create-map'; readonly name: string; readonly map: DispatchMap }
+  | { readonly type: 'delete-map'; readonly name: string }
   | {
       readonly type: 'map';
       readonly name: string;
+      readonly map: Pick<DispatchMap, 'key'>;
       readonly added: ReadonlyMap<string, string>;
       readonly removed: readonly string[];
     };
@@ -41,11 +51,14 @@ export class NftState {
   private readonly kernel = new Map<string, readonly string[]>();
   /** Digests of rules as read back, by chain. */
   private readonly digests = new Map<string, readonly string[]>();
-  private readonly wantedMaps = new Map<string, ReadonlyMap<string, string>>();
+  private readonly wantedMaps = new Map<string, WantedMap>();
   private readonly kernelMaps = new Map<string, ReadonlyMap<string, string>>();
   private readonly dirty = new Set<string>();
   private readonly dirtyMaps = new Set<string>();
-  private hooks: readonly string[] = [];
+  /** Names of base chains, by part. */
+  private readonly hooks = new Map<Part, readonly string[]>();
+
+  constructor(private readonly handed: HandedOver) {}
 
   upsertChain(chain: Chain): void {
     const { name, hashes } = renderNftChain(chain);
@@ -60,10 +73,10 @@ export class NftState {
     const { name, hashes } = renderNftMapChain(map);
     this.want({ name, hashes, content: { type: 'lookup', map } });
     // Entries name chains of the same iptables table, which nft's one table tells apart by name.
-    this.wantedMaps.set(
-      nftMapName(map),
-      new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])),
-    );
+    this.wantedMaps.set(nftMapName(map), {
+      map,
+      entries: new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])),
+    });
     this.dirtyMaps.add(nftMapName(map));
   }
 
@@ -73,9 +86,9 @@ export class NftState {
     this.dirtyMaps.add(nftMapName(name));
   }
 
-  setHooks(hooks: readonly Hook[]): void {
-    for (const name of this.hooks) this.unwant(name);
-    this.hooks = hooks.map(nftHookName);
+  setHooks(hooks: readonly Hook[], part: Part): void {
+    for (const name of this.hooks.get(part) ?? []) this.unwant(name);
+    this.hooks.set(part, hooks.map(nftHookName));
     for (const hook of hooks)
       this.want({
         name: nftHookName(hook),
@@ -84,12 +97,13 @@ export class NftState {
       });
   }
 
-  reset(): void {
-    for (const name of this.wanted.keys()) this.dirty.add(name);
-    for (const name of this.wantedMaps.keys()) this.dirtyMaps.add(name);
-    this.wanted.clear();
-    this.wantedMaps.clear();
-    this.hooks = [];
+  reset(part: Part): void {
+    const isPart = (name: string): boolean => partOfNftChain(name) === part;
+    for (const name of [...this.wanted.keys()].filter(isPart)) this.unwant(name);
+    for (const name of [...this.wantedMaps.keys()].filter(isPart)) this.wantedMaps.delete(name);
+    for (const name of this.kernel.keys()) if (isPart(name)) this.dirty.add(name);
+    for (const name of this.kernelMaps.keys()) if (isPart(name)) this.dirtyMaps.add(name);
+    this.hooks.delete(part);
   }
 
   /**
@@ -129,7 +143,8 @@ export class NftState {
       const present = this.kernel.get(name);
       if (chain !== undefined && (present === undefined || !isSame(chain.hashes, present)))
         changes.push({ type: 'write', chain });
-      else if (chain === undefined && present !== undefined) changes.push({ type: 'delete', name });
+      else if (chain === undefined && present !== undefined && this.handed.hasNft(name))
+        changes.push({ type: 'delete', name });
       else this.dirty.delete(name);
     }
     return changes;
@@ -180,18 +195,21 @@ export class NftState {
   }
 
   private planMap(name: string): readonly NftChange[] {
-    const wanted = this.wantedMaps.get(name);
+    const wantedMap = this.wantedMaps.get(name);
     const present = this.kernelMaps.get(name);
-    if (wanted === undefined && present !== undefined) return [{ type: 'delete-map', name }];
-    if (wanted === undefined || isSameMap(wanted, present)) {
+    if (wantedMap === undefined && present !== undefined && this.handed.hasNft(name))
+      return [{ type: 'delete-map', name }];
+    const wanted = wantedMap?.entries;
+    if (wantedMap === undefined || wanted === undefined || isSameMap(wanted, present)) {
       this.dirtyMaps.delete(name);
       return [];
     }
     const added = new Map([...wanted].filter(([key, chain]) => present?.get(key) !== chain));
     // An element whose chain changes is taken out and put in again within the transaction.
     const removed = [...(present ?? [])].filter(([key, chain]) => wanted.get(key) !== chain).map(([key]) => key);
-    const change: NftChange = { type: 'map', name, added, removed };
-    return present === undefined ? [{ type: 'create-map', name }, change] : [change];
+    const { map } = wantedMap;
+    const change: NftChange = { type: 'map', name, map, added, removed };
+    return present === undefined ? [{ type: 'create-map', name, map }, change] : [change];
   }
 
   private observeChain(name: string, rules: readonly ReadRule[], isForeign: boolean): readonly string[] {
@@ -211,6 +229,7 @@ export class NftState {
     }
     this.kernel.set(name, hashes);
     this.digests.set(name, digests);
+    if (before === undefined && !this.handed.hasNft(name)) return [];
     return [before === undefined ? `chain ${name} is not ours` : `chain ${name} holds other rules`];
   }
 

@@ -5,10 +5,11 @@
  * The kernel names every message that it refuses; what they belong to is left out and the rest is tried again. A refused new chain that
  * others go to is created closed (drop). Whoever else touches the table is seen by nftables' events.
  */
-import { setName, type Family, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
+import { setName, type Family, type Part, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
 import { NetlinkSocket } from '../../netlink/netlink-socket.js';
 import type { Backoff } from '../backoff.js';
 import type { Within } from '../child.js';
+import { HandedOver } from '../parts.js';
 import { watchTransactions, type RuleEvents } from '../rule-events.js';
 import type { Findings, PolicyTarget, Written } from '../policy-target.js';
 import { kernelTypeOf } from '../set-protocol.js';
@@ -17,6 +18,7 @@ import { SetState } from '../set-state.js';
 import type { NetfilterStatus, Observation } from '../status.js';
 import { sweepIptables } from '../sweep.js';
 import { keysOf } from './element.js';
+import { mapKeyText } from './map-key.js';
 import { NftState } from './nft-state.js';
 import { isSetItem, subjectOf, contentOf, type NftItem } from './nft-item.js';
 import { NftWriter } from './nft-writer.js';
@@ -29,8 +31,9 @@ const SWEEP = 'sweep of iptables';
 const READ = 'read table inet tortie';
 
 export class NftTarget implements PolicyTarget {
-  private readonly sets = new SetState();
-  private readonly state = new NftState();
+  private readonly handed = new HandedOver();
+  private readonly sets = new SetState(this.handed);
+  private readonly state = new NftState(this.handed);
   private readonly writer: NftWriter;
   private readonly socket: NetlinkSocket;
   private events: RuleEvents | undefined;
@@ -53,16 +56,17 @@ export class NftTarget implements PolicyTarget {
     this.writer = within(() => new NftWriter());
   }
 
-  takeWhole(ruleset: Ruleset): void {
-    this.sets.reset();
-    this.state.reset();
+  takeWhole(ruleset: Ruleset, part: Part): void {
+    this.handed.add(part);
+    this.sets.reset(part);
+    this.state.reset(part);
     for (const set of ruleset.sets.values()) this.sets.create(set);
     for (const chain of ruleset.chains.values()) this.state.upsertChain(chain);
     for (const map of ruleset.maps.values()) this.state.upsertMap(map);
-    this.state.setHooks(ruleset.hooks);
+    this.state.setHooks(ruleset.hooks, part);
   }
 
-  takeDelta(delta: RulesetDelta): void {
+  takeDelta(delta: RulesetDelta, part: Part): void {
     for (const set of delta.setsCreated) this.sets.create(set);
     for (const change of delta.setsChanged) if (this.sets.has(change.name)) this.sets.change(change);
     for (const name of delta.setsDeleted) if (this.sets.has(name)) this.sets.delete(name);
@@ -70,7 +74,7 @@ export class NftTarget implements PolicyTarget {
     for (const map of delta.mapsUpserted) this.state.upsertMap(map);
     for (const name of delta.chainsDeleted) this.state.deleteChain(name);
     for (const name of delta.mapsDeleted) this.state.deleteMap(name);
-    if (delta.hooks !== undefined) this.state.setHooks(delta.hooks);
+    if (delta.hooks !== undefined) this.state.setHooks(delta.hooks, part);
   }
 
   async observe(): Promise<Observation> {
@@ -182,7 +186,7 @@ export class NftTarget implements PolicyTarget {
   private compare(table: ReadTable, isForeign = false): readonly string[] {
     this.tableExists = table.exists;
     const maps = new Map(
-      [...table.sets.values()].filter((set) => set.isMap).map((set) => [set.name, this.readMap(set.name)]),
+      [...table.sets.values()].filter((set) => set.isMap).map((set) => [set.name, this.readMap(set)]),
     );
     const findings = [...this.state.observe(table, maps, isForeign)];
     const sets = [...table.sets.values()].filter((set) => !set.isMap);
@@ -206,11 +210,9 @@ export class NftTarget implements PolicyTarget {
     return findings;
   }
 
-  private readMap(name: string): ReadonlyMap<string, string> {
+  private readMap({ name, keyType }: ReadSet): ReadonlyMap<string, string> {
     const elements = readElements(this.socket, name) ?? [];
-    return new Map(
-      elements.map((element) => [Buffer.from(element.key).toString('utf8').replace(/\0+$/, ''), element.goto ?? '']),
-    );
+    return new Map(elements.map((element) => [mapKeyText(keyType, element.key), element.goto ?? '']));
   }
 }
 

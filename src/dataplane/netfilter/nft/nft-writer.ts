@@ -6,11 +6,10 @@ import { CLOSED_HASH } from '../restore-script.js';
 import { describeSet, elementsOf } from './element.js';
 import { familiesOf, writeLookupRule, writeRule, writeVerdictRule, type SetNumbers } from './expression.js';
 import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
+import { describeMapKey, mapKeyBytes } from './map-key.js';
 import type { NftChange, WantedChain } from './nft-state.js';
 import {
-  DataType,
   Hook,
-  interfaceName,
   SetFlag,
   writeBatchBegin,
   writeBatchEnd,
@@ -25,8 +24,8 @@ import {
   type Element,
 } from './protocol.js';
 import { TransactionSocket } from './transaction.js';
-import { nftChainName } from '@tortie/policy/render/nftables';
-import type { Hook as RulesetHook } from '@tortie/policy/ruleset';
+import { nftChainName, nftPriority } from '@tortie/policy/render/nftables';
+import type { DispatchMap, Hook as RulesetHook } from '@tortie/policy/ruleset';
 
 export interface WriteContext {
   readonly isInKernel: (chain: string) => boolean;
@@ -50,10 +49,8 @@ const HOOKS: Readonly<Record<RulesetHook['builtin'], Hook>> = {
   INPUT: Hook.LocalIn,
   FORWARD: Hook.Forward,
   OUTPUT: Hook.LocalOut,
+  POSTROUTING: Hook.Postrouting,
 };
-/** iptables' own places in netfilter (NF_IP_PRI_RAW, MANGLE, FILTER), a little before them, so that a drop of ours comes first. */
-const PRIORITIES: Readonly<Record<RulesetHook['table'], number>> = { raw: -305, mangle: -155, filter: -5 };
-
 export class NftWriter {
   private readonly socket = new TransactionSocket();
   private readonly batch = new NetlinkBatch(65_536);
@@ -152,7 +149,7 @@ export class NftWriter {
       if (isSetItem(item)) this.writeSetItem(item, 'add');
     });
     each((item) => {
-      if (item.type === 'create-map') this.createMap(item.name);
+      if (item.type === 'create-map') this.createMap(item.name, item.map);
     });
     each((item) => {
       if (!isSetItem(item)) declare(batch, item);
@@ -205,12 +202,18 @@ export class NftWriter {
     }
   }
 
-  private createMap(name: string): void {
-    writeSet(this.batch, { name, id: this.next(), keyType: DataType.InterfaceName, keyLength: 16, flags: SetFlag.Map });
+  private createMap(name: string, map: DispatchMap): void {
+    writeSet(this.batch, { name, id: this.next(), flags: SetFlag.Map, ...describeMapKey(map) });
   }
 
   private fill(item: NftChange): void {
-    if (item.type === 'close') writeVerdictRule(this.batch, item.name, `tortie:${CLOSED_HASH}`, 'drop');
+    if (item.type === 'close')
+      writeVerdictRule(
+        this.batch,
+        item.name,
+        `tortie:${CLOSED_HASH}`,
+        item.name.startsWith('nat-') ? 'return' : 'drop',
+      );
     if (item.type === 'write') this.fillChain(item.chain);
   }
 
@@ -222,7 +225,7 @@ export class NftWriter {
           jump: nftChainName({ table: content.hook.table, name: content.hook.chain }),
         });
       case 'lookup':
-        writeLookupRule(this.batch, name, content.map.key, `${name}-map`, comment(0));
+        writeLookupRule(this.batch, name, content.map, `${name}-map`, comment(0));
         if (content.map.otherwise === 'drop') writeVerdictRule(this.batch, name, comment(1), 'drop');
         return;
       case 'rules': {
@@ -292,7 +295,11 @@ function declare(batch: NetlinkBatch, item: NftChange): void {
   if (item.type !== 'write') return;
   const { name, content } = item.chain;
   if (content.type !== 'hook') return writeChain(batch, name);
-  writeChain(batch, name, { hook: HOOKS[content.hook.builtin], priority: PRIORITIES[content.hook.table] });
+  writeChain(batch, name, {
+    type: content.hook.table === 'nat' ? 'nat' : 'filter',
+    hook: HOOKS[content.hook.builtin],
+    priority: nftPriority(content.hook),
+  });
 }
 
 function flush(batch: NetlinkBatch, item: NftChange): void {
@@ -305,13 +312,13 @@ function changeMap(batch: NetlinkBatch, item: NftChange & { readonly type: 'map'
     batch,
     'delete',
     item.name,
-    item.removed.map((key) => ({ key: interfaceName(key) })),
+    item.removed.map((key) => ({ key: mapKeyBytes(item.map.key, key) })),
   );
   writeMany(
     batch,
     'add',
     item.name,
-    [...item.added].map(([key, chain]) => ({ key: interfaceName(key), goto: chain })),
+    [...item.added].map(([key, chain]) => ({ key: mapKeyBytes(item.map.key, key), goto: chain })),
   );
 }
 

@@ -42,6 +42,7 @@ export const enum Hook {
   LocalIn = 1,
   Forward = 2,
   LocalOut = 3,
+  Postrouting = 4,
 }
 
 export const enum SetFlag {
@@ -132,7 +133,7 @@ export function writeTableDeletion(batch: NetlinkBatch): void {
 export function writeChain(
   batch: NetlinkBatch,
   name: string,
-  hook?: { readonly hook: Hook; readonly priority: number },
+  hook?: { readonly type: 'filter' | 'nat'; readonly hook: Hook; readonly priority: number },
   place = OURS,
 ): void {
   begin(batch, Message.NewChain, NLM_F_CREATE, () => `add chain ${name}`, place);
@@ -144,7 +145,7 @@ export function writeChain(
     batch.attributeU32be(2, hook.priority >>> 0);
     batch.endNest(nest);
     batch.attributeU32be(5, Verdict.Accept);
-    batch.attributeText(7, 'filter');
+    batch.attributeText(7, hook.type);
   }
   batch.endMessage();
 }

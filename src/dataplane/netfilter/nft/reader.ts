@@ -20,6 +20,7 @@ export interface ReadSet {
   readonly name: string;
   readonly isMap: boolean;
   readonly isInterval: boolean;
+  readonly keyType: number;
   readonly keyLength: number;
 }
 
@@ -150,15 +151,17 @@ function setOf(body: Octets): ReadSet | undefined {
   let table = '';
   let name = '';
   let flags = 0;
+  let keyType = 0;
   let keyLength = 0;
   forEachAttribute(body, 4, body.length, (type, start, end) => {
     if (type === 1) table = body.text(start, end);
     else if (type === 2) name = body.text(start, end);
     else if (type === 3) flags = body.u32be(start);
+    else if (type === 4) keyType = body.u32be(start);
     else if (type === 5) keyLength = body.u32be(start);
   });
   if (table !== TABLE || (flags & SetFlag.Anonymous) !== 0) return undefined;
-  return { name, isMap: (flags & SetFlag.Map) !== 0, isInterval: (flags & SetFlag.Interval) !== 0, keyLength };
+  return { name, isMap: (flags & SetFlag.Map) !== 0, isInterval: (flags & SetFlag.Interval) !== 0, keyType, keyLength };
 }
 
 /** NFTA_SET_ELEM_KEY 1 { value 1 }, DATA 2 { verdict 2 { code 1, chain 2 } }, FLAGS 3. */
