@@ -36,6 +36,8 @@ export class TableState {
   private readonly texts = new Map<string, readonly string[]>();
   private readonly dirty = new Set<string>();
   private hooksDirty = false;
+  /** Tables whose jumps were written and not read back since. */
+  private readonly unverifiedHooks = new Set<Table>();
   /** When a change last went in, by Date.now(). */
   writtenAt = 0;
   /** Since when something written has not been read back; undefined when all has. */
@@ -116,6 +118,7 @@ export class TableState {
       if (!isEdited) this.texts.set(key, texts);
     }
     this.kernelHooks.set(table, saved.hooks);
+    this.unverifiedHooks.delete(table);
     if (this.hookChanges(table).length > 0) {
       findings.push(`jumps from the built-in chains of table ${table} are not as wanted`);
       this.hooksDirty = true;
@@ -148,9 +151,9 @@ export class TableState {
     if (this.dirty.delete(key)) this.dirty.add(key);
   }
 
-  /** Tables with chains that were written but not read back since. */
+  /** Tables with chains or jumps that were written but not read back since. */
   unverified(): ReadonlySet<Table> {
-    const tables = new Set<Table>();
+    const tables = new Set<Table>(this.unverifiedHooks);
     for (const key of this.kernel.keys()) if (!this.texts.has(key)) tables.add(tableOf(key));
     if (tables.size === 0) this.unverifiedSince = undefined;
     return tables;
@@ -171,6 +174,7 @@ export class TableState {
         const present = this.kernelHooks.get(change.table) ?? [];
         const rest = present.filter((hook) => hook.builtin !== change.builtin);
         const own = this.hooks.all().filter((hook) => hook.table === change.table && hook.builtin === change.builtin);
+        this.unverifiedHooks.add(change.table);
         // Ours went in first, in front of what is kept.
         const kept = present
           .filter((hook) => hook.builtin === change.builtin && !this.isHanded(hook))
