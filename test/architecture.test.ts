@@ -43,14 +43,19 @@ function offenders(folder: string, isForbidden: (specifier: string, path: string
   );
 }
 
-const OURS = ['node-bgp', '@tortie/ipam', '@tortie/policy'];
+const OURS = ['node-bgp', '@tortie/ipam', '@tortie/policy', '@tortie/services'];
 const isOurs = (specifier: string, but: readonly string[] = []): boolean =>
   OURS.some((name) => specifier === name || specifier.startsWith(`${name}/`)) &&
   !but.some((name) => specifier === name || specifier.startsWith(`${name}/`));
 
 /** The source that a specifier stands for: `node-bgp/address` and `bgp/src/address.js` are bgp/src/address.ts. */
 function fileOf(specifier: string): string {
-  const folders = { 'node-bgp': 'bgp/src', '@tortie/ipam': 'ipam/src', '@tortie/policy': 'policy/src' };
+  const folders = {
+    'node-bgp': 'bgp/src',
+    '@tortie/ipam': 'ipam/src',
+    '@tortie/policy': 'policy/src',
+    '@tortie/services': 'services/src',
+  };
   for (const [name, folder] of Object.entries(folders)) {
     if (specifier === name) return `${folder}/index.ts`;
     if (specifier.startsWith(`${name}/`)) return `${folder}/${specifier.slice(name.length + 1)}.ts`;
@@ -115,6 +120,16 @@ describe('architecture', () => {
         ),
       ).to.deep.equal([]));
 
+  it('services imports only node-bgp/address and policy', () =>
+    expect(
+      offenders(
+        'services/src',
+        (specifier) => isOurs(specifier, ['node-bgp/address', '@tortie/policy']) || specifier.startsWith('src/'),
+      ),
+    ).to.deep.equal([]));
+
+  it('services are pure', () =>
+    expect(offenders('services/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
   it('policy is pure', () => expect(offenders('policy/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
   it('topology, cluster and api are pure', () => {
     // The writer of manifests/crds is an entry point of its own.
@@ -139,7 +154,7 @@ describe('architecture', () => {
     ).to.deep.equal([]);
   });
   it('no imports go in a circle, types included', () => {
-    const sources = ['bgp/src', 'ipam/src', 'policy/src', 'src', 'test', 'bench'].flatMap((folder) =>
+    const sources = ['bgp/src', 'ipam/src', 'policy/src', 'services/src', 'src', 'test', 'bench'].flatMap((folder) =>
       sourcesOf(folder),
     );
     expect(circles(new Map(sources.map(({ path, imports }) => [path, imports.map(fileOf)])))).to.deep.equal([]);
@@ -165,6 +180,7 @@ describe('architecture', () => {
       /\.(?:push|unshift|concat)\((?:[^(){}[\]]*, )?\.\.\.|\.splice\([^()]*\.\.\.|Math\.(?:max|min)\(\.\.\./;
     const folders = [
       'policy/src',
+      'services/src',
       'src/dataplane/netfilter',
       'src/bgpd/show',
       'src/policy',
@@ -183,14 +199,14 @@ describe('architecture', () => {
     ).to.deep.equal([]);
   });
   it('nothing runs a shell', () => {
-    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
+    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src', 'services/src'])
       for (const { path } of sourcesOf(folder)) {
         const text = readFileSync(join(root, path), 'utf8');
         expect(/shell:\s*true|\bexecSync\(|[^.\w]exec\(/.test(text), path).to.equal(false);
       }
   });
   it('no file escapes the type checker', () => {
-    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src'])
+    for (const folder of ['src', 'bgp/src', 'ipam/src', 'policy/src', 'services/src'])
       for (const { path } of sourcesOf(folder))
         expect(
           /@ts-(ignore|nocheck|expect-error)|\bas any\b|: any(?=\s*[;,)[\]=>|])/.exec(codeOf(path)),
