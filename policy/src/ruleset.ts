@@ -47,6 +47,8 @@ export interface AddressSet {
   readonly family: Family;
   readonly type: SetType;
   readonly members: Members;
+  /** The kernel's rules put members in (action `remember`), and each goes so many seconds after it was last put in; `members` is empty. */
+  readonly timeoutSeconds?: number;
   /** What the set holds, for people: "pods app=web in namespace shop". */
   readonly note: string;
 }
@@ -91,6 +93,8 @@ export type Action =
   | { readonly type: 'jump' | 'goto'; readonly chain: string }
   /** mark = (mark & ~mask) | value */
   | { readonly type: 'set-mark'; readonly value: number; readonly mask: number }
+  /** Puts the packet's address into a set with timeout, or sets the member's time anew. */
+  | { readonly type: 'remember'; readonly side: Side; readonly set: string; readonly seconds: number }
   /** A line in the kernel's log. */
   | { readonly type: 'log'; readonly prefix: string }
   /** Only in `nat`, on rules with `family` (of the address); with a port the rule matches one protocol that has ports. */

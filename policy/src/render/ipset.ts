@@ -21,8 +21,14 @@ export function ipsetType(type: SetType): 'hash:ip' | 'hash:net' | 'hash:ip,port
 }
 
 /** "create tortie4-x hash:ip family inet maxelem 1048576" */
-export function renderCreate(set: Pick<AddressSet, 'name' | 'type' | 'family'>): string {
-  return `create ${set.name} ${ipsetType(set.type)} family ${set.family === 4 ? 'inet' : 'inet6'} maxelem ${MAX_MEMBERS}`;
+export function renderCreate({
+  name,
+  type,
+  family,
+  timeoutSeconds,
+}: Pick<AddressSet, 'name' | 'type' | 'family' | 'timeoutSeconds'>): string {
+  const timeout = timeoutSeconds === undefined ? '' : ` timeout ${timeoutSeconds}`;
+  return `create ${name} ${ipsetType(type)} family ${family === 4 ? 'inet' : 'inet6'} maxelem ${MAX_MEMBERS}${timeout}`;
 }
 
 /** The set with all its members, members sorted. */

@@ -209,6 +209,8 @@ function renderAction(action: Action, family: Family): string {
       return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
     case 'log':
       return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
+    case 'remember':
+      return `-j SET --add-set ${setName(family, action.set)} ${side(action.side)} --exist`;
     case 'dnat':
       return `-j DNAT --to-destination ${endpoint(action.to, action.port === undefined ? '' : `${action.port}`)}`;
     case 'snat':

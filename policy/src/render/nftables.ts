@@ -142,7 +142,9 @@ function nftMapKey({ key }: DispatchMap, text: string): string {
 }
 
 /** "type ipv4_addr . inet_proto . inet_service;" and, for networks, "flags interval;" */
-export function nftSetType(type: SetType, family: Family): string {
+export function nftSetType(type: SetType, family: Family, timeoutSeconds?: number): string {
+  if (timeoutSeconds !== undefined)
+    return `${nftSetType(type, family)} flags dynamic,timeout; timeout ${timeoutSeconds}s; size ${MOST_REMEMBERED};`;
   const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
   switch (type) {
     case 'address':
@@ -153,6 +155,9 @@ export function nftSetType(type: SetType, family: Family): string {
       return `type ${address} . inet_proto . inet_service;`;
   }
 }
+
+/** Members of a set that rules put in. BOUNDED, or strangers' addresses could fill the memory. */
+export const MOST_REMEMBERED = 65_536;
 
 /** "10.65.0.7,tcp:80" as nft writes it: "10.65.0.7 . tcp . 80". */
 export const nftMember = (member: string): string => member.replace(/^([^,]+),([^:]+):(\d+)$/, '$1 . $2 . $3');
@@ -175,7 +180,9 @@ export function renderNftDelta(delta: RulesetDelta): string {
   const lines = [
     // One transaction, so removals may come first: an interval that takes the place of others must not meet them.
     ...delta.setsChanged.flatMap((change) => elements('delete', change.name, change.removed)),
-    ...delta.setsCreated.map((set) => `add set ${NFT_TABLE} ${set.name} { ${nftSetType(set.type, set.family)} }`),
+    ...delta.setsCreated.map(
+      (set) => `add set ${NFT_TABLE} ${set.name} { ${nftSetType(set.type, set.family, set.timeoutSeconds)} }`,
+    ),
     ...delta.setsCreated.flatMap((set) => elements('add', set.name, [...set.members.keys()].sort())),
     ...delta.setsChanged.flatMap((change) => elements('add', change.name, change.added)),
     ...mapsUpserted.map((map) => `add map ${NFT_TABLE} ${nftMapName(map)} { type ${mapType(map)} : verdict; }`),
@@ -317,6 +324,8 @@ function renderAction(action: Action, table: Table, family: 'ip' | 'ip6'): strin
       return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
     case 'log':
       return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
+    case 'remember':
+      return `update @${setName(family === 'ip' ? 4 : 6, action.set)} { ${family} ${action.side === 'source' ? 'saddr' : 'daddr'} }`;
     case 'dnat':
       return `dnat ${family} to ${endpoint(action.to, action.port === undefined ? '' : `${action.port}`)}`;
     case 'snat':

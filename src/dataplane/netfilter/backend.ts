@@ -128,7 +128,7 @@ const NFTA_CHAIN_NAME = 3;
 const IPTABLES_TABLES: ReadonlySet<string> = new Set(['filter', 'nat', 'mangle', 'raw', 'security']);
 
 /** Chains of the tables that iptables-nft uses. One dump; no child, and no complaint about tables iptables cannot read. */
-const nftChains = (family: Family, socket: NetlinkSocket): readonly string[] =>
+export const nftChains = (family: Family, socket: NetlinkSocket): readonly string[] =>
   nftList(family, socket, NFT_MSG_GETCHAIN)
     .filter(({ table }) => IPTABLES_TABLES.has(table))
     .map(({ name }) => name);

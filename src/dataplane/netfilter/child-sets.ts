@@ -66,8 +66,10 @@ export class ChildSets implements SetTransport {
 function commandsOf(operation: SetOperation): readonly string[] {
   switch (operation.type) {
     case 'create': {
-      const { name, type, family, maxElements } = operation.set;
-      return [`create ${name} ${kernelTypeOf(type)} family ${family === 4 ? 'inet' : 'inet6'} maxelem ${maxElements}`];
+      const { name, type, family, maxElements, timeoutSeconds } = operation.set;
+      const timeout = timeoutSeconds === undefined ? '' : ` timeout ${timeoutSeconds}`;
+      const inet = family === 4 ? 'inet' : 'inet6';
+      return [`create ${name} ${kernelTypeOf(type)} family ${inet} maxelem ${maxElements}${timeout}`];
     }
     case 'add':
       return operation.members.map((member) => `add ${operation.set.name} ${memberKey(member)}`);

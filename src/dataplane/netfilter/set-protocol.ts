@@ -47,6 +47,7 @@ const enum Field {
   Ip = 1,
   Cidr = 3,
   Port = 4,
+  Timeout = 6,
   Protocol = 7,
   LineNumber = 9,
   HashSize = 18,
@@ -78,6 +79,7 @@ export interface NewSet {
   readonly type: SetType;
   readonly family: Family;
   readonly maxElements: number;
+  readonly timeoutSeconds?: number;
 }
 
 const KERNEL_TYPES: Readonly<Record<SetType, string>> = {
@@ -106,6 +108,7 @@ export function writeCreate(batch: NetlinkBatch, set: NewSet, revision: number):
   batch.attributeU8(Attribute.Family, AF[set.family]);
   const creation = batch.beginNest(Attribute.Data, true);
   batch.attributeU32be(Field.MaxElements | NLA_F_NET_BYTEORDER, set.maxElements);
+  if (set.timeoutSeconds !== undefined) batch.attributeU32be(Field.Timeout | NLA_F_NET_BYTEORDER, set.timeoutSeconds);
   batch.endNest(creation);
   batch.endMessage();
 }

@@ -15,6 +15,7 @@ import {
   type SetChange,
   type SetType,
 } from '@tortie/policy/ruleset';
+import { MOST_REMEMBERED } from '@tortie/policy/render/nftables';
 import type { HandedOver } from './parts.js';
 import { memberKey, parseMember, type SetMember } from './set-member.js';
 import type { NewSet, SetHeader } from './set-protocol.js';
@@ -29,6 +30,8 @@ interface WantedSet {
   readonly family: Family;
   /** By memberKey. BOUNDED by what the ruleset holds. */
   readonly members: Set<string>;
+  /** The kernel's rules fill it: what is in it is nobody's drift. */
+  readonly timeoutSeconds?: number;
 }
 
 interface Pending {
@@ -55,7 +58,14 @@ export class SetState {
   constructor(private readonly handed: HandedOver) {}
 
   create(set: AddressSet): void {
-    const wanted: WantedSet = { name: set.name, type: set.type, family: set.family, members: new Set() };
+    const { name, type, family, timeoutSeconds } = set;
+    const wanted: WantedSet = {
+      name,
+      type,
+      family,
+      members: new Set(),
+      ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    };
     this.wanted.set(set.name, wanted);
     const pending = this.pendingOf(set.name);
     // A set that waits for its destruction still holds its old members.
@@ -101,7 +111,11 @@ export class SetState {
       } else if (header.type !== set.type || header.family !== set.family) {
         findings.push(`set ${set.name} is a ${header.kernelType}`);
         this.make(set, 'replace');
-      } else if (pending?.make !== undefined || header.elements !== set.members.size) suspects.push(set.name);
+      } else if (
+        pending?.make !== undefined ||
+        (set.timeoutSeconds === undefined && header.elements !== set.members.size)
+      )
+        suspects.push(set.name);
     }
     for (const name of present.keys()) {
       // A doomed one is our own, and waits until the kernel lets go of it.
@@ -118,8 +132,9 @@ export class SetState {
     if (set === undefined || this.pending.get(name)?.make === 'replace') return [];
     const known = this.pending.get(name);
     const pending: Pending = { add: new Set(), remove: new Set() };
+    const isKernels = set.timeoutSeconds !== undefined;
     for (const key of set.members) if (!present.has(key)) pending.add.add(key);
-    for (const key of present.keys()) if (!set.members.has(key)) pending.remove.add(key);
+    if (!isKernels) for (const key of present.keys()) if (!set.members.has(key)) pending.remove.add(key);
     this.pending.set(name, pending);
     if (pending.add.size + pending.remove.size === 0) this.pending.delete(name);
     // What we ourselves have still to write is nobody's doing.
@@ -324,7 +339,9 @@ export class SetState {
 function newSet(set: WantedSet, name: string): NewSet {
   let maxElements = MAX_ELEMENTS;
   while (maxElements < set.members.size * 2) maxElements *= 2;
-  return { name, type: set.type, family: set.family, maxElements };
+  const { type, family, timeoutSeconds } = set;
+  if (timeoutSeconds !== undefined) return { name, type, family, maxElements: MOST_REMEMBERED, timeoutSeconds };
+  return { name, type, family, maxElements };
 }
 
 const membersOf = (set: WantedSet, keys: Iterable<string>): readonly SetMember[] =>

@@ -3,15 +3,22 @@
  * last. Pure.
  */
 import { addressFromBytes, addressToBytes, bitsOf, type Family, type IpAddress } from 'node-bgp/address';
+import { MOST_REMEMBERED } from '@tortie/policy/render/nftables';
 import type { SetType } from '@tortie/policy/ruleset';
 import { memberKey, type SetMember } from '../set-member.js';
-import { concatenation, DataType, SetFlag, type Element } from './protocol.js';
+import { concatenation, DataType, SetFlag, type Element, type SetDescription } from './protocol.js';
 
 /** How the kernel describes a set of this kind. */
 export function describeSet(
   type: SetType,
   family: Family,
-): { readonly keyType: number; readonly keyLength: number; readonly flags: number } {
+  timeoutSeconds?: number,
+): Pick<SetDescription, 'keyType' | 'keyLength' | 'flags' | 'remembers'> {
+  if (timeoutSeconds !== undefined) {
+    const { flags, ...described } = describeSet(type, family);
+    const remembers = { seconds: timeoutSeconds, most: MOST_REMEMBERED };
+    return { ...described, flags: flags | SetFlag.Timeout | SetFlag.Dynamic, remembers };
+  }
   const address = family === 4 ? DataType.Ipv4Address : DataType.Ipv6Address;
   const bytes = bitsOf(family) / 8;
   switch (type) {

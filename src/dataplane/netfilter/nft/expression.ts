@@ -70,6 +70,8 @@ const RTN_LOCAL = 2;
 const STATE_BITS: Readonly<Record<string, number>> = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 };
 const LOG_NOTICE = 5;
 const NUMGEN_RANDOM = 1;
+/** NFT_DYNSET_OP_UPDATE: adds, or sets the time anew. */
+const DYNSET_UPDATE = 1;
 const enum Reject {
   TcpReset = 1,
   IcmpxUnreachable = 2,
@@ -99,7 +101,7 @@ export function writeRule(
   const list = batch.beginNest(4, true);
   writeMatches(batch, rule, family, portSets);
   if (rule.note !== undefined || rule.action.type === 'drop') writeExpression(batch, 'counter', () => undefined);
-  writeAction(batch, rule.action, table);
+  writeAction(batch, rule.action, table, family);
   batch.endNest(list);
   batch.endMessage();
 }
@@ -240,7 +242,7 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, po
   }
 }
 
-function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
+function writeAction(batch: NetlinkBatch, action: Action, table: Table, family: Family | undefined): void {
   switch (action.type) {
     case 'accept':
       return verdict(batch, Verdict.Accept);
@@ -265,6 +267,13 @@ function writeAction(batch: NetlinkBatch, action: Action, table: Table): void {
       return writeExpression(batch, 'log', () => {
         batch.attributeText(2, action.prefix.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 120));
         batch.attributeU32be(5, LOG_NOTICE);
+      });
+    case 'remember':
+      loadAddress(batch, action.side, family ?? 4);
+      return writeExpression(batch, 'dynset', () => {
+        batch.attributeText(1, setName(family ?? 4, action.set));
+        batch.attributeU32be(3, DYNSET_UPDATE);
+        batch.attributeU32be(4, REGISTER_1);
       });
     case 'dnat':
     case 'snat':

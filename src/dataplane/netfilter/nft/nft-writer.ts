@@ -188,7 +188,7 @@ export class NftWriter {
         return writeSet(this.batch, {
           name: item.set.name,
           id: this.next(),
-          ...describeSet(item.set.type, item.set.family),
+          ...describeSet(item.set.type, item.set.family, item.set.timeoutSeconds),
         });
       case 'destroy':
         return writeSetDeletion(this.batch, item.name);

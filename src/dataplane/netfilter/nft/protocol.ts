@@ -50,6 +50,8 @@ export const enum SetFlag {
   Constant = 2,
   Interval = 4,
   Map = 8,
+  Timeout = 16,
+  Dynamic = 32,
 }
 const ELEMENT_INTERVAL_END = 1;
 
@@ -180,6 +182,8 @@ export interface SetDescription {
   readonly keyType: number;
   readonly keyLength: number;
   readonly flags: number;
+  /** Members that rules put in go after so long, and there are at most so many of them. */
+  readonly remembers?: { readonly seconds: number; readonly most: number };
   /** Within one transaction, how rules refer to a set without a name of its own. */
   readonly id: number;
 }
@@ -192,10 +196,22 @@ export function writeSet(batch: NetlinkBatch, set: SetDescription): void {
   batch.attributeU32be(4, set.keyType);
   batch.attributeU32be(5, set.keyLength);
   if ((set.flags & SetFlag.Map) !== 0) batch.attributeU32be(6, DATA_VERDICT);
+  if (set.remembers !== undefined) {
+    const size = batch.beginNest(9, true);
+    batch.attributeU32be(1, set.remembers.most);
+    batch.endNest(size);
+  }
   batch.attributeU32be(10, set.id);
+  if (set.remembers !== undefined) batch.attribute(11, milliseconds(set.remembers.seconds));
   // libnftnl's user data: type 0 is the keys' byte order, 1 the host's. Without it `nft list` cannot print interface names.
   if (set.keyType === DataType.InterfaceName) batch.attribute(13, Buffer.concat([Buffer.from([0, 4]), hostWord(1)]));
   batch.endMessage();
+}
+
+function milliseconds(seconds: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(seconds) * 1000n);
+  return bytes;
 }
 
 export function writeSetDeletion(batch: NetlinkBatch, name: string): void {
