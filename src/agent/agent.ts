@@ -40,6 +40,8 @@ import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
 import { RouteLoop } from './route-loop.js';
+import { answersHealth } from './services/health-probe.js';
+import { ServiceProxy, type ServiceKernel, type ServiceSettings } from './services/service-proxy.js';
 import { SilentAgents } from './silent-agents.js';
 import { StatusElection } from './status-election.js';
 
@@ -60,6 +62,8 @@ export interface AgentOptions {
   /** VXLAN and IP in IP from pods to nodes; default drop. */
   readonly podTunnels?: 'accept' | 'drop';
   readonly policy?: PolicySettings;
+  /** Without it nobody here looks at Services. */
+  readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };
   readonly log: Logger;
 }
 
@@ -93,6 +97,7 @@ export class Agent {
   private readonly remains: NodeRemains;
   private readonly silent: SilentAgents;
   private readonly topology: NodeTopology;
+  readonly services: ServiceProxy | undefined;
   private watches: readonly Watch[] = [];
   private readonly bgpReporter = new BgpReporter(() => this.bgp.status());
   private isReady = false;
@@ -128,6 +133,18 @@ export class Agent {
       log.child({ loop: 'pods' }),
     );
     this.policy = new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
+    this.services =
+      options.services &&
+      new ServiceProxy({
+        ...options.services,
+        node,
+        families: kernel.families,
+        cluster: this.cluster,
+        needServices: () => this.needServices(),
+        asksHealth: answersHealth,
+        log: log.child({ loop: 'services' }),
+        onHealth,
+      });
     this.hostInterfaces = new HostInterfaces({
       observe: () => kernel.interfaces(),
       tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }),
@@ -278,6 +295,7 @@ export class Agent {
       this.objects.changed(change);
       if (concernsRefusals(change)) this.status.changed();
       if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
+      this.services?.take(change);
       this.takePolicy(change);
       if (this.topology.isNews(change)) this.bgp.changed();
     });
@@ -295,6 +313,8 @@ export class Agent {
     this.hostInterfaces.level();
     await this.writePolicy();
     if (this.isStopped) return;
+    // Pods wait for policy, and not for 30,000 Services: what an earlier agent served goes on being served.
+    void this.services?.start();
     this.options.kernel.sweep(this.pods.owners());
     this.options.kernel.watch({
       onRoutes: () => this.routes.changed(),
@@ -352,6 +372,7 @@ export class Agent {
       this.remains,
     ])
       loop.stop();
+    this.services?.stop();
     await this.options.kernel.close();
     await this.allocator.close();
   }
@@ -367,6 +388,16 @@ export class Agent {
       );
     const [problem] = this.policy.problems();
     return `waiting for the kernel to take policy${problem === undefined ? '' : ` (${problem})`}`;
+  }
+
+  private async needServices(): Promise<void> {
+    this.onDemand.need('services');
+    const listed = new Promise<void>((resolve) =>
+      this.cluster.onListed((kind) => {
+        if (kind === 'services') resolve();
+      }),
+    );
+    if (!this.cluster.isListed('services')) await Promise.race([listed, this.stopped]);
   }
 
   private nodeAddresses(): readonly IpAddress[] {
@@ -458,6 +489,16 @@ export class Agent {
           notices: this.endpoints.notices(),
         },
         bgp.aspect,
+        ...(this.services === undefined
+          ? []
+          : [
+              {
+                type: 'ServicesReady',
+                problems: this.services.problems(),
+                warnings: this.services.warnings(),
+                wellMessage: this.services.notice(),
+              },
+            ]),
         {
           type: 'ResourcesAccepted',
           problems: [],

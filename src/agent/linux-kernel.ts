@@ -20,23 +20,30 @@ import { EndpointWatch } from '../dataplane/endpoint-watch.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
+import { kubeProxyRules } from '../dataplane/netfilter/kube-proxy-rules.js';
 import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
 import { listLinks, type Link } from '../dataplane/netlink/link.js';
 import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/netlink/monitor.js';
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP } from '../dataplane/netlink/route.js';
+import { forgetStaleConnections } from '../dataplane/netlink/service-connections.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
 import { uplinkMtu } from '../dataplane/uplink-mtu.js';
 import type { Logger } from '../log.js';
 import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
+import { netfilterOf } from './netfilter-part.js';
+import type { ServiceKernel } from './services/service-proxy.js';
 import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
 
 const LOOPBACK_INDEX = 1;
 const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
+
+/** With what Services ask of it. */
+export type ServingKernel = NodeKernel & { readonly services: ServiceKernel };
 
 export interface LinuxKernelOptions {
   readonly backend: BackendSetting;
@@ -44,7 +51,7 @@ export interface LinuxKernelOptions {
 }
 
 /** Opens sockets and finds programs; changes nothing but the forwarding switches. @throws NetfilterSetupError, SystemError */
-export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOptions): Promise<NodeKernel> {
+export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOptions): Promise<ServingKernel> {
   const { families, stillListening } = enableForwarding();
   if (stillListening.length > 0)
     log.info(
@@ -69,7 +76,7 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
   return new LinuxKernel(families, netfilter, log, (listener) => (onNetfilter = listener));
 }
 
-class LinuxKernel implements NodeKernel {
+class LinuxKernel implements ServingKernel {
   private readonly socket = new NetlinkSocket();
   private readonly conntrack = new NetlinkSocket({ family: 'netfilter' });
   /** Settles when no walk of the connection table is under way. */
@@ -83,6 +90,7 @@ class LinuxKernel implements NodeKernel {
   readonly endpoints: EndpointDataplane;
   readonly netfilter: NodeKernel['netfilter'];
   readonly routes: NodeKernel['routes'];
+  readonly services: ServiceKernel;
 
   constructor(
     readonly families: readonly Family[],
@@ -102,11 +110,13 @@ class LinuxKernel implements NodeKernel {
       repair: async (request) => this.plumbing.repair(specOf(request)),
       check: async (request) => this.check(request),
     };
-    this.netfilter = {
-      sync: (ruleset) => tables.sync(ruleset),
-      apply: (delta) => tables.apply(delta),
-      failures: () => tables.status().failures,
-      unrest: () => tables.status().unrest,
+    this.netfilter = netfilterOf(tables, 'policy');
+    this.services = {
+      netfilter: netfilterOf(tables, 'services'),
+      mode: () => ([...tables.status().backends.values()][0]?.backend === 'nftables' ? 'nftables' : 'iptables'),
+      kubeProxyRules,
+      forgetStaleConnections: (isStale) => this.walking(() => forgetStaleConnections(this.conntrack, isStale)),
+      nodeAddresses: () => new Set(listInterfaceAddresses(this.socket).map(({ address }) => formatAddress(address))),
     };
     this.routes = {
       levelPeering: (wanted) =>
@@ -133,12 +143,17 @@ class LinuxKernel implements NodeKernel {
   }
 
   forgetConnections(addresses: readonly string[]): Promise<void> {
-    // One at a time: a walk has the socket to itself.
-    const walk = this.walk
-      .then(() => flushConnectionsAsync(this.conntrack, addresses.map(parseAddress)))
-      .then(() => undefined);
-    this.walk = walk.catch(() => undefined);
-    return walk;
+    return this.walking(async () => void (await flushConnectionsAsync(this.conntrack, addresses.map(parseAddress))));
+  }
+
+  /** One at a time: a walk has the socket to itself. */
+  private walking<T>(walk: () => Promise<T>): Promise<T> {
+    const done = this.walk.then(walk);
+    this.walk = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
   }
 
   loopbackAddresses(): ReadonlySet<string> {

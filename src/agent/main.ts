@@ -21,6 +21,8 @@ import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
 import { nodeNameOf } from './node-name.js';
+import { parseServiceFlags } from './services/service-flags.js';
+import type { ServiceSettings } from './services/service-proxy.js';
 
 export interface AgentFlags {
   readonly node?: string;
@@ -37,6 +39,12 @@ export interface AgentFlags {
   /** The host's /etc, for files that tell its network managers to leave our interfaces alone. */
   readonly hostEtcDir?: string;
   readonly policyBackend: string;
+  readonly services: string;
+  readonly serviceBackend: string;
+  readonly serviceHealthAddress: string;
+  readonly serviceMetricsAddress: string;
+  readonly serviceMasqueradeAll?: boolean;
+  readonly nodePortAddresses?: string;
   /** "accept" or "drop". */
   readonly podTunnels: string;
   readonly podToHost: string;
@@ -106,6 +114,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       policy: flags.policy,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       podTunnels: flags.podTunnels,
+      services: { settings: flags.serviceSettings, kernel: kernel.services },
     }),
   );
   const server = new CniServer({
@@ -214,6 +223,7 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 /** What of the flags has to be understood first. @throws UserError */
 interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels'> {
   readonly policy: PolicySettings;
+  readonly serviceSettings: ServiceSettings;
   readonly podTunnels: 'accept' | 'drop';
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
@@ -231,6 +241,7 @@ function parseOptions({ cniVersion, mtu, podTunnels, ...flags }: AgentFlags): Op
     ...flags,
     podTunnels,
     policy: policySettings(flags),
+    serviceSettings: parseServiceFlags(flags),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

@@ -1,5 +1,5 @@
 /**
- * Policy: events into the engine, deltas into the kernel, one application at a time.
+ * Policy, and in the same way Services: events into the engine, deltas into the kernel, one application at a time.
  *
  * Events that arrive in one turn of the event loop, or while the kernel is being written, go out together. What the kernel
  * refuses, the applier repeats by itself; whoever waits for an endpoint's policy is told of what stands against it and fails
@@ -10,7 +10,10 @@ import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 
 /** What the loop needs of the engine. */
-export type PolicySource = Pick<PolicyEngine, 'apply' | 'flush' | 'ruleset'>;
+export interface RuleSource<Event> extends Pick<PolicyEngine, 'flush' | 'ruleset'> {
+  apply(event: Event): void;
+}
+export type PolicySource = RuleSource<PolicyEvent>;
 
 /** Something of ours that the kernel does not take; the applier goes on trying. */
 export interface NetfilterFailure {
@@ -39,7 +42,7 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-export class PolicyLoop {
+export class PolicyLoop<Event = PolicyEvent> {
   private isStarted = false;
   private isRunning = false;
   private isScheduled = false;
@@ -52,13 +55,15 @@ export class PolicyLoop {
   private breakdown: string | undefined;
 
   constructor(
-    private readonly engine: PolicySource,
+    private readonly engine: RuleSource<Event>,
     private readonly netfilter: Netfilter,
     private readonly log: Logger,
     private readonly onHealth: () => void,
+    /** What the rules are about, for people. */
+    private readonly subject = 'policy',
   ) {}
 
-  take(event: PolicyEvent): void {
+  take(event: Event): void {
     this.engine.apply(event);
     this.isDirty = true;
     this.schedule();
@@ -138,8 +143,8 @@ export class PolicyLoop {
   private report(breakdown: string | undefined): void {
     if (breakdown === this.breakdown) return;
     if (breakdown !== undefined)
-      this.log.error({ problem: breakdown }, 'Cannot write policy into the kernel; trying again');
-    else this.log.info('The kernel holds all policy again');
+      this.log.error({ problem: breakdown }, `Cannot write ${this.subject} into the kernel; trying again`);
+    else this.log.info(`The kernel holds all ${this.subject} again`);
     this.breakdown = breakdown;
     this.onHealth();
   }

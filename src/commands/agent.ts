@@ -33,6 +33,28 @@ export function registerAgentCommand(program: Command): void {
       'auto',
     )
     .option(
+      '--services <whose>',
+      'serve Services: on, off, or auto: only while no kube-proxy is on this node',
+      process.env['TORTIE_SERVICES'] ?? 'auto',
+    )
+    .option('--service-backend <backend>', 'auto: where policy is written', 'auto')
+    .option(
+      '--service-health-address <address>',
+      "where load balancers ask for this node's health, as they ask kube-proxy",
+      process.env['TORTIE_SERVICE_HEALTH_ADDRESS'] ?? ':10256',
+    )
+    .option(
+      '--service-metrics-address <address>',
+      "kube-proxy's /metrics and /proxyMode",
+      process.env['TORTIE_SERVICE_METRICS_ADDRESS'] ?? '127.0.0.1:10249',
+    )
+    .option('--service-masquerade-all', 'what goes through a cluster IP has the source address of the node')
+    .option(
+      '--node-port-addresses <cidrs>',
+      'local addresses that NodePorts are served on, or primary: those of the Node object (default: all)',
+      process.env['TORTIE_NODE_PORT_ADDRESSES'],
+    )
+    .option(
       '--host-etc-dir <dir>',
       "the host's /etc: tell NetworkManager and systemd-networkd to leave our interfaces alone",
     )

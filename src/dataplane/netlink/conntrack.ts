@@ -19,19 +19,19 @@ import type { BatchFailure, NetlinkSocket } from './netlink-socket.js';
 
 const AF_UNSPEC = 0;
 const NFNL_SUBSYS_CTNETLINK = 1;
-const IPCTNL_MSG_CT_NEW = NFNL_SUBSYS_CTNETLINK << 8;
+export const IPCTNL_MSG_CT_NEW = NFNL_SUBSYS_CTNETLINK << 8;
 const IPCTNL_MSG_CT_GET = IPCTNL_MSG_CT_NEW | 1;
 const IPCTNL_MSG_CT_DELETE = IPCTNL_MSG_CT_NEW | 2;
-const CTA_TUPLE_ORIG = 1;
-const CTA_TUPLE_REPLY = 2;
+export const CTA_TUPLE_ORIG = 1;
+export const CTA_TUPLE_REPLY = 2;
 const CTA_ID = 12;
 const CTA_ZONE = 18;
 const CTA_TUPLE_IP = 1;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V6_DST = 4;
-const NFGENMSG_SIZE = 4;
+export const NFGENMSG_SIZE = 4;
 
-interface Entry {
+export interface Entry {
   readonly family: 4 | 6;
   readonly tuple: Uint8Array;
   readonly id: number | undefined;
@@ -74,13 +74,11 @@ interface Walk {
 }
 
 /** Writes the request and collects what matches. One walk for both families, because its cost is that of the empty table. */
-function beginWalk({ batch }: NetlinkSocket, addresses: readonly IpAddress[]): Walk {
+function beginWalk(socket: NetlinkSocket, addresses: readonly IpAddress[]): Walk {
   const entries: Entry[] = [];
   const wanted = { 4: new Set<bigint>(), 6: new Set<bigint>() };
   for (const { family, value } of addresses) wanted[family].add(value);
-  batch.clear();
-  beginMessage(batch, IPCTNL_MSG_CT_GET, AF_UNSPEC, () => 'list connections');
-  batch.endMessage();
+  beginConnectionList(socket);
   const visit = (message: NetlinkMessage): void => {
     if (message.type !== IPCTNL_MSG_CT_NEW) return;
     const protocolFamily = message.body.u8(0);
@@ -90,6 +88,18 @@ function beginWalk({ batch }: NetlinkSocket, addresses: readonly IpAddress[]): W
     if (entry !== undefined) entries.push(entry);
   };
   return { entries, visit, restart: () => entries.splice(0) };
+}
+
+/** Writes the request for all connections into the socket's batch. */
+export function beginConnectionList({ batch }: NetlinkSocket): void {
+  batch.clear();
+  beginMessage(batch, IPCTNL_MSG_CT_GET, AF_UNSPEC, () => 'list connections');
+  batch.endMessage();
+}
+
+/** How many went: some end by themselves meanwhile. */
+export async function deleteEntries(socket: NetlinkSocket, entries: readonly Entry[]): Promise<number> {
+  return entries.length === 0 ? 0 : deletedOf(beginDeletion(socket, entries), await socket.transactAsync(socket.batch));
 }
 
 function beginDeletion({ batch }: NetlinkSocket, entries: readonly Entry[]): number {
@@ -106,18 +116,25 @@ function deletedOf(asked: number, failures: readonly BatchFailure[]): number {
 }
 
 function matchEntry(body: Octets, family: 4 | 6, wanted: ReadonlySet<bigint>): Entry | undefined {
+  let isWanted = false;
+  forEachAttribute(body, NFGENMSG_SIZE, body.length, (type, start, end) => {
+    if (type === CTA_TUPLE_ORIG || type === CTA_TUPLE_REPLY) isWanted ||= tupleHasAny(body, start, end, wanted);
+  });
+  return isWanted ? entryOf(body, family) : undefined;
+}
+
+/** By what the kernel finds it again. */
+export function entryOf(body: Octets, family: 4 | 6): Entry | undefined {
   let tuple: Uint8Array | undefined;
   let id: number | undefined;
   let zone = 0;
-  let isWanted = false;
   forEachAttribute(body, NFGENMSG_SIZE, body.length, (type, start, end) => {
     if (type === CTA_TUPLE_ORIG) tuple = body.slice(start, end);
     else if (type === CTA_ID) id = body.u32be(start);
     else if (type === CTA_ZONE) zone = body.u16be(start);
-    if (type === CTA_TUPLE_ORIG || type === CTA_TUPLE_REPLY) isWanted ||= tupleHasAny(body, start, end, wanted);
   });
   // The receive buffer is overwritten by the dump's next part: keep a copy.
-  return isWanted && tuple !== undefined ? { family, tuple: Uint8Array.from(tuple), id, zone } : undefined;
+  return tuple === undefined ? undefined : { family, tuple: Uint8Array.from(tuple), id, zone };
 }
 
 function tupleHasAny(body: Octets, start: number, end: number, wanted: ReadonlySet<bigint>): boolean {

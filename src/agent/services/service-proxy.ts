@@ -1,0 +1,332 @@
+/**
+ * Services on this node: whether Tortie serves them, the engine that knows how, its rules in the kernel, stale connections, and kube-proxy's
+ * ports. Whether is looked at again every few seconds: a kube-proxy that goes is followed, one that comes is given way to.
+ *
+ * Packets do not notice: what is served stands in the kernel until the other's rules do, and established connections are
+ * the kernel's own affair.
+ */
+import {
+  isStale,
+  ServicesEngine,
+  type AllowedServers,
+  type ServiceProblems,
+  type ServicesOptions,
+  type StaleDatagrams,
+} from '@tortie/services';
+import type { Part, Ruleset } from '@tortie/policy/ruleset';
+import type { Family } from 'node-bgp/address';
+import type { Cluster, ClusterChange } from '../../cluster/cluster.js';
+import { messageOf } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { userText } from '../../user-text.js';
+import type { TrackedConnection } from '../../dataplane/netlink/service-connections.js';
+import { PolicyLoop, type Netfilter, type RuleSource } from '../policy-loop.js';
+import { HealthCheckPorts } from './health-check-ports.js';
+import type { ListenAddress } from './listener.js';
+import { chooseServing, type KubeProxySigns, type ServiceSetting, type ServingChoice } from './proxy-choice.js';
+import { ProxyHealth } from './proxy-health.js';
+import { ProxyMetrics, type ProxyGauges } from './proxy-metrics.js';
+import { ProxyServer } from './proxy-server.js';
+import { podRangesOf, serviceEventOf, serviceEventsOf } from './service-feed.js';
+
+/** What the kernel is asked for Services. */
+export interface ServiceKernel {
+  readonly netfilter: Netfilter;
+  /** "iptables" or "nftables". */
+  mode(): string;
+  kubeProxyRules(): Promise<string | undefined>;
+  forgetStaleConnections(isStale: (connection: TrackedConnection) => boolean): Promise<number>;
+  /** The node's own, all interfaces. */
+  nodeAddresses(): ReadonlySet<string>;
+}
+
+export interface ServiceSettings {
+  readonly setting: ServiceSetting;
+  readonly healthAddress: ListenAddress;
+  readonly metricsAddress: ListenAddress;
+  readonly masqueradeAll?: boolean;
+  readonly nodePortAddresses?: ServicesOptions['nodePortAddresses'];
+}
+
+export interface ServiceProxyOptions {
+  readonly node: string;
+  readonly settings: ServiceSettings;
+  readonly families: readonly Family[];
+  readonly cluster: Cluster;
+  readonly kernel: ServiceKernel;
+  /** Begins to watch Services; resolves once all are known. */
+  readonly needServices: () => Promise<void>;
+  /** Does another than we answer there? */
+  readonly asksHealth: (address: ListenAddress) => Promise<boolean>;
+  readonly log: Logger;
+  readonly onHealth: () => void;
+}
+
+export const SERVICES_PART: Part = 'services';
+const LOOK_AGAIN = 10_000;
+const NOTHING: Ruleset = { sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] };
+/** Sentences of Services' problems in the node status. BOUNDED here: every node tells the same ones. */
+const MOST_SENTENCES = 50;
+
+/** What stands while Services are served. */
+interface Serving {
+  readonly engine: ServicesEngine;
+  readonly loop: PolicyLoop<ServiceEventInput>;
+  readonly server: ProxyServer;
+  readonly checks: HealthCheckPorts;
+}
+
+type ServiceEventInput = Parameters<ServicesEngine['apply']>[0];
+
+export class ServiceProxy {
+  private readonly health = new ProxyHealth();
+  private readonly metrics: ProxyMetrics;
+  private serving: Serving | undefined;
+  private choice: ServingChoice | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+  private hasHandedBack = false;
+  private pending = { services: 0, endpoints: 0 };
+  private walk: Promise<void> = Promise.resolve();
+  /** Frontends whose tracked connections have to be looked at once the rules stand. BOUNDED by those there are. */
+  private readonly stale = new Map<string, AllowedServers>();
+  private problem: string | undefined;
+
+  constructor(private readonly options: ServiceProxyOptions) {
+    this.metrics = new ProxyMetrics(options.families);
+  }
+
+  /** The first look, and from then on one every few seconds. Resolves when what is served stands in the kernel, or nothing is. */
+  async start(): Promise<void> {
+    await this.look();
+    this.schedule();
+  }
+
+  take(change: ClusterChange): void {
+    const { serving } = this;
+    if (serving === undefined) return;
+    if (change.kind === 'ipPools')
+      return serving.loop.take({ type: 'pod-ranges', ranges: podRangesOf(this.options.cluster) });
+    const event = serviceEventOf(change);
+    if (event === undefined) return;
+    if (change.kind === 'services') this.noteChange('services');
+    else if (change.kind === 'endpointSlices') this.noteChange('endpoints');
+    serving.loop.take(event);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    this.endServing();
+  }
+
+  /** Why Services are not as they should be, in sentences. */
+  problems(): readonly string[] {
+    return [...(this.problem === undefined ? [] : [this.problem]), ...(this.serving?.loop.problems() ?? [])];
+  }
+
+  /** What is wrong with users' Services, and ports that cannot be had. */
+  warnings(): readonly string[] {
+    const { serving } = this;
+    if (serving === undefined) return [];
+    const sentences = serving.engine.problems().map(sentenceOf);
+    const rest = sentences.length - MOST_SENTENCES;
+    return [
+      ...sentences.slice(0, MOST_SENTENCES),
+      ...(rest > 0 ? [`and ${rest} more Services and EndpointSlices`] : []),
+      ...serving.server.problems(),
+      ...serving.checks.problems(),
+    ];
+  }
+
+  /** "Services are served: ..." */
+  notice(): string {
+    const { choice } = this;
+    if (choice === undefined) return 'Services are not served yet';
+    return `Services are ${choice.serves ? '' : 'not '}served: ${choice.reason}`;
+  }
+
+  get engine(): ServicesEngine | undefined {
+    return this.serving?.engine;
+  }
+
+  private noteChange(what: 'services' | 'endpoints'): void {
+    this.pending[what]++;
+    this.health.queued();
+    if (what === 'services') this.metrics.serviceChanged();
+    else this.metrics.endpointChanged();
+  }
+
+  private schedule(): void {
+    if (this.isStopped || this.options.settings.setting === 'off') return;
+    this.timer = setTimeout(() => void this.look().then(() => this.schedule()), LOOK_AGAIN).unref();
+  }
+
+  private async look(): Promise<void> {
+    try {
+      const choice = chooseServing(this.options.settings.setting, await this.signs());
+      if (this.isStopped) return;
+      await this.follow(choice);
+      this.tell(undefined);
+    } catch (error) {
+      this.tell(`Cannot find out whether a kube-proxy is on this node: ${messageOf(error)}`);
+    }
+  }
+
+  private async signs(): Promise<KubeProxySigns> {
+    const { setting, healthAddress } = this.options.settings;
+    if (setting === 'off') return { rules: undefined, answersHealth: false };
+    const rules = await this.options.kernel.kubeProxyRules();
+    // Where we serve it is our own answer.
+    const answersHealth =
+      setting === 'auto' && rules === undefined && this.serving === undefined
+        ? await this.options.asksHealth(healthAddress)
+        : false;
+    return { rules, answersHealth };
+  }
+
+  private async follow(choice: ServingChoice): Promise<void> {
+    const isNews = choice.serves !== this.choice?.serves || choice.reason !== this.choice.reason;
+    this.choice = choice;
+    if (isNews) {
+      this.options.log.info(this.notice());
+      this.options.onHealth();
+    }
+    if (choice.serves && this.serving === undefined) await this.beginServing();
+    else if (!choice.serves && (this.serving !== undefined || !this.hasHandedBack)) await this.handBack();
+  }
+
+  private async beginServing(): Promise<void> {
+    const { options } = this;
+    await options.needServices();
+    if (this.isStopped) return;
+    const { settings, cluster, log, onHealth, node } = options;
+    const engine = new ServicesEngine({
+      nodeName: node,
+      ...(settings.masqueradeAll === undefined ? {} : { masqueradeAll: settings.masqueradeAll }),
+      ...(settings.nodePortAddresses === undefined ? {} : { nodePortAddresses: settings.nodePortAddresses }),
+    });
+    for (const event of serviceEventsOf(cluster)) engine.apply(event);
+    const loop = new PolicyLoop<ServiceEventInput>(this.noting(engine), this.timed(), log, onHealth, 'Services');
+    const checks = new HealthCheckPorts(() => this.health.isHealthy, onHealth);
+    const server = new ProxyServer({
+      healthAddress: settings.healthAddress,
+      metricsAddress: settings.metricsAddress,
+      health: this.health,
+      metrics: this.metrics,
+      node: () => cluster.get('nodes', node),
+      gauges: () => this.gauges(engine),
+      mode: () => options.kernel.mode(),
+      onHealth,
+    });
+    this.serving = { engine, loop, server, checks };
+    this.hasHandedBack = false;
+    // A refusal is the loop's to tell and to repeat; pods do not wait for Services.
+    await loop.start().catch(() => undefined);
+  }
+
+  /** Together with a flush, what it makes stale: the walk for that comes when those very rules stand. */
+  private noting(engine: ServicesEngine): RuleSource<ServiceEventInput> {
+    return {
+      apply: (event) => engine.apply(event),
+      ruleset: () => engine.ruleset(),
+      flush: () => {
+        const delta = engine.flush();
+        for (const [key, allowed] of engine.takeStaleDatagrams()?.frontends ?? []) this.stale.set(key, allowed);
+        return delta;
+      },
+    };
+  }
+
+  /** The kernel side with a clock around it, and what follows every write. */
+  private timed(): Netfilter {
+    const { netfilter } = this.options.kernel;
+    const around = async <T extends { readonly failures: readonly unknown[] }>(
+      isWhole: boolean,
+      write: () => Promise<T>,
+    ): Promise<T> => {
+      const began = performance.now();
+      this.pending = { services: 0, endpoints: 0 };
+      this.health.queued();
+      try {
+        const result = await write();
+        this.metrics.synced((performance.now() - began) / 1000, isWhole);
+        if (result.failures.length > 0) this.metrics.syncFailed();
+        this.written();
+        return result;
+      } catch (error) {
+        this.metrics.syncFailed();
+        throw error;
+      }
+    };
+    return {
+      sync: (ruleset) => around(true, () => netfilter.sync(ruleset)),
+      apply: (delta) => around(false, () => netfilter.apply(delta)),
+      failures: () => netfilter.failures(),
+      ...(netfilter.unrest === undefined ? {} : { unrest: () => netfilter.unrest?.() }),
+    };
+  }
+
+  private written(): void {
+    const { serving } = this;
+    this.health.updated();
+    if (serving === undefined) return;
+    serving.checks.level(serving.engine.healthChecks());
+    this.forgetStale();
+  }
+
+  /** After the rules: a packet that comes now finds the right endpoint, and must not find its old entry. */
+  private forgetStale(): void {
+    if (this.stale.size === 0) return;
+    const stale: StaleDatagrams = { frontends: new Map(this.stale) };
+    this.stale.clear();
+    const { kernel, log } = this.options;
+    const addresses = kernel.nodeAddresses();
+    this.walk = this.walk
+      .then(() =>
+        kernel.forgetStaleConnections((connection) => isStale(stale, connection, (address) => addresses.has(address))),
+      )
+      .then((count) => {
+        this.metrics.forgot(count);
+        if (count > 0) log.debug({ count }, 'Forgot tracked connections of endpoints that are gone');
+      })
+      .catch((error: unknown) => log.warn({ problem: messageOf(error) }, 'Cannot forget stale tracked connections'));
+  }
+
+  private gauges(engine: ServicesEngine): ProxyGauges {
+    return {
+      lastUpdated: this.health.lastUpdated,
+      lastQueued: this.health.lastQueued ?? this.health.lastUpdated,
+      endpointChangesPending: this.pending.endpoints,
+      serviceChangesPending: this.pending.services,
+      withoutLocalEndpoints: engine.withoutLocalEndpoints(),
+    };
+  }
+
+  /** Rules of ours that an earlier process left go too. */
+  private async handBack(): Promise<void> {
+    this.endServing();
+    await this.options.kernel.netfilter.sync(NOTHING);
+    this.hasHandedBack = true;
+  }
+
+  private endServing(): void {
+    this.serving?.loop.stop();
+    this.serving?.checks.close();
+    this.serving?.server.close();
+    this.serving = undefined;
+  }
+
+  private tell(problem: string | undefined): void {
+    if (problem === this.problem) return;
+    if (problem !== undefined) this.options.log.warn(problem);
+    this.problem = problem;
+    this.options.onHealth();
+  }
+}
+
+const MOST_SENTENCE = 1_024;
+
+function sentenceOf({ kind, namespace, name, problems }: ServiceProblems): string {
+  return userText(`${kind} ${namespace}/${name}: ${problems.map(({ message }) => message).join('; ')}`, MOST_SENTENCE);
+}
