@@ -2,8 +2,8 @@
  * The Services engine: Services, EndpointSlices and this node's object in as events, one node's load-balancing rules out as deltas of the
  * ruleset that policy speaks, and answers about any connection.
  *
- * `apply` takes an object in and marks the Services it concerns; `flush` computes those again and reports what differs from the last flush. An
- * event costs in proportion to the Service it is about. Pure: no I/O, no clock; the same events in any order, with any
+ * `apply` takes an object in and marks the Services it concerns; `flush` computes those again and reports what differs from the last
+ * flush. An event costs in proportion to the Service it is about. Pure: no I/O, no clock; the same events in any order, with any
  * repetition, end in the same rules.
  *
  * Not here: the kernel, the API, health checks' sockets, connection tracking; the engine says what they should be.

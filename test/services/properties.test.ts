@@ -1,13 +1,13 @@
 /** The engine on random clusters: its rules do what its model says, and do not depend on how it came to know. */
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ServicesEngine, type Connection, type ServiceEvent, type Verdict } from '@tortie/services';
+import { ServicesEngine, type ServiceEvent, type Verdict } from '@tortie/services';
 import { arbitraryOptions, arbitraryWorld, connections, NODE } from './world.js';
-import { programOf, walk, type Outcomes, type Packet } from './walk.js';
+import { programOf, walk, type Outcomes } from './walk.js';
 import { applyDelta, emptyRuleset, plain } from './ruleset-state.js';
 
 /** What a verdict looks like from outside. */
-export function outcomesOf(verdict: Verdict): Outcomes {
+function outcomesOf(verdict: Verdict): Outcomes {
   if (verdict.type === 'none') return new Map([['none', 1]]);
   if (verdict.type === 'refused') return new Map([[verdict.by === 'source-range' ? 'drop' : verdict.by, 1]]);
   const { choices } = verdict;
@@ -18,8 +18,6 @@ export function outcomesOf(verdict: Verdict): Outcomes {
     ]),
   );
 }
-
-export const asConnection = (packet: Packet): Connection => packet;
 
 function engineOf(options: ConstructorParameters<typeof ServicesEngine>[0], events: readonly ServiceEvent[]) {
   const engine = new ServicesEngine(options);
@@ -39,7 +37,7 @@ describe('services engine, random clusters', () => {
         const ruleset = engine.ruleset();
         const programs = { 4: programOf(ruleset, 4), 6: programOf(ruleset, 6) };
         for (const packet of connections()) {
-          const verdict = engine.verdict(asConnection(packet));
+          const verdict = engine.verdict(packet);
           expect(rounded(walk(programs[packet.family], packet)), JSON.stringify(packet)).to.deep.equal(
             rounded(outcomesOf(verdict)),
           );

@@ -6,7 +6,7 @@ import { addressOf, destinationOf, eventsOf, NODE_PORT, ROWS, sourceOf, TARGET_P
 import { programOf, walk, type Packet } from './walk.js';
 
 /** "L1 R1 masq" as the walk says it. */
-export function expectedOutcomes(family: Family, outcome: string): readonly string[] {
+function expectedOutcomes(family: Family, outcome: string): readonly string[] {
   const words = outcome.split(' ');
   const isMasqueraded = words[words.length - 1] === 'masq';
   const places = isMasqueraded ? words.slice(0, -1) : words;

@@ -1,6 +1,6 @@
 /**
- * kube-proxy's rules, row by row: a Service, its endpoints, and what a connection from a pod, from the node and from outside comes to. The same
- * rows are asked of the model (rows.test.ts) and of packets in the kernel.
+ * kube-proxy's rules, row by row: a Service, its endpoints, and what a connection from a pod, from the node and from outside comes
+ * to. The same rows are asked of the model (rows.test.ts) and of packets in the kernel.
  */
 import type { Family } from 'node-bgp/address';
 import { parsePrefix } from 'node-bgp/address';

@@ -1,6 +1,6 @@
 /**
- * Which tracked UDP and SCTP connections stop being right when endpoints change. A frontend's allowed servers are its serving endpoints, whatever
- * policy or topology would choose now: a flow that has an endpoint keeps it as long as that serves (as TCP does).
+ * Which tracked UDP and SCTP connections stop being right when endpoints change. A frontend's allowed servers are its serving
+ * endpoints, whatever policy or topology would choose now: a flow that has an endpoint keeps it as long as that serves (as TCP does).
  *
  * Only frontends that lost a server, went away, or got their first one since the last drain are of interest, so that the table of
  * connections is walked when there is something to find and no entry of anything else is touched.

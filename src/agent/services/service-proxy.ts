@@ -1,6 +1,6 @@
 /**
- * Services on this node: whether Tortie serves them, the engine that knows how, its rules in the kernel, stale connections, and kube-proxy's
- * ports. Whether is looked at again every few seconds: a kube-proxy that goes is followed, one that comes is given way to.
+ * Services on this node: whether Tortie serves them, the engine that knows how, its rules in the kernel, stale connections, and
+ * kube-proxy's ports. Whether is looked at again every few seconds: a kube-proxy that goes is followed, one that comes is given way to.
  *
  * Packets do not notice: what is served stands in the kernel until the other's rules do, and established connections are
  * the kernel's own affair.
