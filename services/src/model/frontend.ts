@@ -1,6 +1,7 @@
 /**
  * The load-balancing rules of one node as plain data, before any packet filter: what happens to a new connection to one address and
- * port (or to one port of the node), by where it comes from. `compile/` turns them into chains and maps, `verdict/` answers from them directly.
+ * port (or to one port of the node), by where it comes from. `compile/` turns them into chains and maps, `verdict/` answers from
+ * them directly.
  */
 import {
   containsAddress,
