@@ -34,12 +34,14 @@ const median = (values: readonly number[]): number =>
 function figures({ phases }: RunReport): Map<string, number> {
   const found = new Map<string, number>();
   let memory = 0;
-  for (const { phase, all_ms, p50_ms, fib_ms, hwm_kb = 0 } of phases) {
+  for (const { phase, all_ms, p50_ms, fib_ms, hwm_kb = 0, threads_ms, main_ms } of phases) {
     memory = Math.max(memory, hwm_kb / 1024);
     if (phase === 'end') continue;
     const time = p50_ms ?? all_ms;
     if (time !== undefined && time >= 0) found.set(phase, time);
     if (fib_ms !== undefined && fib_ms >= 0) found.set(`${phase}-fib`, fib_ms);
+    if (main_ms !== undefined) found.set(`${phase}-main-cpu`, main_ms);
+    if (threads_ms !== undefined) found.set(`${phase}-cpu`, threads_ms);
   }
   if (memory > 0) found.set('memory', memory);
   return found;

@@ -28,6 +28,9 @@ export interface PhaseReport {
   readonly p50_ms?: number;
   readonly p99_ms?: number;
   readonly hwm_kb?: number;
+  /** Processor time of the speaker: of all its threads, of its main threads alone. */
+  readonly threads_ms?: number;
+  readonly main_ms?: number;
   readonly bad?: number;
   readonly unknown?: number;
   readonly wall_s?: number;

@@ -103,7 +103,7 @@ void turn(int wait_ms);  // one turn of the event loop; waits at most so long
 
 // ---- measure.c
 
-typedef struct { double dut_cpu, self_cpu, busy; long rss, hwm; } usage;
+typedef struct { double dut_cpu, dut_ms, main_ms, self_cpu, busy; long rss, hwm; } usage;
 
 extern int fib_fd;
 

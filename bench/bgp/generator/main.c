@@ -238,12 +238,16 @@ int main(int argc, char **argv) {
   }
 
   for (int i = 0; i < nsess && do_late; i++) ss[i].later = !ss[i].g->sender;
+  usage e0 = measure();
   u64 t_start = now_ns();
   while (!all_estab()) {
     turn(ramp ? 2 : 20);
     if (now_ns() - t_start > (u64)timeout_s * 1000000000) die("only %u of %d sessions came up", n_estab, nsess);
   }
-  printf("{\"label\":\"%s\",\"phase\":\"established\",\"sessions\":%d,\"all_ms\":%.1f}\n", label, nsess, ms(t_start, now_ns()));
+  u64 t_estab = now_ns();
+  usage e1 = measure();
+  printf("{\"label\":\"%s\",\"phase\":\"established\",\"sessions\":%d,\"all_ms\":%.1f,\"threads_ms\":%.1f,\"main_ms\":%.1f}\n", label, nsess,
+         ms(t_start, t_estab), e1.dut_ms - e0.dut_ms, e1.main_ms - e0.main_ms);
   fflush(stdout);
   idle_for(settle_ms);
 

@@ -3,9 +3,11 @@
 //   all_ms         first UPDATE byte written by a sender -> last expected prefix parsed by the last receiver
 //   fib_ms         the same until the kernel of the speaker's namespace holds the table
 //   hwm_kb         sum of VmHWM of the speaker's processes
+//   threads_ms     processor time of the speaker's threads, main_ms: of its main threads alone (exact where cpu_s counts ticks)
 //   bad, unknown   prefixes with other attributes than announced; prefixes never announced
 //   other_cpu_s    CPU used by anybody but the speaker and this program: runs with much of it prove nothing
 #include "load.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +31,33 @@ static double proc_cpu(int pid) {
   if (q) sscanf(q + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &ut, &st);
   return (double)(ut + st) / sysconf(_SC_CLK_TCK);
 }
+// A thread that has ended meanwhile is lost to the sum.
+static void thread_times(int pid, usage *u) {
+  char p[96], b[128];
+  snprintf(p, sizeof p, "/proc/%d/task", pid);
+  DIR *d = opendir(p);
+  if (!d) return;
+  for (struct dirent *e; (e = readdir(d));) {
+    int tid = atoi(e->d_name);
+    if (tid <= 0) continue;
+    snprintf(p, sizeof p, "/proc/%d/task/%d/schedstat", pid, tid);
+    int fd = open(p, O_RDONLY);
+    if (fd < 0) continue;
+    ssize_t r = read(fd, b, sizeof b - 1);
+    close(fd);
+    if (r <= 0) continue;
+    b[r] = 0;
+    double ran = strtoull(b, NULL, 10) / 1e6;
+    u->dut_ms += ran;
+    if (tid == pid) u->main_ms += ran;
+  }
+  closedir(d);
+}
 usage measure(void) {
   usage u = {0};
   for (int i = 0; i < npids; i++) {
     u.dut_cpu += proc_cpu(pids[i]);
+    thread_times(pids[i], &u);
     char p[64], l[256];
     snprintf(p, sizeof p, "/proc/%d/status", pids[i]);
     FILE *f = fopen(p, "r");
@@ -129,10 +154,10 @@ bool phase(const char *name, int round, bool up, u64 t0, usage u0, u32 nmsg_pfx,
   double wall = (t_end - t0) / 1e9, other = u1.busy - u0.busy - (u1.dut_cpu - u0.dut_cpu) - (u1.self_cpu - u0.self_cpu);
   printf("{\"label\":\"%s\",\"phase\":\"%s\",\"round\":%d,\"ok\":%s,\"prefixes\":%u,\"sessions\":%d,\"receivers\":%d,"
          "\"all_ms\":%.2f,\"fib_ms\":%.2f,\"first_ms\":%.2f,\"last_ms\":%.2f,\"sent_ms\":%.2f,\"quiet_ms\":%.1f,"
-         "\"cpu_s\":%.2f,\"cpu_settled_s\":%.2f,\"rss_kb\":%ld,\"hwm_kb\":%ld,\"self_cpu_s\":%.3f,\"other_cpu_frac\":%.3f,"
+         "\"threads_ms\":%.1f,\"main_ms\":%.1f,\"cpu_s\":%.2f,\"cpu_settled_s\":%.2f,\"rss_kb\":%ld,\"hwm_kb\":%ld,\"self_cpu_s\":%.3f,\"other_cpu_frac\":%.3f,"
          "\"rx_prefixes\":%llu,\"rx_withdrawn\":%llu,\"rx_updates\":%llu,\"rx_bytes\":%llu,\"have\":%llu,\"unknown\":%llu,\"bad\":%llu,\"dup\":%llu,\"echo\":%llu}\n",
          label, name, round, ok ? "true" : "false", nmsg_pfx, nsess, nrecv, ms(t0, t_all), ms(t0, t_fib), ms(t0, first), ms(t0, last), ms(t0, sent),
-         ms(t0, t_quiet), u1.dut_cpu - u0.dut_cpu, u2.dut_cpu - u0.dut_cpu, u1.rss, u2.hwm, u1.self_cpu - u0.self_cpu, wall > 0 ? other / (2 * wall) : 0,
+         ms(t0, t_quiet), u1.dut_ms - u0.dut_ms, u1.main_ms - u0.main_ms, u1.dut_cpu - u0.dut_cpu, u2.dut_cpu - u0.dut_cpu, u1.rss, u2.hwm, u1.self_cpu - u0.self_cpu, wall > 0 ? other / (2 * wall) : 0,
          (unsigned long long)pf, (unsigned long long)wd, (unsigned long long)up_, (unsigned long long)by, (unsigned long long)have,
          (unsigned long long)unk, (unsigned long long)bad, (unsigned long long)dup, (unsigned long long)echo);
   fflush(stdout);
