@@ -170,6 +170,8 @@ class RoutingInformationBase implements Rib {
   peerUp(options: RibPeer): PeerId {
     const known = this.#peers.named(options.name)?.options;
     const entry = this.#peers.up(options);
+    // Its number may have been another's a moment ago.
+    this.#history?.tick();
     this.#redecisions.outside();
     if (known !== undefined && importDiffers(known, options)) this.#paths.redoImport(entry);
     for (const family of FAMILIES) {
@@ -195,6 +197,7 @@ class RoutingInformationBase implements Rib {
 
   renamePeer(id: PeerId, name: string): void {
     this.#peers.rename(this.#peers.get(id), name);
+    this.#history?.tick();
   }
 
   peerDown(id: PeerId, how: 'drop' | readonly Family[]): void {
@@ -218,7 +221,8 @@ class RoutingInformationBase implements Rib {
   // ---- paths in
 
   receive(id: PeerId, update: DecodedUpdate): void {
-    this.#history?.tick();
+    // Once for all that is read in a turn: work is wanted from the first UPDATE until it is done.
+    if (!this.#isWanted) this.#history?.tick();
     this.#redecisions.outside();
     this.#input.receive(this.#up(id), update);
     this.#want();

@@ -14,12 +14,14 @@ describe('Route history', () => {
     const world = new RibWorld({ wallTime: () => now });
     world.up(ribPeer('a', { role: 'ebgp', at: '10.0.0.1' }));
     world.up(ribPeer('b', { role: 'ebgp', at: '10.0.0.2', remoteAs: 65002 }));
+    world.settle();
     now = 1;
     world.announce(
       'a',
       reach('10.65.0.0/24', '10.0.0.1', { asPath: sequence(65001, 7) }),
       reach('fd65::/64', 'fd00::1', { asPath: sequence(65001) }),
     );
+    world.settle();
     now = 2;
     world.announce('b', reach('10.65.0.0/24', '10.0.0.2', { asPath: sequence(65002) }));
     now = 3;
@@ -40,6 +42,23 @@ describe('Route history', () => {
       '4 withdrawn 10.65.0.0/24 a',
       '4 withdrawn fd65::/64 a',
       '4 added 10.64.0.0/24 -',
+    ]);
+  });
+
+  it('has one time for all that comes before the work of a turn is done', () => {
+    let now = 1;
+    const world = new RibWorld({ wallTime: () => now });
+    world.up(ribPeer('a', { role: 'ebgp', at: '10.0.0.1' }));
+    world.settle();
+    for (now = 2; now < 5; now++)
+      world.announce('a', reach('10.65.0.0/24', '10.0.0.1', { asPath: sequence(65001), med: now }));
+    world.settle();
+    world.announce('a', reach('10.65.0.0/24', '10.0.0.1', { asPath: sequence(65001), med: now }));
+    expect(texts(world).map((text) => text.slice(0, 9))).to.deep.equal([
+      '2 added 1',
+      '2 changed',
+      '2 changed',
+      '5 changed',
     ]);
   });
 
