@@ -1,15 +1,15 @@
 /**
  * A thin JSON client of one Kubernetes API server: requests and watch streams.
  *
- * Configuration and every way to authenticate come from @kubernetes/client-node's KubeConfig. Its typed API classes are not
+ * Configuration and every way to authenticate come from @kubernetes/client-node (kubeconfig.ts). Its typed API classes are not
  * used: they parse a list of 5,000 pods into class instances in three times the time of plain JSON, and Tortie keeps only a few
  * fields of each.
  */
-import { KubeConfig } from '@kubernetes/client-node';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest, type RequestOptions as HttpsRequestOptions } from 'node:https';
 import { messageOf, UserError } from '../errors.js';
 import { ApiError } from './datastore.js';
+import { accessFromFile, accessFromPod, type ClusterAccess } from './kubeconfig.js';
 
 export interface RequestBody {
   readonly contentType: string;
@@ -28,19 +28,15 @@ export class KubernetesClient {
   private readonly server: URL;
   private credentials: { readonly options: HttpsRequestOptions; readonly at: number } | undefined;
 
-  private constructor(
-    private readonly config: KubeConfig,
-    server: string,
-  ) {
+  private constructor(private readonly access: ClusterAccess) {
+    const { server } = access;
     this.server = new URL(server.endsWith('/') ? server : `${server}/`);
   }
 
   /** From a kubeconfig file, or, without one, from the service account of the pod this runs in. @throws UserError */
   static load(kubeconfig: string | undefined): KubernetesClient {
-    const config = new KubeConfig();
     try {
-      if (kubeconfig === undefined) config.loadFromCluster();
-      else config.loadFromFile(kubeconfig);
+      return new KubernetesClient(kubeconfig === undefined ? accessFromPod() : accessFromFile(kubeconfig));
     } catch (error) {
       throw new UserError(
         `Cannot load the Kubernetes configuration ${kubeconfig === undefined ? 'of this pod' : `"${kubeconfig}"`}: ${messageOf(error)}`,
@@ -48,10 +44,6 @@ export class KubernetesClient {
         { cause: error },
       );
     }
-    const cluster = config.getCurrentCluster();
-    if (cluster === null)
-      throw new UserError(`Cannot use kubeconfig "${kubeconfig ?? ''}": it has no current context with a cluster`);
-    return new KubernetesClient(config, cluster.server);
   }
 
   /** Base URL, without credentials. */
@@ -139,9 +131,7 @@ export class KubernetesClient {
   private async requestOptions(): Promise<HttpsRequestOptions> {
     if (this.credentials !== undefined && Date.now() - this.credentials.at < CREDENTIALS_LIFETIME)
       return this.credentials.options;
-    const options: HttpsRequestOptions = {};
-    // The library refuses plain HTTP unless told to skip TLS checks; a lab's server on loopback has none to skip.
-    await this.config.applyToHTTPSOptions(options);
+    const options = await this.access.requestOptions();
     this.credentials = { options, at: Date.now() };
     return options;
   }
