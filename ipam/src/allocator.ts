@@ -57,6 +57,8 @@ export interface AssignRequest {
   readonly addresses?: readonly string[];
   /** Addresses that this node has borrowed for the owner, canonical: in place of any of their families. */
   readonly borrowed?: readonly string[];
+  /** Called when the addresses are the owner's and on their way to the disk: what may not wait for that begins here. */
+  readonly onTaken?: () => void;
 }
 
 /** The very address that was asked for cannot be given; another block would not help. */
@@ -265,7 +267,9 @@ export class Allocator {
     try {
       for (const address of exact) taken.push(this.takeExactly(address, request.owner, borrowed.includes(address)));
       for (const family of missing) taken.push(this.take(family, request.pools, request.owner));
-      await this.append(taken.map((address) => ({ op: 'assign', address, owner: request.owner })));
+      const written = this.append(taken.map((address) => ({ op: 'assign', address, owner: request.owner })));
+      request.onTaken?.();
+      await written;
     } catch (error) {
       for (const address of taken) this.putBack(address);
       throw error;

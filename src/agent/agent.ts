@@ -185,7 +185,7 @@ export class Agent {
       policy: this.policy,
       connections: this.connections,
       log: log.child({ loop: 'pods' }),
-      assign: (owner, request) => this.ipam.assign(owner, request),
+      assign: (owner, request, onTaken) => this.ipam.assign(owner, request, onTaken),
       namespace: (name) => this.cluster.get('namespaces', name),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       mtu: () => options.mtu ?? kernel.uplinkMtu(this.nodeAddresses()),

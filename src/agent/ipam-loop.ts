@@ -172,13 +172,17 @@ export class IpamLoop {
   }
 
   /**
-   * Addresses for one interface, one a family, on disk.
+   * Addresses for one interface, one a family, on disk. `onTaken` hears when they are chosen and on their way there.
    * @throws NoAddressError when there is none to be had in time, AddressRefusedError
    */
-  async assign(owner: Owner, { pools: wanted, addresses }: AddressRequest): Promise<readonly string[]> {
+  async assign(
+    owner: Owner,
+    { pools: wanted, addresses }: AddressRequest,
+    onTaken?: () => void,
+  ): Promise<readonly string[]> {
     const held = this.options.allocator.addressesOfOwner(owner);
     if (held.length > 0) return held;
-    if (addresses.length > 0) return this.assignExactly(owner, addresses);
+    if (addresses.length > 0) return this.assignExactly(owner, addresses, onTaken);
     const { cluster, matches, allocator } = this.options;
     const namespaceLabels = new Map(Object.entries(cluster.get('namespaces', owner.namespace)?.metadata.labels ?? {}));
     const pools = choosePools(this.pools, { wanted, namespaceLabels, matches });
@@ -188,7 +192,7 @@ export class IpamLoop {
     try {
       for (;;) {
         try {
-          return await allocator.assign({ owner, families, pools, borrowed });
+          return await allocator.assign({ owner, families, pools, borrowed, onTaken });
         } catch (error) {
           if (!(error instanceof NoAddressError) || Date.now() >= until) throw error;
           const ofFamily = pools.filter(({ prefix }) => prefix.family === error.family);
@@ -248,7 +252,11 @@ export class IpamLoop {
   }
 
   /** The very addresses that a pod asks for: from a block of this node, or from one that nobody owns. Reserved ones too. */
-  private async assignExactly(owner: Owner, addresses: readonly string[]): Promise<readonly string[]> {
+  private async assignExactly(
+    owner: Owner,
+    addresses: readonly string[],
+    onTaken: (() => void) | undefined,
+  ): Promise<readonly string[]> {
     const borrowed: string[] = [];
     for (const text of addresses) {
       const address = parseAddress(text);
@@ -268,7 +276,7 @@ export class IpamLoop {
     const families = addresses.map((address) => parseAddress(address).family);
     const own = addresses.filter((address) => !borrowed.includes(address));
     try {
-      return await this.options.allocator.assign({ owner, families, pools: [], addresses: own, borrowed });
+      return await this.options.allocator.assign({ owner, families, pools: [], addresses: own, borrowed, onTaken });
     } finally {
       for (const address of borrowed) this.lending.settle(address);
     }

@@ -1,7 +1,7 @@
 /**
  * A pod's network on this node, from nothing to its first packet and back: the order that every CNI call follows.
  *
- *   ADD   whose call is it -> address (journal, fsync) -> policy in the kernel -> veth, routes -> answer
+ *   ADD   whose call is it -> address -> journal on disk, and beside it policy in the kernel -> veth, routes -> answer
  *   DEL   veth gone -> policy gone -> address to rest (journal) -> answer; its connections are forgotten behind that
  *
  * Policy goes first: when the veth comes up its chain is there, so there is no moment in which a new pod is open, and an
@@ -87,7 +87,8 @@ export interface RemoveRequest extends Attachment {
 
 export interface PodNetworkOptions extends PodIdentityOptions {
   readonly allocator: Allocator;
-  readonly assign: (owner: Owner, request: AddressRequest) => Promise<readonly string[]>;
+  /** `onTaken` hears when the addresses are chosen; they are on disk when the promise resolves. */
+  readonly assign: (owner: Owner, request: AddressRequest, onTaken: () => void) => Promise<readonly string[]>;
   readonly namespace: (name: string) => Namespace | undefined;
   readonly dataplane: EndpointDataplane;
   readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
@@ -156,11 +157,19 @@ export class PodNetwork {
       await this.removePredecessors(request);
       const known = this.options.allocator.ownerOf(request);
       const owner = known ?? this.newOwner(request, pod);
-      const addresses = await this.options.assign(owner, addressesAskedFor(pod, await this.namespaceOf(request)));
-      this.former.delete(request.containerId);
-      try {
+      const asked = addressesAskedFor(pod, await this.namespaceOf(request));
+      let enforced: Promise<void> | undefined;
+      const enforce = (): void => {
         this.announce(request.namespace, request.pod);
-        await this.awaitPolicy(request, this.hostInterfaceOf(owner));
+        enforced = this.awaitPolicy(request, this.hostInterfaceOf(owner));
+        // Awaited below, if the addresses get to the disk.
+        enforced.catch(() => undefined);
+      };
+      try {
+        const addresses = await this.options.assign(owner, asked, enforce);
+        this.former.delete(request.containerId);
+        if (enforced === undefined) enforce();
+        await enforced;
         if (known === undefined) await this.options.connections.ensure(addresses);
         // An interface that stands keeps what it has: another MTU is no reason to take a running pod's network down.
         const mtu = request.mtu ?? owner.mtu;
@@ -170,7 +179,7 @@ export class PodNetwork {
         this.options.onChange();
         return { addresses, endpoint };
       } catch (error) {
-        if (known === undefined) await this.undo(request);
+        if (known === undefined && enforced !== undefined) await this.undo(request);
         throw error;
       }
     });
@@ -338,7 +347,8 @@ export class PodNetwork {
 
   private async undo(request: PodRequest): Promise<void> {
     const owner = this.options.allocator.ownerOf(request);
-    if (owner === undefined) return;
+    // Its addresses did not get to the disk: nobody has them, so nobody's policy stays.
+    if (owner === undefined) return this.announce(request.namespace, request.pod);
     try {
       await this.removeOwner(owner);
     } catch (error) {

@@ -90,9 +90,11 @@ describe('agent/pod-network', () => {
     allocator,
     dataplane,
     log: createLogger('test', { level: 'silent' }),
-    assign: (owner, { pools: wanted }) => {
+    assign: async (owner, { pools: wanted }, onTaken) => {
       const pools = wanted.get(4)?.map((name) => ({ name, prefix: parsePrefix('10.66.0.0/16') })) ?? [POOL];
-      return allocator.assign({ owner, families: [4], pools });
+      const addresses = await allocator.assign({ owner, families: [4], pools, onTaken });
+      trace.push('on disk');
+      return addresses;
     },
     namespace: (name) => ({ metadata: { name } }),
     policy: { take: (event) => void trace.push(event.type), settled: () => act('settled').then(() => failures) },
@@ -121,14 +123,30 @@ describe('agent/pod-network', () => {
 
   it('has the policy in the kernel before the interface', async () => {
     expect((await network.add(request('c1'))).addresses).to.deep.equal(['10.65.0.0']);
-    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'clean 10.65.0.0', 'plumb web /run/netns/c1']);
+    expect(trace).to.deep.equal([
+      'endpoint-upsert',
+      'settled',
+      'on disk',
+      'clean 10.65.0.0',
+      'plumb web /run/netns/c1',
+    ]);
+  });
+
+  it('waits for the disk as for the policy, and takes the policy back when the disk fails', async () => {
+    await allocator.close();
+    const error = await network.add(request('c1')).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.include('Cannot write journal');
+    expect(allocator.owners()).to.deep.equal([]);
+    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'endpoint-delete']);
+    allocator = await Allocator.open({ journalPath: join(directory, 'ipam.journal'), now: Date.now });
+    expect(allocator.owners()).to.deep.equal([]);
   });
 
   it('repeats an ADD with the same answer, and forgets no connection of a running pod', async () => {
     const first = await network.add(request('c1'));
     trace = [];
     expect(await network.add(request('c1'))).to.deep.equal(first);
-    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'plumb web /run/netns/c1']);
+    expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'on disk', 'plumb web /run/netns/c1']);
   });
 
   it("remembers over a restart where a connection is, and puts it right in its pod's turn", async () => {
