@@ -5,25 +5,31 @@ import type { Attachment, Owner } from './journal.js';
 const ownerKey = ({ network, containerId, interfaceName }: Attachment): string =>
   `${network}/${containerId}/${interfaceName}`;
 
+export interface OwnerAddresses {
+  readonly owner: Owner;
+  readonly addresses: readonly string[];
+}
+
 /** BOUNDED by the addresses of the node. */
 export class OwnerIndex {
   private readonly ownerByAddress = new Map<string, Owner>();
-  private readonly addressesOf = new Map<string, Set<string>>();
+  private readonly byKey = new Map<string, OwnerAddresses>();
+  /** The same as a list; undefined when it has changed since. */
+  private listed: readonly OwnerAddresses[] | undefined;
 
   /** Every address with its owner. */
   get entries(): ReadonlyMap<string, Owner> {
     return this.ownerByAddress;
   }
 
-  /** Every owner with its addresses. */
-  owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
-    const owners = new Map<string, Owner>();
-    for (const owner of this.ownerByAddress.values()) owners.set(ownerKey(owner), owner);
-    return [...owners].map(([key, owner]) => ({ owner, addresses: [...(this.addressesOf.get(key) ?? [])] }));
+  /** Every owner with its addresses. The same list until something changes: each CNI call looks through it several times. */
+  owners(): readonly OwnerAddresses[] {
+    this.listed ??= [...this.byKey.values()];
+    return this.listed;
   }
 
   addresses(attachment: Attachment): readonly string[] {
-    return [...(this.addressesOf.get(ownerKey(attachment)) ?? [])];
+    return this.byKey.get(ownerKey(attachment))?.addresses ?? [];
   }
 
   holder(address: string): Owner | undefined {
@@ -31,20 +37,23 @@ export class OwnerIndex {
   }
 
   add(address: string, owner: Owner): void {
-    const key = ownerKey(owner);
     this.ownerByAddress.set(address, owner);
-    const addresses = this.addressesOf.get(key) ?? new Set();
-    addresses.add(address);
-    this.addressesOf.set(key, addresses);
+    this.set(owner, [...this.addresses(owner).filter((each) => each !== address), address]);
   }
 
   remove(address: string): void {
     const owner = this.ownerByAddress.get(address);
     this.ownerByAddress.delete(address);
     if (owner === undefined) return;
-    const key = ownerKey(owner);
-    const addresses = this.addressesOf.get(key);
-    addresses?.delete(address);
-    if (addresses?.size === 0) this.addressesOf.delete(key);
+    this.set(
+      owner,
+      this.addresses(owner).filter((each) => each !== address),
+    );
+  }
+
+  private set(owner: Owner, addresses: readonly string[]): void {
+    this.listed = undefined;
+    if (addresses.length === 0) this.byKey.delete(ownerKey(owner));
+    else this.byKey.set(ownerKey(owner), { owner, addresses });
   }
 }

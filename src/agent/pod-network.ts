@@ -256,9 +256,9 @@ export class PodNetwork {
     const key = podKey(request);
     if (request.signal?.aborted === true)
       throw new TryAgainError(`Cannot attach pod "${key}": whoever asked for it has gone away`);
-    for (const owner of this.owners()) {
+    for (const { owner } of this.options.allocator.owners()) {
       const isSameInterface = owner.containerId === containerId && owner.interfaceName === interfaceName;
-      if (isSameInterface && podKey(owner) !== key)
+      if (isSameInterface && !isSamePod(owner, request))
         throw new ForeignAttachmentError(
           `Cannot attach interface "${interfaceName}" of container "${containerId}" for pod "${key}": ` +
             `it is pod "${podKey(owner)}"'s`,
@@ -268,7 +268,7 @@ export class PodNetwork {
           `Cannot attach interface "${interfaceName}" of container "${containerId}" to network "${network}": ` +
             `network "${owner.network}" has it already`,
         );
-      const isSuccessor = podKey(owner) === key && owner.containerId !== containerId && isPodOf(pod, owner.uid);
+      const isSuccessor = isSamePod(owner, request) && owner.containerId !== containerId && isPodOf(pod, owner.uid);
       if (isSuccessor && this.former.has(containerId))
         throw new FormerPodError(
           `Cannot attach container "${containerId}" of pod "${key}": container "${owner.containerId}" has taken its place`,
@@ -280,8 +280,8 @@ export class PodNetwork {
 
   /** The runtime replaced a sandbox and its DEL has not come yet: the name of the veth is the pod's, so the old one goes first. */
   private async removePredecessors(request: PodRequest): Promise<void> {
-    for (const owner of this.owners())
-      if (podKey(owner) === podKey(request) && owner.containerId !== request.containerId) await this.removeOwner(owner);
+    for (const { owner } of this.options.allocator.owners())
+      if (isSamePod(owner, request) && owner.containerId !== request.containerId) await this.removeOwner(owner);
   }
 
   private newOwner(request: PodRequest, pod: Pod): Owner {
@@ -303,10 +303,11 @@ export class PodNetwork {
 
   /** Two pods' names may have the same hash, by chance or on purpose: the second gets another name. Undefined: the usual one is free. */
   private freeInterfaceName({ namespace, pod, interfaceName }: PodRequest): string | undefined {
-    const taken = new Set(this.owners().map((owner) => this.hostInterfaceOf(owner)));
+    const owners = this.options.allocator.owners();
     for (let attempt = 0; ; attempt++) {
       const name = this.options.dataplane.interfaceName(namespace, pod, interfaceName, attempt);
-      if (!taken.has(name)) return attempt === 0 ? undefined : name;
+      const isTaken = owners.some(({ owner }) => this.hostInterfaceOf(owner) === name);
+      if (!isTaken) return attempt === 0 ? undefined : name;
     }
   }
 
@@ -364,7 +365,7 @@ export class PodNetwork {
   private announce(namespace: string, name: string, leaving?: Attachment): void {
     const attached = this.options.allocator
       .owners()
-      .filter(({ owner }) => owner.namespace === namespace && owner.pod === name && !isSame(owner, leaving))
+      .filter(({ owner }) => isSamePod(owner, { namespace, pod: name }) && !isSame(owner, leaving))
       .sort((a, b) => order(a.owner) - order(b.owner));
     const [first] = attached;
     if (first === undefined) return this.options.policy.take({ type: 'endpoint-delete', namespace, name });
@@ -400,13 +401,15 @@ export class PodNetwork {
   }
 
   private async awaitPolicy({ namespace, pod }: PodRequest, hostInterface: string): Promise<void> {
-    const late = new Promise<never>((_, reject) => {
-      const error = new TryAgainError(
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), POLICY_WAIT).unref();
+    });
+    const refused = await Promise.race([this.options.policy.settled(), late]).finally(() => clearTimeout(timer));
+    if (refused === undefined)
+      throw new TryAgainError(
         `Cannot attach pod "${namespace}/${pod}": the kernel has not taken its policy within ${POLICY_WAIT / 1000} s`,
       );
-      setTimeout(() => reject(error), POLICY_WAIT).unref();
-    });
-    const refused = await Promise.race([this.options.policy.settled(), late]);
     const [failure] = this.options.concerning(hostInterface, refused);
     if (failure !== undefined)
       throw new TryAgainError(
@@ -418,7 +421,14 @@ export class PodNetwork {
   }
 }
 
-const podKey = (pod: { readonly namespace: string; readonly pod: string }): string => `${pod.namespace}/${pod.pod}`;
+interface PodName {
+  readonly namespace: string;
+  readonly pod: string;
+}
+
+const podKey = (pod: PodName): string => `${pod.namespace}/${pod.pod}`;
+
+const isSamePod = (a: PodName, b: PodName): boolean => a.pod === b.pod && a.namespace === b.namespace;
 
 const order = ({ interfaceName }: Owner): number => (interfaceName === FIRST_INTERFACE ? 0 : 1);
 
