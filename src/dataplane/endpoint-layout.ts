@@ -19,7 +19,7 @@ import { GATEWAY_IPV4, GATEWAY_IPV6, GATEWAY_MAC } from './endpoint-name.js';
 import type { NetlinkBatch } from './netlink/batch.js';
 import { type InterfaceAddress, writeInterfaceAddress } from './netlink/interface-address.js';
 import { IPV4_CONF, type Link, type LinkSettings, writeLinkSettings } from './netlink/link.js';
-import { IPV4_CONF_PLACES, IPV6_CONF } from './netlink/link-conf.js';
+import { IPV4_CONF_PLACES, IPV6_CONF, type ConfPlace, type LinkWithConf } from './netlink/link-conf.js';
 import { type Neighbour, writePermanentNeighbour } from './netlink/neighbour.js';
 import { MAIN_TABLE, PROTOCOL_TORTIE, type Route, type RouteRequest } from './netlink/route.js';
 import { writeRouteChange } from './netlink/route-change.js';
@@ -51,19 +51,25 @@ export interface HostSysctl {
   readonly value: number;
   /** Writing it takes the lock that every network change waits for; reading it does not, and it is mostly right already. */
   readonly isLocking?: boolean;
+  /** Where the kernel tells it with the interface, for one of IPv6. */
+  readonly place?: number;
 }
 
 /** Host-side parameters without a netlink form. */
 export function hostSysctls(name: string): readonly HostSysctl[] {
-  const ipv6 = (key: string): SysctlPath => ['net', 'ipv6', 'conf', name, key];
+  const ipv6 = (key: keyof typeof IPV6_CONF, value: number): HostSysctl => ({
+    path: ['net', 'ipv6', 'conf', name, key],
+    value,
+    place: IPV6_CONF[key],
+  });
   return [
     // At its default of 0.8 s, proxy ARP would delay a pod's first packet by half a second.
     { path: ['net', 'ipv4', 'neigh', name, 'proxy_delay'], value: 0 },
-    { path: ipv6('disable_ipv6'), value: 0, isLocking: true },
-    { path: ipv6('forwarding'), value: 1, isLocking: true },
-    { path: ipv6('accept_ra'), value: 0 },
-    { path: ipv6('proxy_ndp'), value: 1 },
-    { path: ipv6('accept_dad'), value: 0 },
+    { ...ipv6('disable_ipv6', 0), isLocking: true },
+    { ...ipv6('forwarding', 1), isLocking: true },
+    ipv6('accept_ra', 0),
+    ipv6('proxy_ndp', 1),
+    ipv6('accept_dad', 0),
   ];
 }
 
@@ -91,10 +97,18 @@ export const hostConf: readonly { readonly family: Family; readonly place: numbe
   { family: 6, place: IPV6_CONF.accept_dad, value: 0 },
 ];
 
-/** Sets the host side's parameters. A kernel without IPv6 has none of its own, which matters only to IPv6 pods. */
-export function writeHostSysctls(name: string, addresses: readonly IpAddress[]): void {
+/** Of the pod's side: runtimes turn IPv6 off in new namespaces when they think that the cluster has none. */
+export const POD_CONF: readonly ConfPlace[] = [{ family: 6, place: IPV6_CONF.disable_ipv6 }];
+
+/**
+ * Sets the host side's parameters. A kernel without IPv6 has none of its own, which matters only to IPv6 pods. `conf`: what the kernel has
+ * told of `hostConf`; what is right there needs no file.
+ */
+export function writeHostSysctls(name: string, addresses: readonly IpAddress[], conf: LinkWithConf['conf'] = []): void {
   const needsIpv6 = addresses.some((address) => address.family === 6);
-  for (const { path, value, isLocking } of hostSysctls(name)) {
+  for (const { path, value, isLocking, place } of hostSysctls(name)) {
+    const told = hostConf.findIndex((each) => each.family === 6 && each.place === place);
+    if (conf[told] === value) continue;
     try {
       if (isLocking === true) ensureSysctl(path, value);
       else writeSysctl(path, value);

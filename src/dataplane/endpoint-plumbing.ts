@@ -10,7 +10,15 @@
  * Works in the namespace of the thread that makes it. Synchronous where the kernel is fast, so calls cannot interleave.
  * Does not choose addresses, program policy or remember anything.
  */
-import { podSideRules, podTablesOf, writeHostSide, writeHostSysctls, writePodSide } from './endpoint-layout.js';
+import {
+  hostConf,
+  POD_CONF,
+  podSideRules,
+  podTablesOf,
+  writeHostSide,
+  writeHostSysctls,
+  writePodSide,
+} from './endpoint-layout.js';
 import {
   DOOMED_GROUP,
   doomedInterfaceName,
@@ -28,6 +36,7 @@ import { repairHostSide, repairIdentity, repairPodSide } from './endpoint-repair
 import { EndpointError, type Endpoint, type EndpointSpec, type PodNamespace } from './endpoint-spec.js';
 import { closeFd } from './libc.js';
 import { findLink, type Link, listLinks, writeLinkDeletion, writeLinkSettings, writeVeth } from './netlink/link.js';
+import { findLinkWithConf, type ConfPlace, type LinkWithConf } from './netlink/link-conf.js';
 import { NetlinkError } from './netlink/netlink-error.js';
 import { netlinkMemory, NetlinkSocket } from './netlink/netlink-socket.js';
 import { listRoutes } from './netlink/route-list.js';
@@ -231,13 +240,12 @@ export class EndpointPlumbing {
   private create(spec: EndpointSpec, pod: PodNamespace): Endpoint {
     this.createPair(spec, pod);
     try {
-      const host = expectLink(this.socket, spec.hostInterface);
-      const podIndex = host.peerIndex ?? 0;
-      writeHostSysctls(spec.hostInterface, spec.addresses);
-      if (spec.addresses.some((address) => address.family === 6)) {
-        // Runtimes turn IPv6 off in new namespaces when they think that the cluster has none.
+      const host = expectLink(this.socket, spec.hostInterface, hostConf);
+      const end = expectLink(pod.socket, spec.podInterface, POD_CONF);
+      const podIndex = end.index;
+      writeHostSysctls(spec.hostInterface, spec.addresses, host.conf);
+      if (end.conf[0] !== 0 && spec.addresses.some((address) => address.family === 6))
         inNamespace(pod.fd, () => ensureSysctl(['net', 'ipv6', 'conf', spec.podInterface, 'disable_ipv6'], 0));
-      }
       const tables = podTablesOf(podIndex, listRoutes(pod.socket));
       pod.socket.batch.clear();
       writePodSide(pod.socket.batch, podIndex, spec.addresses, tables);
@@ -250,7 +258,7 @@ export class EndpointPlumbing {
       this.socket.batch.clear();
       writeHostSide(this.socket.batch, host.index, spec.addresses);
       tolerate(this.socket, 'ESRCH');
-      return endpointOf(spec, host, expectLink(pod.socket, spec.podInterface));
+      return endpointOf(spec, host, end);
     } catch (error) {
       this.abandon(spec.hostInterface);
       throw asEndpointError(spec, error);
@@ -331,12 +339,12 @@ const POD_RECEIVE_BUFFER = 256 * 1024;
 
 /** Sends the socket's batch; refusals with this code are what the caller expects. */
 function tolerate(socket: NetlinkSocket, code: string): void {
-  const failure = socket.transact(socket.batch).find(({ error }) => error.code !== code);
+  const failure = socket.transact(socket.batch).find((refusal) => refusal.code !== code);
   if (failure !== undefined) throw failure.error;
 }
 
-function expectLink(socket: NetlinkSocket, name: string): Link {
-  const link = findLink(socket, { name });
+function expectLink(socket: NetlinkSocket, name: string, conf: readonly ConfPlace[]): LinkWithConf {
+  const link = findLinkWithConf(socket, { name }, conf);
   if (link === undefined)
     throw new EndpointError('kernel', `Interface "${name}" vanished while its pod was being connected`);
   return link;

@@ -72,7 +72,7 @@ export class EndpointReaper {
       writeGroupDeletion(batch, DOOMED_GROUP);
       const [failure] = await this.socket.transactAsync(batch);
       // ENODEV: the group is empty, because the pods' namespaces went first and took the veths with them.
-      if (failure !== undefined && failure.error.code !== 'ENODEV') throw failure.error;
+      if (failure !== undefined && failure.code !== 'ENODEV') throw failure.error;
     } catch (error) {
       this.onFailure(error instanceof Error ? error : new Error(String(error)));
       if (!this.isClosed) this.wake(RETRY_TIME);

@@ -111,7 +111,7 @@ function writeRules(socket: NetlinkSocket, addresses: EndpointSpec['addresses'],
 
 /** What is there need not be added. */
 function tolerateExisting(socket: NetlinkSocket): void {
-  const failure = socket.transact(socket.batch).find(({ error }) => error.code !== 'EEXIST');
+  const failure = socket.transact(socket.batch).find(({ code }) => code !== 'EEXIST');
   if (failure !== undefined) throw failure.error;
 }
 

@@ -50,7 +50,7 @@ export function levelPeeringAddresses(socket: NetlinkSocket, wanted: readonly Wa
   // ENODEV, EADDRNOTAVAIL: the interface, or its address, went between the look and the deed.
   return socket
     .transact(batch)
-    .filter(({ error }) => error.code !== 'ENODEV' && error.code !== 'EADDRNOTAVAIL')
+    .filter(({ code }) => code !== 'ENODEV' && code !== 'EADDRNOTAVAIL')
     .map(({ error }) => error.message);
 }
 

@@ -12,6 +12,9 @@ const isLittleEndian = endianness() === 'LE';
 /** What a message does, in words: called only for an error, with the batch's bytes and where the message starts. */
 export type Subject = (bytes: Uint8Array, start: number) => string;
 
+/** So many octets are copied faster one by one. */
+const SHORT = 64;
+
 /** Start of an attribute or message whose length is not yet known. */
 export type Mark = number;
 
@@ -141,7 +144,8 @@ export class NetlinkBatch {
 
   octets(value: Uint8Array): void {
     this.reserve(value.length);
-    this.buffer.set(value, this.end);
+    if (value.length > SHORT) this.buffer.set(value, this.end);
+    else for (let i = 0; i < value.length; i++) this.buffer[this.end + i] = value[i] ?? 0;
     this.end += value.length;
   }
 
@@ -199,9 +203,22 @@ export class NetlinkBatch {
     this.end += 8;
   }
 
-  /** Text with its closing NUL. */
+  /** Text with its closing NUL. Names are ASCII and short: written in place they cost a tenth of an encoder's call. */
   attributeText(type: number, value: string): void {
-    this.attribute(type, Buffer.from(`${value}\0`, 'utf8'));
+    const start = this.end;
+    this.attributeHeader(type, value.length + 1);
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) {
+        this.end = start;
+        this.attribute(type, Buffer.from(`${value}\0`, 'utf8'));
+        return;
+      }
+      this.buffer[this.end + i] = code;
+    }
+    this.buffer[this.end + value.length] = 0;
+    this.end += value.length + 1;
+    this.pad();
   }
 
   /** Starts an attribute of attributes; `flagged` sets NLA_F_NESTED, as nfnetlink and newer families want it. */

@@ -110,7 +110,7 @@ function beginDeletion({ batch }: NetlinkSocket, entries: readonly Entry[]): num
 
 function deletedOf(asked: number, failures: readonly BatchFailure[]): number {
   // ENOENT: it ended by itself meanwhile, which is as good.
-  const real = failures.find((failure) => failure.error.code !== 'ENOENT');
+  const real = failures.find((failure) => failure.code !== 'ENOENT');
   if (real !== undefined) throw real.error;
   return asked - failures.length;
 }

@@ -8,7 +8,7 @@
  */
 import type { Family } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
-import { decodeLink, type Link, RTM_NEWLINK, writeLinkDump } from './link.js';
+import { decodeLink, findLink, type Link, type LinkKey, RTM_NEWLINK, writeLinkDump } from './link.js';
 import { forEachAttribute, type NetlinkMessage } from './message.js';
 import type { NetlinkSocket } from './netlink-socket.js';
 
@@ -32,6 +32,17 @@ const IFLA_AF_SPEC = 26;
 const IFLA_INET_CONF = 1;
 const IFLA_INET6_CONF = 2;
 const IFINFOMSG_SIZE = 16;
+
+/** One interface with these parameters, or undefined if there is none of that name or index. */
+export function findLinkWithConf(
+  socket: NetlinkSocket,
+  key: LinkKey,
+  places: readonly ConfPlace[],
+): LinkWithConf | undefined {
+  let conf: LinkWithConf['conf'] = [];
+  const link = findLink(socket, key, (message) => (conf = decodeConf(message, places)));
+  return link && { ...link, conf };
+}
 
 /** Every interface that `keep` wants, with these parameters. */
 export function listLinksWithConf(

@@ -8,7 +8,6 @@
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';
-import { NetlinkError } from './netlink-error.js';
 import type { NetlinkSocket } from './netlink-socket.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './protocol.js';
 
@@ -192,19 +191,21 @@ export function writeLinkDump(batch: NetlinkBatch): void {
   batch.endMessage();
 }
 
-/** One interface, or undefined if there is none of that name or index. */
-export function findLink(socket: NetlinkSocket, key: LinkKey): Link | undefined {
+/** One interface, or undefined if there is none of that name or index. `also` sees all that the kernel says of it. */
+export function findLink(
+  socket: NetlinkSocket,
+  key: LinkKey,
+  also?: (message: NetlinkMessage) => void,
+): Link | undefined {
   let found: Link | undefined;
   socket.batch.clear();
   writeLinkQuery(socket.batch, key);
-  try {
-    socket.query(socket.batch, (message) => {
-      if (message.type === RTM_NEWLINK) found = decodeLink(message);
-    });
-  } catch (error) {
-    if (error instanceof NetlinkError && error.code === 'ENODEV') return undefined;
-    throw error;
-  }
+  const failure = socket.tryQuery(socket.batch, (message) => {
+    if (message.type !== RTM_NEWLINK) return;
+    found = decodeLink(message);
+    also?.(message);
+  });
+  if (failure !== undefined && failure.code !== 'ENODEV') throw failure.error;
   return found;
 }
 

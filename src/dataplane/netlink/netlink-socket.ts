@@ -22,10 +22,16 @@ import {
   SO_RCVTIMEO,
   SOL_SOCKET,
 } from '../libc.js';
-import { SystemError } from '../system-error.js';
+import { errnoCode, SystemError } from '../system-error.js';
 import { NetlinkBatch } from './batch.js';
 import { dumpReader, type DumpReader } from './dump-reader.js';
-import { decodeAnswer, forEachMessage, NetlinkProtocolError, type NetlinkMessage } from './message.js';
+import {
+  decodeAnswer,
+  forEachMessage,
+  NetlinkProtocolError,
+  type NetlinkAnswer,
+  type NetlinkMessage,
+} from './message.js';
 import { NetlinkError } from './netlink-error.js';
 import { NetlinkOverflowError, NetlinkUnsteadyError } from './netlink-loss.js';
 import { openNetlink, portIdOf, setReceiveBuffer, setSendBuffer, trySocketOption } from './open-netlink.js';
@@ -42,10 +48,28 @@ import {
   SOL_NETLINK,
 } from './protocol.js';
 
-/** Message `index` of a batch failed. */
-export interface BatchFailure {
-  readonly index: number;
-  readonly error: NetlinkError;
+/**
+ * Message `index` of a batch failed. Some refusals are expected, and an Error costs more than the exchange: it is made for who asks for it.
+ */
+export class BatchFailure {
+  private made: NetlinkError | undefined;
+
+  /** @param subject what the message was to do, without "Cannot" */
+  constructor(
+    readonly index: number,
+    private readonly subject: string,
+    private readonly answer: NetlinkAnswer,
+  ) {}
+
+  /** "ENODEV". */
+  get code(): string {
+    return errnoCode(this.answer.errno);
+  }
+
+  get error(): NetlinkError {
+    this.made ??= new NetlinkError(this.subject, this.answer);
+    return this.made;
+  }
 }
 
 export interface NetlinkSocketOptions {
@@ -87,13 +111,14 @@ const MAX_DUMP_ATTEMPTS = 10;
 export class NetlinkSocket {
   /** For the exchange at hand: whoever starts one clears it. Saves an allocation each time. */
   readonly batch: NetlinkBatch;
-  /** By which the kernel knows the socket: in events, who asked for the change. */
-  readonly portId: number;
   private readonly fd: number;
   private readonly messagesPerSend: number;
   private readonly receiveBuffer: Uint8Array;
   private sequence = 1;
   private isClosed = false;
+  /** The kernel knows how long an answer may be. */
+  private isWide = false;
+  private knownPortId: number | undefined;
 
   constructor(options: NetlinkSocketOptions = {}) {
     ({ batch: this.batch, receiveBuffer: this.receiveBuffer } = options.memory ?? netlinkMemory());
@@ -109,12 +134,16 @@ export class NetlinkSocket {
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
       // Kernels before 4.20 filter no dumps by themselves; callers filter again anyway.
       if (options.family !== 'netfilter') trySocketOption(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK);
-      this.portId = portIdOf(this.fd);
-      this.widen();
     } catch (error) {
       closeFd(this.fd);
       throw error;
     }
+  }
+
+  /** By which the kernel knows the socket: in events, who asked for the change. */
+  get portId(): number {
+    this.knownPortId ??= portIdOf(this.fd);
+    return this.knownPortId;
   }
 
   /** Sends every message and waits for all answers; returns what the kernel refused, in order. Empty: all done. */
@@ -150,12 +179,18 @@ export class NetlinkSocket {
    * Messages are valid only during `visit`.
    */
   query(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void): void {
+    const failure = this.tryQuery(batch, visit);
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /** `query` that returns the refusal. */
+  tryQuery(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void): BatchFailure | undefined {
     const part = onlyPart(batch);
     const sequence = this.stamp(batch, part);
     sendBytes(this.fd, part.bytes, part.bytes.length);
     const failures: BatchFailure[] = [];
     this.collect(batch, part, sequence, failures, visit);
-    if (failures[0] !== undefined) throw failures[0].error;
+    return failures[0];
   }
 
   /**
@@ -168,7 +203,7 @@ export class NetlinkSocket {
     for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
       const reader = this.beginDump(batch, visit);
       sendBytes(this.fd, bytes, bytes.length);
-      while (!reader.feed(this.receive(batch.subjectOf(0))));
+      while (!reader.feed(this.receive(batch, 0)));
       if (reader.isWhole()) return;
       restart();
     }
@@ -184,7 +219,7 @@ export class NetlinkSocket {
     for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
       const reader = this.beginDump(batch, visit);
       await sendBytesAsync(this.fd, bytes, bytes.length);
-      while (!reader.feed(await this.receiveAsync(batch.subjectOf(0))));
+      while (!reader.feed(await this.receiveAsync(batch, 0)));
       if (reader.isWhole()) return;
       restart();
     }
@@ -199,17 +234,15 @@ export class NetlinkSocket {
 
   /**
    * The kernel sizes a dump's first buffer by what the reader has last offered, 3.7 KB before there was any, and an IPv4
-   * route that does not fit ends the dump, with success. So one answer is read before the first dump: that to a message
+   * route that does not fit ends the dump, with success. So one answer is read before the first dump, if need be that to a message
    * that asks for nothing.
    */
   private widen(): void {
-    const { batch } = this;
-    batch.clear();
+    const batch = new NetlinkBatch(64);
     batch.beginMessage(NLMSG_NOOP, 0, () => 'ask for nothing');
     batch.endMessage();
     // Who may do nothing here is told so by what is asked next.
     this.transact(batch);
-    batch.clear();
   }
 
   /** Gives the part's messages consecutive sequence numbers and the last one NLM_F_ACK; returns the first number. */
@@ -238,7 +271,7 @@ export class NetlinkSocket {
     const last = sequence + part.count - 1;
     let isComplete = false;
     while (!isComplete) {
-      const datagram = this.receive(batch.subjectOf(part.first));
+      const datagram = this.receive(batch, part.first);
       forEachMessage(datagram, (message) => {
         const index = message.sequence - sequence;
         if (index < 0 || index >= part.count) return; // an answer that an earlier, failed exchange left behind
@@ -248,10 +281,7 @@ export class NetlinkSocket {
         }
         const answer = decodeAnswer(message);
         if (answer.errno !== 0)
-          failures.push({
-            index: part.first + index,
-            error: new NetlinkError(batch.subjectOf(part.first + index), answer),
-          });
+          failures.push(new BatchFailure(part.first + index, batch.subjectOf(part.first + index), answer));
         if (message.sequence === last) isComplete = true;
       });
     }
@@ -259,25 +289,26 @@ export class NetlinkSocket {
 
   /** A reader for the dump that the batch's message asks for. */
   private beginDump(batch: NetlinkBatch, visit: (message: NetlinkMessage) => void): DumpReader {
+    if (!this.isWide) this.widen();
     const sequence = this.nextSequence(1);
     batch.stamp(0, sequence, NLM_F_DUMP);
     return dumpReader(batch, sequence, visit);
   }
 
   /** One datagram; a view into the receive buffer. */
-  private receive(subject: string): Uint8Array {
+  private receive(batch: NetlinkBatch, index: number): Uint8Array {
     try {
-      return this.received(subject, receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC));
+      return this.received(batch, index, receiveBytes(this.fd, this.receiveBuffer, MSG_TRUNC));
     } catch (error) {
-      throw this.receiveFailure(subject, error);
+      throw this.receiveFailure(batch.subjectOf(index), error);
     }
   }
 
-  private async receiveAsync(subject: string): Promise<Uint8Array> {
+  private async receiveAsync(batch: NetlinkBatch, index: number): Promise<Uint8Array> {
     try {
-      return this.received(subject, await receiveBytesAsync(this.fd, this.receiveBuffer, MSG_TRUNC));
+      return this.received(batch, index, await receiveBytesAsync(this.fd, this.receiveBuffer, MSG_TRUNC));
     } catch (error) {
-      throw this.receiveFailure(subject, error);
+      throw this.receiveFailure(batch.subjectOf(index), error);
     }
   }
 
@@ -289,11 +320,13 @@ export class NetlinkSocket {
     );
   }
 
-  private received(subject: string, received: number | undefined): Uint8Array {
-    if (received === undefined) throw new NetlinkProtocolError(`Cannot ${subject}: the kernel gave no answer in 5 s`);
+  private received(batch: NetlinkBatch, index: number, received: number | undefined): Uint8Array {
+    this.isWide = true;
+    if (received === undefined)
+      throw new NetlinkProtocolError(`Cannot ${batch.subjectOf(index)}: the kernel gave no answer in 5 s`);
     if (received > this.receiveBuffer.length)
       throw new NetlinkProtocolError(
-        `Cannot ${subject}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`,
+        `Cannot ${batch.subjectOf(index)}: the kernel's answer of ${received} bytes exceeds ${this.receiveBuffer.length}`,
       );
     return this.receiveBuffer.subarray(0, received);
   }

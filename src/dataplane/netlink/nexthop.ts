@@ -96,7 +96,7 @@ export function deleteNexthop(socket: NetlinkSocket, id: number): void {
   writeHeader(batch, undefined, 0, 0);
   batch.attributeU32(NHA_ID, id);
   batch.endMessage();
-  for (const { error } of socket.transact(batch)) if (error.code !== 'ENOENT') throw error;
+  for (const failure of socket.transact(batch)) if (failure.code !== 'ENOENT') throw failure.error;
 }
 
 /** Everybody's objects. Throws NetlinkError with EOPNOTSUPP if the kernel knows none. */
