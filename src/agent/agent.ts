@@ -16,6 +16,7 @@ import type { KindName } from '../api/kinds.js';
 import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
+import type { HealthCheck } from '../health.js';
 import type { Logger } from '../log.js';
 import { BgpLoop } from './bgp-loop.js';
 import { BgpReporter } from './bgp-status.js';
@@ -29,6 +30,7 @@ import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { BGP_KINDS, NodeTopology } from './node-topology.js';
+import { NodeCondition } from './node-condition.js';
 import { NodeRemains } from './node-remains.js';
 import { strangeNodeName } from './node-name.js';
 import { NodeStatusWriter, type NodeReport } from './node-status.js';
@@ -67,7 +69,7 @@ export interface AgentOptions {
   readonly log: Logger;
 }
 
-/** Every kind the agent lists and watches; manifests/rbac.yaml grants them. */
+/** Every kind the agent lists and watches; manifests/base/rbac.yaml grants them. */
 export const AGENT_KINDS: readonly KindName[] = [
   ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations', 'ipamConfigurations']),
 ];
@@ -98,6 +100,7 @@ export class Agent {
   private readonly silent: SilentAgents;
   private readonly topology: NodeTopology;
   readonly services: ServiceProxy | undefined;
+  private readonly condition: NodeCondition;
   private watches: readonly Watch[] = [];
   private readonly bgpReporter = new BgpReporter(() => this.bgp.status());
   private isReady = false;
@@ -268,6 +271,13 @@ export class Agent {
       log: log.child({ loop: 'status' }),
       onElected: () => this.objects.everything(),
     });
+    this.condition = new NodeCondition({
+      node,
+      cluster: this.cluster,
+      datastore: options.datastore,
+      problem: () => this.unreadiness() ?? this.policy.problems()[0],
+      log: log.child({ loop: 'status' }),
+    });
     this.remains = new NodeRemains({
       cluster: this.cluster,
       datastore: options.datastore,
@@ -298,10 +308,12 @@ export class Agent {
       this.services?.take(change);
       this.takePolicy(change);
       if (this.topology.isNews(change)) this.bgp.changed();
+      if (change.kind === 'nodes') this.condition.changed();
     });
     this.cluster.onListed((kind) => {
       if (kind === 'services') this.bgp.changed();
     });
+    this.condition.start();
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) =>
       datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}),
@@ -344,6 +356,7 @@ export class Agent {
     this.remains.start();
     this.silent.start();
     this.status.changed();
+    this.condition.changed();
     log.info(
       { node: this.options.node, endpoints: this.pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
       'The node serves pods',
@@ -370,6 +383,7 @@ export class Agent {
       this.silent,
       this.election,
       this.remains,
+      this.condition,
     ])
       loop.stop();
     this.services?.stop();
@@ -398,6 +412,17 @@ export class Agent {
       }),
     );
     if (!this.cluster.isListed('services')) await Promise.race([listed, this.stopped]);
+  }
+
+  /** What a kubelet asks: whether this agent does its work. An API server that is away is no reason to end the agent. */
+  readiness(): readonly HealthCheck[] {
+    const problems = (...sentences: readonly (string | undefined)[]): readonly string[] =>
+      sentences.filter((sentence) => sentence !== undefined);
+    return [
+      { name: 'start', problems: problems(this.unreadiness()) },
+      { name: 'policy', problems: this.isReady ? this.policy.problems() : [] },
+      { name: 'routes', problems: this.isReady ? this.routes.problems() : [] },
+    ];
   }
 
   private nodeAddresses(): readonly IpAddress[] {

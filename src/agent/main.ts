@@ -14,6 +14,7 @@ import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import { looseReversePath } from '../dataplane/forwarding.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
+import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
 import { VERSION } from '../version.js';
 import { Agent, type PolicySettings } from './agent.js';
@@ -50,6 +51,7 @@ export interface AgentFlags {
   readonly podToHost: string;
   readonly failsafeInbound?: string;
   readonly failsafeOutbound?: string;
+  readonly healthAddress?: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -80,8 +82,8 @@ export async function runAgent(given: AgentFlags): Promise<void> {
     ...(flags.logFormat && { format: flags.logFormat }),
     ...(flags.logLevel && { level: flags.logLevel }),
   });
-  if ((flags.cniBinDir === undefined) !== (flags.cniConfDir === undefined))
-    throw new UserError('Cannot install the CNI plugin: expected --cni-bin-dir and --cni-conf-dir together', 2);
+  if (flags.cniBinDir !== undefined && flags.cniConfDir === undefined)
+    throw new UserError('Cannot install the CNI plugin in --cni-bin-dir: expected --cni-conf-dir beside it', 2);
   const backend = BACKENDS.find((name) => name === flags.policyBackend);
   if (backend === undefined)
     throw new UserError(`Cannot use --policy-backend "${flags.policyBackend}": expected ${BACKENDS.join(', ')}`, 2);
@@ -136,6 +138,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       else log.warn({ ...call, problem: error?.message }, 'Refused a CNI call');
     },
   });
+  const health = flags.healthAddress && (await serveHealth(flags.healthAddress, () => agent.readiness()));
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   if (flags.hostEtcDir !== undefined) writeHostFiles(flags.hostEtcDir, log);
   log.info({ node, api: client.url }, 'Started');
@@ -144,6 +147,8 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
     install(flags, nodeInfo?.['containerRuntimeVersion'], log);
   });
   await Promise.race([stopped, served.then(() => stopped)]);
+  health?.close();
+  health?.closeAllConnections();
   await server.close();
   await agent.stop();
 }
@@ -221,7 +226,8 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 }
 
 /** What of the flags has to be understood first. @throws UserError */
-interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels'> {
+interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels' | 'healthAddress'> {
+  readonly healthAddress?: HealthAddress;
   readonly policy: PolicySettings;
   readonly serviceSettings: ServiceSettings;
   readonly podTunnels: 'accept' | 'drop';
@@ -229,7 +235,7 @@ interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels'> 
   readonly mtu?: number;
 }
 
-function parseOptions({ cniVersion, mtu, podTunnels, ...flags }: AgentFlags): Options {
+function parseOptions({ cniVersion, mtu, podTunnels, healthAddress, ...flags }: AgentFlags): Options {
   if (podTunnels !== 'accept' && podTunnels !== 'drop')
     throw new UserError(`Cannot use --pod-tunnels "${podTunnels}": expected accept or drop`, 2);
   if (cniVersion !== 'auto' && !isCniVersion(cniVersion))
@@ -242,6 +248,7 @@ function parseOptions({ cniVersion, mtu, podTunnels, ...flags }: AgentFlags): Op
     podTunnels,
     policy: policySettings(flags),
     serviceSettings: parseServiceFlags(flags),
+    ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

@@ -9,12 +9,14 @@ import { ConfigError, speakerSchema } from 'node-bgp/config/validate';
 import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
 import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
+import { parseHealthAddress, serveHealth } from '../health.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 import { acceptableConfig } from './acceptable-config.js';
 import { serveApi } from './api.js';
 import { parseConfig, readConfigFile } from './config-file.js';
 import { Daemon } from './daemon.js';
+import { readinessOf } from './readiness.js';
 
 /** Things that a saved configuration has to do without, told one by one. */
 const MOST_TOLD = 20;
@@ -26,6 +28,7 @@ export interface BgpdFlags {
   readonly runDir: string;
   readonly stateDir: string;
   readonly gracefulStop?: boolean;
+  readonly healthAddress?: string;
   readonly logFormat?: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -35,8 +38,11 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
   if (flags.check === true) return await check(flags);
   const log = createLogger('bgpd', { format: flags.logFormat, level: flags.logLevel });
   const fromFile = flags.config === undefined ? undefined : readConfigFile(flags.config);
+  const healthAddress =
+    flags.healthAddress === undefined ? undefined : parseHealthAddress(flags.healthAddress, '--health-address');
   const daemon = new Daemon({ stateDir: flags.stateDir, log });
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
+  const health = healthAddress && (await serveHealth(healthAddress, () => readinessOf(daemon)));
   daemon.start();
   // Routes after sessions: what is compiled last is what the tables of a restart need most.
   await warmUp();
@@ -44,6 +50,8 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
     server.close();
     // Somebody who is connected and says nothing must not keep a stopped daemon alive.
     server.closeAllConnections();
+    health?.close();
+    health?.closeAllConnections();
   });
   if (fromFile !== undefined) {
     const { listenFailures } = await daemon.configure(fromFile);

@@ -16,7 +16,10 @@ export function registerAgentCommand(program: Command): void {
       process.env['POD_NAMESPACE'] ?? 'tortie-system',
     )
     .option('--cni-conf-dir <dir>', 'write 10-tortie.conflist here once the node can serve pods')
-    .option('--cni-bin-dir <dir>', 'install the CNI plugin here')
+    .option(
+      '--cni-bin-dir <dir>',
+      'install the CNI plugin here (default: whoever starts the agent has, by `tortie cni install`)',
+    )
     .option(
       '--cni-version <version>',
       'of the conflist; auto: 1.1.0 where the node says that its runtime speaks it, else 1.0.0',
@@ -70,6 +73,11 @@ export function registerAgentCommand(program: Command): void {
       process.env['TORTIE_FAILSAFE_INBOUND'],
     )
     .option('--failsafe-outbound <ports>', 'the same for what the host opens', process.env['TORTIE_FAILSAFE_OUTBOUND'])
+    .option(
+      '--health-address <address:port>',
+      'answer /livez and /readyz there over HTTP',
+      process.env['TORTIE_HEALTH_ADDRESS'],
+    )
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
     .addHelpText(

@@ -15,6 +15,11 @@ export function registerBgpdCommand(program: Command): void {
     .option('--run-dir <dir>', 'where bgpd.sock is', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie')
     .option('--state-dir <dir>', 'what survives a restart', process.env['TORTIE_STATE_DIR'] ?? '/var/lib/tortie')
     .option('--graceful-stop', 'on SIGTERM leave routes and peers as they are, for the process that follows')
+    .option(
+      '--health-address <address:port>',
+      'answer /livez and /readyz there over HTTP',
+      process.env['TORTIE_HEALTH_ADDRESS'],
+    )
     .option('--log-format <format>', 'json or text')
     .option('--log-level <level>', 'trace, debug, info, warn or error')
     .addHelpText(
