@@ -18,6 +18,7 @@ const areas: readonly Area[] = [
   { name: 'agent', load: async () => (await import('./commands/agent.js')).registerAgentCommand },
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
+  { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
   { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
   { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },

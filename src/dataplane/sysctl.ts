@@ -2,8 +2,13 @@
  * Kernel parameters under /proc/sys, of the calling thread's network namespace (enter one with `inNamespace`).
  *
  * Names are paths in segments, because interface names may contain dots: ['net', 'ipv4', 'conf', 'eth0.1', 'forwarding'].
+ *
+ * A container without privileges has /proc/sys read-only. TORTIE_PROC_SYS names where the host's is mounted writable; what is seen
+ * there is, as in /proc/sys, the calling thread's namespace (net_ctl_header_lookup in net/sysctl_net.c).
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+
+const root = process.env['TORTIE_PROC_SYS'] ?? '/proc/sys';
 
 export type SysctlPath = readonly string[];
 
@@ -50,13 +55,13 @@ function fileOf(path: SysctlPath): string {
   for (const segment of path)
     if (segment === '' || segment === '.' || segment === '..' || segment.includes('/'))
       throw new RangeError(`"${segment}" is no segment of a sysctl name`);
-  return `/proc/sys/${path.join('/')}`;
+  return `${root}/${path.join('/')}`;
 }
 
 function failure(action: string, path: SysctlPath, error: unknown): SysctlError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   const isMissing = code === 'ENOENT';
-  const why = isMissing ? 'this kernel has no such parameter' : code === 'EROFS' ? '/proc/sys is read-only' : code;
+  const why = isMissing ? 'this kernel has no such parameter' : code === 'EROFS' ? `${root} is read-only` : code;
   return new SysctlError(
     `Cannot ${action === 'read' ? 'read' : 'set'} ${formatSysctl(path)}${action === 'read' ? '' : action.slice(3)}: ${why}`,
     isMissing,

@@ -1,0 +1,39 @@
+/**
+ * The programs that a runtime executes, into a node's folder of plugins: what the init container of the DaemonSet does, so that the
+ * agent itself need not be able to write programs that root executes.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf, UserError } from '../errors.js';
+import { installPlugin } from './conflist.js';
+import { replaceFile } from './replace-file.js';
+
+/** dist/cni of this build or image. */
+const SOURCE = fileURLToPath(new URL('../../cni/', import.meta.url));
+
+/** "loopback" of this build, or of the system below it (Debian's containernetworking-plugins). */
+const LOOPBACKS = [join(SOURCE, 'loopback'), '/usr/lib/cni/loopback'];
+
+/** A line for every plugin. What another network has installed under the name "loopback" stays. @throws UserError */
+export function installPlugins(directory: string): readonly string[] {
+  try {
+    const plugin = installPlugin(directory, join(SOURCE, 'tortie'));
+    return [
+      plugin === undefined ? `${join(directory, 'tortie')} is as it should be` : `${plugin} is installed`,
+      installLoopback(directory),
+    ];
+  } catch (error) {
+    throw new UserError(`Cannot install the CNI plugins in "${directory}": ${messageOf(error)}`, 1, { cause: error });
+  }
+}
+
+/** containerd calls it for every sandbox, and fails without. */
+function installLoopback(directory: string): string {
+  const target = join(directory, 'loopback');
+  if (existsSync(target)) return `${target} is there`;
+  const source = LOOPBACKS.find((path) => existsSync(path));
+  if (source === undefined) return `${target} is not there, and this build brings none`;
+  replaceFile(target, readFileSync(source), 0o755);
+  return `${target} is installed`;
+}
