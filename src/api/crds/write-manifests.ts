@@ -18,12 +18,23 @@ export const manifestOf = (definition: CustomResourceDefinition): { readonly nam
     text: HEADER + stringify(definition, { lineWidth: 140, aliasDuplicateObjects: false }),
   });
 
+/** All files of manifests/crds by name: the definitions, and what "kubectl apply -k" reads. */
+export function crdManifests(): ReadonlyMap<string, string> {
+  const files = customResourceDefinitions.map(manifestOf);
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: files.map(({ name }) => name).sort(),
+  };
+  return new Map([
+    ...files.map(({ name, text }): [string, string] => [name, text]),
+    ['kustomization.yaml', HEADER + stringify(kustomization)],
+  ]);
+}
+
 function main(folder: string): void {
   mkdirSync(folder, { recursive: true });
-  for (const definition of customResourceDefinitions) {
-    const { name, text } = manifestOf(definition);
-    writeFileSync(join(folder, name), text);
-  }
+  for (const [name, text] of crdManifests()) writeFileSync(join(folder, name), text);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv[2] ?? 'manifests/crds');

@@ -1,4 +1,4 @@
-/** manifests/rbac.yaml grants what the agent does, and no more than it names. */
+/** manifests/base/rbac.yaml grants what the agent does, and no more than it names. */
 import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
 import { AGENT_KINDS, LATER_KINDS } from '../../../src/agent/agent.js';
@@ -8,7 +8,8 @@ import { loadManifests } from '../../../src/lab/apiserver/manifests.js';
 import { ApiClient } from './api-client.js';
 import { Kubectl } from './kubectl-run.js';
 
-const FILE = fileURLToPath(new URL('../../../../manifests/rbac.yaml', import.meta.url));
+const FILE = fileURLToPath(new URL('../../../../manifests/base/rbac.yaml', import.meta.url));
+const NAMESPACE = fileURLToPath(new URL('../../../../manifests/base/namespace.yaml', import.meta.url));
 const objects = loadManifests(FILE);
 
 const rulesOf = (kind: string): readonly Json[] =>
@@ -26,7 +27,7 @@ function grants(rules: readonly Json[], group: string, resource: string, verb: s
   );
 }
 
-describe('manifests/rbac.yaml', () => {
+describe('manifests/base/rbac.yaml', () => {
   for (const name of [...AGENT_KINDS, ...LATER_KINDS])
     it(`lets the agent list and watch ${name}`, () => {
       const { group, plural } = kinds[name];
@@ -57,9 +58,9 @@ describe('manifests/rbac.yaml', () => {
     const api = await ApiClient.start();
     const kubectl = new Kubectl('kubectl', api.url);
     try {
-      const { code, stdout, stderr } = await kubectl.run(['apply', '-f', FILE]);
+      const { code, stdout, stderr } = await kubectl.run(['apply', '-f', NAMESPACE, '-f', FILE]);
       expect(code, stderr).to.equal(0);
-      expect(stdout.trim().split('\n')).to.have.length(objects.length);
+      expect(stdout.trim().split('\n')).to.have.length(objects.length + 1);
       const bound = (await api.get('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/tortie-agent'))
         .body as JsonObject;
       expect(textAt(bound, 'roleRef', 'name')).to.equal('tortie-agent');
