@@ -5,6 +5,8 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TORTIE=$(cd "$HERE/../.." && pwd)
 KUBERNETES=${KUBERNETES:-1.37.2}
 LAB=real
+# How Tortie gets onto the nodes: its DaemonSet, or processes beside kubelet.
+TORTIE_AS=${TORTIE_AS:-daemonset}
 BIN=$REAL/bin PKI=$REAL/pki RUN=$REAL/run LOGS=$REAL/logs
 NODES="node1 node2 node3"
 # The control plane is the host outside of the rack: reached through the routers, as in a data centre.
@@ -56,4 +58,27 @@ on_node() { # NODE COMMAND...
   init=$(process_of "$1-init")
   shift
   nsenter -t "$init" -m -u -i -n -p "$@"
+}
+
+tortie_pod() { k get pods -n tortie-system -l app.kubernetes.io/name=tortie-node --field-selector "spec.nodeName=$1" -o name | head -n1; }
+# All that the agent of a node has said since the node was made.
+agent_log() {
+  if [ "$TORTIE_AS" = process ]; then cat "$LOGS/$1-agent.log"; else cat "$REAL/nodes/$1/var/log/pods/tortie-system_tortie-node-"*/agent/*.log; fi
+}
+# Ends the agent of a node as hard as that way of running it can, and settles when the next one is there.
+replace_agent() {
+  local former
+  if [ "$TORTIE_AS" = process ]; then
+    end "$1-agent" -KILL
+    sleep 0.1
+    bash "$HERE/tortie.sh" "$1"
+    return
+  fi
+  former=$(tortie_pod "$1")
+  k delete -n tortie-system "$former" --grace-period=1 >/dev/null
+  for _ in $(seq 300); do
+    [ -z "$(tortie_pod "$1")" ] || [ "$(tortie_pod "$1")" = "$former" ] || return 0
+    sleep 0.1
+  done
+  fail "Cannot replace the agent of $1: no new pod within 30 s"
 }

@@ -17,6 +17,7 @@ const commands = {
   build: () => [['build.sh'], ['build-containerd.sh'], ['images.sh']],
   'build-suite': () => [['build-suite.sh']],
   up: () => [
+    ['tortie-image.sh'],
     ['certificates.sh'],
     ['control-plane.sh'],
     ['objects.sh'],
@@ -42,6 +43,7 @@ const usage = `Usage: npm run real -- COMMAND
 $TORTIE_REAL   where everything lies (default: ~/.cache/tortie-real)
 $CONTAINERD    "debian": the runtime of the distribution instead of the built one
 $PROXY_MODE    of kube-proxy: iptables (default), nftables or ipvs
+$TORTIE_AS     how Tortie runs: daemonset (default), or process: beside kubelet, without an image
 $AGENT_FLAGS   further ones of \`tortie agent\``;
 
 const [name, ...args] = process.argv.slice(2);

@@ -71,8 +71,12 @@ Y
   for image in "$REAL"/images/*.tar; do
     grep -q "$(basename "$image" .tar):" <<<"$have" || inside ctr -n k8s.io images import "$image" >/dev/null
   done
-  # containerd calls it for every sandbox.
-  [ -e "$files/opt/cni/bin/loopback" ] || cp /usr/lib/cni/loopback "$files/opt/cni/bin/"
+  if [ "$TORTIE_AS" = daemonset ]; then
+    inside ctr -n k8s.io images import "$REAL/tortie.tar" >/dev/null
+  else
+    # containerd calls it for every sandbox.
+    [ -e "$files/opt/cni/bin/loopback" ] || cp /usr/lib/cni/loopback "$files/opt/cni/bin/"
+  fi
 }
 start_kubelet() {
   cat >"$files/kubelet.yaml" <<Y
@@ -119,5 +123,10 @@ start_namespaces
 start_containerd
 start_kubelet
 start_proxy
-bash "$HERE/tortie.sh" "$name"
+[ "$TORTIE_AS" = daemonset ] || bash "$HERE/tortie.sh" "$name"
+for _ in $(seq 300); do
+  k get "node/$name" >/dev/null 2>&1 && break
+  alive "$name-kubelet" || fail "Cannot start kubelet: $(tail -n3 "$LOGS/$name-kubelet.log")"
+  sleep 0.2
+done
 k wait --for=condition=Ready "node/$name" --timeout=120s

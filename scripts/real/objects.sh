@@ -1,8 +1,24 @@
 #!/bin/bash
-# Our resource definitions, roles and the rack's own objects: by server-side apply, as Flux and Argo CD do.
+# What an operator does: `kubectl apply -k`, then pools and peers of this rack. By server-side apply, as Flux and Argo CD do.
 . "$(dirname "$0")/env.sh"
 apply() { k apply --server-side --force-conflicts "$@" >/dev/null; }
-apply -f "$TORTIE/manifests/crds"
+overlay=$REAL/overlay
+rm -rf "$overlay"
+mkdir -p "$overlay"
+{
+  echo 'apiVersion: kustomize.config.k8s.io/v1beta1'
+  echo 'kind: Kustomization'
+  echo "resources: [$(realpath --relative-to "$overlay" "$TORTIE/manifests/base")]"
+  echo "components: [$(realpath --relative-to "$overlay" "$TORTIE/manifests/components/admission")]"
+  if [ "$TORTIE_AS" = process ]; then
+    echo 'patches: [{ target: { kind: DaemonSet }, patch: "{$patch: delete, apiVersion: apps/v1, kind: DaemonSet, metadata: {name: tortie-node}}" }]'
+  elif [ -n "${AGENT_FLAGS:-}" ]; then
+    echo 'patches:'
+    echo '  - target: { kind: DaemonSet }'
+    echo '    patch: |'
+    for flag in $AGENT_FLAGS; do echo "      - { op: add, path: /spec/template/spec/containers/1/args/-, value: \"$flag\" }"; done
+  fi
+} >"$overlay/kustomization.yaml"
+apply -k "$overlay"
 k wait --for=condition=Established crd --all --timeout=60s >/dev/null
-apply -f "$TORTIE/manifests/rbac.yaml"
 "$NODE" "$HERE/rack.mjs" objects | apply -f -

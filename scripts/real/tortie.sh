@@ -1,5 +1,5 @@
 #!/bin/bash
-# tortie.sh NODE: bgpd and agent of a node, with the rights of manifests/rbac.yaml alone; in the node's own PID namespace.
+# tortie.sh NODE: bgpd and agent of a node, with the rights of manifests/base/rbac.yaml alone; in the node's own PID namespace.
 . "$(dirname "$0")/env.sh"
 name=$1
 config=$PKI/tortie-$name.conf

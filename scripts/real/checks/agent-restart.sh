@@ -1,5 +1,5 @@
 #!/bin/bash
-# An agent that is killed and started again 0.1 s later, as systemd would, ten times: the node stays Ready.
+# An agent that is killed and started again, ten times: the node stays Ready. By the DaemonSet its pod is deleted, bgpd with it.
 . "$(dirname "$0")/../env.sh"
 name=node3
 flips() {
@@ -8,9 +8,7 @@ flips() {
 }
 before=$(flips)
 for _ in $(seq 10); do
-  end "$name-agent" -KILL
-  sleep 0.1
-  bash "$HERE/tortie.sh" "$name"
+  replace_agent "$name"
   sleep "11.$((RANDOM % 10))" # kubelet asks for STATUS every five seconds, and tells every ten.
 done
 after=$(flips)

@@ -20,7 +20,7 @@ rm -rf "$REAL/nodes/$name/var/lib/containerd" "$REAL/nodes/$name/var/lib/cni"
 k delete pod -n "$space" lost --force --grace-period=0 >/dev/null 2>&1
 bash "$HERE/node.sh" "$name" reboot >/dev/null
 for _ in $(seq 120); do
-  if grep 'Released addresses' "$LOGS/$name-agent.log" | grep -q "$space/lost"; then
+  if agent_log "$name" | grep 'Released addresses' | grep -q "$space/lost"; then
     say "held: $address was given back"
     exit 0
   fi

@@ -18,8 +18,8 @@ address() { k get pod -n "$space" "$1" -o jsonpath='{.status.podIP}'; }
 reaches() { k exec -n "$space" "$1" -- /agnhost connect "$2:8080" --timeout=2s >/dev/null 2>&1; }
 finish() {
   end "$name-forward" -KILL
-  end "$name-agent"
-  bash "$HERE/tortie.sh" "$name"
+  k delete configmap -n tortie-system kubernetes-services-endpoint --ignore-not-found >/dev/null
+  replace_agent "$name"
   k delete ns "$space" --ignore-not-found --wait=false >/dev/null
 }
 trap finish EXIT
@@ -31,9 +31,14 @@ metadata: { name: locked }
 spec: { podSelector: { matchLabels: { app: locked } }, policyTypes: [Egress, Ingress] }
 Y
 background "$name-forward" nsenter -t "$(process_of "$name-init")" -m -n socat TCP-LISTEN:16443,bind=127.0.0.1,fork,reuseaddr "TCP:$CONTROL_IP:6443"
-sed "s#https://$CONTROL_IP:6443#https://127.0.0.1:16443#" "$PKI/tortie-$name.conf" >"$PKI/tortie-$name-slow.conf"
-end "$name-agent"
-AGENT_CONFIG=$PKI/tortie-$name-slow.conf bash "$HERE/tortie.sh" "$name"
+if [ "$TORTIE_AS" = process ]; then
+  sed "s#https://$CONTROL_IP:6443#https://127.0.0.1:16443#" "$PKI/tortie-$name.conf" >"$PKI/tortie-$name-slow.conf"
+  AGENT_CONFIG=$PKI/tortie-$name-slow.conf replace_agent "$name"
+else
+  k create configmap -n tortie-system kubernetes-services-endpoint --from-literal=KUBERNETES_SERVICE_HOST=127.0.0.1 \
+    --from-literal=KUBERNETES_SERVICE_PORT=16443 >/dev/null
+  replace_agent "$name"
+fi
 pod server node1 server
 pod web-0 "$name" open
 k wait -n "$space" --for=condition=Ready pod/server pod/web-0 --timeout=120s >/dev/null
