@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What stands behind `npm run lab`, `npm test`, `npm run cases`, `npm run bench`, `npm run interop` and `npm run real`: brings a fresh
+ * What stands behind `npm test` and `npm run` lab, cases, bench, interop, image and real: brings a fresh
  * Debian machine to the point where the command can run, says what it installs and why, then runs it. Plain JavaScript without
  * dependencies, because it runs before anything is installed or compiled.
  *
@@ -22,37 +22,37 @@ const packages = [
     name: 'iptables',
     file: 'iptables',
     why: 'policy rules (legacy and nft)',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   {
     name: 'ipset',
     file: 'ipset',
     why: 'address sets of policies',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   {
     name: 'gcc',
     file: 'gcc',
     why: 'the CNI client and the prober, two small C programs',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   {
     name: 'libc6-dev',
     file: '/usr/include/stdio.h',
     why: 'the same',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   {
     name: 'linux-libc-dev',
     file: '/usr/include/linux/if.h',
     why: 'the same',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   {
     name: 'musl-tools',
     file: 'musl-gcc',
     why: 'linking them statically, 37 KB instead of 670',
-    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real'],
+    by: ['lab', 'test', 'cases', 'bench', 'interop', 'real', 'image'],
   },
   { name: 'bird2', file: 'birdc', why: 'the top-of-rack routers', by: ['lab', 'test', 'bench', 'interop', 'real'] },
   { name: 'kubernetes-client', file: 'kubectl', why: 'kubectl', by: ['lab', 'test', 'bench', 'real'] },
@@ -72,7 +72,7 @@ const packages = [
   },
   { name: 'containerd', file: 'containerd', why: 'a container runtime that calls us', by: ['test', 'real'] },
   { name: 'runc', file: 'runc', why: 'what it starts sandboxes with', by: ['test', 'real'] },
-  { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop'] },
+  { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop', 'image'] },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
   { name: 'etcd-server', file: 'etcd', why: 'what the API server keeps its objects in', by: ['real'] },
@@ -203,6 +203,7 @@ const commands = {
   bench: (args) => [join(root, 'dist/bench/main.js'), ...args],
   interop: (args) => [join(root, 'dist/test/bgp/interop/command/main.js'), ...args],
   real: (args) => [join(root, 'scripts/real/main.mjs'), ...args],
+  image: (args) => [join(root, 'scripts/image/main.mjs'), ...args],
   test: (args) => [
     join(root, 'node_modules/mocha/bin/mocha.js'),
     ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args]),
@@ -216,7 +217,7 @@ checkMachine(name === 'test' ? 'npm test' : `npm run ${name}`);
 installPackages(name);
 installModules();
 build();
-await checkKernel();
+if (name !== 'image') await checkKernel();
 // Ctrl-C reaches the whole foreground group: the command cleans up, this process only waits for it.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
 const child = spawn(process.execPath, command(args), { cwd: root, stdio: 'inherit' });

@@ -8,10 +8,12 @@ describe('health', () => {
   let server: Server | undefined;
   let checks: readonly HealthCheck[];
   let url: string;
+  let port: number;
   beforeEach(async () => {
     checks = [{ name: 'start', problems: [] }];
     server = await serveHealth({ host: '127.0.0.1', port: 0 }, () => checks);
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    ({ port } = server.address() as AddressInfo);
+    url = `http://127.0.0.1:${port}`;
   });
   afterEach(() => {
     server?.close();
@@ -48,7 +50,6 @@ describe('health', () => {
   });
 
   it('refuses a port that is taken, in a sentence', async () => {
-    const { port } = server?.address() as AddressInfo;
     const failure: unknown = await serveHealth({ host: '127.0.0.1', port }, () => []).catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(UserError);
     expect(String(failure)).to.contain(`Cannot listen on 127.0.0.1 port ${port}`);

@@ -1,6 +1,6 @@
 /**
- * An image as one file: an OCI layout (image-spec 1.1, image-layout.md) that also has Docker's manifest.json, so that `ctr images import`,
- * `podman load`, `skopeo` and `docker load` take it. Equal folders make equal bytes: files in the order of their names, no times, no owners.
+ * An image as one file: an OCI layout (image-spec 1.1, image-layout.md) that also has Docker's manifest.json, so that ctr, podman,
+ * skopeo and docker load it. Equal folders make equal bytes: files in the order of their names, no times, no owners.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -9,7 +9,6 @@ mkdir -p "$overlay"
   echo 'apiVersion: kustomize.config.k8s.io/v1beta1'
   echo 'kind: Kustomization'
   echo "resources: [$(realpath --relative-to "$overlay" "$TORTIE/manifests/base")]"
-  echo "components: [$(realpath --relative-to "$overlay" "$TORTIE/manifests/components/admission")]"
   if [ "$TORTIE_AS" = process ]; then
     echo 'patches: [{ target: { kind: DaemonSet }, patch: "{$patch: delete, apiVersion: apps/v1, kind: DaemonSet, metadata: {name: tortie-node}}" }]'
   elif [ -n "${AGENT_FLAGS:-}" ]; then

@@ -1,4 +1,4 @@
-/** manifests/components/admission/tier-guard.yaml: its expressions, with an authorizer that says what a table says. */
+/** manifests/base/tier-guard.yaml: its expressions, with an authorizer that says what a table says. */
 import { expect } from 'chai';
 import { Environment } from '@marcbachmann/cel-js';
 import { readFileSync } from 'node:fs';
@@ -36,9 +36,9 @@ class Decision {
 }
 
 const root = join(fileURLToPath(new URL('.', import.meta.url)), '../../..');
-const [guard] = parseAllDocuments(
-  readFileSync(join(root, 'manifests/components/admission/tier-guard.yaml'), 'utf8'),
-).map((document) => document.toJS() as Guard);
+const [guard] = parseAllDocuments(readFileSync(join(root, 'manifests/base/tier-guard.yaml'), 'utf8')).map(
+  (document) => document.toJS() as Guard,
+);
 
 function isAdmitted(
   request: {
@@ -76,7 +76,7 @@ function isAdmitted(
 const inTier = (tier?: string) => ({ spec: tier === undefined ? {} : { tier } });
 const create = { operation: 'CREATE', name: 'sec.web', namespace: 'shop', resource: 'networkpolicies' };
 
-describe('manifests/components/admission/tier-guard.yaml', () => {
+describe('manifests/base/tier-guard.yaml', () => {
   it('names its variables as CEL can: an API server refuses reserved words', () => {
     // The language definition of CEL, "Syntax": RESERVED and the literals.
     const reserved =

@@ -18,7 +18,10 @@ export const manifestOf = (definition: CustomResourceDefinition): { readonly nam
     text: HEADER + stringify(definition, { lineWidth: 140, aliasDuplicateObjects: false }),
   });
 
-/** All files of manifests/crds by name: the definitions, and what "kubectl apply -k" reads. */
+/**
+ * All files of manifests/crds by name: the definitions, and what "kubectl apply -k" reads, under that one of its names which
+ * "kubectl apply -f" passes over.
+ */
 export function crdManifests(): ReadonlyMap<string, string> {
   const files = customResourceDefinitions.map(manifestOf);
   const kustomization = {
@@ -28,7 +31,7 @@ export function crdManifests(): ReadonlyMap<string, string> {
   };
   return new Map([
     ...files.map(({ name, text }): [string, string] => [name, text]),
-    ['kustomization.yaml', HEADER + stringify(kustomization)],
+    ['Kustomization', HEADER + stringify(kustomization)],
   ]);
 }
 

@@ -4,9 +4,6 @@ import { join } from 'node:path';
 import { parseKubectlYaml } from '../../kubectl-yaml.js';
 import { isObject, type Json, type JsonObject } from './json.js';
 
-/** Of a folder for "kubectl apply -k": says what there is, and is no object. */
-const KUSTOMIZATION = 'kustomization.yaml';
-
 /** Files in the order of their names, documents in the order they stand. Throws with the file's name on bad YAML. */
 export function loadManifests(path: string): readonly JsonObject[] {
   return filesAt(path).flatMap((file) =>
@@ -21,7 +18,7 @@ export function loadManifests(path: string): readonly JsonObject[] {
 function filesAt(path: string): readonly string[] {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path)
-    .filter((name) => /\.ya?ml$/.test(name) && name !== KUSTOMIZATION)
+    .filter((name) => /\.ya?ml$/.test(name))
     .sort()
     .map((name) => join(path, name));
 }
