@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const WORKSPACES = ['bgp', 'ipam', 'policy'];
+const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 /** Of a package: what nobody reads at run time. */
 const UNREAD = /\.(d\.[cm]?ts|map|md|markdown|tsbuildinfo|flow)$|\/\.github$/;
 /** A node has better uses for 32 MB than a young generation (docs/decisions/0051-load.md). */
@@ -20,7 +20,7 @@ export function writeLayer(folder) {
   mkdirSync(home, { recursive: true });
   for (const path of ['package.json', 'LICENSE', 'manifests', 'dist/src', 'dist/cni'])
     copy(join(root, path), join(home, path));
-  for (const workspace of WORKSPACES) {
+  for (const workspace of workspaces) {
     for (const path of ['package.json', 'dist']) copy(join(root, workspace, path), join(home, workspace, path));
     const { name } = JSON.parse(readFileSync(join(root, workspace, 'package.json'), 'utf8'));
     const link = join(home, 'node_modules', name);
