@@ -7,6 +7,7 @@
  */
 import { isLinkLocal, type LocalInterface } from 'node-bgp/session/interface';
 import {
+  askSilentNeighbours,
   listInterfaceAddresses,
   listLinks,
   watchKernel,
@@ -59,8 +60,10 @@ export class InterfaceWatch {
     return this.indexes.get(name);
   }
 
+  /** Of an interface that carries packets now; undefined of any other. */
   nameOf(index: number): string | undefined {
-    return this.links.get(index)?.name;
+    const link = this.links.get(index);
+    return isRunning(link) ? link?.name : undefined;
   }
 
   get current(): readonly LocalInterface[] {
@@ -130,15 +133,16 @@ export class InterfaceWatch {
   /**
    * With the carrier duplicate detection begins anew, and the kernel says when it is over but not that it has begun:
    * until then nothing can be sent from an address that we knew as usable, and the kernel refuses it as a route's
-   * source. Links without a name here are not asked for: one comes up with each pod.
+   * source. Next hops are asked for at once, before routes lead to them. Links without a name here are left alone: one
+   * comes up with each pod.
    */
   private returned(link: Link): void {
-    const counts =
-      this.wantedNames.has(link.name) ||
-      [...this.addresses.values()].some(
-        ({ interfaceIndex, address }) => interfaceIndex === link.index && address.family === 6 && !isLinkLocal(address),
-      );
-    if (counts)
+    const isNamed = this.wantedNames.has(link.name);
+    const routable = [...this.addresses.values()].filter(
+      ({ interfaceIndex, address }) => interfaceIndex === link.index && (address.family === 4 || !isLinkLocal(address)),
+    );
+    if (isNamed || routable.length > 0) askSilentNeighbours(this.options.socket, link.index);
+    if (isNamed || routable.some(({ address }) => address.family === 6))
       for (const address of listInterfaceAddresses(this.options.socket))
         if (address.interfaceIndex === link.index) this.addresses.set(keyOf(address), address);
     this.options.onGain();

@@ -24,6 +24,7 @@ import {
 export interface RouteWatchOptions {
   /** For nobody else: readings go on while others ask. */
   readonly socket: NetlinkSocket;
+  /** Of interfaces that carry packets now: a route over another leads nowhere, whatever was read of it. */
   readonly nameOf: (interfaceIndex: number) => string | undefined;
   /** Addresses whose routes matter. */
   readonly targets: () => Iterable<IpAddress>;
@@ -51,6 +52,8 @@ export class RouteWatch {
   private hasAll = false;
   private targets: Targets = new Targets([]);
   private told = '[]';
+  /** Interfaces that what was told leads over, or did not because they carried nothing. BOUNDED by the machine's interfaces. */
+  private readonly names = new Map<number, string | undefined>();
   private isStale = false;
   private reading: Promise<void> | undefined;
   private isRetargeting = false;
@@ -91,9 +94,18 @@ export class RouteWatch {
     });
   }
 
-  /** Links or addresses changed: routes may have come or gone without a word. */
+  /**
+   * Links or addresses changed: routes may have come or gone without a word. That a link carries nothing any more is true of its routes
+   * at once: the reading that will say so may be a while away, and what the kernel sends there until then is lost.
+   */
   linksChanged(): void {
-    if (this.watch !== undefined) this.stale();
+    if (this.watch === undefined) return;
+    for (const [index, name] of this.names)
+      if (this.options.nameOf(index) !== name) {
+        this.tell();
+        break;
+      }
+    this.stale();
   }
 
   private take(event: KernelEvent): void {
@@ -162,9 +174,15 @@ export class RouteWatch {
   }
 
   private tell(): void {
+    this.names.clear();
+    const nameOf = (index: number): string | undefined => {
+      const name = this.options.nameOf(index);
+      this.names.set(index, name);
+      return name;
+    };
     const routes = this.routes
       .filter(({ prefix }) => this.targets.has(prefix))
-      .flatMap((route) => kernelRouteOf(route, this.options.nameOf) ?? []);
+      .flatMap((route) => kernelRouteOf(route, nameOf) ?? []);
     const text = JSON.stringify(routes, (_, value: unknown) =>
       typeof value === 'bigint' ? value.toString(36) : value,
     );

@@ -39,10 +39,13 @@ class Kernel {
     execFileSync('ip', ['-n', this.namespace, '-batch', '-'], { input: lines.join('\n'), encoding: 'utf8' });
   }
 
+  /** By index. */
+  get names(): ReadonlyMap<number, string> {
+    return new Map(['eth0', 'eth1'].map((name) => [Number(this.ip('-o', 'link', 'show', name).split(':')[0]), name]));
+  }
+
   watch(more: Partial<RouteWatchOptions> = {}): RouteWatch {
-    const names = new Map(
-      ['eth0', 'eth1'].map((name) => [Number(this.ip('-o', 'link', 'show', name).split(':')[0]), name]),
-    );
+    const { names } = this;
     const socket = inNamespace(this.path, () => new NetlinkSocket());
     const watch = new RouteWatch({
       socket,
@@ -199,6 +202,25 @@ describe('bgpd route-watch', function () {
     kernel.ip('link', 'set', 'eth0', 'down');
     watch.linksChanged();
     await kernel.expect();
+  });
+
+  it('tells at once that routes over a link without carrier lead nowhere, and nothing of links that do not matter', async () => {
+    kernel.targets = ['203.0.113.2', '10.0.0.9'];
+    const running = new Map(kernel.names);
+    const watch = kernel.watch({ nameOf: (index) => running.get(index) });
+    kernel.ip('route', 'add', '203.0.113.0/24', 'nexthop', 'via', '10.0.0.9', 'nexthop', 'via', '10.0.1.9');
+    await kernel.expect('10.0.0.0/24 0 link%eth0*1', '203.0.113.0/24 0 10.0.0.9%eth0*1 10.0.1.9%eth1*1');
+    const [eth0 = 0] = running.keys();
+    running.delete(eth0);
+    watch.linksChanged();
+    expect(kernel.told, 'before any reading').to.deep.equal(['203.0.113.0/24 0 10.0.1.9%eth1*1']);
+    const { changes } = kernel;
+    running.set(99, 'eth99');
+    watch.linksChanged();
+    expect(kernel.changes).to.equal(changes);
+    running.set(eth0, 'eth0');
+    watch.linksChanged();
+    await kernel.expect('10.0.0.0/24 0 link%eth0*1', '203.0.113.0/24 0 10.0.0.9%eth0*1 10.0.1.9%eth1*1');
   });
 
   it('follows a nexthop object of somebody else that leads elsewhere', async () => {

@@ -25,12 +25,17 @@ export interface Neighbour {
   readonly mac: string;
   /** Never asked for again, never forgotten. */
   readonly isPermanent: boolean;
+  /** Was asked for and has not answered (NUD_INCOMPLETE), or not in time (NUD_FAILED). */
+  readonly isSilent: boolean;
 }
 
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
+const NUD_INCOMPLETE = 0x01;
+const NUD_FAILED = 0x20;
 const NUD_PERMANENT = 0x80;
+const NTF_USE = 0x01;
 const NDMSG_SIZE = 12;
 
 /** Appends a permanent entry; takes the place of what is there. */
@@ -44,6 +49,32 @@ export function writePermanentNeighbour(
   batch.attribute(NDA_DST, addressToBytes(address));
   batch.attribute(NDA_LLADDR, parseMac(neighbour.mac));
   batch.endMessage();
+}
+
+/**
+ * Asks anew for the neighbours of an interface that have been silent, as a link's return wants it; answers how many. What was sent while
+ * the link was going left entries whose questions nobody heard: the kernel asks once a second, three times in all, and throws away at the
+ * end what it was given meanwhile (neigh_timer_handler in net/core/neighbour.c), though the link may have been back for most of that time.
+ */
+export function askSilentNeighbours(socket: NetlinkSocket, interfaceIndex: number): number {
+  const silent = listNeighbours(socket, { interfaceIndex }).filter(({ isSilent }) => isSilent);
+  const { batch } = socket;
+  batch.clear();
+  for (const { address } of silent) {
+    const subject = (): string => `ask for neighbour ${formatAddress(address)}`;
+    for (const [type, flags, use] of [
+      [RTM_DELNEIGH, 0, 0],
+      [RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE],
+    ] as const) {
+      batch.beginMessage(type, flags, subject);
+      writeHeader(batch, address.family, interfaceIndex, 0, use);
+      batch.attribute(NDA_DST, addressToBytes(address));
+      batch.endMessage();
+    }
+  }
+  // ENOENT: the kernel has forgotten it by itself. ENODEV, EINVAL: the link has gone again, or may not ask.
+  if (silent.length > 0) socket.transact(batch);
+  return silent.length;
 }
 
 /** Every entry of both families, or those of one interface. */
@@ -80,14 +111,22 @@ export function decodeNeighbour(message: NetlinkMessage): Neighbour | undefined 
     else if (type === NDA_LLADDR) mac = formatMac(body.slice(start, end));
   });
   if (address === undefined) return undefined;
-  return { interfaceIndex: body.u32(4), address, mac, isPermanent: (body.u16(8) & NUD_PERMANENT) !== 0 };
+  const state = body.u16(8);
+  return {
+    interfaceIndex: body.u32(4),
+    address,
+    mac,
+    isPermanent: (state & NUD_PERMANENT) !== 0,
+    isSilent: (state & (NUD_INCOMPLETE | NUD_FAILED)) !== 0,
+  };
 }
 
-function writeHeader(batch: NetlinkBatch, family: 4 | 6, interfaceIndex: number, state: number): void {
+function writeHeader(batch: NetlinkBatch, family: 4 | 6, interfaceIndex: number, state: number, flags = 0): void {
   batch.u8(family === 4 ? AF_INET : AF_INET6);
   batch.u8(0);
   batch.u16(0);
   batch.u32(interfaceIndex);
   batch.u16(state);
-  batch.u16(0);
+  batch.u8(flags);
+  batch.u8(0);
 }

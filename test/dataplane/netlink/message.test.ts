@@ -172,6 +172,7 @@ describe('netlink messages', () => {
         address: parseAddress('169.254.1.1'),
         mac: 'ee:ee:ee:ee:ee:ee',
         isPermanent: true,
+        isSilent: false,
       });
       expect(decodeLink(only(recorded.link))).to.include({
         index: 3,
