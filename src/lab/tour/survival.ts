@@ -53,11 +53,15 @@ async function flowsTo(view: LabView, node: string): Promise<readonly StreamSpec
 }
 
 /** Runs the flows around `event`; settles with what they counted. */
-async function during(specs: readonly StreamSpec[], event: () => Promise<void>): Promise<readonly StreamResult[]> {
+async function during(
+  specs: readonly StreamSpec[],
+  event: () => Promise<void>,
+  before = BEFORE,
+): Promise<readonly StreamResult[]> {
   const streams: Stream[] = [];
   try {
     for (const spec of specs) streams.push(await startStream(spec));
-    await pause(BEFORE);
+    await pause(before);
     await event();
     await pause(AFTER);
   } catch (error) {
@@ -113,10 +117,28 @@ export async function tellLinkCut(view: LabView, narrator: Narrator): Promise<vo
     );
   });
   narrator.show(`tortie lab exec ${node.name} -- route -n`, await view.output(node.name, 'route', '-n'));
-  await view.link({ device: node.name, tor, state: 'up' });
-  await narrator.claim(`with the link back, ${node.name} uses ${links.length} paths again`, () =>
-    eventually(RECOVERED_WITHIN, () => checkPaths(view, node.name)),
-  );
+  await tellLinkReturn(view, narrator, { node: node.name, tor, links: links.length });
+}
+
+/**
+ * Traffic moves back to a link that is there again: to next hops that have to answer before anything can be sent to them. Soon: what the
+ * kernel remembers of unanswered questions is gone three seconds after the cut.
+ */
+async function tellLinkReturn(
+  view: LabView,
+  narrator: Narrator,
+  { node, tor, links }: { readonly node: string; readonly tor: string; readonly links: number },
+): Promise<void> {
+  const event = async (): Promise<void> => {
+    narrator.show(`tortie lab link up ${node} ${tor}`, '');
+    await view.link({ device: node, tor, state: 'up' });
+    await narrator.claim(`with the link back, ${node} uses ${links} paths again`, () =>
+      eventually(RECOVERED_WITHIN, () => checkPaths(view, node)),
+    );
+  };
+  const results = await during(await flowsTo(view, node), event, 0);
+  showResults(narrator, results);
+  await narrator.claim('no packet is lost when traffic returns to the link', async () => checkNothingLost(results));
 }
 
 /** Every route that bgpd learned for a pool leaves by all links of the node. */
