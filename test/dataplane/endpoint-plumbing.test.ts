@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { readdirSync } from 'node:fs';
 import { formatAddress, parseAddress } from 'node-bgp/address';
 import { hostInterfaceName } from '../../src/dataplane/endpoint-name.js';
 import { EndpointPlumbing } from '../../src/dataplane/endpoint-plumbing.js';
 import { EndpointError, type EndpointSpec } from '../../src/dataplane/endpoint-spec.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { exchange } from './exchange.js';
+import { newDescriptors, ownDescriptors } from './own-descriptors.js';
 import { exec, ip, ScratchNamespaces, until } from './scratch-namespaces.js';
 
 describe('endpoint plumbing', () => {
@@ -261,9 +261,9 @@ describe('endpoint plumbing', () => {
       for (const spec of [taken, gone]) expect(() => add(spec)).to.throw(EndpointError);
     };
     cycle();
-    const before = readdirSync('/proc/self/fd').length;
+    const before = ownDescriptors();
     for (let i = 0; i < 10; i++) cycle();
-    expect(readdirSync('/proc/self/fd').length).to.equal(before);
+    expect(newDescriptors(before)).to.deep.equal([]);
   });
 
   it('says so when the namespace has gone, and leaves nothing behind', () => {

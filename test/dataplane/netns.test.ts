@@ -15,6 +15,7 @@ import {
 } from '../../src/dataplane/netns.js';
 import { readSysctl, SysctlError, writeSysctl } from '../../src/dataplane/sysctl.js';
 import { exchange } from './exchange.js';
+import { newDescriptors, ownDescriptors } from './own-descriptors.js';
 import { ip, nameOf, ScratchNamespaces } from './scratch-namespaces.js';
 
 describe('network namespaces', () => {
@@ -95,15 +96,14 @@ describe('network namespaces', () => {
   });
 
   it('leak no descriptor', () => {
-    const count = (): number => readdirSync('/proc/self/fd').length;
     inNamespace(first, here);
-    const before = count();
+    const before = ownDescriptors();
     for (let i = 0; i < 20; i++) {
       inNamespace(first, here);
       expect(() => inNamespace('/run/netns/nonesuch', here)).to.throw();
       inScratchNamespace(here);
     }
-    expect(count()).to.equal(before);
+    expect(newDescriptors(before)).to.deep.equal([]);
   });
 
   it('hold listening sockets of a process that stays outside, in both families', async () => {
