@@ -97,6 +97,7 @@ function registerLooks(lab: Command): void {
     .option('--port <port>', 'port to try: 80/TCP, 53/UDP, 9999/SCTP', '80/TCP')
     .addOption(new Option('--family <family>', 'one address family only').choices(['4', '6']))
     .option('--timeout <ms>', 'how long an answer may take', '1000')
+    .option('--service <NAMESPACE/NAME>', "a Service's addresses and NodePort too; may be repeated", many, [])
     .addOption(output())
     .action(showProbe);
 }
@@ -171,10 +172,13 @@ interface ProbeFlags extends NameOption {
   readonly port: string;
   readonly family?: '4' | '6';
   readonly timeout: string;
+  readonly service: readonly string[];
   readonly output: string;
 }
 
-async function showProbe({ name, port, family, timeout, output }: ProbeFlags): Promise<void> {
+const many = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+async function showProbe({ name, port, family, timeout, service, output }: ProbeFlags): Promise<void> {
   const { parsePort } = await import('../lab/topology.js');
   const parsed = parsePort(port);
   if (parsed === undefined) throw new UserError(`Cannot probe port "${port}": expected 80/TCP, 53/UDP or 9999/SCTP`, 2);
@@ -186,7 +190,14 @@ async function showProbe({ name, port, family, timeout, output }: ProbeFlags): P
   const rack = rackOf(await requireLab(name));
   const status = await (await import('../lab/control.js')).callLab<LabStatus>(name, 'GET', '/v1/status');
   const families = family === undefined ? ([4, 6] as const) : family === '4' ? ([4] as const) : ([6] as const);
-  const matrix = await probe(endpointsOf(rack, status), { port: parsed, families, timeout: Number(timeout) });
+  const services = await (await import('../lab/service-lookup.js')).lookUpServices(
+    name,
+    rack,
+    service,
+    parsed.transport,
+  );
+  const endpoints = [...endpointsOf(rack, status), ...services];
+  const matrix = await probe(endpoints, { port: parsed, families, timeout: Number(timeout) });
   process.stdout.write(
     output === 'json'
       ? `${JSON.stringify({ port: `${parsed.port}/${parsed.transport}`, cells: matrix.cells }, null, 2)}\n`

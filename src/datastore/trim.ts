@@ -26,6 +26,9 @@ const SERVICE_ANNOTATION_PREFIXES = [
   'tortie.dev/',
 ];
 
+/** When what a slice says became so: the beginning of the time that kube-proxy's metrics measure. */
+const SLICE_ANNOTATIONS = ['endpoints.kubernetes.io/last-change-trigger-time'];
+
 export function trim<K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf[K] {
   if (kind === 'pods') return trimPod(object as Pod) as ObjectOf[K];
   if (kind === 'services') return trimService(object as Service) as ObjectOf[K];
@@ -95,7 +98,7 @@ function trimEndpointSlice(slice: EndpointSlice): EndpointSlice {
   const { metadata, endpoints, ...rest } = slice;
   return {
     ...rest,
-    metadata: trimMetadata(metadata, []),
+    metadata: trimMetadata(metadata, SLICE_ANNOTATIONS),
     endpoints: (endpoints ?? []).map(({ targetRef, ...endpoint }) => ({
       ...endpoint,
       ...(targetRef === undefined

@@ -10,14 +10,17 @@ import type { PortSpec } from './topology.js';
 
 /** One row, and if it answers, one column. */
 export interface Endpoint {
-  /** "shop/web", "node1", "outside". */
+  /** "shop/web", "node1", "outside", "shop/web cluster:80". */
   readonly name: string;
-  readonly type: 'pod' | 'node' | 'outside';
+  /** A Service is a column only. */
+  readonly type: 'pod' | 'node' | 'outside' | 'service';
   readonly netns: string;
   /** One per family at most. */
   readonly ips: readonly string[];
   /** The node it runs on. */
   readonly node?: string;
+  /** Of a Service: its own port, and who may answer. */
+  readonly serves?: { readonly port: number; readonly answers: ReadonlySet<string> };
 }
 
 export type Verdict = 'allow' | 'drop' | 'refused' | 'unreachable' | 'error' | 'wrong';
@@ -61,7 +64,7 @@ const familyOf = (ip: string): 4 | 6 => (ip.includes(':') ? 6 : 4);
 /** All pairs that have addresses of the family; a pod to itself included, which must always work. */
 function planTargets(endpoints: readonly Endpoint[], families: readonly (4 | 6)[]): readonly Target[] {
   return families.flatMap((family) =>
-    endpoints.flatMap((from) =>
+    endpoints.filter(isRow).flatMap((from) =>
       endpoints.filter(isColumn).flatMap((to): readonly Target[] => {
         const destination = to.ips.find((ip) => familyOf(ip) === family);
         const source = from.ips.find((ip) => familyOf(ip) === family);
@@ -71,6 +74,7 @@ function planTargets(endpoints: readonly Endpoint[], families: readonly (4 | 6)[
   );
 }
 
+const isRow = (endpoint: Endpoint): boolean => endpoint.type !== 'service';
 /** Nodes offer no port of their own to try. */
 const isColumn = (endpoint: Endpoint): boolean => endpoint.type !== 'node';
 
@@ -86,7 +90,7 @@ export async function probe(endpoints: readonly Endpoint[], options: ProbeOption
     ...targets.map(
       (target, id) =>
         `probe ${id} ${target.from.netns} ${transport} ${target.from.type === 'node' ? '-' : target.source} ` +
-        `${target.destination} ${options.port.port}`,
+        `${target.destination} ${target.to.serves?.port ?? options.port.port}`,
     ),
     'run all',
   ];
@@ -103,7 +107,7 @@ export async function probe(endpoints: readonly Endpoint[], options: ProbeOption
   return {
     port: options.port,
     families: options.families,
-    from: endpoints,
+    from: endpoints.filter(isRow),
     to: endpoints.filter(isColumn),
     cells: targets.map((target, id) => parseVerdict(target, verdicts.get(id) ?? [])),
   };
@@ -114,13 +118,14 @@ function parseVerdict(
   [, verdict = 'error', detail = 'the prober gave no verdict', time]: readonly string[],
 ): Cell {
   const base = { from: from.name, to: to.name, family };
+  const isRight = to.serves === undefined ? detail === to.name : to.serves.answers.has(detail);
   switch (verdict) {
     case 'allow':
       return {
         ...base,
-        verdict: detail === to.name ? 'allow' : 'wrong',
+        verdict: isRight ? 'allow' : 'wrong',
         microseconds: Number(time),
-        ...(detail === to.name ? {} : { detail }),
+        ...(isRight ? {} : { detail }),
       };
     case 'drop':
     case 'refused':
@@ -152,10 +157,13 @@ export function renderMatrix(matrix: Matrix): string {
         `${cell.from} -> ${cell.to} IPv${cell.family}: ${cell.verdict === 'wrong' ? `"${cell.detail}" answered` : cell.detail}`,
     );
   const used = new Set(matrix.cells.map((cell) => cell.verdict));
+  const services = matrix.to
+    .filter(({ type }) => type === 'service')
+    .map(({ name, ips }) => `>${numbers.get(name)} ${name} ${ips.join(' ')}`);
   const legend = (Object.keys(SIGNS) as Verdict[])
     .filter((verdict) => used.has(verdict))
     .map((verdict) => `${SIGNS[verdict]} ${MEANINGS[verdict]}`);
-  return [...tables, legend.join(', '), ...new Set(details)].join('\n');
+  return [...tables, ...services, legend.join(', '), ...new Set(details)].join('\n');
 }
 
 const MEANINGS: Readonly<Record<Verdict, string>> = {

@@ -9,6 +9,7 @@ import { LabView } from './tour/lab-view.js';
 import { Narrator } from './tour/narrator.js';
 import { tellPolicy } from './tour/policy.js';
 import { tellNodeTable, tellReachability, tellRouterTable, tellSessions } from './tour/routing.js';
+import { tellServices } from './tour/services.js';
 import { tellSteering } from './tour/steering.js';
 import { tellAgentKill, tellBgpdKill, tellLinkCut } from './tour/survival.js';
 
@@ -51,6 +52,7 @@ async function tell(record: LabRecord, narrator: Narrator, isOnce: boolean): Pro
   if (!isOnce) return;
   await tellPolicy(view, narrator);
   await tellSteering(view, narrator);
+  await tellServices(view, narrator);
   await tellLinkCut(view, narrator);
   await tellAgentKill(view, narrator);
   await tellBgpdKill(view, narrator);

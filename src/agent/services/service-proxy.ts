@@ -63,7 +63,9 @@ export interface ServiceProxyOptions {
 }
 
 export const SERVICES_PART: Part = 'services';
-const LOOK_AGAIN = 10_000;
+const LOOK_AGAIN = 30_000;
+const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
+const MOST_TRIGGERS = 1_000;
 const NOTHING: Ruleset = { sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] };
 /** Sentences of Services' problems in the node status. BOUNDED here: every node tells the same ones. */
 const MOST_SENTENCES = 50;
@@ -88,6 +90,9 @@ export class ServiceProxy {
   private hasHandedBack = false;
   private pending = { services: 0, endpoints: 0 };
   private walk: Promise<void> = Promise.resolve();
+  /** When the changes that wait were made, in milliseconds. BOUNDED by MOST_TRIGGERS. */
+  private triggers: number[] = [];
+  private lastTrigger: number | undefined;
   /** Frontends whose tracked connections have to be looked at once the rules stand. BOUNDED by those there are. */
   private readonly stale = new Map<string, AllowedServers>();
   private problem: string | undefined;
@@ -110,7 +115,7 @@ export class ServiceProxy {
     const event = serviceEventOf(change);
     if (event === undefined) return;
     if (change.kind === 'services') this.noteChange('services');
-    else if (change.kind === 'endpointSlices') this.noteChange('endpoints');
+    else if (change.kind === 'endpointSlices') this.noteEndpoints(change);
     serving.loop.take(event);
   }
 
@@ -155,6 +160,13 @@ export class ServiceProxy {
     this.health.queued();
     if (what === 'services') this.metrics.serviceChanged();
     else this.metrics.endpointChanged();
+  }
+
+  private noteEndpoints({ type, object }: ClusterChange & { readonly kind: 'endpointSlices' }): void {
+    this.noteChange('endpoints');
+    const since = Date.parse(object.metadata.annotations?.[TRIGGER_TIME] ?? '');
+    if (type === 'upsert' && !Number.isNaN(since) && since !== this.lastTrigger && this.triggers.length < MOST_TRIGGERS)
+      this.triggers.push((this.lastTrigger = since));
   }
 
   private schedule(): void {
@@ -247,12 +259,14 @@ export class ServiceProxy {
     ): Promise<T> => {
       const began = performance.now();
       this.pending = { services: 0, endpoints: 0 };
+      const triggers = this.triggers;
+      this.triggers = [];
       this.health.queued();
       try {
         const result = await write();
         this.metrics.synced((performance.now() - began) / 1000, isWhole);
         if (result.failures.length > 0) this.metrics.syncFailed();
-        this.written();
+        this.written(triggers);
         return result;
       } catch (error) {
         this.metrics.syncFailed();
@@ -267,9 +281,10 @@ export class ServiceProxy {
     };
   }
 
-  private written(): void {
+  private written(triggers: readonly number[]): void {
     const { serving } = this;
     this.health.updated();
+    for (const since of triggers) this.metrics.programmed((Date.now() - since) / 1000);
     if (serving === undefined) return;
     serving.checks.level(serving.engine.healthChecks());
     this.forgetStale();
