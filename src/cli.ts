@@ -19,6 +19,7 @@ const areas: readonly Area[] = [
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
+  { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
   { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
   { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },

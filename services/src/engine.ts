@@ -8,7 +8,7 @@
  *
  * Not here: the kernel, the API, health checks' sockets, connection tracking; the engine says what they should be.
  */
-import { formatPrefix, hostPrefix, parseAddress, type IpAddress, type IpPrefix } from 'node-bgp/address';
+import { formatPrefix, hostPrefix, parseAddress, type IpAddress, type IpPrefix, formatAddress } from 'node-bgp/address';
 import { networksContain, networksOf, unionNetworks } from '@tortie/policy/model/networks';
 import type { Problem } from '@tortie/policy/problem';
 import { NamedStore, sameChain } from '@tortie/policy/resolve/chain-store';
@@ -143,6 +143,15 @@ export class ServicesEngine {
     return [...all.values()];
   }
 
+  /** Of a Service and its slices. */
+  problemsOf(namespace: string, name: string): readonly ServiceProblems[] {
+    const slices = this.store.get(`${namespace}/${name}`)?.slices;
+    return this.problems().filter(
+      (one) =>
+        one.namespace === namespace && (one.kind === 'Service' ? one.name === name : slices?.has(one.name) === true),
+    );
+  }
+
   service(namespace: string, name: string): ServiceView | undefined {
     this.settle();
     const key = `${namespace}/${name}`;
@@ -192,6 +201,11 @@ export class ServicesEngine {
   frontend(key: string): Frontend | undefined {
     this.settle();
     return this.claims.winner(key)?.frontend;
+  }
+
+  /** This node's own, as its object lists them. */
+  addressesOfNode(): readonly string[] {
+    return this.nodeAddresses.map(formatAddress);
   }
 
   get pods(): readonly IpPrefix[] {

@@ -111,7 +111,10 @@ export class ServiceProxy {
     const { serving } = this;
     if (serving === undefined) return;
     if (change.kind === 'ipPools')
-      return serving.loop.take({ type: 'pod-ranges', ranges: podRangesOf(this.options.cluster) });
+      return serving.loop.take({
+        type: 'pod-ranges',
+        ranges: podRangesOf(this.options.cluster.all('ipPools').values()),
+      });
     const event = serviceEventOf(change);
     if (event === undefined) return;
     if (change.kind === 'services') this.noteChange('services');

@@ -1,6 +1,6 @@
 /**
- * The chapter on Services: an address that no interface has, answered by pods of every node; from outside through the routers; the source kept
- * where the Service asks for it; and an endpoint that goes while connections run. Everything that it makes it takes away again.
+ * The chapter on Services: an address that no interface has, answered by pods of every node; from outside through the routers; the
+ * source kept where the Service asks for it; and an endpoint that goes while connections run. Everything that it makes it takes away again.
  */
 import { attempt, CommandFailed } from '../command.js';
 import { describeStream, startStream, type StreamResult, type StreamSpec } from '../stream.js';
@@ -243,8 +243,8 @@ async function sourcesAt(view: LabView, pod: string, spec: StreamSpec, family: 4
 }
 
 /**
- * Two kinds of traffic: flows of datagrams that have chosen their pod already, and new connections. A pod that ends loses what was on its way
- * to it, under any proxy; what counts is that everything else goes on, and how soon.
+ * Two kinds of traffic: flows of datagrams that have chosen their pod already, and new connections. A pod that ends loses what was on
+ * its way to it, under any proxy; what counts is that everything else goes on, and how soon.
  */
 async function tellLoss(place: Place): Promise<void> {
   const { view, narrator, nodes } = place;
