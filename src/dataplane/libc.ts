@@ -139,9 +139,13 @@ export function unshareNetworkNamespace(): void {
   checked(raw.unshare(CLONE_NEWNET), 'Cannot make a network namespace');
 }
 
+const int = new Int32Array(1);
+const intBytes = new Uint8Array(int.buffer);
+
 /** setsockopt(2) of an int. */
 export function setSocketOption(fd: number, level: number, option: number, value: number): void {
-  setSocketBytes(fd, level, option, new Uint8Array(Int32Array.of(value).buffer));
+  int[0] = value;
+  setSocketBytes(fd, level, option, intBytes);
 }
 
 /** setsockopt(2) of a structure in the machine's byte order. */

@@ -10,8 +10,17 @@ import type { Chain, DispatchMap, Match, Rule } from '../ruleset.js';
 /** Up to so many entries a node lists them; above, it splits. */
 const LEAF_SIZE = 12;
 
+/** Trees made already: one map is rendered for each family, and compared with what stands. A map never changes. */
+const known = new WeakMap<DispatchMap, readonly Chain[]>();
+
 /** The map's own chain first, then its inner nodes. */
 export function dispatchChains(map: DispatchMap): readonly Chain[] {
+  const chains = known.get(map) ?? treeOf(map);
+  known.set(map, chains);
+  return chains;
+}
+
+function treeOf(map: DispatchMap): readonly Chain[] {
   if (map.key !== 'in-interface' && map.key !== 'out-interface') return addressChains(map);
   const entries = [...map.entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   const chains: Chain[] = [];

@@ -72,11 +72,17 @@ const isSameDispatch = (a: readonly Rule[], b: readonly Rule[]): boolean =>
   a.length === b.length &&
   a.every((rule, index) => {
     const other = b[index];
-    return other !== undefined && dispatchText(rule) === dispatchText(other);
+    return other !== undefined && (rule === other || isSameRule(rule, other));
   });
 
-function dispatchText({ matches, action, note }: Rule): string {
-  return `${matches.map(dispatchMatch).join(' ')} ${action.type} ${'chain' in action ? action.chain : ''} ${note ?? ''}`;
+function isSameRule(a: Rule, b: Rule): boolean {
+  if (a.action.type !== b.action.type || a.note !== b.note || a.matches.length !== b.matches.length) return false;
+  const target = 'chain' in a.action ? a.action.chain : '';
+  if (target !== ('chain' in b.action ? b.action.chain : '')) return false;
+  return a.matches.every((match, index) => {
+    const other = b.matches[index];
+    return other !== undefined && (match === other || dispatchMatch(match) === dispatchMatch(other));
+  });
 }
 
 function dispatchMatch(match: Match): string {

@@ -105,6 +105,9 @@ const BYTES_PER_MESSAGE = 256;
 /** The kernel makes dump datagrams of 32 KB at most, and answers to single requests fit well into this. */
 const RECEIVE_SIZE = 131_072;
 
+/** struct timeval: seconds(8) microseconds(8). */
+const ANSWER_TIMEOUT = new Uint8Array(BigInt64Array.of(5n, 0n).buffer);
+
 /** How often an interrupted dump (the table changed meanwhile) is repeated before its last result is taken as an error. */
 const MAX_DUMP_ATTEMPTS = 10;
 
@@ -129,7 +132,7 @@ export class NetlinkSocket {
       if (this.messagesPerSend > MESSAGES_PER_SEND)
         setSendBuffer(this.fd, 2 * BYTES_PER_MESSAGE * this.messagesPerSend);
       // Answers are in the queue when send returns; a receive that would wait is a lost answer, and five seconds end it.
-      setSocketBytes(this.fd, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(BigInt64Array.of(5n, 0n).buffer));
+      setSocketBytes(this.fd, SOL_SOCKET, SO_RCVTIMEO, ANSWER_TIMEOUT);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
       setSocketOption(this.fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
       // Kernels before 4.20 filter no dumps by themselves; callers filter again anyway.

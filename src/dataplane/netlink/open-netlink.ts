@@ -16,14 +16,14 @@ import {
 } from '../libc.js';
 import { SystemError } from '../system-error.js';
 
+/** struct sockaddr_nl: family(2) pad(2) port id(4, 0: the kernel chooses) groups(4) */
+const ANY_PORT = new Uint8Array(Uint16Array.of(AF_NETLINK, 0, 0, 0, 0, 0).buffer);
+
 /** A bound netlink socket of the calling thread's namespace. */
 export function openNetlink(protocol: number): number {
   const fd = openSocket(AF_NETLINK, SOCK_RAW, protocol);
   try {
-    // struct sockaddr_nl: family(2) pad(2) port id(4, 0: the kernel chooses) groups(4)
-    const address = new Uint8Array(12);
-    new Uint16Array(address.buffer)[0] = AF_NETLINK;
-    bindSocket(fd, address);
+    bindSocket(fd, ANY_PORT);
   } catch (error) {
     closeFd(fd);
     throw error;
