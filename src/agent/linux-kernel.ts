@@ -38,6 +38,9 @@ import { netfilterOf } from './netfilter-part.js';
 import type { ServiceKernel } from './services/service-proxy.js';
 import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
 
+/** An event may be lost. */
+const MTU_LIFETIME = 1_000;
+
 const LOOPBACK_INDEX = 1;
 const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
@@ -79,6 +82,8 @@ export async function openLinuxKernel({ backend: setting, log }: LinuxKernelOpti
 class LinuxKernel implements ServingKernel {
   private readonly socket = new NetlinkSocket();
   private readonly conntrack = new NetlinkSocket({ family: 'netfilter' });
+  /** What the uplinks carried, for which addresses of the node; undefined when something has changed since. */
+  private mtu: { readonly of: string; readonly at: number; readonly value: number | undefined } | undefined;
   /** Settles when no walk of the connection table is under way. */
   private walk: Promise<void> = Promise.resolve();
   private readonly plumbing: EndpointPlumbing;
@@ -174,8 +179,13 @@ class LinuxKernel implements ServingKernel {
       .map(({ index, name }) => ({ name, addresses: of(index) }));
   }
 
+  /** Asked for each new pod, and each time a walk over all interfaces' addresses where there is no default route. */
   uplinkMtu(nodeAddresses: readonly IpAddress[]): number | undefined {
-    return uplinkMtu(this.socket, nodeAddresses);
+    const of = nodeAddresses.map(formatAddress).join();
+    const now = performance.now();
+    if (this.mtu?.of !== of || now - this.mtu.at > MTU_LIFETIME)
+      this.mtu = { of, at: now, value: uplinkMtu(this.socket, nodeAddresses) };
+    return this.mtu.value;
   }
 
   withoutInterface(owners: readonly Owner[]): readonly Owner[] {
@@ -219,6 +229,9 @@ class LinuxKernel implements ServingKernel {
         onRoutes();
       if (event.type === 'link' || event.type === 'address' || event.type === 'resync') onEndpoints();
       const isAddress = event.type === 'address' && event.address.scope !== LINK_SCOPE;
+      const isDefault = event.type === 'route' && event.route.prefix.length === 0;
+      if (event.type === 'resync' || isAddress || isDefault || (event.type === 'link' && isNodes(event.link)))
+        this.mtu = undefined;
       if (event.type === 'resync' || isAddress) onAddresses();
       if (event.type === 'resync' || (event.type === 'link' && isNodes(event.link)) || isAddress) onInterfaces();
     };

@@ -27,7 +27,7 @@ export class TableState {
   /** By chainKey; dispatch maps expanded. */
   private readonly wanted = new Map<string, RenderedChain>();
   /** Chains that each dispatch map has become, by the map's key. */
-  private readonly mapChains = new Map<string, readonly string[]>();
+  private readonly mapChains = new Map<string, ReadonlySet<string>>();
   private readonly hooks = new PartHooks();
   /** By chainKey: hashes of the rules in the kernel, in order; an unreadable rule is "". */
   private readonly kernel = new Map<string, readonly string[]>();
@@ -58,8 +58,8 @@ export class TableState {
 
   upsertMap(map: DispatchMap): void {
     const chains = renderMap(map, this.family, (key) => this.wanted.get(key));
-    const keys = chains.map(chainKey);
-    for (const old of this.mapChains.get(chainKey(map)) ?? []) if (!keys.includes(old)) this.unwant(old);
+    const keys = new Set(chains.map(chainKey));
+    for (const old of this.mapChains.get(chainKey(map)) ?? []) if (!keys.has(old)) this.unwant(old);
     this.mapChains.set(chainKey(map), keys);
     for (const chain of chains) if (this.wanted.get(chainKey(chain)) !== chain) this.want(chain);
   }
