@@ -16,6 +16,7 @@ interface Area {
 
 const areas: readonly Area[] = [
   { name: 'agent', load: async () => (await import('./commands/agent.js')).registerAgentCommand },
+  { name: 'controller', load: async () => (await import('./commands/controller.js')).registerControllerCommand },
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },

@@ -14,6 +14,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KindName } from '../api/kinds.js';
 import { Cluster, objectKey, type ClusterChange } from '../cluster/cluster.js';
+import { ControllerLease } from '../cluster/controller-lease.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
@@ -278,10 +279,12 @@ export class Agent {
       problem: () => this.unreadiness() ?? this.policy.problems()[0],
       log: log.child({ loop: 'status' }),
     });
+    const controller = new ControllerLease(options.datastore, options.namespace);
     this.remains = new NodeRemains({
       cluster: this.cluster,
       datastore: options.datastore,
       isLeader: () => this.election.isLeader(),
+      isDoneByOthers: () => controller.isHeld(),
       log: log.child({ loop: 'ipam' }),
     });
   }

@@ -3,7 +3,7 @@
  * nodes have borrowed goes to one of them, whole: its addresses would be claimed again while they are in use. What a
  * deleted Node had borrowed goes back to the owner.
  *
- * One agent does it, the elected one. Three things have to hold: there has been no such Node for GRACE, no pod names it that may
+ * One process does it: the controller that leads, or, where none does, the elected agent. Three things have to hold: there has been no such Node for GRACE, no pod names it that may
  * still run (pods hold addresses; the control plane deletes those of a deleted Node), and the API server, asked directly, knows no
  * such Node either. ownerReferences would do it without all that, and give the addresses of running pods to others.
  *
@@ -19,6 +19,8 @@ export interface NodeRemainsOptions {
   readonly cluster: Cluster;
   readonly datastore: Pick<Datastore, 'get' | 'list' | 'delete' | 'replace'>;
   readonly isLeader: () => boolean;
+  /** Somebody else does it; asked by whoever is leader. Default: nobody. */
+  readonly isDoneByOthers?: () => Promise<boolean>;
   readonly log: Logger;
   /** Milliseconds of a clock that never jumps. */
   readonly now?: () => number;
@@ -56,21 +58,23 @@ export class NodeRemains {
 
   /** One look. Never rejects. */
   async look(): Promise<void> {
-    const { cluster, isLeader, log } = this.options;
+    const { cluster, isLeader, log, isDoneByOthers = async () => false } = this.options;
     const isBlind = (['nodes', 'pods', 'ipamBlocks'] as const).some((kind) => cluster.problems().has(kind));
-    if (!isLeader() || isBlind) {
-      this.missed.clear();
-      this.statuses = undefined;
-      return;
-    }
+    if (!isLeader() || isBlind) return this.forget();
     if (this.isLooking) return;
     this.isLooking = true;
     try {
-      await this.lookOnce();
+      if (await isDoneByOthers()) this.forget();
+      else await this.lookOnce();
     } catch (error) {
       log.warn({ problem: messageOf(error) }, 'Cannot clear up after deleted nodes; trying again');
     }
     this.isLooking = false;
+  }
+
+  private forget(): void {
+    this.missed.clear();
+    this.statuses = undefined;
   }
 
   private async lookOnce(): Promise<void> {

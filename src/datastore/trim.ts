@@ -82,14 +82,18 @@ const trimContainer = ({ name, ports, restartPolicy }: Container): Container => 
   ...(restartPolicy === undefined ? {} : { restartPolicy }),
 });
 
-/** Of the status only what load balancers say; who is selected is in the slices. */
+/** Of the status only what load balancers say, and what we say of them. */
 function trimService({ metadata, spec, status }: Service): Service {
-  const { selector, ...kept } = spec ?? {};
   const ingress = status?.loadBalancer?.ingress ?? [];
+  const conditions = status?.conditions?.filter(({ type }) => type.startsWith('tortie.dev/')) ?? [];
+  const kept = {
+    ...(ingress.length === 0 ? {} : { loadBalancer: { ingress } }),
+    ...(conditions.length === 0 ? {} : { conditions }),
+  };
   return {
     metadata: trimMetadata(metadata, SERVICE_ANNOTATION_PREFIXES),
-    spec: kept,
-    ...(ingress.length === 0 ? {} : { status: { loadBalancer: { ingress } } }),
+    ...(spec === undefined ? {} : { spec }),
+    ...(Object.keys(kept).length === 0 ? {} : { status: kept }),
   };
 }
 

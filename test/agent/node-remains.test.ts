@@ -36,7 +36,17 @@ describe('agent/node-remains', () => {
     statuses = ['node1', 'node3'];
     served = new Set(['node1']);
     replaced = [];
-    remains = new NodeRemains({
+    remains = make();
+    cluster.upsert('nodes', { metadata: { name: 'node1' } });
+    block('a', 'node1');
+    block('b', 'node3');
+    block('c', 'node3');
+  });
+  afterEach(() => remains.stop());
+
+  const make = (isDoneByOthers?: () => Promise<boolean>): NodeRemains =>
+    new NodeRemains({
+      ...(isDoneByOthers === undefined ? {} : { isDoneByOthers }),
       cluster,
       isLeader: () => isLeader,
       now: () => now,
@@ -57,12 +67,21 @@ describe('agent/node-remains', () => {
           void deleted.push(`${kind} ${name}${options.uid === undefined ? '' : ` ${options.uid}`}`),
       },
     });
-    cluster.upsert('nodes', { metadata: { name: 'node1' } });
-    block('a', 'node1');
-    block('b', 'node3');
-    block('c', 'node3');
+
+  it('leaves it to a controller that leads, and begins anew when none does', async () => {
+    let isHeld = true;
+    remains.stop();
+    remains = make(async () => isHeld);
+    await pass(0);
+    await pass(2 * GRACE);
+    expect(deleted).to.deep.equal([]);
+    isHeld = false;
+    await pass(0);
+    await pass(GRACE - 1);
+    expect(deleted, 'the grace counts from when nobody else did it').to.deep.equal([]);
+    await pass(1);
+    expect(deleted).to.deep.equal(all);
   });
-  afterEach(() => remains.stop());
 
   const all = ['ipamBlocks b uid-b', 'ipamBlocks c uid-c', 'nodeStatuses node3'];
 

@@ -31,7 +31,7 @@ describe('datastore/trim', () => {
           'service.kubernetes.io/topology-mode': 'Auto',
         },
       },
-      spec: { type: 'LoadBalancer', clusterIP: '10.96.0.1' },
+      spec: { type: 'LoadBalancer', clusterIP: '10.96.0.1', selector: { app: 'web' } },
       status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
     });
   });
