@@ -67,7 +67,9 @@ function poolUsage({ spec }: IPPool, cluster: Cluster): Usage {
   return {
     by: 'node',
     users: [...new Set(owners.map((block) => block.spec.node))].sort(),
-    otherwise: 'No node owns a block of it',
+    otherwise: spec.allowedUses?.includes('LoadBalancer')
+      ? 'No node uses it: its addresses are for Services, and stand in their status'
+      : 'No node owns a block of it',
   };
 }
 

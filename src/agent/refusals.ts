@@ -30,6 +30,8 @@ const refusal = <K extends KindName>(row: Refusal<K>): Refusal => row as unknown
 const isSet = <T>(value: T | undefined, isNothing: (value: T) => boolean): T | undefined =>
   value === undefined || isNothing(value) ? undefined : value;
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;
+const isForServices = (uses: readonly string[]): boolean =>
+  uses.length > 0 && uses.every((use) => use === 'LoadBalancer');
 const NO_OVERLAY = 'expected Never: Tortie routes without an overlay, and does so for this pool too';
 
 const FIELDS: readonly Refusal[] = [
@@ -42,8 +44,17 @@ const FIELDS: readonly Refusal[] = [
   refusal({
     kind: 'ipPools',
     field: 'spec.allowedUses',
-    why: 'expected Workload, Tunnel or both: addresses of Services are not given out yet',
-    asked: ({ spec }) => isSet(spec.allowedUses, (uses) => !uses.includes('LoadBalancer')),
+    why: 'expected LoadBalancer alone, as in Calico: until it is, no Service gets an address of the pool',
+    asked: ({ spec }) => isSet(spec.allowedUses, (uses) => !uses.includes('LoadBalancer') || isForServices(uses)),
+  }),
+  refusal({
+    kind: 'ipPools',
+    field: 'spec.nodeSelector',
+    why: 'expected all() in a pool for Services, as in Calico: its addresses are on no node, and it selects nothing',
+    asked: ({ spec }) =>
+      isForServices(spec.allowedUses ?? [])
+        ? isSet(spec.nodeSelector, (selector) => ['', 'all()'].includes(selector.trim()))
+        : undefined,
   }),
   refusal({
     kind: 'ipPools',

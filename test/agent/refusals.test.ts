@@ -12,9 +12,10 @@ const refusals = (kind: KindName, each: KubeObject): readonly string[] =>
   refusalsOf(kind, each as Parameters<typeof refusalsOf>[1]).map(({ message }) => message);
 
 /** What asks for something, and what asks for nothing, of every row. */
-const examples: readonly (readonly [KindName, string, unknown, unknown])[] = [
+const examples: readonly (readonly [KindName, string, unknown, unknown, object?])[] = [
   ['ipPools', 'natOutgoing', true, false],
   ['ipPools', 'allowedUses', ['Workload', 'LoadBalancer'], ['Workload', 'Tunnel']],
+  ['ipPools', 'nodeSelector', "rack == 'a'", 'all()', { allowedUses: ['LoadBalancer'] }],
   ['ipPools', 'ipipMode', 'Always', 'Never'],
   ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
   ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
@@ -31,8 +32,8 @@ describe('agent/refusals', () => {
   });
 
   it('names what is asked for and not built', () => {
-    for (const [kind, field, asked] of examples) {
-      const found = refusals(kind, object({ [field]: asked }));
+    for (const [kind, field, asked, , beside = {}] of examples) {
+      const found = refusals(kind, object({ [field]: asked, ...beside }));
       expect(found, field).to.have.length(1);
       expect(found[0]).to.match(new RegExp(`^spec\\.${field} is ".*"; expected `));
     }
@@ -44,8 +45,8 @@ describe('agent/refusals', () => {
   });
 
   it('says nothing of what is absent, or asks for nothing', () => {
-    for (const [kind, field, , nothing] of examples) {
-      expect(refusals(kind, object({ [field]: nothing })), field).to.deep.equal([]);
+    for (const [kind, field, , nothing, beside = {}] of examples) {
+      expect(refusals(kind, object({ [field]: nothing, ...beside })), field).to.deep.equal([]);
       expect(refusals(kind, object({})), field).to.deep.equal([]);
     }
     expect(refusals('pods', object({}, { 'cni.projectcalico.org/ipv4pools': '[]', other: 'x' }))).to.deep.equal([]);

@@ -24,7 +24,7 @@ const ipPool = customResourceDefinition({
   kind: 'IPPool',
   plural: 'ippools',
   scope: 'Cluster',
-  description: 'A range of addresses for pods, cut into blocks that nodes own.',
+  description: 'A range of addresses: for pods, cut into blocks that nodes own, or for Services.',
   spec: withRules(
     object({
       cidr: required(described('The pool. Cannot change.', cidr)),

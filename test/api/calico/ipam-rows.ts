@@ -37,7 +37,7 @@ export const ipamSections: readonly Section[] = [
         'test/lab/rack-fields.test.ts',
         'announces no block of a pool with disableBGPExport, to routers or nodes',
       ]),
-      acts('spec.nodeSelector', 'Nodes whose pods take addresses of it unasked', 'src/agent/node-pools.ts', serves),
+      refused('spec.nodeSelector', names, 'Nodes whose pods take addresses of it unasked; in a pool for Services'),
       acts(
         'spec.namespaceSelector',
         'Namespaces whose pods take addresses of it unasked',
@@ -47,7 +47,8 @@ export const ipamSections: readonly Section[] = [
       refused(
         'spec.allowedUses',
         names,
-        'Without Workload no pod gets addresses of it; Tunnel asks for nothing, there are no tunnels',
+        'Without Workload no pod gets addresses of it; Tunnel asks for nothing, there are no tunnels; LoadBalancer: ' +
+          'for Services (docs/services-bgp.md)',
       ),
       acts('spec.assignmentMode', 'Manual: only for pods that ask for the pool by annotation', LOOP, manual),
       refused('spec.ipipMode', names, 'Never'),

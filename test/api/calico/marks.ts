@@ -27,6 +27,10 @@ const refused = (on: string, name: string): Mark => ({
   proof: names,
 });
 
+const addresses = (title: string): Proof => ['test/controller/load-balancer/address-loop.test.ts', title];
+const asks = addresses('does as ');
+const shares = addresses('shares an address only when both ask for it, their ports differ, and any node will do');
+
 export const marks: readonly Mark[] = [
   acts(
     'Node, annotation',
@@ -109,6 +113,27 @@ export const marks: readonly Mark[] = [
   refused('Pod, annotation', 'qos.projectcalico.org/'),
   refused('Pod, annotation', 'kubernetes.io/ingress-bandwidth'),
   refused('Pod, annotation', 'kubernetes.io/egress-bandwidth'),
+  acts(
+    'Service, annotation',
+    'projectcalico.org/loadBalancerIPs',
+    'Its addresses, one a family, as a JSON list; from `tortie controller`',
+    'src/controller/load-balancer/wish.ts',
+    asks,
+  ),
+  acts(
+    'Service, annotation',
+    'projectcalico.org/{ipv4pools,ipv6pools}',
+    'Pools of a family to take its address from, as a JSON list of names',
+    'src/controller/load-balancer/wish.ts',
+    asks,
+  ),
+  acts(
+    'Service, annotation',
+    'metallb.io/{loadBalancerIPs,address-pool,allow-shared-ip}',
+    "MetalLB's: its addresses, its pool, and with whom it shares; also with metallb.universe.tf/",
+    'src/controller/load-balancer/wish.ts',
+    shares,
+  ),
   acts(
     'Endpoint, label in selectors',
     'projectcalico.org/{namespace,orchestrator,serviceaccount,kind,name}',
