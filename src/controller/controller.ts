@@ -53,6 +53,8 @@ export class Controller {
   private readonly remains: NodeRemains;
   private watches: readonly Watch[] = [];
   private isStopped = false;
+  /** Kinds that could not be read when it was last told. */
+  private ailing = '';
 
   constructor(private readonly options: ControllerOptions) {
     const { isDryRun, log, namespace, identity } = options;
@@ -83,16 +85,26 @@ export class Controller {
   /** Resolves when it works, or waits to lead. */
   async run(): Promise<void> {
     const { datastore, log, isDryRun } = this.options;
-    this.cluster.onHealth(() => {
-      for (const [kind, problem] of this.cluster.problems())
-        log.warn({ kind, problem }, 'Cannot read from the API server');
-    });
+    this.cluster.onHealth(() => this.reportApi());
     this.watches = CONTROLLER_KINDS.map((kind) => datastore.watch(kind, this.cluster));
     await this.cluster.synced;
     if (this.isStopped) return;
     this.addresses.start();
     this.remains.start();
     if (!isDryRun) this.election.start();
+  }
+
+  private reportApi(): void {
+    const problems = [...this.cluster.problems()];
+    const kinds = problems.map(([kind]) => kind);
+    if (kinds.join() === this.ailing) return;
+    this.ailing = kinds.join();
+    if (problems.length === 0) this.options.log.info('The API server answers');
+    else
+      this.options.log.warn(
+        { kinds, problem: problems[0]?.[1] },
+        'Cannot read from the API server; the last state stands',
+      );
   }
 
   async stop(): Promise<void> {
