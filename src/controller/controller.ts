@@ -84,7 +84,7 @@ export class Controller {
 
   /** Resolves when it works, or waits to lead. */
   async run(): Promise<void> {
-    const { datastore, log, isDryRun } = this.options;
+    const { datastore, isDryRun } = this.options;
     this.cluster.onHealth(() => this.reportApi());
     this.watches = CONTROLLER_KINDS.map((kind) => datastore.watch(kind, this.cluster));
     await this.cluster.synced;

@@ -4,7 +4,6 @@ import { acts, refused, type Proof, type Section } from './table.js';
 
 const LOOP = 'src/agent/ipam-loop.ts';
 const ipam = (title: string): Proof => ['test/agent/ipam-loop.test.ts', title];
-const serves = ipam('serves only pools that select this node, and names those it cannot use');
 const manual = ipam('never draws on a manual or disabled pool by itself');
 const names: Proof = ['test/agent/refusals.test.ts', 'names what is asked for and not built'];
 const reserves = ipam('gives no reserved address to a pod that does not ask for it');
