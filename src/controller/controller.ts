@@ -19,7 +19,7 @@ import { dryRun } from './dry-run.js';
 import { LeaderElection, type LeaseTimes } from './leader-election.js';
 import { AddressLoop, type AddressLoopOptions } from './load-balancer/address-loop.js';
 
-/** Every kind the controller lists and watches; manifests/controller.yaml grants them. */
+/** Every kind the controller lists and watches; manifests/base/controller.yaml grants them. */
 export const CONTROLLER_KINDS: readonly KindName[] = [
   'services',
   'namespaces',

@@ -1,4 +1,4 @@
-/** manifests/controller.yaml grants what the controller does, and no more. */
+/** manifests/base/controller.yaml grants what the controller does, and no more. */
 import { expect } from 'chai';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
