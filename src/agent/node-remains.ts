@@ -4,8 +4,9 @@
  * deleted Node had borrowed goes back to the owner.
  *
  * One process does it: the controller that leads, or, where none does, the elected agent. Three things have to hold: there has
- * been no such Node for GRACE, no pod names it that may still run (pods hold addresses; the control plane deletes those of a deleted Node), and the API server, asked directly, knows no
- * such Node either. ownerReferences would do it without all that, and give the addresses of running pods to others.
+ * been no such Node for GRACE, no pod names it that may still run (pods hold addresses; the control plane deletes those of a
+ * deleted Node), and the API server, asked directly, knows no such Node either. ownerReferences would do it without all that, and
+ * give the addresses of running pods to others.
  *
  * The agent of a deleted Node that runs on claims nothing and gives up what is no longer its own (block-claims.ts).
  */
