@@ -25,6 +25,7 @@ import {
 import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
 import { AddressSets } from './resolve/address-sets.js';
 import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
+import { BgpPeers } from './resolve/bgp-peers.js';
 import { Cluster, isOtherPod, type Node, type PodEntry } from './resolve/cluster.js';
 import { holdPolicy } from './resolve/held-policy.js';
 import { HostEndpoints } from './resolve/host-endpoints.js';
@@ -60,6 +61,10 @@ export interface EngineOptions {
   readonly podToHost?: 'accept' | 'drop' | 'return';
   /** What happens to VXLAN and IP-in-IP packets from a pod to a node, whatever its policies say. Default "drop". */
   readonly podTunnels?: 'accept' | 'drop';
+  /** What happens to a pod's packets to the BGP and BFD ports of nodes, unless it is a peer there. Default "drop". */
+  readonly podBgp?: 'accept' | 'drop';
+  /** Connections that each address of a pod may have opened at a time. Default: as many as the node takes. */
+  readonly podConnections?: number;
   /** Ports of the host that no policy of a host endpoint closes. Default FAILSAFE_INBOUND and FAILSAFE_OUTBOUND. */
   readonly failsafeInbound?: readonly FailsafePort[];
   readonly failsafeOutbound?: readonly FailsafePort[];
@@ -116,6 +121,7 @@ export class PolicyEngine {
     this.maps,
   );
   private readonly nodeAddresses = new NodeAddresses(this.store);
+  private readonly bgpPeers = new BgpPeers(this.store);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
@@ -131,21 +137,34 @@ export class PolicyEngine {
       podInterfacePrefix = 'tort',
       podToHost = 'accept',
       podTunnels = 'drop',
+      podBgp = 'drop',
+      podConnections,
       failsafeInbound = FAILSAFE_INBOUND,
       failsafeOutbound = FAILSAFE_OUTBOUND,
     } = options;
     this.oracle = new Oracle(this.cluster, this.policies, {
       failsafe: { inbound: failsafeInbound, outbound: failsafeOutbound },
       podTunnels,
+      ...(podBgp === 'drop' ? { bgpPeers: this.bgpPeers } : {}),
     });
     this.nodeName = options.nodeName;
-    this.hosts = new HostEndpoints(options.nodeName, this.cluster, this.policies, this.policyChains, this.chains, {
-      podInterfacePrefix,
-      podToHost,
-      podTunnels,
-      failsafeInbound,
-      failsafeOutbound,
-    });
+    this.hosts = new HostEndpoints(
+      options.nodeName,
+      this.cluster,
+      this.policies,
+      this.policyChains,
+      this.chains,
+      {
+        podInterfacePrefix,
+        podToHost,
+        podTunnels,
+        podBgp,
+        ...(podConnections === undefined ? {} : { podConnections }),
+        failsafeInbound,
+        failsafeOutbound,
+      },
+      () => this.bgpPeers.listenPorts,
+    );
   }
 
   /** Takes in one event; replays and duplicates are harmless. Never throws for what users wrote. */
@@ -164,6 +183,9 @@ export class PolicyEngine {
         return this.applyEndpoint(event.endpoint.namespace, event.endpoint.name, event.endpoint);
       case 'endpoint-delete':
         return this.applyEndpoint(event.namespace, event.name, undefined);
+      case 'bgp-peers':
+        if (this.bgpPeers.set(event.peers)) this.hosts.touch();
+        return;
       case 'host-interfaces':
         return this.hosts.setInterfaces(
           event.interfaces.map(({ name, addresses }) => ({

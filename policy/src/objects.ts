@@ -132,10 +132,21 @@ export interface HostInterface {
   readonly addresses: readonly string[];
 }
 
+/** Addresses of BGP peers, pods' and others', and the ports that speakers listen on beside 179. */
+export interface BgpPeerAddresses {
+  /** Of this node's speaker. */
+  readonly ofNode: readonly string[];
+  /** Of any node's. */
+  readonly ofAny: readonly string[];
+  readonly listenPorts: readonly number[];
+}
+
 export type PolicyEvent =
   | { readonly type: 'upsert'; readonly kind: ObjectKind; readonly object: KubeObject }
   | { readonly type: 'delete'; readonly kind: ObjectKind; readonly namespace?: string; readonly name: string }
   | { readonly type: 'endpoint-upsert'; readonly endpoint: LocalEndpoint }
   | { readonly type: 'endpoint-delete'; readonly namespace: string; readonly name: string }
+  /** All BGP peers as they are now, and where speakers listen: which pods may reach the BGP ports of nodes. */
+  | { readonly type: 'bgp-peers'; readonly peers: BgpPeerAddresses }
   /** All of the node's own interfaces as they are now. Needed only for host endpoints without an interface name. */
   | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] };

@@ -83,6 +83,8 @@ export type Match =
   | { readonly type: 'limit'; readonly perSecond: number }
   /** Once in so many times, by chance; at least 2. */
   | { readonly type: 'random'; readonly oneIn: number }
+  /** The packet's source has more tracked connections than this, as the rule has seen them begin. Once for each source. */
+  | { readonly type: 'connections'; readonly moreThan: number }
   /** No route back to the source through the receiving interface (strict reverse path). */
   | { readonly type: 'reverse-path-fails' }
   /** The address belongs to this node. */

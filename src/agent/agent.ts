@@ -39,6 +39,7 @@ import { concernsRefusals, nodeProblemsOf, refusalSentences } from './object-pro
 import { ObjectProblemLog } from './object-problems.js';
 import { ObjectStatus, STATUS_KINDS } from './object-status.js';
 import { isPodOf } from './pod-identity.js';
+import type { PodLimits } from './pod-limits.js';
 import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
@@ -49,7 +50,7 @@ import { SilentAgents } from './silent-agents.js';
 import { StatusElection } from './status-election.js';
 
 /** What an operator sets about policy; the engine's defaults stand for the rest. */
-export type PolicySettings = Pick<EngineOptions, 'podToHost' | 'failsafeInbound' | 'failsafeOutbound'>;
+export type PolicySettings = Pick<EngineOptions, 'podToHost' | 'failsafeInbound' | 'failsafeOutbound'> & PodLimits;
 
 export interface AgentOptions {
   readonly node: string;
@@ -62,8 +63,6 @@ export interface AgentOptions {
   readonly namespace: string;
   /** Of pods' interfaces, in octets; default: what the uplinks carry. */
   readonly mtu?: number;
-  /** VXLAN and IP in IP from pods to nodes; default drop. */
-  readonly podTunnels?: 'accept' | 'drop';
   readonly policy?: PolicySettings;
   /** Without it nobody here looks at Services. */
   readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };
@@ -116,11 +115,7 @@ export class Agent {
   ) {
     const { log, kernel, node } = options;
     this.onDemand = new OnDemandWatch(options.datastore, this.cluster);
-    this.engine = new PolicyEngine({
-      ...options.policy,
-      nodeName: node,
-      ...(options.podTunnels === undefined ? {} : { podTunnels: options.podTunnels }),
-    });
+    this.engine = new PolicyEngine({ ...options.policy, nodeName: node });
     const onHealth = (): void => {
       this.status.changed();
       this.objects.problemsChanged();
@@ -176,6 +171,7 @@ export class Agent {
       endpoints: () => this.pods.endpoints(),
       log: log.child({ loop: 'bgp' }),
       onWanted: () => this.routes.changed(),
+      onPeers: (peers) => this.policy.take({ type: 'bgp-peers', peers }),
     });
     this.bgp = new BgpLoop({
       socketPath: join(options.runDir, 'bgpd.sock'),
@@ -326,6 +322,8 @@ export class Agent {
     this.tellStrangeName();
     this.pods.restore();
     this.hostInterfaces.level();
+    // Pods that are peers must not be shut out for a moment.
+    this.topology.compute({});
     await this.writePolicy();
     if (this.isStopped) return;
     // Pods wait for policy, and not for 30,000 Services: what an earlier agent served goes on being served.

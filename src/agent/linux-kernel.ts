@@ -19,8 +19,8 @@ import type { Endpoint, EndpointSpec } from '../dataplane/endpoint-spec.js';
 import { EndpointWatch } from '../dataplane/endpoint-watch.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
-import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { kubeProxyRules } from '../dataplane/netfilter/kube-proxy-rules.js';
+import type { Backend, BackendSetting } from '../dataplane/netfilter/status.js';
 import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
 import { listLinks, type Link } from '../dataplane/netlink/link.js';
@@ -46,7 +46,11 @@ const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
 
 /** With what Services ask of it. */
-export type ServingKernel = NodeKernel & { readonly services: ServiceKernel };
+export type ServingKernel = NodeKernel & {
+  readonly services: ServiceKernel;
+  /** How policy is written, by family. */
+  policyBackends(): readonly (Backend | 'nftables')[];
+};
 
 export interface LinuxKernelOptions {
   readonly backend: BackendSetting;
@@ -216,6 +220,10 @@ class LinuxKernel implements ServingKernel {
       this.plumbing.remove({ hostInterface, containerId: owner.slice(0, slash), podInterface: owner.slice(slash + 1) });
       this.log.info({ interface: hostInterface, owner }, 'Removed an interface that nobody owns any more');
     }
+  }
+
+  policyBackends(): readonly (Backend | 'nftables')[] {
+    return [...this.tables.status().backends.values()].map(({ backend }) => backend);
   }
 
   watch({ onRoutes, onAddresses, onInterfaces, onEndpoints, onNetfilter }: KernelEvents): void {

@@ -12,6 +12,7 @@ import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import { looseReversePath } from '../dataplane/forwarding.js';
+import { connectionLimitProblem } from '../dataplane/netfilter/connection-limit.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.js';
@@ -24,8 +25,9 @@ import { openLinuxKernel } from './linux-kernel.js';
 import { nodeNameOf } from './node-name.js';
 import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
+import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
 
-export interface AgentFlags {
+export interface AgentFlags extends PodLimitFlags {
   readonly node?: string;
   readonly kubeconfig?: string;
   readonly runDir: string;
@@ -46,8 +48,6 @@ export interface AgentFlags {
   readonly serviceMetricsAddress: string;
   readonly serviceMasqueradeAll?: boolean;
   readonly nodePortAddresses?: string;
-  /** "accept" or "drop". */
-  readonly podTunnels: string;
   readonly podToHost: string;
   readonly failsafeInbound?: string;
   readonly failsafeOutbound?: string;
@@ -103,6 +103,10 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
   checkKernel(log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
+  if (flags.policy.podConnections !== undefined) {
+    const problem = connectionLimitProblem(kernel.policyBackends());
+    if (problem !== undefined) throw new UserError(`Cannot use --pod-connections: ${problem}`);
+  }
   const agent = await startable('open the address journal', () =>
     Agent.open({
       node,
@@ -115,7 +119,6 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       namespace: flags.namespace,
       policy: flags.policy,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
-      podTunnels: flags.podTunnels,
       services: { settings: flags.serviceSettings, kernel: kernel.services },
     }),
   );
@@ -226,18 +229,23 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 }
 
 /** What of the flags has to be understood first. @throws UserError */
-interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'podTunnels' | 'healthAddress'> {
+interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'healthAddress' | keyof PodLimitFlags> {
   readonly healthAddress?: HealthAddress;
   readonly policy: PolicySettings;
   readonly serviceSettings: ServiceSettings;
-  readonly podTunnels: 'accept' | 'drop';
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
 }
 
-function parseOptions({ cniVersion, mtu, podTunnels, healthAddress, ...flags }: AgentFlags): Options {
-  if (podTunnels !== 'accept' && podTunnels !== 'drop')
-    throw new UserError(`Cannot use --pod-tunnels "${podTunnels}": expected accept or drop`, 2);
+function parseOptions({
+  cniVersion,
+  mtu,
+  podTunnels,
+  podBgp,
+  podConnections,
+  healthAddress,
+  ...flags
+}: AgentFlags): Options {
   if (cniVersion !== 'auto' && !isCniVersion(cniVersion))
     throw new UserError(`Cannot use --cni-version "${cniVersion}": expected auto, ${CNI_VERSIONS.join(', ')}`, 2);
   const octets = Number(mtu);
@@ -245,10 +253,9 @@ function parseOptions({ cniVersion, mtu, podTunnels, healthAddress, ...flags }: 
     throw new UserError(`Cannot use --mtu "${mtu}": expected auto, or ${MIN_MTU} to ${MAX_MTU}`, 2);
   return {
     ...flags,
-    podTunnels,
-    policy: policySettings(flags),
     serviceSettings: parseServiceFlags(flags),
     ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
+    policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

@@ -1,6 +1,8 @@
 /**
  * The topology of this node: what it is computed from, who has to be told of what it wants of the kernel, and how much of it is logged.
  */
+import type { BgpPeerAddresses } from '@tortie/policy/objects';
+import { formatAddress } from 'node-bgp/address';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
@@ -10,6 +12,7 @@ import { configurationOf } from '../topology/configuration.js';
 import { identityOf } from '../topology/node-identity.js';
 import { Problems } from '../topology/problems.js';
 import { readsServices } from '../topology/service-routes.js';
+import { parsePeerAddress } from '../topology/values.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import type { NodeKernel } from './kernel.js';
 import { localWorkloads, type LocalEndpoint } from './local-workloads.js';
@@ -18,6 +21,8 @@ import { ServiceIndex } from './service-index.js';
 
 /** What the agent has to list and watch for BGP, beside what others need. */
 export const BGP_KINDS: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'bgpFilters', 'ipPools', 'secrets'];
+/** RFC 4271 section 4. */
+const BGP_PORT = 179;
 /** What a pod's labels come from: of account only to a localWorkloadSelector. */
 const WORKLOAD_KINDS: readonly KindName[] = ['pods', 'namespaces', 'serviceAccounts'];
 
@@ -39,6 +44,8 @@ export interface NodeTopologyOptions {
   readonly log: Logger;
   /** `wanted` has changed. */
   readonly onWanted: () => void;
+  /** Who are peers, or where speakers listen, has changed. */
+  readonly onPeers?: (peers: BgpPeerAddresses) => void;
 }
 
 export class NodeTopology {
@@ -47,6 +54,7 @@ export class NodeTopology {
   private readonly nodes = new Map<string, string>();
   private readonly startLevel: string;
   private readonly services: ServiceIndex;
+  private peersText = '';
 
   constructor(private readonly options: NodeTopologyOptions) {
     this.startLevel = options.log.level;
@@ -122,6 +130,7 @@ export class NodeTopology {
       JSON.stringify([gateways, peering]) !== JSON.stringify([this.latest.gateways, this.latest.peering]);
     this.latest = { gateways, peering };
     if (hasChanged) onWanted();
+    this.tellPeers(topology);
     return topology;
   }
 
@@ -137,6 +146,25 @@ export class NodeTopology {
     onDemand.need('services');
     if (cluster.isListed('services')) this.services.fill();
     return this.services.addresses();
+  }
+
+  /** Of this node as its speaker has them, of others as resources name them: whom those select is theirs to find out. */
+  private tellPeers({ config }: Topology): void {
+    const resources = [...this.options.cluster.all('bgpPeers').values()];
+    const ofNode = (config?.peers ?? []).map(({ address }) => address).filter((address) => address !== undefined);
+    const named = resources.flatMap(({ spec }) => {
+      const address = parsePeerAddress(spec.peerIP ?? '')?.address;
+      return address === undefined ? [] : formatAddress(address);
+    });
+    const peers: BgpPeerAddresses = {
+      ofNode,
+      ofAny: [...new Set([...ofNode, ...named])],
+      listenPorts: [...new Set((config?.listen ?? []).map(({ port }) => port ?? BGP_PORT))],
+    };
+    const text = JSON.stringify(peers);
+    if (text === this.peersText) return;
+    this.peersText = text;
+    this.options.onPeers?.(peers);
   }
 
   private hasWorkloadPeers(): boolean {

@@ -63,6 +63,16 @@ export function registerAgentCommand(program: Command): void {
     )
     .option('--pod-tunnels <verdict>', 'drop or accept VXLAN and IP-in-IP packets from pods to nodes', 'drop')
     .option(
+      '--pod-bgp <verdict>',
+      'drop or accept what pods send to the BGP and BFD ports of nodes, where they are no peers',
+      process.env['TORTIE_POD_BGP'] ?? 'drop',
+    )
+    .option(
+      '--pod-connections <number>',
+      'that each address of a pod may have opened at a time; the next ones are dropped',
+      process.env['TORTIE_POD_CONNECTIONS'] ?? 'unlimited',
+    )
+    .option(
       '--pod-to-host <action>',
       "what a pod sends to its own node once egress policy allows it: accept, drop, or return to the host's own rules",
       process.env['TORTIE_POD_TO_HOST'] ?? 'accept',

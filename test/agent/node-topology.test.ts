@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { BGP_KINDS, NodeTopology } from '../../src/agent/node-topology.js';
+import type { BgpPeerAddresses } from '@tortie/policy/objects';
+import { BGP_KINDS, NodeTopology, type NodeTopologyOptions } from '../../src/agent/node-topology.js';
 import type { Node } from '../../src/api/core.js';
 import { Cluster, type ClusterChange } from '../../src/cluster/cluster.js';
 import { createLogger } from '../../src/log.js';
@@ -12,18 +13,18 @@ describe('agent/node-topology', () => {
       conditions: [{ type: 'Ready', status: ready as 'True', lastHeartbeatTime: String(Math.random()) } as never],
     },
   });
-  const topology = (): NodeTopology =>
-    new NodeTopology({
-      node: 'node1',
-      namespace: 'tortie-system',
-      cluster: new Cluster(['nodes', ...BGP_KINDS]),
-      onDemand: { need: () => undefined },
-      kernel: { links: () => [], loopbackAddresses: () => new Set() },
-      blocks: () => [],
-      endpoints: () => [],
-      log: createLogger('test', { level: 'silent' }),
-      onWanted: () => undefined,
-    });
+  const optionsWith = (cluster: Cluster): NodeTopologyOptions => ({
+    node: 'node1',
+    namespace: 'tortie-system',
+    cluster,
+    onDemand: { need: () => undefined },
+    kernel: { links: () => [], loopbackAddresses: () => new Set() },
+    blocks: () => [],
+    endpoints: () => [],
+    log: createLogger('test', { level: 'silent' }),
+    onWanted: () => undefined,
+  });
+  const topology = (): NodeTopology => new NodeTopology(optionsWith(new Cluster(['nodes', ...BGP_KINDS])));
   const change = (object: Node, type: 'upsert' | 'delete' = 'upsert'): ClusterChange => ({
     type,
     kind: 'nodes',
@@ -51,6 +52,31 @@ describe('agent/node-topology', () => {
       it.isNews(change(node()));
       expect([it.isNews(change(next)), it.isNews(change(next))]).to.deep.equal([true, false]);
     });
+
+  it('tells who are peers of this node, who of any, and where speakers listen', () => {
+    const told: BgpPeerAddresses[] = [];
+    const cluster = new Cluster(['nodes', ...BGP_KINDS]);
+    const it = new NodeTopology({ ...optionsWith(cluster), onPeers: (peers) => void told.push(peers) });
+    for (const name of ['node1', 'node2'])
+      cluster.upsert('nodes', {
+        metadata: { name },
+        status: { addresses: [{ type: 'InternalIP', address: `10.0.0.${name.slice(4)}` }] },
+      });
+    cluster.upsert('bgpConfigurations', {
+      metadata: { name: 'default' },
+      spec: { asNumber: 64512, listenPort: 1179, nodeToNodeMeshEnabled: false },
+    });
+    const peer = (node: string, peerIP: string): void =>
+      cluster.upsert('bgpPeers', { metadata: { name: node }, spec: { node, peerIP, asNumber: 64513 } });
+    peer('node1', '10.65.0.7');
+    peer('node2', '[fd00:65::9]:1790');
+    it.compute({});
+    it.compute({});
+    expect(told).to.deep.equal([{ ofNode: ['10.65.0.7'], ofAny: ['10.65.0.7', 'fd00:65::9'], listenPorts: [1179] }]);
+    cluster.upsert('bgpPeers', { metadata: { name: 'node1' }, spec: { node: 'node9', peerIP: 'x', asNumber: 64513 } });
+    it.compute({});
+    expect(told.at(-1)).to.deep.equal({ ofNode: [], ofAny: ['fd00:65::9'], listenPorts: [1179] });
+  });
 
   it('is asked anew when a node goes, and comes back', () => {
     const it = topology();

@@ -29,6 +29,8 @@ export interface Packet {
   readonly state: 'new' | 'established' | 'related' | 'invalid' | 'untracked';
   /** Does the source route back through the receiving interface? */
   readonly reversePathFails?: boolean;
+  /** Of its source, this one included. */
+  readonly connections?: number;
   readonly localSource?: boolean;
   readonly localDestination?: boolean;
 }
@@ -179,6 +181,8 @@ function evaluate(match: Match, packet: Packet, mark: number, ruleset: Ruleset):
       return true;
     case 'random':
       throw new Error('Policy leaves nothing to chance');
+    case 'connections':
+      return (packet.connections ?? 0) > match.moreThan;
     case 'reverse-path-fails':
       return packet.reversePathFails === true;
     case 'local':
@@ -301,6 +305,12 @@ function parseCondition(
       const [want, mask] = value.split('/').map(Number);
       return [(_packet, mark) => (mark & (mask ?? 0)) >>> 0 === want, 1];
     }
+    case '--connlimit-above':
+      return [(packet) => (packet.connections ?? 0) > Number(value), 1];
+    case '--connlimit-mask':
+      return [() => true, 1];
+    case '--connlimit-saddr':
+      return [() => true, 0];
     case '--limit':
     case '--limit-burst':
       return [() => true, 1];

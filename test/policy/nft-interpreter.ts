@@ -190,6 +190,11 @@ export class NftTable {
         return [() => true, 1];
       case 'limit':
         return [() => true, 6];
+      case 'meter': {
+        const [, of = '', count] = /^\{ (\S+) saddr ct count over (\d+) \}$/.exec(words[4] ?? '') ?? [];
+        if ((of === 'ip') !== (family === 4)) return ['other family', 1];
+        return [(packet) => (packet.connections ?? 0) > Number(count), 5];
+      }
       case 'iifname':
       case 'oifname': {
         const wanted = value(1);

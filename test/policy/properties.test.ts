@@ -145,6 +145,8 @@ const identity = (event: PolicyEvent): string => {
       return `endpoint ${event.namespace}/${event.name}`;
     case 'host-interfaces':
       return 'interfaces';
+    case 'bgp-peers':
+      return 'peers';
   }
 };
 
@@ -162,6 +164,7 @@ function undo(event: PolicyEvent): PolicyEvent {
     case 'delete':
     case 'endpoint-delete':
     case 'host-interfaces':
+    case 'bgp-peers':
       return event;
   }
 }

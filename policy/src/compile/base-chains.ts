@@ -10,6 +10,7 @@
  */
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, OPEN_SETS, PASS_CHAIN, TO_MAP } from './names.js';
+import { bgpPortRules } from './bgp-ports.js';
 import { tunnelRules } from './tunnels.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
 
@@ -17,9 +18,12 @@ export interface BaseSettings {
   readonly podInterfacePrefix: string;
   readonly podToHost: 'accept' | 'drop' | 'return';
   readonly podTunnels: 'accept' | 'drop';
+  readonly podBgp: 'accept' | 'drop';
+  /** Connections that each address of a pod may have opened at a time; undefined: as many as the node takes. */
+  readonly podConnections?: number;
 }
 
-export const HOOKS: readonly Hook[] = [
+const HOOKS: readonly Hook[] = [
   { table: 'raw', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' },
   { table: 'filter', builtin: 'INPUT', chain: 'TORTIE-INPUT' },
   { table: 'filter', builtin: 'FORWARD', chain: 'TORTIE-FORWARD' },
@@ -62,8 +66,34 @@ const linkLocalSource = (fromPod: Match): Rule => ({
   note: 'link-local source of a pod',
 });
 
-/** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
-export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, readonly string[]>): readonly Chain[] {
+/**
+ * In mangle: behind connection tracking, before anything has said what becomes of the packet, and once for pods' packets to the node and
+ * to all others. The count is the rule's own, and iptables-legacy forgets it whenever it writes the rule's table: this one is written
+ * least of all.
+ */
+const connectionLimit = (fromPod: Match, { podConnections }: BaseSettings): readonly Rule[] =>
+  podConnections === undefined
+    ? []
+    : [
+        {
+          matches: [fromPod, { type: 'state', states: ['new'] }, { type: 'connections', moreThan: podConnections }],
+          action: { type: 'drop' },
+          note: 'more connections than one pod may have',
+        },
+      ];
+
+/** The hooks that stand whatever host endpoints there are. */
+export const hooksOf = ({ podConnections }: BaseSettings): readonly Hook[] =>
+  podConnections === undefined
+    ? HOOKS
+    : [...HOOKS, { table: 'mangle', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' }];
+
+/** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. `listenPorts`: of BGP, beside 179. */
+export function baseChains(
+  settings: BaseSettings,
+  jumps: ReadonlyMap<string, readonly string[]>,
+  listenPorts: readonly number[] = [],
+): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
   // Nobody's policy holds an open endpoint, so its packets need no look at which interface they are of.
@@ -101,7 +131,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       ],
     },
     ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')),
-    ...only('mangle', 'TORTIE-PREROUTING', hosts('mangle/PREROUTING')),
+    ...only('mangle', 'TORTIE-PREROUTING', [...connectionLimit(fromPod, settings), ...hosts('mangle/PREROUTING')]),
     filter('TORTIE-FORWARD', [
       ...hosts('filter/FORWARD'),
       goto(fromPod, 'TORTIE-POD-FORWARD'),
@@ -111,6 +141,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       INVALID,
       ESTABLISHED,
       ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'nodes') : []),
+      ...(settings.podBgp === 'drop' ? bgpPortRules(fromPod, 'nodes', listenPorts) : []),
       UNDECIDED,
       sent,
       UNDECIDED,
@@ -124,6 +155,7 @@ export function baseChains(settings: BaseSettings, jumps: ReadonlyMap<string, re
       ESTABLISHED,
       ...neighbourDiscovery({ type: 'accept' }),
       ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'own-node') : []),
+      ...(settings.podBgp === 'drop' ? bgpPortRules(fromPod, 'own-node', listenPorts) : []),
       UNDECIDED,
       sent,
       ...podToHost(settings.podToHost),

@@ -20,10 +20,12 @@ export const PASS_CHAIN = 'TORTIE-PASS';
 export const FROM_MAP = 'TORTIE-FROM';
 export const TO_MAP = 'TORTIE-TO';
 
-/** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
 /** Addresses of all nodes. */
 export const NODE_SET = 'nodes';
+/** Addresses that may reach the BGP and BFD ports of this node, or of others (resolve/bgp-peers.ts). */
+export const BGP_PEER_SETS = { 'own-node': 'bgp-peers', nodes: 'bgp-peers-any' } as const;
 
+/** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
 export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-egress', ingress: 'open-ingress' };
 
 /** Of an endpoint: what it sends (egress) and what it receives (ingress). 12 + 15 characters at most. */

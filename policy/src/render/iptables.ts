@@ -169,6 +169,8 @@ function renderMatch(match: Match, family: Family, protocol: number | undefined)
       return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
     case 'random':
       return `-m statistic --mode random --probability ${(1 / match.oneIn).toFixed(11)}`;
+    case 'connections':
+      return `-m connlimit --connlimit-above ${match.moreThan} --connlimit-mask ${family === 4 ? 32 : 128} --connlimit-saddr`;
     case 'reverse-path-fails':
       return '-m rpfilter --invert';
     case 'local':

@@ -246,12 +246,18 @@ const ahead = (hook: Hook): number => (partOfChain(hook.chain) === 'services' ? 
 const priorityText = (hook: Hook): string =>
   hook.table === 'nat' ? `${nftPriority(hook)}` : `${hook.table} - ${ahead(hook)}`;
 
-const needsFamily = (rule: Rule): boolean =>
-  rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
+/** Matches that look at what only one family has. */
+const OF_ONE_FAMILY: ReadonlySet<Match['type']> = new Set(['set', 'set-port', 'network', 'icmp', 'connections']);
+export const looksAtFamily = (match: Match): boolean => OF_ONE_FAMILY.has(match.type);
+
+/** Sources whose connections are counted at a time: more than a node has pods. */
+export const METERED_SOURCES = 65_535;
+
+const needsFamily = (rule: Rule): boolean => rule.matches.some(looksAtFamily);
 
 function renderRule(rule: Rule, family: Family | undefined, table: Table): string {
   const words: string[] = [];
-  const seesAddresses = rule.matches.some((match) => ['set', 'set-port', 'network', 'icmp'].includes(match.type));
+  const seesAddresses = needsFamily(rule);
   if (family !== undefined && !seesAddresses) words.push(`meta nfproto ipv${family}`);
   for (const match of rule.matches) words.push(renderMatch(match, family ?? 4));
   // Rules that say something to people are the ones they count packets on.
@@ -290,6 +296,8 @@ function renderMatch(match: Match, family: Family): string {
       return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
     case 'random':
       return `numgen random mod ${match.oneIn} 0`;
+    case 'connections':
+      return `meter tortie${family}-connections size ${METERED_SOURCES} { ${address('source')} ct count over ${match.moreThan} }`;
     case 'reverse-path-fails':
       return 'fib saddr . iif oif 0';
     case 'local':

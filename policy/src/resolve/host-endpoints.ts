@@ -2,7 +2,7 @@
  * The host endpoints of this node and the base chains, which lead to them. There are a handful at most, so any change that may
  * concern them makes all their chains anew; stores report only what differs.
  */
-import { baseChains, HOOKS, type BaseSettings } from '../compile/base-chains.js';
+import { baseChains, hooksOf, type BaseSettings } from '../compile/base-chains.js';
 import { compileHosts, type HostPlan, type HostSettings } from '../compile/host-chains.js';
 import { policyKeyText, type Policy } from '../model/policy.js';
 import type { HostInterface } from '../objects.js';
@@ -31,6 +31,7 @@ export class HostEndpoints {
     private readonly policyChains: PolicyChains,
     private readonly chains: NamedStore<Chain>,
     private readonly settings: BaseSettings & HostSettings,
+    private readonly listenPorts: () => readonly number[],
   ) {}
 
   touch(): void {
@@ -57,12 +58,19 @@ export class HostEndpoints {
     );
     const hosts = compileHosts(plans, this.settings);
     const wanted = new Map(
-      [...baseChains(this.settings, hosts.jumps), ...hosts.chains].map((chain) => [chainKey(chain), chain]),
+      [...baseChains(this.settings, hosts.jumps, this.listenPorts()), ...hosts.chains].map((chain) => [
+        chainKey(chain),
+        chain,
+      ]),
     );
     for (const [key, chain] of this.written) if (!wanted.has(key)) this.chains.delete(chain);
     for (const chain of wanted.values()) this.chains.put(chain);
     this.written = wanted;
-    const hooks = [...HOOKS, ...hosts.hooks];
+    const base = hooksOf(this.settings);
+    const further = hosts.hooks.filter(
+      (hook) => !base.some((one) => one.table === hook.table && one.builtin === hook.builtin),
+    );
+    const hooks = [...base, ...further];
     this.hooksChanged ||= JSON.stringify(hooks) !== JSON.stringify(this.hooks);
     this.hooks = hooks;
   }

@@ -19,6 +19,7 @@ import type {
   ServiceMatch,
 } from '../model/policy.js';
 import { matchesNamespace, matchesSelection, type Selection } from '../model/selection.js';
+import type { BgpPeers } from '../resolve/bgp-peers.js';
 import type { Cluster, HostEntry, PodEntry } from '../resolve/cluster.js';
 import { addressOf } from '../resolve/pod.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
@@ -29,6 +30,7 @@ import {
   type PolicyIndex,
   type TierPolicies,
 } from '../resolve/policy-index.js';
+import { isBgpPort } from '../compile/bgp-ports.js';
 import { isTunnel } from '../compile/tunnels.js';
 import type { FailsafePort } from '../compile/host-chains.js';
 import { allowsByDefault } from '../resolve/calico-objects.js';
@@ -75,6 +77,8 @@ export interface Failsafe {
 export interface OracleSettings {
   readonly failsafe: Failsafe;
   readonly podTunnels: 'accept' | 'drop';
+  /** Absent: pods reach BGP ports of nodes as policy has it. */
+  readonly bgpPeers?: Pick<BgpPeers, 'isPeer' | 'listenPorts'>;
 }
 
 export class Oracle {
@@ -208,6 +212,8 @@ export class Oracle {
     const isToNode = direction === 'egress' && peer.node !== undefined;
     if (isToNode && this.settings.podTunnels === 'drop' && isTunnel(packet.protocol, packet.destinationPort))
       return settled(false, { type: 'closed', why: 'a tunnel from a pod to a node' });
+    if (isToNode && this.isStrangerToBgp(packet, entry.pod.node === peer.node))
+      return settled(false, { type: 'closed', why: 'a BGP or BFD port of a node, and the pod is no peer there' });
     if (entry === peer.entry) return settled(true, { type: 'exempt', why: 'a pod always reaches itself' });
     if (direction === 'ingress' && peer.node !== undefined && peer.node === entry.pod.node)
       return settled(true, { type: 'exempt', why: "the pod's own node always reaches it" });
@@ -224,6 +230,13 @@ export class Oracle {
       decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'),
       decision,
     );
+  }
+
+  private isStrangerToBgp({ protocol, destinationPort, source }: Packet, isOwnNode: boolean): boolean {
+    const { bgpPeers } = this.settings;
+    if (bgpPeers === undefined || !isBgpPort(protocol, destinationPort, bgpPeers.listenPorts)) return false;
+    const text = source.address === undefined ? '' : formatAddress(source.address);
+    return !bgpPeers.isPeer(text, isOwnNode ? 'own-node' : 'nodes');
   }
 
   /** A node's end that a HostEndpoint lists: asked where the kernel asks, early tables first. */

@@ -3,7 +3,7 @@
  * an API server and a kubelet on a real node, is the case's cluster state here.
  */
 import { parseAddress, type IpAddress } from 'node-bgp/address';
-import { PolicyEngine } from '@tortie/policy/engine';
+import { PolicyEngine, type EngineOptions } from '@tortie/policy/engine';
 import type { PolicyEvent } from '@tortie/policy/objects';
 import type { Flow, Verdict } from '@tortie/policy/verdict/flow';
 import { isEmptyDelta, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
@@ -62,8 +62,8 @@ export class CaseNode {
    * A new case: a new engine, which takes over the pods that are plumbed. What the old engine has heard since it was last
    * settled (this node may have been out of use for some worlds) goes with it: the kernel never heard of it.
    */
-  begin(): void {
-    this.engine = new PolicyEngine();
+  begin(options: EngineOptions = {}): void {
+    this.engine = new PolicyEngine(options);
     this.isNewEngine = true;
     for (const plumbed of this.pods.values()) this.feed([upsertOf(plumbed)]);
   }
@@ -99,8 +99,8 @@ export class CaseNode {
     await this.plumbing.drain();
   }
 
-  /** Brings the kernel to what the engine says now, and forgets all connections. Returns what was refused. */
-  async settle(): Promise<readonly string[]> {
+  /** Brings the kernel to what the engine says now, and forgets all connections, or not. Returns what was refused. */
+  async settle({ keepConnections = false } = {}): Promise<readonly string[]> {
     const delta = this.engine.flush();
     const ruleset = snapshot(this.engine.ruleset());
     const result = await this.write(delta, ruleset);
@@ -108,7 +108,7 @@ export class CaseNode {
     this.held = result.failures.length === 0 ? ruleset : undefined;
     this.isNewEngine = false;
     // Each step is about new connections, and source ports come round.
-    flushAllConnections(this.conntrack);
+    if (!keepConnections) flushAllConnections(this.conntrack);
     return result.failures.map((failure) => `${this.namespace}: IPv${failure.family} ${failure.message}`);
   }
 

@@ -5,7 +5,7 @@
  * Register 1 takes every single value; a concatenation (address, protocol, port) spreads over the 4-byte registers behind it.
  */
 import { addressToBytes, parseAddress, parsePrefix, bitsOf, type Family } from 'node-bgp/address';
-import { nftChainName } from '@tortie/policy/render/nftables';
+import { looksAtFamily, METERED_SOURCES, nftChainName } from '@tortie/policy/render/nftables';
 import {
   setName,
   type Action,
@@ -93,13 +93,14 @@ export function writeRule(
   comment: string,
   numbers: SetNumbers,
 ): void {
-  const portSets = new Map<Match, number>();
+  const ownSets = new Map<Match, number>();
   for (const match of rule.matches)
     if (match.type === 'ports' && match.ports.length > 1)
-      portSets.set(match, writePortSet(batch, match.ports, numbers.next()));
+      ownSets.set(match, writePortSet(batch, match.ports, numbers.next()));
+    else if (match.type === 'connections') ownSets.set(match, writeMeter(batch, family ?? 4, numbers.next()));
   beginRule(batch, chain, comment);
   const list = batch.beginNest(4, true);
-  writeMatches(batch, rule, family, portSets);
+  writeMatches(batch, rule, family, ownSets);
   if (rule.note !== undefined || rule.action.type === 'drop') writeExpression(batch, 'counter', () => undefined);
   writeAction(batch, rule.action, table, family);
   batch.endNest(list);
@@ -148,7 +149,7 @@ function writeMatches(
   batch: NetlinkBatch,
   rule: Rule,
   family: Family | undefined,
-  portSets: ReadonlyMap<Match, number>,
+  ownSets: ReadonlyMap<Match, number>,
 ): void {
   let isFamilyKnown = family === undefined;
   const learnFamily = (): void => {
@@ -160,11 +161,9 @@ function writeMatches(
   if (!seesAddresses) learnFamily();
   for (const match of rule.matches) {
     if (looksAtFamily(match)) learnFamily();
-    writeMatch(batch, match, family ?? 4, portSets.get(match));
+    writeMatch(batch, match, family ?? 4, ownSets.get(match));
   }
 }
-
-const looksAtFamily = (match: Match): boolean => ['set', 'set-port', 'network', 'icmp'].includes(match.type);
 
 /** The families a rule is written for: once where it looks at no address. */
 export function familiesOf(rule: Rule): readonly (Family | undefined)[] {
@@ -172,8 +171,8 @@ export function familiesOf(rule: Rule): readonly (Family | undefined)[] {
   return rule.matches.some(looksAtFamily) ? [4, 6] : [undefined];
 }
 
-/** `portSet`: number of the anonymous set that holds the match's ports, where there are several. */
-export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, portSet?: number): void {
+/** `ownSet`: number of the anonymous set that holds the match's ports, where there are several, or the sources that it counts. */
+export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, ownSet?: number): void {
   const not = 'not' in match && match.not === true;
   const equal = not ? Compare.NotEqual : Compare.Equal;
   switch (match.type) {
@@ -195,7 +194,7 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, po
     case 'network':
       return matchNetwork(batch, match.side, match.prefix, equal);
     case 'ports':
-      return matchPorts(batch, match.side, match.ports, not, portSet);
+      return matchPorts(batch, match.side, match.ports, not, ownSet);
     case 'icmp':
       loadPayload(batch, Header.Transport, 0, match.code === undefined ? 1 : 2);
       return compare(
@@ -233,6 +232,9 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, po
         batch.attributeU32be(4, 0);
       });
       return compare(batch, Compare.Equal, hostWord(0));
+    case 'connections':
+      loadAddress(batch, 'source', family);
+      return countConnections(batch, match.moreThan, ownSet);
     case 'reverse-path-fails':
       loadFib(batch, Fib.OutIndex, FibFlag.Source | FibFlag.InInterface);
       return compare(batch, Compare.Equal, hostWord(0));
@@ -442,6 +444,31 @@ function matchPorts(
 }
 
 const ANONYMOUS_SET = '__set%d';
+
+/** The sources that a rule counts connections of: added by packets, emptied by the kernel as connections end. */
+function writeMeter(batch: NetlinkBatch, family: Family, id: number): number {
+  const keyType = family === 4 ? DataType.Ipv4Address : DataType.Ipv6Address;
+  const flags = SetFlag.Anonymous | SetFlag.Dynamic;
+  writeSet(batch, { name: ANONYMOUS_SET, keyType, keyLength: bitsOf(family) / 8, flags, id, size: METERED_SOURCES });
+  return id;
+}
+
+/** NFTA_DYNSET_*: of the source in the register, a connlimit that goes on where there are more (NFT_CONNLIMIT_F_INV). */
+function countConnections(batch: NetlinkBatch, moreThan: number, set: number | undefined): void {
+  writeExpression(batch, 'dynset', () => {
+    batch.attributeText(1, ANONYMOUS_SET);
+    if (set !== undefined) batch.attributeU32be(2, set);
+    batch.attributeU32be(3, 0);
+    batch.attributeU32be(4, REGISTER_1);
+    const expression = batch.beginNest(7, true);
+    batch.attributeText(1, 'connlimit');
+    const data = batch.beginNest(2, true);
+    batch.attributeU32be(1, moreThan);
+    batch.attributeU32be(2, 1);
+    batch.endNest(data);
+    batch.endNest(expression);
+  });
+}
 
 function writePortSet(batch: NetlinkBatch, ports: readonly PortRange[], id: number): number {
   const isInterval = ports.some((range) => range.from !== range.to);

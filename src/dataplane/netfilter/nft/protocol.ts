@@ -51,6 +51,7 @@ export const enum SetFlag {
   Interval = 4,
   Map = 8,
   Timeout = 16,
+  /** NFT_SET_EVAL: rules add to it. */
   Dynamic = 32,
 }
 const ELEMENT_INTERVAL_END = 1;
@@ -186,6 +187,8 @@ export interface SetDescription {
   readonly remembers?: { readonly seconds: number; readonly most: number };
   /** Within one transaction, how rules refer to a set without a name of its own. */
   readonly id: number;
+  /** Elements that it may come to have; absent: any number. */
+  readonly size?: number;
 }
 
 export function writeSet(batch: NetlinkBatch, set: SetDescription): void {
@@ -196,10 +199,11 @@ export function writeSet(batch: NetlinkBatch, set: SetDescription): void {
   batch.attributeU32be(4, set.keyType);
   batch.attributeU32be(5, set.keyLength);
   if ((set.flags & SetFlag.Map) !== 0) batch.attributeU32be(6, DATA_VERDICT);
-  if (set.remembers !== undefined) {
-    const size = batch.beginNest(9, true);
-    batch.attributeU32be(1, set.remembers.most);
-    batch.endNest(size);
+  const size = set.size ?? set.remembers?.most;
+  if (size !== undefined) {
+    const description = batch.beginNest(9, true);
+    batch.attributeU32be(1, size);
+    batch.endNest(description);
   }
   batch.attributeU32be(10, set.id);
   if (set.remembers !== undefined) batch.attribute(11, milliseconds(set.remembers.seconds));

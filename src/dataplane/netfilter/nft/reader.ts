@@ -134,6 +134,8 @@ function ruleOf(body: Octets): ReadRule {
   return { hash, digest };
 }
 
+const UNSTABLE: ReadonlySet<string> = new Set(['counter', 'limit', 'lookup', 'dynset']);
+
 /** Counters count, limits remember, and anonymous sets are renamed at will: their numbers are no part of what a rule says. */
 function digestOf(body: Octets, start: number, end: number): string {
   const hash = createHash('sha1');
@@ -142,7 +144,7 @@ function digestOf(body: Octets, start: number, end: number): string {
     forEachAttribute(body, from, to, (type, first, last) => {
       if (type === 1) name = body.text(first, last);
     });
-    hash.update(name === 'counter' || name === 'limit' || name === 'lookup' ? name : body.slice(from, to));
+    hash.update(UNSTABLE.has(name) ? name : body.slice(from, to));
   });
   return hash.digest('base64');
 }
