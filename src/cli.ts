@@ -22,6 +22,7 @@ const areas: readonly Area[] = [
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
+  { name: 'ipam', load: async () => (await import('./commands/ipam.js')).registerIpamCommand },
   { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
   { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },
 ];

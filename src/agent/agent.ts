@@ -7,7 +7,7 @@
  * Until policy is in the kernel nothing of a former run is touched: the last state stands, and CNI calls wait, then fail with
  * "try again". Nothing here decides anything; the loops do.
  */
-import { Allocator } from '@tortie/ipam';
+import { Allocator, type Owner } from '@tortie/ipam';
 import { PolicyEngine, type EngineOptions } from '@tortie/policy';
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { mkdir } from 'node:fs/promises';
@@ -19,6 +19,7 @@ import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
 import type { Logger } from '../log.js';
+import { AddressPublisher } from './address-publisher.js';
 import { BgpLoop } from './bgp-loop.js';
 import { BgpReporter } from './bgp-status.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
@@ -43,6 +44,7 @@ import type { PodLimits } from './pod-limits.js';
 import { PodNetwork } from './pod-network.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
+import type { ReleaseOptions } from './release-request.js';
 import { RouteLoop } from './route-loop.js';
 import { answersHealth } from './services/health-probe.js';
 import { ServiceProxy, type ServiceKernel, type ServiceSettings } from './services/service-proxy.js';
@@ -97,6 +99,7 @@ export class Agent {
   private readonly election: StatusElection;
   private readonly objects: ObjectStatus;
   private readonly remains: NodeRemains;
+  private readonly publisher: AddressPublisher;
   private readonly silent: SilentAgents;
   private readonly topology: NodeTopology;
   readonly services: ServiceProxy | undefined;
@@ -196,6 +199,7 @@ export class Agent {
       onChange: () => {
         this.routes.changed();
         this.ipam.attachmentsChanged();
+        this.publisher.changed();
         this.endpoints.attachmentsChanged();
         if (this.topology.concerns('pods')) this.bgp.changed();
       },
@@ -210,11 +214,7 @@ export class Agent {
     this.leaks = new LeakSweeper({
       owners: () => this.pods.owners(),
       withoutInterface: (owners) => kernel.withoutInterface(owners),
-      hasPod: ({ namespace, pod, uid }) => {
-        if (this.cluster.problems().has('pods')) return undefined;
-        const found = this.cluster.get('pods', pod, namespace);
-        return found !== undefined && isPodOf(found, uid);
-      },
+      hasPod: (owner) => this.hasPod(owner),
       release: (owner) => this.pods.release(owner),
       log: log.child({ loop: 'pods' }),
     });
@@ -276,6 +276,13 @@ export class Agent {
       log: log.child({ loop: 'status' }),
     });
     const controller = new ControllerLease(options.datastore, options.namespace);
+    this.publisher = new AddressPublisher({
+      node,
+      datastore: options.datastore,
+      owners: () => allocator.owners(),
+      hasNode: () => this.cluster.get('nodes', node) !== undefined,
+      log: log.child({ loop: 'ipam' }),
+    });
     this.remains = new NodeRemains({
       cluster: this.cluster,
       datastore: options.datastore,
@@ -355,6 +362,7 @@ export class Agent {
     this.objects.start();
     this.election.start();
     this.remains.start();
+    this.publisher.changed();
     this.silent.start();
     this.status.changed();
     this.condition.changed();
@@ -385,11 +393,29 @@ export class Agent {
       this.election,
       this.remains,
       this.condition,
+      this.publisher,
     ])
       loop.stop();
     this.services?.stop();
     await this.options.kernel.close();
     await this.allocator.close();
+  }
+
+  /** What `tortie ipam release` asks for. */
+  releases(): ReleaseOptions {
+    return {
+      holderOf: (address) => this.allocator.holderOf(address),
+      hasPod: (owner) => this.hasPod(owner),
+      hasInterface: (owner) => this.options.kernel.withoutInterface([owner]).length === 0,
+      release: (owner) => this.pods.release(owner),
+    };
+  }
+
+  /** Does the API have the owner's very pod? Undefined: it cannot be told now. */
+  private hasPod({ namespace, pod, uid }: Owner): boolean | undefined {
+    if (!this.isReady || this.cluster.problems().has('pods')) return undefined;
+    const found = this.cluster.get('pods', pod, namespace);
+    return found !== undefined && isPodOf(found, uid);
   }
 
   /** Why CNI calls cannot be served now; undefined when they can. */

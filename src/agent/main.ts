@@ -23,6 +23,7 @@ import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
 import { nodeNameOf } from './node-name.js';
+import { releaseListener } from './release-request.js';
 import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
 import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
@@ -130,6 +131,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       addressProblem: () => agent.ipam.whyNoAddress(),
       log: log.child({ loop: 'cni' }),
     }),
+    fallback: releaseListener(agent.releases()),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),
     onAnswer: ({ environment }, { isDone, error }, duration) => {
       const call = {

@@ -115,22 +115,17 @@ export class NodeRemains {
   }
 
   private async clear(node: string, blocks: readonly IPAMBlock[], borrowedOf: readonly IPAMBlock[]): Promise<void> {
-    const { datastore, log, isLeader } = this.options;
+    const { cluster, datastore, log, isLeader } = this.options;
     if ((await datastore.get('nodes', node)) !== undefined || !isLeader()) return;
+    const isKnown = (name: string): boolean => cluster.get('nodes', name) !== undefined;
     // As the API server has them now: somebody may have borrowed a moment ago.
     for (const { metadata } of borrowedOf) await this.swap(metadata.name, (spec) => withoutLoansOf(spec, node));
     for (const { metadata } of blocks)
-      await this.swap(metadata.name, (spec) => (spec.node === node ? this.heirOf(spec) : undefined));
+      await this.swap(metadata.name, (spec) => (spec.node === node ? withoutNode(spec, isKnown) : undefined));
+    await datastore.delete('nodeAddresses', node);
     await datastore.delete('nodeStatuses', node);
     this.statuses = new Set([...(this.statuses ?? [])].filter((name) => name !== node));
     log.info({ deletedNode: node, blocks: blocks.map(({ spec }) => spec.cidr) }, 'Cleared up after a deleted Node');
-  }
-
-  /** The block as a living borrower's; 'delete' when there is none. */
-  private heirOf({ cidr, pool, loans = [] }: IPAMBlock['spec']): IPAMBlock['spec'] | 'delete' {
-    const heir = loans.find(({ node }) => this.options.cluster.get('nodes', node) !== undefined)?.node;
-    if (heir === undefined) return 'delete';
-    return { cidr, node: heir, pool, loans: loans.filter(({ node }) => node !== heir) };
   }
 
   /** One change of a block as it is now; a conflict leaves it to the next look. `change`: undefined when there is nothing to do. */
@@ -149,6 +144,15 @@ export class NodeRemains {
     if (spec.node !== block.spec.node)
       log.info({ block: spec.cidr, heir: spec.node }, 'Handed the block of a deleted Node to who had borrowed of it');
   }
+}
+
+/** A block whose Node is gone, as a living borrower's; 'delete' when there is none. */
+export function withoutNode(
+  { cidr, pool, loans = [] }: IPAMBlock['spec'],
+  isKnown: (node: string) => boolean,
+): IPAMBlock['spec'] | 'delete' {
+  const heir = loans.find(({ node }) => isKnown(node))?.node;
+  return heir === undefined ? 'delete' : { cidr, node: heir, pool, loans: loans.filter(({ node }) => node !== heir) };
 }
 
 const withoutLoansOf = (spec: IPAMBlock['spec'], gone: string): IPAMBlock['spec'] | undefined => {

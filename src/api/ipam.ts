@@ -71,3 +71,26 @@ export interface IPAMConfigurationSpec {
   /** Default Disabled; Enabled is refused. */
   readonly kubeVirtVMAddressPersistence?: 'Enabled' | 'Disabled';
 }
+
+/**
+ * tortie.dev/v1alpha1: who has which address on one node, named like the node. A copy for readers, written by its agent a while after
+ * something changed; what counts is the node's journal.
+ */
+export interface NodeAddresses extends KubeObject {
+  readonly spec: NodeAddressesSpec;
+}
+
+export interface NodeAddressesSpec {
+  /** RFC 3339. */
+  readonly publishedAt: string;
+  readonly addresses?: readonly PublishedAddress[];
+}
+
+export interface PublishedAddress {
+  readonly address: string;
+  readonly namespace: string;
+  readonly pod: string;
+  /** The pod's. */
+  readonly uid?: string;
+  readonly containerId: string;
+}

@@ -28,7 +28,7 @@ import type {
   Service,
   ServiceAccount,
 } from './core.js';
-import type { IPAMBlock, IPAMConfiguration, IPPool, IPReservation } from './ipam.js';
+import type { IPAMBlock, IPAMConfiguration, IPPool, IPReservation, NodeAddresses } from './ipam.js';
 import type { NetworkPolicy } from './networking.js';
 import type { NodeStatus } from './node-status.js';
 
@@ -117,6 +117,13 @@ export const kinds = {
   globalNetworkSets: { ...CALICO, kind: 'GlobalNetworkSet', plural: 'globalnetworksets', namespaced: false },
   hostEndpoints: { ...CALICO, kind: 'HostEndpoint', plural: 'hostendpoints', namespaced: false },
   ipamBlocks: { group: 'tortie.dev', version: 'v1alpha1', kind: 'IPAMBlock', plural: 'ipamblocks', namespaced: false },
+  nodeAddresses: {
+    group: 'tortie.dev',
+    version: 'v1alpha1',
+    kind: 'NodeAddresses',
+    plural: 'nodeaddresses',
+    namespaced: false,
+  },
   nodeStatuses: {
     group: 'tortie.dev',
     version: 'v1alpha1',
@@ -161,6 +168,7 @@ export interface ObjectOf {
   readonly globalNetworkSets: GlobalNetworkSet;
   readonly hostEndpoints: HostEndpoint;
   readonly ipamBlocks: IPAMBlock;
+  readonly nodeAddresses: NodeAddresses;
   readonly nodeStatuses: NodeStatus;
 }
 

@@ -124,6 +124,8 @@ async function removeNodeRecords(client: KubernetesClient, nodes: ReadonlySet<st
   const ofNode = (object: KubeObject): string => (object as { spec?: { node?: string } }).spec?.node ?? '';
   for (const object of statuses)
     if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeStatuses, object, {});
+  for (const object of await listUnlessUnknown(client, kinds.nodeAddresses, ''))
+    if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeAddresses, object, {});
   for (const object of blocks)
     if (nodes.has(ofNode(object))) await removeUnlessGone(client, kinds.ipamBlocks, object, {});
 }

@@ -83,7 +83,7 @@ describe('agent/node-remains', () => {
     expect(deleted).to.deep.equal(all);
   });
 
-  const all = ['ipamBlocks b uid-b', 'ipamBlocks c uid-c', 'nodeStatuses node3'];
+  const all = ['ipamBlocks b uid-b', 'ipamBlocks c uid-c', 'nodeAddresses node3', 'nodeStatuses node3'];
 
   it('deletes blocks and status of a Node that has been gone for long enough, and nobody else', async () => {
     await pass(0);
@@ -101,7 +101,13 @@ describe('agent/node-remains', () => {
     cluster.upsert('ipamBlocks', { metadata: { name: 'b' }, spec: { cidr: 'b', node: 'node3', pool: 'p', loans } });
     await pass(0);
     await pass(GRACE);
-    expect(deleted).to.deep.equal(['ipamBlocks c uid-c', 'nodeStatuses node3', 'nodeStatuses node9']);
+    expect(deleted).to.deep.equal([
+      'ipamBlocks c uid-c',
+      'nodeAddresses node3',
+      'nodeStatuses node3',
+      'nodeAddresses node9',
+      'nodeStatuses node9',
+    ]);
     expect(replaced).to.deep.include({ cidr: 'b', node: 'node1', pool: 'p', loans: loans.slice(0, 1) });
   });
 
@@ -123,7 +129,7 @@ describe('agent/node-remains', () => {
     await pass(0);
     await pass(GRACE);
     await pass(GRACE);
-    expect(deleted).to.deep.equal(['nodeStatuses node3']);
+    expect(deleted).to.deep.equal(['nodeAddresses node3', 'nodeStatuses node3']);
   });
 
   it('waits for the pods that may run there', async () => {

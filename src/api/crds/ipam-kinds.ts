@@ -1,6 +1,7 @@
-/** IPPool, IPReservation, IPAMConfiguration (Calico's) and IPAMBlock (ours). */
+/** IPPool, IPReservation, IPAMConfiguration (Calico's) IPAMBlock and NodeAddresses (ours). */
 import { ageColumn, conditionColumns, customResourceDefinition } from './definition.js';
 import {
+  atomicList,
   bool,
   cidr,
   described,
@@ -152,4 +153,28 @@ const ipamBlock = customResourceDefinition({
   selectableFields: ['.spec.node', '.spec.pool'],
 });
 
-export const ipamKinds = [ipPool, ipReservation, ipamConfiguration, ipamBlock];
+const nodeAddresses = customResourceDefinition({
+  group: 'tortie.dev',
+  version: 'v1alpha1',
+  kind: 'NodeAddresses',
+  plural: 'nodeaddresses',
+  scope: 'Cluster',
+  description:
+    'Who has which address on the node of that name, as its agent last told; for readers such as `tortie ipam`.',
+  spec: object({
+    publishedAt: required({ type: 'string', format: 'date-time' }),
+    addresses: atomicList(
+      object({
+        address: required(textUpTo(43)),
+        namespace: required(textUpTo(253)),
+        pod: required(textUpTo(253)),
+        uid: textUpTo(253),
+        containerId: required(textUpTo(253)),
+      }),
+      { maxItems: 65_536 },
+    ),
+  }),
+  columns: [{ name: 'Published', type: 'date', jsonPath: '.spec.publishedAt' }, ageColumn],
+});
+
+export const ipamKinds = [ipPool, ipReservation, ipamConfiguration, ipamBlock, nodeAddresses];

@@ -1,4 +1,4 @@
-/** IPPool, IPReservation, IPAMConfiguration, IPAMBlock. */
+/** IPPool, IPReservation, IPAMConfiguration, IPAMBlock, NodeAddresses. */
 import { statusRows } from './bgp-rows.js';
 import { acts, refused, type Proof, type Section } from './table.js';
 
@@ -11,6 +11,12 @@ const claims = ipam('claims a block of each family before anybody asks, and assi
 
 const lending = (title: string): Proof => ['test/agent/block-lending.test.ts', title];
 const borrows = lending('address when no block is free, and advertises that alone');
+
+const PUBLISHER = 'src/agent/address-publisher.ts';
+const publishes: Proof = [
+  'test/agent/address-publisher.test.ts',
+  'tells who has which address, a burst in one write, and what is new later',
+];
 
 export const ipamSections: readonly Section[] = [
   {
@@ -122,6 +128,18 @@ export const ipamSections: readonly Section[] = [
         LOOP,
         ipam('takes back blocks the API says are ours, and gives up those that are not'),
       ),
+    ],
+  },
+  {
+    kinds: ['NodeAddresses'],
+    about: 'Ours (tortie.dev/v1alpha1): a copy for readers such as `tortie ipam`, a minute old at most.',
+    rows: [
+      acts('spec', 'Who has which address on the node', PUBLISHER, publishes),
+      acts('spec.publishedAt', 'When that was', PUBLISHER, publishes),
+      acts('spec.addresses', 'Addresses of the node, borrowed ones too', PUBLISHER, publishes),
+      acts('spec.addresses[].address', 'One of them', PUBLISHER, publishes),
+      acts('spec.addresses[].{namespace,pod,uid}', 'The pod that has it', PUBLISHER, publishes),
+      acts('spec.addresses[].containerId', 'Its sandbox', PUBLISHER, publishes),
     ],
   },
 ];
