@@ -76,7 +76,7 @@ const packages = [
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
   { name: 'etcd-server', file: 'etcd', why: 'what the API server keeps its objects in', by: ['real'] },
-  { name: 'openssl', file: 'openssl', why: 'certificates of the control plane', by: ['real'] },
+  { name: 'openssl', file: 'openssl', why: 'certificates of API servers', by: ['test', 'real'] },
   { name: 'ebtables', file: 'ebtables', why: 'kubelet looks for it', by: ['real'] },
   { name: 'ethtool', file: 'ethtool', why: 'kubelet looks for it', by: ['real'] },
   { name: 'socat', file: 'socat', why: 'a way to the API server that can stand still', by: ['real'] },

@@ -17,8 +17,14 @@ export interface ContainerdPlan {
   readonly directory: string;
   readonly cniConfDir: string;
   readonly cniBinDir: string;
+  /** The machine's paths that are these folders or files instead, for containerd and all that it starts: the node's own file system. */
+  readonly hostPaths?: Readonly<Record<string, string>>;
 }
 
+/** Mounts each of the following pairs, so that what is mounted there later is seen by whoever follows, then becomes containerd. */
+const IN_FILE_SYSTEM = `config=$1; shift; mount --make-rshared /
+while [ $# -gt 0 ]; do mount --bind "$2" "$1"; mount --make-rshared "$1"; shift 2; done
+exec containerd --config "$config"`;
 const IMAGE = 'tortie.test/sandbox:1';
 /** All that the sandbox's own program has to do is to be there. */
 const PAUSE = `#include <signal.h>
@@ -64,7 +70,13 @@ export class Containerd {
     mkdirSync(directory, { recursive: true });
     const config = join(directory, 'config.toml');
     writeFileSync(config, this.config());
-    this.daemon = new NodeProcess(netns, directory, 'containerd', ['containerd', '--config', config]);
+    const { hostPaths } = this.plan;
+    const binds = Object.entries(hostPaths ?? {}).flat();
+    const argv =
+      hostPaths === undefined
+        ? ['containerd', '--config', config]
+        : ['unshare', '-m', '--propagation', 'private', 'sh', '-euc', IN_FILE_SYSTEM, 'sh', config, ...binds];
+    this.daemon = new NodeProcess(netns, directory, 'containerd', argv);
     const end = Date.now() + SERVES_WITHIN;
     for (;;) {
       const client = new CriClient(this.socket);
@@ -149,7 +161,7 @@ export class Containerd {
       `sandbox_image = "${IMAGE}"`,
       'restrict_oom_score_adj = true',
       'disable_apparmor = true',
-      'netns_mounts_under_state_dir = true',
+      `netns_mounts_under_state_dir = ${this.plan.hostPaths === undefined}`,
       `${cri}.cni]`,
       `bin_dir = "${cniBinDir}"`,
       `conf_dir = "${cniConfDir}"`,
@@ -184,8 +196,19 @@ export class Containerd {
     writeFileSync(join(work, 'manifest.json'), JSON.stringify(manifest));
     const archive = join(work, 'archive.tar');
     tar(archive, work, 'manifest.json', 'config.json', 'layer.tar');
+    this.importArchive(archive);
+  }
+
+  importArchive(file: string): void {
     const address = ['--address', this.socket, '--namespace', 'k8s.io'];
-    execFileSync('ctr', [...address, 'images', 'import', '--snapshotter', 'native', archive], { stdio: 'pipe' });
+    execFileSync('ctr', [...address, 'images', 'import', '--snapshotter', 'native', file], { stdio: 'pipe' });
+  }
+
+  /** The process of a container of ours, as the machine numbers it. */
+  pidOf(container: string): number {
+    const address = ['--address', this.socket, '--namespace', 'k8s.io'];
+    const tasks = execFileSync('ctr', [...address, 'tasks', 'ls'], { encoding: 'utf8' });
+    return Number(new RegExp(`^${container}\\s+(\\d+)`, 'm').exec(tasks)?.[1] ?? 0);
   }
 }
 

@@ -13,6 +13,29 @@ export interface SandboxConfig {
   /** How many sandboxes this pod had before. */
   readonly attempt: number;
   readonly cgroupParent: string;
+  /** In the network namespace of the runtime. */
+  readonly isOnHost?: boolean;
+}
+
+/** A container as kubelet asks for it. */
+export interface ContainerConfig {
+  readonly name: string;
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly mounts: readonly {
+    readonly containerPath: string;
+    readonly hostPath: string;
+    readonly isReadOnly: boolean;
+    /** Mounts that the host makes later are seen. */
+    readonly isFollowing: boolean;
+  }[];
+  readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
+}
+
+export interface ContainerStatus {
+  readonly state: 'created' | 'running' | 'exited' | 'unknown';
+  readonly exitCode: number;
 }
 
 export interface RuntimeCondition {
@@ -22,6 +45,11 @@ export interface RuntimeCondition {
 }
 
 const CALL_WITHIN = 60_000;
+const NODE = 2;
+const HOST_TO_CONTAINER = 1;
+const STATES = ['created', 'running', 'exited', 'unknown'] as const;
+/** Of every container without privileges (pkg/securitycontext of kubelet). */
+const READ_ONLY = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 const VARINT = 0;
 const BYTES = 2;
 
@@ -50,21 +78,33 @@ export class CriClient {
 
   /** The sandbox's id. */
   async runPodSandbox(config: SandboxConfig): Promise<string> {
-    const { name, uid, namespace, attempt, cgroupParent } = config;
-    const sandbox = encode([
-      [
-        1,
-        encode([
-          [1, name],
-          [2, uid],
-          [3, namespace],
-          [4, attempt],
-        ]),
-      ],
-      [2, name],
-      [8, encode([[1, cgroupParent]])],
+    return textOf(await this.call('RunPodSandbox', [[1, encodeSandbox(config)]]), 1);
+  }
+
+  /** Made and started; its id. */
+  async runContainer(sandboxId: string, sandbox: SandboxConfig, config: ContainerConfig): Promise<string> {
+    const request: readonly Field[] = [
+      [1, sandboxId],
+      [2, encodeContainer(config)],
+      [3, encodeSandbox(sandbox)],
+    ];
+    const id = textOf(await this.call('CreateContainer', request), 1);
+    await this.call('StartContainer', [[1, id]]);
+    return id;
+  }
+
+  async container(id: string): Promise<ContainerStatus> {
+    const [status = Buffer.alloc(0)] = parts(await this.call('ContainerStatus', [[1, id]]), 1);
+    return { state: STATES[numberOf(status, 3)] ?? 'unknown', exitCode: numberOf(status, 7) };
+  }
+
+  /** By its signal, then by force. */
+  async stopContainer(id: string, seconds: number): Promise<void> {
+    await this.call('StopContainer', [
+      [1, id],
+      [2, seconds],
     ]);
-    return textOf(await this.call('RunPodSandbox', [[1, sandbox]]), 1);
+    await this.call('RemoveContainer', [[1, id]]);
   }
 
   /** The network's DEL is of this call. */
@@ -114,6 +154,52 @@ export class CriClient {
       stream.end(Buffer.concat([head, message]));
     });
   }
+}
+
+function encodeSandbox({ name, uid, namespace, attempt, cgroupParent, isOnHost = false }: SandboxConfig): Buffer {
+  const metadata = encode([
+    [1, name],
+    [2, uid],
+    [3, namespace],
+    [4, attempt],
+  ]);
+  const namespaces = encode([[1, encode([[1, NODE]])]]);
+  const linux: readonly Field[] = [[1, cgroupParent], ...(isOnHost ? [[2, namespaces] as const] : [])];
+  return encode([[1, metadata], ...(isOnHost ? [] : [[2, name] as const]), [8, encode(linux)]]);
+}
+
+function encodeContainer({ name, image, args, env, mounts, capabilities }: ContainerConfig): Buffer {
+  const each = <T>(number: number, values: readonly T[], field: (value: T) => Field[1]): readonly Field[] =>
+    values.map((value): Field => [number, field(value)]);
+  const security = encode([
+    [1, encode([...each(1, capabilities.add, String), ...each(2, capabilities.drop, String)])],
+    [3, encode([[1, NODE]])],
+    [7, true],
+    [11, true],
+    ...each(14, READ_ONLY, String),
+    // RuntimeDefault is 0, which is not written.
+    [15, Buffer.alloc(0)],
+  ]);
+  return encode([
+    [1, encode([[1, name]])],
+    [2, encode([[1, image]])],
+    ...each(4, args, String),
+    ...each(6, Object.entries(env), ([key, value]) =>
+      encode([
+        [1, key],
+        [2, value],
+      ]),
+    ),
+    ...each(7, mounts, ({ containerPath, hostPath, isReadOnly, isFollowing }) =>
+      encode([
+        [1, containerPath],
+        [2, hostPath],
+        [3, isReadOnly],
+        [5, isFollowing ? HOST_TO_CONTAINER : 0],
+      ]),
+    ),
+    [15, encode([[2, security]])],
+  ]);
 }
 
 function encode(fields: readonly Field[]): Buffer {
