@@ -37,6 +37,16 @@ export interface Owner extends Attachment {
   readonly netns?: string;
   /** Bytes; absent where the kernel's default was taken. */
   readonly mtu?: number;
+  /** Ports of the node that lead to it, as the runtime asked. */
+  readonly hostPorts?: readonly OwnerHostPort[];
+}
+
+export interface OwnerHostPort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** Absent: every address of the node. */
+  readonly hostIP?: string;
 }
 
 /** Journals of before there were several networks do not name theirs. */
@@ -266,6 +276,18 @@ function isOwner(value: unknown): boolean {
   return (
     ['containerId', 'interfaceName', 'namespace', 'pod'].every((key) => typeof owner[key] === 'string') &&
     ['network', 'uid', 'hostInterface', 'netns'].every(isOptionalText) &&
-    (owner['mtu'] === undefined || typeof owner['mtu'] === 'number')
+    (owner['mtu'] === undefined || typeof owner['mtu'] === 'number') &&
+    (owner['hostPorts'] === undefined || isListOf(owner['hostPorts'], isHostPort))
+  );
+}
+
+function isHostPort(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { protocol, hostPort, containerPort, hostIP } = value as Record<string, unknown>;
+  return (
+    ['tcp', 'udp', 'sctp'].includes(String(protocol)) &&
+    typeof hostPort === 'number' &&
+    typeof containerPort === 'number' &&
+    (hostIP === undefined || tryParseAddress(String(hostIP)) !== undefined)
   );
 }

@@ -18,7 +18,9 @@ import { ControllerLease } from '../cluster/controller-lease.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
+import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
 import type { Logger } from '../log.js';
+import type { OutgoingSettings } from '../nat/nat-rules.js';
 import { AddressPublisher } from './address-publisher.js';
 import { BgpLoop } from './bgp-loop.js';
 import { BgpReporter } from './bgp-status.js';
@@ -31,6 +33,7 @@ import type { NodeKernel } from './kernel.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
+import { NatLoop } from './nat-loop.js';
 import { BGP_KINDS, NodeTopology } from './node-topology.js';
 import { NodeCondition } from './node-condition.js';
 import { NodeRemains } from './node-remains.js';
@@ -68,6 +71,8 @@ export interface AgentOptions {
   readonly policy?: PolicySettings;
   /** Without it nobody here looks at Services. */
   readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };
+  /** How natOutgoing translates. */
+  readonly outgoing?: OutgoingSettings;
   readonly log: Logger;
 }
 
@@ -89,6 +94,7 @@ export class Agent {
   readonly bgp: BgpLoop;
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
+  readonly nat: NatLoop;
   private readonly leaks: LeakSweeper;
   private readonly endpoints: EndpointLoop;
   private readonly engine: PolicyEngine;
@@ -147,6 +153,16 @@ export class Agent {
         log: log.child({ loop: 'services' }),
         onHealth,
       });
+    this.nat = new NatLoop({
+      cluster: this.cluster,
+      families: kernel.families,
+      kernel: kernel.nat,
+      outgoing: options.outgoing ?? {},
+      podInterfacePrefix: INTERFACE_PREFIX,
+      endpoints: () => allocator.owners(),
+      log: log.child({ loop: 'nat' }),
+      onHealth,
+    });
     this.hostInterfaces = new HostInterfaces({
       observe: () => kernel.interfaces(),
       tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }),
@@ -194,6 +210,7 @@ export class Agent {
       mtu: () => options.mtu ?? kernel.uplinkMtu(this.nodeAddresses()),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      translated: () => this.nat.settled(),
       fetchPod: (namespace, name) => options.datastore.get('pods', name, namespace),
       nextChange: (timeout) => this.cluster.nextChange(timeout),
       onChange: () => {
@@ -201,6 +218,7 @@ export class Agent {
         this.ipam.attachmentsChanged();
         this.publisher.changed();
         this.endpoints.attachmentsChanged();
+        this.nat.changed();
         if (this.topology.concerns('pods')) this.bgp.changed();
       },
     });
@@ -335,6 +353,8 @@ export class Agent {
     if (this.isStopped) return;
     // Pods wait for policy, and not for 30,000 Services: what an earlier agent served goes on being served.
     void this.services?.start();
+    // What the kernel refuses is repeated; pods that need no translation do not wait for it.
+    void this.nat.start().catch(() => undefined);
     this.options.kernel.sweep(this.pods.owners());
     this.options.kernel.watch({
       onRoutes: () => this.routes.changed(),
@@ -380,6 +400,7 @@ export class Agent {
     this.onDemand.stop();
     for (const loop of [
       this.policy,
+      this.nat,
       this.ipam,
       this.leaks,
       this.endpoints,
@@ -538,7 +559,7 @@ export class Agent {
           type: 'RoutesReady',
           problems: this.routes.problems(),
           wellMessage: 'The kernel holds all routes',
-          notices: this.endpoints.notices(),
+          notices: [...this.endpoints.notices(), ...this.nat.problems()],
         },
         bgp.aspect,
         ...(this.services === undefined

@@ -3,6 +3,7 @@ import { AddressRefusedError, NoAddressError } from '@tortie/ipam';
 import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { CniError } from '../cni/cni-error.js';
 import type { CniAddRequest, CniArguments, CniHandlers } from '../cni/contract.js';
+import { portMappingsOf } from '../cni/port-mappings.js';
 import { attachmentResult, type CniResult } from '../cni/result.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -37,7 +38,7 @@ export function cniHandlers({ pods, unreadiness, addressProblem, log }: CniHandl
   return {
     add: async (request) => {
       await ready();
-      const pod = podRequest(request);
+      const pod = { ...podRequest(request), hostPorts: portMappingsOf(request.config) };
       try {
         const { addresses, endpoint } = await pods.add(pod);
         log.info(

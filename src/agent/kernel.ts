@@ -2,6 +2,7 @@
 import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
 import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
+import type { TrackedConnection } from '../dataplane/netlink/service-connections.js';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -23,6 +24,15 @@ export interface RouteKernel {
   levelPeering(addresses: readonly PeeringAddress[]): readonly string[];
 }
 
+/** What address translation asks of the kernel. */
+export interface TranslationKernel {
+  readonly netfilter: Netfilter;
+  /** Forgets tracked UDP and SCTP connections that are stale; answers how many. */
+  forgetStaleConnections(isStale: (connection: TrackedConnection) => boolean): Promise<number>;
+  /** All of this node's own, canonical. */
+  nodeAddresses(): ReadonlySet<string>;
+}
+
 export interface KernelEvents {
   /** A route of ours may have changed, or an interface come or gone. */
   readonly onRoutes: () => void;
@@ -42,6 +52,8 @@ export interface NodeKernel {
   readonly netfilter: Netfilter;
   readonly endpoints: EndpointDataplane;
   readonly routes: RouteKernel;
+  /** Rules of part "nat". */
+  readonly nat: TranslationKernel;
   /** Forgets all tracked connections of these addresses. */
   forgetConnections(addresses: readonly string[]): Promise<void>;
   /** Canonical addresses on `lo` that are not 127/8 or ::1. */

@@ -99,6 +99,7 @@ class LinuxKernel implements ServingKernel {
   readonly endpoints: EndpointDataplane;
   readonly netfilter: NodeKernel['netfilter'];
   readonly routes: NodeKernel['routes'];
+  readonly nat: NodeKernel['nat'];
   readonly services: ServiceKernel;
 
   constructor(
@@ -120,12 +121,16 @@ class LinuxKernel implements ServingKernel {
       check: async (request) => this.check(request),
     };
     this.netfilter = netfilterOf(tables, 'policy');
+    this.nat = {
+      netfilter: netfilterOf(tables, 'nat'),
+      forgetStaleConnections: (isStale) => this.walking(() => forgetStaleConnections(this.conntrack, isStale)),
+      nodeAddresses: () => new Set(listInterfaceAddresses(this.socket).map(({ address }) => formatAddress(address))),
+    };
     this.services = {
+      ...this.nat,
       netfilter: netfilterOf(tables, 'services'),
       mode: () => ([...tables.status().backends.values()][0]?.backend === 'nftables' ? 'nftables' : 'iptables'),
       kubeProxyRules,
-      forgetStaleConnections: (isStale) => this.walking(() => forgetStaleConnections(this.conntrack, isStale)),
-      nodeAddresses: () => new Set(listInterfaceAddresses(this.socket).map(({ address }) => formatAddress(address))),
     };
     this.routes = {
       levelPeering: (wanted) =>

@@ -17,18 +17,20 @@ import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
+import type { OutgoingSettings } from '../nat/nat-rules.js';
 import { VERSION } from '../version.js';
 import { Agent, type PolicySettings } from './agent.js';
 import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
+import { parseNatFlags, type NatFlags } from './nat-flags.js';
 import { nodeNameOf } from './node-name.js';
 import { releaseListener } from './release-request.js';
 import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
 import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
 
-export interface AgentFlags extends PodLimitFlags {
+export interface AgentFlags extends PodLimitFlags, NatFlags {
   readonly node?: string;
   readonly kubeconfig?: string;
   readonly runDir: string;
@@ -119,6 +121,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       stateDir: flags.stateDir,
       namespace: flags.namespace,
       policy: flags.policy,
+      outgoing: flags.outgoing,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       services: { settings: flags.serviceSettings, kernel: kernel.services },
     }),
@@ -235,6 +238,7 @@ interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'healthAddress
   readonly healthAddress?: HealthAddress;
   readonly policy: PolicySettings;
   readonly serviceSettings: ServiceSettings;
+  readonly outgoing: OutgoingSettings;
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
 }
@@ -258,6 +262,7 @@ function parseOptions({
     serviceSettings: parseServiceFlags(flags),
     ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
     policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },
+    outgoing: parseNatFlags(flags),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

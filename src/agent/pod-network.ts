@@ -14,7 +14,7 @@
  * The allocator's journal is the one record of who lives here; after a restart everything else is derived from it. Calls for one
  * pod run one after another, calls for different pods side by side.
  */
-import type { Allocator, Attachment, Owner } from '@tortie/ipam';
+import type { Allocator, Attachment, Owner, OwnerHostPort } from '@tortie/ipam';
 import type { EndpointState, PolicyEvent } from '@tortie/policy';
 import type { Namespace, Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
@@ -75,6 +75,8 @@ export interface PodRequest extends Attachment {
   /** K8S_POD_UID. */
   readonly uid?: string;
   readonly mtu?: number;
+  /** Ports of the node that are to lead to it. */
+  readonly hostPorts?: readonly OwnerHostPort[];
   /** Aborted when nobody will read the answer. */
   readonly signal?: AbortSignal;
 }
@@ -102,6 +104,8 @@ export interface PodNetworkOptions extends PodIdentityOptions {
   /** Of interfaces whose network configuration names none, in octets; undefined: the kernel's default. */
   readonly mtu: () => number | undefined;
   readonly endpointState: (namespace: string, pod: string) => EndpointState;
+  /** Resolves when the kernel translates as the local endpoints ask, with what it refuses. */
+  readonly translated?: () => Promise<readonly NetfilterFailure[]>;
   readonly log: Logger;
   /** The set of local endpoints changed. */
   readonly onChange: () => void;
@@ -177,6 +181,7 @@ export class PodNetwork {
           this.endpointRequest({ ...request, ...(mtu === undefined ? {} : { mtu }) }, owner, addresses),
         );
         this.options.onChange();
+        if ((owner.hostPorts ?? []).length > 0) await this.awaitTranslation(request);
         return { addresses, endpoint };
       } catch (error) {
         if (known === undefined && enforced !== undefined) await this.undo(request);
@@ -298,6 +303,7 @@ export class PodNetwork {
       ...(mtu === undefined ? {} : { mtu }),
       ...(uid === undefined ? {} : { uid }),
       ...(hostInterface === undefined ? {} : { hostInterface }),
+      ...(request.hostPorts === undefined || request.hostPorts.length === 0 ? {} : { hostPorts: request.hostPorts }),
     };
   }
 
@@ -398,6 +404,14 @@ export class PodNetwork {
         );
       await this.options.nextChange(left);
     }
+  }
+
+  private async awaitTranslation({ namespace, pod }: PodRequest): Promise<void> {
+    const [failure] = (await this.options.translated?.()) ?? [];
+    if (failure !== undefined)
+      throw new TryAgainError(
+        `Cannot attach pod "${namespace}/${pod}": the kernel does not take its host ports: ${failure.message}`,
+      );
   }
 
   private async awaitPolicy({ namespace, pod }: PodRequest, hostInterface: string): Promise<void> {

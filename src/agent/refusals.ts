@@ -10,7 +10,7 @@ import type { KubeObject } from '../api/meta.js';
 
 /** One part of one object that cannot be used. */
 export interface ObjectProblem {
-  /** "spec.natOutgoing", "metadata.annotations[qos.projectcalico.org/dscp]". */
+  /** "spec.vxlanMode", "metadata.annotations[qos.projectcalico.org/dscp]". */
   readonly field: string;
   /** A sentence that names field, value and what was expected. */
   readonly message: string;
@@ -35,12 +35,6 @@ const isForServices = (uses: readonly string[]): boolean =>
 const NO_OVERLAY = 'expected Never: Tortie routes without an overlay, and does so for this pool too';
 
 const FIELDS: readonly Refusal[] = [
-  refusal({
-    kind: 'ipPools',
-    field: 'spec.natOutgoing',
-    why: 'expected false: packets leave with the address of the pod, nothing is masqueraded yet',
-    asked: ({ spec }) => isSet(spec.natOutgoing, (value) => !value),
-  }),
   refusal({
     kind: 'ipPools',
     field: 'spec.allowedUses',

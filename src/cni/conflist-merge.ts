@@ -34,11 +34,12 @@ export function mergeConflist(
   if (typeof list === 'string') return { text: wanted, unusable: list };
   const fresh = parseOwn(wanted);
   const last = before === undefined ? fresh : parseOwn(before);
-  const plugins = list.plugins.map((plugin) =>
-    plugin === list.own
-      ? { ...chosen(plugin, fresh.own, last.own, PLUGIN_KEYS, asked), socket: fresh.own['socket'] }
-      : plugin,
-  );
+  const hasPortMapper = list.plugins.some((plugin) => plugin !== list.own && takesPortMappings(plugin));
+  const plugins = list.plugins.map((plugin) => {
+    if (plugin !== list.own) return plugin;
+    const own = { ...chosen(plugin, fresh.own, last.own, PLUGIN_KEYS, asked), socket: fresh.own['socket'] };
+    return hasPortMapper ? withoutPortMappings(own) : withPortMappings(own);
+  });
   const merged = { ...chosen(list.list, fresh.list, last.list, LIST_KEYS, asked), plugins };
   return { text: `${JSON.stringify(merged, undefined, 2)}\n` };
 }
@@ -52,6 +53,23 @@ function chosen(found: Json, fresh: Json, last: Json, keys: readonly string[], a
     else result[key] = fresh[key];
   }
   return result;
+}
+
+/** Does a plugin of the chain translate host ports? Two that did would do it twice. */
+export function takesPortMappings(plugin: Json): boolean {
+  const { capabilities } = plugin;
+  return isJson(capabilities) && capabilities['portMappings'] === true;
+}
+
+/** An operator who wants none writes `false`. */
+function withPortMappings({ capabilities, ...own }: Json): Json {
+  return { ...own, capabilities: { portMappings: true, ...(isJson(capabilities) ? capabilities : {}) } };
+}
+
+function withoutPortMappings({ capabilities, ...own }: Json): Json {
+  if (!isJson(capabilities)) return capabilities === undefined ? own : { ...own, capabilities };
+  const { portMappings, ...rest } = capabilities;
+  return Object.keys(rest).length === 0 ? own : { ...own, capabilities: rest };
 }
 
 interface ParsedList {

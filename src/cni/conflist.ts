@@ -9,7 +9,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { mergeConflist } from './conflist-merge.js';
+import { mergeConflist, takesPortMappings } from './conflist-merge.js';
 import { replaceFile } from './replace-file.js';
 import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
 
@@ -30,13 +30,21 @@ export interface ConflistOptions {
   readonly cniVersion?: CniVersion;
 }
 
-/** The conflist as text. Host ports come from chaining `portmap`, rate limits from `bandwidth`. */
+/** The conflist as text. Host ports are ours, unless a chained plugin takes them (`portmap`). */
 export function renderConflist(options: ConflistOptions): string {
   const { socketPath, mtu, chained = [] } = options;
   const list = {
     cniVersion: options.cniVersion ?? LATEST_CNI_VERSION,
     name: options.name ?? 'tortie',
-    plugins: [{ type: PLUGIN_NAME, socket: socketPath, ...(mtu === undefined ? {} : { mtu }) }, ...chained],
+    plugins: [
+      {
+        type: PLUGIN_NAME,
+        socket: socketPath,
+        ...(mtu === undefined ? {} : { mtu }),
+        ...(chained.some(takesPortMappings) ? {} : { capabilities: { portMappings: true } }),
+      },
+      ...chained,
+    ],
   };
   return `${JSON.stringify(list, undefined, 2)}\n`;
 }
@@ -103,7 +111,14 @@ function lastWritten(found: string | undefined, options: InstallOptions): string
   const recorded = options.recordPath === undefined ? undefined : readText(options.recordPath);
   if (recorded !== undefined) return recorded;
   const first = renderConflist({ socketPath: options.socketPath });
-  return found === first ? first : undefined;
+  return found === first || found === withoutCapabilities(first) ? first : undefined;
+}
+
+/** As it was before host ports were ours. */
+function withoutCapabilities(conflist: string): string {
+  const list = JSON.parse(conflist) as { readonly plugins: readonly Readonly<Record<string, unknown>>[] };
+  const plugins = list.plugins.map(({ capabilities, ...plugin }) => plugin);
+  return `${JSON.stringify({ ...list, plugins }, undefined, 2)}\n`;
 }
 
 function readText(path: string): string | undefined {

@@ -77,6 +77,17 @@ export function registerAgentCommand(program: Command): void {
       "what a pod sends to its own node once egress policy allows it: accept, drop, or return to the host's own rules",
       process.env['TORTIE_POD_TO_HOST'] ?? 'accept',
     )
+    .option('--nat-port-range <first:last>', 'source ports for natOutgoing', process.env['TORTIE_NAT_PORT_RANGE'])
+    .option(
+      '--nat-outgoing-interface <name>',
+      'natOutgoing only for what leaves by it; a trailing "+" takes all that begin so',
+      process.env['TORTIE_NAT_OUTGOING_INTERFACE'],
+    )
+    .option(
+      '--nat-outgoing-address <addresses>',
+      'what natOutgoing translates to, one of a family, as 192.0.2.1,2001:db8::1 (default: the address of the interface)',
+      process.env['TORTIE_NAT_OUTGOING_ADDRESS'],
+    )
     .option(
       '--failsafe-inbound <ports>',
       'that no policy of a host endpoint closes, as tcp:22,udp:68, or none (default: as docs/policy.md lists)',

@@ -120,7 +120,7 @@ describe('agent/object-status', () => {
   it('says of every kind whether all of it can be used, and names what is not', async () => {
     await define();
     await node('node1', { rack: 'a' });
-    await create('ippools', 'IPPool', 'pods', { cidr: '10.65.0.0/16', natOutgoing: true });
+    await create('ippools', 'IPPool', 'pods', { cidr: '10.65.0.0/16', ipipMode: 'Always' });
     await create('ipreservations', 'IPReservation', 'kept', { reservedCIDRs: ['10.65.0.0/30', 'rest'] });
     await create('bgppeers', 'BGPPeer', 'tor', { peerIP: '192.0.2.1', asNumber: 65001, nodeSelector: "rack == 'a'" });
     await create('bgppeers', 'BGPPeer', 'lost', { peerIP: '192.0.2.2', asNumber: 65001, nodeSelector: "rack == 'z'" });
@@ -132,7 +132,7 @@ describe('agent/object-status', () => {
     await create('globalnetworkpolicies', 'GlobalNetworkPolicy', 'bad', { selector: '(' });
     await create('tiers', 'Tier', 'security', {});
     await writer('node1', true);
-    await says('ippools/pods', 'Accepted', 'False', /^spec\.natOutgoing is "true"; expected false/);
+    await says('ippools/pods', 'Accepted', 'False', /^spec\.ipipMode is "Always"; expected Never/);
     await says('ippools/pods', 'InUse', 'False', /^No node owns a block of it$/);
     await says('ipreservations/kept', 'Accepted', 'False', /^spec\.reservedCIDRs is "rest"; expected addresses or/);
     await says('bgppeers/tor', 'Accepted', 'True', /^All of it can be used$/);
@@ -164,7 +164,7 @@ describe('agent/object-status', () => {
       /INUSE[^\n]*\n[^\n]*lost[^\n]*True\s+False/,
     );
     expect((await kubectl.run(['describe', 'ippool', 'pods'])).stdout).to.match(
-      /Message:\s+spec\.natOutgoing is "true"/,
+      /Message:\s+spec\.ipipMode is "Always"/,
     );
   });
 

@@ -13,7 +13,6 @@ const refusals = (kind: KindName, each: KubeObject): readonly string[] =>
 
 /** What asks for something, and what asks for nothing, of every row. */
 const examples: readonly (readonly [KindName, string, unknown, unknown, object?])[] = [
-  ['ipPools', 'natOutgoing', true, false],
   ['ipPools', 'allowedUses', ['Workload', 'LoadBalancer'], ['Workload', 'Tunnel']],
   ['ipPools', 'nodeSelector', "rack == 'a'", 'all()', { allowedUses: ['LoadBalancer'] }],
   ['ipPools', 'ipipMode', 'Always', 'Never'],
@@ -92,7 +91,7 @@ describe('agent/refusals', () => {
       'namespaces',
       'pods',
     ]);
-    cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', natOutgoing: true } });
+    cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', ipipMode: 'Always' } });
     for (const name of ['here', 'elsewhere'])
       cluster.upsert('pods', {
         metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressBandwidth': '1M' } },

@@ -118,6 +118,34 @@ describe('CNI conflist', () => {
       expect(read()['cniVersion']).to.equal('1.0.0');
     });
 
+    it('asks for host ports unless a plugin of the chain takes them or the operator wants none', () => {
+      installConflist(networks, options());
+      expect(read().plugins[0]).to.have.deep.property('capabilities', { portMappings: true });
+      edit((list) => list.plugins.push(portmap));
+      installConflist(networks, options());
+      expect(read().plugins[0]).to.not.have.property('capabilities');
+      edit((list) => list.plugins.pop());
+      installConflist(networks, options());
+      expect(read().plugins[0]).to.have.deep.property('capabilities', { portMappings: true });
+      edit((list) => (list.plugins = [{ ...list.plugins[0], capabilities: { portMappings: false, ips: true } }]));
+      installConflist(networks, options());
+      expect(read().plugins[0]).to.have.deep.property('capabilities', { portMappings: false, ips: true });
+    });
+
+    it('gets host ports where an older release wrote it, recorded or not', () => {
+      for (const recorded of [true, false]) {
+        installConflist(networks, options());
+        edit((list) => delete list.plugins[0]?.['capabilities']);
+        const path = join(networks, '10-tortie.conflist');
+        const old = `${JSON.stringify(read(), undefined, 2)}\n`;
+        writeFileSync(path, old);
+        if (recorded) writeFileSync(join(directory, 'state.json'), old);
+        else rmSync(join(directory, 'state.json'));
+        installConflist(networks, options());
+        expect(read().plugins[0]).to.have.deep.property('capabilities', { portMappings: true });
+      }
+    });
+
     it('stays without a record too, but for what an older release wrote', () => {
       mkdirSync(networks, { recursive: true });
       const path = join(networks, '10-tortie.conflist');

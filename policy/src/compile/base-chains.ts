@@ -113,6 +113,13 @@ export function baseChains(
       note: "pod to the node's loopback",
     }),
   );
+  // The node's own connections from its loopback to a host port come back so, translated: the pod answers, it does not ask.
+  const toLoopbackUnasked = toLoopback.map(
+    (rule): Rule => ({
+      ...rule,
+      matches: [...rule.matches, { type: 'state', states: ['invalid', 'new', 'related', 'untracked'] }],
+    }),
+  );
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
   const hosts = (builtin: string): readonly Rule[] =>
@@ -149,7 +156,7 @@ export function baseChains(
       { matches: [], action: { type: 'accept' } },
     ]),
     // Once more behind somebody's DNAT.
-    filter('TORTIE-INPUT', [...toLoopback, goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
+    filter('TORTIE-INPUT', [...toLoopbackUnasked, goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
     filter('TORTIE-POD-INPUT', [
       INVALID,
       ESTABLISHED,

@@ -18,7 +18,7 @@ import { NetlinkSocket } from '../../dataplane/netlink/netlink-socket.js';
 import { inNamespace } from '../../dataplane/netns.js';
 import type { CasePod } from '../case-file.js';
 import { namespacePath } from './namespaces.js';
-import { changeBetween, snapshot } from './ruleset-change.js';
+import { changeBetween, snapshot } from '@tortie/policy/ruleset-change';
 
 /** A pod with a network. */
 export interface PlumbedPod {

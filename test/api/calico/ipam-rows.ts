@@ -31,7 +31,12 @@ export const ipamSections: readonly Section[] = [
         'test/ipam/pool.test.ts',
         'fills in block sizes and keeps both families',
       ]),
-      refused('spec.natOutgoing', names),
+      acts(
+        'spec.natOutgoing',
+        'Packets from it to addresses in no pool and of no node leave with an address of the node',
+        'src/nat/nat-rules.ts',
+        ['test/nat/nat-packets.test.ts', 'masquerades what leaves the pools and nothing else'],
+      ),
       acts(
         'spec.disabled',
         'No new addresses or blocks, from blocks that nodes hold neither',

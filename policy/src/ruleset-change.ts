@@ -1,8 +1,8 @@
 /**
- * The delta between two whole rulesets. The engine says its own changes; this one leads from the end of one case to
- * the beginning of the next, which has an engine of its own.
+ * The delta between two whole rulesets, for makers that compile everything anew at a change, and from the end of one case to the
+ * beginning of the next. What is the same is not in it.
  */
-import { deltaOf, type AddressSet, type Ruleset, type RulesetDelta } from '@tortie/policy/ruleset';
+import { deltaOf, type AddressSet, type DispatchMap, type Ruleset, type RulesetDelta } from './ruleset.js';
 
 /** A copy that stays as it is while the engine goes on. */
 export function snapshot(ruleset: Ruleset): Ruleset {
@@ -15,13 +15,19 @@ export function snapshot(ruleset: Ruleset): Ruleset {
 }
 
 export function changeBetween(before: Ruleset, after: Ruleset): RulesetDelta {
-  const whole = deltaOf(after);
+  const { hooks, ...whole } = deltaOf(after);
   return {
     ...whole,
+    ...(isSame(before.hooks, after.hooks) ? {} : { hooks: hooks ?? [] }),
+    chainsUpserted: [...after.chains]
+      .filter(([key, chain]) => !isSame(before.chains.get(key), chain))
+      .map(([, chain]) => chain),
+    mapsUpserted: [...after.maps].filter(([key, map]) => !isSameMap(before.maps.get(key), map)).map(([, map]) => map),
     setsCreated: whole.setsCreated.filter((set) => !before.sets.has(set.name)),
     setsChanged: whole.setsCreated.flatMap((set) => {
       const old = before.sets.get(set.name);
-      return old === undefined ? [] : [memberChange(old, set)];
+      const change = old === undefined ? undefined : memberChange(old, set);
+      return change === undefined || change.added.length + change.removed.length === 0 ? [] : [change];
     }),
     setsDeleted: [...before.sets.keys()].filter((name) => !after.sets.has(name)),
     chainsDeleted: [...before.chains]
@@ -42,4 +48,15 @@ function memberChange(
     added: [...after.members.keys()].filter((member) => !before.members.has(member)),
     removed: [...before.members.keys()].filter((member) => !after.members.has(member)),
   };
+}
+
+const isSame = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+function isSameMap(a: DispatchMap | undefined, b: DispatchMap): boolean {
+  if (a === undefined) return false;
+  const { entries: before, ...rest } = a;
+  const { entries: after, ...other } = b;
+  return (
+    isSame(rest, other) && before.size === after.size && [...after].every(([key, chain]) => before.get(key) === chain)
+  );
 }
