@@ -6,12 +6,13 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { PolicyEngine } from '@tortie/policy';
+import { heldObject, PolicyEngine, type KubeObject } from '@tortie/policy';
 import { readOptions } from '../options.js';
 import { hostileObjects } from './objects.js';
 
 const MOST_MILLISECONDS = 50;
-const MOST_MEGABYTES = 50;
+/** With the agent's copy of the objects; half of it is what the network sets hold. */
+const MOST_MEGABYTES = 60;
 
 const USAGE = {
   area: 'hostile',
@@ -45,8 +46,8 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const [count, size] = [Number(read.values.count), Number(read.values.size)];
   const passes = [
-    measure('select no pod of the node', 'elsewhere', count, size),
-    measure('select every pod of the node', 'here', Math.ceil(count / 20), size),
+    await measure('select no pod of the node', 'elsewhere', count, size),
+    await measure('select every pod of the node', 'here', Math.ceil(count / 20), size),
   ];
   for (const { title, slowest, megabytes, problems } of passes) {
     process.stdout.write(`\n${title}: ${megabytes.toFixed(1)} MB kept, ${problems} objects with problems\n`);
@@ -63,7 +64,7 @@ export async function run(args: readonly string[]): Promise<number> {
   return isWell ? 0 : 1;
 }
 
-function measure(title: string, namespace: string, count: number, size: number): Pass {
+async function measure(title: string, namespace: string, count: number, size: number): Promise<Pass> {
   const engine = engineWithPods();
   // Once before the clock runs, so that code is compiled.
   for (const { kind, object } of hostileObjects({ count: 40, namespace: 'warm', size })) {
@@ -77,20 +78,27 @@ function measure(title: string, namespace: string, count: number, size: number):
     });
     engine.flush();
   }
+  /** As the agent's copy of the cluster keeps them. */
+  const kept = new Map<string, KubeObject>();
   const before = heap();
   const slowest = new Map<string, number>();
   for (const { shape, kind, object } of hostileObjects({ count, namespace, size })) {
     sweep();
     const start = process.cpuUsage();
     const wall = performance.now();
-    engine.apply({ type: 'upsert', kind, object });
+    const held = heldObject(kind, object);
+    kept.set(held.metadata?.name ?? '', held);
+    engine.apply({ type: 'upsert', kind, object: held });
     engine.flush();
     const { user, system } = process.cpuUsage(start);
     // The collector works beside the loop on threads of its own: the loop itself was busy for the lesser of the two.
     const milliseconds = Math.min((user + system) / 1_000, performance.now() - wall);
     slowest.set(shape, Math.max(slowest.get(shape) ?? 0, milliseconds));
+    // As between the events of a watch; until then a weak reference that was made or read is a strong one.
+    await new Promise(setImmediate);
   }
   const megabytes = (heap() - before) / 1_000_000;
+  kept.clear();
   return {
     title,
     megabytes,

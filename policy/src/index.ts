@@ -2,6 +2,7 @@ export * from './ruleset.js';
 export * from './objects.js';
 export * from './problem.js';
 export * from './engine.js';
+export { heldObject } from './translate/held-object.js';
 export * from './verdict/flow.js';
 export * from './render/iptables.js';
 export * from './render/ipset.js';

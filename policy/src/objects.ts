@@ -33,6 +33,19 @@ export type PolicyKind =
   | 'StagedGlobalNetworkPolicy'
   | 'StagedKubernetesNetworkPolicy';
 
+const POLICY_KINDS: ReadonlySet<ObjectKind> = new Set<PolicyKind>([
+  'NetworkPolicy',
+  'ClusterNetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'CalicoNetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
+]);
+export const isPolicyKind = (kind: ObjectKind): kind is PolicyKind => POLICY_KINDS.has(kind);
+
 /** API group and kind of every object kind. */
 export const OBJECT_KINDS: ReadonlyMap<ObjectKind, { readonly group: string; readonly kind: string }> = new Map([
   ['Pod', { group: '', kind: 'Pod' }],

@@ -45,7 +45,7 @@ import { ObjectStatus, STATUS_KINDS } from './object-status.js';
 import { isPodOf } from './pod-identity.js';
 import type { PodLimits } from './pod-limits.js';
 import { PodNetwork } from './pod-network.js';
-import { POLICY_KINDS, policyEventOf } from './policy-events.js';
+import { keeperOf, POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
 import type { ReleaseOptions } from './release-request.js';
 import { RouteLoop } from './route-loop.js';
@@ -340,7 +340,7 @@ export class Agent {
     this.condition.start();
     this.cluster.onHealth(() => this.reportApi());
     this.watches = this.cluster.kinds.map((kind) =>
-      datastore.watch(kind, this.cluster, kind === 'secrets' ? { namespace } : {}),
+      datastore.watch(kind, this.cluster, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
     );
     await this.awaitSync();
     if (this.isStopped) return;

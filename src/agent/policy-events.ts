@@ -1,6 +1,7 @@
 /** Which watched kinds the policy engine hears of, and under which name. */
-import type { ObjectKind, PolicyEvent } from '@tortie/policy';
+import { heldObject, type ObjectKind, type PolicyEvent } from '@tortie/policy';
 import type { KindName } from '../api/kinds.js';
+import type { KubeObject } from '../api/meta.js';
 import type { ClusterChange } from '../cluster/cluster.js';
 
 export const POLICY_KINDS: ReadonlyMap<KindName, ObjectKind> = new Map([
@@ -36,4 +37,10 @@ export function policyEventOf(change: ClusterChange): PolicyEvent | undefined {
     name: metadata.name,
     ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
   };
+}
+
+/** What the node keeps of such an object: a policy past its bounds not at all, of a large one a packed copy. */
+export function keeperOf(kind: KindName): (object: KubeObject) => KubeObject {
+  const policyKind = POLICY_KINDS.get(kind);
+  return policyKind === undefined ? (object) => object : (object) => heldObject(policyKind, object) as KubeObject;
 }

@@ -6,7 +6,7 @@
  * a sink half a list.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
-import type { Condition } from '../api/meta.js';
+import type { Condition, KubeObject } from '../api/meta.js';
 
 export interface WatchSink<K extends KindName> {
   upsert(kind: K, object: ObjectOf[K]): void;
@@ -21,6 +21,8 @@ export interface WatchOptions {
   readonly namespace?: string;
   /** "spec.nodeName=node1". */
   readonly fieldSelector?: string;
+  /** What to keep of an object: asked once for each version of it, before anybody sees it. */
+  readonly keep?: (object: KubeObject) => KubeObject;
 }
 
 export interface Watch {

@@ -89,7 +89,7 @@ export class Reflector<K extends KindName> implements Watch {
     do {
       const query = this.query({ limit: String(PAGE), ...(next === undefined ? {} : { continue: next }) });
       const page = await this.client.request<KubeList<ObjectOf[K]>>('GET', `${this.path()}?${query}`);
-      for (const item of page.items) items.push(trim(this.kind, item));
+      for (const item of page.items) items.push(this.kept(item));
       next = page.metadata.continue === '' ? undefined : page.metadata.continue;
       version = page.metadata.resourceVersion ?? '';
     } while (next !== undefined);
@@ -97,6 +97,11 @@ export class Reflector<K extends KindName> implements Watch {
     this.resourceVersion = version;
     this.failures = 0;
     this.sink.health(this.kind, undefined);
+  }
+
+  private kept(object: ObjectOf[K]): ObjectOf[K] {
+    const trimmed = trim(this.kind, object);
+    return this.options.keep === undefined ? trimmed : (this.options.keep(trimmed) as ObjectOf[K]);
   }
 
   /** Tells the sink only what differs from what it has. */
@@ -155,7 +160,7 @@ export class Reflector<K extends KindName> implements Watch {
     }
     this.resourceVersion = event.object.metadata.resourceVersion ?? this.resourceVersion;
     if (event.type === 'BOOKMARK') return;
-    const object = trim(this.kind, event.object as ObjectOf[K]);
+    const object = this.kept(event.object as ObjectOf[K]);
     const key = keyOf(object);
     const before = this.known.get(key);
     if (event.type === 'DELETED') {

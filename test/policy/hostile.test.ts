@@ -3,8 +3,8 @@
  * figures are `npm run bench -- hostile`.
  */
 import { expect } from 'chai';
-import { PolicyEngine, renderIptables, renderNftables, type KubeObject } from '@tortie/policy';
-import { MOST_KERNEL_RULES, MOST_PROBLEMS, weigh } from '@tortie/policy/model/bounds';
+import { heldObject, PolicyEngine, renderIptables, renderNftables, type KubeObject } from '@tortie/policy';
+import { MOST_KERNEL_RULES, MOST_PROBLEMS, MOST_VALUES, weigh } from '@tortie/policy/model/bounds';
 import { hostileObjects } from '../../bench/hostile/objects.js';
 import { expectCells } from './cells.js';
 import { calicoPolicy, clusterPolicy, eventsOf, networkPolicy, smallWorld, type WorldPolicy } from './world.js';
@@ -176,18 +176,43 @@ describe('policy: hostile objects', () => {
   });
 
   it('problems are told up to a bound, with how many more there are', () => {
-    const policy = networkPolicy('x', 'p', { ...app, ingress: [{ ports: many(10_000, () => ({ port: 0 })) }] });
+    const policy = networkPolicy('x', 'p', { ...app, ingress: [{ ports: many(5_000, () => ({ port: 0 })) }] });
     const [found] = engineOf(policy).problems();
     expect(found?.problems).to.have.length(MOST_PROBLEMS + 1);
-    expect(found?.problems[MOST_PROBLEMS]?.message).to.contain(`and ${10_000 - MOST_PROBLEMS} more`);
+    expect(found?.problems[MOST_PROBLEMS]?.message).to.contain(`and ${5_000 - MOST_PROBLEMS} more`);
   });
 
   it('weighing does not follow depth with the stack, nor size to its end', () => {
     let deep: unknown = 1;
     for (let depth = 0; depth < 200_000; depth++) deep = [deep];
-    expect(weigh(deep).values).to.be.greaterThan(40_000);
+    expect(weigh(deep).values).to.be.greaterThan(MOST_VALUES);
     const policy = networkPolicy('x', 'p', { ...app, ingress: deep });
     expect(messagesOf(engineOf(policy))).to.match(/may hold at most/);
+  });
+
+  it('what a node keeps of an object says what the object says, and of one past its bounds next to nothing', () => {
+    for (const size of [60_000, 400_000])
+      for (const { shape, kind, object } of hostileObjects({ count: 18, namespace: 'x', size })) {
+        const [whole, kept] = [engineOf(), engineOf()];
+        const held = heldObject(kind, object);
+        whole.apply({ type: 'upsert', kind, object });
+        kept.apply({ type: 'upsert', kind, object: held });
+        for (const engine of [whole, kept]) engine.flush();
+        const rulesOf = (engine: PolicyEngine): string => renderNftables(engine.ruleset());
+        expect(rulesOf(kept) === rulesOf(whole), `${shape} of ${size}`).to.equal(true);
+        // A value that is cut is told of as it was cut.
+        const told = (engine: PolicyEngine): readonly string[] =>
+          engine.problems().flatMap((one) => one.problems.map(({ field, reason }) => `${field} ${reason}`));
+        expect(told(kept), `${shape} of ${size}`).to.deep.equal(told(whole));
+        expect(heldObject(kind, held), shape).to.deep.equal(held);
+      }
+    const large = networkPolicy('x', 'p', { ...app, ingress: [{ ports: many(3_000, (at) => ({ port: at + 1 })) }] });
+    const object = large.object as KubeObject & { readonly spec: object };
+    const held = heldObject('NetworkPolicy', object) as typeof object;
+    expect(Object.getOwnPropertyDescriptor(held.spec, 'ingress')?.get, 'packed').to.be.a('function');
+    expect(JSON.parse(JSON.stringify(held))).to.deep.equal(JSON.parse(JSON.stringify(object)));
+    const huge = networkPolicy('x', 'p', { ...app, ingress: [{ ports: many(30_000, (at) => ({ port: at + 1 })) }] });
+    expect(JSON.stringify(heldObject('NetworkPolicy', huge.object as KubeObject)).length).to.be.below(1_000);
   });
 
   it('every hostile object of the bench leaves the pods of others as they are', () => {

@@ -33,33 +33,32 @@ interface Token {
 export function parseCalicoSelector(text: string): Selector {
   if (text.length > LONGEST)
     throw new SelectorError(`Cannot parse a selector of ${text.length} characters: expected at most ${LONGEST}`);
-  const parser = new Parser(text, tokenize(text));
-  return parser.parse();
+  return new Parser(text).parse();
 }
 
-const TOKEN =
-  /\s*(?:(?<word>[A-Za-z0-9_./-]+)|"(?<double>[^"]*)"|'(?<single>[^']*)'|(?<symbol>&&|\|\||==|!=|[!(){},]))/y;
+const WORD = /[A-Za-z0-9_./-]+/y;
+const SPACE = /\s*/y;
+const PAIRS: ReadonlySet<string> = new Set(['&&', '||', '==', '!=']);
+const SINGLES = '!(){},';
 
-function tokenize(text: string): readonly Token[] {
-  const tokens: Token[] = [];
-  const end = text.trimEnd().length;
-  TOKEN.lastIndex = 0;
-  while (TOKEN.lastIndex < end) {
-    const start = TOKEN.lastIndex;
-    const groups = TOKEN.exec(text)?.groups;
-    if (groups === undefined)
-      throw failure(
-        text,
-        start + (/^\s*/.exec(text.slice(start))?.[0].length ?? 0),
-        'a label, a quoted value or an operator',
-      );
-    const at = TOKEN.lastIndex;
-    const { word, double, single, symbol } = groups;
-    if (word !== undefined) tokens.push({ type: 'word', text: word, at: at - word.length });
-    else if (symbol !== undefined) tokens.push({ type: 'symbol', text: symbol, at: at - symbol.length });
-    else tokens.push({ type: 'string', text: double ?? single ?? '', at });
+/** The token at or behind a place. One at a time: what the parser gives up on is not read to its end. */
+function tokenAt(text: string, from: number): Token & { readonly next: number } {
+  SPACE.lastIndex = from;
+  SPACE.test(text);
+  const at = SPACE.lastIndex;
+  if (at >= text.length) return { type: 'end', text: '', at: text.length, next: text.length };
+  WORD.lastIndex = at;
+  if (WORD.test(text)) return { type: 'word', text: text.slice(at, WORD.lastIndex), at, next: WORD.lastIndex };
+  const first = text.charAt(at);
+  if (first === '"' || first === "'") {
+    const end = text.indexOf(first, at + 1);
+    // Where it ends: what is told of a value is what stands before it.
+    if (end >= 0) return { type: 'string', text: text.slice(at + 1, end), at: end + 1, next: end + 1 };
   }
-  return [...tokens, { type: 'end', text: '', at: text.length }];
+  const pair = text.slice(at, at + 2);
+  if (PAIRS.has(pair)) return { type: 'symbol', text: pair, at, next: at + 2 };
+  if (SINGLES.includes(first)) return { type: 'symbol', text: first, at, next: at + 1 };
+  throw failure(text, at, 'a label, a quoted value or an operator');
 }
 
 const failure = (text: string, at: number, expected: string): SelectorError =>
@@ -68,13 +67,15 @@ const failure = (text: string, at: number, expected: string): SelectorError =>
   );
 
 class Parser {
-  private position = 0;
   private depth = 0;
+  /** The next one. */
+  private token: ReturnType<typeof tokenAt>;
+  /** Where the one before it stands. */
+  private previousAt = 0;
 
-  constructor(
-    private readonly text: string,
-    private readonly tokens: readonly Token[],
-  ) {}
+  constructor(private readonly text: string) {
+    this.token = tokenAt(text, 0);
+  }
 
   parse(): Selector {
     if (this.peek().type === 'end') return ALL;
@@ -112,7 +113,7 @@ class Parser {
     }
     const token = this.peek();
     if (token.type !== 'word') throw this.failure('a label name, "(", has(), all() or global()');
-    this.position++;
+    this.advance();
     if (this.take('(')) return this.call(token);
     return this.comparison(token.text);
   }
@@ -134,7 +135,7 @@ class Parser {
     if (this.take('!=')) return valueTerm('not-in', key, [this.string()]);
     const operator = this.peek();
     const word = operator.type === 'word' ? operator.text : '';
-    this.position++;
+    this.advance();
     switch (word) {
       case 'in':
         return this.membership('in', key);
@@ -165,15 +166,18 @@ class Parser {
   }
 
   private peek(): Token {
-    return (
-      this.tokens[Math.min(this.position, this.tokens.length - 1)] ?? { type: 'end', text: '', at: this.text.length }
-    );
+    return this.token;
+  }
+
+  private advance(): void {
+    this.previousAt = this.token.at;
+    this.token = tokenAt(this.text, this.token.next);
   }
 
   private take(symbol: string): boolean {
     const token = this.peek();
     if (token.type !== 'symbol' || token.text !== symbol) return false;
-    this.position++;
+    this.advance();
     return true;
   }
 
@@ -182,20 +186,20 @@ class Parser {
   }
 
   private keyword(word: string): void {
-    if (this.word(`"${word}"`) !== word) throw failure(this.text, this.tokens[this.position - 1]?.at ?? 0, `"${word}"`);
+    if (this.word(`"${word}"`) !== word) throw failure(this.text, this.previousAt, `"${word}"`);
   }
 
   private word(expected: string): string {
     const token = this.peek();
     if (token.type !== 'word') throw this.failure(expected);
-    this.position++;
+    this.advance();
     return token.text;
   }
 
   private string(): string {
     const token = this.peek();
     if (token.type !== 'string') throw this.failure('a value in quotes');
-    this.position++;
+    this.advance();
     return token.text;
   }
 

@@ -2,11 +2,11 @@
  * Objects of every policy kind to Policy: the table of translators.
  */
 import type { KubeObject, PolicyKind } from '../objects.js';
-import { excess, weigh } from '../model/bounds.js';
-import type { Direction } from '../model/policy.js';
+import { weigh } from '../model/bounds.js';
 import { invalid, type Problem } from '../problem.js';
-import { DIALECTS } from '../validate/cluster-policy.js';
-import { isObject, own, readObject, type JsonObject } from '../validate/shape.js';
+import { own, readObject, type JsonObject } from '../validate/shape.js';
+import { withinBounds } from './held-object.js';
+import { EXCESS, isolatingObject } from './isolating-object.js';
 import { translateCalicoPolicy } from './calico-policy.js';
 import { translateClusterPolicy } from './cluster-policy.js';
 import { translateNetworkPolicy } from './network-policy.js';
@@ -61,15 +61,16 @@ export function translatePolicy(
 ): Translation | undefined {
   const translator = TRANSLATORS.get(kind);
   if (translator === undefined) return undefined;
-  const weight = weigh(own(object as JsonObject, 'spec'));
-  const tooMuch = excess(weight);
-  if (tooMuch !== undefined)
-    return isolating(translator, kind, namespace, name, object, invalid('spec', undefined, tooMuch));
+  const bounded = withinBounds(kind, object);
+  if (bounded[EXCESS] !== undefined)
+    return isolating(() => translator(namespace, name, bounded), bounded, invalid('spec', undefined, bounded[EXCESS]));
   try {
     const { policy, problems } = translator(namespace, name, object);
-    return { ...(policy === undefined ? {} : { policy }), problems, weight: weight.values };
+    const weight = weigh(own(object as JsonObject, 'spec')).values;
+    return { ...(policy === undefined ? {} : { policy }), problems, weight };
   } catch (error) {
-    return isolating(translator, kind, namespace, name, object, faultOf(error));
+    const head = isolatingObject(kind, object);
+    return isolating(() => translator(namespace, name, head), head, faultOf(error));
   }
 }
 
@@ -77,56 +78,14 @@ export function translatePolicy(
 export const faultOf = (error: unknown): Problem =>
   invalid('spec', undefined, `cannot be translated: ${String(error).slice(0, 200)}`);
 
-function isolating(
-  translator: Translator,
-  kind: PolicyKind,
-  namespace: string,
-  name: string,
-  object: KubeObject,
-  problem: Problem,
-): Translation {
+/** `head`: what is translated; without a spec its subject was too large, too. */
+function isolating(translate: () => Translation, head: KubeObject, problem: Problem): Translation {
   const said = { ...problem, message: `${problem.message}; it isolates what it selects` };
-  const head = isolatingObject(kind, object);
-  if (excess(weigh(own(head as JsonObject, 'spec'))) !== undefined) return { problems: [problem], weight: 0 };
+  if (own(head as JsonObject, 'spec') === undefined) return { problems: [problem], weight: 0 };
   try {
-    const { policy } = translator(namespace, name, head);
+    const { policy } = translate();
     return policy === undefined ? { problems: [problem], weight: 0 } : { policy, problems: [said], weight: 0 };
   } catch {
     return { problems: [problem], weight: 0 };
   }
-}
-
-/** The object with rules that deny in place of its own. In cluster policies a rule without a known action denies everything. */
-function isolatingObject(kind: PolicyKind, object: KubeObject): KubeObject {
-  const spec = own(object as JsonObject, 'spec');
-  if (!isObject(spec)) return object;
-  const hasRules = (direction: Direction): boolean => {
-    const rules = own(spec, direction);
-    return Array.isArray(rules) && rules.length > 0;
-  };
-  const isCluster = Object.hasOwn(DIALECTS, kind);
-  const isKubernetes = kind === 'NetworkPolicy' || kind === 'StagedKubernetesNetworkPolicy';
-  const rulesOf = (direction: Direction): unknown =>
-    isKubernetes ? [] : isCluster ? (hasRules(direction) ? [{}] : []) : [{ action: 'Deny' }];
-  const { ingress: _ingress, egress: _egress, ...head } = spec;
-  return {
-    ...object,
-    spec: { ...head, ...typesOf(kind, spec, hasRules), ingress: rulesOf('ingress'), egress: rulesOf('egress') },
-  } as KubeObject;
-}
-
-/** Which directions a policy has must not change with its rules. */
-function typesOf(
-  kind: PolicyKind,
-  spec: JsonObject,
-  hasRules: (direction: Direction) => boolean,
-): Readonly<Record<string, readonly string[]>> {
-  if (Object.hasOwn(DIALECTS, kind)) return {};
-  const isKubernetes = kind === 'NetworkPolicy' || kind === 'StagedKubernetesNetworkPolicy';
-  const field = isKubernetes ? 'policyTypes' : 'types';
-  const listed = own(spec, field);
-  if (Array.isArray(listed) && listed.length > 0) return {};
-  const egress = hasRules('egress') ? ['Egress'] : [];
-  const ingress = isKubernetes || egress.length === 0 || hasRules('ingress') ? ['Ingress'] : [];
-  return { [field]: [...ingress, ...egress] };
 }
