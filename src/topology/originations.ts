@@ -35,7 +35,9 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
     .flatMap(({ metadata: { name }, spec }) => {
       const prefix = tryParsePrefix(spec.cidr);
       return prefix === undefined ? [] : [{ name, prefix }];
-    });
+    })
+    // Of several pools around one range the same is named, in whatever order they come.
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   // A block may have been claimed for a pool that was made anew since, under another name: where it lies counts.
   const silencedBy = (cidr: string): string | undefined => {
     const inner = tryParsePrefix(cidr);

@@ -73,6 +73,19 @@ describe('topology', () => {
     expect(result.problems).to.deep.equal([]);
   });
 
+  it('names the same of several silent pools around a service range, in whatever order they come', () => {
+    const pool = { cidr: '198.51.100.0/24', disableBGPExport: true };
+    const texts = [
+      { a: pool, b: pool },
+      { b: pool, a: pool },
+    ].map((pools) =>
+      messages(
+        topology('node1', { pools, configuration: { serviceLoadBalancerIPs: [{ cidr: '198.51.100.128/25' }] } }),
+      ),
+    );
+    expect(texts[0]).to.deep.equal(texts[1]);
+  });
+
   it('names a service range that a pool with disableBGPExport keeps silent', () => {
     const result = topology('node1', {
       pools: { lb: { cidr: '198.51.100.0/24', disableBGPExport: true } },
