@@ -34,7 +34,7 @@ export function translateFilter(
     const rules: FilterRule[] = [];
     for (const [index, rule] of (spec[part] ?? []).slice(0, MOST_RULES).entries()) {
       const name = `BGPFilter/${metadata.name} ${part}[${index}]`.slice(-256);
-      const translated = translateRule(rule, name, family, (field, text) =>
+      const translated = translateRule(rule, { name, direction, family }, (field, text) =>
         report(`spec.${part}[${index}]${field === '' ? '' : `.${field}`}`, text),
       );
       rules.push(
@@ -56,10 +56,18 @@ function withUnset(rule: FilterRule, normalPriority: number): readonly FilterRul
   return [rule, { ...rule, match: { ...rule.match, kernelMetric: 'none' } }];
 }
 
+interface RulePlace {
+  /** In words: "BGPFilter/f importV4[1]". */
+  readonly name: string;
+  readonly direction: 'import' | 'export';
+  readonly family: Family;
+}
+
 /** Undefined, and told, when a part cannot be understood. */
-function translateRule(rule: BGPFilterRule, name: string, family: Family, report: ReportField): FilterRule | undefined {
+function translateRule(rule: BGPFilterRule, place: RulePlace, report: ReportField): FilterRule | undefined {
+  const { name, family } = place;
   const prefixes = prefixesOf(rule, family, report);
-  const set = setOf(rule, report);
+  const set = setOf(rule, place, report);
   if (prefixes === undefined || set === undefined) return undefined;
   const translated: FilterRule = {
     name,
@@ -133,13 +141,19 @@ function prefixesOf(
   return { prefixes: [isNegated ? { ...range, not: true } : range] };
 }
 
-function setOf(rule: BGPFilterRule, report: ReportField): FilterSet | undefined {
+function setOf(rule: BGPFilterRule, { direction, family }: RulePlace, report: ReportField): FilterSet | undefined {
   let set: FilterSet = {};
   for (const [index, operation] of (rule.operations ?? []).entries()) {
     if (operation.addCommunity !== undefined)
       set = { ...set, addCommunities: [...(set.addCommunities ?? []), operation.addCommunity.value] };
     else if (operation.prependASPath !== undefined)
       set = { ...set, prependAs: [...operation.prependASPath.prefix.map(readAsNumber), ...(set.prependAs ?? [])] };
+    else if (operation.setPriority !== undefined && direction === 'export')
+      report(
+        `operations[${index}].setPriority`,
+        `has no effect: it sets the metric in this node's kernel, and no peer hears of that; expected it in importV${family}; ` +
+          'the rest of the rule holds',
+      );
     else if (operation.setPriority !== undefined) set = { ...set, kernelMetric: operation.setPriority.value };
     else {
       report(`operations[${index}]`, `is empty; expected addCommunity, prependASPath or setPriority; ${OUTCOME}`);

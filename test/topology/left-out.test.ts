@@ -551,6 +551,25 @@ describe('topology, of what cannot be', () => {
         expect(filters['f-import-v4']?.rules).to.have.length(1);
       });
 
+    it('that sets a priority on export is told so, and holds but for that; on import it acts', () => {
+      const rule = {
+        action: 'Accept',
+        operations: [{ setPriority: { value: 77 } }, { addCommunity: { value: '64512:9' } }],
+      } as const;
+      const result = topology({ peers: tor, filters: { f: { exportV4: [rule], importV4: [rule] } } });
+      expect(sentences(result, 'problem')).to.deep.equal([
+        "BGPFilter/f spec.exportV4[0].operations[0].setPriority has no effect: it sets the metric in this node's kernel, and no peer " +
+          'hears of that; expected it in importV4; the rest of the rule holds',
+      ]);
+      const { filters = {} } = result.config ?? {};
+      expect(filters['f-export-v4']?.rules.map(({ action, set }) => [action, set])).to.deep.equal([
+        ['accept', { addCommunities: ['64512:9'] }],
+      ]);
+      expect(filters['f-import-v4']?.rules.map(({ set }) => set)).to.deep.equal([
+        { kernelMetric: 77, addCommunities: ['64512:9'] },
+      ]);
+    });
+
     it('takes as many AS numbers as the API lets it', () => {
       const prefix = Array.from({ length: 10 }, () => 65001);
       const operations = Array.from({ length: 10 }, () => ({ prependASPath: { prefix } }));

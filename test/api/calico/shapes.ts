@@ -127,7 +127,12 @@ const filterRule: readonly Row[] = [
   acts('operations[].addCommunity.value', 'RFC 1997 or RFC 8092', FILTER, sets),
   acts('operations[].prependASPath', 'Puts AS numbers before the path', FILTER, sets),
   acts('operations[].prependASPath.prefix', 'The first stands first', FILTER, sets),
-  acts('operations[].setPriority', 'The metric of the route in the kernel', FILTER, sets),
+  acts(
+    'operations[].setPriority',
+    'The metric of the route in the kernel; on export it is told that it has no effect',
+    FILTER,
+    sets,
+  ),
   acts('operations[].setPriority.value', '1 to 2147483646', FILTER, sets),
 ];
 
