@@ -1,7 +1,7 @@
 /**
- * Compiles the CNI plugin (src/cni/client.c) into dist/cni/tortie: static, so that it runs in any host's file system.
+ * Compiles the CNI plugins into dist/cni: `tortie` (src/cni/client.c) and `loopback`, static, so that they run in any host's file system.
  *
- * musl-gcc if there is one (37 KB), else gcc -static with glibc. Does nothing when the result is newer than the source.
+ * musl-gcc if there is one (37 KB each), else gcc -static with glibc. Does nothing when a result is newer than its sources.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
@@ -9,18 +9,23 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const source = join(root, 'src/cni/client.c');
-const target = join(root, 'dist/cni/tortie');
+const folder = join(root, 'src/cni');
+const PLUGINS = [
+  { target: join(root, 'dist/cni/tortie'), source: join(folder, 'client.c') },
+  { target: join(root, 'dist/cni/loopback'), source: join(folder, 'loopback.c') },
+];
 const FLAGS = ['-std=gnu11', '-Os', '-static', '-s', '-Wall', '-Wextra', '-Werror'];
 
-if (!isFresh()) build();
+for (const plugin of PLUGINS) if (!isFresh(plugin)) build(plugin);
 
-function isFresh() {
+function isFresh({ target, source }) {
   const built = statSync(target, { throwIfNoEntry: false });
-  return built !== undefined && built.mtimeMs >= statSync(source).mtimeMs;
+  return (
+    built !== undefined && [source, join(folder, 'plugin.h')].every((file) => built.mtimeMs >= statSync(file).mtimeMs)
+  );
 }
 
-function build() {
+function build({ target, source }) {
   const failures = [];
   mkdirSync(dirname(target), { recursive: true });
   for (const compiler of ['musl-gcc', 'gcc']) {
@@ -39,7 +44,7 @@ function build() {
     }
   }
   process.stderr.write(
-    `Cannot compile the CNI plugin: expected musl-gcc (Debian package musl-tools) or gcc with static libc\n${failures.join('\n')}\n`,
+    `Cannot compile CNI plugin ${source}: expected musl-gcc (Debian package musl-tools) or gcc with static libc\n${failures.join('\n')}\n`,
   );
   process.exitCode = 1;
 }

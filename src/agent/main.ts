@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { installHostFiles } from '../cni/host-files.js';
 import { CniServer } from '../cni/cni-server.js';
 import { installConflist, installPlugin } from '../cni/conflist.js';
+import { installLoopback } from '../cni/install.js';
 import { MAX_MTU, MIN_MTU } from '../cni/network-config.js';
 import { runtimeCniVersion } from '../cni/runtime-version.js';
 import { CNI_VERSIONS, isCniVersion, type CniVersion } from '../cni/version.js';
@@ -214,6 +215,7 @@ function writeHostFiles(etc: string, log: Logger): void {
 function install(options: Options, runtime: string | undefined, log: Logger): void {
   const { cniBinDir, cniConfDir, runDir, stateDir, cniVersion, mtu } = options;
   const plugin = cniBinDir === undefined ? undefined : installPlugin(cniBinDir, join(root, 'dist/cni/tortie'));
+  if (cniBinDir !== undefined) log.debug(installLoopback(cniBinDir));
   const conflist =
     cniConfDir === undefined
       ? undefined

@@ -19,72 +19,14 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "plugin.h"
 
-#define MAX_INPUT (1024 * 1024)
 #define MAX_ANSWER (4 * 1024 * 1024)
 #define WAIT_SECONDS 120
 #define RESTART_SECONDS 10
 #define DEFAULT_SOCKET "/run/tortie/agent.sock"
 
 extern char **environ;
-static char version[16] = "1.1.0";
-
-static void print_escaped(const char *text) {
-  for (; *text; text++) {
-    unsigned char c = *text;
-    if (c == '"' || c == '\\') printf("\\%c", c);
-    else if (c < 0x20) printf("\\u%04x", c);
-    else putchar(c);
-  }
-}
-
-/* Codes of the CNI specification: 4 environment, 5 I/O, 6 decoding, 11 try again later, 50 not available. */
-static int fail(int code, const char *what, const char *subject, const char *why) {
-  printf("{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":\"", version, code);
-  print_escaped(what);
-  if (subject) printf(" \\\""), print_escaped(subject), printf("\\\"");
-  printf(": "), print_escaped(why), puts("\"}");
-  return 1;
-}
-
-/* Copies the text value of a key of the outermost object; 0 if it has none, -1 if it does not fit. Escapes are kept as they are. */
-static int find_text(const char *json, const char *key, char *out, size_t size) {
-  int depth = 0, is_key = 0, is_wanted = 0;
-  for (const char *p = json; *p; p++) {
-    if (*p == '{' || *p == '[') is_key = ++depth == 1 && *p == '{';
-    else if (*p == '}' || *p == ']') depth--;
-    else if (*p == ',' && depth == 1) is_key = 1, is_wanted = 0;
-    else if (*p == ':' && depth == 1) is_key = 0;
-    else if (*p == '"') {
-      const char *start = ++p;
-      while (*p && *p != '"') p += *p == '\\' && p[1] ? 2 : 1;
-      if (!*p) return 0;
-      size_t length = p - start;
-      if (depth == 1 && is_key) is_wanted = length == strlen(key) && !memcmp(start, key, length);
-      else if (depth == 1 && is_wanted) {
-        if (length >= size) return -1;
-        memcpy(out, start, length), out[length] = 0;
-        return 1;
-      }
-    }
-  }
-  return 0;
-}
-
-/* Reads until the end or the limit; the number of bytes, or -1. The buffer gets a closing NUL. */
-static ssize_t read_all(int fd, char *buffer, size_t limit) {
-  size_t got = 0;
-  while (got < limit) {
-    ssize_t n = read(fd, buffer + got, limit - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return -1;
-    if (n == 0) break;
-    got += n;
-  }
-  buffer[got] = 0;
-  return got;
-}
-
 static int write_all(int fd, const char *bytes, size_t length) {
   for (size_t done = 0; done < length;) {
     ssize_t n = send(fd, bytes + done, length - done, MSG_NOSIGNAL);
@@ -149,11 +91,8 @@ int main(void) {
     fputs("tortie: the CNI plugin of Tortie, versions 0.3.0 to 1.1.0; a container runtime runs it, see https://cni.dev\n", stderr);
     return fail(4, "Cannot use the environment", NULL, "CNI_COMMAND is missing: expected one of ADD, DEL, CHECK, STATUS, GC, VERSION");
   }
-  ssize_t length = read_all(0, input, MAX_INPUT + 1);
-  if (length < 0) return fail(5, "Cannot read the network configuration", NULL, strerror(errno));
-  if (length > MAX_INPUT) return fail(6, "Cannot read the network configuration", NULL, "it has more than 1048576 bytes");
-  char asked[sizeof version];
-  if (find_text(input, "cniVersion", asked, sizeof asked) == 1 && strspn(asked, "0123456789.") == strlen(asked)) strcpy(version, asked);
+  ssize_t length = read_input(input);
+  if (length < 0) return 1;
   if (!strcmp(command, "VERSION")) {
     printf("{\"cniVersion\":\"%s\",\"supportedVersions\":[\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}\n", version);
     return 0;

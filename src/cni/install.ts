@@ -12,8 +12,8 @@ import { replaceFile } from './replace-file.js';
 /** dist/cni of this build or image. */
 const SOURCE = fileURLToPath(new URL('../../cni/', import.meta.url));
 
-/** "loopback" of this build, or of the system below it (Debian's containernetworking-plugins). */
-const LOOPBACKS = [join(SOURCE, 'loopback'), '/usr/lib/cni/loopback'];
+/** In ours, and in nobody else's (src/cni/loopback.c). */
+const MARK = 'loopback: the CNI plugin that comes with Tortie';
 
 /** A line for every plugin. What another network has installed under the name "loopback" stays. @throws UserError */
 export function installPlugins(directory: string): readonly string[] {
@@ -28,12 +28,10 @@ export function installPlugins(directory: string): readonly string[] {
   }
 }
 
-/** containerd calls it for every sandbox, and fails without. */
-function installLoopback(directory: string): string {
+/** Runtimes call it for every sandbox, and fail without. One of another make stays. */
+export function installLoopback(directory: string): string {
   const target = join(directory, 'loopback');
-  if (existsSync(target)) return `${target} is there`;
-  const source = LOOPBACKS.find((path) => existsSync(path));
-  if (source === undefined) return `${target} is not there, and this build brings none`;
-  replaceFile(target, readFileSync(source), 0o755);
-  return `${target} is installed`;
+  if (existsSync(target) && !readFileSync(target).includes(MARK)) return `${target} is there`;
+  const isNew = replaceFile(target, readFileSync(join(SOURCE, 'loopback')), 0o755);
+  return `${target} is ${isNew ? 'installed' : 'as it should be'}`;
 }

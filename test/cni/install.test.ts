@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installPlugins } from '../../src/cni/install.js';
@@ -15,6 +15,14 @@ describe('cni install', () => {
     expect(statSync(join(directory, 'tortie')).mode & 0o777).to.equal(0o755);
     expect(readdirSync(directory).filter((name) => name.startsWith('.'))).to.deep.equal([]);
     expect(installPlugins(directory)[0]).to.contain('is as it should be');
+  });
+
+  it('brings a loopback where there is none, and renews its own', () => {
+    expect(installPlugins(directory)[1]).to.equal(`${join(directory, 'loopback')} is installed`);
+    expect(installPlugins(directory)[1]).to.equal(`${join(directory, 'loopback')} is as it should be`);
+    expect(statSync(join(directory, 'loopback')).mode & 0o777).to.equal(0o755);
+    appendFileSync(join(directory, 'loopback'), 'older');
+    expect(installPlugins(directory)[1]).to.equal(`${join(directory, 'loopback')} is installed`);
   });
 
   it('leaves the loopback of another network', () => {
