@@ -25,6 +25,7 @@ const AREAS: Readonly<Record<string, Area>> = {
     about: 'BFD while a full table goes through: the time between packets, beside BIRD and FRR',
     load: () => import('./bfd/main.js'),
   },
+  services: { about: 'Services beside kube-proxy', load: () => import('./services/main.js') },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   load: { about: 'the agent of a node in a large, changing cluster', load: () => import('./load/main.js') },
   hostile: { about: 'objects that ask for much against the policy engine', load: () => import('./hostile/main.js') },

@@ -4,6 +4,10 @@ import fc from 'fast-check';
 import { ServicesEngine, type ServiceEvent, type Verdict } from '@tortie/services';
 import { arbitraryOptions, arbitraryWorld, connections, NODE } from './world.js';
 import { programOf, walk, type Outcomes } from './walk.js';
+import { renderIptables } from '@tortie/policy/render/iptables';
+import { renderNftables } from '@tortie/policy/render/nftables';
+import { parseIptables } from './iptables-text.js';
+import { parseNft } from './nft-text.js';
 import { applyDelta, emptyRuleset, plain } from './ruleset-state.js';
 
 /** What a verdict looks like from outside. */
@@ -28,6 +32,9 @@ function engineOf(options: ConstructorParameters<typeof ServicesEngine>[0], even
 const rounded = (outcomes: Outcomes): object =>
   Object.fromEntries([...outcomes].map(([outcome, share]) => [outcome, share.toFixed(6)]).sort());
 
+/** Text is slow to walk: one connection in so many. */
+const SAMPLE = 7;
+
 describe('services engine, random clusters', () => {
   it('the compiled rules do what the model says', function () {
     this.timeout(120_000);
@@ -44,6 +51,30 @@ describe('services engine, random clusters', () => {
         }
       }),
       { numRuns: 25 },
+    );
+  });
+
+  it('iptables and nft text do what the model says', function () {
+    this.timeout(120_000);
+    fc.assert(
+      fc.property(arbitraryOptions, arbitraryWorld, fc.nat(SAMPLE - 1), (options, events, offset) => {
+        const engine = engineOf(options, events);
+        const ruleset = engine.ruleset();
+        const nft = renderNftables(ruleset);
+        const programs = ([4, 6] as const).map((family) => ({
+          iptables: parseIptables(renderIptables(ruleset, family), ruleset.sets, family),
+          nft: parseNft(nft, family),
+        }));
+        let index = offset;
+        for (const packet of connections()) {
+          if (index++ % SAMPLE !== 0) continue;
+          const { iptables, nft: table } = programs[packet.family === 4 ? 0 : 1] as (typeof programs)[number];
+          const wanted = rounded(outcomesOf(engine.verdict(packet)));
+          expect(rounded(walk(iptables, packet)), `iptables ${JSON.stringify(packet)}`).to.deep.equal(wanted);
+          expect(rounded(walk(table, packet)), `nft ${JSON.stringify(packet)}`).to.deep.equal(wanted);
+        }
+      }),
+      { numRuns: 60 },
     );
   });
 

@@ -1,0 +1,81 @@
+/** A cluster of many Services of three endpoints, of which two are served by real programs. */
+import type { Write } from '../node/api-client.js';
+
+export const NODE = 'node1';
+export const SERVICE_PORT = 80;
+export const TARGET_PORT = 8_080;
+/** Answers on both transports; and one where nobody does. */
+export const LIVE = '10.65.0.2';
+export const DEAD = '10.65.0.3';
+const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+
+export const clusterIp = (index: number): string =>
+  `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${(index & 255) + 1}`;
+export const slicePath = (index: number): string => `${SLICES}/s${index}`;
+
+/** The first and the last Service have real endpoints. */
+export function* objects(count: number): Generator<Write> {
+  for (let index = 0; index < count; index++) {
+    yield { path: '/api/v1/namespaces/default/services', object: service(index) };
+    const isReal = index === 0 || index === count - 1;
+    yield { path: SLICES, object: slice(index, isReal ? [LIVE] : threeOf(index)) };
+  }
+}
+
+export const nodeObject: Write = {
+  path: '/api/v1/nodes',
+  object: {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: NODE, labels: { 'kubernetes.io/hostname': NODE } },
+    status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+  },
+};
+
+export const poolObject: Write = {
+  path: '/apis/projectcalico.org/v3/ippools',
+  object: {
+    apiVersion: 'projectcalico.org/v3',
+    kind: 'IPPool',
+    metadata: { name: 'pods' },
+    spec: { cidr: '10.64.0.0/12', blockSize: 26 },
+  },
+};
+
+const threeOf = (index: number): readonly string[] =>
+  [66, 67, 68].map((net) => `10.${net}.${(index >> 8) & 255}.${(index & 255) + 1}`);
+
+const ports = [
+  { name: 'tcp', protocol: 'TCP', port: TARGET_PORT },
+  { name: 'udp', protocol: 'UDP', port: TARGET_PORT },
+];
+
+function service(index: number): object {
+  const isReal = index === 0;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: `s${index}`, namespace: 'default' },
+    spec: {
+      clusterIP: clusterIp(index),
+      clusterIPs: [clusterIp(index)],
+      ports: ports
+        .slice(0, isReal ? 2 : 1)
+        .map(({ name, protocol, port }) => ({ name, protocol, port: SERVICE_PORT, targetPort: port })),
+    },
+  };
+}
+
+export function slice(index: number, addresses: readonly string[]): object {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: `s${index}`, namespace: 'default', labels: { 'kubernetes.io/service-name': `s${index}` } },
+    addressType: 'IPv4',
+    ports,
+    endpoints: endpoints(addresses),
+  };
+}
+
+export const endpoints = (addresses: readonly string[]): readonly object[] =>
+  addresses.map((address) => ({ addresses: [address], nodeName: 'node2', conditions: { ready: true, serving: true } }));
