@@ -136,8 +136,7 @@ async function measure(contender: Contender, count: number, changes: number): Pr
   try {
     const began = micros();
     scene.serve(contender);
-    await untilServed(scene, count);
-    const firstSyncMs = (micros() - began) / 1000;
+    const firstSyncMs = ((await untilServed(scene, count)) - began) / 1000;
     await pause(PAUSE);
     probe = new Probe(scene.node, clusterIp(0), SERVICE_PORT);
     const latencies: number[] = [];
@@ -175,19 +174,21 @@ async function measure(contender: Contender, count: number, changes: number): Pr
   }
 }
 
-/** The last Service of all answers a connection. */
-async function untilServed(scene: Scene, count: number): Promise<void> {
-  const end = Date.now() + FIRST_SYNC_WITHIN;
-  for (;;) {
-    try {
-      if (connectionRate(scene.node, clusterIp(count - 1), SERVICE_PORT, 1) > 0) return;
-    } catch {
-      // Not yet.
-    }
-    const problem = scene.problem();
-    if (problem !== undefined) throw new Error(problem);
-    if (Date.now() > end) throw new Error(`no Service answered within ${FIRST_SYNC_WITHIN / 1000} s`);
-    await pause(20);
+/** The last Service of all answers. Settles with the time of the first datagram that was answered. */
+async function untilServed(scene: Scene, count: number): Promise<number> {
+  const probe = new Probe(scene.node, clusterIp(count - 1), SERVICE_PORT);
+  const watch = new Promise<never>((_, reject) => {
+    const timer = setInterval(() => {
+      const problem = scene.problem();
+      if (problem === undefined) return;
+      clearInterval(timer);
+      reject(new Error(problem));
+    }, 100).unref();
+  });
+  try {
+    return await Promise.race([probe.answeredAfter(0, FIRST_SYNC_WITHIN), watch]);
+  } finally {
+    probe.stop();
   }
 }
 

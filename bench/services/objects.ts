@@ -16,8 +16,8 @@ export const slicePath = (index: number): string => `${SLICES}/s${index}`;
 /** The first and the last Service have real endpoints. */
 export function* objects(count: number): Generator<Write> {
   for (let index = 0; index < count; index++) {
-    yield { path: '/api/v1/namespaces/default/services', object: service(index) };
     const isReal = index === 0 || index === count - 1;
+    yield { path: '/api/v1/namespaces/default/services', object: service(index, isReal) };
     yield { path: SLICES, object: slice(index, isReal ? [LIVE] : threeOf(index)) };
   }
 }
@@ -50,8 +50,7 @@ const ports = [
   { name: 'udp', protocol: 'UDP', port: TARGET_PORT },
 ];
 
-function service(index: number): object {
-  const isReal = index === 0;
+function service(index: number, isReal: boolean): object {
   return {
     apiVersion: 'v1',
     kind: 'Service',

@@ -28,6 +28,7 @@ import { watchKernel, type KernelEvent, type KernelWatch } from '../dataplane/ne
 import { NetlinkSocket } from '../dataplane/netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE, PROTOCOL_TORTIE_BGP } from '../dataplane/netlink/route.js';
 import { forgetStaleConnections } from '../dataplane/netlink/service-connections.js';
+import { listeningPorts } from '../dataplane/listening-ports.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
 import { uplinkMtu } from '../dataplane/uplink-mtu.js';
@@ -131,6 +132,7 @@ class LinuxKernel implements ServingKernel {
       netfilter: netfilterOf(tables, 'services'),
       mode: () => ([...tables.status().backends.values()][0]?.backend === 'nftables' ? 'nftables' : 'iptables'),
       kubeProxyRules,
+      listeningPorts,
     };
     this.routes = {
       levelPeering: (wanted) =>

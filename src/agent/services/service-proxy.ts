@@ -38,6 +38,8 @@ export interface ServiceKernel {
   forgetStaleConnections(isStale: (connection: TrackedConnection) => boolean): Promise<number>;
   /** The node's own, all interfaces. */
   nodeAddresses(): ReadonlySet<string>;
+  /** "tcp:30080" of every port that a program of the node listens on. */
+  listeningPorts(): ReadonlySet<string>;
 }
 
 export interface ServiceSettings {
@@ -96,6 +98,7 @@ export class ServiceProxy {
   /** Frontends whose tracked connections have to be looked at once the rules stand. BOUNDED by those there are. */
   private readonly stale = new Map<string, AllowedServers>();
   private problem: string | undefined;
+  private takenPorts: readonly string[] = [];
 
   constructor(private readonly options: ServiceProxyOptions) {
     this.metrics = new ProxyMetrics(options.families);
@@ -144,6 +147,7 @@ export class ServiceProxy {
       ...(rest > 0 ? [`and ${rest} more Services and EndpointSlices`] : []),
       ...serving.server.problems(),
       ...serving.checks.problems(),
+      ...this.takenPorts,
     ];
   }
 
@@ -182,10 +186,28 @@ export class ServiceProxy {
       const choice = chooseServing(this.options.settings.setting, await this.signs());
       if (this.isStopped) return;
       await this.follow(choice);
+      this.lookAtPorts();
       this.tell(undefined);
     } catch (error) {
       this.tell(`Cannot find out whether a kube-proxy is on this node: ${messageOf(error)}`);
     }
+  }
+
+  /** A program of the node that listens on a NodePort hears nothing from outside: the Service does. */
+  private lookAtPorts(): void {
+    const taken: string[] = [];
+    const { engine } = this.serving ?? {};
+    const listening = engine === undefined ? new Set<string>() : this.options.kernel.listeningPorts();
+    for (const { service } of engine?.services() ?? [])
+      for (const { nodePort, protocol } of service.ports)
+        if (nodePort !== undefined && listening.has(`${protocol}:${nodePort}`) && taken.length < MOST_SENTENCES)
+          taken.push(
+            `Service ${service.namespace}/${service.name}: a program of this node listens on its NodePort ${nodePort}/` +
+              `${protocol.toUpperCase()} too; connections go to the Service`,
+          );
+    if (taken.join() === this.takenPorts.join()) return;
+    this.takenPorts = taken;
+    this.options.onHealth();
   }
 
   private async signs(): Promise<KubeProxySigns> {

@@ -4,6 +4,7 @@ import { get } from 'node:http';
 import type { Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
 import type { TrackedConnection } from '../../../src/dataplane/netlink/service-connections.js';
 import { Cluster } from '../../../src/cluster/cluster.js';
+import { portsIn } from '../../../src/dataplane/listening-ports.js';
 import { createLogger } from '../../../src/log.js';
 import { Listener } from '../../../src/agent/services/listener.js';
 import { chooseServing } from '../../../src/agent/services/proxy-choice.js';
@@ -93,6 +94,7 @@ class World {
           return stale.length;
         },
         nodeAddresses: () => new Set(['192.0.2.1']),
+        listeningPorts: () => new Set(['tcp:30053', 'udp:30054']),
       },
       needServices: async () => undefined,
       asksHealth: async () => this.answersHealth,
@@ -244,6 +246,23 @@ describe('agent/service-proxy', () => {
     } finally {
       other.close();
     }
+  });
+
+  it('names a NodePort that a program of the node listens on', async () => {
+    world = new World(await settings('on'));
+    world.service({ type: 'NodePort', ports: [{ port: 53, protocol: 'UDP', nodePort: 30_054 }] });
+    await world.proxy.start();
+    expect(world.proxy.warnings()).to.deep.equal([
+      'Service shop/web: a program of this node listens on its NodePort 30054/UDP too; connections go to the Service',
+    ]);
+  });
+
+  it('reads which ports are listened on from the kernel', () => {
+    const table =
+      '  sl  local_address rem_address   st tx_queue\n' +
+      '   0: 00000000:7570 00000000:0000 0A 0\n   1: 0100007F:7571 0100007F:1F90 01 0\n';
+    expect(portsIn('tcp', table)).to.deep.equal(['tcp:30064']);
+    expect(portsIn('udp', table)).to.deep.equal(['udp:30064']);
   });
 
   it('is unwell before the first write, and when a change waits too long', () => {
