@@ -195,11 +195,16 @@ async function untilServed(scene: Scene, count: number): Promise<number> {
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function format(results: readonly Result[], left: readonly string[], load: string): string {
-  const lines = results.map(
-    ({ contender, services, firstSyncMs, changeMs, connectionsPerSecond, megabytes, idle }) =>
-      `${contender.padEnd(20)} ${`${services}`.padStart(6)}  first sync ${firstSyncMs.toFixed(0).padStart(6)} ms  ` +
-      `change ${changeMs.median.toFixed(1).padStart(7)} ms (worst ${changeMs.worst.toFixed(0)})  ` +
-      `${connectionsPerSecond.toFixed(0).padStart(6)} connections/s  ${megabytes.toFixed(0).padStart(4)} MB  idle ${(idle * 100).toFixed(1)} %`,
+  const lines = results.map(({ contender, services, firstSyncMs, changeMs, connectionsPerSecond, megabytes, idle }) =>
+    [
+      contender.padEnd(20),
+      `${services}`.padStart(6),
+      ` first sync ${firstSyncMs.toFixed(0).padStart(6)} ms`,
+      ` change ${changeMs.median.toFixed(1).padStart(7)} ms (worst ${changeMs.worst.toFixed(0)})`,
+      ` ${connectionsPerSecond.toFixed(0).padStart(6)} connections/s`,
+      ` ${megabytes.toFixed(0).padStart(4)} MB`,
+      ` idle ${(idle * 100).toFixed(1)} %`,
+    ].join(' '),
   );
   return `${[...lines, ...left.map((one) => `left out: ${one}`), `load average ${load}`].join('\n')}\n`;
 }

@@ -1,6 +1,6 @@
 /**
- * Ports that programs of this network namespace listen on, from /proc: TCP sockets in state LISTEN, and UDP sockets that are not connected to
- * one peer (proc(5), net/tcp). Reads the namespace of the calling thread.
+ * Ports that programs of this network namespace listen on, from /proc: TCP sockets in state LISTEN, and UDP sockets that are not
+ * connected to one peer (proc(5), net/tcp). Reads the namespace of the calling thread.
  */
 import { readFileSync } from 'node:fs';
 

@@ -1,6 +1,6 @@
 /**
- * The rows of rows.ts asked of the real kube-proxy, by the same packets: what they expect is what it does. Runs where kube-proxy is ($KUBE_PROXY)
- * and is left out elsewhere.
+ * The rows of rows.ts asked of the real kube-proxy, by the same packets: what they expect is what it does. Runs where kube-proxy is
+ * ($KUBE_PROXY) and is left out elsewhere.
  */
 import { expect } from 'chai';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -121,4 +121,34 @@ describe('apiserver: services', () => {
     await api.delete(`${SERVICES}/web`);
     await eventually('the slices to go with the service', async () => (await shown()).length === 0);
   });
+
+  it('have hints where traffic is to stay near, and take in pods that are not ready when asked to', async () => {
+    await api.post('/api/v1/nodes', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n1', labels: { 'topology.kubernetes.io/zone': 'a' } },
+    });
+    await api.post(PODS, pod('p1', { app: 'web' }, { nodeName: 'n1', containers: [{ name: 'm', image: 'x' }] }));
+    await api.merge(`${PODS}/p1/status`, { status: { phase: 'Running', podIPs: [{ ip: '10.65.0.1' }] } });
+    const endpointOf = async (name: string): Promise<JsonObject | undefined> => {
+      const found = await api.get(`${SLICES}?labelSelector=kubernetes.io%2Fservice-name%3D${name}`);
+      const [slice] = listAt(found.body, 'items');
+      return listAt(slice, 'endpoints')[0] as JsonObject | undefined;
+    };
+    const selector = { app: 'web' };
+    await api.post(SERVICES, service('strict', { selector, trafficDistribution: 'PreferSameNode' }));
+    await api.post(
+      SERVICES,
+      service('open', { selector, trafficDistribution: 'PreferSameNode', publishNotReadyAddresses: true }),
+    );
+    await eventually('both slices', async () => (await endpointOf('open')) !== undefined);
+    const [strict, open] = [await endpointOf('strict'), await endpointOf('open')];
+    expect([at(strict, 'conditions', 'ready'), at(strict, 'hints')]).to.deep.equal([false, undefined]);
+    expect([at(open, 'conditions', 'ready'), at(open, 'hints')]).to.deep.equal([
+      true,
+      { forZones: [{ name: 'a' }], forNodes: [{ name: 'n1' }] },
+    ]);
+    await api.merge('/api/v1/nodes/n1', { metadata: { labels: { 'topology.kubernetes.io/zone': 'b' } } });
+    await eventually('the new zone', async () => textAt(await endpointOf('open'), 'zone') === 'b');
+  });
 });

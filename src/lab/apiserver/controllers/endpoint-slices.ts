@@ -2,6 +2,7 @@
  * EndpointSlices of Services with a selector, as kube-controller-manager keeps them: who reads services in the lab
  * (policy's service matches, advertisement of service addresses) reads them as on a real cluster.
  *
+ * `trafficDistribution` becomes hints on ready endpoints, as k8s.io/endpointslice/trafficdist writes them, from the zones of their nodes.
  * Level-triggered: an event only says which namespace to look at again. One slice per address family and per set of
  * ports (pods of one service may give a port name different numbers).
  */
@@ -17,14 +18,14 @@ import { createObject, replace } from '../write.js';
 const SERVICE_LABEL = 'kubernetes.io/service-name';
 const MANAGED_LABEL = 'endpointslice.kubernetes.io/managed-by';
 const MANAGER = 'endpointslice-controller.k8s.io';
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const SLICES = 'endpointslices.discovery.k8s.io';
 
 /** Starts; returns the function that stops. */
 export function startEndpointSlices(cluster: Cluster): () => void {
   const dirty = new Set<string>();
   let isStopped = false;
-  const mark = (event: StoreEvent): void => {
-    const namespace = namespaceOf(event.entry.object);
+  const touch = (namespace: string): void => {
     if (dirty.size === 0)
       setImmediate(() => {
         const due = [...dirty];
@@ -33,7 +34,19 @@ export function startEndpointSlices(cluster: Cluster): () => void {
       });
     dirty.add(namespace);
   };
-  const stops = [cluster.store.listen('pods', mark), cluster.store.listen('services', mark)];
+  const mark = ({ entry }: StoreEvent): void => touch(namespaceOf(entry.object));
+  const zones = new Map<string, string | undefined>();
+  const markZones = ({ entry }: StoreEvent): void => {
+    const zone = textAt(entry.object, 'metadata', 'labels', ZONE_LABEL);
+    if (zones.has(nameOf(entry.object)) && zones.get(nameOf(entry.object)) === zone) return;
+    zones.set(nameOf(entry.object), zone);
+    for (const service of cluster.store.list('services')) touch(namespaceOf(service.object));
+  };
+  const stops = [
+    cluster.store.listen('pods', mark),
+    cluster.store.listen('services', mark),
+    cluster.store.listen('nodes', markZones),
+  ];
   return () => {
     isStopped = true;
     for (const stop of stops) stop();
@@ -50,8 +63,12 @@ function reconcile(cluster: Cluster, namespace: string): void {
     .filter((entry) => textAt(entry.object, 'metadata', 'labels', MANAGED_LABEL) === MANAGER);
   if (services.length === 0 && existing.length === 0) return;
   const pods = cluster.store.list('pods', namespace);
+  const zoneOf = (node: string): string | undefined => {
+    const found = cluster.store.get('nodes', node);
+    return found === undefined ? undefined : textAt(found.object, 'metadata', 'labels', ZONE_LABEL);
+  };
   const desired = new Map(
-    services.flatMap((service) => slicesOf(service, pods)).map((slice) => [nameOf(slice), slice]),
+    services.flatMap((service) => slicesOf(service, pods, zoneOf)).map((slice) => [nameOf(slice), slice]),
   );
   const target = (name: string): Target => ({ type, namespace, name, subresource: '' });
   for (const entry of existing) {
@@ -71,7 +88,9 @@ function reconcile(cluster: Cluster, namespace: string): void {
 
 const content = (slice: ApiObject): Json => ({ endpoints: listAt(slice, 'endpoints'), ports: listAt(slice, 'ports') });
 
-function slicesOf(service: Entry, pods: readonly Entry[]): readonly JsonObject[] {
+type ZoneOf = (node: string) => string | undefined;
+
+function slicesOf(service: Entry, pods: readonly Entry[], zoneOf: ZoneOf): readonly JsonObject[] {
   const selector = objectAt(service.object, 'spec', 'selector');
   if (Object.keys(selector).length === 0) return [];
   const chosen = pods.filter(({ object }) => {
@@ -79,7 +98,7 @@ function slicesOf(service: Entry, pods: readonly Entry[]): readonly JsonObject[]
     return Object.entries(selector).every(([key, value]) => own(labels, key) === value) && isServing(object);
   });
   return listAt(service.object, 'spec', 'ipFamilies').flatMap((family) =>
-    familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen),
+    familySlices(service.object, family === 'IPv6' ? 'IPv6' : 'IPv4', chosen, zoneOf),
   );
 }
 
@@ -89,7 +108,12 @@ const isServing = (pod: ApiObject): boolean => {
   return phase !== 'Succeeded' && phase !== 'Failed' && listAt(pod, 'status', 'podIPs').length > 0;
 };
 
-function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonly Entry[]): readonly JsonObject[] {
+function familySlices(
+  service: ApiObject,
+  family: 'IPv4' | 'IPv6',
+  pods: readonly Entry[],
+  zoneOf: ZoneOf,
+): readonly JsonObject[] {
   const byPorts = new Map<string, { readonly ports: readonly Json[]; readonly endpoints: Json[] }>();
   for (const { object: pod } of pods) {
     const addresses = listAt(pod, 'status', 'podIPs').map((entry) => textAt(entry, 'ip') ?? '');
@@ -98,7 +122,7 @@ function familySlices(service: ApiObject, family: 'IPv4' | 'IPv6', pods: readonl
     const ports = listAt(service, 'spec', 'ports').flatMap((port) => slicePort(port, pod));
     const key = canonicalText(ports);
     const group = byPorts.get(key) ?? { ports, endpoints: [] };
-    group.endpoints.push(endpointOf(pod, address));
+    group.endpoints.push(endpointOf(service, pod, address, zoneOf));
     byPorts.set(key, group);
   }
   const name = nameOf(service);
@@ -130,15 +154,33 @@ function containerPort(pod: ApiObject, name: string, protocol: string): number |
   return typeof number === 'number' ? number : undefined;
 }
 
-function endpointOf(pod: ApiObject, address: string): JsonObject {
+function endpointOf(service: ApiObject, pod: ApiObject, address: string, zoneOf: ZoneOf): JsonObject {
   const ready = listAt(pod, 'status', 'conditions').find((condition) => textAt(condition, 'type') === 'Ready');
   const isReady = textAt(ready, 'status') === 'True';
   const isTerminating = isBeingDeleted(pod);
   const node = textAt(pod, 'spec', 'nodeName');
+  const zone = node === undefined ? undefined : zoneOf(node);
+  const isPublished = at(service, 'spec', 'publishNotReadyAddresses') === true || (isReady && !isTerminating);
+  const hints = isPublished ? hintsOf(textAt(service, 'spec', 'trafficDistribution'), node, zone) : undefined;
   return {
     addresses: [address],
-    conditions: { ready: isReady && !isTerminating, serving: isReady, terminating: isTerminating },
+    conditions: { ready: isPublished, serving: isReady, terminating: isTerminating },
     ...(node === undefined ? {} : { nodeName: node }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(hints === undefined ? {} : { hints }),
     targetRef: { kind: 'Pod', namespace: namespaceOf(pod), name: nameOf(pod), uid: uidOf(pod) },
   };
+}
+
+/** PreferClose is the older name of PreferSameZone; PreferSameNode falls back to the zone. */
+function hintsOf(
+  distribution: string | undefined,
+  node: string | undefined,
+  zone: string | undefined,
+): JsonObject | undefined {
+  if (distribution === undefined) return undefined;
+  const hints: Record<string, Json> = {};
+  if (zone !== undefined) hints['forZones'] = [{ name: zone }];
+  if (distribution === 'PreferSameNode' && node !== undefined) hints['forNodes'] = [{ name: node }];
+  return Object.keys(hints).length === 0 ? undefined : hints;
 }
