@@ -1,9 +1,9 @@
 /**
  * npm run bench -- services [--services 1000,10000] [--changes 10] [--contenders NAME,...] [-o json]
  *
- * Many Services of three endpoints on one node: from the change of an endpoint at the API server to the first packet that goes the new way, the
- * first full sync, new connections a second through a Service, memory and idle processor; beside the real kube-proxy in its two modes,
- * in one run. kube-proxy is $KUBE_PROXY, or found in PATH; without it it is left out, and that is said.
+ * Many Services of three endpoints on one node: from the change of an endpoint at the API server to the first packet that goes the new
+ * way, the first full sync, new connections a second through a Service, memory and idle processor; beside the real kube-proxy in its
+ * two modes, in one run. kube-proxy is $KUBE_PROXY, or found in PATH; without it it is left out, and that is said.
  */
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import {
   DEAD,
   endpoints,
   LIVE,
+  namespaces,
   NODE,
   nodeObject,
   objects,
@@ -131,7 +132,7 @@ function contenderOf(name: string, kubeProxy: string | undefined): Contender | u
 async function measure(contender: Contender, count: number, changes: number): Promise<Result> {
   const tag = `tbs${process.pid}`;
   const directory = mkdtempSync(join(tmpdir(), 'tortie-services-'));
-  const scene = await Scene.build(tag, directory, [nodeObject, poolObject, ...objects(count)]);
+  const scene = await Scene.build(tag, directory, [[nodeObject, poolObject, ...namespaces(count)], objects(count)]);
   let probe: Probe | undefined;
   try {
     const began = micros();

@@ -7,18 +7,30 @@ export const TARGET_PORT = 8_080;
 /** Answers on both transports; and one where nobody does. */
 export const LIVE = '10.65.0.2';
 export const DEAD = '10.65.0.3';
-const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+/** The lab's API server looks at a whole namespace whenever one of its Services changes. */
+const PER_NAMESPACE = 100;
+const namespaceOf = (index: number): string => `b${Math.floor(index / PER_NAMESPACE)}`;
+const slicesPath = (index: number): string =>
+  `/apis/discovery.k8s.io/v1/namespaces/${namespaceOf(index)}/endpointslices`;
 
 export const clusterIp = (index: number): string =>
   `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${(index & 255) + 1}`;
-export const slicePath = (index: number): string => `${SLICES}/s${index}`;
+export const slicePath = (index: number): string => `${slicesPath(index)}/s${index}`;
+
+export function* namespaces(count: number): Generator<Write> {
+  for (let index = 0; index < count; index += PER_NAMESPACE)
+    yield {
+      path: '/api/v1/namespaces',
+      object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(index) } },
+    };
+}
 
 /** The first and the last Service have real endpoints. */
 export function* objects(count: number): Generator<Write> {
   for (let index = 0; index < count; index++) {
     const isReal = index === 0 || index === count - 1;
-    yield { path: '/api/v1/namespaces/default/services', object: service(index, isReal) };
-    yield { path: SLICES, object: slice(index, isReal ? [LIVE] : threeOf(index)) };
+    yield { path: `/api/v1/namespaces/${namespaceOf(index)}/services`, object: service(index, isReal) };
+    yield { path: slicesPath(index), object: slice(index, isReal ? [LIVE] : threeOf(index)) };
   }
 }
 
@@ -54,7 +66,7 @@ function service(index: number, isReal: boolean): object {
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name: `s${index}`, namespace: 'default' },
+    metadata: { name: `s${index}`, namespace: namespaceOf(index) },
     spec: {
       clusterIP: clusterIp(index),
       clusterIPs: [clusterIp(index)],
@@ -69,7 +81,11 @@ export function slice(index: number, addresses: readonly string[]): object {
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
-    metadata: { name: `s${index}`, namespace: 'default', labels: { 'kubernetes.io/service-name': `s${index}` } },
+    metadata: {
+      name: `s${index}`,
+      namespace: namespaceOf(index),
+      labels: { 'kubernetes.io/service-name': `s${index}` },
+    },
     addressType: 'IPv4',
     ports,
     endpoints: endpoints(addresses),

@@ -32,12 +32,12 @@ export class Scene {
     this.kubeconfig = join(directory, 'kubeconfig');
   }
 
-  static async build(tag: string, directory: string, objects: Iterable<Write>): Promise<Scene> {
+  static async build(tag: string, directory: string, stages: readonly Iterable<Write>[]): Promise<Scene> {
     mkdirSync(directory, { recursive: true });
     const scene = new Scene(tag, directory);
     try {
       scene.wire();
-      await scene.startApi(objects);
+      await scene.startApi(stages);
       return scene;
     } catch (error) {
       await scene.takeDown();
@@ -106,7 +106,7 @@ export class Scene {
     execFileSync('ip', ['netns', 'exec', peer, 'iptables-legacy', '-A', 'INPUT', '-d', DEAD, '-j', 'DROP']);
   }
 
-  private async startApi(objects: Iterable<Write>): Promise<void> {
+  private async startApi(stages: readonly Iterable<Write>[]): Promise<void> {
     const argv = [
       process.execPath,
       packageFile('dist/src/lab/apiserver/main.js'),
@@ -122,7 +122,7 @@ export class Scene {
         throw new Error(`Cannot start the API server: ${problem ?? 'too slow'}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    await this.api.createAll(objects);
+    for (const stage of stages) await this.api.createAll(stage);
     writeFileSync(this.kubeconfig, kubeconfigOf(API));
   }
 }

@@ -16,6 +16,9 @@ import { destinationOf, eventsOf, NET, NODE_PORT, ROWS, sourceOf, type Row } fro
 const KUBE_PROXY = process.env['KUBE_PROXY'] ?? '';
 const namespaces = new ScratchNamespaces('tkp');
 const SETTLED_WITHIN = 20_000;
+/** A refusal that comes while connect() still holds the socket counts only at the next SYN, a second later. */
+const PATIENT = 5_000;
+const IMPATIENT = 300;
 
 /** Rows about options that this kube-proxy does not run with, and those in which nobody answers. */
 const isAsked = (row: Row): boolean =>
@@ -145,7 +148,7 @@ describe('kube-proxy itself, by the same rows', function () {
                 do {
                   const all = new Set<string>();
                   for (let tries = 0; tries < 40 && all.size < expected.length; tries++)
-                    all.add(await answerOf(family, from, to, outcome === 'drop' ? 300 : 1_000));
+                    all.add(await answerOf(family, from, to, outcome === 'drop' ? IMPATIENT : PATIENT));
                   seen = [...all].sort();
                 } while (seen.join() !== expected.join() && Date.now() < end && proxy.problem() === undefined);
                 expect(seen, `${from} to ${to}${proxy.problem() ?? ''}`).to.deep.equal(expected);
