@@ -15,6 +15,7 @@ export interface Rack {
   readonly node: string;
   /** "L1 10.65.0.9": who answered and whom it saw; "reject", "drop" after `patience` milliseconds. */
   connect(family: Family, from: From, destination: string, port: number, patience: number): Promise<string>;
+  namespaceOf(from: From): string;
   close(): void;
 }
 
@@ -81,6 +82,7 @@ export async function buildRack(namespaces: ScratchNamespaces): Promise<Rack> {
     node,
     connect: (family, from, destination, port, patience) =>
       connect(namespaceOf(from), family, sourceOf(family, from), destination, port, patience),
+    namespaceOf,
     close: () => servers.forEach((server) => server.close()),
   };
 }

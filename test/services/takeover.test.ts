@@ -1,0 +1,187 @@
+/**
+ * From kube-proxy to Tortie and back, with a connection that stays open and new ones all the while. Runs where kube-proxy is
+ * ($KUBE_PROXY) and is left out elsewhere.
+ */
+import { expect } from 'chai';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, Socket, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ServicesEngine } from '@tortie/services';
+import { ApiClient } from '../../bench/node/api-client.js';
+import { NodeProcess } from '../../bench/node/process.js';
+import { kubeProxyRules } from '../../src/dataplane/netfilter/kube-proxy-rules.js';
+import { createNetfilter, type Netfilter } from '../../src/dataplane/netfilter/netfilter.js';
+import { AF_INET } from '../../src/dataplane/libc.js';
+import { inNamespace, listenInNamespace, socketInNamespace } from '../../src/dataplane/netns.js';
+import { packageFile } from '../../src/lab/tortie-argv.js';
+import { exec, ScratchNamespaces } from '../dataplane/scratch-namespaces.js';
+import { buildRack, type Rack } from './rack.js';
+import { addressOf, NET, TARGET_PORT } from './rows.js';
+
+const KUBE_PROXY = process.env['KUBE_PROXY'] ?? '';
+const namespaces = new ScratchNamespaces('tto');
+const WITHIN = 20_000;
+const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+describe('taking over from kube-proxy, and handing back', function () {
+  this.timeout(120_000);
+  const directory = mkdtempSync(join(tmpdir(), 'tortie-takeover-'));
+  const processes: NodeProcess[] = [];
+  let rack: Rack;
+  let api: ApiClient;
+  let netfilter: Netfilter | undefined;
+  let echo: Server | undefined;
+  let client: Socket | undefined;
+
+  before(async function () {
+    if (KUBE_PROXY === '') this.skip();
+    rack = await buildRack(namespaces);
+    api = new ApiClient(join(directory, 'api.sock'));
+    const argv = [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
+    const unix = ['--listen-unix', join(directory, 'api.sock')];
+    processes.push(new NodeProcess(rack.node, directory, 'apiserver', [...argv, ...unix]));
+    const end = Date.now() + WITHIN;
+    while (!(await api.isReady()) && Date.now() < end) await pause(50);
+    writeFileSync(
+      join(directory, 'kubeconfig'),
+      'apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{ name: a, context: { cluster: a, user: a } }]\n' +
+        'clusters: [{ name: a, cluster: { server: "http://127.0.0.1:6443" } }]\nusers: [{ name: a, user: {} }]\n',
+    );
+    await api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
+    for (const { metadata, path, kind, ...rest } of objects())
+      await api.create(path, {
+        apiVersion: kind === 'EndpointSlice' ? 'discovery.k8s.io/v1' : 'v1',
+        kind,
+        metadata,
+        ...rest,
+      });
+  });
+  after(async () => {
+    client?.destroy();
+    echo?.close();
+    await netfilter?.stop();
+    for (const process of processes.reverse()) await process.stop();
+    api?.close();
+    rack?.close();
+    namespaces.removeAll();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** A Service of one local endpoint that answers, and one whose connections stay open. */
+  function objects(): readonly { readonly path: string; readonly kind: string; readonly metadata: object }[] {
+    const services = '/api/v1/namespaces/shop/services';
+    const slices = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices';
+    const of = (name: string, address: string, port: number) => [
+      {
+        path: services,
+        kind: 'Service',
+        metadata: { name, namespace: 'shop' },
+        spec: { clusterIP: address, clusterIPs: [address], ports: [{ name: 'http', protocol: 'TCP', port: 80 }] },
+      },
+      {
+        path: slices,
+        kind: 'EndpointSlice',
+        metadata: { name, namespace: 'shop', labels: { 'kubernetes.io/service-name': name } },
+        addressType: 'IPv4',
+        ports: [{ name: 'http', protocol: 'TCP', port }],
+        endpoints: [{ addresses: [addressOf(4, 'L1')], nodeName: 'n1', conditions: { ready: true } }],
+      },
+    ];
+    return [
+      { path: '/api/v1/nodes', kind: 'Node', metadata: { name: 'n1' } },
+      ...of('short', NET[4].cluster, TARGET_PORT),
+      ...of('long', '10.96.0.2', TARGET_PORT + 1),
+    ];
+  }
+
+  const startKubeProxy = (mode: string): NodeProcess => {
+    const proxy = new NodeProcess(rack.node, directory, `kube-proxy-${mode}`, [
+      KUBE_PROXY,
+      ...['--kubeconfig', join(directory, 'kubeconfig'), '--hostname-override', 'n1', '--proxy-mode', mode],
+      ...['--cluster-cidr', '10.65.0.0/16,fd00:65::/64', '--conntrack-max-per-core', '0'],
+    ]);
+    processes.push(proxy);
+    return proxy;
+  };
+  const short = (): Promise<string> => rack.connect(4, 'pod', NET[4].cluster, 80, 5_000);
+  const eventually = async (what: string, check: () => Promise<boolean>): Promise<void> => {
+    const end = Date.now() + WITHIN;
+    while (!(await check())) {
+      if (Date.now() > end) throw new Error(`Waited in vain for ${what}`);
+      await pause(100);
+    }
+  };
+  const ask = async (text: string): Promise<string> => {
+    client?.write(text);
+    const [answer] = (await once(client as Socket, 'data')) as [Buffer];
+    return answer.toString('utf8');
+  };
+  const openLong = async (): Promise<void> => {
+    echo = createServer((connection) => connection.pipe(connection));
+    const [pod, source] = [rack.namespaceOf('L1'), rack.namespaceOf('pod')];
+    await new Promise<void>((resolve) =>
+      echo?.listen({ fd: listenInNamespace(pod, addressOf(4, 'L1'), TARGET_PORT + 1) }, resolve),
+    );
+    const fd = socketInNamespace(source, AF_INET);
+    client = new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+    client.on('error', () => undefined);
+    client.connect({ host: '10.96.0.2', port: 80 });
+    await once(client, 'connect');
+  };
+  /** Every new connection is answered until `work` is done. */
+  const whileAnswered = async (work: () => Promise<void>): Promise<number> => {
+    let isDone = false;
+    let count = 0;
+    const working = work().finally(() => (isDone = true));
+    while (!isDone) {
+      expect(await short()).to.match(/^L1 /);
+      count++;
+    }
+    await working;
+    return count;
+  };
+
+  for (const mode of ['nftables', 'iptables'] as const)
+    it(`${mode}: nothing is lost on the way, and nothing of the other is left`, async () => {
+      let proxy = startKubeProxy(mode);
+      await eventually('kube-proxy to serve', async () => (await short()).startsWith('L1'));
+      await openLong();
+      expect(await ask('kube-proxy')).to.equal('kube-proxy');
+      expect(await inNamespace(rack.node, () => kubeProxyRules((work) => inNamespace(rack.node, work)))).to.be.a(
+        'string',
+      );
+
+      const engine = new ServicesEngine({ nodeName: 'n1' });
+      for (const { path, ...object } of objects())
+        engine.apply({ type: 'upsert', kind: object.kind as 'Node' | 'Service' | 'EndpointSlice', object });
+      const within = <T>(work: () => T): T => inNamespace(rack.node, work);
+      const taken = await whileAnswered(async () => {
+        netfilter = await createNetfilter({ families: [4, 6], backend: 'auto', within, patrolInterval: 0 });
+        expect((await netfilter.sync(engine.ruleset(), 'services')).failures).to.deep.equal([]);
+        await proxy.stop();
+        exec(rack.node, KUBE_PROXY, '--cleanup');
+      });
+      expect(taken).to.be.greaterThan(0);
+      expect(await kubeProxyRules(within)).to.equal(undefined);
+      expect(await ask('tortie')).to.equal('tortie');
+      expect(await short()).to.match(/^L1 /);
+
+      await whileAnswered(async () => {
+        proxy = startKubeProxy(mode);
+        await eventually("kube-proxy's rules", async () => (await kubeProxyRules(within)) !== undefined);
+        await pause(2_000);
+        await netfilter?.sync({ sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] }, 'services');
+        await netfilter?.stop();
+        netfilter = undefined;
+      });
+      expect(await ask('kube-proxy again')).to.equal('kube-proxy again');
+      const left = `${exec(rack.node, 'iptables-save')}${exec(rack.node, 'nft', 'list', 'ruleset')}`;
+      expect(left).not.to.match(/TORTIE-S/);
+      client?.destroy();
+      echo?.close();
+      await proxy.stop();
+      exec(rack.node, KUBE_PROXY, '--cleanup');
+    });
+});
