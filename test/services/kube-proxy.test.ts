@@ -24,6 +24,13 @@ const IMPATIENT = 300;
 const isAsked = (row: Row): boolean =>
   row.options === undefined && row.knowsPods !== false && row.probes.some(([, , outcome]) => outcome !== 'none');
 
+/**
+ * What kube-proxy's iptables mode does otherwise than its nftables mode: it refuses external addresses without endpoints in INPUT and
+ * FORWARD alone, so the node's own connections to them leave. We do as nftables does.
+ */
+const isElse = (mode: string, from: string, to: string, outcome: string): boolean =>
+  mode === 'iptables' && from === 'node' && to !== 'cluster-ip' && to !== 'node-port' && outcome === 'reject';
+
 describe('kube-proxy itself, by the same rows', function () {
   this.timeout(120_000);
   const directory = mkdtempSync(join(tmpdir(), 'tortie-kube-proxy-'));
@@ -142,7 +149,7 @@ describe('kube-proxy itself, by the same rows', function () {
             try {
               const end = Date.now() + SETTLED_WITHIN;
               for (const [from, to, outcome] of row.probes) {
-                if (outcome === 'none') continue;
+                if (outcome === 'none' || isElse(mode, from, to, outcome)) continue;
                 const expected = expectedOf(family, from, outcome);
                 let seen: readonly string[] = [];
                 do {
