@@ -19,6 +19,7 @@ const areas: readonly Area[] = [
   { name: 'controller', load: async () => (await import('./commands/controller.js')).registerControllerCommand },
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
+  { name: 'install', load: async () => (await import('./commands/install.js')).registerInstallCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
