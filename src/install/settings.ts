@@ -1,6 +1,6 @@
 /**
- * What an operator says of a cluster that is to run Tortie, read from options, and the objects that follow from it: pools, AS number, peers.
- * Pure.
+ * What an operator says of a cluster that is to run Tortie, read from options, and the objects that follow from it: pools, AS
+ * number, peers. Pure.
  */
 import { formatPrefix, parsePrefix, tryParseAddress, type IpPrefix } from 'node-bgp/address';
 import { messageOf, UserError } from '../errors.js';
