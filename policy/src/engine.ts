@@ -34,6 +34,7 @@ import { NodeAddresses } from './resolve/node-addresses.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
 import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
+import { ServiceRanges } from './resolve/service-ranges.js';
 import { SetStore } from './resolve/set-store.js';
 import {
   interfacesOf,
@@ -122,6 +123,7 @@ export class PolicyEngine {
   );
   private readonly nodeAddresses = new NodeAddresses(this.store);
   private readonly bgpPeers = new BgpPeers(this.store);
+  private readonly serviceRanges = new ServiceRanges(this.store);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
@@ -193,6 +195,9 @@ export class PolicyEngine {
             addresses: addresses.flatMap((one) => canonicalAddresses([one])),
           })),
         );
+      case 'service-ranges':
+        this.serviceRanges.set(event.prefixes);
+        return this.hosts.setAnnouncesServices(!this.serviceRanges.isEmpty);
     }
   }
 

@@ -162,4 +162,6 @@ export type PolicyEvent =
   /** All BGP peers as they are now, and where speakers listen: which pods may reach the BGP ports of nodes. */
   | { readonly type: 'bgp-peers'; readonly peers: BgpPeerAddresses }
   /** All of the node's own interfaces as they are now. Needed only for host endpoints without an interface name. */
-  | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] };
+  | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] }
+  /** All ranges of Services that the node announces, as they are now: CIDRs, disjoint, free of what is routed otherwise. */
+  | { readonly type: 'service-ranges'; readonly prefixes: readonly string[] };

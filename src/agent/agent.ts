@@ -189,7 +189,10 @@ export class Agent {
       blocks: () => [...allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()],
       endpoints: () => this.pods.endpoints(),
       log: log.child({ loop: 'bgp' }),
-      onWanted: () => this.routes.changed(),
+      onWanted: () => {
+        this.routes.changed();
+        this.policy.take({ type: 'service-ranges', prefixes: this.topology.wanted.serviceRanges });
+      },
       onPeers: (peers) => this.policy.take({ type: 'bgp-peers', peers }),
     });
     this.bgp = new BgpLoop({
@@ -347,7 +350,7 @@ export class Agent {
     this.tellStrangeName();
     this.pods.restore();
     this.hostInterfaces.level();
-    // Pods that are peers must not be shut out for a moment.
+    // Pods that are peers must not be shut out for a moment; what is dropped for the sake of what is announced belongs to the first write.
     this.topology.compute({});
     await this.writePolicy();
     if (this.isStopped) return;

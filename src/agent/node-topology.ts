@@ -30,6 +30,9 @@ const WORKLOAD_KINDS: readonly KindName[] = ['pods', 'namespaces', 'serviceAccou
 const SERVICES_WITHIN = 10_000;
 const SERVICES_LOOK = 50;
 
+/** Of the kernel. */
+type Wanted = Pick<Topology, 'gateways' | 'peering' | 'serviceRanges'>;
+
 export interface NodeTopologyOptions {
   readonly node: string;
   /** Where BGP passwords are. */
@@ -49,7 +52,7 @@ export interface NodeTopologyOptions {
 }
 
 export class NodeTopology {
-  private latest: Pick<Topology, 'gateways' | 'peering'> = { gateways: [], peering: [] };
+  private latest: Wanted = { gateways: [], peering: [], serviceRanges: [] };
   /** What BGP reads of each node. BOUNDED by the cluster's nodes. */
   private readonly nodes = new Map<string, string>();
   private readonly startLevel: string;
@@ -77,7 +80,7 @@ export class NodeTopology {
   }
 
   /** Of the kernel, as last computed. */
-  get wanted(): Pick<Topology, 'gateways' | 'peering'> {
+  get wanted(): Wanted {
     return this.latest;
   }
 
@@ -125,10 +128,10 @@ export class NodeTopology {
       heldFilters,
     });
     log.level = topology.config?.logLevel ?? this.startLevel;
-    const { gateways, peering } = topology;
-    const hasChanged =
-      JSON.stringify([gateways, peering]) !== JSON.stringify([this.latest.gateways, this.latest.peering]);
-    this.latest = { gateways, peering };
+    const { gateways, peering, serviceRanges } = topology;
+    const wanted = { gateways, peering, serviceRanges };
+    const hasChanged = JSON.stringify(wanted) !== JSON.stringify(this.latest);
+    this.latest = wanted;
     if (hasChanged) onWanted();
     this.tellPeers(topology);
     return topology;

@@ -44,6 +44,8 @@ export interface Topology {
   /** What the sessions need of the kernel: routes to peers behind a gateway, addresses where pods find the node. */
   readonly gateways: readonly GatewayRoute[];
   readonly peering: readonly PeeringAddress[];
+  /** Of Services, announced: what nobody has translated of it goes nowhere (service-ranges.ts). */
+  readonly serviceRanges: readonly string[];
   readonly problems: readonly TopologyProblem[];
 }
 

@@ -24,6 +24,7 @@ import { daemonFieldsOf } from './daemon-fields.js';
 import type { GatewayRoute, PeeringAddress } from './node-side.js';
 import { admitPeers, type Admitted } from './peer-admission.js';
 import { Problems } from './problems.js';
+import { serviceRangesOf } from './service-ranges.js';
 
 export type { Topology, TopologyInput } from './cluster.js';
 export type { TopologyProblem } from './problems.js';
@@ -41,7 +42,7 @@ export function topologyOf(input: TopologyInput): Topology {
         ? 'the API server has no such node yet'
         : 'has no InternalIP address that other nodes can reach',
     );
-    return { config: undefined, gateways: [], peering: [], problems: problems.list() };
+    return { config: undefined, gateways: [], peering: [], serviceRanges: [], problems: problems.list() };
   }
   const cluster: Cluster = {
     input,
@@ -89,7 +90,12 @@ function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
     originate: originationsOf(cluster),
     filters: Object.fromEntries(Object.entries(frame.filters ?? {}).filter(([name]) => used.has(name))),
   };
-  return { config, peering, gateways: gatewaysOf(admitted) };
+  return {
+    config,
+    peering,
+    gateways: gatewaysOf(admitted),
+    serviceRanges: serviceRangesOf(config.originate, cluster.input),
+  };
 }
 
 /** One route to an address: of two peers there, on different ports, the first has its way. */

@@ -102,4 +102,24 @@ describe('a rack and its Services', function () {
     await apply(filter('Accept'));
     await soon('all of them again', async () => (await singles('node2')).length === 2 * COUNT);
   });
+
+  it('drops what comes for an address that no Service has, where it would circle', async () => {
+    const circles = async (address: string): Promise<boolean> =>
+      /exceeded/.test(await rack().output('outside', 'sh', '-c', `ping -c1 -W2 -t 64 ${address}; true`));
+    await configure({ serviceClusterIPs: [{ cidr: '10.97.0.0/16' }, { cidr: 'fd00:97::/112' }] });
+    for (const range of ['10.97.0.0/16', 'fd00:97::/112'])
+      await soon(`${range} at both routers`, async () =>
+        (await Promise.all(['tor1', 'tor2'].map((tor) => routesAt(rack(), tor)))).every((text) => text.includes(range)),
+      );
+    for (const address of ['10.97.1.1', 'fd00:97::1:1', '192.0.2.250', '2001:db8:2::ffff'])
+      await soon(`nothing circles to ${address}`, async () => !(await circles(address)));
+    // It was the nodes that dropped them.
+    const rules = await Promise.all(
+      ['node1', 'node2', 'node3'].map((node) => rack().output(node, 'sh', '-c', 'iptables-save -c -t mangle')),
+    );
+    expect(
+      rules.some((text) => /^\[[1-9]\d*:\d+\] -A TORTIE-POSTROUTING /m.test(text)),
+      rules.join(''),
+    ).to.equal(true);
+  });
 });

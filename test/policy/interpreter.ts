@@ -17,7 +17,7 @@ import {
 export interface Packet {
   readonly family: Family;
   readonly table: 'raw' | 'mangle' | 'filter';
-  readonly builtin: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT';
+  readonly builtin: 'PREROUTING' | 'INPUT' | 'FORWARD' | 'OUTPUT' | 'POSTROUTING';
   readonly in?: string;
   readonly out?: string;
   readonly source: string;

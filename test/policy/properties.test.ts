@@ -147,6 +147,8 @@ const identity = (event: PolicyEvent): string => {
       return 'interfaces';
     case 'bgp-peers':
       return 'peers';
+    case 'service-ranges':
+      return 'service ranges';
   }
 };
 
@@ -165,6 +167,7 @@ function undo(event: PolicyEvent): PolicyEvent {
     case 'endpoint-delete':
     case 'host-interfaces':
     case 'bgp-peers':
+    case 'service-ranges':
       return event;
   }
 }

@@ -5,12 +5,23 @@
  *   filter FORWARD     invalid drop, established accept, sender's chain, receiver's chain, accept
  *   filter INPUT       pod to its own node: the same, without a receiver; then `podToHost`
  *   filter OUTPUT      node to its own pods: what the node itself generates is always allowed
+ *   mangle POSTROUTING what is forwarded to a Service that nobody has translated; there only while this node announces some
  *
  * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
  */
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
-import { ALLOW_CHAIN, FROM_MAP, MARK_ALLOW, MARK_PASS, OPEN_SETS, PASS_CHAIN, TO_MAP } from './names.js';
 import { bgpPortRules } from './bgp-ports.js';
+import {
+  ALLOW_CHAIN,
+  FROM_MAP,
+  MARK_ALLOW,
+  MARK_PASS,
+  NODE_SET,
+  OPEN_SETS,
+  PASS_CHAIN,
+  SERVICE_RANGE_SET,
+  TO_MAP,
+} from './names.js';
 import { tunnelRules } from './tunnels.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
 
@@ -29,6 +40,27 @@ const HOOKS: readonly Hook[] = [
   { table: 'filter', builtin: 'FORWARD', chain: 'TORTIE-FORWARD' },
   { table: 'filter', builtin: 'OUTPUT', chain: 'TORTIE-OUTPUT' },
 ];
+
+/** Beside HOOKS while the node announces Services. */
+export const SERVICE_HOOKS: readonly Hook[] = [
+  { table: 'mangle', builtin: 'POSTROUTING', chain: 'TORTIE-POSTROUTING' },
+];
+
+/**
+ * A router sends it here because this node has told it to, and the node's own route for it is the way back: it would circle until its TTL
+ * ends. Last on its way, behind whoever translates, answers or drops for Services; a route that leads nowhere would also stop what
+ * the node itself sends before that is translated. What a connection brought along is translated, and never matches.
+ */
+const untranslated: Rule = {
+  matches: [
+    { type: 'state', states: ['new', 'invalid', 'untracked'] },
+    { type: 'set', side: 'destination', set: SERVICE_RANGE_SET },
+    { type: 'set', side: 'destination', set: NODE_SET, not: true },
+    { type: 'local', side: 'source', not: true },
+  ],
+  action: { type: 'drop' },
+  note: 'to a Service that nobody serves',
+};
 
 const INVALID: Rule = { matches: [{ type: 'state', states: ['invalid'] }], action: { type: 'drop' } };
 const ESTABLISHED: Rule = {
@@ -93,6 +125,7 @@ export function baseChains(
   settings: BaseSettings,
   jumps: ReadonlyMap<string, readonly string[]>,
   listenPorts: readonly number[] = [],
+  announcesServices = false,
 ): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
@@ -139,6 +172,7 @@ export function baseChains(
     },
     ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')),
     ...only('mangle', 'TORTIE-PREROUTING', [...connectionLimit(fromPod, settings), ...hosts('mangle/PREROUTING')]),
+    ...only('mangle', 'TORTIE-POSTROUTING', announcesServices ? [untranslated] : []),
     filter('TORTIE-FORWARD', [
       ...hosts('filter/FORWARD'),
       goto(fromPod, 'TORTIE-POD-FORWARD'),

@@ -24,6 +24,8 @@ export const TO_MAP = 'TORTIE-TO';
 export const NODE_SET = 'nodes';
 /** Addresses that may reach the BGP and BFD ports of this node, or of others (resolve/bgp-peers.ts). */
 export const BGP_PEER_SETS = { 'own-node': 'bgp-peers', nodes: 'bgp-peers-any' } as const;
+/** Ranges of Services that this node announces. */
+export const SERVICE_RANGE_SET = 'service-ranges';
 
 /** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
 export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-egress', ingress: 'open-ingress' };
