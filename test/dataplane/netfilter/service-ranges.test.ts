@@ -1,4 +1,4 @@
-/** Services that nobody serves, on all three ways of writing rules: the kernel takes it, drops by it, and lets the rest pass. Needs root. */
+/** Services that nobody serves, on all three ways of writing rules: the kernel takes it, drops by it, lets the rest pass. Needs root. */
 import { PolicyEngine } from '@tortie/policy';
 import { expect } from 'chai';
 import { createNetfilter } from '../../../src/dataplane/netfilter/netfilter.js';
