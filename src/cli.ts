@@ -8,6 +8,7 @@
 import { Command, CommanderError } from 'commander';
 import { UserError } from './errors.js';
 import { VERSION } from './version.js';
+import { printError } from './print.js';
 
 interface Area {
   readonly name: string;
@@ -55,10 +56,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else if (error instanceof UserError) {
-    process.stderr.write(`${error.message}\n`);
+    printError(`${error.message}\n`);
     process.exitCode = error.exitCode;
   } else {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    printError(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.exitCode = 1;
   }
 });

@@ -17,6 +17,7 @@ import { serveApi } from './api.js';
 import { parseConfig, readConfigFile } from './config-file.js';
 import { Daemon } from './daemon.js';
 import { readinessOf } from './readiness.js';
+import { print } from '../print.js';
 
 /** Things that a saved configuration has to do without, told one by one. */
 const MOST_TOLD = 20;
@@ -34,7 +35,7 @@ export interface BgpdFlags {
 }
 
 export async function runBgpd(flags: BgpdFlags): Promise<void> {
-  if (flags.schema === true) return void process.stdout.write(`${JSON.stringify(speakerSchema, undefined, 2)}\n`);
+  if (flags.schema === true) return void print(`${JSON.stringify(speakerSchema, undefined, 2)}\n`);
   if (flags.check === true) return await check(flags);
   const log = createLogger('bgpd', { format: flags.logFormat, level: flags.logLevel });
   const fromFile = flags.config === undefined ? undefined : readConfigFile(flags.config);
@@ -130,9 +131,7 @@ async function reload(daemon: Daemon, flags: BgpdFlags, log: ReturnType<typeof c
 async function check(flags: BgpdFlags): Promise<void> {
   if (flags.config === undefined) throw new UserError('Cannot check: --check needs --config FILE', 2);
   const config = readConfigFile(flags.config);
-  process.stdout.write(
-    `${flags.config} is good: ${(config.peers ?? []).length} peers, ${(config.originate ?? []).length} prefixes\n`,
-  );
+  print(`${flags.config} is good: ${(config.peers ?? []).length} peers, ${(config.originate ?? []).length} prefixes\n`);
   let changes: ConfigChanges;
   try {
     const { status, body } = await requestOverUnixSocket(
@@ -145,10 +144,10 @@ async function check(flags: BgpdFlags): Promise<void> {
     if (status !== 200) throw new Error(`the daemon answers with ${status}`);
     ({ changes } = body as { readonly changes: ConfigChanges });
   } catch (error) {
-    process.stdout.write(`No running bgpd to compare with (${messageOf(error)})\n`);
+    print(`No running bgpd to compare with (${messageOf(error)})\n`);
     return;
   }
-  process.stdout.write(describeChanges(changes));
+  print(describeChanges(changes));
 }
 
 function describeChanges({

@@ -64,7 +64,9 @@ async function writeDump(speaker: Speaker, { file: path, keep = 0 }: MrtConfig):
   const temporary = `${path}.${process.pid}.new`;
   await mkdir(dirname(path), { recursive: true });
   try {
-    const file = await open(temporary, 'w', 0o644);
+    // Others may write to the folder, too: made here, never opened through a link of theirs (O_EXCL).
+    await rm(temporary, { force: true });
+    const file = await open(temporary, 'wx', 0o644);
     let size = 0;
     try {
       for (const chunk of tableChunks(speaker)) {

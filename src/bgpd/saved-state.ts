@@ -75,7 +75,9 @@ function replaceFile(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.new`;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const fd = openSync(temporary, 'w', 0o600);
+    rmSync(temporary, { force: true });
+    // Made here, never opened through a link (O_EXCL).
+    const fd = openSync(temporary, 'wx', 0o600);
     try {
       chmodSync(temporary, 0o600);
       // Not writeSync: on a disk that fills up it writes a part and says so only in its answer.

@@ -27,7 +27,9 @@ export function replaceFile(path: string, content: Uint8Array, mode: number): bo
   // A leading dot: runtimes skip what does not end in .conf, .conflist or .json.
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
   try {
-    writeFileSync(draft, content, { flush: true });
+    rmSync(draft, { force: true });
+    // Made here, never opened through a link (O_EXCL).
+    writeFileSync(draft, content, { flush: true, flag: 'wx' });
     chmodSync(draft, mode);
     renameSync(draft, path);
   } catch (error) {

@@ -4,7 +4,7 @@
  * `--watch` asks again and again: on a terminal it redraws one screen, cut to its width, and outlives a restart of the daemon; into a
  * pipe it is a log, and as JSON one line per answer.
  */
-import { createWriteStream } from 'node:fs';
+import { constants, createWriteStream, openSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { comparePrefixes, parsePrefix } from 'node-bgp/address';
 import type { BfdStatus } from 'node-bgp/bfd/contract';
@@ -17,7 +17,8 @@ import { formatNeighbor } from '../bgpd/show/neighbor-text.js';
 import { formatRouteDetails, formatRoutes, formatWhy } from '../bgpd/show/route-text.js';
 import { fitted } from '../bgpd/show/text-table.js';
 import { formatSummary, type SummaryAnswer } from '../bgpd/show/summary-text.js';
-import { UserError } from '../errors.js';
+import { messageOf, UserError } from '../errors.js';
+import { print, printError, printScreen } from '../print.js';
 
 interface ShowFlags {
   readonly runDir: string;
@@ -145,7 +146,7 @@ ${EXIT_CODES}`,
     .action(
       async (file: string, flags: { readonly runDir: string }) =>
         await new BgpdClient(flags.runDir).download('/v1/mrt', () =>
-          file === '-' ? process.stdout : createWriteStream(file),
+          file === '-' ? process.stdout : createWriteStream(file, { fd: openDump(file) }),
         ),
     );
   examples(socketOption(bgp.command('clear <peer>')), 'clear spine1', 'clear 192.0.2.1 --soft')
@@ -155,10 +156,21 @@ ${EXIT_CODES}`,
     .action(async (peer: string, flags: Pick<ShowFlags, 'runDir' | 'output'> & { readonly soft?: boolean }) => {
       const answer = await new BgpdClient(flags.runDir).post('/v1/clear', { peer, soft: flags.soft === true });
       const words = flags.soft === true ? 'routes are exchanged again' : 'session was reset';
-      process.stdout.write(
-        flags.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : `${peer}: ${words}\n`,
-      );
+      print(flags.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : `${peer}: ${words}\n`);
     });
+}
+
+/** Not through a link that somebody else has put there; those of /dev are the system's. @throws UserError */
+function openDump(file: string): number {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  try {
+    return openSync(file, O_WRONLY | O_CREAT | O_TRUNC | (file.startsWith('/dev/') ? 0 : O_NOFOLLOW), 0o644);
+  } catch (error) {
+    const isLink = error instanceof Error && 'code' in error && error.code === 'ELOOP';
+    throw new UserError(
+      `Cannot write "${file}": ${isLink ? 'it is a symbolic link; expected a file' : messageOf(error)}`,
+    );
+  }
 }
 
 const EXIT_CODES =
@@ -236,7 +248,7 @@ async function present<T>(
       flags.output === 'table' && process.stdout.isTTY,
     );
   const answer = await ask(client);
-  process.stdout.write(`${flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer)}\n`);
+  print(`${flags.output === 'json' ? JSON.stringify(answer, undefined, 2) : format(answer)}\n`);
   if (!isFound(answer)) process.exitCode = 1;
 }
 
@@ -250,9 +262,7 @@ function intervalOf(text: string | true): number {
 /** Never returns. A daemon that restarts is what people watch for: its silence is shown, not the end. The first answer has to come. */
 async function watch(interval: number, ask: () => Promise<string>, isScreen: boolean): Promise<never> {
   const show = (text: string): void =>
-    void process.stdout.write(
-      isScreen ? `\x1b[H\x1b[2J${fitted(text, process.stdout.columns, process.stdout.rows)}\n` : `${text}\n`,
-    );
+    isScreen ? printScreen(`${fitted(text, process.stdout.columns, process.stdout.rows)}\n`) : print(`${text}\n`);
   show(await ask());
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, interval));
@@ -262,7 +272,7 @@ async function watch(interval: number, ask: () => Promise<string>, isScreen: boo
       if (!(error instanceof UserError)) throw error;
       const silence = `${new Date().toISOString()}  ${error.message}`;
       if (isScreen) show(silence);
-      else process.stderr.write(`${silence}\n`);
+      else printError(`${silence}\n`);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** `tortie cni`: what a node's runtime needs to call Tortie. */
 import type { Command } from 'commander';
+import { print } from '../print.js';
 
 export function registerCniCommand(program: Command): void {
   const cni = program.command('cni').description("the CNI plugin in a node's file system");
@@ -16,6 +17,6 @@ Exit codes: 0 all is there, 1 it cannot be written, 2 wrong options.`,
     )
     .action(async ({ binDir }: { readonly binDir: string }) => {
       const { installPlugins } = await import('../cni/install.js');
-      for (const line of installPlugins(binDir)) process.stdout.write(`${line}\n`);
+      for (const line of installPlugins(binDir)) print(`${line}\n`);
     });
 }

@@ -1,5 +1,6 @@
 /** `tortie install`: what to apply to a cluster, so that it runs Tortie. */
 import type { Command } from 'commander';
+import { print } from '../print.js';
 import type { InstallFlags } from '../install/print.js';
 
 const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
@@ -31,6 +32,6 @@ Exit codes: 0 printed, 1 the cluster does not answer or nothing says what pods' 
     )
     .action(async (flags: InstallFlags) => {
       const { installText } = await import('../install/print.js');
-      process.stdout.write(await installText(flags));
+      print(await installText(flags));
     });
 }

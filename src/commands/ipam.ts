@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { Inventory } from '../ipam/inventory.js';
 import type { IpamProblem } from '../ipam/check.js';
 import { messageOf, UserError } from '../errors.js';
+import { print, printError } from '../print.js';
 
 interface SourceFlags {
   readonly filename?: readonly string[];
@@ -148,14 +149,14 @@ async function show(flags: ShowFlags): Promise<void> {
   const inventory = await load(flags);
   if (flags.ip !== undefined) {
     const found = answer(inventory, flags.ip);
-    print(flags.output, found, () => formatAnswer(found));
+    printAnswer(flags.output, found, () => formatAnswer(found));
     process.exitCode = found.isInUse ? 0 : 1;
   } else if (flags.borrowed === true) {
     const rows = borrowedRows(inventory);
-    print(flags.output, rows, () => formatBorrowed(rows));
+    printAnswer(flags.output, rows, () => formatBorrowed(rows));
   } else {
     const rows = usageRows(inventory, flags.blocks === true);
-    print(flags.output, usageJson(rows), () => formatUsage(rows));
+    printAnswer(flags.output, usageJson(rows), () => formatUsage(rows));
   }
 }
 
@@ -163,7 +164,7 @@ async function whyNotFree(address: string, flags: SourceFlags): Promise<void> {
   const { formatAnswer, whyNotFree: answer } = await import('../ipam/show.js');
   await expectAddress(address);
   const found = answer(await load(flags), address);
-  print(flags.output, found, () => formatAnswer(found));
+  printAnswer(flags.output, found, () => formatAnswer(found));
 }
 
 async function expectAddress(text: string): Promise<void> {
@@ -185,7 +186,7 @@ async function check(flags: CheckFlags): Promise<void> {
   const { describeFix, planOf } = await import('../ipam/fix.js');
   const plan = flags.fix === true ? planOf(problems).map((fix) => ({ fix, words: describeFix(fix) })) : [];
   const json = { problems, ...(flags.fix === true ? { plan: plan.map(({ words }) => words) } : {}) };
-  print(flags.output, json, () => formatProblems(problems));
+  printAnswer(flags.output, json, () => formatProblems(problems));
   process.exitCode = problems.length > 0 ? 1 : 0;
   if (flags.fix !== true) return;
   const tell = (line: string): void =>
@@ -224,11 +225,13 @@ async function split(pool: string, flags: SplitFlags): Promise<void> {
   const parts = planSplit(inventory, pool, Number(flags.into));
   const manifests = parts.map((part) => ({ apiVersion: 'projectcalico.org/v3', kind: 'IPPool', ...part }));
   const { stringify } = await import('yaml');
-  print(flags.output, manifests, () => manifests.map((manifest) => `---\n${stringify(manifest)}`.trimEnd()).join('\n'));
+  printAnswer(flags.output, manifests, () =>
+    manifests.map((manifest) => `---\n${stringify(manifest)}`.trimEnd()).join('\n'),
+  );
   const whole = inventory.objects.pools.find(({ metadata }) => metadata.name === pool);
   if (flags.yes !== true || whole === undefined) return;
   await applySplit(await live(flags), whole, parts);
-  process.stderr.write(`Made ${parts.length} pools of "${pool}", and deleted it\n`);
+  printError(`Made ${parts.length} pools of "${pool}", and deleted it\n`);
 }
 
 async function release(
@@ -250,10 +253,10 @@ async function release(
     readonly isReleased: boolean;
     readonly message: string;
   }[];
-  print(flags.output, outcomes, () => outcomes.map(({ message }) => message).join('\n'));
+  printAnswer(flags.output, outcomes, () => outcomes.map(({ message }) => message).join('\n'));
   process.exitCode = outcomes.every(({ isReleased }) => isReleased) ? 0 : 1;
 }
 
-function print(output: 'text' | 'json', json: unknown, text: () => string): void {
-  process.stdout.write(`${output === 'json' ? JSON.stringify(json, undefined, 2) : text()}\n`);
+function printAnswer(output: 'text' | 'json', json: unknown, text: () => string): void {
+  print(`${output === 'json' ? JSON.stringify(json, undefined, 2) : text()}\n`);
 }

@@ -4,6 +4,7 @@ import type { Family } from 'node-bgp/address';
 import type { Flow, FlowEnd, PolicyEvent } from '@tortie/policy';
 import type { LoadedObject } from '../policy/objects.js';
 import { UserError } from '../errors.js';
+import { print, printError } from '../print.js';
 
 interface SourceFlags {
   readonly filename?: readonly string[];
@@ -94,7 +95,7 @@ async function showMatrix(flags: MatrixFlags): Promise<void> {
   const probes = (flags.port.length > 0 ? flags.port : ['80/TCP']).map(parseProbe);
   const families = await familiesOf(flags.family);
   const matrices = probes.flatMap((probe) => families.map((family) => computeMatrix(engine, ends, probe, family)));
-  print(flags.output, matrices.map(matrixJson), () => matrices.map(formatMatrix).join('\n\n'));
+  printAnswer(flags.output, matrices.map(matrixJson), () => matrices.map(formatMatrix).join('\n\n'));
 }
 
 async function explainFlow(flags: ExplainFlags): Promise<void> {
@@ -108,7 +109,7 @@ async function explainFlow(flags: ExplainFlags): Promise<void> {
   const explanation = engine.explain(flow);
   const kernel =
     flags.live === true ? await (await import('../policy/kernel-rules.js')).readKernelRules(explanation, family) : [];
-  print(flags.output, { flow, ...explanation, kernel }, () => formatExplanation(flow, explanation, kernel));
+  printAnswer(flags.output, { flow, ...explanation, kernel }, () => formatExplanation(flow, explanation, kernel));
 }
 
 async function showDiff(flags: DiffFlags): Promise<void> {
@@ -136,7 +137,7 @@ async function showDiff(flags: DiffFlags): Promise<void> {
     flags.port.map(parseProbe),
     families,
   );
-  print(flags.output, changesJson(changes), () => formatChanges(changes));
+  printAnswer(flags.output, changesJson(changes), () => formatChanges(changes));
   process.exitCode = changes.length > 0 ? 1 : 0;
 }
 
@@ -165,12 +166,12 @@ async function renderNode(flags: RenderFlags): Promise<void> {
   const engine = engineOf([...eventsOf(objects), ...endpoints]);
   engine.flush();
   const ruleset = engine.ruleset();
-  if (flags.format === 'nft') return void process.stdout.write(renderNftables(ruleset));
+  if (flags.format === 'nft') return void print(renderNftables(ruleset));
   const family = parseFamily(flags.family);
   const sets = [...ruleset.sets.values()]
     .filter((set) => set.family === family)
     .flatMap((set) => [`# ${set.note}`, ...renderSet(set).map((line) => `# ${line}`)]);
-  process.stdout.write(`${sets.map((line) => `${line}\n`).join('')}${renderIptables(ruleset, family)}`);
+  print(`${sets.map((line) => `${line}\n`).join('')}${renderIptables(ruleset, family)}`);
 }
 
 /** What -f or --live names. Refused parts of objects, and namespaces that had to be made up, are told on standard error. */
@@ -184,11 +185,11 @@ async function loadSource(flags: SourceFlags): Promise<readonly LoadedObject[]> 
       : await readObjects(flags.filename ?? [], process.stdin);
   const added = missingNamespaces(given);
   for (const { object } of added)
-    process.stderr.write(`Namespace ${object.metadata?.name} was not given: taken to have no labels of its own\n`);
+    printError(`Namespace ${object.metadata?.name} was not given: taken to have no labels of its own\n`);
   const objects = [...added, ...given];
   for (const { kind, namespace, name, problems } of engineOf(eventsOf(objects)).problems())
     for (const { message } of problems)
-      process.stderr.write(`${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
+      printError(`${kind} ${namespace === '' ? '' : `${namespace}/`}${name}: ${message}\n`);
   return objects;
 }
 
@@ -213,6 +214,6 @@ async function familiesOf(text: string | undefined): Promise<readonly Family[]> 
   return text === undefined ? [4, 6] : [parseFamily(text)];
 }
 
-function print(output: 'text' | 'json', json: unknown, text: () => string): void {
-  process.stdout.write(`${output === 'json' ? JSON.stringify(json, undefined, 2) : text()}\n`);
+function printAnswer(output: 'text' | 'json', json: unknown, text: () => string): void {
+  print(`${output === 'json' ? JSON.stringify(json, undefined, 2) : text()}\n`);
 }

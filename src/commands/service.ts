@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { IPPool } from '../api/ipam.js';
 import { UserError } from '../errors.js';
 import type { LoadedObject } from '../policy/objects.js';
+import { print } from '../print.js';
 
 interface SourceFlags {
   readonly filename?: readonly string[];
@@ -51,12 +52,14 @@ async function show(name: string | undefined, flags: SourceFlags): Promise<void>
   const { serviceWorld } = await import('../services/objects.js');
   const { objects, pools } = await load(flags);
   const world = serviceWorld(objects, pools, flags.node);
-  if (name === undefined) return print(flags.output, [...world.engine.services()], () => formatServices(world));
+  if (name === undefined) return printAnswer(flags.output, [...world.engine.services()], () => formatServices(world));
   const [namespace = '', serviceName = ''] = name.includes('/') ? name.split('/') : ['default', name];
   const view = world.engine.service(namespace, serviceName);
   if (view === undefined) throw new UserError(`Cannot show Service "${namespace}/${serviceName}": there is none`);
   const problems = world.engine.problemsOf(namespace, serviceName);
-  print(flags.output, { ...view, problems }, () => formatService(world, `${namespace}/${serviceName}`, view, problems));
+  printAnswer(flags.output, { ...view, problems }, () =>
+    formatService(world, `${namespace}/${serviceName}`, view, problems),
+  );
 }
 
 async function explain(flags: ExplainFlags): Promise<void> {
@@ -70,7 +73,7 @@ async function explain(flags: ExplainFlags): Promise<void> {
   const world = serviceWorld(objects, pools, flags.node ?? nodeOf(from, podsOf(objects)));
   const question = { from, ...to, family: parseFamily(flags.family ?? '4') };
   const answer = explainConnection(world, question);
-  print(flags.output, answer, () => formatAnswer(question, answer));
+  printAnswer(flags.output, answer, () => formatAnswer(question, answer));
 }
 
 async function load(
@@ -88,6 +91,6 @@ async function load(
 
 const bigints = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
 
-function print(format: 'text' | 'json', json: unknown, text: () => string): void {
-  process.stdout.write(`${format === 'json' ? JSON.stringify(json, bigints, 2) : text()}\n`);
+function printAnswer(format: 'text' | 'json', json: unknown, text: () => string): void {
+  print(`${format === 'json' ? JSON.stringify(json, bigints, 2) : text()}\n`);
 }

@@ -1,6 +1,16 @@
 /** Dumps of a living speaker's table, read by the letter of RFC 6396. */
 import { expect } from 'chai';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -128,6 +138,26 @@ describe('bgpd mrt-dumps', function () {
     } finally {
       dumps.configure(undefined);
     }
+  });
+
+  it('go into no file that somebody has put in their way by a link', async () => {
+    const [speaker] = speakers;
+    if (speaker === undefined) throw new Error('There is no speaker: the first test failed');
+    const place = join(folder, 'shared');
+    mkdirSync(place);
+    const victim = join(folder, 'victim');
+    writeFileSync(victim, 'precious');
+    const file = join(place, 'table.mrt');
+    for (const name of [file, `${file}.${process.pid}.new`]) symlinkSync(victim, name);
+    const dumps = new MrtDumps(speaker, log);
+    try {
+      dumps.configure({ file, interval: 1 });
+      await until('a dump', () => lstatSync(file).isFile());
+    } finally {
+      dumps.configure(undefined);
+    }
+    expect(readFileSync(victim, 'utf8')).to.equal('precious');
+    expect(readTable(file).peers).to.have.length(2);
   });
 
   it('say in words why they cannot be written, and go on once they can', async () => {

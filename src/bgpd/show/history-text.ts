@@ -1,5 +1,7 @@
 /** `tortie bgp history`: one line per event, in columns. Times are UTC. */
 
+import { escaped } from '../../user-text.js';
+
 export interface HistoryLine {
   readonly at: string;
   readonly type: string;
@@ -15,7 +17,7 @@ export function formatHistory(events: readonly HistoryLine[]): string {
       [
         at.replace('T', ' '),
         type.padEnd(18),
-        (peer ?? '-').padEnd(width),
+        escaped(peer ?? '-').padEnd(width),
         ...Object.entries(rest).map(([name, value]) => fieldText(name, value)),
       ]
         .join('  ')
@@ -25,10 +27,10 @@ export function formatHistory(events: readonly HistoryLine[]): string {
 }
 
 function fieldText(name: string, value: unknown): string {
-  if (name === 'reason') return String(value);
+  if (name === 'reason') return escaped(String(value));
   if (name === 'family') return familyText(value);
   if (name === 'families' && Array.isArray(value)) return value.map(familyText).join(' ');
-  return `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`;
+  return `${name}=${typeof value === 'string' ? escaped(value) : JSON.stringify(value)}`;
 }
 
 const familyText = (family: unknown): string => (family === 4 || family === 6 ? `IPv${family}` : String(family));

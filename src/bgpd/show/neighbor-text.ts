@@ -1,17 +1,18 @@
 /** `tortie bgp neighbor`: everything about one session, in the order of `show bgp neighbors`. */
 import type { CapabilityView } from 'node-bgp/speaker/offers';
 import type { PeerDetail } from 'node-bgp/speaker/view';
+import { escaped } from '../../user-text.js';
 import { counted, formatUptime } from './text-table.js';
 
 export function formatNeighbor(peer: PeerDetail): string {
   return [
     `${whereOf(peer)}, remote AS ${peer.remoteAs === 0 ? 'any external' : peer.remoteAs}, local AS ` +
       `${peer.localAs}, ${peer.type === 'ebgp' ? 'external' : 'internal'} link`,
-    ...(peer.description === undefined ? [] : [`  Description: ${peer.description}`]),
+    ...(peer.description === undefined ? [] : [`  Description: ${escaped(peer.description)}`]),
     `  BGP state = ${peer.state}${peer.problem === undefined ? '' : ' (no family)'}, ` +
       `${peer.isEstablished ? 'up' : 'down'} for ${formatUptime(peer.seconds)}, established ${counted(peer.establishedCount, 'time')}`,
-    ...(peer.problem === undefined ? [] : [`  Problem: ${peer.problem}`]),
-    ...(peer.heldDown === undefined ? [] : [`  Held down: ${peer.heldDown}`]),
+    ...(peer.problem === undefined ? [] : [`  Problem: ${escaped(peer.problem)}`]),
+    ...(peer.heldDown === undefined ? [] : [`  Held down: ${escaped(peer.heldDown)}`]),
     ...(peer.routerId === undefined ? [] : [`  Remote router ID ${peer.routerId}, hold time ${peer.holdTime ?? 0} s`]),
     ...nameLines(peer.offers),
     ...(peer.local === undefined ? [] : [`  Local ${peer.local}, remote ${peer.remote ?? ''}`]),
@@ -55,8 +56,8 @@ function capabilityLines(peer: PeerDetail): readonly string[] {
 
 function nameLines({ hostName, softwareVersion }: PeerDetail['offers']): readonly string[] {
   const parts = [
-    ...(hostName === undefined ? [] : [`host name ${hostName}`]),
-    ...(softwareVersion === undefined ? [] : [`software ${softwareVersion}`]),
+    ...(hostName === undefined ? [] : [`host name ${escaped(hostName)}`]),
+    ...(softwareVersion === undefined ? [] : [`software ${escaped(softwareVersion)}`]),
   ];
   return parts.length === 0 ? [] : [`  Remote ${parts.join(', ')}`];
 }
@@ -68,7 +69,7 @@ function offerLines({ ours, theirs, refused }: PeerDetail['offers']): readonly s
       ? []
       : [
           `  ${title}:${list.length === 0 ? ' nothing' : ''}`,
-          ...list.map(({ name, value }) => `    ${name}${value === undefined ? '' : ` ${value}`}`),
+          ...list.map(({ name, value }) => `    ${name}${value === undefined ? '' : ` ${escaped(value)}`}`),
         ];
   return [
     ...lines('Offered by the peer', theirs),
@@ -97,6 +98,6 @@ function errorLines({ errors }: PeerDetail): readonly string[] {
   const words = { sent: 'Last error sent', received: 'Last error received', local: 'Last local error' } as const;
   return (['sent', 'received', 'local'] as const).flatMap((direction) => {
     const error = errors[direction];
-    return error === undefined ? [] : [`  ${words[direction]} (${error.at}): ${error.text}`];
+    return error === undefined ? [] : [`  ${words[direction]} (${error.at}): ${escaped(error.text)}`];
   });
 }

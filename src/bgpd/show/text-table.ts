@@ -1,4 +1,5 @@
 /** Rows of text in columns that line up. */
+import { escaped } from '../../user-text.js';
 
 export interface Column<T> {
   readonly title: string;
@@ -8,7 +9,10 @@ export interface Column<T> {
 
 /** One line per row under a line of titles; the last column is not padded. */
 export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
-  const cells = [columns.map(({ title }) => title), ...rows.map((row) => columns.map(({ text }) => text(row)))];
+  const cells = [
+    columns.map(({ title }) => title),
+    ...rows.map((row) => columns.map(({ text }) => escaped(text(row)))),
+  ];
   const widths = columns.map((_, index) =>
     cells.reduce((width, line) => Math.max(width, (line[index] ?? '').length), 0),
   );
