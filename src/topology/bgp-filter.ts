@@ -22,8 +22,9 @@ export type ReportField = (field: string, text: string) => void;
 
 const OUTCOME = 'this rule and all after it reject everything';
 
-/** BOUNDED: 256 rules a part, by the schema and by this. */
-const MOST_RULES = 10_000;
+/** BOUNDED: rules of one part, which the schema allows 256 of, and their values: each is asked of each route until one decides. */
+const MOST_RULES = 256;
+const MOST_VALUES = 4_096;
 
 export function translateFilter(
   { metadata, spec }: BGPFilter,
@@ -32,7 +33,15 @@ export function translateFilter(
 ): readonly (readonly [string, FilterConfig])[] {
   return FILTER_PARTS.map(([part, direction, family]) => {
     const rules: FilterRule[] = [];
-    for (const [index, rule] of (spec[part] ?? []).slice(0, MOST_RULES).entries()) {
+    let values = 0;
+    for (const [index, rule] of (spec[part] ?? []).entries()) {
+      values += valuesOf(rule);
+      if (index >= MOST_RULES || values > MOST_VALUES) {
+        const most = index >= MOST_RULES ? `${MOST_RULES} rules` : `${MOST_VALUES} values in all rules`;
+        report(`spec.${part}[${index}]`, `is one too many; expected at most ${most}; ${OUTCOME}`);
+        rules.push({ name: `BGPFilter/${metadata.name} ${part}[${index}]`.slice(-256), action: 'reject' });
+        break;
+      }
       const name = `BGPFilter/${metadata.name} ${part}[${index}]`.slice(-256);
       const translated = translateRule(rule, { name, direction, family }, (field, text) =>
         report(`spec.${part}[${index}]${field === '' ? '' : `.${field}`}`, text),
@@ -47,6 +56,12 @@ export function translateFilter(
     return [filterName(metadata.name, direction, family), { rules, default: 'next' }];
   });
 }
+
+/** Communities, AS numbers and operations of a rule. */
+const valuesOf = ({ communities, asPathPrefix, operations }: BGPFilterRule): number =>
+  (communities?.values.length ?? 0) +
+  (asPathPrefix?.length ?? 0) +
+  (operations ?? []).reduce((sum, { prependASPath }) => sum + 1 + (prependASPath?.prefix.length ?? 0), 0);
 
 /** Calico gives every route a priority, 1024 if nobody says otherwise; the speaker knows those only that somebody has set. */
 export const NORMAL_PRIORITY = 1024;

@@ -582,6 +582,27 @@ describe('topology, of what cannot be', () => {
       expect(result.config?.filters?.['f-export-v4']?.rules[0]?.set?.prependAs).to.have.length(100);
     });
 
+    for (const [what, rules, first] of [
+      ['rules', Array.from({ length: 300 }, () => ({ action: 'Accept' as const, cidr: '10.65.0.0/16' })), 256],
+      [
+        'values',
+        Array.from({ length: 60 }, () => ({
+          action: 'Accept' as const,
+          asPathPrefix: Array.from({ length: 100 }, (_, i) => i + 1),
+        })),
+        40,
+      ],
+    ] as const)
+      it(`that has more ${what} than it may rejects what comes to the first one too many, and says so`, () => {
+        const result = topology({ peers: tor, filters: { f: { exportV4: rules } } });
+        expect(sentences(result, 'problem').join()).to.match(
+          new RegExp(`BGPFilter/f spec.exportV4\\[${first}\\] is one too many; expected at most \\d+ ${what}`),
+        );
+        const kept = result.config?.filters?.['f-export-v4']?.rules ?? [];
+        expect(kept).to.have.length(first + 1);
+        expect(kept.at(-1)).to.deep.include({ action: 'reject' });
+      });
+
     it('that is missing ends no session: nothing passes where it would decide', () => {
       const result = topology({ peers: tor });
       expect(names(result)).to.include('tor');
