@@ -2,13 +2,15 @@
 /**
  * `npm run check [FILE...]`: Biome's format and lint (biome.jsonc), then what Biome does not look for: lines of at most
  * 140 columns, strings included, and no file that is let off the compiler or the linter. Exits 1 and names every place.
- * `--write` formats first. Plain JavaScript, because it checks a tree that may not compile.
+ * Then what Tortie is made of (supply.mjs); `--no-audit` asks no registry. `--write` formats first. Plain JavaScript, because it
+ * checks a tree that may not compile.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { auditProblems, lockProblems, readLock } from './supply.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAX_COLUMNS = 140;
@@ -69,6 +71,13 @@ const isFormatted = biome(
   named.length > 0 ? named : ['.'],
 );
 const problems = (named.length > 0 ? named : trackedFiles()).flatMap(problemsOf);
+if (named.length === 0) {
+  problems.push(...lockProblems(readLock(root)));
+  const { problems: known, unasked } = args.includes('--no-audit') ? { problems: [] } : auditProblems(root);
+  problems.push(...known);
+  if (unasked !== undefined)
+    process.stderr.write(`npm audit was not answered, and is not held against anybody: ${unasked}\n`);
+}
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 if (!isFormatted) process.stderr.write('Biome is not content: `npm run check -- --write` mends what can be mended.\n');
 process.exit(isFormatted && problems.length === 0 ? 0 : 1);

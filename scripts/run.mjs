@@ -176,6 +176,12 @@ function installModules() {
   say('Installing the Node packages of package-lock.json:');
   const result = timed('npm ci', () => run(['npm', 'ci', '--no-audit', '--no-fund']));
   if (!result.ok) fail(`Cannot install the Node packages: ${result.output.trim().split('\n').slice(-6).join('\n')}`);
+  const load = [process.execPath, '-e', 'require("koffi").load(null)'];
+  if (!run(load).ok) {
+    say('There is no build of koffi for this machine; making one:');
+    const made = timed('npm rebuild koffi', () => run(['npm', 'rebuild', 'koffi', '--ignore-scripts=false']));
+    if (!made.ok) fail(`Cannot build koffi: ${made.output.trim().split('\n').slice(-6).join('\n')}`);
+  }
   writeFileSync(stamp, wanted);
 }
 
