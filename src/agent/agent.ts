@@ -51,6 +51,7 @@ import type { ReleaseOptions } from './release-request.js';
 import { RouteLoop } from './route-loop.js';
 import { answersHealth } from './services/health-probe.js';
 import { ServiceProxy, type ServiceKernel, type ServiceSettings } from './services/service-proxy.js';
+import { ShapingLoop } from './shaping-loop.js';
 import { SilentAgents } from './silent-agents.js';
 import { StatusElection } from './status-election.js';
 
@@ -95,6 +96,7 @@ export class Agent {
   readonly routes: RouteLoop;
   readonly pods: PodNetwork;
   readonly nat: NatLoop;
+  private readonly shaping: ShapingLoop;
   private readonly leaks: LeakSweeper;
   private readonly endpoints: EndpointLoop;
   private readonly engine: PolicyEngine;
@@ -163,6 +165,13 @@ export class Agent {
       log: log.child({ loop: 'nat' }),
       onHealth,
     });
+    this.shaping = new ShapingLoop({
+      endpoints: () => this.pods.endpoints(),
+      pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      level: (wanted) => kernel.shape(wanted),
+      log: log.child({ loop: 'pods' }),
+      onHealth,
+    });
     this.hostInterfaces = new HostInterfaces({
       observe: () => kernel.interfaces(),
       tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }),
@@ -222,6 +231,7 @@ export class Agent {
         this.publisher.changed();
         this.endpoints.attachmentsChanged();
         this.nat.changed();
+        this.shaping.changed();
         if (this.topology.concerns('pods')) this.bgp.changed();
       },
     });
@@ -381,6 +391,7 @@ export class Agent {
     this.bgp.start();
     this.leaks.start();
     this.endpoints.start();
+    this.shaping.start();
     this.isReady = true;
     this.objects.start();
     this.election.start();
@@ -404,6 +415,7 @@ export class Agent {
     for (const loop of [
       this.policy,
       this.nat,
+      this.shaping,
       this.ipam,
       this.leaks,
       this.endpoints,
@@ -562,7 +574,7 @@ export class Agent {
           type: 'RoutesReady',
           problems: this.routes.problems(),
           wellMessage: 'The kernel holds all routes',
-          notices: [...this.endpoints.notices(), ...this.nat.problems()],
+          notices: [...this.endpoints.notices(), ...this.nat.problems(), ...this.shaping.problems()],
         },
         bgp.aspect,
         ...(this.services === undefined

@@ -3,6 +3,7 @@ import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
 import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
 import type { TrackedConnection } from '../dataplane/netlink/service-connections.js';
+import type { PodRates } from '../shaping/pod-limits.js';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './pod-network.js';
 import type { Netfilter } from './policy-loop.js';
@@ -52,6 +53,8 @@ export interface NodeKernel {
   readonly netfilter: Netfilter;
   readonly endpoints: EndpointDataplane;
   readonly routes: RouteKernel;
+  /** Makes pods' bandwidths exactly these, by host interface. Returns sentences about what the kernel refused. */
+  shape(wanted: ReadonlyMap<string, PodRates>): readonly string[];
   /** Rules of part "nat". */
   readonly nat: TranslationKernel;
   /** Forgets all tracked connections of these addresses. */

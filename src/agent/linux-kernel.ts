@@ -31,8 +31,10 @@ import { forgetStaleConnections } from '../dataplane/netlink/service-connections
 import { listeningPorts } from '../dataplane/listening-ports.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
+import { Shaper, SHAPER_PREFIX } from '../dataplane/shaper.js';
 import { uplinkMtu } from '../dataplane/uplink-mtu.js';
 import type { Logger } from '../log.js';
+import type { PodRates } from '../shaping/pod-limits.js';
 import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
 import { netfilterOf } from './netfilter-part.js';
@@ -93,6 +95,7 @@ class LinuxKernel implements ServingKernel {
   private walk: Promise<void> = Promise.resolve();
   private readonly plumbing: EndpointPlumbing;
   private readonly ownRoutes = new OwnRouteTable(this.socket);
+  private readonly shaper = new Shaper(this.socket);
   private kernelWatch: KernelWatch | undefined;
   private readonly endpointWatch = new EndpointWatch(this.socket);
   /** Requests as the plumbing has them. */
@@ -170,6 +173,10 @@ class LinuxKernel implements ServingKernel {
       () => undefined,
     );
     return done;
+  }
+
+  shape(wanted: ReadonlyMap<string, PodRates>): readonly string[] {
+    return this.shaper.level(wanted);
   }
 
   loopbackAddresses(): ReadonlySet<string> {
@@ -286,7 +293,7 @@ class LinuxKernel implements ServingKernel {
 }
 
 /** Not a pod's. */
-const isNodes = ({ name }: Link): boolean => !name.startsWith(INTERFACE_PREFIX);
+const isNodes = ({ name }: Link): boolean => !name.startsWith(INTERFACE_PREFIX) && !name.startsWith(SHAPER_PREFIX);
 
 const ownerOf = (owner: Owner): EndpointOwner => ({
   containerId: owner.containerId,

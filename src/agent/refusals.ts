@@ -4,6 +4,7 @@
  *
  * A pure function of the object: every node and every reader says the same.
  */
+import { RATE_ANNOTATIONS, ratesOf } from '../shaping/pod-limits.js';
 import { parseReserved } from './reservations.js';
 import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
@@ -111,9 +112,11 @@ const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; re
   { kind: 'pods', name: 'cni.projectcalico.org/floatingIPs', why: LATER },
   { kind: 'pods', name: 'cni.projectcalico.org/hwAddr', why: `${LATER}, the pod gets a MAC address of the kernel's` },
   { kind: 'pods', name: 'cni.projectcalico.org/allowedSourcePrefixes', why: `${LATER}, other sources are dropped` },
-  { kind: 'pods', name: 'qos.projectcalico.org/', why: `${LATER}, nothing is limited or marked` },
-  { kind: 'pods', name: 'kubernetes.io/ingress-bandwidth', why: `${LATER}, nothing is limited` },
-  { kind: 'pods', name: 'kubernetes.io/egress-bandwidth', why: `${LATER}, nothing is limited` },
+  {
+    kind: 'pods',
+    name: 'qos.projectcalico.org/',
+    why: `${LATER}: bandwidths and their bursts are limited, nothing else is`,
+  },
 ];
 
 export const FIELD_REFUSALS = FIELDS;
@@ -132,14 +135,19 @@ function fieldRefusals<K extends KindName>(kind: K, object: ObjectOf[K]): readon
 }
 
 function annotationRefusals(kind: KindName, { metadata }: KubeObject): readonly ObjectProblem[] {
-  return ANNOTATIONS.filter((row) => row.kind === kind).flatMap(({ name, why }) =>
-    Object.entries(metadata.annotations ?? {})
-      .filter(([key]) => (name.endsWith('/') ? key.startsWith(name) : key === name))
-      .map(([key, value]) => {
-        const field = `metadata.annotations[${key}]`;
-        return { field, message: `${field} is ${shown(value)}; ${why}` };
-      }),
+  const problem = (key: string, why: string): ObjectProblem => {
+    const field = `metadata.annotations[${key}]`;
+    return { field, message: `${field} is ${shown(metadata.annotations?.[key])}; ${why}` };
+  };
+  const keys = Object.keys(metadata.annotations ?? {});
+  const refused = ANNOTATIONS.filter((row) => row.kind === kind).flatMap(({ name, why }) =>
+    keys
+      .filter((key) => (name.endsWith('/') ? key.startsWith(name) && !RATE_ANNOTATIONS.includes(key) : key === name))
+      .map((key) => problem(key, why)),
   );
+  if (kind !== 'pods') return refused;
+  const wrong = ratesOf(metadata.annotations).problems;
+  return [...refused, ...wrong.map(({ annotation, expected }) => problem(annotation, `expected ${expected}`))];
 }
 
 /** Values are users' and of any length. */

@@ -37,7 +37,7 @@ describe('agent/refusals', () => {
       expect(found[0]).to.match(new RegExp(`^spec\\.${field} is ".*"; expected `));
     }
     for (const { kind, name } of ANNOTATION_REFUSALS) {
-      const key = name.endsWith('/') ? `${name}ingressBandwidth` : name;
+      const key = name.endsWith('/') ? `${name}ingressPacketRate` : name;
       const [sentence] = refusals(kind, object({}, { [key]: 'v' }));
       expect(sentence).to.include(`metadata.annotations[${key}] is "v"; expected none`);
     }
@@ -81,6 +81,17 @@ describe('agent/refusals', () => {
     ]);
   });
 
+  it('names bandwidths that are none', () => {
+    expect(
+      refusals(
+        'pods',
+        object({}, { 'kubernetes.io/ingress-bandwidth': 'fast', 'kubernetes.io/egress-bandwidth': '1M' }),
+      ),
+    ).to.deep.equal([
+      'metadata.annotations[kubernetes.io/ingress-bandwidth] is "fast"; expected bits a second from 1k to 1P, such as 10M',
+    ]);
+  });
+
   it('speaks of the objects of the cluster and of the pods of the node, by name', () => {
     const cluster = new Cluster([
       'ipPools',
@@ -94,7 +105,7 @@ describe('agent/refusals', () => {
     cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', ipipMode: 'Always' } });
     for (const name of ['here', 'elsewhere'])
       cluster.upsert('pods', {
-        metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressBandwidth': '1M' } },
+        metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressPacketRate': '1M' } },
         spec: { containers: [] },
       });
     const sentences = refusalSentences(cluster, ['shop/here', 'shop/gone']);

@@ -111,8 +111,25 @@ export const marks: readonly Mark[] = [
   refused('Pod, annotation', 'cni.projectcalico.org/hwAddr'),
   refused('Pod, annotation', 'cni.projectcalico.org/allowedSourcePrefixes'),
   refused('Pod, annotation', 'qos.projectcalico.org/'),
-  refused('Pod, annotation', 'kubernetes.io/ingress-bandwidth'),
-  refused('Pod, annotation', 'kubernetes.io/egress-bandwidth'),
+  ...[
+    ['kubernetes.io/ingress-bandwidth', 'What the pod receives, bits a second'],
+    ['kubernetes.io/egress-bandwidth', 'What the pod sends, bits a second'],
+    ['qos.projectcalico.org/ingressBandwidth', 'The same as kubernetes.io/ingress-bandwidth, and wins'],
+    ['qos.projectcalico.org/egressBandwidth', 'The same as kubernetes.io/egress-bandwidth, and wins'],
+    [
+      'qos.projectcalico.org/ingressBurst',
+      'Bits at once; default a tenth of a second of the bandwidth, at least 64 KiB',
+    ],
+    [
+      'qos.projectcalico.org/egressBurst',
+      'Bits at once; default a tenth of a second of the bandwidth, at least 64 KiB',
+    ],
+  ].map(([name = '', does = '']) =>
+    acts('Pod, annotation', name, does, 'src/dataplane/shaper.ts', [
+      'test/shaping/pod-limits.test.ts',
+      "are Kubernetes' and Calico's, which win, in quantities of bits",
+    ]),
+  ),
   acts(
     'Service, annotation',
     'projectcalico.org/loadBalancerIPs',
