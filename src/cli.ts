@@ -21,6 +21,7 @@ const areas: readonly Area[] = [
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
   { name: 'install', load: async () => (await import('./commands/install.js')).registerInstallCommand },
+  { name: 'migrate', load: async () => (await import('./commands/migrate.js')).registerMigrateCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
