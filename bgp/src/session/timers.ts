@@ -19,9 +19,10 @@ export class Timers {
     private readonly expired: (timer: FsmTimer) => void,
   ) {}
 
-  /** (Re)starts; `jitter` takes up to a quarter off (RFC 4271 section 10). */
+  /** (Re)starts; `jitter` takes up to a quarter off (RFC 4271 section 10), but KEEPALIVEs keep a second between them (section 4.4). */
   start(timer: FsmTimer, seconds: number, jitter: boolean): void {
-    const delay = seconds * 1000 * (jitter ? 1 - this.clock.random() / 4 : 1);
+    const jittered = seconds * 1000 * (jitter ? 1 - this.clock.random() / 4 : 1);
+    const delay = timer === 'Keepalive' ? Math.max(jittered, Math.min(seconds, 1) * 1000) : jittered;
     const deadline = this.clock.now() + delay;
     const running = this.running.get(timer);
     if (running !== undefined && running.firesAt <= deadline) {

@@ -20,6 +20,20 @@ describe('Timers', () => {
     }
   });
 
+  it('never let KEEPALIVEs come less than a second apart (4271 4.4)', () => {
+    const clock = new FakeClock(() => 0.999_999);
+    const timers = new Timers(clock, () => undefined);
+    for (const [seconds, left] of [
+      [1, 1000],
+      [1.2, 1000],
+      [2, 1500],
+    ] as const) {
+      timers.stop('Keepalive');
+      timers.start('Keepalive', seconds, true);
+      expect(Math.round(timers.remaining('Keepalive') ?? 0)).to.equal(left);
+    }
+  });
+
   it('started again run from then on, and stopped ones do not expire', () => {
     const clock = new FakeClock();
     const expired: string[] = [];

@@ -24,6 +24,8 @@ export class StubPeer {
   readonly opens: (readonly number[])[] = [];
   /** Of this session: type of each message and when it came, in clock milliseconds. */
   messages: { readonly type: number; readonly at: number }[] = [];
+  /** Of this session: bodies of UPDATEs in hexadecimal. */
+  updates: string[] = [];
   /** What it offers. */
   capabilities: readonly Capability[] = [];
   /** Its OPEN goes out before it answers ours, as it does when it has sent it first. */
@@ -63,8 +65,10 @@ export class StubPeer {
     this.connection = connection;
     this.isEstablished = false;
     this.messages = [];
+    this.updates = [];
     const framer = new MessageFramer((type, bytes, start, end) => {
       this.messages.push({ type, at: this.clock.now() });
+      if (type === MessageType.update) this.updates.push(Buffer.from(bytes.subarray(start, end)).toString('hex'));
       if (type === MessageType.open) this.open(connection, bytes, start, end);
       if (type === MessageType.keepalive) this.isEstablished = true;
       return true;
