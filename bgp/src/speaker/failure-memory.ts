@@ -27,6 +27,13 @@ export class FailureMemory {
     return this.byName.get(name)?.deafness ?? 0;
   }
 
+  /** Names may go round: all at once. What one peer did is not held against the next one of its name. */
+  rename(renamed: readonly { readonly from: string; readonly to: string }[]): void {
+    const moved = renamed.map(({ from, to }) => ({ to, failures: this.byName.get(from) }));
+    for (const { from } of renamed) this.byName.delete(from);
+    for (const { to, failures } of moved) if (failures !== undefined) this.byName.set(to, failures);
+  }
+
   forget(name: string): void {
     this.byName.delete(name);
   }

@@ -60,6 +60,13 @@ export class PeerFailures {
     this.pausedUntil = this.deafUntil = 0;
   }
 
+  /** Another neighbour has this place now. */
+  forget(): void {
+    for (const direction of ['sent', 'received', 'local'] as const) delete this.last[direction];
+    this.inARow = this.shortLives = 0;
+    this.endPause();
+  }
+
   /** One more end. */
   count(
     { notification }: SessionEnd,

@@ -186,9 +186,10 @@ export class Peer implements SessionOwner {
       else this.unblock('shutdown');
     }
     const reasons = resetReasons(before, settings);
-    if (reasons.length > 0)
+    if (reasons.length > 0) {
       this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${reasons.join(', ')}`);
-    else {
+      if (reasons.includes('address') || reasons.includes('interfaceName')) this.failures.forget();
+    } else {
       if (settings.password !== undefined && settings.password !== before.password)
         this.exchangePassword(settings.password);
       if (settings.passive !== before.passive) this.startDialler();

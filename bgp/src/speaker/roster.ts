@@ -65,6 +65,7 @@ export class Roster {
       return peer === undefined ? [] : [{ peer, to }];
     });
     this.owner.directory.rename(peers);
+    this.owner.failures.rename(renamed);
     for (const { peer, to } of peers) {
       const id = this.owner.idOf(peer);
       if (id !== undefined) this.owner.driver.rib.renamePeer(id, to);

@@ -38,6 +38,23 @@ describe('bgp/speaker, names of peers', () => {
     expect(a.speaker.neighbor('router')?.families.ipv4).to.deep.include({ received: 1 });
   });
 
+  it('does not hold against a peer what another did under its name, or at its old address', async () => {
+    for (const change of ['name', 'address'] as const) {
+      const world = new World();
+      const [a, b] = [world.speaker(A), world.speaker(B)];
+      await b.configure(b.config(64513, [peerAt(A, 64512, { passive: true })]));
+      await a.configure(a.config(64512, [peerAt(B, 64999, { name: 'b' })]));
+      world.seconds(5);
+      expect(a.speaker.neighbor('b')?.lastError).to.contain('expected 64999');
+      const fresh = peerAt('10.0.0.9', 64519, { name: 'b' });
+      const old = peerAt(B, 64999, { name: 'old' });
+      await a.configure(a.config(64512, change === 'name' ? [old, fresh] : [fresh]));
+      expect(a.speaker.neighbor('b')?.address).to.equal('10.0.0.9');
+      expect(a.speaker.neighbor('b')?.lastError, change).to.equal(undefined);
+      if (change === 'name') expect(a.speaker.neighbor('old')?.lastError).to.contain('expected 64999');
+    }
+  });
+
   it('exchanges two names', async () => {
     const world = new World();
     const [a, b, c] = await triangle(world);
