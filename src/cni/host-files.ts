@@ -10,6 +10,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
+import { SHAPER_PREFIX } from '../dataplane/shaper.js';
 import { replaceFile } from './replace-file.js';
 
 interface HostFile {
@@ -26,13 +27,13 @@ export const HOST_FILES: readonly HostFile[] = [
     manager: 'NetworkManager',
     path: 'NetworkManager/conf.d/90-tortie.conf',
     // "+=": beside what others do not want managed.
-    content: `${HEAD}[keyfile]\nunmanaged-devices+=interface-name:${INTERFACE_PREFIX}*\n`,
+    content: `${HEAD}[keyfile]\nunmanaged-devices+=interface-name:${INTERFACE_PREFIX}*;interface-name:${SHAPER_PREFIX}*\n`,
   },
   {
     manager: 'systemd',
     // The first file that matches a link has it, by name over all folders.
     path: 'systemd/network/00-tortie.network',
-    content: `${HEAD}[Match]\nName=${INTERFACE_PREFIX}*\n\n[Link]\nUnmanaged=yes\n`,
+    content: `${HEAD}[Match]\nName=${INTERFACE_PREFIX}* ${SHAPER_PREFIX}*\n\n[Link]\nUnmanaged=yes\n`,
   },
   {
     manager: 'systemd',

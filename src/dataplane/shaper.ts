@@ -48,11 +48,6 @@ export class Shaper {
       return failure === undefined;
     };
     const { batch } = this.socket;
-    for (const [name, link] of links) {
-      const isOrphan =
-        name.startsWith(SHAPER_PREFIX) && link.group === SHAPER_GROUP && !this.needsShaper(name, wanted, links);
-      if (isOrphan) attempt(() => writeLinkDeletion(batch, { index: link.index }), name);
-    }
     const standing = listTrafficControl(this.socket);
     const bursts = new Map<number, number>();
     for (const [name, link] of links) {
@@ -61,7 +56,14 @@ export class Shaper {
       const now = standing.get(link.index);
       this.levelExit(link, ingress, now?.rate, bursts, attempt);
       if (egress !== undefined) this.levelEntry(link, egress, links, standing, bursts, attempt);
-      else if (now?.hasEntry === true) attempt(() => writeEntryDeletion(batch, link.index), name);
+      else if (now?.hasEntry === true && isShaper(links.get(shaperName(name))))
+        attempt(() => writeEntryDeletion(batch, link.index), name);
+    }
+    // Last: what is still led over an interface that is gone is dropped.
+    for (const [name, link] of links) {
+      const isOrphan =
+        name.startsWith(SHAPER_PREFIX) && link.group === SHAPER_GROUP && !this.needsShaper(name, wanted, links);
+      if (isOrphan) attempt(() => writeLinkDeletion(batch, { index: link.index }), name);
     }
     this.bursts = bursts;
     return problems;
@@ -113,6 +115,10 @@ export class Shaper {
     attempt(() => writeEntryRedirect(batch, host.index, over), host.name);
   }
 }
+
+/** By it an entry that is watched is known as ours: other agents and the bandwidth plugin watch entries too. */
+const isShaper = (link: Link | undefined): boolean =>
+  link?.name.startsWith(SHAPER_PREFIX) === true && link.group === SHAPER_GROUP;
 
 const bucketOf = ({ rate, burst }: Rate): TokenBucket => ({
   rate,

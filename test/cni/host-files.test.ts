@@ -17,9 +17,11 @@ describe('cni/host-files', () => {
     for (const manager of ['NetworkManager', 'systemd']) mkdirSync(join(etc, manager));
     expect(installHostFiles(etc)).to.deep.equal(HOST_FILES.map(({ path }) => join(etc, path)));
     expect(read('NetworkManager/conf.d/90-tortie.conf')).to.match(
-      /^\[keyfile\]\nunmanaged-devices\+=interface-name:tort\*$/m,
+      /^\[keyfile\]\nunmanaged-devices\+=interface-name:tort\*;interface-name:torq\*$/m,
     );
-    expect(read('systemd/network/00-tortie.network')).to.match(/\[Match\]\nName=tort\*\n\n\[Link\]\nUnmanaged=yes\n$/);
+    expect(read('systemd/network/00-tortie.network')).to.match(
+      /\[Match\]\nName=tort\* torq\*\n\n\[Link\]\nUnmanaged=yes\n$/,
+    );
     expect(read('systemd/networkd.conf.d/90-tortie.conf')).to.include('[Network]\nManageForeignRoutes=no\n');
     expect(statSync(join(etc, 'systemd/network/00-tortie.network')).mode & 0o777).to.equal(0o644);
     expect(installHostFiles(etc)).to.deep.equal([]);

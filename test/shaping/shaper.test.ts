@@ -92,7 +92,8 @@ describe('Shaper', function () {
       node,
       'sh',
       '-c',
-      'ip link add torqmine type ifb; tc qdisc add dev tortother root tbf rate 3mbit burst 32k latency 9ms',
+      'ip link add torqmine type ifb; tc qdisc add dev tortother ingress; ' +
+        'tc qdisc add dev tortother root tbf rate 3mbit burst 32k latency 9ms',
     );
     ip(node, 'link', 'del', 'tortpod');
     expect(level({ egress: SLOW })).to.deep.equal([]);
