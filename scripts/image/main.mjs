@@ -10,18 +10,20 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeArchive } from './archive.mjs';
 import { debianBase, machineBase } from './base.mjs';
+import { writeContents } from './contents.mjs';
 import { ENTRYPOINT, writeLayer } from './layer.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const BASES = { debian: debianBase, machine: machineBase };
-const usage = `Usage: npm run image -- [--output FILE.tar] [--image NAME:TAG] [--engine ENGINE] [--base BASE] [--uncompressed]
+const usage = `Usage: npm run image -- [--output FILE.tar] [--image NAME:TAG] [--engine ENGINE] [--base BASE] [--uncompressed] [--bare]
   --output FILE.tar   default: tortie-${version}.tar where no engine is, else the engine keeps the image
   --image NAME:TAG    default: tortie.dev/tortie:${version}
   --engine ENGINE     docker, podman or buildah (default: the first that runs); none: build the archive here
   --base BASE         of an archive built here: debian (by debootstrap, kept in $TORTIE_IMAGE_CACHE), or machine (programs of
                       this machine); of an engine's: the image that it starts from
-  --uncompressed      layers of an archive built here: larger, and sooner done`;
+  --uncompressed      layers of an archive built here: larger, and sooner done
+  --bare              no bill of materials (.cdx.json) and no list of licences (.licences.txt) beside an archive built here`;
 
 const fail = (sentence, code = 1) => {
   process.stderr.write(`${sentence}\n`);
@@ -37,6 +39,7 @@ function options() {
         engine: { type: 'string' },
         base: { type: 'string' },
         uncompressed: { type: 'boolean', default: false },
+        bare: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     }).values;
@@ -65,7 +68,7 @@ function byEngine(engine, { image, output, base }) {
   else run('save', ...(engine === 'podman' ? ['--format', 'oci-archive'] : []), '--output', output, image);
 }
 
-async function byHand({ image, output, base = 'debian', uncompressed }) {
+async function byHand({ image, output, base = 'debian', uncompressed, bare }) {
   const fill = BASES[base];
   if (fill === undefined)
     fail(`Cannot use --base "${base}": expected ${Object.keys(BASES).join(' or ')} without an engine`, 2);
@@ -80,6 +83,7 @@ async function byHand({ image, output, base = 'debian', uncompressed }) {
       compress: !uncompressed,
     });
     process.stdout.write(`${output}: ${image}@${digest}\n`);
+    for (const file of bare ? [] : writeContents(output, folders[0])) process.stdout.write(`${file}\n`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

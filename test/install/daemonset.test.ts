@@ -162,7 +162,7 @@ describe('the DaemonSet on a node', function () {
       return this.skip();
     }
     const archive = join(directory, 'tortie.tar');
-    const flags = ['--base', 'machine', '--uncompressed', '--image', image, '--output', archive];
+    const flags = ['--base', 'machine', '--uncompressed', '--bare', '--image', image, '--output', archive];
     execFileSync(process.execPath, [packageFile('scripts/image/main.mjs'), ...flags], { stdio: 'pipe' });
     netns = world.node('node');
     runtime = new Containerd({

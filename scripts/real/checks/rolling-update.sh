@@ -28,8 +28,10 @@ k wait -n "$space" --for=condition=Ready pod --all --timeout=120s >/dev/null
 # From every pod's namespace to every other pod, both families, twenty a second each.
 for from in $NODES; do
   id=$(on_node "$from" ctr -n k8s.io containers ls | awk -v image=agnhost '$2 ~ image {print $1}' | while read -r each; do
-    on_node "$from" ctr -n k8s.io containers info "$each" | grep -q "\"io.kubernetes.pod.namespace\": \"$space\"" && echo "$each"
-  done | head -n1)
+    on_node "$from" ctr -n k8s.io containers info "$each" | grep -q "\"io.kubernetes.pod.namespace\": \"$space\"" || continue
+    echo "$each"
+  done | sed -n 1p)
+  [ -n "$id" ] || fail "Cannot check: no container of $space on $from"
   pid=$(on_node "$from" ctr -n k8s.io tasks ls | awk -v id="$id" '$1 == id {print $2}')
   for to in $NODES; do
     [ "$from" != "$to" ] || continue
