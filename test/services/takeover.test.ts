@@ -25,6 +25,13 @@ const namespaces = new ScratchNamespaces('tto');
 const WITHIN = 20_000;
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+interface ApiObject {
+  readonly path: string;
+  readonly kind: string;
+  readonly metadata: object;
+  readonly [part: string]: unknown;
+}
+
 describe('taking over from kube-proxy, and handing back', function () {
   this.timeout(120_000);
   const directory = mkdtempSync(join(tmpdir(), 'tortie-takeover-'));
@@ -70,7 +77,7 @@ describe('taking over from kube-proxy, and handing back', function () {
   });
 
   /** A Service of one local endpoint that answers, and one whose connections stay open. */
-  function objects(): readonly { readonly path: string; readonly kind: string; readonly metadata: object }[] {
+  function objects(): readonly ApiObject[] {
     const services = '/api/v1/namespaces/shop/services';
     const slices = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices';
     const of = (name: string, address: string, port: number) => [
@@ -90,7 +97,12 @@ describe('taking over from kube-proxy, and handing back', function () {
       },
     ];
     return [
-      { path: '/api/v1/nodes', kind: 'Node', metadata: { name: 'n1' } },
+      {
+        path: '/api/v1/nodes',
+        kind: 'Node',
+        metadata: { name: 'n1' },
+        status: { addresses: [{ type: 'InternalIP', address: NET[4].node }] },
+      },
       ...of('short', NET[4].cluster, TARGET_PORT),
       ...of('long', '10.96.0.2', TARGET_PORT + 1),
     ];
@@ -145,6 +157,7 @@ describe('taking over from kube-proxy, and handing back', function () {
 
   for (const mode of ['nftables', 'iptables'] as const)
     it(`${mode}: nothing is lost on the way, and nothing of the other is left`, async () => {
+      const within = <T>(work: () => T): T => inNamespace(rack.node, work);
       let proxy = startKubeProxy(mode);
       await eventually('kube-proxy to serve', async () => (await short()).startsWith('L1'));
       await openLong();
@@ -156,7 +169,6 @@ describe('taking over from kube-proxy, and handing back', function () {
       const engine = new ServicesEngine({ nodeName: 'n1' });
       for (const { path, ...object } of objects())
         engine.apply({ type: 'upsert', kind: object.kind as 'Node' | 'Service' | 'EndpointSlice', object });
-      const within = <T>(work: () => T): T => inNamespace(rack.node, work);
       const taken = await whileAnswered(async () => {
         netfilter = await createNetfilter({ families: [4, 6], backend: 'auto', within, patrolInterval: 0 });
         expect((await netfilter.sync(engine.ruleset(), 'services')).failures).to.deep.equal([]);

@@ -206,6 +206,11 @@ export class SetState {
     return this.wanted.has(name);
   }
 
+  /** Undefined when it is not wanted. */
+  typeOf(name: string): SetType | undefined {
+    return this.wanted.get(name)?.type;
+  }
+
   /** Is it to be destroyed? */
   isDoomed(name: string): boolean {
     return this.doomed.has(name);

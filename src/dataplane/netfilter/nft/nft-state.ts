@@ -51,6 +51,8 @@ export class NftState {
   private readonly kernel = new Map<string, readonly string[]>();
   /** Digests of rules as read back, by chain. */
   private readonly digests = new Map<string, readonly string[]>();
+  /** Written and not read back since. BOUNDED by the chains there are. */
+  private readonly unread = new Set<string>();
   private readonly wantedMaps = new Map<string, WantedMap>();
   private readonly kernelMaps = new Map<string, ReadonlyMap<string, string>>();
   private readonly dirty = new Set<string>();
@@ -123,14 +125,34 @@ export class NftState {
       }
     for (const [name, rules] of table.chains)
       for (const each of this.observeChain(name, rules, isForeign)) findings.push(each);
-    for (const name of new Set([...this.kernelMaps.keys(), ...maps.keys()])) {
-      const present = maps.get(name);
-      const known = this.kernelMaps.get(name);
-      if (known !== undefined && !isSameMap(known, present)) findings.push(`map ${name} is not as it was written`);
-      if (present === undefined) this.kernelMaps.delete(name);
-      else this.kernelMaps.set(name, present);
-      this.dirtyMaps.add(name);
-    }
+    for (const name of new Set([...this.kernelMaps.keys(), ...maps.keys()]))
+      for (const each of this.observeMap(name, maps.get(name))) findings.push(each);
+    return findings;
+  }
+
+  /** Takes one map's entries as they are now; undefined when there is none. */
+  observeMap(name: string, present: ReadonlyMap<string, string> | undefined): readonly string[] {
+    const known = this.kernelMaps.get(name);
+    if (present === undefined) this.kernelMaps.delete(name);
+    else this.kernelMaps.set(name, present);
+    this.dirtyMaps.add(name);
+    return known !== undefined && !isSameMap(known, present) ? [`map ${name} is not as it was written`] : [];
+  }
+
+  /** Chains that were written and not read back since. */
+  unverified(): readonly string[] {
+    return [...this.unread].filter((name) => this.kernel.has(name));
+  }
+
+  /** As `observe`, for chains alone that only we have touched; undefined: the chain is not there. */
+  observeChains(chains: ReadonlyMap<string, readonly ReadRule[] | undefined>): readonly string[] {
+    const findings: string[] = [];
+    for (const [name, rules] of chains)
+      if (rules !== undefined) for (const each of this.observeChain(name, rules, false)) findings.push(each);
+      else {
+        if (this.wanted.has(name)) findings.push(`chain ${name} is missing`);
+        this.forget(name);
+      }
     return findings;
   }
 
@@ -176,6 +198,7 @@ export class NftState {
   /** The table is going to be made anew. */
   forgetKernel(): void {
     this.kernel.clear();
+    this.unread.clear();
     this.digests.clear();
     this.kernelMaps.clear();
     for (const name of this.wanted.keys()) this.dirty.add(name);
@@ -217,6 +240,7 @@ export class NftState {
     const digests = rules.map((rule) => rule.digest);
     const before = this.kernel.get(name);
     const seen = this.digests.get(name);
+    this.unread.delete(name);
     this.dirty.add(name);
     if (before !== undefined && isSame(hashes, before)) {
       if (seen === undefined && isForeign) this.kernel.set(name, []);
@@ -246,9 +270,11 @@ export class NftState {
   private note(name: string, hashes: readonly string[]): void {
     this.kernel.set(name, hashes);
     this.digests.delete(name);
+    this.unread.add(name);
   }
 
   private forget(name: string): void {
+    this.unread.delete(name);
     this.kernel.delete(name);
     this.digests.delete(name);
     this.dirty.add(name);

@@ -18,15 +18,17 @@ import { SetState } from '../set-state.js';
 import type { NetfilterStatus, Observation } from '../status.js';
 import { sweepIptables } from '../sweep.js';
 import { keysOf } from './element.js';
-import { mapKeyText } from './map-key.js';
+import { describeMapKey, mapKeyText } from './map-key.js';
 import { NftState } from './nft-state.js';
-import { isSetItem, subjectOf, contentOf, type NftItem } from './nft-item.js';
+import { isSetItem, subjectOf, contentOf, type NftItem, type SetItem } from './nft-item.js';
 import { NftWriter } from './nft-writer.js';
 import { NFPROTO_INET, TABLE } from './protocol.js';
-import { readElements, readTable, type ReadSet, type ReadTable } from './reader.js';
+import { readChain, readElements, readTable, type ReadSet, type ReadTable } from './reader.js';
 
 /** After a write, wait so long without another one before reading back. */
 const QUIET_BEFORE_READBACK = 1_500;
+/** Chains and sets that are read back one by one; above, the whole table is read. */
+const MOST_READ_ALONE = 256;
 const SWEEP = 'sweep of iptables';
 const READ = 'read table inet tortie';
 
@@ -39,7 +41,12 @@ export class NftTarget implements PolicyTarget {
   private events: RuleEvents | undefined;
   private readBack: NodeJS.Timeout | undefined;
   private onAlarm: () => void = () => undefined;
-  private suspicion: 'none' | 'read back' | 'foreign' = 'none';
+  /** Why to look: our own writes rest, the table may not be as we think, somebody else touched it. */
+  private suspicion: 'none' | 'read back' | 'doubt' | 'foreign' = 'none';
+  /** Sets that were written and not read back since. BOUNDED by the sets there are. */
+  private readonly unreadSets = new Set<string>();
+  /** Likewise maps, with what their keys are. */
+  private readonly unreadMaps = new Map<string, number>();
   private tableExists = false;
   /** A set stands under our name as something else: the table is made anew, in one transaction. */
   private needsRebuild = false;
@@ -93,9 +100,11 @@ export class NftTarget implements PolicyTarget {
 
   async look(backoff: Backoff): Promise<Findings> {
     if (this.suspicion === 'none') return new Map();
-    const isForeign = this.suspicion === 'foreign';
+    const { suspicion } = this;
     this.suspicion = 'none';
-    const findings = this.compare(readTable(this.socket), isForeign);
+    const findings =
+      (suspicion === 'read back' ? this.compareWritten() : undefined) ??
+      this.compare(readTable(this.socket), suspicion === 'foreign');
     backoff.note(4, READ, undefined);
     return new Map([[4, findings]]);
   }
@@ -119,8 +128,9 @@ export class NftTarget implements PolicyTarget {
     }
     this.sets.done(done.filter(isSetItem), []);
     for (const { item, message } of refused) backoff.failed(4, subjectOf(item), contentOf(item), message, Date.now());
+    for (const item of done) this.noteUnread(item);
     // What was refused may have met a table that is not as we think.
-    if (refused.length > 0) this.suspicion = 'read back';
+    if (refused.length > 0) this.suspicion = 'doubt';
     written(countOf(done));
     if (this.events !== undefined) this.scheduleReadBack();
     return true;
@@ -172,7 +182,7 @@ export class NftTarget implements PolicyTarget {
   }
 
   private alarm(suspicion: 'read back' | 'foreign'): void {
-    if (this.suspicion !== 'foreign') this.suspicion = suspicion;
+    if (suspicion === 'foreign' || this.suspicion === 'none') this.suspicion = suspicion;
     this.onAlarm();
   }
 
@@ -182,11 +192,45 @@ export class NftTarget implements PolicyTarget {
     this.readBack.unref();
   }
 
+  /**
+   * Reads back what was written and nothing else: whoever else touches the table is told by its events. Ten thousand Services are sixty
+   * thousand rules, a second's reading. Undefined when there is so much that reading everything is quicker.
+   */
+  private compareWritten(): readonly string[] | undefined {
+    const chains = this.state.unverified();
+    if (chains.length + this.unreadSets.size + this.unreadMaps.size > MOST_READ_ALONE) return undefined;
+    const findings = [...this.state.observeChains(new Map(chains.map((name) => [name, readChain(this.socket, name)])))];
+    for (const name of this.unreadSets) {
+      const type = this.sets.typeOf(name);
+      const elements = type === undefined ? undefined : readElements(this.socket, name);
+      if (type === undefined) continue;
+      // Gone, or something else under its name: only a look at everything tells.
+      if (elements === undefined) return undefined;
+      const family: Family = name.startsWith(setName(6, '')) ? 6 : 4;
+      for (const finding of this.sets.compare(name, keysOf(type, family, elements))) findings.push(finding);
+    }
+    for (const [name, keyType] of this.unreadMaps)
+      for (const finding of this.state.observeMap(name, this.readMap(name, keyType))) findings.push(finding);
+    this.unreadSets.clear();
+    this.unreadMaps.clear();
+    return findings;
+  }
+
+  private noteUnread(item: NftItem): void {
+    if (isSetItem(item)) this.unreadSets.add(nameOfSet(item));
+    else if (item.type === 'map') this.unreadMaps.set(item.name, describeMapKey(item.map).keyType);
+    else if (item.type === 'delete-map') this.unreadMaps.delete(item.name);
+  }
+
   /** Takes the table in; marks and tells differences. */
   private compare(table: ReadTable, isForeign = false): readonly string[] {
     this.tableExists = table.exists;
+    this.unreadSets.clear();
+    this.unreadMaps.clear();
     const maps = new Map(
-      [...table.sets.values()].filter((set) => set.isMap).map((set) => [set.name, this.readMap(set)]),
+      [...table.sets.values()]
+        .filter((set) => set.isMap)
+        .map((set) => [set.name, this.readMap(set.name, set.keyType) ?? new Map()]),
     );
     const findings = [...this.state.observe(table, maps, isForeign)];
     const sets = [...table.sets.values()].filter((set) => !set.isMap);
@@ -210,9 +254,9 @@ export class NftTarget implements PolicyTarget {
     return findings;
   }
 
-  private readMap({ name, keyType }: ReadSet): ReadonlyMap<string, string> {
-    const elements = readElements(this.socket, name) ?? [];
-    return new Map(elements.map((element) => [mapKeyText(keyType, element.key), element.goto ?? '']));
+  private readMap(name: string, keyType: number): ReadonlyMap<string, string> | undefined {
+    const elements = readElements(this.socket, name);
+    return elements && new Map(elements.map((element) => [mapKeyText(keyType, element.key), element.goto ?? '']));
   }
 }
 
@@ -251,3 +295,5 @@ function countOf(items: readonly NftItem[]): Partial<Written> {
     membersRemoved: members('delete'),
   };
 }
+
+const nameOfSet = (item: SetItem): string => ('set' in item ? item.set.name : item.name);

@@ -284,9 +284,11 @@ export function writeVerdict(batch: NetlinkBatch, verdict: Verdict, chain?: stri
 export function writeQuery(
   batch: NetlinkBatch,
   message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet,
+  chain?: string,
 ): void {
   begin(batch, message, 0, () => `list what is in table inet ${TABLE}`);
   if (message === Message.GetRule || message === Message.GetSet) batch.attributeText(1, TABLE);
+  if (chain !== undefined) batch.attributeText(2, chain);
   batch.endMessage();
 }
 

@@ -71,6 +71,27 @@ export function readTable(socket: NetlinkSocket): ReadTable {
   return { exists, chains, sets };
 }
 
+/** The rules of one chain, without a look at any other; undefined when there is no such chain. */
+export function readChain(socket: NetlinkSocket, chain: string): readonly ReadRule[] | undefined {
+  const rules: ReadRule[] = [];
+  const batch = new NetlinkBatch(256);
+  writeQuery(batch, Message.GetRule, chain);
+  try {
+    socket.dump(
+      batch,
+      ({ body }) => {
+        // An older kernel that does not filter by chain tells all of them.
+        if (textOf(body, 1) === TABLE && textOf(body, 2) === chain) rules.push(ruleOf(body));
+      },
+      () => void (rules.length = 0),
+    );
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  return rules;
+}
+
 /** Undefined when there is no such set. */
 export function readElements(socket: NetlinkSocket, set: string): readonly Element[] | undefined {
   const elements: Element[] = [];
