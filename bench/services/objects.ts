@@ -13,8 +13,10 @@ const namespaceOf = (index: number): string => `b${Math.floor(index / PER_NAMESP
 const slicesPath = (index: number): string =>
   `/apis/discovery.k8s.io/v1/namespaces/${namespaceOf(index)}/endpointslices`;
 
-export const clusterIp = (index: number): string =>
-  `10.${96 + (index >> 16)}.${(index >> 8) & 255}.${(index & 255) + 1}`;
+/** 254 addresses of each /24. */
+const addressOf = (net: number, index: number): string =>
+  `10.${net + Math.floor(index / 64_516)}.${Math.floor(index / 254) % 254}.${(index % 254) + 1}`;
+export const clusterIp = (index: number): string => addressOf(96, index);
 export const slicePath = (index: number): string => `${slicesPath(index)}/s${index}`;
 
 export function* namespaces(count: number): Generator<Write> {
@@ -54,8 +56,7 @@ export const poolObject: Write = {
   },
 };
 
-const threeOf = (index: number): readonly string[] =>
-  [66, 67, 68].map((net) => `10.${net}.${(index >> 8) & 255}.${(index & 255) + 1}`);
+const threeOf = (index: number): readonly string[] => [66, 67, 68].map((net) => addressOf(net, index));
 
 const ports = [
   { name: 'tcp', protocol: 'TCP', port: TARGET_PORT },
