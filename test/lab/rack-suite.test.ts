@@ -66,7 +66,8 @@ describe('lab, a rack on one machine', function () {
     }
     await deletePod(view, 'brief');
     expect(await getPod(view, 'brief')).to.equal(undefined);
-    expect(await namespacesOf(view.record.name)).to.not.include(netns);
+    // With a grace period of 0 the object goes at once, and the sandbox after it.
+    await soon('the sandbox to be gone', async () => !(await namespacesOf(view.record.name)).includes(netns));
     const routes = await view.output('node3', 'ip', 'route', 'show', `${pod.status.podIP}/32`);
     expect(routes).to.equal('');
   });
