@@ -46,6 +46,7 @@ describe('manifests: the controller', () => {
       'create events',
       'update tortie.dev/ipamblocks',
       'delete tortie.dev/ipamblocks',
+      'delete tortie.dev/nodeaddresses',
       ...['get', 'list', 'delete'].map((verb) => `${verb} tortie.dev/nodestatuses`),
     ]);
   });
