@@ -33,6 +33,7 @@ const AREAS: Readonly<Record<string, Area>> = {
     about: 'kill -9 of the agent amid CNI calls: what is lost, left or given twice',
     load: () => import('./kill/main.js'),
   },
+  ipam: { about: 'addresses: assign, claim, requests for each pod, memory', load: () => import('./ipam/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
 };
 
