@@ -178,17 +178,17 @@ async function measure(contender: Contender, count: number, changes: number): Pr
 /** The last Service of all answers. Settles with the time of the first datagram that was answered. */
 async function untilServed(scene: Scene, count: number): Promise<number> {
   const probe = new Probe(scene.node, clusterIp(count - 1), SERVICE_PORT);
+  let timer: NodeJS.Timeout | undefined;
   const watch = new Promise<never>((_, reject) => {
-    const timer = setInterval(() => {
+    timer = setInterval(() => {
       const problem = scene.problem();
-      if (problem === undefined) return;
-      clearInterval(timer);
-      reject(new Error(problem));
+      if (problem !== undefined) reject(new Error(problem));
     }, 100).unref();
   });
   try {
     return await Promise.race([probe.answeredAfter(0, FIRST_SYNC_WITHIN), watch]);
   } finally {
+    clearInterval(timer);
     probe.stop();
   }
 }

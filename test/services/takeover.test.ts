@@ -117,6 +117,11 @@ describe('taking over from kube-proxy, and handing back', function () {
     processes.push(proxy);
     return proxy;
   };
+  /** Beside the connections, which a child that is waited for would hold up. */
+  const cleanUp = async (): Promise<void> => {
+    const cleaning = new NodeProcess(rack.node, directory, 'cleanup', [KUBE_PROXY, '--cleanup']);
+    while (cleaning.problem() === undefined) await pause(50);
+  };
   const short = (): Promise<string> => rack.connect(4, 'pod', NET[4].cluster, 80, 5_000);
   const eventually = async (what: string, check: () => Promise<boolean>): Promise<void> => {
     const end = Date.now() + WITHIN;
@@ -171,7 +176,7 @@ describe('taking over from kube-proxy, and handing back', function () {
         netfilter = await createNetfilter({ families: [4, 6], backend: 'auto', within, patrolInterval: 0 });
         expect((await netfilter.sync(engine.ruleset(), 'services')).failures).to.deep.equal([]);
         await proxy.stop();
-        exec(rack.node, KUBE_PROXY, '--cleanup');
+        await cleanUp();
       });
       expect(taken).to.be.greaterThan(0);
       expect(await kubeProxyRules(within)).to.equal(undefined);
@@ -192,6 +197,6 @@ describe('taking over from kube-proxy, and handing back', function () {
       client?.destroy();
       echo?.close();
       await proxy.stop();
-      exec(rack.node, KUBE_PROXY, '--cleanup');
+      await cleanUp();
     });
 });
