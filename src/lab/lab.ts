@@ -17,9 +17,11 @@ import { LabNode } from './lab-node.js';
 import { limitLogs } from './log-limit.js';
 import { buildNetwork, setLink } from './network.js';
 import { buildRack, type Link, type Rack } from './rack.js';
+import { SYSTEM_NAMESPACE } from './rack-objects.js';
 import { Scheduler } from './scheduler.js';
 import { labPaths, type LabPaths, type LabRecord } from './state-dir.js';
 import { parseTopology } from './topology.js';
+import { tortieArgv } from './tortie-argv.js';
 import { prepareTor } from './tors.js';
 
 export class Lab implements ControlTarget {
@@ -86,6 +88,13 @@ export class Lab implements ControlTarget {
     await this.cluster.createRack(this.rack);
     this.step(`Starting agent, bgpd and kubelet stand-in of ${nodes.map((node) => node.name).join(', ')}`);
     await Promise.all(nodes.map((node) => this.startNode(node.name, this.requireCluster())));
+    this.run({
+      name: 'controller',
+      argv: tortieArgv(
+        ...['controller', '--kubeconfig', this.paths.kubeconfig, '--namespace', SYSTEM_NAMESPACE],
+        ...['--identity', this.record.name, '--health', 'none'],
+      ),
+    });
     this.scheduler = new Scheduler(this.cluster.datastore, this.cluster.client, this.log);
     this.scheduler.start();
     this.step(`Creating ${topology.pods.length} pods`);

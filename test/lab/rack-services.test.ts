@@ -103,6 +103,53 @@ describe('a rack and its Services', function () {
     await soon('all of them again', async () => (await singles('node2')).length === 2 * COUNT);
   });
 
+  it('gives a Service of type LoadBalancer an address of a pool, and tells the routers who has its endpoint', async () => {
+    for (const [name, cidr] of [
+      ['lb', '198.51.100.0/24'],
+      ['lb6', '2001:db8:3::/120'],
+    ] as const)
+      await apply({
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'IPPool',
+        metadata: { name },
+        spec: { cidr, allowedUses: ['LoadBalancer'] },
+      });
+    await configure({ serviceLoadBalancerIPs: [{ cidr: '198.51.100.0/24' }, { cidr: '2001:db8:3::/120' }] });
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        name: 'balanced',
+        namespace: 'default',
+        annotations: { 'metallb.io/loadBalancerIPs': '198.51.100.7,2001:db8:3::7' },
+      },
+      spec: {
+        type: 'LoadBalancer',
+        externalTrafficPolicy: 'Local',
+        ipFamilyPolicy: 'RequireDualStack',
+        selector: { app: 'svc-web' },
+        ports: [{ port: 80 }],
+      },
+    });
+    await soon('its addresses', async () =>
+      (
+        await rack().kubectl(['get', 'service', 'balanced', '-o', 'jsonpath={.status.loadBalancer.ingress[*].ip}'])
+      ).includes('198.51.100.7 2001:db8:3::7'),
+    );
+    const heard = (node: string): Promise<string> =>
+      Promise.all([4, 6].map((family) => routesAt(rack(), 'tor1', 'protocol', `${node}_${family}`))).then((texts) =>
+        texts.join('\n'),
+      );
+    await soon('both of them from node2', async () => {
+      const text = await heard('node2');
+      return text.includes('198.51.100.7/32') && text.includes('2001:db8:3::7/128');
+    });
+    for (const node of ['node1', 'node3']) {
+      expect(await heard(node), node).to.include('198.51.100.0/24');
+      expect(await heard(node), node).to.not.include('198.51.100.7/32');
+    }
+  });
+
   it('drops what comes for an address that no Service has, where it would circle', async () => {
     const circles = async (address: string): Promise<boolean> =>
       /exceeded/.test(await rack().output('outside', 'sh', '-c', `ping -c1 -W2 -t 64 ${address}; true`));
