@@ -15,8 +15,8 @@ import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { assign, type Assignment } from './assignment.js';
 import { AddressLedger, type AddressUse } from './ledger.js';
-import { loadBalancerPoolsOf, type LoadBalancerPool } from './pools.js';
-import { eventOf, isLeftOver, statusWith, statusWithout } from './service-status.js';
+import { loadBalancerPoolsOf, poolOf, type LoadBalancerPool } from './pools.js';
+import { eventOf, hasCondition, isLeftOver, statusWith, statusWithout } from './service-status.js';
 import { asksByName, wishOf } from './wish.js';
 
 export interface AddressLoopOptions {
@@ -108,7 +108,10 @@ export class AddressLoop {
       this.due.add(key);
     } else if (kind === 'ipPools') {
       this.readPools();
-      for (const key of this.options.cluster.all('services').keys()) this.due.add(key);
+      for (const key of this.options.cluster.all('services').keys()) {
+        this.enter(key);
+        this.due.add(key);
+      }
     } else if (kind === 'ipReservations') {
       this.readReservations();
       this.retryPending();
@@ -185,7 +188,21 @@ export class AddressLoop {
     const { spec = {}, metadata } = service;
     if (spec.type !== 'LoadBalancer' || metadata.deletionTimestamp !== undefined) return false;
     if (spec.loadBalancerClass !== undefined) return classes.includes(spec.loadBalancerClass);
-    return assignIPs === 'AllServices' || asksByName(service);
+    return (assignIPs === 'AllServices' || asksByName(service)) && !this.isOfSomebodyElse(service);
+  }
+
+  /**
+   * Clusters have load balancers of their own, most of them without a class: what has got its address elsewhere is left alone, and so is
+   * everybody where there is no pool for Services at all.
+   */
+  private isOfSomebodyElse({ status }: Service): boolean {
+    if (hasCondition(status)) return false;
+    const ingress = status?.loadBalancer?.ingress ?? [];
+    const isOurs = (ip: string | undefined): boolean => {
+      const address = tryParseAddress(ip ?? '');
+      return address !== undefined && poolOf(this.pools, address) !== undefined;
+    };
+    return this.pools.length === 0 || ingress.some(({ ip }) => !isOurs(ip));
   }
 
   private run(): void {

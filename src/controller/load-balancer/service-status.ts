@@ -40,8 +40,11 @@ export function statusWith(
 }
 
 /** Says of a Service that no load balancer serves what was said when one did? */
-export const isLeftOver = ({ spec, status }: Service): boolean =>
-  spec?.type !== 'LoadBalancer' && status?.conditions?.some(({ type }) => type === CONDITION) === true;
+export const isLeftOver = ({ spec, status }: Service): boolean => spec?.type !== 'LoadBalancer' && hasCondition(status);
+
+/** Has this controller, or one before it, said anything of it? */
+export const hasCondition = (status: Service['status']): boolean =>
+  status?.conditions?.some(({ type }) => type === CONDITION) === true;
 
 export function statusWithout({ status }: Service): NonNullable<Service['status']> {
   return {

@@ -264,6 +264,23 @@ describe('controller/load-balancer', () => {
     expect(server.conditionOf('clash')).to.include('Service "shop/other" has it');
   });
 
+  it('leaves alone what has an address from elsewhere, and everybody where there is no pool', async () => {
+    start();
+    const elsewhere = [{ ip: '192.0.2.1' }, { hostname: 'a.example' }];
+    for (const [index, entry] of elsewhere.entries())
+      server.put({ ...serviceOf(`cloud${index}`), status: { loadBalancer: { ingress: [entry] } } });
+    await settle();
+    for (const [index, entry] of elsewhere.entries())
+      expect(server.services.get(`shop/cloud${index}`)?.status).to.deep.equal({ loadBalancer: { ingress: [entry] } });
+    for (const pool of ['lb', 'lb6']) cluster.delete('ipPools', poolOf(pool, '198.51.100.0/28'));
+    server.apply(serviceOf('later'));
+    await settle();
+    expect(server.services.get('shop/later')?.status).to.equal(undefined);
+    pools(poolOf('lb', '198.51.100.0/28'));
+    await settle();
+    expect(server.ingressOf('later')).to.deep.equal(['198.51.100.0']);
+  });
+
   it('serves with RequestedServicesOnly those that ask by name', async () => {
     start({ assignIPs: 'RequestedServicesOnly' });
     server.apply(serviceOf('a'));
