@@ -48,7 +48,7 @@ async function prepareBird(rack: Rack, tor: RackTor, directory: string): Promise
 
 /**
  * FRR's daemons insist on their own user (only bgpd can be told to skip that), so their directory is that user's and the ones
- * above it let it pass: traversable, still not readable.
+ * above it let its group pass: traversable for nobody else, and readable for nobody but root.
  */
 async function prepareFrr(rack: Rack, tor: RackTor, directory: string): Promise<readonly DaemonSpec[]> {
   const configs = Object.entries(renderFrr(rack, tor)).map(([daemon, text]) => ({
@@ -58,8 +58,10 @@ async function prepareFrr(rack: Rack, tor: RackTor, directory: string): Promise<
   for (const { path, text } of configs) await writeFile(path, text, { mode: 0o600 });
   await writeWrapper(directory, 'vtysh', ['/usr/bin/vtysh', '--vty_socket', directory]);
   await run(['chown', 'frr:frr', directory, ...configs.map(({ path }) => path)]);
-  for (let parent = dirname(directory); parent.startsWith(LABS_ROOT); parent = dirname(parent))
-    await chmod(parent, 0o711);
+  for (let parent = dirname(directory); parent.startsWith(LABS_ROOT); parent = dirname(parent)) {
+    await run(['chown', 'root:frr', parent]);
+    await chmod(parent, 0o710);
+  }
   const zebra = join(directory, 'zserv.api');
   const daemon = (name: FrrDaemon, after?: string): DaemonSpec => ({
     name: `${tor.name} ${name}`,

@@ -5,6 +5,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError, tooLarge } from './api-error.js';
 import type { ApiReply } from './api-reply.js';
+import { pass, type Gate } from './gate.js';
 import type { Requests } from './requests.js';
 
 /** BOUNDED: upstream's limit of a request's body. */
@@ -15,10 +16,10 @@ const MAX_DRAINED_BYTES = 64 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json';
 
-export function requestListener(requests: Requests, onError: (error: unknown) => void): RequestListener {
+export function requestListener(requests: Requests, gate: Gate, onError: (error: unknown) => void): RequestListener {
   return (request, response) => {
     response.on('error', () => response.destroy()); // the client went away; nothing to answer
-    answer(requests, request, response).catch((error: unknown) => {
+    answer(requests, gate, request, response).catch((error: unknown) => {
       if (request.destroyed && !request.complete) return; // cut off in the middle of the body: nobody waits for an answer
       const failure = error instanceof ApiError ? error : internal(error, onError);
       if (response.headersSent) response.destroy();
@@ -41,9 +42,16 @@ function internal(error: unknown, onError: (error: unknown) => void): ApiError {
   );
 }
 
-async function answer(requests: Requests, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  requests: Requests,
+  gate: Gate,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://apiserver');
+  // Read even of who may not ask, so that he gets to read the answer.
   const body = await readBody(request);
+  pass(request.headers, gate);
   const reply = requests.answer({
     method: request.method ?? 'GET',
     path: url.pathname,

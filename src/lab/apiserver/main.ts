@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * The lab's API server as a process: `main.js [--listen HOST:PORT] [--listen-unix PATH] [--crds PATH] [--history N]`.
+ * The lab's API server as a process: `main.js [--listen HOST:PORT] [--listen-unix PATH] [--token-file PATH]
+ * [--crds PATH] [--history N]`.
  *
  * Prints one line of JSON when it is ready, `{"ready":true,"url":"http://…"}`, and ends on SIGTERM or SIGINT. State is in
  * memory: a new process starts empty, but for --crds.
  */
 import { parseArgs } from 'node:util';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createLogger } from '../../log.js';
 import { messageOf, UserError } from '../../errors.js';
 import { loadManifests } from './manifests.js';
@@ -18,6 +19,7 @@ async function main(argv: readonly string[]): Promise<void> {
     options: {
       listen: { type: 'string' },
       'listen-unix': { type: 'string' },
+      'token-file': { type: 'string' },
       crds: { type: 'string' },
       history: { type: 'string' },
     },
@@ -29,6 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
     ...(values.listen === undefined ? {} : { listen: parseListen(values.listen) }),
     ...(unixPath === undefined ? {} : { listenUnix: unixPath }),
     ...(values.history === undefined ? {} : { historyLength: Number(values.history) }),
+    ...(values['token-file'] === undefined ? {} : { token: readFileSync(values['token-file'], 'utf8').trim() }),
     crds: values.crds === undefined ? [] : loadManifests(values.crds),
     onError: (error) => log.error({ err: error }, 'A request failed inside the server'),
   });

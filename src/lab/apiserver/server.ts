@@ -5,8 +5,8 @@
  * store.ts) -> representation.ts. Kinds are described in kinds/ and by CRDs (crd-type.ts); schemas in tables/. Controllers
  * that a cluster cannot do without (namespaces, ownership, custom kinds, endpoints) run inside, each a listener of the store.
  *
- * Not here: authentication, authorization, admission webhooks, conversion, scheduling, kubelets, durability. Nothing may
- * depend on this server that a real one does not offer.
+ * One token opens everything (gate.ts). Not here: users, authorization, admission webhooks, conversion, scheduling, kubelets,
+ * durability. Nothing may depend on this server that a real one does not offer.
  */
 import { createServer, type Server } from 'node:http';
 import { internalWrite, type Cluster } from './cluster.js';
@@ -28,6 +28,8 @@ export interface ApiServerOptions {
   readonly listen?: { readonly host: string; readonly port: number };
   /** Also (or only) listen on this unix socket. */
   readonly listenUnix?: string;
+  /** What clients must bring as `Authorization: Bearer`; absent: nobody is asked. */
+  readonly token?: string;
   /** CustomResourceDefinitions to have from the start, as `loadManifests` reads them. */
   readonly crds?: readonly JsonObject[];
   /** Events a resource remembers for watches to resume from; default 10000. Tests make it small to see 410. */
@@ -63,7 +65,11 @@ export async function startApiServer(options: ApiServerOptions = {}): Promise<Ap
     startEndpointSlices(cluster),
   ];
   bootstrap(cluster, options.crds ?? []);
-  const listener = requestListener(new Requests(cluster), options.onError ?? rethrow);
+  const gate = {
+    ...(options.token === undefined ? {} : { token: options.token }),
+    ...(options.listen === undefined ? {} : { host: options.listen.host }),
+  };
+  const listener = requestListener(new Requests(cluster), gate, options.onError ?? rethrow);
   const servers: Server[] = [];
   const address = options.listen ?? (options.listenUnix === undefined ? { host: '127.0.0.1', port: 0 } : undefined);
   let url: string | undefined;
