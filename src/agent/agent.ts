@@ -53,6 +53,7 @@ import { answersHealth } from './services/health-probe.js';
 import { ServiceProxy, type ServiceKernel, type ServiceSettings } from './services/service-proxy.js';
 import { ShapingLoop } from './shaping-loop.js';
 import { SilentAgents } from './silent-agents.js';
+import { strayAddresses, strayText, type StrayAddress } from './stray-addresses.js';
 import { StatusElection } from './status-election.js';
 
 /** What an operator sets about policy; the engine's defaults stand for the rest. */
@@ -195,7 +196,7 @@ export class Agent {
       cluster: this.cluster,
       onDemand: this.onDemand,
       kernel,
-      blocks: () => [...allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()],
+      blocks: () => [...this.heldBlocks(), ...this.strays()],
       endpoints: () => this.pods.endpoints(),
       log: log.child({ loop: 'bgp' }),
       onWanted: () => {
@@ -493,6 +494,14 @@ export class Agent {
     return addresses.map(({ address }) => tryParseAddress(address)).filter((address) => address !== undefined);
   }
 
+  private heldBlocks(): readonly { readonly cidr: string; readonly pool: string }[] {
+    return [...this.allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()];
+  }
+
+  private strays(): readonly StrayAddress[] {
+    return strayAddresses(this.pods.endpoints(), this.heldBlocks(), this.cluster.all('ipPools').values());
+  }
+
   private takePolicy(change: ClusterChange): void {
     const event = policyEventOf(change);
     if (event === undefined) return;
@@ -561,7 +570,7 @@ export class Agent {
         {
           type: 'IPAMReady',
           problems: [this.ipam.whyNoAddress()].filter((problem) => problem !== undefined),
-          warnings: this.ipam.problems(),
+          warnings: [...this.ipam.problems(), ...this.strays().map(strayText)],
           wellMessage: 'Pools and blocks are usable',
         },
         {

@@ -1,7 +1,9 @@
 /**
  * The blocks of this node, in the store and in memory: claimed, kept in step, given back. One thing at a time, in turn.
  *
- *   ours in the store, unknown here (a lost answer, a lost journal)  -> taken up, unless another's block has an address of it
+ *   ours in the store, unknown here (a lost answer, a lost journal)  -> taken up, unless another's block has an address of it, or no
+ *                                                                       node could have claimed it: whoever may write one object must not
+ *                                                                       make this node announce what he likes
  *   known here, gone from the store                                  -> claimed again: its addresses are in use
  *   known here, somebody else's in the store                         -> given up
  *   overlaps a block of another node                                 -> the younger of the two gives out nothing both have
@@ -42,6 +44,8 @@ export interface BlockClaimsOptions {
   readonly cluster: Cluster;
   readonly allocator: Allocator;
   readonly store: BlockStore;
+  /** Could a node have claimed this block: does it lie in a pool of today's, at that pool's size? */
+  readonly isBlock: (prefix: IpPrefix) => boolean;
   /** Shared with whoever else changes this node's blocks. */
   readonly turn: Turn;
   /** Blocks of a family that the node may own; default any number. */
@@ -54,6 +58,8 @@ export interface BlockClaimsOptions {
 }
 
 const RETRY = 2_000;
+/** BOUNDED: anybody who may write blocks may write many. */
+const MOST_TOLD = 20;
 
 /** A block as the watch brought it. */
 interface Claim {
@@ -95,6 +101,8 @@ export class BlockClaims {
   private isInStep = false;
   private retry: NodeJS.Timeout | undefined;
   private overlaps: readonly string[] = [];
+  /** Sentences about blocks that are said to be ours. */
+  private refused: readonly string[] = [];
 
   constructor(private readonly options: BlockClaimsOptions) {}
 
@@ -103,9 +111,9 @@ export class BlockClaims {
     clearTimeout(this.retry);
   }
 
-  /** Addresses of this node that another node has too, in sentences. */
+  /** Addresses of this node that another node has too, and blocks that it was given and does not take, in sentences. */
   problems(): readonly string[] {
-    return this.overlaps;
+    return [...this.overlaps, ...this.refused];
   }
 
   /** Does a change of this block change anything here? Of thousands of nodes' blocks hardly any does. */
@@ -262,9 +270,11 @@ export class BlockClaims {
   /** What the store says is ours and memory does not know. True when there was any. */
   private async takeUp(): Promise<boolean> {
     const { allocator, node, store, log } = this.options;
-    const unknown = this.claims().filter(
+    const said = this.claims().filter(
       ({ record }) => record.node === node && allocator.usageOf(record.cidr) === undefined,
     );
+    this.refuse(said.filter(({ prefix }) => !this.options.isBlock(prefix)));
+    const unknown = said.filter(({ prefix }) => this.options.isBlock(prefix));
     if (unknown.length === 0) return false;
     const records = await store.list();
     let hasTaken = false;
@@ -284,6 +294,19 @@ export class BlockClaims {
       await store.delete(record);
     }
     return hasTaken;
+  }
+
+  /** Left where they are: who made them may have meant something, and they cost nothing. */
+  private refuse(claims: readonly Claim[]): void {
+    const sentences = claims
+      .slice(0, MOST_TOLD)
+      .map(
+        ({ record }) =>
+          `Block ${record.cidr} is said to be this node's, and is neither given out nor announced: ` +
+          'it lies in no IPPool with blocks of its size',
+      );
+    for (const sentence of sentences) if (!this.refused.includes(sentence)) this.options.log.error(sentence);
+    this.refused = sentences;
   }
 
   /** What memory has and the store does not say is ours. True when something was given up. */

@@ -37,6 +37,7 @@ import { ipamSettings } from './lending-plan.js';
 import { choosePools, nodePoolsOf, servesUnasked, type Matches, type NodePool, type NodePools } from './node-pools.js';
 import type { AddressRequest } from './pool-annotations.js';
 import { parseReserved } from './reservations.js';
+import { isBlockOf } from './stray-addresses.js';
 import { Turn } from './turn.js';
 
 export interface IpamLoopOptions {
@@ -100,6 +101,7 @@ export class IpamLoop {
       store,
       turn,
       mostBlocks: () => ipamSettings(cluster).mostBlocks,
+      isBlock: (prefix) => isBlockOf(prefix, cluster.all('ipPools').values()),
       log,
       onBlocks,
       onForeign: (foreign) => {
@@ -295,6 +297,8 @@ export class IpamLoop {
 
   private poolsChanged(): void {
     this.readPools();
+    // A block of this node may have waited for its pool.
+    if (this.isStarted) void this.reconcile();
     this.claimAhead();
     this.upkeep.levelSoon();
   }

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Allocator, MemoryBlockStore, type BlockRecord, type BlockStore, type Owner } from '@tortie/ipam';
-import { formatPrefix, parsePrefix } from 'node-bgp/address';
+import { formatPrefix, parsePrefix, type IpPrefix } from 'node-bgp/address';
 import { BlockClaims } from '../../src/agent/block-claims.js';
+import { isBlockOf } from '../../src/agent/stray-addresses.js';
 import { blockName } from '../../src/agent/kubernetes-block-store.js';
 import { Cluster } from '../../src/cluster/cluster.js';
 import { Turn } from '../../src/agent/turn.js';
@@ -56,6 +57,7 @@ class TestNode {
       cluster: this.cluster,
       allocator,
       store: this.storeOf(this.life),
+      isBlock: () => true,
       turn: new Turn(),
       log: createLogger('test', { level: 'silent' }),
       onBlocks: () => {},
@@ -193,6 +195,7 @@ describe('agent/block-claims', () => {
   const claimsOf = async (
     blocks: readonly Block[],
     journal: readonly string[],
+    isBlock: (prefix: IpPrefix) => boolean = () => true,
   ): Promise<{ allocator: Allocator; store: MemoryBlockStore; claims: BlockClaims }> => {
     const store = new MemoryBlockStore();
     const cluster = new Cluster(['ipamBlocks', 'nodes']);
@@ -209,6 +212,7 @@ describe('agent/block-claims', () => {
       cluster,
       allocator,
       store,
+      isBlock,
       turn: new Turn(),
       log: createLogger('test', { level: 'silent' }),
       onBlocks: () => {},
@@ -220,6 +224,25 @@ describe('agent/block-claims', () => {
   };
   const owned = (allocator: Allocator): readonly string[] =>
     allocator.ownBlocks().map(({ prefix }) => formatPrefix(prefix));
+
+  it('takes no block that no node could have claimed, whoever wrote it, and says so', async () => {
+    const strange = ['0.0.0.0/1', '192.0.2.0/30', '10.65.0.0/29', '10.65.0.8/31', 'fd00::/64'];
+    const { allocator, store, claims } = await claimsOf(
+      [...strange, '10.65.0.4/30'].map((cidr) => ({
+        cidr,
+        node: 'node1',
+        pool: 'blue',
+        at: '2026-01-01T00:00:01Z',
+      })),
+      [],
+      (prefix) => isBlockOf(prefix, [{ metadata: { name: 'blue' }, spec: { cidr: '10.65.0.0/28', blockSize: 30 } }]),
+    );
+    expect(owned(allocator)).to.deep.equal(['10.65.0.4/30']);
+    expect(claims.problems()).to.have.length(strange.length);
+    for (const cidr of strange) expect(claims.problems().join()).to.contain(`Block ${cidr} is said to be this node's`);
+    expect(await store.list(), 'left where they are').to.have.length(strange.length + 1);
+    await allocator.close();
+  });
 
   it('gives back what it created and never confirmed when another has an address of it', async () => {
     const { allocator, store } = await claimsOf(

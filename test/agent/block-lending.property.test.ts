@@ -101,6 +101,7 @@ class TestNode {
     };
     this.lending = new BlockLending({ ...common, onBorrowed: () => {}, onUsedElsewhere: () => {} });
     this.claims = new BlockClaims({
+      isBlock: () => true,
       ...common,
       onBlocks: () => {},
       onForeign: (foreign) => allocator.holdBack({ reserved: [], foreign }),
