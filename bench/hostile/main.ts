@@ -9,6 +9,7 @@ import { runInNewContext } from 'node:vm';
 import { heldObject, PolicyEngine, type KubeObject } from '@tortie/policy';
 import { readOptions } from '../options.js';
 import { hostileObjects } from './objects.js';
+import { storm } from './storm.js';
 
 const MOST_MILLISECONDS = 50;
 /** With the agent's copy of the objects; half of it is what the network sets hold. */
@@ -28,6 +29,14 @@ const USAGE = {
       isWhole: true,
       about: 'characters of JSON each',
     },
+    seconds: {
+      value: 'N',
+      default: '0',
+      range: [0, 86_400],
+      isWhole: true,
+      about: 'instead: such objects by chance, written, changed and deleted, for so long',
+    },
+    seed: { value: 'N', default: '1', range: [0, 4_294_967_295], isWhole: true, about: 'of chance' },
   },
 } as const;
 
@@ -45,6 +54,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return read.code;
   }
   const [count, size] = [Number(read.values.count), Number(read.values.size)];
+  const seconds = Number(read.values.seconds);
+  if (seconds > 0) return await runStorm(seconds, Number(read.values.seed));
   const passes = [
     await measure('select no pod of the node', 'elsewhere', count, size),
     await measure('select every pod of the node', 'here', Math.ceil(count / 20), size),
@@ -63,6 +74,24 @@ export async function run(args: readonly string[]): Promise<number> {
   process.stdout.write(isWell ? '\nwithin bounds\n' : '\nNOT within bounds\n');
   return isWell ? 0 : 1;
 }
+
+/** What one event may keep the loop where it selects no pod of the node. */
+const MOST_OF_STORM = 100;
+
+async function runStorm(seconds: number, seed: number): Promise<number> {
+  process.stdout.write(`seed ${seed}, ${seconds} s\n`);
+  const { events, slowest, problems, objects } = await storm(engineWithPods(), seconds, seed);
+  const isWell = slowest.elsewhere.milliseconds <= MOST_OF_STORM && problems > 0;
+  process.stdout.write(
+    `${events} events; the slowest took ${inWords(slowest.elsewhere)} where it selects no pod of the node, ` +
+      `${inWords(slowest.here)} where it selects all; ${problems} of ${objects} objects have problems, and say so\n` +
+      `${isWell ? 'within bounds' : 'NOT within bounds'}\n`,
+  );
+  return isWell ? 0 : 1;
+}
+
+const inWords = ({ milliseconds, event }: { readonly milliseconds: number; readonly event: string }): string =>
+  `${milliseconds.toFixed(1)} ms (${event})`;
 
 async function measure(title: string, namespace: string, count: number, size: number): Promise<Pass> {
   const engine = engineWithPods();

@@ -212,22 +212,34 @@ const CLUSTER_KINDS: ReadonlySet<ObjectKind> = new Set([
   'HostEndpoint',
 ]);
 
-/** Made one by one, each its own text and objects, as they come from an API server. */
+export const SHAPE_NAMES: readonly string[] = [...SHAPES, SLICE].map(({ name }) => name);
+
+/** One, its own text and objects, as it comes from an API server. */
+export function hostileObject(wanted: {
+  readonly shape: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly size: number;
+}): HostileObject {
+  const { name, namespace, size } = wanted;
+  const shape = [...SHAPES, SLICE].find((one) => one.name === wanted.shape);
+  if (shape === undefined) throw new RangeError(`There is no hostile shape "${wanted.shape}"`);
+  const isCluster = CLUSTER_KINDS.has(shape.kind);
+  const labels = shape === SLICE ? { 'kubernetes.io/service-name': name } : { n: name };
+  const metadata = { name, labels, ...(isCluster ? {} : { namespace }) };
+  const own = shape.spec(Math.max(1, Math.floor(size / shape.each)));
+  const scoped =
+    isCluster && 'selector' in own ? { ...own, namespaceSelector: `projectcalico.org/name == "${namespace}"` } : own;
+  const subject =
+    'subject' in own ? { subject: { namespaces: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } } } : {};
+  const text = JSON.stringify(shape === SLICE ? { metadata, ...own } : { metadata, spec: { ...scoped, ...subject } });
+  return { shape: shape.name, kind: shape.kind, object: JSON.parse(text) as KubeObject };
+}
+
+/** Each shape in turn. */
 export function* hostileObjects({ count, namespace, size }: HostileOptions): Generator<HostileObject> {
-  const shapes = [...SHAPES, SLICE];
   for (let at = 0; at < count; at++) {
-    const shape = shapes[at % shapes.length] as Shape;
-    const isCluster = CLUSTER_KINDS.has(shape.kind);
-    const labels = shape === SLICE ? { 'kubernetes.io/service-name': `s${at}` } : { n: `${at}` };
-    const metadata = { name: `hostile-${at}`, labels, ...(isCluster ? {} : { namespace }) };
-    const own = shape.spec(Math.max(1, Math.floor(size / shape.each)));
-    const scoped =
-      isCluster && 'selector' in own ? { ...own, namespaceSelector: `projectcalico.org/name == "${namespace}"` } : own;
-    const subject =
-      'subject' in own
-        ? { subject: { namespaces: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } } }
-        : {};
-    const text = JSON.stringify(shape === SLICE ? { metadata, ...own } : { metadata, spec: { ...scoped, ...subject } });
-    yield { shape: shape.name, kind: shape.kind, object: JSON.parse(text) as KubeObject };
+    const shape = SHAPE_NAMES[at % SHAPE_NAMES.length] ?? '';
+    yield hostileObject({ shape, name: `hostile-${at}`, namespace, size });
   }
 }

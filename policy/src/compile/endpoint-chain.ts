@@ -3,7 +3,7 @@
  *
  * The chain drops or returns; it never accepts, because the packet's other end may be on this node too and has a say.
  */
-import type { Direction, Policy } from '../model/policy.js';
+import type { Direction, Policy, PolicyRule } from '../model/policy.js';
 import { DEFAULT_TIER } from '../model/tier.js';
 import type { TierPolicies } from '../resolve/policy-index.js';
 import type { Action, Chain, Match, Rule } from '../ruleset.js';
@@ -101,6 +101,16 @@ function hairpin(direction: Direction, interfaceName: string, group: TierPolicie
 export const hasChain = (policy: Policy, direction: Direction): boolean =>
   policy[direction] !== undefined && (policy.staged === true || (policy[direction] ?? []).length > 0);
 
-const canPass = (policy: Policy, direction: Direction): boolean =>
-  policy.staged !== true &&
-  (policy[direction] ?? []).some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);
+const canPass = (policy: Policy, direction: Direction): boolean => {
+  const rules = policy.staged === true ? undefined : policy[direction];
+  if (rules === undefined) return false;
+  let answer = passes.get(rules);
+  if (answer === undefined) {
+    answer = rules.some((rule) => rule.action === 'pass' && rule.alternatives.length > 0);
+    passes.set(rules, answer);
+  }
+  return answer;
+};
+
+/** Asked for every endpoint that a policy holds, of lists that may be long and do not change. */
+const passes = new WeakMap<readonly PolicyRule[], boolean>();

@@ -8,7 +8,7 @@ export const MOST_VALUES = 16_000;
 /** Characters of text in it, names of fields included. */
 export const MOST_TEXT = 128 * 1024;
 /** Kernel rules that the rules of one object may become. */
-export const MOST_KERNEL_RULES = 4_096;
+export const MOST_KERNEL_RULES = 2_048;
 /** Conditions in one kernel rule. */
 export const MOST_CONDITIONS = 64;
 /** Terms and values of one label selector. */

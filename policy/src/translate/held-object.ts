@@ -6,14 +6,14 @@
  * large one the long lists are kept packed, and unpacked for whoever reads them.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { excess, MOST_HOST_ITEMS, MOST_SLICE_ADDRESSES, weigh } from '../model/bounds.js';
+import { excess, MOST_HOST_ITEMS, MOST_SLICE_ADDRESSES, weigh, type Weight } from '../model/bounds.js';
 import { isPolicyKind, type KubeObject, type ObjectKind, type PolicyKind } from '../objects.js';
 import { isObject, own, type JsonObject } from '../validate/shape.js';
 import { EXCESS, isolatingObject } from './isolating-object.js';
 
 /** Fields of a spec that grow. */
 const LISTS = ['ingress', 'egress', 'nets'] as const;
-/** Values or characters from which a list is packed. */
+/** Values or characters of a spec from which its lists are packed. */
 const LARGE_VALUES = 1_024;
 const LARGE_TEXT = 16 * 1024;
 /** The fastest: lists of a user repeat themselves. */
@@ -23,11 +23,14 @@ const LONGEST_TEXT = 1_024;
 
 /** Reads as the object given reads, but for what is past the bounds. The object given may be forgotten. */
 export function heldObject(kind: ObjectKind, object: KubeObject): KubeObject {
-  if (isPolicyKind(kind)) return packed(withinBounds(kind, object));
+  if (isPolicyKind(kind)) {
+    const { object: bounded, weight } = withinBounds(kind, object);
+    return packed(bounded, weight);
+  }
   switch (kind) {
     case 'NetworkSet':
     case 'GlobalNetworkSet':
-      return packed(object);
+      return packed(object, weigh(own(object as JsonObject, 'spec')));
     case 'EndpointSlice':
       return cut(object, MOST_SLICE_ADDRESSES + 1) as KubeObject;
     case 'HostEndpoint':
@@ -40,28 +43,38 @@ export function heldObject(kind: ObjectKind, object: KubeObject): KubeObject {
   }
 }
 
-/** The object itself, or without its own rules, with what is too much about it. */
-export function withinBounds(kind: PolicyKind, object: KubeObject): KubeObject & { readonly [EXCESS]?: string } {
-  const known: KubeObject & { readonly [EXCESS]?: string } = object;
-  if (known[EXCESS] !== undefined) return known;
-  const tooMuch = excess(weigh(own(object as JsonObject, 'spec')));
-  if (tooMuch === undefined) return object;
-  const { spec, ...rest } = isolatingObject(kind, object) as KubeObject & { readonly spec?: unknown };
-  return { ...rest, ...(excess(weigh(spec)) === undefined ? { spec } : {}), [EXCESS]: tooMuch };
+export interface Bounded {
+  readonly object: KubeObject & { readonly [EXCESS]?: string };
+  /** Of the spec, where it stands. */
+  readonly weight: Weight;
 }
 
-function packed(object: KubeObject): KubeObject {
+const NOTHING: Weight = { values: 0, text: 0 };
+
+/** The object itself, or without its own rules, with what is too much about it. */
+export function withinBounds(kind: PolicyKind, object: KubeObject): Bounded {
+  const known: Bounded['object'] = object;
+  if (known[EXCESS] !== undefined) return { object: known, weight: NOTHING };
+  const weight = weigh(own(object as JsonObject, 'spec'));
+  const tooMuch = excess(weight);
+  if (tooMuch === undefined) return { object, weight };
+  const { spec, ...rest } = isolatingObject(kind, object) as KubeObject & { readonly spec?: unknown };
+  const isSmall = excess(weigh(spec)) === undefined;
+  return { object: { ...rest, ...(isSmall ? { spec } : {}), [EXCESS]: tooMuch }, weight: NOTHING };
+}
+
+function packed(object: KubeObject, { values, text }: Weight): KubeObject {
   const spec = own(object as JsonObject, 'spec');
-  if (!isObject(spec)) return object;
-  const large = LISTS.filter((field) => {
-    const { values, text } = weigh(own(spec, field));
-    return values >= LARGE_VALUES || text >= LARGE_TEXT;
-  });
+  if (!isObject(spec) || (values < LARGE_VALUES && text < LARGE_TEXT)) return object;
+  const large = LISTS.filter((field) => Array.isArray(spec[field]) && !isPacked(spec, field));
   if (large.length === 0) return object;
   const kept: JsonObject = { ...spec };
   for (const field of large) Object.defineProperty(kept, field, { get: unpacker(spec[field]), enumerable: true });
   return { ...object, spec: kept } as KubeObject;
 }
+
+const isPacked = (spec: JsonObject, field: string): boolean =>
+  Object.getOwnPropertyDescriptor(spec, field)?.get !== undefined;
 
 const unpacker = (list: unknown): (() => unknown) =>
   typeof list === 'object' && list !== null

@@ -2,7 +2,6 @@
  * Objects of every policy kind to Policy: the table of translators.
  */
 import type { KubeObject, PolicyKind } from '../objects.js';
-import { weigh } from '../model/bounds.js';
 import { invalid, type Problem } from '../problem.js';
 import { own, readObject, type JsonObject } from '../validate/shape.js';
 import { withinBounds } from './held-object.js';
@@ -61,13 +60,12 @@ export function translatePolicy(
 ): Translation | undefined {
   const translator = TRANSLATORS.get(kind);
   if (translator === undefined) return undefined;
-  const bounded = withinBounds(kind, object);
+  const { object: bounded, weight } = withinBounds(kind, object);
   if (bounded[EXCESS] !== undefined)
     return isolating(() => translator(namespace, name, bounded), bounded, invalid('spec', undefined, bounded[EXCESS]));
   try {
     const { policy, problems } = translator(namespace, name, object);
-    const weight = weigh(own(object as JsonObject, 'spec')).values;
-    return { ...(policy === undefined ? {} : { policy }), problems, weight };
+    return { ...(policy === undefined ? {} : { policy }), problems, weight: weight.values };
   } catch (error) {
     const head = isolatingObject(kind, object);
     return isolating(() => translator(namespace, name, head), head, faultOf(error));
