@@ -12,6 +12,8 @@ import type { Logger } from '../log.js';
 /** What the loop needs of the engine. */
 export interface RuleSource<Event> extends Pick<PolicyEngine, 'flush' | 'ruleset'> {
   apply(event: Event): void;
+  /** All that `flush` has told stands in the kernel, as far as the kernel takes it; also when that was nothing. */
+  stands?(): void;
 }
 export type PolicySource = RuleSource<PolicyEvent>;
 
@@ -131,7 +133,12 @@ export class PolicyLoop<Event = PolicyEvent> {
   }
 
   private async write(): Promise<readonly NetfilterFailure[]> {
-    const delta = this.engine.flush();
+    const failures = await this.writeDelta(this.engine.flush());
+    this.engine.stands?.();
+    return failures;
+  }
+
+  private async writeDelta(delta: RulesetDelta): Promise<readonly NetfilterFailure[]> {
     if (this.needsSync) {
       const { failures } = await this.netfilter.sync(this.engine.ruleset());
       this.needsSync = false;

@@ -94,6 +94,8 @@ export class ServiceProxy {
   private walk: Promise<void> = Promise.resolve();
   /** When the changes that wait were made, in milliseconds. BOUNDED by MOST_TRIGGERS. */
   private triggers: number[] = [];
+  /** Those of changes that are being written. BOUNDED likewise. */
+  private underWay: readonly number[] = [];
   private lastTrigger: number | undefined;
   /** Frontends whose tracked connections have to be looked at once the rules stand. BOUNDED by those there are. */
   private readonly stale = new Map<string, AllowedServers>();
@@ -262,7 +264,10 @@ export class ServiceProxy {
     await loop.start().catch(() => undefined);
   }
 
-  /** Together with a flush, what it makes stale: the walk for that comes when those very rules stand. */
+  /**
+   * Together with a flush, what it makes stale: the walk for that comes when those very rules stand. They may stand already: an endpoint
+   * that ends has left the rules before it leaves its slice, and only then is its last entry stale.
+   */
   private noting(engine: ServicesEngine): RuleSource<ServiceEventInput> {
     return {
       apply: (event) => engine.apply(event),
@@ -270,12 +275,16 @@ export class ServiceProxy {
       flush: () => {
         const delta = engine.flush();
         for (const [key, allowed] of engine.takeStaleDatagrams()?.frontends ?? []) this.stale.set(key, allowed);
+        this.pending = { services: 0, endpoints: 0 };
+        this.underWay = [...this.underWay, ...this.triggers].slice(0, MOST_TRIGGERS);
+        this.triggers = [];
         return delta;
       },
+      stands: () => this.stands(),
     };
   }
 
-  /** The kernel side with a clock around it, and what follows every write. */
+  /** The kernel side with a clock around it. */
   private timed(): Netfilter {
     const { netfilter } = this.options.kernel;
     const around = async <T extends { readonly failures: readonly unknown[] }>(
@@ -283,15 +292,11 @@ export class ServiceProxy {
       write: () => Promise<T>,
     ): Promise<T> => {
       const began = performance.now();
-      this.pending = { services: 0, endpoints: 0 };
-      const triggers = this.triggers;
-      this.triggers = [];
       this.health.queued();
       try {
         const result = await write();
         this.metrics.synced((performance.now() - began) / 1000, isWhole);
         if (result.failures.length > 0) this.metrics.syncFailed();
-        this.written(triggers);
         return result;
       } catch (error) {
         this.metrics.syncFailed();
@@ -306,10 +311,11 @@ export class ServiceProxy {
     };
   }
 
-  private written(triggers: readonly number[]): void {
+  private stands(): void {
     const { serving } = this;
     this.health.updated();
-    for (const since of triggers) this.metrics.programmed((Date.now() - since) / 1000);
+    for (const since of this.underWay) this.metrics.programmed((Date.now() - since) / 1000);
+    this.underWay = [];
     if (serving === undefined) return;
     serving.checks.level(serving.engine.healthChecks());
     this.forgetStale();

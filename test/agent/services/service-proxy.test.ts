@@ -111,15 +111,20 @@ class World {
     });
   }
 
-  slice(address: string, node = 'n1'): void {
+  slice(address: string, node = 'n1', ending: readonly string[] = []): void {
     this.cluster.upsert('endpointSlices', {
       metadata: { namespace: 'shop', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
       addressType: 'IPv4',
       ports: [{ port: 53, protocol: 'UDP' }],
-      endpoints: [{ addresses: [address], nodeName: node }],
+      endpoints: [
+        { addresses: [address], nodeName: node },
+        ...ending.map((one) => ({ addresses: [one], nodeName: node, conditions: ENDING })),
+      ],
     });
   }
 }
+
+const ENDING = { ready: false, serving: true, terminating: true };
 
 const settings = async (setting: ServiceSettings['setting'] = 'auto'): Promise<ServiceSettings> => ({
   setting,
@@ -183,6 +188,30 @@ describe('agent/service-proxy', () => {
     });
     expect((await ask(healthAddress.port, '/healthz')).status).to.equal(503);
     expect((await ask(healthAddress.port, '/livez')).status).to.equal(200);
+  });
+
+  it('forgets an endpoint that left the rules before it left its slice, and waits for nothing afterwards', async () => {
+    world = new World(await settings());
+    world.service();
+    world.slice('10.65.0.1', 'n1', ['10.65.0.2']);
+    world.cluster.upsert('nodes', { metadata: { name: 'n1' } });
+    world.tracked = ['10.65.0.1', '10.65.0.2'].map((server) => ({
+      family: 4,
+      protocol: 'udp',
+      destination: '10.96.0.1',
+      destinationPort: 53,
+      server,
+      serverPort: 53,
+    }));
+    await world.proxy.start();
+    await soon('the first walk', () => world.judged.length > 0);
+    expect(world.judged.splice(0), 'while it serves').to.deep.equal([false, false]);
+    world.slice('10.65.0.1');
+    await soon('the walk', () => world.judged.length > 0);
+    expect(world.judged).to.deep.equal([false, true]);
+    expect(world.written, 'its rules stood').to.deep.equal(['whole']);
+    const { body } = await ask(world.settings.metricsAddress.port, '/metrics');
+    expect(body).to.include('kubeproxy_sync_proxy_rules_endpoint_changes_pending 0\n');
   });
 
   it('serves nothing beside a kube-proxy, and takes away what an earlier agent left', async () => {
