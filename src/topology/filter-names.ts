@@ -14,10 +14,11 @@ export const NODE_ADDRESS_FILTER = 'tortie-node-address';
 /** Before the user's too: what other nodes told us is a second choice, whoever lets it out. */
 export const HANDED_ON_FILTER = 'tortie-handed-on';
 
-/** BGPFilter, direction and family as one name; a resource's name may be longer than the speaker takes. */
+/** BGPFilter, direction and family as one name; a resource's name may hold more, and other, characters than the speaker takes. */
 export function filterName(name: string, direction: Direction, family: Family): string {
   const end = `-${direction}-v${family}`;
-  return (name.length + end.length <= 128 ? name : digestName(name, name, 128 - end.length)) + end;
+  const isUsable = name.length + end.length <= 128 && /^[\x21-\x7e]*$/.test(name);
+  return (isUsable ? name : digestName(name, name, 128 - end.length)) + end;
 }
 
 export const importNames = (filters: readonly string[], family: Family): readonly string[] =>

@@ -4,7 +4,8 @@
  *
  * What a rule says of a field is told where the field was written. A session that can do without the field has it without; the others are
  * left out. The order in which resources come does not matter: routers go before nodes that a resource chooses, those before the mesh,
- * then the older resource, whose session may stand; the name decides last.
+ * then the older resource, whose session may stand; the name decides last. That goes for the TCP-MD5 key of an address, too: the kernel
+ * has one for all its ports and links.
  */
 import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import { peerProblems } from 'node-bgp/config/parts';
@@ -38,15 +39,22 @@ export function admitPeers(
       compare(idOf(a), idOf(b)),
   );
   const admitted = new Map<string, Admitted>();
+  const keyed = new Map<string, Admitted>();
   for (const draft of inOrder) {
     const peer = usablePeer(draft, frame, problems);
     if (peer === undefined) continue;
     const session = `${peerLocation(peer)} ${peer.port ?? 179}`;
     const first = admitted.get(session);
+    const holder = keyed.get(hostOf(peer));
     if (first !== undefined) tellOfTwin(draft, first, problems);
+    else if (holder !== undefined && peer.password !== undefined && holder.peer.password !== peer.password)
+      tellOfKey(draft, holder, problems);
     else if (admitted.size >= MOST_PEERS)
       problems.problem(draft.place, `asks for one more peer than the ${MOST_PEERS} a speaker can have; left out`);
-    else admitted.set(session, { draft, peer });
+    else {
+      admitted.set(session, { draft, peer });
+      if (peer.password !== undefined && holder === undefined) keyed.set(hostOf(peer), { draft, peer });
+    }
   }
   const taken = new Set<string>();
   return [...admitted.values()].map(({ draft, peer }) => ({
@@ -102,6 +110,18 @@ function tellOfTwin(draft: PeerDraft, { draft: first, peer }: Admitted, problems
       draft.fields.get('address')?.place ?? draft.place,
       `asks for a session with ${address}, which ${first.place.resource} has; expected one to an address and port; left out`,
     );
+}
+
+/** Without the link: there are addresses that every link has. */
+const hostOf = (peer: PeerConfig): string => peerLocation(peer).split('%')[0] ?? '';
+
+function tellOfKey(draft: PeerDraft, { draft: first, peer }: Admitted, problems: Problems): void {
+  const [place, holder] = [draft, first].map((each) => each.fields.get('password')?.place ?? each.place);
+  const words = [holder?.resource, holder?.field].filter((word) => word !== undefined).join(' ');
+  problems.problem(
+    place ?? draft.place,
+    `gives ${hostOf(peer)} another TCP-MD5 key than ${words}; expected one to an address, whatever its ports; left out`,
+  );
 }
 
 const sameFields = (a: PeerDraft, b: PeerDraft): boolean => fieldsText(a) === fieldsText(b);

@@ -9,6 +9,7 @@
  * Nothing of it from a node that load balancers are to leave out.
  */
 import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
+import { originatedProblems } from 'node-bgp/config/parts';
 import type { BGPConfigurationSpec } from '../api/bgp.js';
 import type { Cluster } from './cluster.js';
 import type { Place } from './problems.js';
@@ -39,7 +40,7 @@ export function serviceRoutesOf(cluster: Cluster): readonly ServiceRoute[] {
   const ranges = { cluster: rangesOf(cluster, 'cluster'), ...oneByOne(cluster) };
   const whole = KINDS.flatMap((kind) => ranges[kind].filter(({ isWhole }) => isWhole));
   const single = (input.services ?? []).flatMap(({ prefix, kind, policy, service }): readonly ServiceRoute[] => {
-    const around = ranges[kind].filter(({ parsed }) => parsed !== undefined && containsPrefix(parsed, prefix));
+    const around = ranges[kind].filter(({ usable }) => usable !== undefined && containsPrefix(usable, prefix));
     const isWanted = policy === 'Local' ? around.length > 0 : around.some(({ isWhole }) => !isWhole);
     if (!isWanted) return [];
     return [{ prefix: formatPrefix(prefix), place: { resource: `Service/${service}` } }];
@@ -48,7 +49,8 @@ export function serviceRoutesOf(cluster: Cluster): readonly ServiceRoute[] {
 }
 
 interface Range extends ServiceRoute {
-  readonly parsed: IpPrefix | undefined;
+  /** Undefined: nobody could announce it. It is told of once, as a whole, and what lies in it is not asked for. */
+  readonly usable: IpPrefix | undefined;
   /** Announced as it is. */
   readonly isWhole: boolean;
 }
@@ -56,19 +58,25 @@ interface Range extends ServiceRoute {
 function oneByOne(cluster: Cluster): Readonly<Record<'external' | 'loadBalancer', readonly Range[]>> {
   const isAggregated = cluster.configuration.spec.serviceLoadBalancerAggregation !== 'Disabled';
   const withoutSingles = (kind: 'external' | 'loadBalancer', mayBeWhole: boolean): readonly Range[] =>
-    rangesOf(cluster, kind).map((range) => ({ ...range, isWhole: mayBeWhole && !isSingle(range.parsed) }));
+    rangesOf(cluster, kind).map((range) =>
+      range.usable === undefined ? range : { ...range, isWhole: mayBeWhole && !isSingle(range.usable) },
+    );
   return { external: withoutSingles('external', true), loadBalancer: withoutSingles('loadBalancer', isAggregated) };
 }
 
-/** What is no range at all is told by whoever announces it. */
-const isSingle = (range: IpPrefix | undefined): boolean => range !== undefined && range.length === bitsOf(range.family);
+const isSingle = (range: IpPrefix): boolean => range.length === bitsOf(range.family);
 
 function rangesOf({ configuration: { spec, placeOf } }: Cluster, kind: ServiceAddressKind): readonly Range[] {
   const field = FIELDS[kind];
   return (spec[field] ?? []).map(({ cidr = '' }, index) => ({
     prefix: cidr,
-    parsed: tryParsePrefix(cidr),
+    usable: usableRange(cidr),
     isWhole: true,
     place: placeOf(field, `[${index}].cidr`),
   }));
+}
+
+function usableRange(cidr: string): IpPrefix | undefined {
+  const range = tryParsePrefix(cidr);
+  return range === undefined || originatedProblems({ prefix: formatPrefix(range) }).length > 0 ? undefined : range;
 }

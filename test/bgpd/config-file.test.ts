@@ -83,6 +83,27 @@ originate:
     ]);
   });
 
+  it('wants one TCP-MD5 key to an address, whatever the ports and links, and says neither key', () => {
+    const withKeys = (second: string): readonly string[] =>
+      problemsOf(`localAs: 64512
+routerId: 10.0.0.1
+peers:
+  - {name: a, address: "fe80::2%eth0", remoteAs: 64513, password: sesame}
+  - {name: b, address: "fe80::3%eth0", remoteAs: 64513, password: barley}
+  - {name: c, ${second}, remoteAs: 64513}
+`);
+    for (const good of [
+      'address: "fe80::2%eth1", password: sesame',
+      'address: "fe80::2%eth0", port: 1790',
+      'address: 10.0.0.2, password: oats',
+    ])
+      expect(withKeys(good)).to.deep.equal([]);
+    for (const address of ['address: "fe80::2%eth1"', 'address: "fe80::2%eth0", port: 1790'])
+      expect(withKeys(`${address}, password: oats`)).to.deep.equal([
+        'rack.yaml:6: peers[2].password is "[redacted]"; expected that of peers[0].password, a peer at the same address',
+      ]);
+  });
+
   it('wants a link-local source address on the interface of the peer', () => {
     const withSource = (source: string): readonly string[] =>
       problemsOf(

@@ -177,6 +177,82 @@ describe('topology, of what cannot be', () => {
     }
   });
 
+  describe('two TCP-MD5 keys for one address, of which the kernel has one', () => {
+    const secrets = { 'one/k': 'sesame', 'two/k': 'barley' };
+    const made = (name: string, year: number, peerIP: string, secret?: string): BGPPeer => ({
+      metadata: { name, creationTimestamp: `${year}-01-01T00:00:00Z` },
+      spec: {
+        peerIP,
+        asNumber: 65001,
+        ...(secret === undefined ? {} : { password: { secretKeyRef: { name: secret, key: 'k' } } }),
+      },
+    });
+
+    for (const [family, address, second] of [
+      ['IPv4', '192.0.2.1', '192.0.2.1:1790'],
+      ['IPv6', '2001:db8::1', '[2001:db8::1]:1790'],
+    ] as const)
+      it(`${family}: the older resource's holds, in whatever order they come`, () => {
+        const both = [made('a', 2026, second, 'two'), made('z', 2025, address, 'one')];
+        for (const bgpPeers of [both, [...both].reverse()]) {
+          const result = topology({ bgpPeers, secrets });
+          expect(peer(result, 'z')).to.include({ address, password: 'sesame' });
+          expect(peer(result, 'a')).to.equal(undefined);
+          expect(sentences(result)).to.deep.equal([
+            `BGPPeer/a spec.password.secretKeyRef gives ${address} another TCP-MD5 key than ` +
+              'BGPPeer/z spec.password.secretKeyRef; expected one to an address, whatever its ports; left out',
+          ]);
+        }
+      });
+
+    it('is told of the mesh too, which a resource goes before', () => {
+      const result = topology({
+        bgpPeers: [made('r', 2026, '10.0.0.2:1790', 'two')],
+        configuration: { nodeMeshPassword: { secretKeyRef: { name: 'one', key: 'k' } } },
+        secrets,
+      });
+      expect(names(result)).to.include.members(['r', 'mesh-node2-v6']).and.not.to.include('mesh-node2-v4');
+      expect(sentences(result, 'problem')).to.deep.equal([
+        'BGPConfiguration/default spec.nodeMeshPassword.secretKeyRef gives 10.0.0.2 another TCP-MD5 key than ' +
+          'BGPPeer/r spec.password.secretKeyRef; expected one to an address, whatever its ports; left out',
+      ]);
+    });
+
+    for (const [what, secret] of [
+      ['the same key', 'one'],
+      ['no key', undefined],
+    ] as const)
+      it(`lets a second session have ${what}`, () => {
+        const result = topology({
+          bgpPeers: [made('a', 2025, '192.0.2.1', 'one'), made('b', 2026, '192.0.2.1:1790', secret)],
+          secrets,
+        });
+        expect(names(result)).to.include.members(['a', 'b']);
+        expect(sentences(result)).to.deep.equal([]);
+      });
+  });
+
+  describe('a BGPFilter with a name that the speaker does not take', () => {
+    for (const name of ['läuft', 'with a blank', 'line\nbreak', 'ф'.repeat(100)]) {
+      const router = { peerIP: '192.0.2.1', asNumber: 65001, filters: [name] };
+
+      it(`holds all the same: ${JSON.stringify(name).slice(0, 20)}`, () => {
+        const result = topology({ peers: { r: router }, filters: { [name]: { exportV4: [{ action: 'Reject' }] } } });
+        expect(sentences(result)).to.deep.equal([]);
+        const rules = (peer(result, 'r')?.export ?? []).flatMap((each) => result.config?.filters?.[each]?.rules ?? []);
+        expect(rules.map((rule) => rule.name)).to.include(`BGPFilter/${name} exportV4[0]`);
+      });
+      it(`is named in one sentence when it is missing: ${JSON.stringify(name).slice(0, 20)}`, () => {
+        const result = topology({ peers: { r: router } });
+        expect(peer(result, 'r')).to.include({ address: '192.0.2.1' });
+        expect(sentences(result)).to.have.length(1);
+        expect(sentences(result, 'problem').join()).to.match(
+          /^BGPPeer\/r spec\.filters\[0\] is "(.|\n)*"; expected a BGPFilter of that name; until there is one, no route passes/,
+        );
+      });
+    }
+  });
+
   it('tells that multihop means nothing inside an AS', () => {
     const result = topology({ peers: { r: { peerIP: '192.0.2.1', asNumber: 64512, multihop: 5 } } });
     expect(sentences(result, 'notice').join()).to.include('BGPPeer/r spec.multihop is 5 beside');

@@ -6,7 +6,7 @@ import type { BGPConfigurationSpec } from '../../src/api/bgp.js';
 import type { EndpointSlice, LoadBalancerIngress, Service, ServiceSpec } from '../../src/api/core.js';
 import type { IPPoolSpec } from '../../src/api/ipam.js';
 import { serviceAddressesOf } from '../../src/topology/service-addresses.js';
-import { topologyOf } from '../../src/topology/speaker-config.js';
+import { topologyOf, type Topology } from '../../src/topology/speaker-config.js';
 
 interface Endpoint {
   readonly node?: string;
@@ -39,6 +39,13 @@ const slice = ({ node, ready, family = 4 }: Endpoint, index: number): EndpointSl
 
 /** What node1 announces of a Service that has one address of each kind and family. */
 function announced(configuration: BGPConfigurationSpec, world: World): readonly string[] {
+  const { config, problems } = topologyWith(configuration, world);
+  if (world.pools === undefined) expect(problems).to.deep.equal([]);
+  for (const { tags } of config?.originate ?? []) expect(tags).to.deep.equal(['service']);
+  return (config?.originate ?? []).map(({ prefix }) => prefix);
+}
+
+function topologyWith(configuration: BGPConfigurationSpec, world: World): Topology {
   const service: Service = {
     metadata: { name: 'web', namespace: 'shop' },
     spec: {
@@ -50,7 +57,7 @@ function announced(configuration: BGPConfigurationSpec, world: World): readonly 
     },
     status: { loadBalancer: { ingress: world.ingress ?? [{ ip: '198.51.100.7' }, { ip: '2001:db8:3::7' }] } },
   };
-  const { config, problems } = topologyOf({
+  const topology = topologyOf({
     nodeName: 'node1',
     nodes: [
       {
@@ -69,10 +76,8 @@ function announced(configuration: BGPConfigurationSpec, world: World): readonly 
     secretNamespace: 'tortie-system',
     matches: selectorMatches,
   });
-  expect(validateConfig(config).type).to.equal('valid');
-  if (world.pools === undefined) expect(problems).to.deep.equal([]);
-  for (const { tags } of config?.originate ?? []) expect(tags).to.deep.equal(['service']);
-  return (config?.originate ?? []).map(({ prefix }) => prefix);
+  expect(validateConfig(topology.config).type).to.equal('valid');
+  return topology;
 }
 
 const RANGES: BGPConfigurationSpec = {
@@ -176,6 +181,31 @@ describe('topology/service-routes', () => {
       [...WHOLE, ...V4].filter((prefix) => !prefix.startsWith('198.51.100')),
     );
   });
+
+  for (const serviceLoadBalancerAggregation of ['Enabled', 'Disabled'] as const)
+    for (const [cidr, expected] of [
+      ['rubbish', 'CIDR notation such as 10.65.0.0/26 or fd00:65::/122'],
+      ['', 'CIDR notation such as 10.65.0.0/26 or fd00:65::/122'],
+      ['224.0.0.0/8', 'a unicast prefix that may leave the link'],
+      ['224.0.0.5/32', 'a unicast prefix that may leave the link'],
+      ['fe80::/64', 'a unicast prefix that may leave the link'],
+    ] as const)
+      it(`tells once of ${JSON.stringify(cidr)}, with its Services, aggregation ${serviceLoadBalancerAggregation}`, () => {
+        for (const field of ['serviceExternalIPs', 'serviceLoadBalancerIPs'] as const) {
+          const { config, problems } = topologyWith(
+            { [field]: [{ cidr }], serviceLoadBalancerAggregation },
+            {
+              spec: { ...local, externalIPs: ['224.0.0.5', 'fe80::5'] },
+              ingress: [{ ip: '224.0.0.5' }, { ip: 'fe80::5' }],
+              endpoints: [here, { ...here, family: 6 }],
+            },
+          );
+          expect(config?.originate).to.deep.equal([]);
+          expect(problems.map(({ resource, message }) => `${resource} ${message}`)).to.deep.equal([
+            `BGPConfiguration/default spec.${field}[0].cidr is "${cidr}"; expected ${expected}; left out`,
+          ]);
+        }
+      });
 
   it('says an address of two Services once, with the communities of its prefix', () => {
     const twice = { ...local, externalIPs: ['192.0.2.200', '192.0.2.200'] };

@@ -29,6 +29,7 @@ export function validateConfig(value: unknown): Validated {
   if (problems.length > 0) return { type: 'invalid', problems };
   const config = withoutNulls(value) as ParsedConfig;
   checkNames(config, problems);
+  checkKeys(config, problems);
   for (const [index, peer] of (config.peers ?? []).entries()) {
     checkPeer(config, peer, `peers[${index}]`, problems);
     checkSession(config, peer, remoteAsOf(config, peer), `peers[${index}]`, problems);
@@ -111,6 +112,20 @@ function checkNames(config: SpeakerConfig, problems: Problem[]): void {
   }
   for (const [index, range] of (config.dynamicPeers ?? []).entries())
     claim(range.name, `dynamicPeers[${index}].name`, 'a name of its own');
+}
+
+/** The kernel has one TCP-MD5 key for an address, whatever the ports and links: of two the last would win. */
+function checkKeys({ peers = [] }: SpeakerConfig, problems: Problem[]): void {
+  const keys = new Map<string, { readonly password: string; readonly path: string }>();
+  for (const [index, peer] of peers.entries()) {
+    if (peer.address === undefined || peer.password === undefined) continue;
+    const [host = ''] = peerLocation(peer).split('%');
+    const path = `peers[${index}].password`;
+    const first = keys.get(host);
+    if (first === undefined) keys.set(host, { password: peer.password, path });
+    else if (first.password !== peer.password)
+      problems.push({ path, value: '[redacted]', expected: `that of ${first.path}, a peer at the same address` });
+  }
 }
 
 function checkRange(config: SpeakerConfig, range: DynamicPeersConfig, path: string, problems: Problem[]): void {

@@ -50,7 +50,12 @@ const status: readonly Row[] = [
 ];
 
 const password = (field: string): readonly Row[] => [
-  acts(field, 'MD5 signatures (RFC 2385) on the sessions', 'src/topology/peer-password.ts', asks),
+  acts(
+    field,
+    'MD5 signatures (RFC 2385) on the sessions; one key to an address, the oldest',
+    'src/topology/peer-password.ts',
+    asks,
+  ),
   acts(
     `${field}.secretKeyRef`,
     "A Secret of Tortie's namespace; no session without it",
