@@ -26,6 +26,7 @@ import {
   SOCK_NONBLOCK,
   SOL_SOCKET,
 } from '../native/libc.js';
+import { noWay } from '../transport/no-way.js';
 import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr } from '../transport/sockaddr.js';
 import type { Libc } from './libc.js';
 
@@ -130,10 +131,15 @@ export class BfdUdp {
       descriptor: fd,
       send: (packet) =>
         this.#libc.calls.sendto(fd, packet, packet.length, MSG_DONTWAIT, target, target.length) < 0
-          ? this.#libc.errorName()
+          ? this.#sendError(peer, localAddress)
           : undefined,
       close: () => void this.#libc.calls.close(fd),
     };
+  }
+
+  #sendError(peer: string, localAddress: string | undefined): string {
+    const code = this.#libc.errorName();
+    return noWay(code, peer, localAddress) ?? code;
   }
 
   #drain(fd: number, onPacket: (bytes: Uint8Array, from: string) => void): void {

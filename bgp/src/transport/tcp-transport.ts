@@ -7,6 +7,7 @@
  */
 import { connect as netConnect, createServer, Socket, type Server } from 'node:net';
 import { type NativeSockets, nativeSockets } from './native-socket.js';
+import { noWay } from './no-way.js';
 import {
   noAnswer,
   TransportError,
@@ -114,12 +115,16 @@ export const isLinkLocal = (address: string): boolean => /^fe[89ab][0-9a-f]:/i.t
 
 function connectReason(target: ConnectTarget, error: NodeJS.ErrnoException | TransportError): string {
   const where = `${target.remote.address} port ${target.remote.port}`;
+  const zone = isLinkLocal(target.remote.address) && target.interface !== undefined ? `%${target.interface}` : '';
+  // The same codes of bind(2) or setsockopt(2) say nothing of routes.
+  const isOfConnect = 'syscall' in error && error.syscall === 'connect';
+  const hindrance = isOfConnect
+    ? noWay(error.code ?? '', `${target.remote.address}${zone}`, target.localAddress)
+    : undefined;
+  if (hindrance !== undefined) return `No route to peer ${where}: ${hindrance}`;
   switch (error.code) {
     case 'ECONNREFUSED':
       return `Peer ${where} refuses connections`;
-    case 'ENETUNREACH':
-    case 'EHOSTUNREACH':
-      return `No route to peer ${where} (${error.code})`;
     case 'ETIMEDOUT':
       return noAnswer(target.remote);
     case 'EADDRNOTAVAIL':
