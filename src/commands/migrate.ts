@@ -1,6 +1,7 @@
 /** `tortie migrate`: from another network to this one. */
 import type { Command } from 'commander';
 import type { MigrateFlags } from '../migrate/report.js';
+import { print } from '../print.js';
 
 export function registerMigrateCommand(program: Command): void {
   const migrate = program.command('migrate').description("what becomes of another network's resources");
@@ -18,6 +19,6 @@ Exit codes: 0 all is said, 1 the cluster does not answer, 2 wrong options.`,
     )
     .action(async (flags: MigrateFlags) => {
       const { migrateCalicoText } = await import('../migrate/report.js');
-      process.stdout.write(await migrateCalicoText(flags));
+      print(await migrateCalicoText(flags));
     });
 }

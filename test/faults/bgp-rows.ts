@@ -146,9 +146,9 @@ export const rows: readonly Row[] = [
       ),
   },
   {
-    what: 'a range of external addresses of Services that is none',
-    patch: patchOf(DEFAULT, { serviceExternalIPs: [{ cidr: '192.0.2.128/33' }, { cidr: '192.0.2.0/25' }] }),
-    says: /serviceExternalIPs\[0\]\.cidr is "192\.0\.2\.128\/33"/,
+    what: 'a range of external addresses of Services that is never routed',
+    patch: patchOf(DEFAULT, { serviceExternalIPs: [{ cidr: 'fe80::/64' }, { cidr: '192.0.2.0/25' }] }),
+    says: /serviceExternalIPs\[0\]\.cidr is "fe80::\/64"/,
     holds: async (view) =>
       soon('the other range at the router', async () => (await routesAt(view, 'tor1')).includes('192.0.2.0/25')),
   },

@@ -330,8 +330,8 @@ describe("lab, Calico's BGP fields at a router", function () {
       await soon(`${node} to tell ${other} nothing`, async () => (await exchanged(node, other)) === '0 in, 0 out');
     await apply(view, pair([]));
     await soon(
-      'both to tell their block and the service range',
-      async () => (await exchanged('node2', 'node3')) === '2 in, 2 out',
+      'both to tell their block and both ranges of Services',
+      async () => (await exchanged('node2', 'node3')) === '3 in, 3 out',
     );
     await view.kubectl(['delete', 'bgppeer', 'pair']);
   });

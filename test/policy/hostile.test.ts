@@ -98,7 +98,7 @@ describe('policy: hostile objects', () => {
       ],
     });
     expectCells(smallWorld({ policies: [policy] }), [['x/b', 'x/a', 'TCP/80', false]], { reference: false });
-    expect(messagesOf(engineOf(policy))).to.match(/ingress\[6\].*those after it deny everything/);
+    expect(messagesOf(engineOf(policy))).to.match(/ingress\[3\].*those after it deny everything/);
     const names = many(300, (at) => `port-${at}`);
     const calico = calicoPolicy('CalicoNetworkPolicy', 'x', 'k', {
       selector: 'app == "a"',

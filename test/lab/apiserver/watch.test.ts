@@ -148,7 +148,7 @@ describe('apiserver: watch', () => {
         isClosed = true;
       })
       .on('error', () => undefined);
-    socket.write(`GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`);
+    socket.write(`GET ${MAPS}?watch=true HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
     await eventually('the watch to start', () => socket.bytesRead > 0);
     socket.pause();
     await api.post(MAPS, configMap('big', { blob: 'x'.repeat(2_500_000) }));
@@ -160,8 +160,8 @@ describe('apiserver: watch', () => {
   it('survives clients that leave in the middle of a request or a watch', async () => {
     const { hostname, port } = new URL(api.url);
     for (const text of [
-      `POST ${MAPS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{`,
-      `GET ${MAPS}?watch=true HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `POST ${MAPS} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Length: 100\r\n\r\n{`,
+      `GET ${MAPS}?watch=true HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`,
     ]) {
       const socket = connect(Number(port), hostname);
       socket.on('error', () => undefined);
