@@ -20,7 +20,8 @@ import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.j
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
 import type { OutgoingSettings } from '../nat/nat-rules.js';
 import { VERSION } from '../version.js';
-import { Agent, type PolicySettings } from './agent.js';
+import { Agent } from './agent.js';
+import type { PolicySettings } from './agent-options.js';
 import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';

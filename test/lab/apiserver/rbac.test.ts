@@ -1,7 +1,7 @@
 /** manifests/base/rbac.yaml grants what the agent does, and no more than it names. */
 import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
-import { AGENT_KINDS, LATER_KINDS } from '../../../src/agent/agent.js';
+import { AGENT_KINDS, LATER_KINDS } from '../../../src/agent/agent-options.js';
 import { kinds } from '../../../src/api/kinds.js';
 import { listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
 import { loadManifests } from '../../../src/lab/apiserver/manifests.js';

@@ -1,0 +1,320 @@
+/**
+ * What moves packets on this node: the loops of policy, addresses, pods, routes, BGP, Services and translation, put together.
+ * Nothing here decides anything, and nothing runs until it is started (agent.ts); what they find is told in status-loops.ts.
+ */
+import type { Allocator, Owner } from '@tortie/ipam';
+import { PolicyEngine } from '@tortie/policy';
+import { tryParseAddress, type IpAddress } from 'node-bgp/address';
+import { join } from 'node:path';
+import { Cluster } from '../cluster/cluster.js';
+import { OnDemandWatch } from '../cluster/on-demand-watch.js';
+import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
+import { BgpLoop } from './bgp-loop.js';
+import { ConnectionCleaner } from './connection-cleaner.js';
+import { EndpointLoop } from './endpoint-loop.js';
+import { failuresFor } from './enforcement.js';
+import { HostInterfaces } from './host-interfaces.js';
+import { IpamLoop } from './ipam-loop.js';
+import { KubernetesBlockStore } from './kubernetes-block-store.js';
+import { LeakSweeper } from './leak-sweeper.js';
+import { selectorMatches } from './node-selector.js';
+import { NatLoop } from './nat-loop.js';
+import { NodeTopology } from './node-topology.js';
+import { isPodOf } from './pod-identity.js';
+import { PodNetwork } from './pod-network.js';
+import { PolicyLoop } from './policy-loop.js';
+import { RouteLoop } from './route-loop.js';
+import { answersHealth } from './services/health-probe.js';
+import { ServiceProxy } from './services/service-proxy.js';
+import { ShapingLoop } from './shaping-loop.js';
+import { strayAddresses, type StrayAddress } from './stray-addresses.js';
+import { AGENT_KINDS, LATER_KINDS, type AgentOptions } from './agent-options.js';
+
+/** What the loops are told, and whom they tell. */
+export interface NodeLoopsOptions {
+  /** Has everything been started? */
+  readonly isReady: () => boolean;
+  /** Resolves when the agent ends. */
+  readonly stopped: Promise<void>;
+  /** Something is well that was not, or the other way round. */
+  readonly onHealth: () => void;
+  /** The set of local endpoints changed. */
+  readonly onEndpoints: () => void;
+  /** The state of the BGP sessions was looked at. */
+  readonly onBgpLook: () => void;
+}
+
+export class NodeLoops {
+  readonly cluster = new Cluster(AGENT_KINDS, LATER_KINDS);
+  readonly onDemand: OnDemandWatch;
+  readonly engine: PolicyEngine;
+  readonly connections: ConnectionCleaner;
+  readonly policy: PolicyLoop;
+  readonly services: ServiceProxy | undefined;
+  readonly nat: NatLoop;
+  readonly shaping: ShapingLoop;
+  readonly hostInterfaces: HostInterfaces;
+  readonly ipam: IpamLoop;
+  readonly topology: NodeTopology;
+  readonly bgp: BgpLoop;
+  readonly pods: PodNetwork;
+  readonly endpoints: EndpointLoop;
+  readonly leaks: LeakSweeper;
+  readonly routes: RouteLoop;
+
+  constructor(
+    private readonly options: AgentOptions,
+    private readonly allocator: Allocator,
+    private readonly told: NodeLoopsOptions,
+  ) {
+    this.onDemand = new OnDemandWatch(options.datastore, this.cluster);
+    this.engine = new PolicyEngine({ ...options.policy, nodeName: options.node });
+    this.connections = this.makeConnections();
+    this.policy = this.makePolicy();
+    this.services = this.makeServices();
+    this.nat = this.makeNat();
+    this.shaping = this.makeShaping();
+    this.hostInterfaces = this.makeHostInterfaces();
+    this.ipam = this.makeIpam();
+    this.topology = this.makeTopology();
+    this.bgp = this.makeBgp();
+    this.pods = this.makePods();
+    this.endpoints = this.makeEndpoints();
+    this.leaks = this.makeLeaks();
+    this.routes = this.makeRoutes();
+  }
+
+  stop(): void {
+    this.onDemand.stop();
+    for (const loop of [
+      this.policy,
+      this.nat,
+      this.shaping,
+      this.ipam,
+      this.leaks,
+      this.endpoints,
+      this.bgp,
+      this.routes,
+      this.connections,
+      this.hostInterfaces,
+    ])
+      loop.stop();
+    this.services?.stop();
+  }
+
+  /** Does the API have the owner's very pod? Undefined: it cannot be told now. */
+  hasPod({ namespace, pod, uid }: Owner): boolean | undefined {
+    if (!this.told.isReady() || this.cluster.problems().has('pods')) return undefined;
+    const found = this.cluster.get('pods', pod, namespace);
+    return found !== undefined && isPodOf(found, uid);
+  }
+
+  /** Addresses of pods here that lie in no block of this node. */
+  strays(): readonly StrayAddress[] {
+    return strayAddresses(this.pods.endpoints(), this.heldBlocks(), this.cluster.all('ipPools').values());
+  }
+
+  private async needServices(): Promise<void> {
+    this.onDemand.need('services');
+    const listed = new Promise<void>((resolve) =>
+      this.cluster.onListed((kind) => {
+        if (kind === 'services') resolve();
+      }),
+    );
+    if (!this.cluster.isListed('services')) await Promise.race([listed, this.told.stopped]);
+  }
+
+  private nodeAddresses(): readonly IpAddress[] {
+    const addresses = this.cluster.get('nodes', this.options.node)?.status?.addresses ?? [];
+    return addresses.map(({ address }) => tryParseAddress(address)).filter((address) => address !== undefined);
+  }
+
+  private heldBlocks(): readonly { readonly cidr: string; readonly pool: string }[] {
+    return [...this.allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()];
+  }
+
+  private makeConnections(): ConnectionCleaner {
+    const { kernel, log } = this.options;
+    return new ConnectionCleaner((addresses) => kernel.forgetConnections(addresses), log.child({ loop: 'pods' }));
+  }
+
+  private makePolicy(): PolicyLoop {
+    const { kernel, log } = this.options;
+    const { onHealth } = this.told;
+    return new PolicyLoop(this.engine, kernel.netfilter, log.child({ loop: 'policy' }), onHealth);
+  }
+
+  private makeServices(): ServiceProxy | undefined {
+    const { kernel, node, log, services } = this.options;
+    if (services === undefined) return undefined;
+    return new ServiceProxy({
+      ...services,
+      node,
+      families: kernel.families,
+      cluster: this.cluster,
+      needServices: () => this.needServices(),
+      asksHealth: answersHealth,
+      log: log.child({ loop: 'services' }),
+      onHealth: this.told.onHealth,
+    });
+  }
+
+  private makeNat(): NatLoop {
+    const { allocator, options } = this;
+    const { kernel, log } = options;
+    const { onHealth } = this.told;
+    return new NatLoop({
+      cluster: this.cluster,
+      families: kernel.families,
+      kernel: kernel.nat,
+      outgoing: options.outgoing ?? {},
+      podInterfacePrefix: INTERFACE_PREFIX,
+      endpoints: () => allocator.owners(),
+      log: log.child({ loop: 'nat' }),
+      onHealth,
+    });
+  }
+
+  private makeShaping(): ShapingLoop {
+    const { kernel, log } = this.options;
+    const { onHealth } = this.told;
+    return new ShapingLoop({
+      endpoints: () => this.pods.endpoints(),
+      pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      level: (wanted) => kernel.shape(wanted),
+      log: log.child({ loop: 'pods' }),
+      onHealth,
+    });
+  }
+
+  private makeHostInterfaces(): HostInterfaces {
+    const { kernel, log } = this.options;
+    return new HostInterfaces({
+      observe: () => kernel.interfaces(),
+      tell: (interfaces) => this.policy.take({ type: 'host-interfaces', interfaces }),
+      log: log.child({ loop: 'policy' }),
+    });
+  }
+
+  private makeIpam(): IpamLoop {
+    const { allocator, options } = this;
+    const { kernel, node, log } = options;
+    const { onHealth } = this.told;
+    return new IpamLoop({
+      node,
+      cluster: this.cluster,
+      allocator,
+      families: kernel.families,
+      store: new KubernetesBlockStore(options.datastore),
+      matches: selectorMatches,
+      log: log.child({ loop: 'ipam' }),
+      onBlocks: () => {
+        this.connections.mark(allocator.unseenAddresses());
+        this.routes.changed();
+        this.bgp.changed();
+        onHealth();
+      },
+      onUsedElsewhere: (addresses) => this.connections.mark(addresses),
+      onHealth,
+    });
+  }
+
+  private makeTopology(): NodeTopology {
+    const { options } = this;
+    const { kernel, node, log } = options;
+    return new NodeTopology({
+      node,
+      namespace: options.namespace,
+      cluster: this.cluster,
+      onDemand: this.onDemand,
+      kernel,
+      blocks: () => [...this.heldBlocks(), ...this.strays()],
+      endpoints: () => this.pods.endpoints(),
+      log: log.child({ loop: 'bgp' }),
+      onWanted: () => {
+        this.routes.changed();
+        this.policy.take({ type: 'service-ranges', prefixes: this.topology.wanted.serviceRanges });
+      },
+      onPeers: (peers) => this.policy.take({ type: 'bgp-peers', peers }),
+    });
+  }
+
+  private makeBgp(): BgpLoop {
+    return new BgpLoop({
+      socketPath: join(this.options.runDir, 'bgpd.sock'),
+      compute: (heldFilters) => this.topology.compute(heldFilters),
+      log: this.topology.log,
+      onHealth: this.told.onBgpLook,
+    });
+  }
+
+  private makePods(): PodNetwork {
+    const { allocator, options } = this;
+    const { kernel, log } = options;
+    return new PodNetwork({
+      allocator,
+      dataplane: kernel.endpoints,
+      policy: this.policy,
+      connections: this.connections,
+      log: log.child({ loop: 'pods' }),
+      assign: (owner, request, onTaken) => this.ipam.assign(owner, request, onTaken),
+      namespace: (name) => this.cluster.get('namespaces', name),
+      concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
+      mtu: () => options.mtu ?? kernel.uplinkMtu(this.nodeAddresses()),
+      endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
+      pod: (namespace, name) => this.cluster.get('pods', name, namespace),
+      translated: () => this.nat.settled(),
+      fetchPod: (namespace, name) => options.datastore.get('pods', name, namespace),
+      nextChange: (timeout) => this.cluster.nextChange(timeout),
+      onChange: () => {
+        this.routes.changed();
+        this.ipam.attachmentsChanged();
+        this.told.onEndpoints();
+        this.endpoints.attachmentsChanged();
+        this.nat.changed();
+        this.shaping.changed();
+        if (this.topology.concerns('pods')) this.bgp.changed();
+      },
+    });
+  }
+
+  private makeEndpoints(): EndpointLoop {
+    const { kernel, log } = this.options;
+    const { onHealth } = this.told;
+    return new EndpointLoop({
+      connections: () => this.pods.connections(),
+      suspects: (requests, isWhole) => kernel.endpoints.suspects(requests, isWhole),
+      repair: (owner, request) => this.pods.repair(owner, request),
+      log: log.child({ loop: 'pods' }),
+      onHealth,
+    });
+  }
+
+  private makeLeaks(): LeakSweeper {
+    const { kernel, log } = this.options;
+    return new LeakSweeper({
+      owners: () => this.pods.owners(),
+      withoutInterface: (owners) => kernel.withoutInterface(owners),
+      hasPod: (owner) => this.hasPod(owner),
+      release: (owner) => this.pods.release(owner),
+      log: log.child({ loop: 'pods' }),
+    });
+  }
+
+  private makeRoutes(): RouteLoop {
+    const { allocator } = this;
+    const { kernel, log } = this.options;
+    const { onHealth } = this.told;
+    return new RouteLoop({
+      kernel: kernel.routes,
+      desired: () => ({
+        blocks: allocator.ownBlocks(),
+        endpoints: this.pods.endpoints(),
+        gateways: this.topology.wanted.gateways,
+        peering: this.topology.wanted.peering,
+      }),
+      log: log.child({ loop: 'routes' }),
+      onHealth,
+    });
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * What this node says to the API server: NodeStatus, the conditions of objects where it is the one that writes them, of its Node, and
+ * the addresses it has given out; and what it clears up after others. The loops that are reported on are those of node-loops.ts.
+ */
+import type { Allocator } from '@tortie/ipam';
+import { objectKey, type ClusterChange } from '../cluster/cluster.js';
+import { ControllerLease } from '../cluster/controller-lease.js';
+import { AddressPublisher } from './address-publisher.js';
+import { BgpReporter } from './bgp-status.js';
+import { selectorMatches } from './node-selector.js';
+import { NodeCondition } from './node-condition.js';
+import { NodeRemains } from './node-remains.js';
+import { strangeNodeName } from './node-name.js';
+import { NodeStatusWriter, type NodeReport } from './node-status.js';
+import { nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
+import { ObjectProblemLog } from './object-problems.js';
+import { ObjectStatus } from './object-status.js';
+import { POLICY_KINDS, policyEventOf } from './policy-events.js';
+import { SilentAgents } from './silent-agents.js';
+import { strayText } from './stray-addresses.js';
+import { StatusElection } from './status-election.js';
+import type { AgentOptions } from './agent-options.js';
+import type { NodeLoops } from './node-loops.js';
+
+export class StatusLoops {
+  readonly writer: NodeStatusWriter;
+  readonly objects: ObjectStatus;
+  readonly silent: SilentAgents;
+  readonly election: StatusElection;
+  readonly condition: NodeCondition;
+  readonly publisher: AddressPublisher;
+  readonly remains: NodeRemains;
+  private readonly bgpReporter: BgpReporter;
+  private readonly controller: ControllerLease;
+  private readonly problems: ObjectProblemLog;
+
+  constructor(
+    private readonly options: AgentOptions,
+    private readonly allocator: Allocator,
+    private readonly loops: NodeLoops,
+    /** Why CNI calls cannot be served now; undefined when they can. */
+    private readonly unreadiness: () => string | undefined,
+  ) {
+    this.bgpReporter = new BgpReporter(() => loops.bgp.status());
+    this.controller = new ControllerLease(options.datastore, options.namespace);
+    this.problems = new ObjectProblemLog(options.log.child({ loop: 'policy' }));
+    this.writer = this.makeWriter();
+    this.objects = this.makeObjects();
+    this.silent = this.makeSilent();
+    this.election = this.makeElection();
+    this.condition = this.makeCondition();
+    this.publisher = this.makePublisher();
+    this.remains = this.makeRemains();
+  }
+
+  /** Call when the node serves pods. */
+  start(): void {
+    this.objects.start();
+    this.election.start();
+    this.remains.start();
+    this.publisher.changed();
+    this.silent.start();
+    this.writer.changed();
+    this.condition.changed();
+  }
+
+  stop(): void {
+    for (const loop of [
+      this.writer,
+      this.objects,
+      this.silent,
+      this.election,
+      this.remains,
+      this.condition,
+      this.publisher,
+    ])
+      loop.stop();
+  }
+
+  /** Something is well that was not, or the other way round. */
+  healthChanged(): void {
+    this.writer.changed();
+    this.objects.problemsChanged();
+  }
+
+  /** Tells the policy engine of a change, and looks at what it thinks of the object. */
+  takePolicy(change: ClusterChange): void {
+    const event = policyEventOf(change);
+    if (event === undefined) return;
+    this.loops.policy.take(event);
+    if (event.type !== 'upsert' && event.type !== 'delete') return;
+    const { namespace = '', name } = change.object.metadata;
+    if (this.problems.update(event.kind, namespace, name, this.loops.engine.problemsOf(event.kind, namespace, name)))
+      this.writer.changed();
+  }
+
+  /** Sessions are looked at every few seconds; the API server hears only of what is new. */
+  bgpLooked(): void {
+    this.objects.problemsChanged();
+    if (this.bgpReporter.hasNews()) this.writer.changed();
+  }
+
+  private report(): NodeReport {
+    const { cluster, endpoints, ipam, nat, pods, policy, routes, services, shaping } = this.loops;
+    const bgp = this.bgpReporter.report();
+    return {
+      aspects: [
+        {
+          type: 'IPAMReady',
+          problems: [ipam.whyNoAddress()].filter((problem) => problem !== undefined),
+          warnings: [...ipam.problems(), ...this.loops.strays().map(strayText)],
+          wellMessage: 'Pools and blocks are usable',
+        },
+        {
+          type: 'PolicyReady',
+          problems: policy.problems(),
+          warnings: this.problems.sentences(),
+          wellMessage: 'The kernel holds all policy',
+        },
+        {
+          type: 'RoutesReady',
+          problems: routes.problems(),
+          wellMessage: 'The kernel holds all routes',
+          notices: [...endpoints.notices(), ...nat.problems(), ...shaping.problems()],
+        },
+        bgp.aspect,
+        ...(services === undefined
+          ? []
+          : [
+              {
+                type: 'ServicesReady',
+                problems: services.problems(),
+                warnings: services.warnings(),
+                wellMessage: services.notice(),
+              },
+            ]),
+        {
+          type: 'ResourcesAccepted',
+          problems: [],
+          warnings: refusalSentences(
+            cluster,
+            pods.owners().map(({ namespace, pod }) => objectKey(namespace, pod)),
+          ),
+          notices: [strangeNodeName(this.options.node, cluster.all('nodes').keys())].filter(
+            (sentence) => sentence !== undefined,
+          ),
+          wellMessage: 'Nothing is asked for that is not supported',
+        },
+      ],
+      blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
+      ...(bgp.status === undefined ? {} : { bgp: bgp.status }),
+    };
+  }
+
+  private makeWriter(): NodeStatusWriter {
+    const { options } = this;
+    const { node, log } = options;
+    return new NodeStatusWriter(
+      node,
+      options.version,
+      options.datastore,
+      () => this.report(),
+      log.child({ loop: 'status' }),
+      undefined,
+      () => this.loops.cluster.get('nodes', node) !== undefined,
+    );
+  }
+
+  private makeObjects(): ObjectStatus {
+    const { options } = this;
+    const { node, log } = options;
+    return new ObjectStatus({
+      node,
+      cluster: this.loops.cluster,
+      datastore: options.datastore,
+      isLeader: () => this.election.isLeader(),
+      matches: selectorMatches,
+      policyProblems: (kind, { metadata }) => {
+        const policyKind = POLICY_KINDS.get(kind);
+        return policyKind === undefined
+          ? []
+          : this.loops.engine.problemsOf(policyKind, metadata.namespace ?? '', metadata.name);
+      },
+      nodeProblems: () =>
+        nodeProblemsOf(
+          [...this.loops.bgp.status().problems, ...this.loops.routes.fieldProblems()],
+          this.loops.ipam.unusablePools(),
+        ),
+      log: log.child({ loop: 'status' }),
+    });
+  }
+
+  private makeSilent(): SilentAgents {
+    const { options } = this;
+    const { node, log } = options;
+    return new SilentAgents({
+      node,
+      datastore: options.datastore,
+      isLeader: () => this.election.isLeader(),
+      log: log.child({ loop: 'status' }),
+    });
+  }
+
+  private makeElection(): StatusElection {
+    const { options } = this;
+    const { node, log } = options;
+    return new StatusElection({
+      node,
+      namespace: options.namespace,
+      nodes: () => [...this.loops.cluster.all('nodes').values()],
+      datastore: options.datastore,
+      log: log.child({ loop: 'status' }),
+      onElected: () => this.objects.everything(),
+    });
+  }
+
+  private makeCondition(): NodeCondition {
+    const { options } = this;
+    const { node, log } = options;
+    return new NodeCondition({
+      node,
+      cluster: this.loops.cluster,
+      datastore: options.datastore,
+      problem: () => this.unreadiness() ?? this.loops.policy.problems()[0],
+      log: log.child({ loop: 'status' }),
+    });
+  }
+
+  private makePublisher(): AddressPublisher {
+    const { allocator, options } = this;
+    const { node, log } = options;
+    return new AddressPublisher({
+      node,
+      datastore: options.datastore,
+      owners: () => allocator.owners(),
+      hasNode: () => this.loops.cluster.get('nodes', node) !== undefined,
+      log: log.child({ loop: 'ipam' }),
+    });
+  }
+
+  private makeRemains(): NodeRemains {
+    const { datastore, log } = this.options;
+    return new NodeRemains({
+      cluster: this.loops.cluster,
+      datastore,
+      isLeader: () => this.election.isLeader(),
+      isDoneByOthers: () => this.controller.isHeld(),
+      log: log.child({ loop: 'ipam' }),
+    });
+  }
+}
