@@ -2,20 +2,19 @@
  * Address translation of this node: pools, nodes and pods into the engine that makes its rules, the rules into the kernel.
  *
  * A host port of UDP or SCTP that comes, goes or moves leaves connections behind that know nothing of it: they are forgotten once the
- * rules stand. TCP ends its own.
+ * rules stand (stale-connections.ts). TCP ends its own.
  */
 import type { Owner } from '@tortie/ipam';
 import type { Family } from '@tortie/policy/ruleset';
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import type { Node } from '../api/core.js';
 import type { Cluster } from '../cluster/cluster.js';
-import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { PortForward } from '../nat/host-ports.js';
 import { NatEngine, type NatEvent } from '../nat/nat-engine.js';
 import type { OutgoingSettings } from '../nat/nat-rules.js';
 import type { TranslationKernel } from './kernel.js';
-import { PolicyLoop, type NetfilterFailure } from './policy-loop.js';
+import { PolicyLoop, type NetfilterFailure, type RuleSource } from './policy-loop.js';
+import { StaleConnections } from './stale-connections.js';
 
 export interface NatLoopOptions {
   readonly cluster: Cluster;
@@ -32,19 +31,15 @@ export interface NatLoopOptions {
 export class NatLoop {
   private readonly engine: NatEngine;
   private readonly rules: PolicyLoop<NatEvent>;
-  /** "udp 53" */
-  private readonly movedPorts = new Set<string>();
+  /** By "udp 53". */
+  private readonly stale: StaleConnections<true>;
   private lastProblems = '';
 
   constructor(private readonly options: NatLoopOptions) {
     const { families, outgoing, podInterfacePrefix, kernel, log, onHealth } = options;
-    this.engine = new NatEngine({
-      families,
-      outgoing,
-      podInterfacePrefix,
-      onForwards: (forwards) => this.noteMoved(forwards),
-    });
-    this.rules = new PolicyLoop(this.engine, kernel.netfilter, log, onHealth, 'address translation');
+    this.engine = new NatEngine({ families, outgoing, podInterfacePrefix });
+    this.stale = new StaleConnections({ forget: (ports) => this.forget(ports), log });
+    this.rules = new PolicyLoop(this.noting(), kernel.netfilter, log, onHealth, 'address translation');
   }
 
   /** Call once everything has been listed. Resolves when the kernel holds it; rejects when the applier broke, which repeats by itself. */
@@ -58,11 +53,11 @@ export class NatLoop {
     });
     this.takeEndpoints();
     await this.rules.start();
-    this.forget();
   }
 
   stop(): void {
     this.rules.stop();
+    this.stale.stop();
   }
 
   /** Pods came or went. */
@@ -72,10 +67,8 @@ export class NatLoop {
   }
 
   /** Resolves when the kernel holds what was taken in before, with what it refuses of it. */
-  async settled(): Promise<readonly NetfilterFailure[]> {
-    const failures = await this.rules.settled();
-    this.forget();
-    return failures;
+  settled(): Promise<readonly NetfilterFailure[]> {
+    return this.rules.settled();
   }
 
   /** What cannot be had, in sentences. */
@@ -110,25 +103,27 @@ export class NatLoop {
     this.options.onHealth();
   }
 
-  private noteMoved(forwards: readonly PortForward[]): void {
-    for (const { protocol, hostPort } of forwards)
-      if (protocol !== 'tcp') this.movedPorts.add(`${protocol} ${hostPort}`);
+  private noting(): RuleSource<NatEvent> {
+    const { engine, stale } = this;
+    return {
+      apply: (event) => engine.apply(event),
+      ruleset: () => engine.ruleset(),
+      flush: () => {
+        const delta = engine.flush();
+        for (const { protocol, hostPort } of engine.takeMoved())
+          if (protocol !== 'tcp') stale.note(`${protocol} ${hostPort}`, true);
+        return delta;
+      },
+      stands: () => stale.stand(),
+    };
   }
 
-  private forget(): void {
-    if (this.movedPorts.size === 0) return;
-    const ports = new Set(this.movedPorts);
-    this.movedPorts.clear();
-    const { kernel, log } = this.options;
+  private forget(ports: ReadonlyMap<string, true>): Promise<number> {
+    const { kernel } = this.options;
     const own = kernel.nodeAddresses();
-    kernel
-      .forgetStaleConnections(
-        ({ protocol, destination, destinationPort }) =>
-          ports.has(`${protocol} ${destinationPort}`) && own.has(destination),
-      )
-      .catch((error: unknown) => {
-        for (const port of ports) this.movedPorts.add(port);
-        log.warn({ problem: messageOf(error) }, 'Cannot forget connections to host ports; trying again later');
-      });
+    return kernel.forgetStaleConnections(
+      ({ protocol, destination, destinationPort }) =>
+        ports.has(`${protocol} ${destinationPort}`) && own.has(destination),
+    );
   }
 }

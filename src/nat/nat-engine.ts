@@ -21,8 +21,6 @@ export interface NatEngineOptions {
   readonly families: readonly Family[];
   readonly outgoing: OutgoingSettings;
   readonly podInterfacePrefix: string;
-  /** Where these ports lead changed; connections made before know nothing of it. */
-  readonly onForwards?: (forwards: readonly PortForward[]) => void;
 }
 
 const NOTHING: Ruleset = { sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] };
@@ -33,6 +31,9 @@ export class NatEngine {
   private readonly nodes = new Map<string, readonly string[]>();
   private wanted: PortForwards = { forwards: [], problems: [] };
   private held: Ruleset = NOTHING;
+  /** As in `held`. */
+  private heldForwards: readonly PortForward[] = [];
+  private moved: readonly PortForward[] = [];
   private isDirty = true;
 
   constructor(private readonly options: NatEngineOptions) {}
@@ -50,13 +51,9 @@ export class NatEngine {
         if (event.addresses.length === 0) this.nodes.delete(event.name);
         else this.nodes.set(event.name, event.addresses);
         break;
-      case 'endpoints': {
-        const before = this.wanted.forwards;
+      case 'endpoints':
         this.wanted = portForwardsOf(event.endpoints, this.options.families);
-        const changed = differences(before, this.wanted.forwards);
-        if (changed.length > 0) this.options.onForwards?.(changed);
         break;
-      }
     }
     this.isDirty = true;
   }
@@ -72,7 +69,16 @@ export class NatEngine {
         forwards: this.wanted.forwards,
       });
     this.isDirty = false;
+    this.moved = [...this.moved, ...differences(this.heldForwards, this.wanted.forwards)];
+    this.heldForwards = this.wanted.forwards;
     return changeBetween(before, this.held);
+  }
+
+  /** Ports whose way changed with what `flush` told since the last call; connections made before know nothing of it. */
+  takeMoved(): readonly PortForward[] {
+    const { moved } = this;
+    this.moved = [];
+    return moved;
   }
 
   /** As of the last flush. */

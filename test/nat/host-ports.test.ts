@@ -57,18 +57,24 @@ describe('host ports', () => {
     expect(portForwardsOf([pod('a', at('192.0.2.1')), pod('bb', at('192.0.2.2'))], [4]).problems).to.deep.equal([]);
   });
 
-  it('that move are told once, and only they', () => {
-    const moved: string[] = [];
-    const engine = new NatEngine({
-      families: [4],
-      outgoing: {},
-      podInterfacePrefix: 'tort',
-      onForwards: (forwards) => moved.push(forwards.map(({ hostPort, pod: name }) => `${hostPort} ${name}`).join()),
+  it('that move are told once, with the flush that moves them, and only they', () => {
+    const engine = new NatEngine({ families: [4], outgoing: {}, podInterfacePrefix: 'tort' });
+    const moved = (): string =>
+      engine
+        .takeMoved()
+        .map(({ hostPort, pod: name }) => `${hostPort} ${name}`)
+        .join();
+    const told = ['bb', 'bb', 'ccc'].map((second) => {
+      engine.apply({ type: 'endpoints', endpoints: [pod('a', port(80)), pod(second, port(81))] });
+      const early = moved();
+      engine.flush();
+      return [early, moved(), moved()];
     });
-    engine.apply({ type: 'endpoints', endpoints: [pod('a', port(80)), pod('bb', port(81))] });
-    engine.apply({ type: 'endpoints', endpoints: [pod('a', port(80)), pod('bb', port(81))] });
-    engine.apply({ type: 'endpoints', endpoints: [pod('a', port(80)), pod('ccc', port(81))] });
-    expect(moved).to.deep.equal(['80 shop/a,81 shop/bb', '81 shop/bb,81 shop/ccc']);
+    expect(told).to.deep.equal([
+      ['', '80 shop/a,81 shop/bb', ''],
+      ['', '', ''],
+      ['', '81 shop/bb,81 shop/ccc', ''],
+    ]);
   });
 
   it('and pools make the same rules in whatever order they come', () => {

@@ -11,7 +11,6 @@ import {
   type AllowedServers,
   type ServiceProblems,
   type ServicesOptions,
-  type StaleDatagrams,
 } from '@tortie/services';
 import type { Part, Ruleset } from '@tortie/policy/ruleset';
 import type { Family } from 'node-bgp/address';
@@ -21,6 +20,7 @@ import type { Logger } from '../../log.js';
 import { userText } from '../../user-text.js';
 import type { TrackedConnection } from '../../dataplane/netlink/service-connections.js';
 import { PolicyLoop, type Netfilter, type RuleSource } from '../policy-loop.js';
+import { StaleConnections } from '../stale-connections.js';
 import { HealthCheckPorts } from './health-check-ports.js';
 import type { ListenAddress } from './listener.js';
 import { chooseServing, type KubeProxySigns, type ServiceSetting, type ServingChoice } from './proxy-choice.js';
@@ -76,6 +76,8 @@ const MOST_SENTENCES = 50;
 interface Serving {
   readonly engine: ServicesEngine;
   readonly loop: PolicyLoop<ServiceEventInput>;
+  /** By frontend. */
+  readonly stale: StaleConnections<AllowedServers>;
   readonly server: ProxyServer;
   readonly checks: HealthCheckPorts;
 }
@@ -91,14 +93,11 @@ export class ServiceProxy {
   private isStopped = false;
   private hasHandedBack = false;
   private pending = { services: 0, endpoints: 0 };
-  private walk: Promise<void> = Promise.resolve();
   /** When the changes that wait were made, in milliseconds. BOUNDED by MOST_TRIGGERS. */
   private triggers: number[] = [];
   /** Those of changes that are being written. BOUNDED likewise. */
   private underWay: readonly number[] = [];
   private lastTrigger: number | undefined;
-  /** Frontends whose tracked connections have to be looked at once the rules stand. BOUNDED by those there are. */
-  private readonly stale = new Map<string, AllowedServers>();
   private problem: string | undefined;
   private takenPorts: readonly string[] = [];
 
@@ -246,7 +245,15 @@ export class ServiceProxy {
       ...(settings.nodePortAddresses === undefined ? {} : { nodePortAddresses: settings.nodePortAddresses }),
     });
     for (const event of serviceEventsOf(cluster)) engine.apply(event);
-    const loop = new PolicyLoop<ServiceEventInput>(this.noting(engine), this.timed(), log, onHealth, 'Services');
+    const stale = new StaleConnections<AllowedServers>({
+      forget: (frontends) => this.forget(frontends),
+      onForgotten: (count) => {
+        this.metrics.forgot(count);
+        if (count > 0) log.debug({ count }, 'Forgot tracked connections of endpoints that are gone');
+      },
+      log,
+    });
+    const loop = new PolicyLoop<ServiceEventInput>(this.noting(engine, stale), this.timed(), log, onHealth, 'Services');
     const checks = new HealthCheckPorts(() => this.health.isHealthy, onHealth);
     const server = new ProxyServer({
       healthAddress: settings.healthAddress,
@@ -258,7 +265,7 @@ export class ServiceProxy {
       mode: () => options.kernel.mode(),
       onHealth,
     });
-    this.serving = { engine, loop, server, checks };
+    this.serving = { engine, loop, stale, server, checks };
     this.hasHandedBack = false;
     // A refusal is the loop's to tell and to repeat; pods do not wait for Services.
     await loop.start().catch(() => undefined);
@@ -268,13 +275,13 @@ export class ServiceProxy {
    * Together with a flush, what it makes stale: the walk for that comes when those very rules stand. They may stand already: an endpoint
    * that ends has left the rules before it leaves its slice, and only then is its last entry stale.
    */
-  private noting(engine: ServicesEngine): RuleSource<ServiceEventInput> {
+  private noting(engine: ServicesEngine, stale: StaleConnections<AllowedServers>): RuleSource<ServiceEventInput> {
     return {
       apply: (event) => engine.apply(event),
       ruleset: () => engine.ruleset(),
       flush: () => {
         const delta = engine.flush();
-        for (const [key, allowed] of engine.takeStaleDatagrams()?.frontends ?? []) this.stale.set(key, allowed);
+        for (const [key, allowed] of engine.takeStaleDatagrams()?.frontends ?? []) stale.note(key, allowed);
         this.pending = { services: 0, endpoints: 0 };
         this.underWay = [...this.underWay, ...this.triggers].slice(0, MOST_TRIGGERS);
         this.triggers = [];
@@ -318,25 +325,15 @@ export class ServiceProxy {
     this.underWay = [];
     if (serving === undefined) return;
     serving.checks.level(serving.engine.healthChecks());
-    this.forgetStale();
+    serving.stale.stand();
   }
 
-  /** After the rules: a packet that comes now finds the right endpoint, and must not find its old entry. */
-  private forgetStale(): void {
-    if (this.stale.size === 0) return;
-    const stale: StaleDatagrams = { frontends: new Map(this.stale) };
-    this.stale.clear();
-    const { kernel, log } = this.options;
+  private forget(frontends: ReadonlyMap<string, AllowedServers>): Promise<number> {
+    const { kernel } = this.options;
     const addresses = kernel.nodeAddresses();
-    this.walk = this.walk
-      .then(() =>
-        kernel.forgetStaleConnections((connection) => isStale(stale, connection, (address) => addresses.has(address))),
-      )
-      .then((count) => {
-        this.metrics.forgot(count);
-        if (count > 0) log.debug({ count }, 'Forgot tracked connections of endpoints that are gone');
-      })
-      .catch((error: unknown) => log.warn({ problem: messageOf(error) }, 'Cannot forget stale tracked connections'));
+    return kernel.forgetStaleConnections((connection) =>
+      isStale({ frontends }, connection, (address) => addresses.has(address)),
+    );
   }
 
   private gauges(engine: ServicesEngine): ProxyGauges {
@@ -358,6 +355,7 @@ export class ServiceProxy {
 
   private endServing(): void {
     this.serving?.loop.stop();
+    this.serving?.stale.stop();
     this.serving?.checks.close();
     this.serving?.server.close();
     this.serving = undefined;

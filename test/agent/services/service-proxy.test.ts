@@ -64,6 +64,8 @@ class World {
   rules: string | undefined;
   answersHealth = false;
   tracked: readonly TrackedConnection[] = [];
+  /** What the next walk of the tracked connections fails with. */
+  walkError: Error | undefined;
   last: Ruleset | undefined;
   readonly proxy: ServiceProxy;
 
@@ -89,6 +91,9 @@ class World {
         mode: () => 'nftables',
         kubeProxyRules: async () => this.rules,
         forgetStaleConnections: async (isStale) => {
+          const { walkError } = this;
+          this.walkError = undefined;
+          if (walkError !== undefined) throw walkError;
           const stale = this.tracked.filter(isStale);
           for (const one of this.tracked) this.judged.push(stale.includes(one));
           return stale.length;
@@ -213,6 +218,26 @@ describe('agent/service-proxy', () => {
     const { body } = await ask(world.settings.metricsAddress.port, '/metrics');
     expect(body).to.include('kubeproxy_sync_proxy_rules_endpoint_changes_pending 0\n');
   });
+
+  it('repeats a walk that failed, though nothing else changes', async () => {
+    world = new World(await settings());
+    world.service();
+    world.slice('10.65.0.1');
+    world.tracked = [
+      {
+        family: 4,
+        protocol: 'udp',
+        destination: '10.96.0.1',
+        destinationPort: 53,
+        server: '10.65.0.2',
+        serverPort: 53,
+      },
+    ];
+    world.walkError = new Error('ENOBUFS');
+    await world.proxy.start();
+    await soon('the second walk', () => world.judged.length > 0);
+    expect(world.judged).to.deep.equal([true]);
+  }).timeout(20_000);
 
   it('serves nothing beside a kube-proxy, and takes away what an earlier agent left', async () => {
     world = new World(await settings());
