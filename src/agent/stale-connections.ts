@@ -1,6 +1,6 @@
 /**
- * Tracked connections that changed rules have made wrong: noted as the rules go out, forgotten once they stand. Sooner, the next packet would
- * make the same entry again by the old rules. A walk of the kernel's table that fails is repeated.
+ * Tracked connections that changed rules have made wrong: noted as the rules go out, forgotten once they stand. Sooner, the next packet
+ * would make the same entry again by the old rules. A walk of the kernel's table that fails is repeated.
  */
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';

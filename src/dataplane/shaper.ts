@@ -10,6 +10,7 @@ import { INTERFACE_PREFIX } from './endpoint-name.js';
 import { listLinks, writeLinkDeletion, type Link } from './netlink/link.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import {
+  entryRedirect,
   listTrafficControl,
   writeEntryDeletion,
   writeEntryRedirect,
@@ -30,7 +31,10 @@ export const shaperName = (hostInterface: string): string =>
   `${SHAPER_PREFIX}${hostInterface.slice(INTERFACE_PREFIX.length)}`;
 
 export class Shaper {
-  /** Bursts as written, by interface index: the kernel tells them in its own units. BOUNDED by the interfaces that are limited. */
+  /**
+   * Bursts as written, by interface index: the kernel tells them in its own units, so what a predecessor wrote is written once more.
+   * BOUNDED by the interfaces that are limited.
+   */
   private bursts = new Map<number, number>();
 
   constructor(private readonly socket: NetlinkSocket) {}
@@ -86,7 +90,7 @@ export class Shaper {
       if (standing !== undefined) attempt(() => writeExitDeletion(batch, index), name);
       return;
     }
-    const isRight = standing === rate.rate && (this.bursts.get(index) ?? rate.burst) === rate.burst;
+    const isRight = standing === rate.rate && this.bursts.get(index) === rate.burst;
     if (isRight || attempt(() => writeTokenBucket(batch, index, bucketOf(rate)), name)) bursts.set(index, rate.burst);
   }
 
@@ -101,18 +105,18 @@ export class Shaper {
     const { batch } = this.socket;
     const name = shaperName(host.name);
     let shaper = links.get(name);
-    const isNew = shaper === undefined;
-    if (isNew) {
+    if (shaper === undefined) {
       if (!attempt(() => writeIfb(batch, name, SHAPER_GROUP, host.mtu), host.name)) return;
       shaper = listLinks(this.socket).find((link) => link.name === name);
     }
     if (shaper === undefined) return;
     this.levelExit(shaper, rate, standing.get(shaper.index)?.rate, bursts, attempt);
-    if (standing.get(host.index)?.hasEntry === true && !isNew) return;
-    const over = shaper.index;
+    const over = standing.get(host.index)?.hasEntry === true ? entryRedirect(this.socket, host.index) : undefined;
+    if (over === shaper.index) return;
+    const to = shaper.index;
     // A redirection of before leads to an interface that is gone.
-    if (standing.get(host.index)?.hasEntry === true) attempt(() => writeEntryDeletion(batch, host.index), host.name);
-    attempt(() => writeEntryRedirect(batch, host.index, over), host.name);
+    if (over !== undefined) attempt(() => writeEntryDeletion(batch, host.index), host.name);
+    attempt(() => writeEntryRedirect(batch, host.index, to), host.name);
   }
 }
 

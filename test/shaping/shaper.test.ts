@@ -74,6 +74,7 @@ describe('Shaper', function () {
     for (const harm of [
       'tc qdisc del dev tortpod root',
       'tc qdisc del dev tortpod ingress',
+      'tc filter del dev tortpod ingress',
       'tc qdisc del dev torqpod root',
       'ip link del torqpod',
     ]) {
@@ -84,6 +85,22 @@ describe('Shaper', function () {
     }
     next.level(new Map());
     expect(state()).to.not.match(/tbf|torqpod|Redirect/);
+  });
+
+  it('finds a burst that changed while nobody looked', () => {
+    level({ ingress: SLOW, egress: SLOW });
+    expect(level({ ingress: { ...SLOW, burst: 131_072 }, egress: SLOW }, new Shaper(socket))).to.deep.equal([]);
+    expect([...buckets()].sort()).to.deep.equal(['torqpod 1Mbit 64Kb', 'tortpod 1Mbit 128Kb']);
+  });
+
+  it('goes on saying what the kernel refuses, and shares the entry with others', () => {
+    exec(node, 'tc', 'qdisc', 'add', 'dev', 'tortpod', 'clsact');
+    for (let look = 0; look < 2; look++)
+      expect(level({ egress: SLOW }).join(), `look ${look}`).to.match(/^Cannot limit tortpod: /);
+    exec(node, 'tc', 'qdisc', 'del', 'dev', 'tortpod', 'clsact');
+    exec(node, 'tc', 'qdisc', 'add', 'dev', 'tortpod', 'ingress');
+    expect(level({ egress: SLOW })).to.deep.equal([]);
+    expect(hasRedirect()).to.equal(true);
   });
 
   it('goes with the pod, and leaves the interfaces of others alone', () => {

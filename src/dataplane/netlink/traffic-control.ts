@@ -10,7 +10,7 @@
  */
 import type { NetlinkBatch } from './batch.js';
 import { RTM_NEWLINK } from './link.js';
-import { forEachAttribute } from './message.js';
+import { forEachAttribute, type Octets } from './message.js';
 import type { NetlinkSocket } from './netlink-socket.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './protocol.js';
 
@@ -18,6 +18,7 @@ const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
 const RTM_GETQDISC = 38;
 const RTM_NEWTFILTER = 44;
+const RTM_GETTFILTER = 46;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
 const TC_H_ROOT = 0xffffffff;
@@ -82,7 +83,10 @@ export function writeExitDeletion(batch: NetlinkBatch, index: number): void {
   batch.endMessage();
 }
 
-/** All that enters goes out by the other interface first, and then on as if it had entered just now. */
+/**
+ * All that enters goes out by the other interface first, and then on as if it had entered just now. An entry that is watched already is
+ * shared: this comes before what others have there.
+ */
 export function writeEntryRedirect(batch: NetlinkBatch, index: number, over: number): void {
   batch.beginMessage(RTM_NEWQDISC, NLM_F_CREATE, () => `watch the entry (ingress) of interface ${index}`);
   writeHeader(batch, index, INGRESS_HANDLE, TC_H_INGRESS);
@@ -174,6 +178,38 @@ export function listTrafficControl(socket: NetlinkSocket): ReadonlyMap<number, T
     () => found.clear(),
   );
   return found;
+}
+
+/** Index of the interface over which all that enters this one is led, as writeEntryRedirect says it; undefined: over none. */
+export function entryRedirect(socket: NetlinkSocket, index: number): number | undefined {
+  let over: number | undefined;
+  const { batch } = socket;
+  batch.clear();
+  batch.beginMessage(RTM_GETTFILTER, 0, () => `list filters at the entry of interface ${index}`);
+  writeHeader(batch, index, 0, INGRESS_HANDLE);
+  batch.endMessage();
+  socket.dump(
+    batch,
+    ({ type, body }) => {
+      if (type === RTM_NEWTFILTER) over ??= redirectionOf(body);
+    },
+    () => (over = undefined),
+  );
+  return over;
+}
+
+/** TCA_OPTIONS > TCA_U32_ACT > the first action > TCA_ACT_OPTIONS > TCA_MIRRED_PARMS */
+function redirectionOf(body: Octets): number | undefined {
+  const path = [TCA_OPTIONS, TCA_U32_ACT, 1, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS];
+  let over: number | undefined;
+  const descend = (from: number, to: number, depth: number): void =>
+    forEachAttribute(body, from, to, (attribute, start, end) => {
+      if (attribute !== path[depth]) return;
+      if (depth + 1 < path.length) descend(start, end, depth + 1);
+      else if (body.i32(start + 20) === TCA_EGRESS_REDIR) over = body.u32(start + 24);
+    });
+  descend(TCMSG_SIZE, body.length, 0);
+  return over;
 }
 
 function writeHeader(batch: NetlinkBatch, index: number, handle: number, parent: number, info = 0): void {
