@@ -2,22 +2,11 @@
  * What bgpd keeps across its own restarts, in its state directory: the last configuration it accepted, and a mark that says "I am
  * running, since this boot". A mark that is found at start was left by a process that died; if the machine has not been rebooted
  * since, the kernel has gone on forwarding, and this start is a graceful restart.
- *
- * Files are replaced by rename after fsync, so that a crash leaves the old one or the new one, never half of one.
  */
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { UserError, messageOf } from '../errors.js';
+import { replaceFile } from '../replace-file.js';
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
@@ -38,7 +27,7 @@ export class SavedState {
 
   /** Mode 0600: it holds passwords. */
   writeConfig(config: unknown): void {
-    replaceFile(this.configPath, `${JSON.stringify(config, undefined, 2)}\n`);
+    write(this.configPath, `${JSON.stringify(config, undefined, 2)}\n`);
   }
 
   /** Did a bgpd die in this boot without cleaning up? */
@@ -48,7 +37,7 @@ export class SavedState {
   }
 
   markRunning(): void {
-    replaceFile(this.markPath, `${bootId()}\n`);
+    write(this.markPath, `${bootId()}\n`);
   }
 
   /** The next start owes nobody anything. */
@@ -70,31 +59,10 @@ function readIfPresent(path: string): string | undefined {
   }
 }
 
-function replaceFile(path: string, text: string): void {
-  const directory = dirname(path);
-  const temporary = `${path}.${process.pid}.new`;
+function write(path: string, text: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    rmSync(temporary, { force: true });
-    // Made here, never opened through a link (O_EXCL).
-    const fd = openSync(temporary, 'wx', 0o600);
-    try {
-      chmodSync(temporary, 0o600);
-      // Not writeSync: on a disk that fills up it writes a part and says so only in its answer.
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
-    const directoryFd = openSync(directory, 'r');
-    try {
-      fsyncSync(directoryFd);
-    } finally {
-      closeSync(directoryFd);
-    }
+    replaceFile(path, Buffer.from(text), 0o600, 0o700);
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new UserError(
       `Cannot write "${path}": ${messageOf(error)} (--state-dir or TORTIE_STATE_DIR names another place)`,
     );

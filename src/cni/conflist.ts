@@ -10,7 +10,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { mergeConflist, takesPortMappings } from './conflist-merge.js';
-import { replaceFile } from './replace-file.js';
+import { replaceFile } from '../replace-file.js';
 import { CNI_VERSIONS, type CniVersion, isCniVersion, LATEST_CNI_VERSION } from './version.js';
 
 export const CONFLIST_NAME = '10-tortie.conflist';

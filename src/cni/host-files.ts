@@ -11,7 +11,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
 import { SHAPER_PREFIX } from '../dataplane/shaper.js';
-import { replaceFile } from './replace-file.js';
+import { replaceFile } from '../replace-file.js';
 
 interface HostFile {
   /** Below the host's /etc. Written only where this folder is. */

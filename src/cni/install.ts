@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, UserError } from '../errors.js';
 import { installPlugin } from './conflist.js';
-import { replaceFile } from './replace-file.js';
+import { replaceFile } from '../replace-file.js';
 
 /** dist/cni of this build or image. */
 const SOURCE = fileURLToPath(new URL('../../cni/', import.meta.url));

@@ -13,8 +13,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
-/** False if the file is already as wanted. */
-export function replaceFile(path: string, content: Uint8Array, mode: number): boolean {
+/** False if the file is already as wanted. @param folderMode of folders that have to be made, less the umask */
+export function replaceFile(path: string, content: Uint8Array, mode: number, folderMode = 0o777): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   if (
     found?.isFile() === true &&
@@ -23,13 +23,13 @@ export function replaceFile(path: string, content: Uint8Array, mode: number): bo
     readFileSync(path).equals(content)
   )
     return false;
-  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true, mode: folderMode });
   // A leading dot: runtimes skip what does not end in .conf, .conflist or .json.
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}`);
   try {
     rmSync(draft, { force: true });
     // Made here, never opened through a link (O_EXCL).
-    writeFileSync(draft, content, { flush: true, flag: 'wx' });
+    writeFileSync(draft, content, { flush: true, flag: 'wx', mode });
     chmodSync(draft, mode);
     renameSync(draft, path);
   } catch (error) {
