@@ -258,6 +258,27 @@ describe('agent/block-claims', () => {
     await allocator.close();
   });
 
+  it('leaves a block to its record when somebody writes into it while it is given back', async () => {
+    const cidr = '10.65.0.0/30';
+    const { allocator, store, claims } = await claimsOf(
+      [{ cidr, node: 'node1', pool: 'blue', at: '2026-01-01T00:00:01Z' }],
+      [cidr],
+    );
+    const loans = [{ address: '10.65.0.1', node: 'node2' }];
+    const read = store.get.bind(store);
+    // Another node asserts what a pod of it has, after this one has looked.
+    store.get = async (asked) => {
+      const stored = await read(asked);
+      if (stored !== undefined) await store.replace(stored, { ...stored, loans });
+      return stored;
+    };
+    await claims.release(parsePrefix(cidr), 'blue');
+    expect((await store.list()).map((record) => [record.cidr, record.node, record.loans])).to.deep.equal([
+      [cidr, 'node1', loans],
+    ]);
+    await allocator.close();
+  });
+
   for (const [age, at] of [
     ['older', '2026-01-01T00:00:01Z'],
     ['younger', '2026-01-01T00:00:09Z'],
