@@ -91,7 +91,8 @@ export type Match =
   | { readonly type: 'local'; readonly side: Side; readonly not?: boolean };
 
 export type Action =
-  | { readonly type: 'accept' | 'drop' | 'return' | 'no-track' }
+  | { readonly type: 'accept' | 'drop' | 'return' }
+  | { readonly type: 'no-track' }
   | { readonly type: 'jump' | 'goto'; readonly chain: string }
   /** mark = (mark & ~mask) | value */
   | { readonly type: 'set-mark'; readonly value: number; readonly mask: number }

@@ -6,7 +6,7 @@ import type { Rule } from '@tortie/policy/ruleset';
 import { describeMissing, probeFeatures } from '../features.js';
 import { NetlinkBatch } from '../netlink/batch.js';
 import { inScratchNamespace } from '../netns.js';
-import { writeRule } from './nft/expression.js';
+import { writeRule } from './nft/rule.js';
 import { writeBatchBegin, writeBatchEnd, writeChain, writeTable } from './nft/protocol.js';
 import { TransactionSocket } from './nft/transaction.js';
 import type { Backend } from './status.js';

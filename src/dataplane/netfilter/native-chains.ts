@@ -12,10 +12,12 @@ import type { Action, Family, Match, Rule, Table } from '@tortie/policy/ruleset'
 import { NetlinkBatch } from '../netlink/batch.js';
 import { SystemError } from '../system-error.js';
 import type { Within } from './child.js';
-import { verdict, writeExpression, writeMatch } from './nft/expression.js';
+import { writeExpression } from './nft/expression.js';
+import { writeMatch } from './nft/match.js';
+import { writeVerdictAction, type VerdictAction } from './nft/rule.js';
 import {
   beginRule,
-  Verdict,
+  NFTA_RULE_EXPRESSIONS,
   writeBatchBegin,
   writeBatchEnd,
   writeChain,
@@ -27,8 +29,6 @@ import { TransactionSocket } from './nft/transaction.js';
 import { CLOSED_HASH, type TableChange } from './restore-script.js';
 
 const NFPROTO: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
-/** NFTA_RULE_EXPRESSIONS */
-const EXPRESSIONS = 4;
 
 /** Everything but hooks, whose place among strangers' rules iptables knows to find. */
 export type NativeChange = Exclude<TableChange, { readonly type: 'hook' }>;
@@ -39,7 +39,7 @@ export function isNative(change: TableChange): change is NativeChange {
   return change.type !== 'write' || change.chain.rules.every(isNativeRule);
 }
 
-const isNativeRule = ({ matches, action }: Rule): boolean => matches.every(isNativeMatch) && isNativeAction(action);
+const isNativeRule = ({ matches, action }: Rule): boolean => matches.every(isNativeMatch) && isVerdict(action);
 
 function isNativeMatch(match: Match): boolean {
   switch (match.type) {
@@ -53,7 +53,8 @@ function isNativeMatch(match: Match): boolean {
   }
 }
 
-const isNativeAction = ({ type }: Action): boolean => ['accept', 'drop', 'return', 'jump', 'goto'].includes(type);
+const isVerdict = (action: Action): action is VerdictAction =>
+  ['accept', 'drop', 'return', 'jump', 'goto'].includes(action.type);
 
 /** The first iptables that itself writes marks as nf_tables' own expressions, so that it surely reads them. */
 const FIRST_READER = [1, 8, 9] as const;
@@ -135,30 +136,15 @@ export class NativeChains {
   private writeRule(table: Table, chain: string, rule: Rule, hash: string): void {
     const { batch } = this;
     beginRule(batch, chain, ruleComment(hash, rule.note), this.placeOf(table));
-    const list = batch.beginNest(EXPRESSIONS, true);
+    const list = batch.beginNest(NFTA_RULE_EXPRESSIONS, true);
     for (const match of rule.matches) writeMatch(batch, match, this.family);
     writeExpression(batch, 'counter', () => undefined);
-    writeAction(batch, rule.action);
+    if (!isVerdict(rule.action))
+      throw new Error(`Cannot write action "${rule.action.type}" without xtables: expected a verdict`);
+    writeVerdictAction(batch, rule.action);
     batch.endNest(list);
     batch.endMessage();
   }
 }
 
 const nameOf = (change: NativeChange): string => (change.type === 'write' ? change.chain.name : change.name);
-
-function writeAction(batch: NetlinkBatch, action: Action): void {
-  switch (action.type) {
-    case 'accept':
-      return verdict(batch, Verdict.Accept);
-    case 'drop':
-      return verdict(batch, Verdict.Drop);
-    case 'return':
-      return verdict(batch, Verdict.Return);
-    case 'jump':
-      return verdict(batch, Verdict.Jump, action.chain);
-    case 'goto':
-      return verdict(batch, Verdict.Goto, action.chain);
-    default:
-      throw new Error(`Cannot write action "${action.type}" without xtables: expected a verdict`);
-  }
-}

@@ -4,7 +4,8 @@
 import { NetlinkBatch } from '../../netlink/batch.js';
 import { CLOSED_HASH } from '../restore-script.js';
 import { describeSet, elementsOf } from './element.js';
-import { familiesOf, writeLookupRule, writeRule, writeVerdictRule, type SetNumbers } from './expression.js';
+import type { SetNumbers } from './match.js';
+import { familiesOf, writeLookupRule, writeRule, writeVerdictRule } from './rule.js';
 import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
 import { describeMapKey, mapKeyBytes } from './map-key.js';
 import type { NftChange, WantedChain } from './nft-state.js';

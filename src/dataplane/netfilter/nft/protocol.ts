@@ -1,6 +1,6 @@
 /**
  * nf_tables over netlink (linux/netfilter/nf_tables.h): message and attribute numbers, and writers for tables, chains, sets and
- * elements. Rules are expression.ts. Pure.
+ * elements. Rules are rule.ts. Pure.
  *
  * ```
  *  | nlmsghdr (type = 10 << 8 | message) | nfgenmsg: family(1) version(1) res_id(2) | attributes |
@@ -80,6 +80,8 @@ export const concatenation = (...types: readonly DataType[]): number =>
 
 const NFTA_DATA_VALUE = 1;
 const NFTA_DATA_VERDICT = 2;
+/** Where a rule's expressions stand in it. */
+export const NFTA_RULE_EXPRESSIONS = 4;
 export const NFTA_LIST_ELEM = 1;
 
 export function writeBatchBegin(batch: NetlinkBatch): void {
