@@ -79,3 +79,21 @@ export const deletePod = (view: LabView, name: string, namespace = 'default'): P
 
 export const isReady = (pod: KubePod): boolean =>
   pod.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+
+export const apply = (view: LabView, ...objects: readonly object[]): Promise<string> =>
+  view.kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+
+export const patch = (view: LabView, resource: string, spec: object): Promise<string> =>
+  view.kubectl(['patch', ...resource.split('/'), '--type', 'merge', '-p', JSON.stringify({ spec })]);
+
+export async function readyPod(
+  view: LabView,
+  name: string,
+  options: Parameters<typeof createPod>[2],
+): Promise<KubePod> {
+  await createPod(view, name, options);
+  return soon(`pod "${name}" to be ready`, async () => {
+    const pod = await getPod(view, name);
+    return pod !== undefined && isReady(pod) && pod;
+  });
+}
