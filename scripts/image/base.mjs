@@ -25,8 +25,6 @@ import { basename, dirname, join } from 'node:path';
 /** The first Debian whose own Node is new enough. */
 export const SUITE = 'trixie';
 const PACKAGES = ['nodejs', 'iptables', 'nftables', 'ipset', 'ca-certificates'];
-/** Of Debian's containernetworking-plugins, for a build that brings none. */
-const LOOPBACK = '/usr/lib/cni/loopback';
 /** Not needed to run; what dates or differs between two installations of the same packages. */
 const CUT = [
   'boot',
@@ -88,7 +86,6 @@ export function machineBase(folder) {
         symlinkSync(`xtables-${kind}-multi`, join(folder, 'usr/sbin', `${tool}-${kind}${verb}`));
         if (kind === 'nft') symlinkSync(`xtables-${kind}-multi`, join(folder, 'usr/sbin', `${tool}${verb}`));
       }
-  if (existsSync(LOOPBACK)) program(folder, LOOPBACK, LOOPBACK.slice(1));
   for (const parent of ['/usr/lib', ...readdirSync('/usr/lib').map((name) => join('/usr/lib', name))]) {
     const extensions = join(parent, 'xtables');
     if (existsSync(extensions)) cpSync(extensions, join(folder, extensions), { recursive: true });

@@ -60,6 +60,19 @@ on_node() { # NODE COMMAND...
   nsenter -t "$init" -m -u -i -n -p "$@"
 }
 
+# A pod that serves HTTP on port 8080, in the namespace $space of a check.
+pod() { # NAME NODE [APP]
+  k apply -n "$space" -f - >/dev/null <<Y
+apiVersion: v1
+kind: Pod
+metadata: { name: $1, labels: { app: ${3:-$1} } }
+spec:
+  nodeSelector: { kubernetes.io/hostname: $2 }
+  terminationGracePeriodSeconds: 1
+  containers:
+    - { name: main, image: registry.k8s.io/e2e-test-images/agnhost:2.66.1, imagePullPolicy: IfNotPresent, args: [netexec, --http-port=8080] }
+Y
+}
 tortie_pod() { k get pods -n tortie-system -l app.kubernetes.io/name=tortie-node --field-selector "spec.nodeName=$1" -o name | head -n1; }
 # All that the agent of a node has said since the node was made.
 agent_log() {

@@ -71,12 +71,7 @@ Y
   for image in "$REAL"/images/*.tar; do
     grep -q "$(basename "$image" .tar):" <<<"$have" || inside ctr -n k8s.io images import "$image" >/dev/null
   done
-  if [ "$TORTIE_AS" = daemonset ]; then
-    inside ctr -n k8s.io images import "$REAL/tortie.tar" >/dev/null
-  else
-    # containerd calls it for every sandbox.
-    [ -e "$files/opt/cni/bin/loopback" ] || cp /usr/lib/cni/loopback "$files/opt/cni/bin/"
-  fi
+  [ "$TORTIE_AS" != daemonset ] || inside ctr -n k8s.io images import "$REAL/tortie.tar" >/dev/null
 }
 start_kubelet() {
   cat >"$files/kubelet.yaml" <<Y

@@ -5,14 +5,7 @@ name=node2 space=check-leaks
 finish() { k delete ns "$space" --ignore-not-found --wait=false >/dev/null; }
 trap finish EXIT
 k create ns "$space" >/dev/null
-k apply -n "$space" -f - >/dev/null <<Y
-apiVersion: v1
-kind: Pod
-metadata: { name: lost }
-spec:
-  nodeSelector: { kubernetes.io/hostname: $name }
-  containers: [{ name: main, image: registry.k8s.io/e2e-test-images/agnhost:2.66.1, imagePullPolicy: IfNotPresent, args: [pause] }]
-Y
+pod lost "$name"
 k wait -n "$space" --for=condition=Ready pod/lost --timeout=120s >/dev/null
 address=$(k get pod -n "$space" lost -o jsonpath='{.status.podIP}')
 bash "$HERE/node.sh" "$name" down

@@ -10,18 +10,6 @@ finish() {
   rm -rf "$work"
 }
 trap finish EXIT
-pod() { # NAME NODE
-  k apply -n "$space" -f - >/dev/null <<Y
-apiVersion: v1
-kind: Pod
-metadata: { name: $1, labels: { app: $1 } }
-spec:
-  nodeSelector: { kubernetes.io/hostname: $2 }
-  terminationGracePeriodSeconds: 1
-  containers:
-    - { name: main, image: registry.k8s.io/e2e-test-images/agnhost:2.66.1, imagePullPolicy: IfNotPresent, args: [netexec, --http-port=8080] }
-Y
-}
 k create ns "$space" >/dev/null
 for name in $NODES; do pod "on-$name" "$name"; done
 k wait -n "$space" --for=condition=Ready pod --all --timeout=120s >/dev/null

@@ -2,18 +2,6 @@
 # A pod made anew under its name with other labels, while the agent's watch stands still: nothing passes by the former's policy.
 . "$(dirname "$0")/../env.sh"
 name=node3 space=check-same-name
-pod() { # NAME NODE LABEL
-  k apply -n "$space" -f - >/dev/null <<Y
-apiVersion: v1
-kind: Pod
-metadata: { name: $1, labels: { app: $3 } }
-spec:
-  nodeSelector: { kubernetes.io/hostname: $2 }
-  terminationGracePeriodSeconds: 1
-  containers:
-    - { name: main, image: registry.k8s.io/e2e-test-images/agnhost:2.66.1, imagePullPolicy: IfNotPresent, args: [netexec, --http-port=8080] }
-Y
-}
 address() { k get pod -n "$space" "$1" -o jsonpath='{.status.podIP}'; }
 reaches() { k exec -n "$space" "$1" -- /agnhost connect "$2:8080" --timeout=2s >/dev/null 2>&1; }
 finish() {
