@@ -1,7 +1,7 @@
 /** Debian's containerd and runc on a node: real sandboxes through the Container Runtime Interface, by the conflist that the agent wrote. */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Write } from '../../bench/node/api-client.js';
@@ -9,7 +9,6 @@ import { BenchNode, NODE } from '../../bench/node/node.js';
 import { World } from '../../bench/node/world.js';
 import { Containerd, whyNoContainerd } from './containerd.js';
 
-const LOOPBACK = '/usr/lib/cni/loopback';
 const PODS = '/api/v1/namespaces/default/pods';
 const READY_WITHIN = 20_000;
 
@@ -80,7 +79,6 @@ describe('a sandbox by containerd', function () {
     }
     netns = world.node('node');
     mkdirSync(cniBinDir);
-    copyFileSync(LOOPBACK, join(cniBinDir, 'loopback'));
     const agentFlags = ['--cni-bin-dir', cniBinDir, '--cni-conf-dir', cniConfDir];
     node = await BenchNode.start({ netns, directory, policyBackend: 'auto', agentFlags }, [base]);
     containerd = new Containerd({ netns, directory: join(directory, 'containerd'), cniConfDir, cniBinDir });
