@@ -6,8 +6,10 @@
  * In:   environment CNI_*, the network configuration on standard input (at most 1 MiB); its key "socket" names the agent's
  *       unix socket (default /run/tortie/agent.sock), because several nodes may share a machine.
  * Out:  the answer on standard output; exit 0 for HTTP 200, else 1 with a CNI error object. VERSION needs no agent.
- * Wait: at most 120 s for the agent, whose own waits are shorter. An agent that is being restarted is waited for by ADD and STATUS, 10 s: for the kubelet
- *       one bad STATUS makes every pod of the node unready. Nothing that an agent has taken in is repeated, but STATUS: the runtime does that.
+ * Wait: at most 120 s for the agent, whose own waits are shorter. An agent that is being restarted is waited for by ADD and STATUS, 20 s:
+ *       for the kubelet one bad STATUS makes the node NotReady, and one of which it hears nothing does after 30 s. Without an agent, while
+ *       its pod is made anew, are 2 to 6 s, and up to 11 on a machine with ten times the work it can do. Nothing that an agent has
+ *       taken in is repeated, but STATUS: the runtime does that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,7 +25,7 @@
 
 #define MAX_ANSWER (4 * 1024 * 1024)
 #define WAIT_SECONDS 120
-#define RESTART_SECONDS 10
+#define RESTART_SECONDS 20
 #define DEFAULT_SOCKET "/run/tortie/agent.sock"
 
 extern char **environ;

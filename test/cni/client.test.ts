@@ -150,6 +150,14 @@ describe('CNI client', () => {
     expect(calls).to.equal(3);
   });
 
+  it('waits longer than a pod of the DaemonSet takes on a machine with too much to do', async function () {
+    this.timeout(60_000);
+    const asked = runPlugin(client, { CNI_COMMAND: 'STATUS' }, config());
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    await answerWith(http('200 OK', ''));
+    expect(await asked).to.include({ code: 0 });
+  });
+
   it('refuses a socket path that the kernel would not take', async () => {
     const long = JSON.stringify({ cniVersion: '1.0.0', socket: `/${'x'.repeat(108)}` });
     expect(errorOf(await run({ CNI_COMMAND: 'ADD' }, long))).to.deep.equal({
