@@ -68,6 +68,8 @@ export const SERVICES_PART: Part = 'services';
 const LOOK_AGAIN = 30_000;
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 const MOST_TRIGGERS = 1_000;
+const NOT_LISTED =
+  'Cannot serve Services yet: the API server has not listed them; expected the right to list and watch services';
 const NOTHING: Ruleset = { sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] };
 /** Sentences of Services' problems in the node status. BOUNDED here: every node tells the same ones. */
 const MOST_SENTENCES = 50;
@@ -92,6 +94,8 @@ export class ServiceProxy {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
   private hasHandedBack = false;
+  /** For Services to be known. */
+  private isWaiting = false;
   private pending = { services: 0, endpoints: 0 };
   /** When the changes that wait were made, in milliseconds. BOUNDED by MOST_TRIGGERS. */
   private triggers: number[] = [];
@@ -134,7 +138,9 @@ export class ServiceProxy {
 
   /** Why Services are not as they should be, in sentences. */
   problems(): readonly string[] {
-    return [...(this.problem === undefined ? [] : [this.problem]), ...(this.serving?.loop.problems() ?? [])];
+    const { serving, options } = this;
+    const rules = serving?.loop.problems() ?? options.kernel.netfilter.failures().map(({ message }) => message);
+    return [this.problem, this.isWaiting ? NOT_LISTED : undefined, ...rules].filter((one) => one !== undefined);
   }
 
   /** What is wrong with users' Services, and ports that cannot be had. */
@@ -178,19 +184,21 @@ export class ServiceProxy {
   }
 
   private schedule(): void {
-    if (this.isStopped || this.options.settings.setting === 'off') return;
+    if (this.isStopped || (this.options.settings.setting === 'off' && this.hasHandedBack)) return;
     this.timer = setTimeout(() => void this.look().then(() => this.schedule()), LOOK_AGAIN).unref();
   }
 
   private async look(): Promise<void> {
+    let doing = 'find out whether a kube-proxy is on this node';
     try {
       const choice = chooseServing(this.options.settings.setting, await this.signs());
       if (this.isStopped) return;
+      doing = choice.serves ? 'serve Services' : 'take rules of Services away';
       await this.follow(choice);
       this.lookAtPorts();
       this.tell(undefined);
     } catch (error) {
-      this.tell(`Cannot find out whether a kube-proxy is on this node: ${messageOf(error)}`);
+      if (!this.isStopped) this.tell(`Cannot ${doing}: ${messageOf(error)}`);
     }
   }
 
@@ -236,8 +244,11 @@ export class ServiceProxy {
 
   private async beginServing(): Promise<void> {
     const { options } = this;
+    this.isWaiting = true;
     await options.needServices();
+    this.isWaiting = false;
     if (this.isStopped) return;
+    options.onHealth();
     const { settings, cluster, log, onHealth, node } = options;
     const engine = new ServicesEngine({
       nodeName: node,

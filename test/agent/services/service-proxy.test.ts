@@ -66,6 +66,11 @@ class World {
   tracked: readonly TrackedConnection[] = [];
   /** What the next walk of the tracked connections fails with. */
   walkError: Error | undefined;
+  /** What the next writes of the whole fail with. */
+  syncError: Error | undefined;
+  /** What the kernel does not take. */
+  failures: readonly { readonly subject: string; readonly message: string }[] = [];
+  listed: Promise<void> = Promise.resolve();
   last: Ruleset | undefined;
   readonly proxy: ServiceProxy;
 
@@ -78,15 +83,16 @@ class World {
       kernel: {
         netfilter: {
           sync: async (ruleset: Ruleset) => {
+            if (this.syncError !== undefined) throw this.syncError;
             this.written.push(ruleset.chains.size === 0 ? 'nothing' : 'whole');
             this.last = ruleset;
-            return { failures: [] };
+            return { failures: this.failures };
           },
           apply: async (delta: RulesetDelta) => {
             this.written.push(`delta of ${delta.chainsUpserted.length} chains`);
             return { failures: [] };
           },
-          failures: () => [],
+          failures: () => this.failures,
         },
         mode: () => 'nftables',
         kubeProxyRules: async () => this.rules,
@@ -101,7 +107,7 @@ class World {
         nodeAddresses: () => new Set(['192.0.2.1']),
         listeningPorts: () => new Set(['tcp:30053', 'udp:30054']),
       },
-      needServices: async () => undefined,
+      needServices: () => this.listed,
       asksHealth: async () => this.answersHealth,
       log,
       onHealth: () => undefined,
@@ -249,6 +255,32 @@ describe('agent/service-proxy', () => {
     expect(world.proxy.warnings()).to.deep.equal([]);
     world.slice('10.65.0.1');
     expect(world.written).to.deep.equal(['nothing']);
+  });
+
+  it('does not say that Services are served before it knows any', async () => {
+    world = new World(await settings());
+    let isListed = (): void => undefined;
+    world.listed = new Promise((resolve) => (isListed = resolve));
+    const started = world.proxy.start();
+    await soon('the choice', () => world.proxy.notice().startsWith('Services are served'));
+    expect(world.proxy.problems()).to.deep.equal([
+      'Cannot serve Services yet: the API server has not listed them; expected the right to list and watch services',
+    ]);
+    isListed();
+    await started;
+    expect(world.proxy.problems()).to.deep.equal([]);
+  });
+
+  it('says what keeps rules of an earlier agent in the kernel', async () => {
+    world = new World(await settings('off'));
+    world.failures = [{ subject: 'nat/TORTIE-SPRE', message: 'Cannot delete chain TORTIE-SPRE: busy' }];
+    await world.proxy.start();
+    expect(world.proxy.problems()).to.deep.equal(['Cannot delete chain TORTIE-SPRE: busy']);
+    world.proxy.stop();
+    world = new World(await settings('off'));
+    world.syncError = new Error('no netlink');
+    await world.proxy.start();
+    expect(world.proxy.problems()).to.deep.equal(['Cannot take rules of Services away: no netlink']);
   });
 
   it('opens a health check port for a load balancer, and closes it with the Service', async () => {
