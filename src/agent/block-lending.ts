@@ -134,10 +134,7 @@ export class BlockLending {
   /** One address that another node offers; `settle` it. Undefined: nobody offers one. */
   async borrow(family: Family, pools: readonly ServingPool[]): Promise<string | undefined> {
     for (const cidr of this.lenders(family, pools)) {
-      const address = await this.borrowFrom(
-        cidr,
-        ({ offers = [] }) => offers[Math.floor(Math.random() * offers.length)],
-      );
+      const address = await this.borrowFrom(cidr, (offers) => offers[Math.floor(Math.random() * offers.length)]);
       if (address !== undefined) return address;
     }
     return undefined;
@@ -145,7 +142,7 @@ export class BlockLending {
 
   /** This very address, if its owner offers it; `settle` it. */
   async borrowExactly(address: string, cidr: string): Promise<boolean> {
-    return (await this.borrowFrom(cidr, ({ offers = [] }) => offers.find((each) => each === address))) !== undefined;
+    return (await this.borrowFrom(cidr, (offers) => offers.find((each) => each === address))) !== undefined;
   }
 
   /** The borrowed address has got a pod, or will not get one. */
@@ -253,15 +250,20 @@ export class BlockLending {
       .map(([, cidr]) => cidr);
   }
 
-  private borrowFrom(cidr: string, choose: (block: StoredBlock) => string | undefined): Promise<string | undefined> {
+  /** @param choose one of what the block offers and nobody here has */
+  private borrowFrom(
+    cidr: string,
+    choose: (offers: readonly string[]) => string | undefined,
+  ): Promise<string | undefined> {
     const { allocator, log, node, onUsedElsewhere, store, turn } = this.options;
     return turn.run(async () => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const stored = await store.get(cidr);
-        const address = stored && choose(stored);
-        if (stored === undefined || address === undefined || stored.node === node) return undefined;
-        if (allocator.holderOf(address) !== undefined) return undefined;
+        if (stored === undefined || stored.node === node) return undefined;
         const { offers = [], loans = [] } = stored;
+        // A record that was restored may offer what a pod here has.
+        const address = choose(offers.filter((each) => allocator.holderOf(each) === undefined));
+        if (address === undefined) return undefined;
         this.inHand.add(address);
         const after = {
           cidr,

@@ -1,12 +1,13 @@
 import { expect } from 'chai';
-import { parsePrefix } from 'node-bgp/address';
-import { IpamWorld, ownerOf } from './ipam-world.js';
+import { addressAt, formatAddress, parsePrefix } from 'node-bgp/address';
+import { IpamWorld, objectOf, ownerOf } from './ipam-world.js';
 
 /** The family's own pool of two blocks of four, for the two nodes. */
 const POOLS = {
   IPv4: { pool: { cidr: '10.0.0.0/29', blockSize: 30 }, host: 32 },
   IPv6: { pool: { cidr: 'fd00::/125', blockSize: 126 }, host: 128 },
 };
+const RANGE = { name: 'p', prefix: parsePrefix(POOLS.IPv4.pool.cidr) };
 
 describe('agent/block-lending', () => {
   let world: IpamWorld;
@@ -123,23 +124,25 @@ describe('agent/block-lending', () => {
     expect(await world.node(0).refusal('asks-more', [taken])).to.match(/of node "b", which does not offer it$/);
   });
 
-  it('keeps what it offered to itself until a lost answer has been overtaken', async () => {
-    await twoNodes();
-    const { replace } = world.store;
-    let late: (() => Promise<unknown>) | undefined;
-    world.store.replace = async (before, after) => {
-      late = () => replace.call(world.store, before, after);
-      throw new Error('the answer was lost');
-    };
-    await world.node(1).loop.upkeep.levelLending();
-    world.store.replace = replace;
-    expect(late, 'nothing was offered').not.to.equal(undefined);
-    // Everything of b's block goes to its own pods: what may be on offer by now is swapped back first.
-    expect(await fill(1, 3)).to.have.length(3);
-    await late?.();
-    const record = (await world.store.list()).find(({ node }) => node === 'b');
-    expect(record?.offers ?? []).to.deep.equal([]);
-  });
+  for (const when of ['', ', after a restart'])
+    it(`keeps what it offered to itself until a lost answer has been overtaken${when}`, async () => {
+      await twoNodes();
+      const { replace } = world.store;
+      let late: (() => Promise<unknown>) | undefined;
+      world.store.replace = async (before, after) => {
+        late = () => replace.call(world.store, before, after);
+        throw new Error('the answer was lost');
+      };
+      await world.node(1).loop.upkeep.levelLending();
+      world.store.replace = replace;
+      expect(late, 'nothing was offered').not.to.equal(undefined);
+      if (when !== '') await world.restart(1);
+      // Everything of b's block goes to its own pods: what may be on offer by now is swapped back first.
+      expect(await fill(1, 3)).to.have.length(3);
+      await late?.();
+      const record = (await world.store.list()).find(({ node }) => node === 'b');
+      expect(record?.offers ?? []).to.deep.equal([]);
+    });
 
   it('asserts a borrowed address that its record has lost', async () => {
     await twoNodes();
@@ -153,6 +156,27 @@ describe('agent/block-lending', () => {
     restarted.cluster.upsert('ipamBlocks', { metadata: { name: 'none' }, spec: { ...stored, loans: [], offers: [] } });
     await restarted.loop.lending.levelBorrowed();
     expect(await loans()).to.deep.equal([{ address: borrowed, node: 'a' }]);
+  });
+
+  it('borrows none that a pod of its own has, whatever a record that was restored offers', async () => {
+    await twoNodes();
+    const [borrowed = ''] = (await fill(0, 4)).slice(3);
+    const { lending } = world.node(0).loop;
+    const cidr = world.node(1).blocks()[0] ?? '';
+    const offer = async (offers: readonly string[]): Promise<void> => {
+      const stored = await world.store.get(cidr);
+      if (stored === undefined) throw new Error('the fixture is wrong');
+      const record = { cidr, node: 'b', pool: 'p', offers };
+      await world.store.replace(stored, record);
+      world.node(0).cluster.upsert('ipamBlocks', objectOf(record));
+    };
+    await offer([borrowed]);
+    expect(await lending.borrowExactly(borrowed, cidr)).to.equal(false);
+    expect(await lending.borrow(4, [RANGE])).to.equal(undefined);
+    expect(await loans()).to.deep.equal([]);
+    const other = formatAddress(addressAt(parsePrefix(cidr), 3));
+    await offer([borrowed, borrowed, borrowed, borrowed, other]);
+    expect(await lending.borrow(4, [RANGE])).to.equal(other);
   });
 
   it('keeps a block of which something is lent', async () => {
