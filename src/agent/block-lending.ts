@@ -12,7 +12,7 @@
  * A block in which nobody has an address is offered whole: `vacant` (claim.ts takes it over). Not here: how much to offer and
  * when to borrow (ipam-loop.ts).
  */
-import type { Allocator, BlockRecord, BlockStore, Lending, ServingPool, StoredBlock } from '@tortie/ipam';
+import type { Allocator, BlockRecord, BlockStore, Lending, ServingPool } from '@tortie/ipam';
 import {
   containsAddress,
   containsPrefix,

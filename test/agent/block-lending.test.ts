@@ -174,9 +174,46 @@ describe('agent/block-lending', () => {
     expect(await lending.borrowExactly(borrowed, cidr)).to.equal(false);
     expect(await lending.borrow(4, [RANGE])).to.equal(undefined);
     expect(await loans()).to.deep.equal([]);
-    const other = formatAddress(addressAt(parsePrefix(cidr), 3));
+    const [other = ''] = [2, 3]
+      .map((at) => formatAddress(addressAt(parsePrefix(cidr), at)))
+      .filter((each) => each !== borrowed);
     await offer([borrowed, borrowed, borrowed, borrowed, other]);
     expect(await lending.borrow(4, [RANGE])).to.equal(other);
+  });
+
+  describe('an address on its way to a pod', () => {
+    it('is not given back, however long the pod waits for its other family', async () => {
+      await twoNodes();
+      await world.levelAll();
+      const { lending } = world.node(0).loop;
+      const address = (await lending.borrow(4, [RANGE])) ?? '';
+      await lending.levelBorrowed();
+      expect(await loans()).to.deep.equal([{ address, node: 'a' }]);
+      lending.settle(address);
+      await lending.levelBorrowed();
+      expect(await loans(), 'no pod has got it').to.deep.equal([]);
+    });
+
+    it('is not given back for the sake of the pod that had it before', async () => {
+      await twoNodes();
+      const [borrowed = ''] = (await fill(0, 4)).slice(3);
+      const cidr = world.node(1).blocks()[0] ?? '';
+      const { lending } = world.node(0).loop;
+      await world.node(0).allocator.release(ownerOf('a4'));
+      const { replace } = world.store;
+      // The owner offers it again as soon as it is back.
+      world.store.replace = async (before, after) => {
+        world.store.replace = replace;
+        return world.store.replace(before, { ...after, offers: [borrowed] });
+      };
+      const [, isBorrowed] = await Promise.all([
+        lending.levelBorrowed(),
+        lending.borrowExactly(borrowed, cidr),
+        lending.levelBorrowed(),
+      ]);
+      expect(isBorrowed).to.equal(true);
+      expect(await loans()).to.deep.equal([{ address: borrowed, node: 'a' }]);
+    });
   });
 
   it('keeps a block of which something is lent', async () => {
