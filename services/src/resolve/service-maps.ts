@@ -36,10 +36,6 @@ export class ServiceMaps {
     this.changed.add(map);
   }
 
-  get(role: MapRole, family: Family, key: string): string | undefined {
-    return this.map(role, family).entries.get(key);
-  }
-
   isEmpty(...roles: readonly MapRole[]): boolean {
     return roles.every((role) => ([4, 6] as const).every((family) => this.map(role, family).entries.size === 0));
   }

@@ -12,7 +12,7 @@ import {
   type ServiceProblems,
   type ServicesOptions,
 } from '@tortie/services';
-import type { Part, Ruleset } from '@tortie/policy/ruleset';
+import type { Ruleset } from '@tortie/policy/ruleset';
 import type { Family } from 'node-bgp/address';
 import type { Cluster, ClusterChange } from '../../cluster/cluster.js';
 import { messageOf } from '../../errors.js';
@@ -64,7 +64,6 @@ export interface ServiceProxyOptions {
   readonly onHealth: () => void;
 }
 
-export const SERVICES_PART: Part = 'services';
 const LOOK_AGAIN = 30_000;
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 const MOST_TRIGGERS = 1_000;
