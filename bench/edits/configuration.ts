@@ -116,12 +116,29 @@ export const CONFIGURATION_ROWS: readonly Row[] = [
     },
   },
   {
-    kind: 'ranges of Services that are not announced',
+    kind: 'external addresses of Services',
+    make: ({ choose }) => {
+      const ranges = choose.some(['192.0.2.0/24', '2001:db8:97::/64'], 0.6);
+      // No Service has the single address; the other is nobody's to announce.
+      const others = choose.some(['203.0.113.7/32', 'fe80::/64'], 0.5);
+      const wrong = others.includes('fe80::/64') ? ['"fe80::/64"'] : [];
+      return {
+        kind: 'external addresses of Services',
+        ...configured('externalIPs', { serviceExternalIPs: [...ranges, ...others].map((cidr) => ({ cidr })) }),
+        effect: (model) => ranges.forEach((cidr) => model.serviceRanges.add(cidr)),
+        told: wrong.flatMap((text) => [...onNodes(text), { where: 'BGPConfiguration/default', text }]),
+      };
+    },
+  },
+  {
+    kind: 'addresses of Services one by one',
     make: () => ({
-      kind: 'ranges of Services that are not announced',
-      ...configured('externalIPs', { serviceExternalIPs: [{ cidr: '192.0.2.0/24' }] }),
-      effect: () => undefined,
-      told: [...onNodes('serviceExternalIPs'), { where: 'BGPConfiguration/default', text: 'serviceExternalIPs' }],
+      kind: 'addresses of Services one by one',
+      ...configured('services', {
+        serviceLoadBalancerAggregation: 'Disabled',
+        serviceLoadBalancerIPs: [{ cidr: '198.51.100.0/24' }],
+      }),
+      ...NOTHING,
     }),
   },
   {
@@ -219,6 +236,7 @@ export const CONFIGURATION_ROWS: readonly Row[] = [
         { cidr: '10.78.0.0/16', disabled: true },
         { cidr: 'fd00:77::/112', blockSize: 122, disabled: true, disableBGPExport: true },
         { cidr: '10.79.0.0/20', nodeSelector: 'has(nowhere)' },
+        { cidr: '10.81.0.0/20', natOutgoing: true, assignmentMode: 'Manual' },
       ]);
       return { kind: 'pool beside', slots: [], ...made(calico('IPPool', name, spec)), ...NOTHING };
     },
@@ -241,7 +259,7 @@ export const CONFIGURATION_ROWS: readonly Row[] = [
     kind: 'pool with what is not built',
     make: ({ choose }) => {
       const name = `soak-${shortHash(choose)}`;
-      const spec = choose.of<object>([{ natOutgoing: true }, { ipipMode: 'Always' }, { vxlanMode: 'CrossSubnet' }]);
+      const spec = choose.of<object>([{ ipipMode: 'Always' }, { vxlanMode: 'CrossSubnet' }]);
       const [field = ''] = Object.keys(spec);
       return {
         kind: 'pool with what is not built',
