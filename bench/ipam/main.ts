@@ -29,8 +29,8 @@ import { blockName, KubernetesBlockStore } from '../../src/agent/kubernetes-bloc
 import { Cluster } from '../../src/cluster/cluster.js';
 import { KubernetesClient } from '../../src/datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../../src/datastore/kubernetes-datastore.js';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
-import { startApiServer } from '../../src/lab/apiserver/server.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
+import { startApiServer } from '../../src/apiserver/server.js';
 import { createLogger } from '../../src/log.js';
 import { leave, readOptions } from '../options.js';
 

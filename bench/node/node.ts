@@ -82,7 +82,7 @@ export class BenchNode {
     const { netns, directory } = this.plan;
     const argv = [
       process.execPath,
-      packageFile('dist/src/lab/apiserver/main.js'),
+      packageFile('dist/src/apiserver/main.js'),
       '--listen',
       API,
       '--listen-unix',

@@ -109,7 +109,7 @@ export class Scene {
   private async startApi(stages: readonly Iterable<Write>[]): Promise<void> {
     const argv = [
       process.execPath,
-      packageFile('dist/src/lab/apiserver/main.js'),
+      packageFile('dist/src/apiserver/main.js'),
       ...['--listen', API, '--listen-unix', join(this.directory, 'api.sock')],
       ...['--crds', packageFile('manifests/crds')],
     ];

@@ -48,7 +48,7 @@ export class LabCluster {
     const target: Target = { type: 'unix', path: join(paths.root, 'apiserver.sock') };
     run({
       name: API_SERVER_PROCESS,
-      argv: [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen-unix', target.path],
+      argv: [process.execPath, packageFile('dist/src/apiserver/main.js'), '--listen-unix', target.path],
     });
     const front = new Forwarder(undefined, 0, target);
     const kubeconfig = kubeconfigOf(await front.open());

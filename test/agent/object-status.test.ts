@@ -15,9 +15,9 @@ import { Cluster } from '../../src/cluster/cluster.js';
 import { KubernetesClient } from '../../src/datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../../src/datastore/kubernetes-datastore.js';
 import type { Watch } from '../../src/datastore/datastore.js';
-import { listAt, put, textAt, type JsonObject } from '../../src/lab/apiserver/json.js';
-import { ApiClient, eventually } from '../lab/apiserver/api-client.js';
-import { Kubectl } from '../lab/apiserver/kubectl-run.js';
+import { listAt, put, textAt, type JsonObject } from '../../src/apiserver/json.js';
+import { ApiClient, eventually } from '../apiserver/api-client.js';
+import { Kubectl } from '../apiserver/kubectl-run.js';
 
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const GROUP = '/apis/projectcalico.org/v3';

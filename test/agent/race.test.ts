@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
-import { at, textAt } from '../../src/lab/apiserver/json.js';
-import { ApiClient } from '../lab/apiserver/api-client.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
+import { at, textAt } from '../../src/apiserver/json.js';
+import { ApiClient } from '../apiserver/api-client.js';
 
 const NODES = Number(process.env['TORTIE_RACE_NODES'] ?? 8);
 const ROUNDS = Number(process.env['TORTIE_RACE_ROUNDS'] ?? 1);

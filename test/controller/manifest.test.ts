@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { kinds, type KindName } from '../../src/api/kinds.js';
 import { CONTROLLER_LEASE } from '../../src/cluster/controller-lease.js';
 import { CONTROLLER_KINDS } from '../../src/controller/controller.js';
-import { listAt, textAt, type Json } from '../../src/lab/apiserver/json.js';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
+import { listAt, textAt, type Json } from '../../src/apiserver/json.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
 
 const MANIFESTS = fileURLToPath(new URL('../../../manifests', import.meta.url));
 /** Wherever in the folder it is kept. */

@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { customResourceDefinitions } from '../../src/api/crds/index.js';
-import type { JsonObject } from '../../src/lab/apiserver/json.js';
-import { ApiClient } from '../lab/apiserver/api-client.js';
+import type { JsonObject } from '../../src/apiserver/json.js';
+import { ApiClient } from '../apiserver/api-client.js';
 
 const CLI = new URL('../../src/cli.js', import.meta.url).pathname;
 const FAST = ['--lease-duration', '3', '--renew-deadline', '2', '--retry-period', '0.3'];

@@ -118,7 +118,7 @@ describe('the DaemonSet on a node', function () {
     const server = ['--listen', '127.0.0.1:6443', '--listen-unix', join(directory, 'api.sock')];
     const argv = [
       process.execPath,
-      packageFile('dist/src/lab/apiserver/main.js'),
+      packageFile('dist/src/apiserver/main.js'),
       ...server,
       '--crds',
       packageFile('manifests/crds'),

@@ -9,9 +9,9 @@ import { parseHealthAddress } from '../../src/health.js';
 import { forKubernetes, minorVersion } from '../../src/install/for-version.js';
 import { loadKustomization } from '../../src/install/kustomization.js';
 import { nameOf, type Manifest } from '../../src/install/manifest.js';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
 import { VERSION } from '../../src/version.js';
-import { ApiClient } from '../lab/apiserver/api-client.js';
+import { ApiClient } from '../apiserver/api-client.js';
 import { KubernetesSchemas } from './schema-check.js';
 
 const ROOT = fileURLToPath(new URL('../../../manifests/', import.meta.url));

@@ -9,8 +9,8 @@ import { podSubnets } from '../../src/install/cluster-look.js';
 import type { Manifest } from '../../src/install/manifest.js';
 import { installText, type InstallFlags } from '../../src/install/print.js';
 import { parseApiServer, parseAsNumber, parsePodCidr, parseRouterPeer } from '../../src/install/settings.js';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
-import { ApiClient, configMap } from '../lab/apiserver/api-client.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
+import { ApiClient, configMap } from '../apiserver/api-client.js';
 
 const CRDS = fileURLToPath(new URL('../../../manifests/crds', import.meta.url));
 const plain: InstallFlags = { print: true, asNumber: '64512' };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { startApiServer, type ApiServer } from '../../src/lab/apiserver/server.js';
+import { startApiServer, type ApiServer } from '../../src/apiserver/server.js';
 import { run } from '../../src/lab/command.js';
 import { startLab, stopLab } from '../../src/lab/start-lab.js';
 import { listLabs } from '../../src/lab/state-dir.js';

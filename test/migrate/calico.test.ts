@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import type { KindName } from '../../src/api/kinds.js';
 import type { Manifest } from '../../src/install/manifest.js';
-import type { JsonObject } from '../../src/lab/apiserver/json.js';
-import { loadManifests } from '../../src/lab/apiserver/manifests.js';
+import type { JsonObject } from '../../src/apiserver/json.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
 import { planCalico, type CalicoObject, type CalicoResources } from '../../src/migrate/calico-plan.js';
 import { migrateCalicoText, wordsOf } from '../../src/migrate/report.js';
-import { ApiClient } from '../lab/apiserver/api-client.js';
+import { ApiClient } from '../apiserver/api-client.js';
 
 const CRDS = fileURLToPath(new URL('../../../manifests/crds', import.meta.url));
 

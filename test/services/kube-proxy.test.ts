@@ -42,7 +42,7 @@ describe('kube-proxy itself, by the same rows', function () {
     if (KUBE_PROXY === '') this.skip();
     rack = await buildRack(namespaces);
     api = new ApiClient(join(directory, 'api.sock'));
-    const argv = [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
+    const argv = [process.execPath, packageFile('dist/src/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
     processes.push(
       new NodeProcess(rack.node, directory, 'apiserver', [...argv, '--listen-unix', join(directory, 'api.sock')]),
     );

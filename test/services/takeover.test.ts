@@ -46,7 +46,7 @@ describe('taking over from kube-proxy, and handing back', function () {
     if (KUBE_PROXY === '') this.skip();
     rack = await buildRack(namespaces);
     api = new ApiClient(join(directory, 'api.sock'));
-    const argv = [process.execPath, packageFile('dist/src/lab/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
+    const argv = [process.execPath, packageFile('dist/src/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
     const unix = ['--listen-unix', join(directory, 'api.sock')];
     processes.push(new NodeProcess(rack.node, directory, 'apiserver', [...argv, ...unix]));
     const end = Date.now() + WITHIN;

@@ -1,6 +1,6 @@
 /** Whole objects of our kinds with every list filled: what filled.ts makes of their schemas, with names and what rules want. */
-import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import type { Schema } from '../../../src/lab/apiserver/schema.js';
+import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/apiserver/json.js';
+import type { Schema } from '../../../src/apiserver/schema.js';
 import { filled, type FillOptions } from './filled.js';
 
 export interface FilledObject {

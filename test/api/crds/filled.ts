@@ -5,8 +5,8 @@
  * Where a schema wants exactly one of several members, a list gets one item per member, and anything else one object per
  * member; so a schema gives several objects, which together fill every list.
  */
-import { isArray, isObject, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import type { Schema } from '../../../src/lab/apiserver/schema.js';
+import { isArray, isObject, type Json, type JsonObject } from '../../../src/apiserver/json.js';
+import type { Schema } from '../../../src/apiserver/schema.js';
 
 export interface FillOptions {
   /** Other seeds give other list items, all else being the same. */

@@ -16,10 +16,10 @@ import {
   textAt,
   type Json,
   type JsonObject,
-} from '../../../src/lab/apiserver/json.js';
-import type { Schema } from '../../../src/lab/apiserver/schema.js';
-import { ApiClient } from '../../lab/apiserver/api-client.js';
-import { Kubectl } from '../../lab/apiserver/kubectl-run.js';
+} from '../../../src/apiserver/json.js';
+import type { Schema } from '../../../src/apiserver/schema.js';
+import { ApiClient } from '../../apiserver/api-client.js';
+import { Kubectl } from '../../apiserver/kubectl-run.js';
 import { filledPaths, listPaths } from './filled.js';
 import { filledObjectsOf, specSchemaOf, type FilledObject } from './filled-objects.js';
 

@@ -1,10 +1,10 @@
 /** Values that people write, and whether the schemas take them: what is taken is for the agent, what is refused names its field. */
 import { expect } from 'chai';
 import { customResourceDefinitions } from '../../../src/api/crds/index.js';
-import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import { checkRules } from '../../../src/lab/apiserver/cel-rules.js';
-import type { Schema } from '../../../src/lab/apiserver/schema.js';
-import { validateValue } from '../../../src/lab/apiserver/validate.js';
+import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/apiserver/json.js';
+import { checkRules } from '../../../src/apiserver/cel-rules.js';
+import type { Schema } from '../../../src/apiserver/schema.js';
+import { validateValue } from '../../../src/apiserver/validate.js';
 
 const crds = customResourceDefinitions as unknown as readonly JsonObject[];
 

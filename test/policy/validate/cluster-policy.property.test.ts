@@ -7,11 +7,11 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { validateClusterPolicy, type ClusterPolicyKind } from '@tortie/policy/validate/cluster-policy';
 import { customResourceDefinitions } from '../../../src/api/crds/index.js';
-import { checkRules } from '../../../src/lab/apiserver/cel-rules.js';
-import { applyDefaults } from '../../../src/lab/apiserver/defaults.js';
-import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import type { Schema } from '../../../src/lab/apiserver/schema.js';
-import { validateValue } from '../../../src/lab/apiserver/validate.js';
+import { checkRules } from '../../../src/apiserver/cel-rules.js';
+import { applyDefaults } from '../../../src/apiserver/defaults.js';
+import { at, isObject, listAt, textAt, type Json, type JsonObject } from '../../../src/apiserver/json.js';
+import type { Schema } from '../../../src/apiserver/schema.js';
+import { validateValue } from '../../../src/apiserver/validate.js';
 
 const crds = customResourceDefinitions as unknown as readonly JsonObject[];
 

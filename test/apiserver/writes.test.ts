@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { at, isObject, listAt, objectAt, textAt } from '../../../src/lab/apiserver/json.js';
+import { at, isObject, listAt, objectAt, textAt } from '../../src/apiserver/json.js';
 import { ApiClient, configMap, pod, revisionOf } from './api-client.js';
 
 const PODS = '/api/v1/namespaces/default/pods';

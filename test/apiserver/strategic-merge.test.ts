@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { isEqual, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import { builtInSchema } from '../../../src/lab/apiserver/kinds/schemas.js';
-import { mergePatch } from '../../../src/lab/apiserver/patch.js';
-import { strategicMerge } from '../../../src/lab/apiserver/strategic-merge.js';
+import { isEqual, type JsonObject } from '../../src/apiserver/json.js';
+import { builtInSchema } from '../../src/apiserver/kinds/schemas.js';
+import { mergePatch } from '../../src/apiserver/patch.js';
+import { strategicMerge } from '../../src/apiserver/strategic-merge.js';
 
 const podSchema = builtInSchema('Pod');
 const spec = (value: JsonObject): JsonObject => ({ spec: value });

@@ -8,8 +8,8 @@
  */
 import { parseArgs } from 'node:util';
 import { readFileSync, rmSync } from 'node:fs';
-import { createLogger } from '../../log.js';
-import { messageOf, UserError } from '../../errors.js';
+import { createLogger } from '../log.js';
+import { messageOf, UserError } from '../errors.js';
 import { loadManifests } from './manifests.js';
 import { startApiServer } from './server.js';
 

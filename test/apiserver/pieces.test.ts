@@ -1,11 +1,11 @@
 /** The small pieces: ages, JSONPath, formats, version order, protobuf. */
 import { expect } from 'chai';
-import { formatAge } from '../../../src/lab/apiserver/age.js';
-import { hasFormat } from '../../../src/lab/apiserver/formats.js';
-import { parseJsonPath } from '../../../src/lab/apiserver/json-path.js';
-import type { Json, JsonObject } from '../../../src/lab/apiserver/json.js';
-import { decodeProtobuf } from '../../../src/lab/apiserver/protobuf.js';
-import { compareVersions } from '../../../src/lab/apiserver/registry.js';
+import { formatAge } from '../../src/apiserver/age.js';
+import { hasFormat } from '../../src/apiserver/formats.js';
+import { parseJsonPath } from '../../src/apiserver/json-path.js';
+import type { Json, JsonObject } from '../../src/apiserver/json.js';
+import { decodeProtobuf } from '../../src/apiserver/protobuf.js';
+import { compareVersions } from '../../src/apiserver/registry.js';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;

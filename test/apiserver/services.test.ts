@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { at, listAt, objectAt, textAt, type JsonObject } from '../../../src/lab/apiserver/json.js';
+import { at, listAt, objectAt, textAt, type JsonObject } from '../../src/apiserver/json.js';
 import { ApiClient, eventually, pod } from './api-client.js';
 
 const SERVICES = '/api/v1/namespaces/default/services';

@@ -1,7 +1,7 @@
 /** For these tests: a server of its own, requests as plain functions, watches as lists of events that fill up. */
 import { request } from 'node:http';
-import { startApiServer, type ApiServer, type ApiServerOptions } from '../../../src/lab/apiserver/server.js';
-import { textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
+import { startApiServer, type ApiServer, type ApiServerOptions } from '../../src/apiserver/server.js';
+import { textAt, type Json, type JsonObject } from '../../src/apiserver/json.js';
 
 export interface Reply {
   readonly code: number;

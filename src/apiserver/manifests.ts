@@ -1,7 +1,7 @@
 /** Reads manifests: every object of the YAML files of a folder or of one file. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseKubectlYaml } from '../../kubectl-yaml.js';
+import { parseKubectlYaml } from '../kubectl-yaml.js';
 import { isObject, type Json, type JsonObject } from './json.js';
 
 /** Files in the order of their names, documents in the order they stand. Throws with the file's name on bad YAML. */

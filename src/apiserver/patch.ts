@@ -3,8 +3,8 @@
  * The first three make a new object from the stored one and go through the same door as an update.
  */
 import { applyPatch, type Operation } from 'rfc6902';
-import { messageOf } from '../../errors.js';
-import { parseKubectlYaml } from '../../kubectl-yaml.js';
+import { messageOf } from '../errors.js';
+import { parseKubectlYaml } from '../kubectl-yaml.js';
 import { ApiError, badRequest, unsupportedMediaType } from './api-error.js';
 import { applyObject } from './apply.js';
 import { requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { crdManifests } from '../../../src/api/crds/write-manifests.js';
-import { kinds } from '../../../src/api/kinds.js';
-import { at, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import { loadManifests } from '../../../src/lab/apiserver/manifests.js';
+import { crdManifests } from '../../src/api/crds/write-manifests.js';
+import { kinds } from '../../src/api/kinds.js';
+import { at, listAt, objectAt, put, textAt, type Json, type JsonObject } from '../../src/apiserver/json.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
 import { ApiClient } from './api-client.js';
 
-const FOLDER = fileURLToPath(new URL('../../../../manifests/crds', import.meta.url));
+const FOLDER = fileURLToPath(new URL('../../../manifests/crds', import.meta.url));
 
 const crd = (schema: JsonObject, version: JsonObject = {}): JsonObject => ({
   apiVersion: 'apiextensions.k8s.io/v1',

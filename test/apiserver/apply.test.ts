@@ -9,10 +9,10 @@ import {
   pathTexts,
   union,
   type FieldSet,
-} from '../../../src/lab/apiserver/field-set.js';
-import { at, isEqual, listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import { builtInSchema } from '../../../src/lab/apiserver/kinds/schemas.js';
-import { compareFields, fieldsOf, mergeFields, removeFields } from '../../../src/lab/apiserver/typed-fields.js';
+} from '../../src/apiserver/field-set.js';
+import { at, isEqual, listAt, textAt, type Json, type JsonObject } from '../../src/apiserver/json.js';
+import { builtInSchema } from '../../src/apiserver/kinds/schemas.js';
+import { compareFields, fieldsOf, mergeFields, removeFields } from '../../src/apiserver/typed-fields.js';
 import { ApiClient, pod } from './api-client.js';
 
 const PODS = '/api/v1/namespaces/default/pods';

@@ -1,15 +1,15 @@
 /** manifests/base/rbac.yaml grants what the agent does, and no more than it names. */
 import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
-import { AGENT_KINDS, LATER_KINDS } from '../../../src/agent/agent-options.js';
-import { kinds } from '../../../src/api/kinds.js';
-import { listAt, textAt, type Json, type JsonObject } from '../../../src/lab/apiserver/json.js';
-import { loadManifests } from '../../../src/lab/apiserver/manifests.js';
+import { AGENT_KINDS, LATER_KINDS } from '../../src/agent/agent-options.js';
+import { kinds } from '../../src/api/kinds.js';
+import { listAt, textAt, type Json, type JsonObject } from '../../src/apiserver/json.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
 import { ApiClient } from './api-client.js';
 import { Kubectl } from './kubectl-run.js';
 
-const FILE = fileURLToPath(new URL('../../../../manifests/base/rbac.yaml', import.meta.url));
-const NAMESPACE = fileURLToPath(new URL('../../../../manifests/base/namespace.yaml', import.meta.url));
+const FILE = fileURLToPath(new URL('../../../manifests/base/rbac.yaml', import.meta.url));
+const NAMESPACE = fileURLToPath(new URL('../../../manifests/base/namespace.yaml', import.meta.url));
 const objects = loadManifests(FILE);
 
 const rulesOf = (kind: string): readonly Json[] =>

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { connect } from 'node:net';
-import { at, listAt, objectAt, textAt } from '../../../src/lab/apiserver/json.js';
+import { at, listAt, objectAt, textAt } from '../../src/apiserver/json.js';
 import { ApiClient, configMap, eventually, pod, revisionOf, type Watch } from './api-client.js';
 
 const PODS = '/api/v1/namespaces/default/pods';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { at, listAt, textAt, type JsonObject } from '../../../src/lab/apiserver/json.js';
+import { at, listAt, textAt, type JsonObject } from '../../src/apiserver/json.js';
 import { ApiClient, configMap, eventually, pod } from './api-client.js';
 
 const PODS = '/api/v1/namespaces/default/pods';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ApiClient, eventually } from './api-client.js';
 import { Kubectl, oldKubectl, versionOf, type KubectlResult } from './kubectl-run.js';
 
-const CRDS = fileURLToPath(new URL('../../../../manifests/crds', import.meta.url));
+const CRDS = fileURLToPath(new URL('../../../manifests/crds', import.meta.url));
 
 const POD = `
 apiVersion: v1
