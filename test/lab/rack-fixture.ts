@@ -1,4 +1,5 @@
 /** One rack for a whole suite of tests, under a name of its own, taken away afterwards whatever happened. */
+import { messageOf } from '../../src/errors.js';
 import { startLab, stopLab, type StartOptions } from '../../src/lab/start-lab.js';
 import { requireLab } from '../../src/lab/state-dir.js';
 import { LabView } from '../../src/lab/tour/lab-view.js';
@@ -26,12 +27,17 @@ export function useRack(prefix: string, options: Partial<StartOptions> = {}): ()
   };
 }
 
-/** Repeats until `check` returns something truthy; what it returned last is told when it never does. */
+/**
+ * Repeats until `check` returns something truthy; what it returned or threw last is told when it never does. What throws is not yet so
+ * either: an interface that is being put right may have no name for a moment.
+ */
 export const soon = <T>(what: string, check: () => Promise<T | undefined | false | ''>): Promise<T> =>
   eventually(SOON, async () => {
-    const found = await check();
-    if (found === undefined || found === false || found === '')
-      throw new ClaimFailed(`Waited ${SOON / 1000} s in vain: ${what}`);
+    const why = `Waited ${SOON / 1000} s in vain: ${what}`;
+    const found = await check().catch((error: unknown) => {
+      throw new ClaimFailed(`${why} (${messageOf(error)})`, { cause: error });
+    });
+    if (found === undefined || found === false || found === '') throw new ClaimFailed(why);
     return found;
   });
 

@@ -33,7 +33,7 @@ describe('lab, a connection that somebody disturbs', function () {
 
   for (const [what, ...commands] of [
     ['the link is down', `ip link set ${veth} down`],
-    ['another name', `ip link set ${veth} down`, `ip link set ${veth} name lost0`, 'ip link set lost0 up'],
+    ['another name', `ip link set ${veth} down`, `ip link set ${veth} name lost0`],
     ['no addresses', `ip -6 addr flush dev ${veth}`],
     ['no routes', `ip route flush dev ${veth}`, `ip -6 route flush dev ${veth}`],
     ['another MAC address', `ip link set ${veth} address 02:00:00:00:00:09`],
