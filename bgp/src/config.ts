@@ -102,7 +102,12 @@ export type FamilyName = 'ipv4' | 'ipv6';
 export type RoleName = 'provider' | 'route-server' | 'route-server-client' | 'customer' | 'peer';
 
 /** What every session may set, whether its peer is named or comes out of a range. What contradicts itself cannot be written. */
-export type SessionConfig = SessionFields & SessionDistance & SessionNextHop & SessionLocalAs & SessionRole;
+export type SessionConfig = SessionFields &
+  SessionDistance &
+  SessionNextHop &
+  SessionLocalAs &
+  SessionRole &
+  SessionAddPath;
 
 /** How far the peer may be: in hops that its packets may take, or must have taken; not both. */
 export type SessionDistance =
@@ -155,6 +160,19 @@ export type SessionRole =
       readonly roleStrict?: boolean;
     };
 
+/** RFC 7911. */
+export type SessionAddPath =
+  | {
+      /** Default off. */
+      readonly addPath?: 'send' | 'receive' | 'both';
+      readonly addPathLimit?: undefined;
+    }
+  | {
+      readonly addPath: 'send' | 'both';
+      /** Most paths of a prefix that the peer is told, best first; default: all usable ones. */
+      readonly addPathLimit?: number;
+    };
+
 /** Fields that depend on no other. */
 export interface SessionFields {
   readonly description?: string;
@@ -174,8 +192,6 @@ export interface SessionFields {
   readonly extendedNextHop?: boolean;
   /** Which capabilities (RFC 5492) the peer is offered, for peers that mind one of them. */
   readonly capabilities?: CapabilitiesConfig;
-  /** RFC 7911; default off. */
-  readonly addPath?: 'send' | 'receive' | 'both';
   /** Per family; default 10000. Crossing it is a Cease/1 and the peer stays down `restartAfter` seconds (default: for good). */
   readonly maxPrefixes?: number;
   readonly maxPrefixesRestartAfter?: number;

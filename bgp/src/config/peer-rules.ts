@@ -112,6 +112,8 @@ interface UncheckedSession extends SessionFields {
   readonly localAsOnly?: boolean;
   readonly role?: RoleName;
   readonly roleStrict?: boolean;
+  readonly addPath?: 'send' | 'receive' | 'both';
+  readonly addPathLimit?: number;
 }
 
 /** What RFCs and the kernel want of fields together. */
@@ -136,6 +138,8 @@ export function checkSession(
   if (isInternal && session.role !== undefined) problem('role', 'an external peer (RFC 9234 section 4)');
   if (session.roleStrict === true && session.role === undefined) problem('roleStrict', 'a "role" beside it');
   if (session.localAsOnly === true && session.localAs === undefined) problem('localAsOnly', 'a "localAs" beside it');
+  if (session.addPathLimit !== undefined && session.addPath !== 'send' && session.addPath !== 'both')
+    problem('addPathLimit', 'an "addPath" beside it that is send or both');
   if (session.nextHopSelf === true && session.nextHopUnchanged === true)
     problem('nextHopUnchanged', 'nothing beside nextHopSelf');
   if (

@@ -93,6 +93,7 @@ const session: Readonly<Record<string, Field>> = {
   extendedNextHop: boolean,
   capabilities,
   addPath: oneOf('send', 'receive', 'both'),
+  addPathLimit: integer(1, 65535),
   maxPrefixes: integer(1, 4294967295),
   maxPrefixesRestartAfter: integer(1, 86400, 'a number of seconds from 1 to 86400'),
   maxPrefixesWarnAt: integer(1, 100),

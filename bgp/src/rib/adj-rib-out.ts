@@ -142,7 +142,7 @@ export class PathNames {
   }
 }
 
-/** Paths to send, best first, of a prefix. */
+/** Usable paths of a prefix, best first. */
 export type PathChoice = (table: FamilyTable, prefix: PrefixId) => readonly number[];
 
 export class AddPathOut implements AdjRibOut {
@@ -230,6 +230,7 @@ export class AddPathOut implements AdjRibOut {
     const { paths } = this.#table;
     const wanted = new Map<number, SetId>();
     for (const path of this.#choose(this.#table, prefix)) {
+      if (wanted.size >= this.#rules.pathLimit) break;
       const set = this.#rules.select(paths.set[path] as number, prefix);
       if (set !== 0) wanted.set(this.#names.name(paths.peer[path] as number, paths.identifier[path] as number), set);
     }

@@ -80,7 +80,7 @@ export interface RibPeer {
   readonly localRole?: LocalRole;
   /** Added to the decision before LOCAL_PREF, never sent; default 0. */
   readonly weight?: number;
-  /** Send several paths of a prefix where ADD-PATH is agreed; default: all usable ones, at most this many. */
+  /** Paths of a prefix to send where ADD-PATH is agreed, best first; default: all usable ones. */
   readonly addPathLimit?: number;
   /** RFC 8326: add GRACEFUL_SHUTDOWN to everything sent (we are draining). */
   readonly gracefulShutdown?: boolean;

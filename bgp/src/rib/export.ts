@@ -49,6 +49,8 @@ export function groupKeyOf(peer: RibPeer, session: FamilySession): string {
 
 export class Export {
   readonly rules: ExportRules;
+  /** Most paths of a prefix, where several go out. */
+  readonly pathLimit: number;
   readonly #policy: PolicyReader | undefined;
   readonly #tables: RouteTables;
   /** What policy made of a set, and the generations of both: a stale entry is recognised, not tracked. */
@@ -61,7 +63,8 @@ export class Export {
   constructor(entry: PeerEntry, session: FamilySession, table: FamilyTable, tables: RouteTables) {
     this.rules = new ExportRules(entry, session, table, tables);
     this.#tables = tables;
-    const { exportPolicy } = entry.options;
+    const { exportPolicy, addPathLimit = Infinity } = entry.options;
+    this.pathLimit = addPathLimit;
     this.#policy =
       exportPolicy === undefined || isNeutral(exportPolicy.constant)
         ? undefined

@@ -65,7 +65,7 @@ export class UpdateGroups {
       if (!joinsWalk) group.queue.addFor(member.reader, endOfRib);
       return;
     }
-    const group = this.#make(key, entry, session, (rules) => this.#emptyOut(entry.options, session, rules));
+    const group = this.#make(key, entry, session, (rules) => this.#emptyOut(session, rules));
     group.startWalk(false, [], [endOfRib]);
     this.#enter(group, entry);
   }
@@ -167,15 +167,11 @@ export class UpdateGroups {
     return group;
   }
 
-  #emptyOut(options: RibPeer, session: FamilySession, rules: Export): AdjRibOut {
+  #emptyOut(session: FamilySession, rules: Export): AdjRibOut {
     const { sets } = this.#context.tables;
     if (session.addPathSend !== true) return new SinglePathOut(this.#table, sets, rules);
-    const limit = options.addPathLimit ?? Infinity;
     const choose = (table: FamilyTable, prefix: PrefixId): readonly number[] =>
-      this.#context.decision
-        .ranking(table, prefix)
-        .slice(0, limit)
-        .map(({ path }) => path);
+      this.#context.decision.ranking(table, prefix).map(({ path }) => path);
     return new AddPathOut(this.#table, sets, rules, this.#context.names, choose);
   }
 

@@ -63,6 +63,8 @@ export interface PeerSettings {
   readonly capabilitiesOff: readonly CapabilityName[];
   readonly addPathSend: boolean;
   readonly addPathReceive: boolean;
+  /** Paths of a prefix that it is told at most; undefined: all. */
+  readonly addPathLimit: number | undefined;
   readonly maxPrefixes: MaxPrefixes;
   readonly allowLocalAs: number;
   readonly asOverride: boolean;
@@ -177,6 +179,7 @@ function sessionSettings(
     capabilitiesOff: capabilitiesOff(session),
     addPathSend: session.addPath === 'send' || session.addPath === 'both',
     addPathReceive: session.addPath === 'receive' || session.addPath === 'both',
+    addPathLimit: session.addPathLimit,
     maxPrefixes: maxPrefixesOf(session),
     allowLocalAs: session.allowLocalAs ?? 0,
     asOverride: session.asOverride ?? false,

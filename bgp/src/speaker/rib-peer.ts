@@ -45,6 +45,7 @@ export function ribPeer(sources: RibPeerSources): RibPeer {
     nextHop: { type: settings.nextHop },
     localRole: settings.role,
     weight: settings.weight,
+    ...(settings.addPathLimit === undefined ? {} : { addPathLimit: settings.addPathLimit }),
     gracefulShutdown: settings.isDraining,
     longLivedGracefulRestart: negotiated.longLivedGracefulRestart !== undefined,
     importPolicy,

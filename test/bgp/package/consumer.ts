@@ -51,6 +51,8 @@ export const unwritable: readonly PeerConfig[] = [
   { ...peer, families: ['vpnv4'] },
   // @ts-expect-error no such mode
   { ...peer, addPath: true },
+  // @ts-expect-error a limit to how many paths, where none are sent
+  { ...peer, addPath: 'receive', addPathLimit: 2 },
 ];
 
 export async function program(speaker: Speaker): Promise<void> {

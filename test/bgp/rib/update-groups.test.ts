@@ -298,7 +298,32 @@ describe('Update groups', () => {
         );
       }
       world.settle();
-      expect([...to.heard.values()].map((text) => text.split('65001').length - 1).sort()).to.deep.equal([1, 2]);
+      const lengths = (): number[] =>
+        [...to.heard.values()].map((text) => text.split('65001').length - 1).sort((a, b) => a - b);
+      expect(lengths()).to.deep.equal([1, 2]);
+      const change = (addPathLimit: number | undefined, exportPolicy?: RoutePolicy): void => {
+        const families4 = families({ addPathSend: true });
+        const options = receiver('to', 9, {
+          families: families4,
+          ...(addPathLimit === undefined ? {} : { addPathLimit }),
+          ...(exportPolicy === undefined ? {} : { exportPolicy }),
+        });
+        world.rib.peerChanged(to.id, options);
+        world.settle();
+      };
+      change(1);
+      expect(lengths(), 'of a living session').to.deep.equal([1]);
+      change(undefined);
+      expect(lengths(), 'without a limit').to.deep.equal([1, 2, 3, 4]);
+      const noShort: RoutePolicy = {
+        key: 'no short',
+        dependsOnPrefix: false,
+        dependsOnPeer: false,
+        judge: ({ attributes }) =>
+          (attributes.asPath[0]?.members.length ?? 0) < 2 ? { type: 'reject' } : { type: 'accept' },
+      };
+      change(2, noShort);
+      expect(lengths(), 'of those that policy lets out').to.deep.equal([2, 3]);
     });
   });
 

@@ -271,6 +271,9 @@ describe('bgp/speaker capabilities', () => {
       };
       expect(problems({ capabilities: { routeRefresh: false, addPath: false } })).to.deep.equal([]);
       expect(problems({ capabilities: { addPath: false }, addPath: 'both' })).to.deep.equal(['capabilities.addPath']);
+      expect(problems({ addPath: 'both', addPathLimit: 2 })).to.deep.equal([]);
+      expect(problems({ addPath: 'receive', addPathLimit: 2 })).to.deep.equal(['addPathLimit']);
+      expect(problems({ addPathLimit: 2 })).to.deep.equal(['addPathLimit']);
       expect(problems({ capabilities: { addPath: true } })).to.deep.equal(['capabilities.addPath']);
       expect(problems({ capabilities: { role: true } })).to.deep.equal(['capabilities.role']);
       expect(problems({ capabilities: { multiprotocol: false }, families: ['ipv6'] })).to.deep.equal([

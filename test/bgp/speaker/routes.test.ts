@@ -168,6 +168,28 @@ describe('bgp/speaker routes', () => {
         await count({ addPath: 'receive' }, { addPath: 'send' }),
       ]).to.deep.equal([1, 1, 1]);
     });
+    it('at most as many as configured, which a living session follows', async () => {
+      const world = new World();
+      const [a, b, c, d] = [A, B, C, D].map((address) => world.speaker(address)) as [Node, Node, Node, Node];
+      const configure = (ofD: object): Promise<unknown> =>
+        a.configure(
+          a.config(64512, [
+            peerAt(B, 64513),
+            peerAt(C, 64514),
+            peerAt(D, 64515, { addPath: 'send', addPathLimit: 1, ...ofD }),
+          ]),
+        );
+      await configure({});
+      await b.configure(b.config(64513, [peerAt(A, 64512)], { originate: [{ prefix: PREFIX }] }));
+      await c.configure(c.config(64514, [peerAt(A, 64512)], { originate: [{ prefix: PREFIX }] }));
+      await d.configure(d.config(64515, [peerAt(A, 64512, { addPath: 'receive' })]));
+      world.seconds(10);
+      expect(d.paths(PREFIX).length).to.equal(1);
+      await configure({ addPathLimit: 2 });
+      world.seconds(1);
+      expect(d.paths(PREFIX).length).to.equal(2);
+      expect(d.speaker.neighbor(A)?.establishedCount, 'sessions').to.equal(1);
+    });
     it('each under an identifier of its own (3)', async () => {
       const ids = (await told({ addPath: 'send' }, { addPath: 'receive' })).paths(PREFIX).map(({ pathId }) => pathId);
       expect(new Set(ids).size).to.equal(2);

@@ -2,6 +2,7 @@
 import type {
   PeerConfig,
   PeerFields,
+  SessionAddPath,
   SessionFields,
   SessionLocalAs,
   SessionNextHop,
@@ -177,7 +178,7 @@ export async function chain(
 }
 
 /** What a peer may be told apart from who it is and how far away. */
-type SessionOnly = Partial<PeerFields> & SessionFields & SessionLocalAs & SessionNextHop & SessionRole;
+type SessionOnly = Partial<PeerFields> & SessionFields & SessionAddPath & SessionLocalAs & SessionNextHop & SessionRole;
 
 /** A peer at an address of the network in memory. */
 export const peerAt = (address: string, remoteAs: number, more: SessionOnly = {}): PeerConfig => ({
