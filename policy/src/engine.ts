@@ -421,7 +421,7 @@ export class PolicyEngine {
     const problems: Problem[] = [];
     const tier = object === undefined ? undefined : this.guarded(problems, () => translateTier(name, object, problems));
     this.report('Tier', '', name, problems);
-    this.policies.setTier(name, tier);
+    if (!this.policies.setTier(name, tier)) return;
     this.endpoints.touchAllEndpoints();
     this.hosts.touch();
   }

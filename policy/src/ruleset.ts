@@ -8,7 +8,7 @@
  * A ruleset changes by `RulesetDelta`. The order that never opens and never breaks: create sets and add members, then
  * write chains, maps and hooks (one atomic commit per table), then remove members and delete sets.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Family } from 'node-bgp/address';
 
 export type { Family };
@@ -245,11 +245,18 @@ const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
  * (`a/b-c`, `a-b/c`, 253-character names that agree at first) meet and nobody can make them meet on purpose.
  */
 export function shortId(...parts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${part.length}:${part},`);
-  const digest = hash.digest();
-  let rest = (digest.readBigUInt64BE(0) << 64n) | digest.readBigUInt64BE(8);
+  const digest = hash('sha256', parts.map((part) => `${part.length}:${part},`).join(''), 'buffer');
+  // The first 128 bits as a number in four limbs; by three digits at a time, a limb and what is carried stay below 2^53.
+  const limbs = [digest.readUInt32BE(0), digest.readUInt32BE(4), digest.readUInt32BE(8), digest.readUInt32BE(12)];
   let text = '';
-  for (let i = 0; i < 18; i++, rest /= 62n) text += BASE62[Number(rest % 62n)];
+  for (let triple = 0; triple < 6; triple++) {
+    let carried = 0;
+    for (let at = 0; at < limbs.length; at++) {
+      const value = carried * 2 ** 32 + (limbs[at] ?? 0);
+      limbs[at] = Math.floor(value / 62 ** 3);
+      carried = value % 62 ** 3;
+    }
+    for (let digit = 0; digit < 3; digit++, carried = Math.floor(carried / 62)) text += BASE62[carried % 62];
+  }
   return text;
 }

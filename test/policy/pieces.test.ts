@@ -312,4 +312,10 @@ describe('policy/ruleset', () => {
       expect(setName(6, id).length).to.be.at.most(31);
     }
   });
+
+  it('ids stay what they are from one version to the next: names of chains and sets hang on them', () => {
+    expect(shortId('NetworkPolicy', 'shop', 'web')).to.equal('WlYleirNsWc6tnFAxV');
+    expect(shortId('ä\ud800')).to.equal('FNSb1iBeKAMu5uNbwR');
+    expect(shortId()).to.equal('aIf2LIW6Bicnm3lOrW');
+  });
 });

@@ -3,7 +3,7 @@
  *
  * The chain drops or returns; it never accepts, because the packet's other end may be on this node too and has a say.
  */
-import type { Direction, Policy, PolicyRule } from '../model/policy.js';
+import type { Direction, Policy, PolicyKey, PolicyRule } from '../model/policy.js';
 import { DEFAULT_TIER } from '../model/tier.js';
 import type { TierPolicies } from '../resolve/policy-index.js';
 import type { Action, Chain, Match, Rule } from '../ruleset.js';
@@ -12,30 +12,37 @@ import { endpointChainName, MARK_ALLOW, MARK_PASS, policyChainName, policyNote }
 const NOT_PASSED: Match = { type: 'mark', value: 0, mask: MARK_PASS };
 const ALLOWED: Match = { type: 'mark', value: MARK_ALLOW, mask: MARK_ALLOW };
 
-/** `groups` are those of this direction; `closed` says why the endpoint is shut, when it is. */
-export function compileEndpointChain(
-  direction: Direction,
-  interfaceName: string,
-  groups: readonly TierPolicies[],
-  closed?: string,
-): Chain {
-  const name = endpointChainName(direction, interfaceName);
-  if (closed !== undefined)
-    return { table: 'filter', name, rules: [{ matches: [], action: { type: 'drop' }, note: closed }] };
-  return {
-    table: 'filter',
-    name,
-    rules: compileTiers(direction, groups, {
-      allowed: { type: 'return' },
-      tiersDeny: true,
-      before: (group) => hairpin(direction, interfaceName, group),
-    }),
-  };
-}
+/** The rule behind a policy that allows. */
+export const allowedEnds = (action: Action): Rule => ({ matches: [ALLOWED], action });
+const ALLOWED_RETURNS = allowedEnds({ type: 'return' });
+
+/** What all endpoints have in common that the same policies hold in a direction: one list for all of them. */
+export type EndpointTiers = readonly Rule[];
+
+/** `groups` are those of this direction. */
+export const compileEndpointTiers = (direction: Direction, groups: readonly TierPolicies[]): EndpointTiers =>
+  compileTiers(direction, groups, {
+    allowed: ALLOWED_RETURNS,
+    tiersDeny: true,
+    before: (group) => (mayReachItself(group) ? [TO_ITSELF] : []),
+  });
+
+export const compileEndpointChain = (direction: Direction, interfaceName: string, tiers: EndpointTiers): Chain => ({
+  table: 'filter',
+  name: endpointChainName(direction, interfaceName),
+  rules: tiers.map((rule) => (rule === TO_ITSELF ? hairpin(direction, interfaceName) : rule)),
+});
+
+/** `reason`: why the endpoint is shut. */
+export const compileClosedChain = (direction: Direction, interfaceName: string, reason: string): Chain => ({
+  table: 'filter',
+  name: endpointChainName(direction, interfaceName),
+  rules: [{ matches: [], action: { type: 'drop' }, note: reason }],
+});
 
 export interface TierSettings {
-  /** What an allow of a policy ends in. */
-  readonly allowed: Action;
+  /** What an allow of a policy ends in, as allowedEnds makes it. */
+  readonly allowed: Rule;
   /** Do tiers whose default is to deny, deny? */
   readonly tiersDeny: boolean;
   /** Rules that stand before a tier. */
@@ -63,13 +70,8 @@ function tierRules(direction: Direction, group: TierPolicies, settings: TierSett
   let mayHavePassed = false;
   for (const policy of policies) {
     if (hasChain(policy, direction)) {
-      const matches = mayHavePassed ? [NOT_PASSED] : [];
-      rules.push({
-        matches,
-        action: { type: 'jump', chain: policyChainName(direction, policy.key) },
-        note: policyNote(policy.key),
-      });
-      if (policy.staged !== true) rules.push({ matches: [ALLOWED], action: settings.allowed });
+      rules.push(jumpsTo(policy.key)[direction][mayHavePassed ? 'unlessPassed' : 'always']);
+      if (policy.staged !== true) rules.push(settings.allowed);
     }
     mayHavePassed ||= canPass(policy, direction);
   }
@@ -82,6 +84,24 @@ function tierRules(direction: Direction, group: TierPolicies, settings: TierSett
   return rules;
 }
 
+type Jumps = Readonly<Record<Direction, Readonly<Record<'always' | 'unlessPassed', Rule>>>>;
+
+/** One rule for all chains that ask a policy, for as long as it stays: they are made and compared at every change. */
+function jumpsTo(key: PolicyKey): Jumps {
+  const known = jumps.get(key);
+  if (known !== undefined) return known;
+  const note = policyNote(key);
+  const made = (direction: Direction): Jumps[Direction] => {
+    const action: Action = { type: 'jump', chain: policyChainName(direction, key) };
+    return { always: { matches: [], action, note }, unlessPassed: { matches: [NOT_PASSED], action, note } };
+  };
+  const both: Jumps = { ingress: made('ingress'), egress: made('egress') };
+  jumps.set(key, both);
+  return both;
+}
+
+const jumps = new WeakMap<PolicyKey, Jumps>();
+
 /** Staged policies alone put nobody under the tier's default. */
 const deniesAtEnd = ({ tier, policies }: TierPolicies): boolean =>
   tier.defaultAction === 'deny' && policies.some((policy) => policy.staged !== true);
@@ -90,11 +110,15 @@ const deniesAtEnd = ({ tier, policies }: TierPolicies): boolean =>
  * A pod that reaches itself through a Service: NetworkPolicy says nothing about it (a pod always reaches itself), ClusterNetworkPolicy
  * applies to it. So the way out stands after the Admin tier and before the first NetworkPolicy.
  */
-function hairpin(direction: Direction, interfaceName: string, group: TierPolicies): readonly Rule[] {
-  if (group.tier.name !== DEFAULT_TIER.name || !group.policies.some((policy) => policy.key.kind === 'NetworkPolicy'))
-    return [];
+const mayReachItself = (group: TierPolicies): boolean =>
+  group.tier.name === DEFAULT_TIER.name && group.policies.some((policy) => policy.key.kind === 'NetworkPolicy');
+
+/** Stands in the tiers for the hairpin of the endpoint. */
+const TO_ITSELF: Rule = { matches: [], action: { type: 'return' }, note: 'to itself through a Service' };
+
+function hairpin(direction: Direction, interfaceName: string): Rule {
   const match: Match = { type: direction === 'egress' ? 'out-interface' : 'in-interface', name: interfaceName };
-  return [{ matches: [match], action: { type: 'return' }, note: 'to itself through a Service' }];
+  return { ...TO_ITSELF, matches: [match] };
 }
 
 /** An enforced policy without rules needs no chain: the tier's end speaks for it. A staged one says so in its chain. */

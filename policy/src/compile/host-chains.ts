@@ -12,8 +12,8 @@
 import { UDP } from '../model/ports.js';
 import type { Direction } from '../model/policy.js';
 import { atHostPoint, type HostPointType, type TierPolicies } from '../resolve/policy-index.js';
-import type { Action, Chain, Hook, Match, Rule, Table } from '../ruleset.js';
-import { compileTiers } from './endpoint-chain.js';
+import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
+import { allowedEnds, compileTiers } from './endpoint-chain.js';
 import { UNDECIDED } from './base-chains.js';
 import { MARK_HOST_ALLOW } from './names.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
@@ -184,7 +184,7 @@ function dispatchChain(point: HostPoint, plans: readonly HostPlan[], settings: H
 function hostChain(plan: HostPlan, point: HostPoint, settings: HostSettings): Chain {
   const groups = groupsAt(plan, point);
   const isEarly = point.type === 'before-dnat' || point.type === 'untracked';
-  const allowed: Action = isEarly ? { type: 'goto', chain: HOST_ALLOW_CHAIN } : { type: 'return' };
+  const allowed = allowedEnds(isEarly ? { type: 'goto', chain: HOST_ALLOW_CHAIN } : { type: 'return' });
   const rules: Rule[] = [
     ...prelude(point, settings),
     ...(groups.length === 0 ? [] : [UNDECIDED]),

@@ -34,9 +34,18 @@ export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-eg
 export const endpointChainName = (direction: Direction, interfaceName: string): string =>
   `${direction === 'egress' ? FROM_MAP : TO_MAP}-${interfaceName}`;
 
-/** Of a policy in one direction: 10 + 18 characters. */
-export const policyChainName = (direction: Direction, key: PolicyKey): string =>
-  `TORTIE-P${direction === 'ingress' ? 'I' : 'O'}-${shortId(key.kind, key.namespace, key.name)}`;
+/** Of a policy in one direction: 10 + 18 characters. Asked for every endpoint that the policy holds, at every change. */
+export function policyChainName(direction: Direction, key: PolicyKey): string {
+  let names = policyChainNames.get(key);
+  if (names === undefined) {
+    const id = shortId(key.kind, key.namespace, key.name);
+    names = { ingress: `TORTIE-PI-${id}`, egress: `TORTIE-PO-${id}` };
+    policyChainNames.set(key, names);
+  }
+  return names[direction];
+}
+
+const policyChainNames = new WeakMap<PolicyKey, Readonly<Record<Direction, string>>>();
 
 /** "NetworkPolicy shop/web" */
 export const policyNote = (key: PolicyKey): string =>

@@ -101,6 +101,9 @@ export interface Policy {
   readonly doNotTrack?: boolean;
 }
 
+/** Has the policy anything to do with a direction? Asks for no rules, which a large policy would have to make. */
+export const concerns = (policy: Policy, direction: Direction): boolean => direction in policy;
+
 /** Stable text of an identity; names hold no blanks, but what users write elsewhere might, so parts are length-prefixed by shortId. */
 export const policyKeyText = (key: PolicyKey): string => `${key.kind} ${key.namespace}/${key.name}`;
 

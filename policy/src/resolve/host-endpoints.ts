@@ -4,14 +4,14 @@
  */
 import { baseChains, hooksOf, SERVICE_HOOKS, type BaseSettings } from '../compile/base-chains.js';
 import { compileHosts, type HostPlan, type HostSettings } from '../compile/host-chains.js';
-import { policyKeyText, type Policy } from '../model/policy.js';
+import type { Policy } from '../model/policy.js';
 import type { HostInterface } from '../objects.js';
-import { chainKey, type Chain, type Hook } from '../ruleset.js';
+import { chainKey, type Chain, type Hook, type Table } from '../ruleset.js';
 import type { Labels } from '../selector/selector.js';
 import { allowsByDefault, type HostEndpoint } from './calico-objects.js';
 import type { NamedStore } from './chain-store.js';
 import type { Cluster } from './cluster.js';
-import type { PolicyChains, PolicyUse } from './policy-chains.js';
+import { usesIn, type PolicyChains } from './policy-chains.js';
 import type { PolicyIndex } from './policy-index.js';
 
 const NO_LABELS: Labels = new Map();
@@ -60,7 +60,11 @@ export class HostEndpoints {
     const plans = this.plans();
     this.policyChains.use(
       this,
-      plans.flatMap(({ groups }) => groups.flatMap(({ policies }) => policies.flatMap(usesOf))),
+      usesIn(
+        plans.flatMap(({ groups }) =>
+          groups.flatMap(({ policies }) => policies.map((policy) => ({ policy, table: tableOf(policy) }))),
+        ),
+      ),
     );
     const hosts = compileHosts(plans, this.settings);
     const wanted = new Map(
@@ -120,9 +124,8 @@ export class HostEndpoints {
   }
 }
 
-/** The tables in which host endpoints ask a policy. */
-function usesOf(policy: Policy): readonly PolicyUse[] {
-  const key = policyKeyText(policy.key);
-  if (policy.doNotTrack === true) return [{ key, table: 'raw' }];
-  return [{ key, table: policy.preDnat === true ? 'mangle' : 'filter' }];
+/** The table in which host endpoints ask a policy. */
+function tableOf(policy: Policy): Table {
+  if (policy.doNotTrack === true) return 'raw';
+  return policy.preDnat === true ? 'mangle' : 'filter';
 }

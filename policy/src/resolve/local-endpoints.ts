@@ -2,17 +2,18 @@
  * The chains of the pods of this node: one per local endpoint and direction that some policy holds, and the dispatch maps that lead
  * to them. Marked dirty by events, settled at flush.
  */
-import { compileEndpointChain } from '../compile/endpoint-chain.js';
+import { compileClosedChain, compileEndpointChain } from '../compile/endpoint-chain.js';
 import { endpointChainName, FROM_MAP, TO_MAP } from '../compile/names.js';
-import { DIRECTIONS, policyKeyText, type Direction, type Policy } from '../model/policy.js';
+import { DIRECTIONS, type Direction, type Policy } from '../model/policy.js';
 import { matchesSelection } from '../model/selection.js';
 import { interfacesOf } from '../objects.js';
 import type { Chain, DispatchMap } from '../ruleset.js';
+import { PolicyAppliers } from './applied-policies.js';
 import type { NamedStore } from './chain-store.js';
 import { type Cluster, isOtherPod, type PodEntry } from './cluster.js';
 import type { OpenEndpoints } from './open-endpoints.js';
-import type { PolicyChains } from './policy-chains.js';
-import { inDirection, withoutHostPolicies, type PolicyIndex, type TierPolicies } from './policy-index.js';
+import { NO_USES, type PolicyChains } from './policy-chains.js';
+import type { PolicyIndex } from './policy-index.js';
 
 export class LocalEndpoints {
   /** By interface. BOUNDED by the node's pods. */
@@ -62,7 +63,8 @@ export class LocalEndpoints {
   }
 
   settle(): void {
-    for (const entry of this.dirty) this.settleEndpoint(entry);
+    const appliers = new PolicyAppliers(this.cluster, this.policies);
+    for (const entry of this.dirty) this.settleEndpoint(entry, appliers);
     this.dirty.clear();
     if (this.dispatchIsDirty) this.settleDispatch();
     this.dispatchIsDirty = false;
@@ -84,49 +86,27 @@ export class LocalEndpoints {
     return this.cluster.hasNamespace(entry.namespace) ? undefined : 'namespace not known yet';
   }
 
-  private settleEndpoint(entry: PodEntry): void {
+  private settleEndpoint(entry: PodEntry, appliers: PolicyAppliers): void {
     // Two entries may name one interface while a pod is replaced: it belongs to the last.
     const interfaces = interfacesOf(entry.endpoint).filter((name) => this.endpoints.get(name) === entry);
     if (interfaces.length === 0) return this.forget(entry);
     const closed = this.closedBecause(entry);
-    const groups =
-      closed !== undefined || entry.pod === undefined
-        ? []
-        : withoutHostPolicies(
-            this.policies.applying(entry.namespace, entry.pod.labels, this.cluster.namespaceLabels(entry.namespace)),
-          );
-    this.policyChains.use(
-      entry,
-      groups.flatMap(({ policies }) =>
-        policies.map((policy) => ({ key: policyKeyText(policy.key), table: 'filter' as const })),
-      ),
-    );
-    for (const direction of DIRECTIONS)
-      this.settleDirection(entry, interfaces, direction, inDirection(groups, direction), closed);
-  }
-
-  private settleDirection(
-    entry: PodEntry,
-    interfaces: readonly string[],
-    direction: Direction,
-    groups: readonly TierPolicies[],
-    closed: string | undefined,
-  ): void {
-    const isOpen = closed === undefined && groups.length === 0;
-    this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
-    for (const name of interfaces) {
-      if (isOpen) this.unguard(direction, name);
-      else this.guard(name, direction, groups, closed);
+    const applied =
+      closed !== undefined || entry.pod === undefined ? undefined : appliers.to(entry.namespace, entry.pod.labels);
+    this.policyChains.use(entry, applied?.uses ?? NO_USES);
+    for (const direction of DIRECTIONS) {
+      const tiers = applied?.tiers[direction];
+      const isOpen = closed === undefined && tiers === undefined;
+      this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
+      for (const name of interfaces)
+        if (closed !== undefined) this.guard(direction, name, compileClosedChain(direction, name, closed));
+        else if (tiers !== undefined) this.guard(direction, name, compileEndpointChain(direction, name, tiers));
+        else this.unguard(direction, name);
     }
   }
 
-  private guard(
-    interfaceName: string,
-    direction: Direction,
-    groups: readonly TierPolicies[],
-    closed: string | undefined,
-  ): void {
-    this.chains.put(compileEndpointChain(direction, interfaceName, groups, closed));
+  private guard(direction: Direction, interfaceName: string, chain: Chain): void {
+    this.chains.put(chain);
     if (this.guarded[direction].has(interfaceName)) return;
     this.guarded[direction].add(interfaceName);
     this.dispatchIsDirty = true;
@@ -139,7 +119,7 @@ export class LocalEndpoints {
   }
 
   private forget(entry: PodEntry): void {
-    this.policyChains.use(entry, []);
+    this.policyChains.use(entry, NO_USES);
     for (const direction of DIRECTIONS) this.open.put(entry, direction, [], false);
   }
 

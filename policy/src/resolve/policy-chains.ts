@@ -6,7 +6,14 @@
 import { hasChain } from '../compile/endpoint-chain.js';
 import { policyChainName } from '../compile/names.js';
 import { compilePolicyChain } from '../compile/policy-chain.js';
-import { DIRECTIONS, type Direction, type Policy, type PolicyKey, type PolicyRule } from '../model/policy.js';
+import {
+  DIRECTIONS,
+  policyKeyText,
+  type Direction,
+  type Policy,
+  type PolicyKey,
+  type PolicyRule,
+} from '../model/policy.js';
 import type { Chain, Table } from '../ruleset.js';
 import type { AddressSets } from './address-sets.js';
 import type { NamedStore } from './chain-store.js';
@@ -19,6 +26,9 @@ export interface PolicyUse {
   readonly key: string;
   readonly table: Table;
 }
+
+/** All that a user uses, each once. Users with the same policies may share one. */
+export type PolicyUses = ReadonlyMap<string, PolicyUse>;
 
 /** Whoever uses policies: an endpoint, or all host endpoints together. Compared by identity. */
 export type PolicyUser = object;
@@ -37,9 +47,20 @@ interface UsedPolicy extends PolicyUse {
 const TABLES: readonly Table[] = ['filter', 'mangle', 'raw'];
 const idOf = (use: PolicyUse): string => `${use.table} ${use.key}`;
 
+export function usesIn(policies: Iterable<{ readonly policy: Policy; readonly table: Table }>): PolicyUses {
+  const uses = new Map<string, PolicyUse>();
+  for (const { policy, table } of policies) {
+    const use: PolicyUse = { key: policyKeyText(policy.key), table };
+    uses.set(idOf(use), use);
+  }
+  return uses;
+}
+
+export const NO_USES: PolicyUses = new Map();
+
 export class PolicyChains {
   private readonly used = new Map<string, UsedPolicy>();
-  private readonly usesOf = new Map<PolicyUser, readonly PolicyUse[]>();
+  private readonly usesOf = new Map<PolicyUser, PolicyUses>();
   private readonly dirty = new Set<string>();
 
   constructor(
@@ -51,21 +72,20 @@ export class PolicyChains {
   ) {}
 
   /** States all that a user uses; policies that gained their first or lost their last user are dirty. */
-  use(user: PolicyUser, uses: readonly PolicyUse[]): void {
-    const next = new Map(uses.map((use) => [idOf(use), use]));
-    for (const use of this.usesOf.get(user) ?? []) {
-      const known = this.used.get(idOf(use));
-      if (next.has(idOf(use)) || known === undefined) continue;
-      known.users.delete(user);
-      if (known.users.size === 0) this.dirty.add(idOf(use));
+  use(user: PolicyUser, uses: PolicyUses): void {
+    for (const id of (this.usesOf.get(user) ?? NO_USES).keys()) {
+      if (uses.has(id)) continue;
+      const known = this.used.get(id);
+      known?.users.delete(user);
+      if (known?.users.size === 0) this.dirty.add(id);
     }
-    for (const [id, use] of next) {
+    for (const [id, use] of uses) {
       const known = this.used.get(id) ?? { ...use, users: new Set<PolicyUser>(), sets: [], isStale: false };
       if (known.users.size === 0) this.dirty.add(id);
       known.users.add(user);
       this.used.set(id, known);
     }
-    if (uses.length > 0) this.usesOf.set(user, uses);
+    if (uses.size > 0) this.usesOf.set(user, uses);
     else this.usesOf.delete(user);
   }
 

@@ -1,7 +1,7 @@
 /**
  * All policies, and which of them apply to an endpoint, in the order in which they are asked.
  */
-import { comparePolicies, policyKeyText, type Direction, type Policy } from '../model/policy.js';
+import { comparePolicies, concerns, policyKeyText, type Direction, type Policy } from '../model/policy.js';
 import { matchesSelection, selectionIndexKey } from '../model/selection.js';
 import { BUILTIN_TIERS, compareTiers, type Tier } from '../model/tier.js';
 import type { Labels } from '../selector/selector.js';
@@ -49,11 +49,16 @@ export class PolicyIndex {
     return this.tiers.get(name);
   }
 
-  /** undefined takes the tier away. A built-in tier keeps its place, whatever a resource of its name says about it. */
-  setTier(name: string, tier: Tier | undefined): void {
-    if (BUILTIN_TIERS.some((one) => one.name === name)) return;
-    if (tier === undefined) this.tiers.delete(name);
-    else this.tiers.set(name, tier);
+  /**
+   * undefined takes the tier away. A built-in tier keeps its place, whatever a resource of its name says about it. Answers whether what
+   * endpoints ask may be another.
+   */
+  setTier(name: string, tier: Tier | undefined): boolean {
+    const known = this.tiers.get(name);
+    if (BUILTIN_TIERS.some((one) => one.name === name)) return false;
+    if (tier === undefined) return this.tiers.delete(name);
+    this.tiers.set(name, tier);
+    return known?.order !== tier.order || known.defaultAction !== tier.defaultAction;
   }
 
   /** Policies that apply to an endpoint with these labels, by tier. A policy of a tier that does not exist waits for it. */
@@ -76,7 +81,7 @@ export class PolicyIndex {
 
 /** The groups of one direction: policies that have something to do with it. */
 export const inDirection = (groups: readonly TierPolicies[], direction: Direction): readonly TierPolicies[] =>
-  selectPolicies(groups, (policy) => policy[direction] !== undefined);
+  selectPolicies(groups, (policy) => concerns(policy, direction));
 
 /** What is for host endpoints alone, before DNAT or connection tracking, is no policy of a pod. */
 export const withoutHostPolicies = (groups: readonly TierPolicies[]): readonly TierPolicies[] =>
