@@ -19,6 +19,7 @@ import { NodeLoops } from './node-loops.js';
 import { strangeNodeName } from './node-name.js';
 import { concernsRefusals } from './object-problem-sources.js';
 import { STATUS_KINDS } from './object-status.js';
+import type { PodEvents } from './pod-events.js';
 import type { PodNetwork } from './pod-network.js';
 import { keeperOf } from './policy-events.js';
 import type { ReleaseOptions } from './release-request.js';
@@ -74,6 +75,10 @@ export class Agent {
 
   get ipam(): IpamLoop {
     return this.loops.ipam;
+  }
+
+  get podEvents(): PodEvents {
+    return this.status.podEvents;
   }
 
   /** Resolves when the node serves pods, or when stopped. */
@@ -177,6 +182,7 @@ export class Agent {
     const { bgp, services, topology } = this.loops;
     this.status.objects.changed(change);
     if (concernsRefusals(change)) this.status.writer.changed();
+    if (change.kind === 'pods') this.status.takePod(change);
     if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
     services?.take(change);
     this.status.takePolicy(change);

@@ -7,12 +7,16 @@ import { portMappingsOf } from '../cni/port-mappings.js';
 import { attachmentResult, type CniResult } from '../cni/result.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { PodEvents } from './pod-events.js';
 import { FormerPodError, TryAgainError } from './pod-identity.js';
 import { ForeignAttachmentError, type PlumbedEndpoint, type PodNetwork, type PodRequest } from './pod-network.js';
 
 /** Gateways of every pod: answered by the host side of its veth (docs/node-view.md). */
 const GATEWAYS = { 4: parseAddress('169.254.1.1'), 6: parseAddress('fe80::ecee:eeff:feee:eeee') } as const;
 const DEFAULT_ROUTES = { 4: parsePrefix('0.0.0.0/0'), 6: parsePrefix('::/0') } as const;
+
+/** After so many seconds an ADD that still waits says for what, and then again. */
+const SAY_AFTER = [3, 15];
 
 /** How long a call waits for an agent that is starting. */
 const READY_WAIT = 10_000;
@@ -24,10 +28,12 @@ export interface CniHandlerOptions {
   readonly unreadiness: () => string | undefined;
   /** Why no pod at all could get an address; undefined while some could. */
   readonly addressProblem: () => string | undefined;
+  /** Tells people beside their pod. */
+  readonly events: Pick<PodEvents, 'attached' | 'attachFailed' | 'attachWaits'>;
   readonly log: Logger;
 }
 
-export function cniHandlers({ pods, unreadiness, addressProblem, log }: CniHandlerOptions): CniHandlers {
+export function cniHandlers({ pods, unreadiness, addressProblem, events, log }: CniHandlerOptions): CniHandlers {
   const ready = async (code: 'tryAgainLater' | 'notAvailable' = 'tryAgainLater'): Promise<void> => {
     const until = Date.now() + READY_WAIT;
     for (let reason = unreadiness(); reason !== undefined; reason = unreadiness()) {
@@ -37,10 +43,19 @@ export function cniHandlers({ pods, unreadiness, addressProblem, log }: CniHandl
   };
   return {
     add: async (request) => {
-      await ready();
-      const pod = { ...podRequest(request), hostPorts: portMappingsOf(request.config) };
+      let waitsFor = 'the agent, which starts';
+      const pod: PodRequest = {
+        ...podRequest(request),
+        hostPorts: portMappingsOf(request.config),
+        onWait: (what) => (waitsFor = what),
+      };
+      const reminders = SAY_AFTER.map((seconds) =>
+        setTimeout(() => events.attachWaits(pod, waitsFor, seconds), seconds * 1000).unref(),
+      );
       try {
+        await ready();
         const { addresses, endpoint } = await pods.add(pod);
+        events.attached(pod);
         log.info(
           {
             pod: `${pod.namespace}/${pod.pod}`,
@@ -52,7 +67,10 @@ export function cniHandlers({ pods, unreadiness, addressProblem, log }: CniHandl
         );
         return resultOf(pod, addresses, endpoint);
       } catch (error) {
+        events.attachFailed(pod, error);
         throw cniErrorOf(error);
+      } finally {
+        for (const reminder of reminders) clearTimeout(reminder);
       }
     },
     del: async ({ containerId, interfaceName, config, arguments: { podNamespace, podName } }) => {

@@ -134,6 +134,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       pods: agent.pods,
       unreadiness: () => agent.unreadiness(),
       addressProblem: () => agent.ipam.whyNoAddress(),
+      events: agent.podEvents,
       log: log.child({ loop: 'cni' }),
     }),
     fallback: releaseListener(agent.releases()),

@@ -79,6 +79,8 @@ export interface PodRequest extends Attachment {
   readonly hostPorts?: readonly OwnerHostPort[];
   /** Aborted when nobody will read the answer. */
   readonly signal?: AbortSignal;
+  /** Hears what the call waits for now, as what follows "waits for". */
+  readonly onWait?: (what: string) => void;
 }
 
 /** What DEL says. The pod's name is there when the runtime still knows it. */
@@ -155,10 +157,15 @@ export class PodNetwork {
 
   /** @throws TryAgainError, FormerPodError, ForeignAttachmentError, NoAddressError, or what the kernel said */
   add(request: PodRequest): Promise<{ readonly addresses: readonly string[]; readonly endpoint: PlumbedEndpoint }> {
+    const waitsFor = request.onWait ?? (() => undefined);
+    waitsFor('another call about the pod');
     return this.queue.run(podKey(request), async () => {
+      waitsFor('the API server to tell this node of the pod');
       const pod = await awaitPod(request, this.options);
       this.expectCurrent(request, pod);
+      waitsFor('its former sandbox to be taken down');
       await this.removePredecessors(request);
+      waitsFor('the API server to tell this node of its namespace');
       const known = this.options.allocator.ownerOf(request);
       const owner = known ?? this.newOwner(request, pod);
       const asked = addressesAskedFor(pod, await this.namespaceOf(request));
@@ -170,10 +177,13 @@ export class PodNetwork {
         enforced.catch(() => undefined);
       };
       try {
+        waitsFor('an address');
         const addresses = await this.options.assign(owner, asked, enforce);
         this.former.delete(request.containerId);
         if (enforced === undefined) enforce();
+        waitsFor('the kernel to take its policy');
         await enforced;
+        waitsFor('the kernel to connect it');
         if (known === undefined) await this.options.connections.ensure(addresses);
         // An interface that stands keeps what it has: another MTU is no reason to take a running pod's network down.
         const mtu = request.mtu ?? owner.mtu;
@@ -181,6 +191,7 @@ export class PodNetwork {
           this.endpointRequest({ ...request, ...(mtu === undefined ? {} : { mtu }) }, owner, addresses),
         );
         this.options.onChange();
+        waitsFor('the kernel to take its host ports');
         if ((owner.hostPorts ?? []).length > 0) await this.awaitTranslation(request);
         return { addresses, endpoint };
       } catch (error) {

@@ -3,10 +3,13 @@
  * the addresses it has given out; and what it clears up after others. The loops that are reported on are those of node-loops.ts.
  */
 import type { Allocator } from '@tortie/ipam';
+import type { Pod } from '../api/core.js';
 import { objectKey, type ClusterChange } from '../cluster/cluster.js';
 import { ControllerLease } from '../cluster/controller-lease.js';
+import { EventRecorder } from '../cluster/event-recorder.js';
 import { AddressPublisher } from './address-publisher.js';
 import { BgpReporter } from './bgp-status.js';
+import { PodEvents } from './pod-events.js';
 import { selectorMatches } from './node-selector.js';
 import { NodeCondition } from './node-condition.js';
 import { NodeRemains } from './node-remains.js';
@@ -23,6 +26,8 @@ import type { AgentOptions } from './agent-options.js';
 import type { NodeLoops } from './node-loops.js';
 
 export class StatusLoops {
+  readonly events: EventRecorder;
+  readonly podEvents: PodEvents;
   readonly writer: NodeStatusWriter;
   readonly objects: ObjectStatus;
   readonly silent: SilentAgents;
@@ -44,6 +49,8 @@ export class StatusLoops {
     this.bgpReporter = new BgpReporter(() => loops.bgp.status());
     this.controller = new ControllerLease(options.datastore, options.namespace);
     this.problems = new ObjectProblemLog(options.log.child({ loop: 'policy' }));
+    this.events = this.makeEvents();
+    this.podEvents = this.makePodEvents();
     this.writer = this.makeWriter();
     this.objects = this.makeObjects();
     this.silent = this.makeSilent();
@@ -66,6 +73,7 @@ export class StatusLoops {
 
   stop(): void {
     for (const loop of [
+      this.events,
       this.writer,
       this.objects,
       this.silent,
@@ -92,6 +100,12 @@ export class StatusLoops {
     const { namespace = '', name } = change.object.metadata;
     if (this.problems.update(event.kind, namespace, name, this.loops.engine.problemsOf(event.kind, namespace, name)))
       this.writer.changed();
+  }
+
+  /** What a pod asks for may be refused beside it. */
+  takePod({ type, object }: ClusterChange): void {
+    if (type === 'upsert') this.podEvents.changed(object as Pod);
+    else this.podEvents.gone(object as Pod);
   }
 
   /** Sessions are looked at every few seconds; the API server hears only of what is new. */
@@ -150,6 +164,25 @@ export class StatusLoops {
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),
     };
+  }
+
+  private makeEvents(): EventRecorder {
+    const { datastore, log, node } = this.options;
+    return new EventRecorder({
+      datastore,
+      component: 'tortie-agent',
+      instance: node,
+      log: log.child({ loop: 'status' }),
+    });
+  }
+
+  private makePodEvents(): PodEvents {
+    const { cluster, pods } = this.loops;
+    return new PodEvents({
+      record: (happening) => this.events.record(happening),
+      pod: (namespace, name) => cluster.get('pods', name, namespace),
+      isHere: (namespace, name) => pods.owners().some((owner) => owner.pod === name && owner.namespace === namespace),
+    });
   }
 
   private makeWriter(): NodeStatusWriter {

@@ -237,6 +237,24 @@ export interface Lease extends KubeObject {
   };
 }
 
+/** events.k8s.io/v1 */
+export interface Event extends KubeObject {
+  readonly regarding: ObjectReference;
+  /** Of the first time; with microseconds. */
+  readonly eventTime: string;
+  readonly type: 'Normal' | 'Warning';
+  /** Why it was done, in a word; what was done. At most 128 characters each. */
+  readonly reason: string;
+  readonly action: string;
+  /** At most 1,024 octets. */
+  readonly note: string;
+  readonly reportingController: string;
+  readonly reportingInstance: string;
+  /** When it came again. */
+  readonly series?: { readonly count: number; readonly lastObservedTime: string };
+}
+
+/** v1, which the kubelet writes. The server has it as an Event of events.k8s.io/v1, too. */
 export interface CoreEvent extends KubeObject {
   readonly involvedObject: ObjectReference;
   readonly reason?: string;

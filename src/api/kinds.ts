@@ -20,6 +20,7 @@ import type {
   CoreEvent,
   Endpoints,
   EndpointSlice,
+  Event,
   Lease,
   Namespace,
   Node,
@@ -54,7 +55,8 @@ export const kinds = {
   serviceAccounts: { ...CORE, kind: 'ServiceAccount', plural: 'serviceaccounts', namespaced: true },
   secrets: { ...CORE, kind: 'Secret', plural: 'secrets', namespaced: true },
   configMaps: { ...CORE, kind: 'ConfigMap', plural: 'configmaps', namespaced: true },
-  events: { ...CORE, kind: 'Event', plural: 'events', namespaced: true },
+  coreEvents: { ...CORE, kind: 'Event', plural: 'events', namespaced: true },
+  events: { group: 'events.k8s.io', version: 'v1', kind: 'Event', plural: 'events', namespaced: true },
   endpointSlices: {
     group: 'discovery.k8s.io',
     version: 'v1',
@@ -145,7 +147,8 @@ export interface ObjectOf {
   readonly serviceAccounts: ServiceAccount;
   readonly secrets: Secret;
   readonly configMaps: ConfigMap;
-  readonly events: CoreEvent;
+  readonly coreEvents: CoreEvent;
+  readonly events: Event;
   readonly endpointSlices: EndpointSlice;
   readonly leases: Lease;
   readonly networkPolicies: NetworkPolicy;

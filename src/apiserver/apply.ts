@@ -4,7 +4,7 @@
  * until it is forced.
  */
 import { ApiError, applyConflict, badRequest, type Problem } from './api-error.js';
-import type { Cluster, Target, WriteOptions } from './cluster.js';
+import { findEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
 import { decodeResource } from './decode-resource.js';
 import { difference, emptySet, isSameSet, union, type FieldSet } from './field-set.js';
 import { listAt, put, textAt, type JsonObject } from './json.js';
@@ -23,7 +23,7 @@ import {
 import { formatTime } from './object-meta.js';
 import type { ApiObject } from './object.js';
 import { apiVersionOf } from './resource-type.js';
-import { keyOf, type Entry } from './store.js';
+import type { Entry } from './store.js';
 import { mergeFields, removeFields, withParents } from './typed-fields.js';
 import { joinTypedProblems, typedProblems } from './typed-problems.js';
 import { insert, replace, type PatchResult } from './write.js';
@@ -44,7 +44,7 @@ export function applyObject(cluster: Cluster, target: Target, body: JsonObject, 
   requireTyped(target, applied, 'patch');
   const name = textAt(applied, 'metadata', 'name') ?? '';
   if (name !== target.name) throw badRequest(`name in URL does not match name in the body: ${target.name} and ${name}`);
-  const current = cluster.store.get(target.type.bucket, keyOf(target.namespace, target.name));
+  const current = findEntry(cluster, target);
   if (current === undefined) return { entry: createApplied(cluster, target, applied, options), isCreated: true };
   return { entry: updateApplied(cluster, target, current, applied, options), isCreated: false };
 }

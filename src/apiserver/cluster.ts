@@ -6,7 +6,7 @@ import { notFound, type Subject } from './api-error.js';
 import { nameOf, namespaceOf, type ApiObject } from './object.js';
 import type { Registry } from './registry.js';
 import type { ResourceType } from './resource-type.js';
-import { keyOf, type Entry, type Store } from './store.js';
+import { Entry, keyOf, type Store } from './store.js';
 
 export interface Cluster {
   readonly store: Store;
@@ -45,12 +45,28 @@ export const internalWrite = (fieldManager: string): WriteOptions => ({
   warnings: [],
 });
 
-/** The stored object; 404 when there is none. */
+/** The stored object as the target's kind has it; undefined when there is none. */
+export function findEntry(cluster: Cluster, { type, namespace, name }: Target): Entry | undefined {
+  const entry = cluster.store.get(type.bucket, keyOf(namespace, name));
+  return entry === undefined || type.conversion === undefined
+    ? entry
+    : new Entry(entry.key, type.conversion.fromStored(entry.object), entry.revision);
+}
+
+/** The same; 404 when there is none. */
 export function requireEntry(cluster: Cluster, target: Target): Entry {
-  const entry = cluster.store.get(target.type.bucket, keyOf(target.namespace, target.name));
+  const entry = findEntry(cluster, target);
   if (entry === undefined) throw notFound(target.type, target.name);
   return entry;
 }
+
+/** Stores a new version of an object of this kind. */
+export const storeObject = (
+  cluster: Cluster,
+  { bucket, conversion }: ResourceType,
+  key: string,
+  object: ApiObject,
+): Entry => cluster.store.write(bucket, key, conversion?.toStored(object) ?? object);
 
 /** The target that an object of this kind is. */
 export const targetOf = (type: ResourceType, object: ApiObject): Target => ({

@@ -3,7 +3,7 @@
  * kubelet confirms with grace 0), a namespace's content. Until then it carries a deletionTimestamp.
  */
 import { forbidden, preconditionFailed } from './api-error.js';
-import { requireEntry, type Cluster, type Target } from './cluster.js';
+import { requireEntry, storeObject, type Cluster, type Target } from './cluster.js';
 import { at, isArray, put, textAt, type Json, type JsonObject } from './json.js';
 import { finalizersOf, isBeingDeleted, uidOf, type ApiObject } from './object.js';
 import { formatTime } from './object-meta.js';
@@ -41,7 +41,7 @@ export function deleteObject(cluster: Cluster, target: Target, options: DeleteOp
   if (options.dryRun) return { entry: current, isGone: isFinished(marked) };
   if (isFinished(marked)) return { entry: cluster.store.remove(type.bucket, current.key) ?? current, isGone: true };
   return {
-    entry: marked === current.object ? current : cluster.store.write(type.bucket, current.key, marked),
+    entry: marked === current.object ? current : storeObject(cluster, type, current.key, marked),
     isGone: false,
   };
 }

@@ -34,12 +34,17 @@ export function chooseRepresentation(accept: string, query: URLSearchParams, now
   return plain;
 }
 
-/** The object's JSON in the version that was asked for; versions of one kind differ in apiVersion only. */
+/** The object's JSON in the version that was asked for. */
 export function textOf(type: ResourceType, entry: Entry): string {
+  const object = inVersion(type, entry.object);
+  return object === entry.object ? entry.text : JSON.stringify(object);
+}
+
+/** Versions of one kind differ in apiVersion only, where the kind does not say otherwise. */
+function inVersion(type: ResourceType, object: ApiObject): ApiObject {
   const wanted = apiVersionOf(type);
-  return textAt(entry.object, 'apiVersion') === wanted
-    ? entry.text
-    : JSON.stringify(put(entry.object, ['apiVersion'], wanted));
+  if (textAt(object, 'apiVersion') === wanted) return object;
+  return type.conversion?.fromStored(object) ?? put(object, ['apiVersion'], wanted);
 }
 
 const listText = (kind: string, apiVersion: string, metadata: JsonObject, items: readonly string[]): string =>
@@ -86,7 +91,7 @@ function tables(apiVersion: string, includeObject: string, now: () => number): R
       case 'None':
         return { cells };
       case 'Object':
-        return { cells, object: put(entry.object, ['apiVersion'], apiVersionOf(type)) };
+        return { cells, object: inVersion(type, entry.object) };
       default:
         return { cells, object: partialMetadata(apiVersion, entry.object) };
     }

@@ -36,6 +36,11 @@ export interface ResourceType extends Subject {
   readonly selectableFields: Readonly<Record<string, FieldText>>;
   readonly strategy: Strategy;
   readonly isNamespaceItself?: boolean;
+  /** Where the bucket holds another kind's form of the same objects. Both leave alone what has the wanted form. */
+  readonly conversion?: {
+    readonly toStored: (object: ApiObject) => ApiObject;
+    readonly fromStored: (object: ApiObject) => ApiObject;
+  };
 }
 
 /** A column of `kubectl get` (metav1.TableColumnDefinition). Priority 0 always shows, 1 with -o wide. */

@@ -14,7 +14,7 @@ import {
   type Problem,
 } from './api-error.js';
 import { checkRules } from './cel-rules.js';
-import { NAMESPACES, requireEntry, type Cluster, type Target, type WriteOptions } from './cluster.js';
+import { NAMESPACES, requireEntry, storeObject, type Cluster, type Target, type WriteOptions } from './cluster.js';
 import { decodeResource } from './decode-resource.js';
 import { applyDefaults } from './defaults.js';
 import { at, isEqual, listAt, objectAt, put, type Json } from './json.js';
@@ -66,7 +66,7 @@ export function insert(
   const key = keyOf(namespace, name);
   if (cluster.store.get(type.bucket, key) !== undefined) throw alreadyExists(type, name);
   const recorded = record(type.strategy.allocate?.(object, cluster.store.list(type.bucket)) ?? object);
-  return options.dryRun ? new Entry(key, recorded, 0) : cluster.store.write(type.bucket, key, recorded);
+  return options.dryRun ? new Entry(key, recorded, 0) : storeObject(cluster, type, key, recorded);
 }
 
 function requireOpenNamespace(cluster: Cluster, type: ResourceType, namespace: string, name: string): void {
@@ -123,7 +123,7 @@ export function replace(
   if (isEqual(withoutManagers(recorded), withoutManagers(old)) && sameManagers(recorded, old)) return current;
   if (options.dryRun) return new Entry(current.key, recorded, current.revision);
   if (isFinished(recorded)) return cluster.store.remove(type.bucket, current.key) ?? current;
-  return cluster.store.write(type.bucket, current.key, recorded);
+  return storeObject(cluster, type, current.key, recorded);
 }
 
 /** What of a sent object counts: through /status only the status (metadata stays), through the object all but the status. */

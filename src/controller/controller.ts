@@ -13,6 +13,7 @@ import { parseReserved } from '../agent/reservations.js';
 import type { KindName } from '../api/kinds.js';
 import { CONTROLLER_LEASE } from '../cluster/controller-lease.js';
 import { Cluster } from '../cluster/cluster.js';
+import { EventRecorder } from '../cluster/event-recorder.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { dryRun } from './dry-run.js';
@@ -49,6 +50,7 @@ const SILENCE_LIMIT = 120_000;
 export class Controller {
   readonly cluster = new Cluster(CONTROLLER_KINDS);
   readonly addresses: AddressLoop;
+  private readonly events: EventRecorder;
   private readonly election: LeaderElection;
   private readonly remains: NodeRemains;
   private watches: readonly Watch[] = [];
@@ -60,6 +62,12 @@ export class Controller {
     const { isDryRun, log, namespace, identity } = options;
     const datastore = isDryRun ? dryRun(options.datastore, log) : options.datastore;
     const isLeader = (): boolean => isDryRun || this.election.isLeader();
+    this.events = new EventRecorder({
+      datastore,
+      component: 'tortie-controller',
+      instance: identity,
+      log: log.child({ loop: 'status' }),
+    });
     this.addresses = new AddressLoop({
       cluster: this.cluster,
       datastore,
@@ -69,7 +77,7 @@ export class Controller {
       matches: selectorMatches,
       parseReserved,
       isDryRun,
-      instance: identity,
+      record: (happening) => this.events.record(happening),
       log: log.child({ loop: 'addresses' }),
     });
     this.remains = new NodeRemains({ cluster: this.cluster, datastore, isLeader, log: log.child({ loop: 'nodes' }) });
@@ -111,6 +119,7 @@ export class Controller {
     this.isStopped = true;
     this.addresses.stop();
     this.remains.stop();
+    this.events.stop();
     await this.election.stop();
     for (const watch of this.watches) watch.stop();
   }

@@ -84,7 +84,7 @@ export class ApiPodReports implements PodReports {
       reportingInstance: this.node,
     };
     this.client
-      .request('POST', resourcePath(kinds.events, namespace), { contentType: 'application/json', value })
+      .request('POST', resourcePath(kinds.coreEvents, namespace), { contentType: 'application/json', value })
       .catch((error: unknown) => this.log.debug({ reason, problem: messageOf(error) }, 'an event could not be sent'));
   }
 

@@ -11,6 +11,7 @@ describe('agent/cni-handlers: STATUS', () => {
     pods: {} as PodNetwork,
     unreadiness: () => reason,
     addressProblem: () => problem,
+    events: { attached: () => undefined, attachFailed: () => undefined, attachWaits: () => undefined },
     log: createLogger('test', { level: 'silent' }),
   });
   const config = { cniVersion: '1.1.0', name: 'tortie', raw: {} } as const;

@@ -47,6 +47,11 @@ describe('manifests/base/rbac.yaml', () => {
         expect(grants(rules, 'tortie.dev', resource, verb), `${verb} ${resource}`).to.equal(true);
   });
 
+  it('lets the agent write events, and count them', () => {
+    for (const verb of ['create', 'update'])
+      expect(grants(rulesOf('ClusterRole'), 'events.k8s.io', 'events', verb), verb).to.equal(true);
+  });
+
   it('grants nothing on secrets cluster-wide, and no wildcard', () => {
     for (const rule of rulesOf('ClusterRole')) {
       expect(listAt(rule, 'resources')).not.to.include('secrets');

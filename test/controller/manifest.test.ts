@@ -43,7 +43,8 @@ describe('manifests: the controller', () => {
     expect(grantsOf('ClusterRole')).to.have.members([
       ...reads,
       'update services/status',
-      'create events',
+      'create events.k8s.io/events',
+      'update events.k8s.io/events',
       'update tortie.dev/ipamblocks',
       'delete tortie.dev/ipamblocks',
       'delete tortie.dev/nodeaddresses',

@@ -177,6 +177,26 @@ describe('lab, whose attachment it is', function () {
     expectUntouched('its removal');
   });
 
+  it('tells people beside the pod what is refused of it, and why it is not connected', async () => {
+    const view = rack();
+    await view.kubectl(['annotate', 'pod', 'p', 'cni.projectcalico.org/hwAddr=02:00:00:00:00:01']);
+    await soon('the refusal', async () =>
+      /AnnotationRefused .* tortie-agent .*hwAddr\] is "02:00:00:00:00:01"/.test(
+        await view.kubectl(['describe', 'pod', 'p']),
+      ),
+    );
+    await createPod(view, 'odd', {
+      spec: { nodeName: 'node1' },
+      annotations: { 'cni.projectcalico.org/ipAddrs': '["10.65.0.0.1"]' },
+    });
+    await soon('the reason', async () =>
+      /Warning\s+AttachFailed\s.*Cannot read annotation cni.projectcalico.org\/ipAddrs/.test(
+        await view.kubectl(['get', 'events', '--field-selector', 'involvedObject.name=odd']),
+      ),
+    );
+    await view.kubectl(['delete', 'pod', 'odd', '--now']);
+  });
+
   it("keeps the node's loopback to the node, whatever a pod does to its own namespace", async () => {
     const node = `tl-${rack().record.name}-node1`;
     const inNamespace = (name: string, ...argv: readonly string[]): string =>

@@ -23,6 +23,10 @@ export interface BuiltIn {
   readonly selectableFields?: Readonly<Record<string, FieldText>>;
   readonly strategy?: Strategy;
   readonly isNamespaceItself?: boolean;
+  /** Of the definition in the schema tables; default: the kind. */
+  readonly definition?: string;
+  /** Kept with the objects of another kind. */
+  readonly shared?: { readonly bucket: string } & NonNullable<ResourceType['conversion']>;
 }
 
 export function builtIn(row: BuiltIn): ResourceType {
@@ -38,8 +42,8 @@ export function builtIn(row: BuiltIn): ResourceType {
     shortNames: row.shortNames ?? [],
     categories: row.categories ?? [],
     namespaced: row.namespaced,
-    bucket: groupResourceOf({ group, plural: row.plural }),
-    schema: builtInSchema(row.kind),
+    bucket: row.shared?.bucket ?? groupResourceOf({ group, plural: row.plural }),
+    schema: builtInSchema(row.definition ?? row.kind),
     manner: 'typed',
     hasStatus: row.hasStatus ?? false,
     subresources: row.subresources ?? {},
@@ -47,5 +51,6 @@ export function builtIn(row: BuiltIn): ResourceType {
     selectableFields: row.selectableFields ?? {},
     strategy: row.strategy ?? {},
     ...(row.isNamespaceItself === true ? { isNamespaceItself: true } : {}),
+    ...(row.shared === undefined ? {} : { conversion: row.shared }),
   };
 }

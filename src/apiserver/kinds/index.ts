@@ -5,7 +5,8 @@ import { customResourceDefinitions } from './custom-resource-definitions.js';
 import { networkPolicies } from './network-policies.js';
 import { plainTypes } from './plain.js';
 import { pods } from './pods.js';
-import { endpoints, endpointSlices, events, leases, services } from './services.js';
+import { events, eventsOfGroup } from './events.js';
+import { endpoints, endpointSlices, leases, services } from './services.js';
 
 export const builtInTypes: readonly ResourceType[] = [
   pods,
@@ -17,6 +18,7 @@ export const builtInTypes: readonly ResourceType[] = [
   ...plainTypes,
   endpointSlices,
   leases,
+  eventsOfGroup,
   networkPolicies,
   customResourceDefinitions,
 ];

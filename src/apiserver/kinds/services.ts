@@ -1,7 +1,6 @@
 /** Services, Endpoints and EndpointSlices. Cluster addresses are given out by service-addresses.ts, not here. */
 import { invalidValue, required, type Problem } from '../api-error.js';
 import { at, draft, isObject, listAt, objectAt, put, textAt, type Json } from '../json.js';
-import { ageSince } from '../age.js';
 import type { ApiObject } from '../object.js';
 import type { ResourceType, Strategy } from '../resource-type.js';
 import { withAddresses } from '../service-addresses.js';
@@ -153,51 +152,4 @@ export const leases: ResourceType = builtIn({
   namespaced: true,
   columns: [column('Holder', (lease) => textAt(lease, 'spec', 'holderIdentity') ?? '')],
   strategy: { countsGenerations: false },
-});
-
-/** Cell of an event's age: when it was last seen. */
-const lastSeen = (event: ApiObject, now: number): string =>
-  ageSince(
-    textAt(event, 'series', 'lastObservedTime') ??
-      textAt(event, 'lastTimestamp') ??
-      textAt(event, 'eventTime') ??
-      textAt(event, 'metadata', 'creationTimestamp'),
-    now,
-  );
-
-const involved =
-  (key: string) =>
-  (event: ApiObject): string =>
-    textAt(event, 'involvedObject', key) ?? '';
-
-export const events: ResourceType = builtIn({
-  kind: 'Event',
-  plural: 'events',
-  shortNames: ['ev'],
-  namespaced: true,
-  allColumns: [
-    column('Last Seen', lastSeen),
-    column('Type', (event) => textAt(event, 'type') ?? ''),
-    column('Reason', (event) => textAt(event, 'reason') ?? ''),
-    column(
-      'Object',
-      (event) =>
-        `${(textAt(event, 'involvedObject', 'kind') ?? '').toLowerCase()}/${textAt(event, 'involvedObject', 'name') ?? ''}`,
-    ),
-    column('Message', (event) => (textAt(event, 'message') ?? '').trim()),
-    column('Count', (event) => at(event, 'count') ?? 1, { type: 'integer', wide: true }),
-    { ...column('Name', (event) => textAt(event, 'metadata', 'name') ?? '', { wide: true }), format: 'name' },
-  ],
-  selectableFields: {
-    ...Object.fromEntries(
-      ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map((key) => [
-        `involvedObject.${key}`,
-        involved(key),
-      ]),
-    ),
-    reason: (event) => textAt(event, 'reason') ?? '',
-    reportingComponent: (event) => textAt(event, 'reportingComponent') ?? '',
-    source: (event) => textAt(event, 'source', 'component') ?? '',
-    type: (event) => textAt(event, 'type') ?? '',
-  },
 });

@@ -68,6 +68,25 @@ LeaseSpec
   preferredHolder string
   renewTime microtime
   strategy string
+@ io.k8s.api.events.v1
+GroupEvent  A report of something that happened to an object.
+  action string
+  apiVersion string
+  deprecatedCount int32
+  deprecatedFirstTimestamp time
+  deprecatedLastTimestamp time
+  deprecatedSource EventSource
+  eventTime microtime
+  kind string
+  metadata ObjectMeta
+  note string
+  reason string
+  regarding ObjectReference
+  related ObjectReference
+  reportingController string
+  reportingInstance string
+  series EventSeries
+  type string
 @ io.k8s.api.apps.v1
 Deployment
   apiVersion string

@@ -139,6 +139,8 @@ Event action=12 count=8 eventTime=10 firstTimestamp=6 involvedObject=2 lastTimes
   reportingComponent=14 reportingInstance=15 series=11 source=5 type=9
 EventSeries count=1 lastObservedTime=2
 EventSource component=1 host=2
+GroupEvent action=6 deprecatedCount=15 deprecatedFirstTimestamp=13 deprecatedLastTimestamp=14 deprecatedSource=12 eventTime=2 metadata=1
+  note=10 reason=7 regarding=8 related=9 reportingController=4 reportingInstance=5 series=3 type=11
 NetworkPolicy metadata=1 spec=2
 NetworkPolicySpec egress=3 ingress=2 podSelector=1 policyTypes=4
 NetworkPolicyIngressRule from=2 ports=1

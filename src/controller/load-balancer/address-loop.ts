@@ -10,18 +10,19 @@
 import { formatAddress, tryParseAddress, type IpAddress, type IpPrefix } from 'node-bgp/address';
 import type { Service } from '../../api/core.js';
 import { objectKey, type Cluster, type ClusterChange } from '../../cluster/cluster.js';
+import type { Happening } from '../../cluster/event-recorder.js';
 import { ApiError, type Datastore } from '../../datastore/datastore.js';
 import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { assign, type Assignment } from './assignment.js';
 import { AddressLedger, type AddressUse } from './ledger.js';
 import { loadBalancerPoolsOf, poolOf, type LoadBalancerPool } from './pools.js';
-import { eventOf, hasCondition, isLeftOver, statusWith, statusWithout } from './service-status.js';
+import { happeningOf, hasCondition, isLeftOver, statusWith, statusWithout } from './service-status.js';
 import { asksByName, wishOf } from './wish.js';
 
 export interface AddressLoopOptions {
   readonly cluster: Cluster;
-  readonly datastore: Pick<Datastore, 'get' | 'create' | 'replaceStatus'>;
+  readonly datastore: Pick<Datastore, 'get' | 'replaceStatus'>;
   readonly isLeader: () => boolean;
   /** Values of spec.loadBalancerClass that are ours; a Service without one is, too. */
   readonly classes: readonly string[];
@@ -31,8 +32,8 @@ export interface AddressLoopOptions {
   readonly parseReserved: (text: string) => IpPrefix | undefined;
   /** Decides and says, and writes nothing. */
   readonly isDryRun: boolean;
-  /** This process, in events. */
-  readonly instance: string;
+  /** Says it in an event. */
+  readonly record: (happening: Happening) => void;
   readonly log: Logger;
 }
 
@@ -322,7 +323,7 @@ export class AddressLoop {
 
   /** False: the Service is not any more what was decided on. */
   private async write(key: string, decided: Service, outcome: Assignment): Promise<boolean> {
-    const { datastore, isLeader, instance, log } = this.options;
+    const { datastore, isLeader, record, log } = this.options;
     const { name, namespace = '' } = decided.metadata;
     const fresh = await datastore.get('services', name, namespace);
     if (fresh === undefined || fresh.metadata.uid !== decided.metadata.uid) return true;
@@ -337,9 +338,7 @@ export class AddressLoop {
       throw error;
     }
     log.info({ service: key, reason: outcome.reason }, outcome.message);
-    await datastore.create('events', eventOf(fresh, outcome, instance)).catch((error: unknown) => {
-      log.debug({ problem: messageOf(error) }, 'Cannot write an event');
-    });
+    record(happeningOf(fresh, outcome));
     return true;
   }
 }

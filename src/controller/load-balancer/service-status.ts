@@ -1,7 +1,8 @@
 /** What becomes of a Service that wants an address, as its own status and as an event: people look at either. */
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
-import type { CoreEvent, Service } from '../../api/core.js';
+import type { Service } from '../../api/core.js';
 import type { Condition } from '../../api/meta.js';
+import type { Happening } from '../../cluster/event-recorder.js';
 import { userText } from '../../user-text.js';
 import type { Assignment } from './assignment.js';
 
@@ -55,30 +56,14 @@ export function statusWithout({ status }: Service): NonNullable<Service['status'
 }
 
 /** In MetalLB's words, which people look for. */
-export function eventOf(service: Service, { isPending, message }: Assignment, instance: string): CoreEvent {
-  const { name, namespace = '', uid, resourceVersion } = service.metadata;
-  const time = now();
-  return {
-    metadata: { name: `${name.slice(0, 200)}.${suffix()}`, namespace },
-    involvedObject: {
-      apiVersion: 'v1',
-      kind: 'Service',
-      namespace,
-      name,
-      ...(uid === undefined ? {} : { uid }),
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
-    },
-    type: isPending ? 'Warning' : 'Normal',
-    reason: isPending ? 'AllocationFailed' : 'IPAllocated',
-    message: userText(message),
-    count: 1,
-    firstTimestamp: time,
-    lastTimestamp: time,
-    source: { component: 'tortie-controller', host: instance },
-    reportingComponent: 'tortie-controller',
-    reportingInstance: instance,
-  };
-}
+export const happeningOf = (service: Service, { isPending, message }: Assignment): Happening => ({
+  kind: 'services',
+  object: service,
+  type: isPending ? 'Warning' : 'Normal',
+  reason: isPending ? 'AllocationFailed' : 'IPAllocated',
+  action: 'AssigningAddress',
+  note: message,
+});
 
 const canonical = (text: string | undefined): string | undefined => {
   const address = tryParseAddress(text ?? '');
@@ -87,6 +72,3 @@ const canonical = (text: string | undefined): string | undefined => {
 
 /** RFC 3339, whole seconds. */
 const now = (): string => new Date().toISOString().replace(/\.\d+Z/, 'Z');
-
-/** Events of one object differ by time and chance, as client-go's do. */
-const suffix = (): string => (BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1e6))).toString(16);

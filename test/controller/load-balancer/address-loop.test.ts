@@ -10,7 +10,7 @@ describe('controller/load-balancer', () => {
   let loops: AddressLoop[];
 
   const start = (more: Partial<AddressLoopOptions> = {}): AddressLoop => {
-    const loop = loopOf(cluster, server.datastore, more);
+    const loop = loopOf(cluster, server.datastore, { record: server.record, ...more });
     loops.push(loop);
     loop.start();
     return loop;
@@ -37,7 +37,7 @@ describe('controller/load-balancer', () => {
     expect([server.ingressOf('a'), server.ingressOf('b')]).to.deep.equal([['198.51.100.0'], ['198.51.100.1']]);
     expect(server.conditionOf('a')).to.equal('True Assigned: Has 198.51.100.0');
     expect(
-      server.events.map(({ type, reason, message, involvedObject }) => [type, reason, message, involvedObject.name]),
+      server.events.map(({ type, reason, note, object }) => [type, reason, note, object.metadata.name]),
     ).to.deep.equal([
       ['Normal', 'IPAllocated', 'Has 198.51.100.0', 'a'],
       ['Normal', 'IPAllocated', 'Has 198.51.100.1', 'b'],

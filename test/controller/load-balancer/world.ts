@@ -1,8 +1,9 @@
 /** Services, pools and an API server of a few lines, for tests of load-balancer addresses. */
 import type { KindName, ObjectOf } from '../../../src/api/kinds.js';
 import type { IPPool, IPPoolSpec } from '../../../src/api/ipam.js';
-import type { CoreEvent, Service, ServiceSpec } from '../../../src/api/core.js';
+import type { Service, ServiceSpec } from '../../../src/api/core.js';
 import { Cluster } from '../../../src/cluster/cluster.js';
+import type { Happening } from '../../../src/cluster/event-recorder.js';
 import { AddressLoop, type AddressLoopOptions } from '../../../src/controller/load-balancer/address-loop.js';
 import { ApiError, type Datastore } from '../../../src/datastore/datastore.js';
 import { trim } from '../../../src/datastore/trim.js';
@@ -38,7 +39,8 @@ export const serviceOf = (name: string, spec: ServiceSpec = {}, annotations: Rec
 /** Keeps Services as an API server does: versions, compare-and-swap, and a watch that may lag. */
 export class ServiceServer {
   readonly services = new Map<string, Service>();
-  readonly events: CoreEvent[] = [];
+  readonly events: Happening[] = [];
+  readonly record = (happening: Happening): void => void this.events.push(happening);
   /** What watchers have not heard yet. */
   private readonly unheard: (() => void)[] = [];
   private version = 0;
@@ -48,13 +50,9 @@ export class ServiceServer {
 
   constructor(private readonly sinks: readonly Cluster[]) {}
 
-  readonly datastore: Pick<Datastore, 'get' | 'create' | 'replaceStatus'> = {
+  readonly datastore: Pick<Datastore, 'get' | 'replaceStatus'> = {
     get: async <K extends KindName>(_: K, name: string, namespace?: string) =>
       this.services.get(`${namespace ?? ''}/${name}`) as ObjectOf[K] | undefined,
-    create: async (_kind, object) => {
-      this.events.push(object as CoreEvent);
-      return object;
-    },
     replaceStatus: async (_kind, object) => {
       await new Promise(setImmediate);
       const fault = this.fault();
@@ -133,7 +131,7 @@ export const loopOf = (
     matches: selectorMatches,
     parseReserved,
     isDryRun: false,
-    instance: 'test',
+    record: () => undefined,
     log: createLogger('test', { level: 'silent' }),
     ...more,
   });
