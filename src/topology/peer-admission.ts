@@ -57,9 +57,9 @@ export function admitPeers(
     }
   }
   const taken = new Set<string>();
-  return [...admitted.values()].map(({ draft, peer }) => ({
-    draft,
-    peer: { ...peer, name: freeName(draft, peer, taken) },
+  return [...admitted.values()].map((each) => ({
+    draft: each.draft,
+    peer: { ...beside(keyed.get(hostOf(each.peer)), each, problems), name: freeName(each.draft, each.peer, taken) },
   }));
 }
 
@@ -122,6 +122,25 @@ function tellOfKey(draft: PeerDraft, { draft: first, peer }: Admitted, problems:
     place ?? draft.place,
     `gives ${hostOf(peer)} another TCP-MD5 key than ${words}; expected one to an address, whatever its ports; left out`,
   );
+}
+
+/**
+ * A peer without a key at the address of one that has one. The kernel takes no connection from there without it, on whatever port; what
+ * we open ourselves needs none.
+ */
+function beside(holder: Admitted | undefined, { draft, peer }: Admitted, problems: Problems): PeerConfig {
+  if (holder === undefined || peer.password !== undefined) return peer;
+  const why = `no TCP-MD5 key for ${hostOf(peer)}, to which ${holder.draft.place.resource} gives one`;
+  if (peer.passive !== true) {
+    problems.notice(draft.place, `has ${why}; only connections that this node opens can come up`);
+    return peer;
+  }
+  const { passive, ...active } = peer;
+  problems.problem(
+    draft.fields.get('passive')?.place ?? draft.place,
+    `is "${passive}" with ${why}; expected the same key, or false: no connection from there is taken; using false`,
+  );
+  return active;
 }
 
 const sameFields = (a: PeerDraft, b: PeerDraft): boolean => fieldsText(a) === fieldsText(b);

@@ -104,6 +104,43 @@ peers:
       ]);
   });
 
+  it('wants a key where connections from an address need one, of who waits for them', () => {
+    const withKeys = (peers: string, ranges: string): readonly string[] =>
+      problemsOf(`localAs: 64512
+routerId: 10.0.0.1
+peers:
+  - {address: 10.0.0.2, remoteAs: 64513, password: sesame}
+  - {name: b, ${peers}, remoteAs: 64513}
+dynamicPeers:
+  - {name: r, range: 10.9.0.0/16, remoteAs: 64514, password: barley}
+  - {name: s, ${ranges}, remoteAs: 64514}
+`);
+    const [peer, range] = ['address: 10.0.0.3', 'range: 10.8.0.0/16'];
+    for (const [goodPeer, goodRange] of [
+      [peer, range],
+      ['address: 10.0.0.2, port: 1790', range],
+      ['address: 10.0.0.2, port: 1790, passive: true, password: sesame', range],
+      ['address: 10.9.0.2', 'range: 10.9.1.0/24, password: oats'],
+      ['address: 10.9.0.2, passive: true, password: oats', 'range: 10.8.0.0/15'],
+    ] as const)
+      expect(withKeys(goodPeer, goodRange), `${goodPeer}; ${goodRange}`).to.deep.equal([]);
+    expect(withKeys('address: 10.0.0.2, port: 1790, passive: true', range)).to.deep.equal([
+      'rack.yaml:5: peers[1].passive is true; expected false, or a password: without that of peers[0].password no ' +
+        'connection from there is taken',
+    ]);
+    expect(withKeys('address: 10.9.0.2, passive: true', range)).to.deep.equal([
+      'rack.yaml:5: peers[1].passive is true; expected false, or a password: without that of dynamicPeers[0].password ' +
+        'no connection from there is taken',
+    ]);
+    expect(withKeys(peer, 'range: 10.9.1.0/24')).to.deep.equal([
+      'rack.yaml:8: dynamicPeers[1].range is "10.9.1.0/24"; expected another range, or a password: without that of ' +
+        'dynamicPeers[0].password no connection from there is taken',
+    ]);
+    expect(withKeys(peer, 'range: 10.9.0.0/16, password: oats, interface: eth1').join()).to.include(
+      'dynamicPeers[1].password is "[redacted]"; expected that of dynamicPeers[0].password, the same range on another link',
+    );
+  });
+
   it('wants a link-local source address on the interface of the peer', () => {
     const withSource = (source: string): readonly string[] =>
       problemsOf(

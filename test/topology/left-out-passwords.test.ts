@@ -63,18 +63,39 @@ describe('topology, of passwords that cannot be', () => {
       ]);
     });
 
-    for (const [what, secret] of [
-      ['the same key', 'one'],
-      ['no key', undefined],
-    ] as const)
-      it(`lets a second session have ${what}`, () => {
-        const result = topology({
-          bgpPeers: [made('a', 2025, '192.0.2.1', 'one'), made('b', 2026, '192.0.2.1:1790', secret)],
-          secrets,
-        });
-        expect(names(result)).to.include.members(['a', 'b']);
-        expect(sentences(result)).to.deep.equal([]);
+    it('lets a second session have the same key', () => {
+      const result = topology({
+        bgpPeers: [made('a', 2025, '192.0.2.1', 'one'), made('b', 2026, '192.0.2.1:1790', 'one')],
+        secrets,
       });
+      expect(names(result)).to.include.members(['a', 'b']);
+      expect(sentences(result)).to.deep.equal([]);
+    });
+
+    for (const [years, when] of [
+      [[2025, 2026], 'later'],
+      [[2026, 2025], 'earlier'],
+    ] as const)
+      for (const passive of [undefined, true])
+        it(`a session without a key, made ${when}, opens its connections itself${passive ? ', though it is to wait' : ''}`, () => {
+          const other = made('b', years[1], '192.0.2.1:1790');
+          const result = topology({
+            bgpPeers: [
+              made('a', years[0], '192.0.2.1', 'one'),
+              { ...other, spec: { ...other.spec, ...(passive ? { passive } : {}) } },
+            ],
+            secrets,
+          });
+          expect(peer(result, 'a')).to.include({ password: 'sesame' });
+          expect(peer(result, 'b')).to.include({ address: '192.0.2.1', port: 1790 }).and.not.include({ passive: true });
+          const why = 'no TCP-MD5 key for 192.0.2.1, to which BGPPeer/a gives one';
+          expect(sentences(result, passive ? 'problem' : 'notice')).to.deep.equal([
+            passive
+              ? `BGPPeer/b spec.passive is "true" with ${why}; expected the same key, or false: no connection from ` +
+                'there is taken; using false'
+              : `BGPPeer/b has ${why}; only connections that this node opens can come up`,
+          ]);
+        });
   });
 
   describe('a password', () => {

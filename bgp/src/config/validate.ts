@@ -4,6 +4,7 @@
  */
 import { formatPrefix, parsePrefix } from '../address.js';
 import type { DynamicPeersConfig, SpeakerConfig } from '../config.js';
+import { checkKeys } from './key-rules.js';
 import { checkPeer, checkSession, peerLocation, peerName, remoteAsOf } from './peer-rules.js';
 import { checkOriginatedPrefix, checkRule } from './route-rules.js';
 import { isObject, joinPath, type JsonSchema, type Problem } from './schema.js';
@@ -112,20 +113,6 @@ function checkNames(config: SpeakerConfig, problems: Problem[]): void {
   }
   for (const [index, range] of (config.dynamicPeers ?? []).entries())
     claim(range.name, `dynamicPeers[${index}].name`, 'a name of its own');
-}
-
-/** The kernel has one TCP-MD5 key for an address, whatever the ports and links: of two the last would win. */
-function checkKeys({ peers = [] }: SpeakerConfig, problems: Problem[]): void {
-  const keys = new Map<string, { readonly password: string; readonly path: string }>();
-  for (const [index, peer] of peers.entries()) {
-    if (peer.address === undefined || peer.password === undefined) continue;
-    const [host = ''] = peerLocation(peer).split('%');
-    const path = `peers[${index}].password`;
-    const first = keys.get(host);
-    if (first === undefined) keys.set(host, { password: peer.password, path });
-    else if (first.password !== peer.password)
-      problems.push({ path, value: '[redacted]', expected: `that of ${first.path}, a peer at the same address` });
-  }
 }
 
 function checkRange(config: SpeakerConfig, range: DynamicPeersConfig, path: string, problems: Problem[]): void {
