@@ -1,6 +1,6 @@
 /**
- * What Tortie is made of besides itself: every package of package-lock.json with a licence that may go with ours, none but koffi with a
- * script that runs when it is installed, and, where the registry answers such questions, none of known faults.
+ * What Tortie is made of besides itself: every package of package-lock.json with a licence that may go with ours, none but those
+ * named here with a script that runs when it is installed, and, where the registry answers such questions, none of known faults.
  *
  * `npm run sbom` writes the bill of materials (CycloneDX, JSON) to standard output; it asks nobody.
  */
@@ -22,8 +22,8 @@ const LICENCES = new Set([
   'Python-2.0',
   'Unlicense',
 ]);
-/** Calls into libc; its script builds it where there is no build of it for the machine. */
-const MAY_RUN_SCRIPTS = new Set(['koffi']);
+/** Calls into libc, and the kernel as `tortie doctor` reads it; their scripts build them where there is no build for the machine. */
+const MAY_RUN_SCRIPTS = new Set(['koffi', 'netlink']);
 const AUDIT_TIMEOUT = 20_000;
 /** Of what runs on a node. What only builds and tests is nobody's way in. */
 const AUDIT = ['audit', '--omit=dev', '--audit-level=high', '--json', '--fetch-retries=0', '--fetch-timeout=10000'];

@@ -22,6 +22,7 @@ const areas: readonly Area[] = [
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
   { name: 'install', load: async () => (await import('./commands/install.js')).registerInstallCommand },
   { name: 'migrate', load: async () => (await import('./commands/migrate.js')).registerMigrateCommand },
+  { name: 'doctor', load: async () => (await import('./commands/doctor.js')).registerDoctorCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
