@@ -277,6 +277,20 @@ export class Allocator {
     return [...held, ...taken];
   }
 
+  /** Says something else of an owner that holds addresses here, on disk before the promise resolves. @throws JournalError */
+  async amend(owner: Owner): Promise<void> {
+    const before = this.ownerOf(owner);
+    if (before === undefined) return;
+    const held = this.addressesOfOwner(owner);
+    for (const address of held) this.index.add(address, owner);
+    try {
+      await this.append(held.map((address) => ({ op: 'assign', address, owner })));
+    } catch (error) {
+      for (const address of held) this.index.add(address, before);
+      throw error;
+    }
+  }
+
   /** Gives back all an owner holds; they rest before reuse. Returns the addresses; none when the owner is unknown. */
   async release(attachment: Attachment): Promise<readonly string[]> {
     const addresses = this.addressesOfOwner(attachment);

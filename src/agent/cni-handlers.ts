@@ -9,7 +9,8 @@ import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { PodEvents } from './pod-events.js';
 import { FormerPodError, TryAgainError } from './pod-identity.js';
-import { ForeignAttachmentError, type PlumbedEndpoint, type PodNetwork, type PodRequest } from './pod-network.js';
+import type { PlumbedEndpoint } from './endpoint-dataplane.js';
+import { ForeignAttachmentError, type PodNetwork, type PodRequest } from './pod-network.js';
 
 /** Gateways of every pod: answered by the host side of its veth (docs/node-view.md). */
 const GATEWAYS = { 4: parseAddress('169.254.1.1'), 6: parseAddress('fe80::ecee:eeff:feee:eeee') } as const;

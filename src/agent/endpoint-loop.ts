@@ -11,7 +11,7 @@ import type { Owner } from '@tortie/ipam';
 import { RepairLedger } from '../dataplane/repair-ledger.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { EndpointRequest } from './pod-network.js';
+import type { EndpointRequest } from './endpoint-dataplane.js';
 
 export interface EndpointLoopOptions {
   readonly connections: () => readonly { readonly owner: Owner; readonly request: EndpointRequest }[];

@@ -5,7 +5,7 @@ import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
 import type { TrackedConnection } from '../dataplane/netlink/service-connections.js';
 import type { PodRates } from '../shaping/pod-limits.js';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
-import type { EndpointDataplane } from './pod-network.js';
+import type { EndpointDataplane } from './endpoint-dataplane.js';
 import type { Netfilter } from './policy-loop.js';
 
 /** The routes a node has for itself: protocol tortie (171). */

@@ -39,7 +39,7 @@ import type { NodeLink } from '../topology/node-side.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
 import { netfilterOf } from './netfilter-part.js';
 import type { ServiceKernel } from './services/service-proxy.js';
-import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './pod-network.js';
+import type { EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './endpoint-dataplane.js';
 
 /** An event may be lost. */
 const MTU_LIFETIME = 1_000;

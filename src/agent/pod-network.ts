@@ -18,55 +18,12 @@ import type { Allocator, Attachment, Owner, OwnerHostPort } from '@tortie/ipam';
 import type { EndpointState, PolicyEvent } from '@tortie/policy';
 import type { Namespace, Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
+import type { EndpointCheck, EndpointDataplane, EndpointRequest, PlumbedEndpoint } from './endpoint-dataplane.js';
 import { FormerSandboxes } from './former-sandboxes.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { awaitPod, FormerPodError, isPodOf, TryAgainError, type PodIdentityOptions } from './pod-identity.js';
 import type { NetfilterFailure } from './policy-loop.js';
 import { addressesAskedFor, type AddressRequest } from './pool-annotations.js';
-
-/** The kernel side of one endpoint: src/dataplane/endpoint.ts. */
-export interface EndpointDataplane {
-  /** Name of the host side of a pod's veth; `attempt` 1 and on: others, for when that one is taken. */
-  interfaceName(namespace: string, pod: string, podInterface: string, attempt: number): string;
-  /** Is there a network namespace at this path? */
-  hasNamespace(netns: string): boolean;
-  /** Makes veth, addresses, routes, neighbours; doing it again changes nothing. */
-  plumb(endpoint: EndpointRequest): Promise<PlumbedEndpoint>;
-  /** Removes the owner's host side and with it the rest; no error when it is gone, or somebody else's by now. */
-  unplumb(owner: Owner, hostInterface: string): Promise<void>;
-  /** Those of these whose connection may not be as `plumb` made it. @param isWhole look at all of them, not only at what was told */
-  suspects(endpoints: readonly EndpointRequest[], isWhole: boolean): readonly EndpointRequest[];
-  /** Puts a connection right where it stands; says what was wrong. */
-  repair(endpoint: EndpointRequest): Promise<readonly string[]>;
-  /** Sentences about what is not as it should be, and what is there. */
-  check(endpoint: EndpointRequest): Promise<EndpointCheck>;
-}
-
-export interface EndpointRequest {
-  readonly containerId: string;
-  readonly namespace: string;
-  readonly pod: string;
-  /** Path of the pod's network namespace. */
-  readonly netns: string;
-  /** Name inside the pod. */
-  readonly interfaceName: string;
-  readonly hostInterface: string;
-  readonly addresses: readonly string[];
-  readonly mtu?: number;
-}
-
-export interface PlumbedEndpoint {
-  readonly hostInterface: string;
-  readonly hostMac: string;
-  readonly podMac: string;
-  readonly mtu: number;
-}
-
-export interface EndpointCheck {
-  readonly problems: readonly string[];
-  /** Undefined when there is no such interface. */
-  readonly endpoint: PlumbedEndpoint | undefined;
-}
 
 export interface PodRequest extends Attachment {
   readonly netns: string;
@@ -166,7 +123,7 @@ export class PodNetwork {
       waitsFor('its former sandbox to be taken down');
       await this.removePredecessors(request);
       waitsFor('the API server to tell this node of its namespace');
-      const known = this.options.allocator.ownerOf(request);
+      const known = await this.amended(request);
       const owner = known ?? this.newOwner(request, pod);
       const asked = addressesAskedFor(pod, await this.namespaceOf(request));
       let enforced: Promise<void> | undefined;
@@ -192,7 +149,7 @@ export class PodNetwork {
         );
         this.options.onChange();
         waitsFor('the kernel to take its host ports');
-        if ((owner.hostPorts ?? []).length > 0) await this.awaitTranslation(request);
+        if (owner.hostPorts !== undefined) await this.awaitTranslation(request);
         return { addresses, endpoint };
       } catch (error) {
         if (known === undefined && enforced !== undefined) await this.undo(request);
@@ -298,6 +255,19 @@ export class PodNetwork {
   private async removePredecessors(request: PodRequest): Promise<void> {
     for (const { owner } of this.options.allocator.owners())
       if (isSamePod(owner, request) && owner.containerId !== request.containerId) await this.removeOwner(owner);
+  }
+
+  /** Whoever the attachment has, with what this call says of it; an interface that stands keeps the rest. */
+  private async amended({ netns, hostPorts = [], ...attachment }: PodRequest): Promise<Owner | undefined> {
+    const { allocator } = this.options;
+    const known = allocator.ownerOf(attachment);
+    if (known === undefined) return undefined;
+    const isSamePorts = JSON.stringify(known.hostPorts ?? []) === JSON.stringify(hostPorts);
+    if (isSamePorts && known.netns === netns) return known;
+    const { hostPorts: _before, ...rest } = known;
+    const owner = { ...rest, netns, ...(hostPorts.length === 0 ? {} : { hostPorts }) };
+    await allocator.amend(owner);
+    return owner;
   }
 
   private newOwner(request: PodRequest, pod: Pod): Owner {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { EndpointLoop } from '../../src/agent/endpoint-loop.js';
-import type { EndpointRequest } from '../../src/agent/pod-network.js';
+import type { EndpointRequest } from '../../src/agent/endpoint-dataplane.js';
 import { createLogger } from '../../src/log.js';
 
 describe('agent/endpoint-loop', () => {

@@ -5,12 +5,8 @@ import { join } from 'node:path';
 import { Allocator } from '@tortie/ipam';
 import { parsePrefix } from 'node-bgp/address';
 import { TryAgainError } from '../../src/agent/pod-identity.js';
-import {
-  PodNetwork,
-  type EndpointDataplane,
-  type PodNetworkOptions,
-  type PodRequest,
-} from '../../src/agent/pod-network.js';
+import type { EndpointDataplane } from '../../src/agent/endpoint-dataplane.js';
+import { PodNetwork, type PodNetworkOptions, type PodRequest } from '../../src/agent/pod-network.js';
 import type { NetfilterFailure } from '../../src/agent/policy-loop.js';
 import type { Pod } from '../../src/api/core.js';
 import { addressesAskedFor, type AddressRequest } from '../../src/agent/pool-annotations.js';
@@ -147,6 +143,29 @@ describe('agent/pod-network', () => {
     trace = [];
     expect(await network.add(request('c1'))).to.deep.equal(first);
     expect(trace).to.deep.equal(['endpoint-upsert', 'settled', 'on disk', 'plumb web /run/netns/c1']);
+  });
+
+  it('takes host ports and namespace of a repeated ADD for what is wanted now, also over a restart', async () => {
+    const port = { protocol: 'tcp', hostPort: 8080, containerPort: 80 } as const;
+    let translations = 0;
+    network = new PodNetwork({
+      ...options(),
+      translated: async () => {
+        translations++;
+        return [];
+      },
+    });
+    await network.add({ ...request('c1'), hostPorts: [port] });
+    await network.add({ ...request('c1'), hostPorts: [{ ...port, hostPort: 9090 }], netns: '/run/netns/moved' });
+    const owner = () =>
+      allocator.owners().map(({ owner: { hostPorts, netns }, addresses }) => [hostPorts, netns, addresses]);
+    const wanted = [[[{ ...port, hostPort: 9090 }], '/run/netns/moved', ['10.65.0.0']]];
+    expect([owner(), translations]).to.deep.equal([wanted, 2]);
+    await allocator.close();
+    allocator = await Allocator.open({ journalPath: join(directory, 'ipam.journal'), now: Date.now });
+    expect(owner()).to.deep.equal(wanted);
+    await new PodNetwork(options()).add({ ...request('c1'), netns: '/run/netns/moved' });
+    expect(owner()).to.deep.equal([[undefined, '/run/netns/moved', ['10.65.0.0']]]);
   });
 
   it("remembers over a restart where a connection is, and puts it right in its pod's turn", async () => {

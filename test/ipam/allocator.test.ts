@@ -47,6 +47,24 @@ describe('ipam/allocator', () => {
     await allocator.close();
   });
 
+  it('says something else of an owner, whose addresses and turn stay, and nothing of one it does not know', async () => {
+    const allocator = await withBlocks();
+    await assign(allocator, 'a');
+    await assign(allocator, 'b');
+    await allocator.amend({ ...owner('a'), netns: '/run/netns/other' });
+    await allocator.amend(owner('nobody'));
+    const said = [
+      ['/run/netns/other', ['10.65.0.0', 'fd00::']],
+      [undefined, ['10.65.0.1', 'fd00::1']],
+    ];
+    const owners = (of: Allocator) => of.owners().map(({ owner: { netns }, addresses }) => [netns, addresses]);
+    expect(owners(allocator)).to.deep.equal(said);
+    await allocator.close();
+    const again = await open();
+    expect(owners(again)).to.deep.equal(said);
+    await again.close();
+  });
+
   it('gives nothing at all when one family has nothing left', async () => {
     const allocator = await withBlocks(30, 127);
     await assign(allocator, 'a');
