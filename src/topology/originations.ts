@@ -4,7 +4,7 @@ import type { OriginatedPrefix } from 'node-bgp/config';
 import { originatedProblems } from 'node-bgp/config/parts';
 import type { Cluster } from './cluster.js';
 import { quoted, type Place } from './problems.js';
-import { serviceRoutesOf } from './service-routes.js';
+import { serviceRangesAsked, serviceRoutesOf } from './service-routes.js';
 
 /** BOUNDED: what the daemon takes for one prefix. */
 const MOST_COMMUNITIES = 64;
@@ -43,6 +43,12 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
     const inner = tryParsePrefix(cidr);
     return inner && silent.find(({ prefix }) => containsPrefix(prefix, inner))?.name;
   };
+  // An address of a Service is silent because its pool is to be; a range was asked for, and the two cannot both be.
+  for (const { prefix, place } of serviceRangesAsked(cluster)) {
+    const pool = silencedBy(prefix);
+    if (pool !== undefined)
+      problems.problem(place, `is ${quoted(prefix)}, in IPPool ${quoted(pool)} with disableBGPExport; left out`);
+  }
   return [
     ...input.blocks
       .filter(({ cidr }) => silencedBy(cidr) === undefined)
@@ -58,17 +64,9 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
         tag: 'node' as const,
         place: { resource: `Node/${self.name}` },
       })),
-    ...serviceRoutesOf(cluster).flatMap((route) => {
-      const pool = silencedBy(route.prefix);
-      if (pool === undefined) return [{ ...route, tag: 'service' as const }];
-      // An address is silent because its pool is to be; a range was asked for, and the two cannot both be.
-      if (route.place.field !== undefined)
-        problems.problem(
-          route.place,
-          `is ${quoted(route.prefix)}, in IPPool ${quoted(pool)} with disableBGPExport; left out`,
-        );
-      return [];
-    }),
+    ...serviceRoutesOf(cluster)
+      .filter(({ prefix }) => silencedBy(prefix) === undefined)
+      .map((route) => ({ ...route, tag: 'service' as const })),
   ];
 }
 

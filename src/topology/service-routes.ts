@@ -48,6 +48,10 @@ export function serviceRoutesOf(cluster: Cluster): readonly ServiceRoute[] {
   return [...whole, ...single];
 }
 
+/** Every range of the configuration, announced as a whole or address by address. */
+export const serviceRangesAsked = (cluster: Cluster): readonly ServiceRoute[] =>
+  cluster.self.labels.has(EXCLUDED) ? [] : KINDS.flatMap((kind) => rangesOf(cluster, kind));
+
 interface Range extends ServiceRoute {
   /** Undefined: nobody could announce it. It is told of once, as a whole, and what lies in it is not asked for. */
   readonly usable: IpPrefix | undefined;

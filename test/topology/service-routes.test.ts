@@ -183,6 +183,23 @@ describe('topology/service-routes', () => {
   });
 
   for (const serviceLoadBalancerAggregation of ['Enabled', 'Disabled'] as const)
+    for (const cidr of ['198.51.100.0/24', '198.51.100.7/32'])
+      it(`tells of ${cidr} in a pool with disableBGPExport, aggregation ${serviceLoadBalancerAggregation}`, () => {
+        const pools = {
+          lb: { cidr: '198.51.100.0/24', allowedUses: ['LoadBalancer' as const], disableBGPExport: true },
+        };
+        const { config, problems } = topologyWith(
+          { serviceLoadBalancerIPs: [{ cidr }], serviceLoadBalancerAggregation },
+          { spec: local, ingress: [{ ip: '198.51.100.7' }], endpoints: [here], pools },
+        );
+        expect(config?.originate).to.deep.equal([]);
+        expect(problems.map(({ resource, message }) => `${resource} ${message}`)).to.deep.equal([
+          `BGPConfiguration/default spec.serviceLoadBalancerIPs[0].cidr is "${cidr}", in IPPool "lb" with ` +
+            'disableBGPExport; left out',
+        ]);
+      });
+
+  for (const serviceLoadBalancerAggregation of ['Enabled', 'Disabled'] as const)
     for (const [cidr, expected] of [
       ['rubbish', 'CIDR notation such as 10.65.0.0/26 or fd00:65::/122'],
       ['', 'CIDR notation such as 10.65.0.0/26 or fd00:65::/122'],
