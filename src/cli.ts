@@ -21,6 +21,7 @@ const areas: readonly Area[] = [
   { name: 'bgpd', load: async () => (await import('./commands/bgpd.js')).registerBgpdCommand },
   { name: 'bgp', load: async () => (await import('./commands/bgp.js')).registerBgpCommand },
   { name: 'install', load: async () => (await import('./commands/install.js')).registerInstallCommand },
+  { name: 'uninstall', load: async () => (await import('./commands/uninstall.js')).registerUninstallCommand },
   { name: 'migrate', load: async () => (await import('./commands/migrate.js')).registerMigrateCommand },
   { name: 'doctor', load: async () => (await import('./commands/doctor.js')).registerDoctorCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },

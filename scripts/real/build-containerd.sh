@@ -24,5 +24,5 @@ fi
 for program in $programs; do
   [ ! -x "$into/$program" ] || continue
   say "building $program"
-  nice -n 19 go build -trimpath -ldflags "-s -w -X $module/version.Version=$version" -o "$into/" "$module/cmd/$program"
+  go build -trimpath -ldflags "-s -w -X $module/version.Version=$version" -o "$into/" "$module/cmd/$program"
 done

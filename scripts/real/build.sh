@@ -36,5 +36,5 @@ flags="-s -w -X $base.gitVersion=v$KUBERNETES -X $base.gitMajor=1 -X $base.gitMi
 flags="$flags -X k8s.io/client-go/pkg/version.gitVersion=v$KUBERNETES"
 for component in $missing; do
   say "building $component"
-  nice -n 19 go build -mod=mod -trimpath -ldflags "$flags" -o "$BIN/" "k8s.io/kubernetes/$component"
+  go build -mod=mod -trimpath -ldflags "$flags" -o "$BIN/" "k8s.io/kubernetes/$component"
 done

@@ -15,6 +15,8 @@ const SOURCE = fileURLToPath(new URL('../../cni/', import.meta.url));
 /** In ours, and in nobody else's (src/cni/loopback.c). */
 const MARK = 'loopback: the CNI plugin that comes with Tortie';
 
+export const isOwnLoopback = (program: Buffer): boolean => program.includes(MARK);
+
 /** A line for every plugin. What another network has installed under the name "loopback" stays. @throws UserError */
 export function installPlugins(directory: string): readonly string[] {
   try {
@@ -31,7 +33,7 @@ export function installPlugins(directory: string): readonly string[] {
 /** Runtimes call it for every sandbox, and fail without. One of another make stays. */
 export function installLoopback(directory: string): string {
   const target = join(directory, 'loopback');
-  if (existsSync(target) && !readFileSync(target).includes(MARK)) return `${target} is there`;
+  if (existsSync(target) && !isOwnLoopback(readFileSync(target))) return `${target} is there`;
   const isNew = replaceFile(target, readFileSync(join(SOURCE, 'loopback')), 0o755);
   return `${target} is ${isNew ? 'installed' : 'as it should be'}`;
 }

@@ -121,7 +121,7 @@ export class Shaper {
 }
 
 /** By it an entry that is watched is known as ours: other agents and the bandwidth plugin watch entries too. */
-const isShaper = (link: Link | undefined): boolean =>
+export const isShaper = (link: Link | undefined): boolean =>
   link?.name.startsWith(SHAPER_PREFIX) === true && link.group === SHAPER_GROUP;
 
 const bucketOf = ({ rate, burst }: Rate): TokenBucket => ({

@@ -247,14 +247,11 @@ export const sweepOtherBackend = (family: Family, used: Backend, within: Within)
 
 /** Looking creates nothing: legacy tables are read only where they exist, and iptables-nft-save makes none. */
 export async function sweepBackend(family: Family, backend: Backend, within: Within): Promise<string | undefined> {
-  const existing = backend === 'legacy' ? legacyTables(family, within) : TABLES;
-  const tables = TABLES.filter((table) => existing.includes(table));
   try {
-    const program = tables.length === 0 ? undefined : await findIptables(backend, family, within);
+    const program = await readerOf(family, backend, within);
     if (program === undefined) return undefined;
     const state = new TableState(family, HandedOver.everything());
-    for (const table of tables)
-      state.observe(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
+    for (const [table, saved] of await savedTables(program, family, backend, within)) state.observe(table, saved);
     state.doubtHooks();
     const changes = state.plan();
     if (changes.length === 0) return undefined;
@@ -269,4 +266,41 @@ export async function sweepBackend(family: Family, backend: Backend, within: Wit
     if (!(error instanceof ChildError)) throw error;
     return `Cannot sweep iptables-${backend}: ${error.message}`;
   }
+}
+
+/** Our chains in each table of a backend; tables without any are left out. @throws ChildError */
+export async function ownChains(
+  family: Family,
+  backend: Backend,
+  within: Within,
+): Promise<ReadonlyMap<Table, readonly string[]>> {
+  const program = await readerOf(family, backend, within);
+  if (program === undefined) return new Map();
+  const saved = await savedTables(program, family, backend, within);
+  program.close();
+  return new Map(
+    [...saved].filter(([, { chains }]) => chains.size > 0).map(([table, { chains }]) => [table, [...chains.keys()]]),
+  );
+}
+
+/** Undefined: the backend has no tables here, or this machine no program for it. */
+async function readerOf(family: Family, backend: Backend, within: Within): Promise<IptablesProgram | undefined> {
+  return tablesOf(family, backend, within).length === 0 ? undefined : findIptables(backend, family, within);
+}
+
+const tablesOf = (family: Family, backend: Backend, within: Within): readonly Table[] => {
+  const existing = backend === 'legacy' ? legacyTables(family, within) : TABLES;
+  return TABLES.filter((table) => existing.includes(table));
+};
+
+async function savedTables(
+  program: IptablesProgram,
+  family: Family,
+  backend: Backend,
+  within: Within,
+): Promise<ReadonlyMap<Table, SavedTable>> {
+  const saved = new Map<Table, SavedTable>();
+  for (const table of tablesOf(family, backend, within))
+    saved.set(table, parseSavedTables(await program.save(table)).get(table) ?? EMPTY_TABLE);
+  return saved;
 }

@@ -1,4 +1,4 @@
-/** Removes our nftables table, for when policy is written another way. */
+/** Finds and removes our nftables table, for when policy is written another way, or by nobody. */
 import { NetlinkBatch } from '../../netlink/batch.js';
 import { NetlinkProtocolError } from '../../netlink/message.js';
 import { NetlinkSocket } from '../../netlink/netlink-socket.js';
@@ -8,13 +8,27 @@ import { writeBatchBegin, writeBatchEnd, writeTableDeletion } from './protocol.j
 import { readTable } from './reader.js';
 import { TransactionSocket } from './transaction.js';
 
+/** Is it there? @throws SystemError, NetlinkProtocolError */
+export function hasOwnTable(within: Within): boolean {
+  const socket = within(() => new NetlinkSocket({ family: 'netfilter' }));
+  try {
+    return readTable(socket).exists;
+  } catch (error) {
+    if (isWithoutNftables(error)) return false;
+    throw error;
+  } finally {
+    socket.close();
+  }
+}
+
+/** A kernel without nftables has no table of ours. */
+const isWithoutNftables = (error: unknown): boolean =>
+  error instanceof SystemError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code);
+
 /** Why it could not, or undefined. Reads first: where there is no such table nothing is written. */
 export function sweepNftables(within: Within): string | undefined {
   try {
-    const socket = within(() => new NetlinkSocket({ family: 'netfilter' }));
-    const { exists } = readTable(socket);
-    socket.close();
-    if (!exists) return undefined;
+    if (!hasOwnTable(within)) return undefined;
     const transaction = within(() => new TransactionSocket());
     const batch = new NetlinkBatch();
     writeBatchBegin(batch);
@@ -25,9 +39,6 @@ export function sweepNftables(within: Within): string | undefined {
     return failure?.error.message;
   } catch (error) {
     if (!(error instanceof SystemError) && !(error instanceof NetlinkProtocolError)) throw error;
-    // A kernel without nftables has no table of ours.
-    return error instanceof SystemError && ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'].includes(error.code)
-      ? undefined
-      : `Cannot sweep nftables: ${error.message}`;
+    return isWithoutNftables(error) ? undefined : `Cannot sweep nftables: ${error.message}`;
   }
 }
