@@ -8,8 +8,12 @@ const collect = (value: string, before: readonly string[] = []): readonly string
 export function registerInstallCommand(program: Command): void {
   program
     .command('install')
-    .description('print the manifests for a cluster, after a look at it')
+    .description('print the manifests for a cluster, after a look at it; or write the Helm chart')
     .option('--print', 'print them; nothing is written to the cluster')
+    .option(
+      '--chart <dir>',
+      'write the Helm chart into this folder, which must not be there; no other option goes with it',
+    )
     .option('--kubeconfig <file>', 'the cluster to look at (default: $KUBECONFIG)')
     .option('--pod-cidr <cidr>', "addresses of pods; once a family (default: as kubeadm's configuration says)", collect)
     .option('--as-number <as>', 'of all nodes', '64512')
@@ -26,12 +30,26 @@ export function registerInstallCommand(program: Command): void {
       `
     tortie install --print --peer 192.0.2.1=65001 --peer 192.0.2.2=65001 | kubectl apply --server-side -f -
 
+    tortie install --chart ./tortie && helm install tortie ./tortie --values cluster.yaml
+
 Definitions take a moment to count: if kubectl does not know IPPool yet, say it again.
 
 Exit codes: 0 printed, 1 the cluster does not answer or nothing says what pods' addresses are, 2 wrong options.`,
     )
-    .action(async (flags: InstallFlags) => {
+    .action(async (flags: InstallFlags, command: Command) => {
+      if (flags.chart !== undefined) {
+        const { writeChart } = await import('../install/write-chart.js');
+        return print(writeChart(flags.chart, givenBeside(command, 'chart')));
+      }
       const { installText } = await import('../install/print.js');
       print(await installText(flags));
     });
 }
+
+/** Options that were given, as they are written. */
+const givenBeside = (command: Command, but: string): readonly string[] =>
+  command.options
+    .filter(
+      (option) => option.attributeName() !== but && command.getOptionValueSource(option.attributeName()) === 'cli',
+    )
+    .map(({ long }) => long ?? '');

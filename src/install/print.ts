@@ -1,6 +1,5 @@
 /** `tortie install --print`: everything that makes a cluster run Tortie, as one YAML document stream, with what it was concluded from. */
 import { formatPrefix } from 'node-bgp/address';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { messageOf, UserError } from '../errors.js';
@@ -13,6 +12,8 @@ import { objectsOf, parseApiServer, parseAsNumber, parsePodCidr, parseRouterPeer
 
 export interface InstallFlags {
   readonly print?: boolean;
+  /** A folder for the Helm chart. */
+  readonly chart?: string;
   readonly kubeconfig?: string;
   readonly podCidr?: readonly string[];
   readonly asNumber: string;
@@ -25,13 +26,13 @@ export interface InstallFlags {
 
 /** The oldest that manifests/ is held against. */
 const OLDEST_MINOR = 21;
-const BASE = fileURLToPath(new URL('../../../manifests/base', import.meta.url));
+export const BASE = fileURLToPath(new URL('../../../manifests/base', import.meta.url));
 
 /** The whole text. @throws UserError */
 export async function installText(flags: InstallFlags): Promise<string> {
   if (flags.print !== true)
     throw new UserError(
-      'Cannot install: expected --print; what it prints is for `kubectl apply --server-side -f -`',
+      'Cannot install: expected --print, whose output is for `kubectl apply --server-side -f -`, or --chart DIR',
       2,
     );
   const facts = flags.kubernetes === undefined ? await ask(flags.kubeconfig) : factsOf(flags.kubernetes);
@@ -51,7 +52,7 @@ export async function installText(flags: InstallFlags): Promise<string> {
     peers: (flags.peer ?? []).map(parseRouterPeer),
     ...(flags.apiServer === undefined ? {} : { apiServer: parseApiServer(flags.apiServer) }),
   };
-  const base = forKubernetes(loadKustomization(join(BASE)), minor).map((object) => withImage(object, flags.image));
+  const base = forKubernetes(loadKustomization(BASE), minor).map((object) => withImage(object, flags.image));
   const remarks = [
     `Kubernetes ${facts.version}`,
     hasPools ? `pools: ${facts.pools.join(', ')}, which are there` : `pods: ${podCidrs.map(formatPrefix).join(', ')}`,
