@@ -82,7 +82,7 @@ const VOCABULARY: Vocabulary = {
   communities: COMMUNITIES,
   values: COMMUNITIES,
   value: COMMUNITIES,
-  name: ['pods', 'odd', 'good', 'empty', 'long', 'zero', 'line', 'binary', 'missing'],
+  name: ['pods', 'odd', 'good', 'fine', 'empty', 'long', 'zero', 'line', 'binary', 'missing'],
   key: ['key', 'other'],
   interface: ['eth0', 'eth*', ' ', 'a/b'],
   reachableBy: ADDRESSES,
@@ -93,6 +93,7 @@ const VOCABULARY: Vocabulary = {
 
 const SECRETS: Readonly<Record<string, string>> = {
   good: 'sesame',
+  fine: 'barley',
   empty: '',
   long: 'ä'.repeat(41),
   zero: 'a\0b',
