@@ -22,9 +22,10 @@
  */
 import type { Family } from '../address.js';
 import { Afi, AttributeType, ErrorCode, Safi, UpdateError } from '../iana.js';
+import { attributeError } from './attribute-error.js';
 import { NO_BYTES, resetError, strongest, type BgpError, type Severity } from './bgp-error.js';
 import type { DecodeParameters } from './negotiated.js';
-import { attributeError, scanAttributes, type AttributeScan } from './normalise.js';
+import { scanAttributes, type AttributeScan } from './normalise.js';
 import { scanNlri } from './nlri.js';
 import { read16 } from './octets.js';
 
