@@ -6,7 +6,7 @@
  * their metadata (libcalico-go, ConvertK8sResourceToCalicoResource) and for policies of the tier "default", whose stored names begin
  * with it; where an object is in both, the served one counts.
  */
-import { tryParsePrefix, type IpPrefix } from 'node-bgp/address';
+import { containsPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
 import { blockName } from '../agent/kubernetes-block-store.js';
 import { refusalsOf } from '../agent/refusals.js';
 import { customResourceDefinitions } from '../api/crds/index.js';
@@ -148,7 +148,7 @@ function blockOf({ metadata, spec = {} }: CalicoObject, pools: readonly Manifest
   if (deleted === true) return `IPAMBlock ${cidr}: is being deleted`;
   const [, node] = OWNER.exec(String(affinity ?? '')) ?? [];
   if (node === undefined) return `IPAMBlock ${cidr}: belongs to no node (affinity "${String(affinity ?? '')}")`;
-  const pool = pools.find(({ spec: of }) => contains((of as { readonly cidr?: unknown } | undefined)?.cidr, range));
+  const pool = pools.find(({ spec: of }) => isInside(range, (of as { readonly cidr?: unknown } | undefined)?.cidr));
   if (pool === undefined) return `IPAMBlock ${cidr} of node ${node}: no IPPool has it`;
   return {
     apiVersion: apiVersionOf(kinds.ipamBlocks),
@@ -158,11 +158,7 @@ function blockOf({ metadata, spec = {} }: CalicoObject, pools: readonly Manifest
   };
 }
 
-const WIDTH = { 4: 32, 6: 128 } as const;
-
-function contains(outer: unknown, inner: IpPrefix): boolean {
-  const range = typeof outer === 'string' ? tryParsePrefix(outer) : undefined;
-  if (range === undefined || range.family !== inner.family || range.length > inner.length) return false;
-  const shift = BigInt(WIDTH[range.family] - range.length);
-  return range.value >> shift === inner.value >> shift;
+function isInside(range: IpPrefix, cidr: unknown): boolean {
+  const outer = typeof cidr === 'string' ? tryParsePrefix(cidr) : undefined;
+  return outer !== undefined && containsPrefix(outer, range);
 }

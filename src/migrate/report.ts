@@ -1,10 +1,12 @@
-/** `tortie migrate calico`: the plan in words, or as manifests. */
+/** `tortie migrate`: the plan in words, or as manifests. */
 import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { messageOf, UserError } from '../errors.js';
-import { nameOf, writeManifests } from '../install/manifest.js';
+import { nameOf, writeManifests, type Manifest } from '../install/manifest.js';
 import { userText } from '../user-text.js';
 import { planCalico, type CalicoPlan } from './calico-plan.js';
+import { planFlannel, type FlannelPlan } from './flannel-plan.js';
 import { readCalico } from './read-calico.js';
+import { readFlannel } from './read-flannel.js';
 
 export interface MigrateFlags {
   readonly kubeconfig?: string;
@@ -13,14 +15,26 @@ export interface MigrateFlags {
 
 /** @throws UserError when the cluster does not answer */
 export async function migrateCalicoText(flags: MigrateFlags): Promise<string> {
+  const plan = await read(flags, "Calico's resources", async (client) => planCalico(await readCalico(client)));
+  return flags.print === true
+    ? printed(wordsOf(plan), [...plan.objects.map(({ manifest }) => manifest), ...plan.blocks])
+    : wordsOf(plan);
+}
+
+/** @throws UserError when the cluster does not answer, or has no flannel */
+export async function migrateFlannelText(flags: MigrateFlags): Promise<string> {
+  const plan = await read(flags, "flannel's configuration", async (client) => planFlannel(await readFlannel(client)));
+  return flags.print === true ? printed(flannelWords(plan), [...plan.pools, ...plan.blocks]) : flannelWords(plan);
+}
+
+async function read<T>(flags: MigrateFlags, what: string, work: (client: KubernetesClient) => Promise<T>): Promise<T> {
   const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
-  let plan: CalicoPlan;
   try {
-    plan = planCalico(await readCalico(client));
+    return await work(client);
   } catch (error) {
-    throw new UserError(`Cannot read Calico's resources at ${client.url}: ${messageOf(error)}`, 1, { cause: error });
+    if (error instanceof UserError) throw error;
+    throw new UserError(`Cannot read ${what} at ${client.url}: ${messageOf(error)}`, 1, { cause: error });
   }
-  return flags.print === true ? manifestsOf(plan) : wordsOf(plan);
 }
 
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
@@ -39,9 +53,18 @@ export function wordsOf({ objects, blocks, left }: CalicoPlan): string {
   ]);
 }
 
-/** For kubectl: objects, then blocks; what does not act is said above. */
-function manifestsOf(plan: CalicoPlan): string {
-  const remarks = wordsOf(plan).trimEnd().split('\n');
-  const manifests = [...plan.objects.map(({ manifest }) => manifest), ...plan.blocks];
+export const flannelWords = ({ pools, blocks, meanwhile, left }: FlannelPlan): string =>
+  lines([
+    ...pools.map((pool) => `${userText(nameOf(pool))}: ${userText(JSON.stringify(pool['spec']))}`),
+    `${blocks.length} blocks: each node keeps its podCIDR`,
+    'while both run:',
+    ...meanwhile.map((sentence) => `  ${userText(sentence)}`),
+    ...(left.length === 0 ? [] : ['left out:', ...left.map((sentence) => `  ${userText(sentence)}`)]),
+    'peers and the AS number are yours to say: `tortie install --print --peer ...` takes the pools that are there',
+  ]);
+
+/** For kubectl: what does not act is said above. */
+function printed(words: string, manifests: readonly Manifest[]): string {
+  const remarks = words.trimEnd().split('\n');
   return `${lines(remarks.map((line) => `# ${line}`))}${writeManifests(manifests)}`;
 }
