@@ -1,4 +1,5 @@
-# Tortie as a container image. `npm run image` calls this where docker, podman or buildah is; amd64 and arm64.
+# Tortie as a container image. `npm run image` calls this where docker, podman or buildah is; amd64 and arm64: nothing here names a
+# processor, each stage runs as the platform that is built (`--platform linux/arm64`, by emulation on another one).
 #
 #   BASE    what the result runs on: any Debian with packages nodejs (20.19 or newer), iptables, nftables and ipset, or one that has them
 #   BUILD   what compiles it; nothing of it stays

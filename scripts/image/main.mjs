@@ -15,11 +15,15 @@ import { ENTRYPOINT, writeLayer } from './layer.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const ENGINES = ['docker', 'podman', 'buildah'];
+const PLATFORMS = ['linux/amd64', 'linux/arm64'];
 const BASES = { debian: debianBase, machine: machineBase };
-const usage = `Usage: npm run image -- [--output FILE.tar] [--image NAME:TAG] [--engine ENGINE] [--base BASE] [--uncompressed] [--bare]
+const usage = `Usage: npm run image -- [--output FILE.tar] [--image NAME:TAG] [--engine ENGINE] [--platform PLATFORM]
+                        [--base BASE] [--uncompressed] [--bare]
   --output FILE.tar   default: tortie-${version}.tar where no engine is, else the engine keeps the image
   --image NAME:TAG    default: tortie.dev/tortie:${version}
   --engine ENGINE     docker, podman or buildah (default: the first that runs); none: build the archive here
+  --platform PLATFORM of an engine's: linux/amd64 or linux/arm64 (default: this machine's; another one by emulation)
   --base BASE         of an archive built here: debian (by debootstrap, kept in $TORTIE_IMAGE_CACHE), or machine (programs of
                       this machine); of an engine's: the image that it starts from
   --uncompressed      layers of an archive built here: larger, and sooner done
@@ -37,6 +41,7 @@ function options() {
         output: { type: 'string' },
         image: { type: 'string', default: `tortie.dev/tortie:${version}` },
         engine: { type: 'string' },
+        platform: { type: 'string' },
         base: { type: 'string' },
         uncompressed: { type: 'boolean', default: false },
         bare: { type: 'boolean', default: false },
@@ -49,10 +54,9 @@ function options() {
 }
 
 /** One that is installed and answers: a docker without its daemon builds nothing. */
-const findEngine = () =>
-  ['docker', 'podman', 'buildah'].find((name) => spawnSync(name, ['info'], { stdio: 'ignore' }).status === 0);
+const findEngine = () => ENGINES.find((name) => spawnSync(name, ['info'], { stdio: 'ignore' }).status === 0);
 
-function byEngine(engine, { image, output, base }) {
+function byEngine(engine, { image, output, base, platform }) {
   const run = (...argv) => {
     const { status } = spawnSync(engine, argv, {
       cwd: root,
@@ -62,7 +66,7 @@ function byEngine(engine, { image, output, base }) {
     if (status !== 0) fail(`Cannot build the image: ${engine} ${argv[0]} ended with ${status ?? 'a signal'}`);
   };
   const from = base === undefined ? [] : ['--build-arg', `BASE=${base}`];
-  run('build', ...from, '--tag', image, '.');
+  run('build', ...(platform === undefined ? [] : ['--platform', platform]), ...from, '--tag', image, '.');
   if (output === undefined) return;
   if (engine === 'buildah') run('push', image, `oci-archive:${output}:${image}`);
   else run('save', ...(engine === 'podman' ? ['--format', 'oci-archive'] : []), '--output', output, image);
@@ -94,7 +98,13 @@ if (help) {
   process.stdout.write(`${usage}\n`);
   process.exit(0);
 }
+if (asked.engine !== undefined && !ENGINES.includes(asked.engine) && asked.engine !== 'none')
+  fail(`Cannot use --engine "${asked.engine}": expected ${ENGINES.join(', ')} or none`, 2);
+if (asked.platform !== undefined && !PLATFORMS.includes(asked.platform))
+  fail(`Cannot use --platform "${asked.platform}": expected ${PLATFORMS.join(' or ')}`, 2);
 const engine = asked.engine ?? (asked.base in BASES ? 'none' : (findEngine() ?? 'none'));
 const output = asked.output === undefined ? undefined : resolve(asked.output);
+if (engine === 'none' && asked.platform !== undefined)
+  fail(`Cannot use --platform "${asked.platform}" without an engine: an archive is for the machine's own`, 2);
 if (engine === 'none') await byHand({ ...asked, output: output ?? resolve(`tortie-${version}.tar`) });
 else byEngine(engine, { ...asked, output });

@@ -89,7 +89,7 @@ function planOf(network: IpPrefix, nodes: readonly Node[], natOutgoing: boolean)
       blocks: [],
       left: [
         ...left,
-        `${cidr}: nodes have shares of /${blockSize ?? '?'}, which no block can be; make a pool outside ${cidr} for IPv${network.family}, ` +
+        `${cidr}: nodes have shares of /${blockSize ?? '?'}, which no block can be; make a pool outside ${cidr}, ` +
           'so that no address is given twice while flannel has pods',
       ],
     };
@@ -129,12 +129,12 @@ function meanwhileOf({ Backend = {} }: NetConf): readonly string[] {
   const { Type = 'udp', DirectRouting = false } = Backend;
   if (Type === 'host-gw' || (Type === 'vxlan' && DirectRouting))
     return [
-      `backend ${Type}${Type === 'vxlan' ? ' with DirectRouting' : ''}: nodes of one subnet that still have flannel send straight to a node's address, ` +
+      `backend ${Type}${DirectRouting ? ' with DirectRouting' : ''}: in one subnet nodes that have flannel send to a node's address, ` +
         'and go on doing so when that node has Tortie, for as long as its Node keeps the annotations flannel.alpha.coreos.com/*',
-      "towards nodes that still have flannel the routers need a route for each one's podCIDR, or the nodes static ones: flannel tells nobody by BGP",
+      'towards nodes that still have flannel the routers, or the nodes, need static routes for their podCIDRs: flannel tells nobody by BGP',
     ];
   return [
     `backend ${Type}: nodes that still have flannel put packets into a tunnel that a node with Tortie does not end; ` +
-      'pods of the two do not reach one another: hand over all nodes at once, or change the backend to host-gw first, where nodes share a subnet',
+      'pods of the two do not reach one another: hand over all nodes at once, or, in one subnet, change the backend to host-gw first',
   ];
 }

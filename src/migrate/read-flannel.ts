@@ -1,4 +1,4 @@
-/** Reads what flannel's own manifests and chart make of it: ConfigMap kube-flannel-cfg and DaemonSet kube-flannel-ds, in whichever namespace. */
+/** Reads what flannel's own manifests and chart make: ConfigMap kube-flannel-cfg and DaemonSet kube-flannel-ds, in any namespace. */
 import type { ConfigMap, Node } from '../api/core.js';
 import { kinds, resourcePath } from '../api/kinds.js';
 import type { KubernetesClient } from '../datastore/kubernetes-client.js';
