@@ -34,6 +34,7 @@ import { NodeAddresses } from './resolve/node-addresses.js';
 import { OpenEndpoints } from './resolve/open-endpoints.js';
 import { PolicyChains } from './resolve/policy-chains.js';
 import { PolicyIndex } from './resolve/policy-index.js';
+import { InterfaceLimitChains } from './resolve/interface-limits.js';
 import { ServiceRanges } from './resolve/service-ranges.js';
 import { SetStore } from './resolve/set-store.js';
 import {
@@ -124,6 +125,7 @@ export class PolicyEngine {
   private readonly nodeAddresses = new NodeAddresses(this.store);
   private readonly bgpPeers = new BgpPeers(this.store);
   private readonly serviceRanges = new ServiceRanges(this.store);
+  private readonly interfaceLimits = new InterfaceLimitChains(this.chains, this.maps);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
@@ -197,7 +199,10 @@ export class PolicyEngine {
         );
       case 'service-ranges':
         this.serviceRanges.set(event.prefixes);
-        return this.hosts.setAnnouncesServices(!this.serviceRanges.isEmpty);
+        return this.hosts.setNeeds({ announcesServices: !this.serviceRanges.isEmpty });
+      case 'interface-limits':
+        this.interfaceLimits.set(event.limits);
+        return this.hosts.setNeeds({ limitsInterfaces: !this.interfaceLimits.isEmpty });
     }
   }
 

@@ -154,6 +154,16 @@ export interface BgpPeerAddresses {
   readonly listenPorts: readonly number[];
 }
 
+/** Of what goes one way through a pod's interface, in each family; what is absent is not limited. */
+export interface FlowLimits {
+  readonly packets?: { readonly perSecond: number; readonly burst: number };
+  /** Tracked connections at a time that were opened this way. */
+  readonly connections?: number;
+}
+
+/** `ingress` is what the pod receives. */
+export type InterfaceLimits = Readonly<Partial<Record<'ingress' | 'egress', FlowLimits>>>;
+
 export type PolicyEvent =
   | { readonly type: 'upsert'; readonly kind: ObjectKind; readonly object: KubeObject }
   | { readonly type: 'delete'; readonly kind: ObjectKind; readonly namespace?: string; readonly name: string }
@@ -163,5 +173,7 @@ export type PolicyEvent =
   | { readonly type: 'bgp-peers'; readonly peers: BgpPeerAddresses }
   /** All of the node's own interfaces as they are now. Needed only for host endpoints without an interface name. */
   | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] }
+  /** All limits of pods' interfaces as they are now, by interface. */
+  | { readonly type: 'interface-limits'; readonly limits: ReadonlyMap<string, InterfaceLimits> }
   /** All ranges of Services that the node announces, as they are now: CIDRs, disjoint, free of what is routed otherwise. */
   | { readonly type: 'service-ranges'; readonly prefixes: readonly string[] };

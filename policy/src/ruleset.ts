@@ -79,12 +79,14 @@ export type Match =
   | { readonly type: 'icmp'; readonly icmpType: number; readonly code?: number; readonly not?: boolean }
   | { readonly type: 'state'; readonly states: readonly ConnectionState[] }
   | { readonly type: 'mark'; readonly value: number; readonly mask: number; readonly not?: boolean }
-  /** At most so many matches a second on average, with a burst of the same size. */
-  | { readonly type: 'limit'; readonly perSecond: number }
+  /** At most so many matches a second on average, 10,000 at most; `burst` (default: as many) after a rest, 10,000 at most. */
+  | { readonly type: 'limit'; readonly perSecond: number; readonly burst?: number }
   /** Once in so many times, by chance; at least 2. */
   | { readonly type: 'random'; readonly oneIn: number }
   /** The packet's source has more tracked connections than this, as the rule has seen them begin. Once for each source. */
   | { readonly type: 'connections'; readonly moreThan: number }
+  /** More tracked connections than this have begun at the rule and last, whoever's they are. */
+  | { readonly type: 'connections-in-all'; readonly moreThan: number }
   /** No route back to the source through the receiving interface (strict reverse path). */
   | { readonly type: 'reverse-path-fails' }
   /** The address belongs to this node. */

@@ -55,6 +55,8 @@ export interface NodeKernel {
   readonly routes: RouteKernel;
   /** Makes pods' bandwidths exactly these, by host interface. Returns sentences about what the kernel refused. */
   shape(wanted: ReadonlyMap<string, PodRates>): readonly string[];
+  /** Why rules cannot count connections here; undefined when they can. */
+  connectionLimitProblem(): string | undefined;
   /** Rules of part "nat". */
   readonly nat: TranslationKernel;
   /** Forgets all tracked connections of these addresses. */

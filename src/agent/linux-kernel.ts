@@ -18,9 +18,10 @@ import { EndpointPlumbing } from '../dataplane/endpoint-plumbing.js';
 import type { Endpoint, EndpointSpec } from '../dataplane/endpoint-spec.js';
 import { EndpointWatch } from '../dataplane/endpoint-watch.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
+import { connectionLimitProblem } from '../dataplane/netfilter/connection-limit.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import { kubeProxyRules } from '../dataplane/netfilter/kube-proxy-rules.js';
-import type { Backend, BackendSetting } from '../dataplane/netfilter/status.js';
+import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { flushConnectionsAsync } from '../dataplane/netlink/conntrack.js';
 import { listInterfaceAddresses } from '../dataplane/netlink/interface-address.js';
 import { listLinks, type Link } from '../dataplane/netlink/link.js';
@@ -49,11 +50,7 @@ const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
 
 /** With what Services ask of it. */
-export type ServingKernel = NodeKernel & {
-  readonly services: ServiceKernel;
-  /** How policy is written, by family. */
-  policyBackends(): readonly (Backend | 'nftables')[];
-};
+export type ServingKernel = NodeKernel & { readonly services: ServiceKernel };
 
 export interface LinuxKernelOptions {
   readonly backend: BackendSetting;
@@ -236,8 +233,8 @@ class LinuxKernel implements ServingKernel {
     }
   }
 
-  policyBackends(): readonly (Backend | 'nftables')[] {
-    return [...this.tables.status().backends.values()].map(({ backend }) => backend);
+  connectionLimitProblem(): string | undefined {
+    return connectionLimitProblem([...this.tables.status().backends.values()].map(({ backend }) => backend));
   }
 
   watch({ onRoutes, onAddresses, onInterfaces, onEndpoints, onNetfilter }: KernelEvents): void {

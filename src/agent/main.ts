@@ -13,7 +13,6 @@ import { KubernetesClient } from '../datastore/kubernetes-client.js';
 import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
 import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import { looseReversePath } from '../dataplane/forwarding.js';
-import { connectionLimitProblem } from '../dataplane/netfilter/connection-limit.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
 import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.js';
@@ -109,7 +108,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
   checkKernel(log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
   if (flags.policy.podConnections !== undefined) {
-    const problem = connectionLimitProblem(kernel.policyBackends());
+    const problem = kernel.connectionLimitProblem();
     if (problem !== undefined) throw new UserError(`Cannot use --pod-connections: ${problem}`);
   }
   const agent = await startable('open the address journal', () =>

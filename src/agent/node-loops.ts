@@ -182,6 +182,8 @@ export class NodeLoops {
       endpoints: () => this.pods.endpoints(),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
       level: (wanted) => kernel.shape(wanted),
+      limit: (limits) => this.policy.take({ type: 'interface-limits', limits }),
+      connectionLimitProblem: () => kernel.connectionLimitProblem(),
       log: log.child({ loop: 'pods' }),
       onHealth,
     });

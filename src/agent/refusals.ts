@@ -4,6 +4,7 @@
  *
  * A pure function of the object: every node and every reader says the same.
  */
+import { PACKET_ANNOTATIONS, packetLimitsOf } from '../shaping/packet-limits.js';
 import { RATE_ANNOTATIONS, ratesOf } from '../shaping/pod-limits.js';
 import { parseReserved } from './reservations.js';
 import type { KindName, ObjectOf } from '../api/kinds.js';
@@ -104,6 +105,8 @@ const FIELDS: readonly Refusal[] = [
   }),
 ];
 
+const LIMITING: ReadonlySet<string> = new Set([...RATE_ANNOTATIONS, ...PACKET_ANNOTATIONS]);
+
 const LATER = 'expected none: this annotation does nothing yet';
 
 /** Annotations by kind; a name that ends in "/" stands for all that begin so. */
@@ -115,7 +118,7 @@ const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; re
   {
     kind: 'pods',
     name: 'qos.projectcalico.org/',
-    why: `${LATER}: bandwidths and their bursts are limited, nothing else is`,
+    why: `${LATER}: bandwidths, packet rates, their bursts and connections are limited, nothing else is`,
   },
 ];
 
@@ -142,11 +145,11 @@ function annotationRefusals(kind: KindName, { metadata }: KubeObject): readonly 
   const keys = Object.keys(metadata.annotations ?? {});
   const refused = ANNOTATIONS.filter((row) => row.kind === kind).flatMap(({ name, why }) =>
     keys
-      .filter((key) => (name.endsWith('/') ? key.startsWith(name) && !RATE_ANNOTATIONS.includes(key) : key === name))
+      .filter((key) => (name.endsWith('/') ? key.startsWith(name) && !LIMITING.has(key) : key === name))
       .map((key) => problem(key, why)),
   );
   if (kind !== 'pods') return refused;
-  const wrong = ratesOf(metadata.annotations).problems;
+  const wrong = [...ratesOf(metadata.annotations).problems, ...packetLimitsOf(metadata.annotations).problems];
   return [...refused, ...wrong.map(({ annotation, expected }) => problem(annotation, `expected ${expected}`))];
 }
 

@@ -37,7 +37,7 @@ describe('agent/refusals', () => {
       expect(found[0]).to.match(new RegExp(`^spec\\.${field} is ".*"; expected `));
     }
     for (const { kind, name } of ANNOTATION_REFUSALS) {
-      const key = name.endsWith('/') ? `${name}ingressPacketRate` : name;
+      const key = name.endsWith('/') ? `${name}ingressPeakrate` : name;
       const [sentence] = refusals(kind, object({}, { [key]: 'v' }));
       expect(sentence).to.include(`metadata.annotations[${key}] is "v"; expected none`);
     }

@@ -183,6 +183,8 @@ function evaluate(match: Match, packet: Packet, mark: number, ruleset: Ruleset):
       throw new Error('Policy leaves nothing to chance');
     case 'connections':
       return (packet.connections ?? 0) > match.moreThan;
+    case 'connections-in-all':
+      return (packet.connections ?? 0) > match.moreThan;
     case 'reverse-path-fails':
       return packet.reversePathFails === true;
     case 'local':

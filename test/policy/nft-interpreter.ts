@@ -203,6 +203,7 @@ export class NftTable {
         return [sign(1, (packet) => matches(word === 'iifname' ? packet.in : packet.out)), end(1)];
       }
       case 'ct':
+        if (next === 'count') return [(packet) => (packet.connections ?? 0) > Number(words[3]), 4];
         return [(packet) => value(2).split(',').includes(packet.state), 3];
       case 'fib':
         if (words.slice(0, 6).join(' ') === 'fib saddr . iif oif 0')

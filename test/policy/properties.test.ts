@@ -149,6 +149,8 @@ const identity = (event: PolicyEvent): string => {
       return 'peers';
     case 'service-ranges':
       return 'service ranges';
+    case 'interface-limits':
+      return 'limits';
   }
 };
 
@@ -168,6 +170,7 @@ function undo(event: PolicyEvent): PolicyEvent {
     case 'host-interfaces':
     case 'bgp-peers':
     case 'service-ranges':
+    case 'interface-limits':
       return event;
   }
 }

@@ -5,6 +5,7 @@
  *   filter FORWARD     invalid drop, established accept, sender's chain, receiver's chain, accept
  *   filter INPUT       pod to its own node: the same, without a receiver; then `podToHost`
  *   filter OUTPUT      node to its own pods: what the node itself generates is always allowed
+ *   mangle PREROUTING  what limits what a pod sends, POSTROUTING what it receives; there only while some pod is limited
  *   mangle POSTROUTING what is forwarded to a Service that nobody has translated; there only while this node announces some
  *
  * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
@@ -14,6 +15,8 @@ import { bgpPortRules } from './bgp-ports.js';
 import {
   ALLOW_CHAIN,
   FROM_MAP,
+  LIMIT_FROM_MAP,
+  LIMIT_TO_MAP,
   MARK_ALLOW,
   MARK_PASS,
   NODE_SET,
@@ -41,10 +44,19 @@ const HOOKS: readonly Hook[] = [
   { table: 'filter', builtin: 'OUTPUT', chain: 'TORTIE-OUTPUT' },
 ];
 
-/** Beside HOOKS while the node announces Services. */
-export const SERVICE_HOOKS: readonly Hook[] = [
-  { table: 'mangle', builtin: 'POSTROUTING', chain: 'TORTIE-POSTROUTING' },
-];
+const MANGLE_HOOKS = {
+  prerouting: { table: 'mangle', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' },
+  postrouting: { table: 'mangle', builtin: 'POSTROUTING', chain: 'TORTIE-POSTROUTING' },
+} as const satisfies Readonly<Record<string, Hook>>;
+
+/** What some nodes need at some times. */
+export interface BaseNeeds {
+  /** Ports on which BGP speakers listen, beside 179. */
+  readonly listenPorts: readonly number[];
+  readonly announcesServices: boolean;
+  /** Some pod's interface has limits. */
+  readonly limitsInterfaces: boolean;
+}
 
 /**
  * A router sends it here because this node has told it to, and the node's own route for it is the way back: it would circle until its TTL
@@ -115,17 +127,20 @@ const connectionLimit = (fromPod: Match, { podConnections }: BaseSettings): read
       ];
 
 /** The hooks that stand whatever host endpoints there are. */
-export const hooksOf = ({ podConnections }: BaseSettings): readonly Hook[] =>
-  podConnections === undefined
-    ? HOOKS
-    : [...HOOKS, { table: 'mangle', builtin: 'PREROUTING', chain: 'TORTIE-PREROUTING' }];
+export const hooksOf = (
+  { podConnections }: BaseSettings,
+  { announcesServices, limitsInterfaces }: Omit<BaseNeeds, 'listenPorts'>,
+): readonly Hook[] => [
+  ...HOOKS,
+  ...(podConnections !== undefined || limitsInterfaces ? [MANGLE_HOOKS.prerouting] : []),
+  ...(announcesServices || limitsInterfaces ? [MANGLE_HOOKS.postrouting] : []),
+];
 
-/** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. `listenPorts`: of BGP, beside 179. */
+/** `jumps`: dispatch chains of host endpoints, by the built-in chain they hang under. */
 export function baseChains(
   settings: BaseSettings,
   jumps: ReadonlyMap<string, readonly string[]>,
-  listenPorts: readonly number[] = [],
-  announcesServices = false,
+  { listenPorts, announcesServices, limitsInterfaces }: BaseNeeds,
 ): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
@@ -153,6 +168,7 @@ export function baseChains(
       matches: [...rule.matches, { type: 'state', states: ['invalid', 'new', 'related', 'untracked'] }],
     }),
   );
+  const jumpTo = (chain: string, match: Match): Rule => ({ matches: [match], action: { type: 'jump', chain } });
   const goto = (match: Match, chain: string): Rule => ({ matches: [match], action: { type: 'goto', chain } });
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
   const hosts = (builtin: string): readonly Rule[] =>
@@ -171,8 +187,15 @@ export function baseChains(
       ],
     },
     ...only('raw', 'TORTIE-OUTPUT', hosts('raw/OUTPUT')),
-    ...only('mangle', 'TORTIE-PREROUTING', [...connectionLimit(fromPod, settings), ...hosts('mangle/PREROUTING')]),
-    ...only('mangle', 'TORTIE-POSTROUTING', announcesServices ? [untranslated] : []),
+    ...only('mangle', 'TORTIE-PREROUTING', [
+      ...connectionLimit(fromPod, settings),
+      ...(limitsInterfaces ? [jumpTo(LIMIT_FROM_MAP, fromPod)] : []),
+      ...hosts('mangle/PREROUTING'),
+    ]),
+    ...only('mangle', 'TORTIE-POSTROUTING', [
+      ...(limitsInterfaces ? [jumpTo(LIMIT_TO_MAP, toPod)] : []),
+      ...(announcesServices ? [untranslated] : []),
+    ]),
     filter('TORTIE-FORWARD', [
       ...hosts('filter/FORWARD'),
       goto(fromPod, 'TORTIE-POD-FORWARD'),

@@ -20,6 +20,10 @@ export const PASS_CHAIN = 'TORTIE-PASS';
 export const FROM_MAP = 'TORTIE-FROM';
 export const TO_MAP = 'TORTIE-TO';
 
+/** Dispatch maps to what limits an interface, in mangle. */
+export const LIMIT_FROM_MAP = 'TORTIE-LFROM';
+export const LIMIT_TO_MAP = 'TORTIE-LTO';
+
 /** Addresses of all nodes. */
 export const NODE_SET = 'nodes';
 /** Addresses that may reach the BGP and BFD ports of this node, or of others (resolve/bgp-peers.ts). */
@@ -33,6 +37,10 @@ export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-eg
 /** Of an endpoint: what it sends (egress) and what it receives (ingress). 12 + 15 characters at most. */
 export const endpointChainName = (direction: Direction, interfaceName: string): string =>
   `${direction === 'egress' ? FROM_MAP : TO_MAP}-${interfaceName}`;
+
+/** Of an interface with limits. 12 + 16 characters at most. */
+export const limitChainName = (direction: Direction, interfaceName: string): string =>
+  `${direction === 'egress' ? LIMIT_FROM_MAP : LIMIT_TO_MAP}-${interfaceName}`;
 
 /** Of a policy in one direction: 10 + 18 characters. Asked for every endpoint that the policy holds, at every change. */
 export function policyChainName(direction: Direction, key: PolicyKey): string {

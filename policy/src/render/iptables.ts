@@ -166,11 +166,13 @@ function renderMatch(match: Match, family: Family, protocol: number | undefined)
     case 'mark':
       return `-m mark ${not}--mark ${hex(match.value)}/${hex(match.mask)}`;
     case 'limit':
-      return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.perSecond}`;
+      return `-m limit --limit ${match.perSecond}/second --limit-burst ${match.burst ?? match.perSecond}`;
     case 'random':
       return `-m statistic --mode random --probability ${(1 / match.oneIn).toFixed(11)}`;
     case 'connections':
       return `-m connlimit --connlimit-above ${match.moreThan} --connlimit-mask ${family === 4 ? 32 : 128} --connlimit-saddr`;
+    case 'connections-in-all':
+      return `-m connlimit --connlimit-above ${match.moreThan} --connlimit-mask 0 --connlimit-saddr`;
     case 'reverse-path-fails':
       return '-m rpfilter --invert';
     case 'local':

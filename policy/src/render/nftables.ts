@@ -293,11 +293,13 @@ function renderMatch(match: Match, family: Family): string {
     case 'mark':
       return `meta mark & ${hex(match.mask)} ${match.not === true ? '!=' : '=='} ${hex(match.value)}`;
     case 'limit':
-      return `limit rate ${match.perSecond}/second burst ${match.perSecond} packets`;
+      return `limit rate ${match.perSecond}/second burst ${match.burst ?? match.perSecond} packets`;
     case 'random':
       return `numgen random mod ${match.oneIn} 0`;
     case 'connections':
       return `meter tortie${family}-connections size ${METERED_SOURCES} { ${address('source')} ct count over ${match.moreThan} }`;
+    case 'connections-in-all':
+      return `ct count over ${match.moreThan}`;
     case 'reverse-path-fails':
       return 'fib saddr . iif oif 0';
     case 'local':

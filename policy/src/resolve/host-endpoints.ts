@@ -2,7 +2,7 @@
  * The host endpoints of this node and the base chains, which lead to them. There are a handful at most, so any change that may
  * concern them makes all their chains anew; stores report only what differs.
  */
-import { baseChains, hooksOf, SERVICE_HOOKS, type BaseSettings } from '../compile/base-chains.js';
+import { baseChains, hooksOf, type BaseNeeds, type BaseSettings } from '../compile/base-chains.js';
 import { compileHosts, type HostPlan, type HostSettings } from '../compile/host-chains.js';
 import type { Policy } from '../model/policy.js';
 import type { HostInterface } from '../objects.js';
@@ -19,7 +19,7 @@ const NO_LABELS: Labels = new Map();
 export class HostEndpoints {
   private isDirty = true;
   private interfaces: readonly HostInterface[] = [];
-  private announcesServices = false;
+  private needs: Omit<BaseNeeds, 'listenPorts'> = { announcesServices: false, limitsInterfaces: false };
   private hooks: readonly Hook[] = [];
   private hooksChanged = true;
   /** Chains now in the store that are ours. */
@@ -49,9 +49,13 @@ export class HostEndpoints {
     this.touch();
   }
 
-  setAnnouncesServices(announcesServices: boolean): void {
-    if (announcesServices !== this.announcesServices) this.touch();
-    this.announcesServices = announcesServices;
+  setNeeds(needs: Partial<typeof this.needs>): void {
+    const after = { ...this.needs, ...needs };
+    const isSame =
+      after.announcesServices === this.needs.announcesServices &&
+      after.limitsInterfaces === this.needs.limitsInterfaces;
+    if (!isSame) this.touch();
+    this.needs = after;
   }
 
   settle(): void {
@@ -68,14 +72,15 @@ export class HostEndpoints {
     );
     const hosts = compileHosts(plans, this.settings);
     const wanted = new Map(
-      [...baseChains(this.settings, hosts.jumps, this.listenPorts(), this.announcesServices), ...hosts.chains].map(
-        (chain) => [chainKey(chain), chain],
-      ),
+      [
+        ...baseChains(this.settings, hosts.jumps, { ...this.needs, listenPorts: this.listenPorts() }),
+        ...hosts.chains,
+      ].map((chain) => [chainKey(chain), chain]),
     );
     for (const [key, chain] of this.written) if (!wanted.has(key)) this.chains.delete(chain);
     for (const chain of wanted.values()) this.chains.put(chain);
     this.written = wanted;
-    const base = [...hooksOf(this.settings), ...(this.announcesServices ? SERVICE_HOOKS : [])];
+    const base = hooksOf(this.settings, this.needs);
     const further = hosts.hooks.filter(
       (hook) => !base.some((one) => one.table === hook.table && one.builtin === hook.builtin),
     );

@@ -130,6 +130,18 @@ export const marks: readonly Mark[] = [
       "are Kubernetes' and Calico's, which win, in quantities of bits",
     ]),
   ),
+  ...(['ingress', 'egress'] as const).flatMap((direction) =>
+    [
+      ['PacketRate', 'Packets a second in each family, 1 to 10,000; what is beyond is dropped'],
+      ['PacketBurst', 'Packets at once, 1 to 10,000; default 5'],
+      ['MaxConnections', 'Tracked connections in each family that were opened this way; new ones beyond are dropped'],
+    ].map(([word = '', does = '']) =>
+      acts('Pod, annotation', `qos.projectcalico.org/${direction}${word}`, does, 'policy/src/compile/limit-chain.ts', [
+        'test/dataplane/netfilter/interface-limits.test.ts',
+        'hold each way, are of one pod, and go',
+      ]),
+    ),
+  ),
   acts(
     'Service, annotation',
     'projectcalico.org/loadBalancerIPs',

@@ -110,7 +110,7 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, ow
       return writeExpression(batch, 'limit', () => {
         writeU64(batch, 1, match.perSecond);
         writeU64(batch, 2, 1);
-        batch.attributeU32be(3, match.perSecond);
+        batch.attributeU32be(3, match.burst ?? match.perSecond);
         batch.attributeU32be(4, 0);
       });
     case 'random':
@@ -124,6 +124,8 @@ export function writeMatch(batch: NetlinkBatch, match: Match, family: Family, ow
     case 'connections':
       loadAddress(batch, 'source', family);
       return countConnections(batch, match.moreThan, ownSet);
+    case 'connections-in-all':
+      return writeExpression(batch, 'connlimit', () => limitConnections(batch, match.moreThan));
     case 'reverse-path-fails':
       loadFib(batch, Fib.OutIndex, FibFlag.Source | FibFlag.InInterface);
       return compare(batch, Compare.Equal, hostWord(0));
@@ -174,7 +176,13 @@ function writeMeter(batch: NetlinkBatch, family: Family, id: number): number {
   return id;
 }
 
-/** NFTA_DYNSET_*: of the source in the register, a connlimit that goes on where there are more (NFT_CONNLIMIT_F_INV). */
+/** NFTA_CONNLIMIT_*: goes on where there are more (NFT_CONNLIMIT_F_INV). */
+function limitConnections(batch: NetlinkBatch, moreThan: number): void {
+  batch.attributeU32be(1, moreThan);
+  batch.attributeU32be(2, 1);
+}
+
+/** NFTA_DYNSET_*: of the source in the register, a connlimit. */
 function countConnections(batch: NetlinkBatch, moreThan: number, set: number | undefined): void {
   writeExpression(batch, 'dynset', () => {
     batch.attributeText(1, ANONYMOUS_SET);
@@ -184,8 +192,7 @@ function countConnections(batch: NetlinkBatch, moreThan: number, set: number | u
     const expression = batch.beginNest(7, true);
     batch.attributeText(1, 'connlimit');
     const data = batch.beginNest(2, true);
-    batch.attributeU32be(1, moreThan);
-    batch.attributeU32be(2, 1);
+    limitConnections(batch, moreThan);
     batch.endNest(data);
     batch.endNest(expression);
   });
