@@ -49,6 +49,8 @@ export class EndpointLoop {
   private timer: NodeJS.Timeout | undefined;
   private ticks = 0;
   private isDirty = true;
+  /** Pods came or went since the last look. */
+  private isOwnDoing = false;
   private isBusy = false;
   /** By host interface, as the next two. BOUNDED by the attachments of this node. */
   private connections: ReadonlyMap<string, Connection> = new Map();
@@ -80,6 +82,7 @@ export class EndpointLoop {
   /** Pods came or went. */
   attachmentsChanged(): void {
     this.isOutdated = true;
+    this.isOwnDoing = true;
   }
 
   /** What an operator should know; nothing of it keeps the node from serving pods. */
@@ -102,8 +105,13 @@ export class EndpointLoop {
   }
 
   private look(): void {
-    const isWhole = this.isDirty || this.ticks % WHOLE_EVERY === 0;
-    this.ticks++;
+    const isDue = this.ticks++ % WHOLE_EVERY === 0;
+    const isOwnDoing = this.isOwnDoing;
+    this.isOwnDoing = false;
+    // Calls change interfaces, which is told like anybody's change, and wait for this thread: while pods come and go, the look that is due
+    // anyway is soon enough. What was told until then is kept.
+    if (isOwnDoing && !isDue) return;
+    const isWhole = this.isDirty || isDue;
     this.isDirty = false;
     if (isWhole) this.calm();
     const requests = [...this.known().values()].map(({ request }) => request);

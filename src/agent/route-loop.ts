@@ -12,6 +12,8 @@ import type { OwnRoutes, RouteKernel } from './kernel.js';
 
 /** Pods bring their routes along; this is the check behind them, and in a burst one check serves many. */
 const COALESCE = 50;
+/** Between two checks, however many events: CNI calls wait for the same thread. */
+const LEAST_PAUSE = 250;
 const RETRY = 1_000;
 /** An event can be lost when the kernel's queue overflows. */
 const RESYNC = 30_000;
@@ -30,6 +32,7 @@ export interface RouteLoopOptions {
 
 export class RouteLoop {
   private isStarted = false;
+  private levelledAt = -Infinity;
   private timer: NodeJS.Timeout | undefined;
   private resync: NodeJS.Timeout | undefined;
   private refused: readonly string[] = [];
@@ -52,7 +55,8 @@ export class RouteLoop {
 
   changed(): void {
     if (!this.isStarted || this.timer !== undefined) return;
-    this.timer = setTimeout(() => this.level(), COALESCE);
+    const pause = Math.max(COALESCE, this.levelledAt + LEAST_PAUSE - performance.now());
+    this.timer = setTimeout(() => this.level(), pause);
   }
 
   problems(): readonly string[] {
@@ -74,6 +78,7 @@ export class RouteLoop {
     clearTimeout(this.timer);
     this.timer = undefined;
     if (!this.isStarted) return;
+    this.levelledAt = performance.now();
     let refused: readonly string[];
     try {
       const desired = this.options.desired();

@@ -74,6 +74,20 @@ describe('agent/endpoint-loop', () => {
     expect(looks.at(-1)).to.equal(true);
   });
 
+  it("takes no event for a stranger's while pods come and go, and looks once they have", async () => {
+    await tick();
+    for (let i = 0; i < 5; i++) {
+      loop.changed();
+      loop.attachmentsChanged();
+      await tick();
+    }
+    expect(looks, 'the first, and the one that was due').to.deep.equal([true, true]);
+    await tick();
+    expect(looks.at(-1), 'the event is not forgotten').to.equal(true);
+    await tick();
+    expect(looks.at(-1)).to.equal(false);
+  });
+
   it('says nothing of a repair, and of somebody who does not cease; calms down when he does', async () => {
     await tick();
     suspects = ['a', 'b'];
