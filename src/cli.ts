@@ -24,6 +24,7 @@ const areas: readonly Area[] = [
   { name: 'uninstall', load: async () => (await import('./commands/uninstall.js')).registerUninstallCommand },
   { name: 'migrate', load: async () => (await import('./commands/migrate.js')).registerMigrateCommand },
   { name: 'doctor', load: async () => (await import('./commands/doctor.js')).registerDoctorCommand },
+  { name: 'tor-config', load: async () => (await import('./commands/tor-config.js')).registerTorConfigCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },

@@ -59,10 +59,13 @@ function statusOf({ localAs, routerId, peers }: SpeakerSummary): NodeBgpStatus {
     peers: peers.map((peer) => ({
       name: peer.name,
       address: peer.address,
+      ...(peer.localAddress === undefined ? {} : { localAddress: peer.localAddress }),
       asNumber: peer.remoteAs,
       state: peer.state,
       since: peer.since,
+      establishedCount: peer.establishedCount,
       receivedPrefixes: sum(peer.families, 'received'),
+      acceptedPrefixes: sum(peer.families, 'accepted'),
       advertisedPrefixes: sum(peer.families, 'advertised'),
       // Of a session that is up it is history; `tortie bgp neighbor` has it.
       ...(peer.lastError === undefined || peer.isEstablished
@@ -98,6 +101,6 @@ const FIELD_OF_RESOURCE: ReadonlyMap<string, string> = new Map([
 const inWordsOfResources = (sentence: string): string =>
   sentence.replace(/"(\w+)"/g, (text, field: string) => FIELD_OF_RESOURCE.get(field) ?? text);
 
-function sum(families: PeerSummary['families'], field: 'received' | 'advertised'): number {
+function sum(families: PeerSummary['families'], field: 'received' | 'accepted' | 'advertised'): number {
   return Object.values(families).reduce((total, counts) => total + counts[field], 0);
 }

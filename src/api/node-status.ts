@@ -34,12 +34,18 @@ export interface NodeBgpStatus {
 export interface NodeBgpPeerStatus {
   readonly name?: string;
   readonly address: string;
+  /** The node's end of the session, while there is one. */
+  readonly localAddress?: string;
   readonly asNumber?: number;
   /** RFC 4271 state: Idle, Connect, Active, OpenSent, OpenConfirm, Established. */
   readonly state: string;
   /** RFC 3339: when the state was entered. */
   readonly since?: string;
+  /** How often it was Established since bgpd started. */
+  readonly establishedCount?: number;
   readonly receivedPrefixes?: number;
+  /** Of those received, what import filters let in. */
+  readonly acceptedPrefixes?: number;
   readonly advertisedPrefixes?: number;
   /** The last error sent or received, in words. */
   readonly lastError?: string;

@@ -33,6 +33,7 @@ export const peer = (more: Partial<PeerSummary> = {}): PeerSummary => ({
   isEstablished: true,
   since: '2026-01-01T00:00:00Z',
   seconds: 60,
+  establishedCount: 1,
   families: {},
   messagesReceived: 1,
   messagesSent: 1,

@@ -21,6 +21,8 @@ export interface PeerSummary {
   /** Of an unnumbered peer. */
   readonly interface?: string;
   readonly description?: string;
+  /** Our end of the session, while there is one. */
+  readonly localAddress?: string;
   readonly type: 'ebgp' | 'ibgp';
   /** 0: any external one, and there is no session. */
   readonly remoteAs: number;
@@ -32,6 +34,8 @@ export interface PeerSummary {
   /** ISO time of the last change from or to Established (or of the start). */
   readonly since: string;
   readonly seconds: number;
+  /** How often it was Established since the start. */
+  readonly establishedCount: number;
   readonly families: Readonly<Partial<Record<FamilyName, PeerCounts>>>;
   readonly messagesReceived: number;
   readonly messagesSent: number;
@@ -63,7 +67,6 @@ export interface PeerDetail extends PeerSummary {
   readonly received?: MessageCounters;
   readonly sent?: MessageCounters;
   readonly errors: { readonly sent?: ErrorView; readonly received?: ErrorView; readonly local?: ErrorView };
-  readonly establishedCount: number;
   /** Routes kept over a restart of the peer. */
   readonly stale: readonly StaleView[];
   /** Present where BFD watches the session. */
@@ -103,6 +106,7 @@ export function peerSummary(peer: Peer, rib: RibQueries, id: PeerId | undefined,
     address: peerAddressText(settings),
     ...(settings.isUnnumbered ? { interface: settings.interfaceName } : {}),
     ...(settings.description === undefined ? {} : { description: settings.description }),
+    ...(session?.endpoints === undefined ? {} : { localAddress: session.endpoints.local.address }),
     type: remoteAs === settings.localAs ? 'ibgp' : 'ebgp',
     remoteAs,
     localAs: settings.localAs,
@@ -111,6 +115,7 @@ export function peerSummary(peer: Peer, rib: RibQueries, id: PeerId | undefined,
     ...(peer.blockedBy === undefined ? {} : { heldDown: peer.blockedBy.text }),
     since: new Date(peer.changedAt).toISOString(),
     seconds: Math.max(0, Math.round((wallTime - peer.changedAt) / 1000)),
+    establishedCount: peer.establishedCount,
     families: Object.fromEntries(counts),
     messagesReceived: session === undefined ? 0 : totalOf(session.received),
     messagesSent: session === undefined ? 0 : totalOf(session.sent),
@@ -165,7 +170,6 @@ export function peerDetail(
     errors: Object.fromEntries(
       Object.entries(peer.lastError).map(([direction, error]) => [direction, errorView(error)]),
     ),
-    establishedCount: peer.establishedCount,
     stale: more.stale,
     ...(more.bfd === undefined ? {} : { bfd: more.bfd }),
     maxPrefixes: settings.maxPrefixes.limit,

@@ -301,10 +301,13 @@ const nodeStatus = customResourceDefinition({
           object({
             name: text,
             address: required(text),
+            localAddress: text,
             asNumber: plainAsNumber,
             state: required(text),
             since: { type: 'string', format: 'date-time' },
+            establishedCount: { type: 'integer', minimum: 0 },
             receivedPrefixes: { type: 'integer', minimum: 0 },
+            acceptedPrefixes: { type: 'integer', minimum: 0 },
             advertisedPrefixes: { type: 'integer', minimum: 0 },
             lastError: textUpTo(1024),
           }),

@@ -337,8 +337,9 @@ export const bgpSections: readonly Section[] = [
         'tells of sessions that are down, and of those that carry nothing',
       ]),
       acts(
-        'status.bgp.peers[].{name,address,asNumber,state,since,receivedPrefixes,advertisedPrefixes,lastError}',
-        'Who it is, how it is since when, routes told and heard, the last error of one that is down',
+        'status.bgp.peers[].{name,address,asNumber,state,since,receivedPrefixes,acceptedPrefixes,advertisedPrefixes,localAddress,' +
+          'establishedCount,lastError}',
+        'Who it is, from where, how it is since when and how often it was up, its routes, the last error of one that is down',
         'src/agent/bgp-status.ts',
         ['test/agent/bgp-loop.test.ts', 'tells of sessions that are down, and of those that carry nothing'],
       ),
