@@ -25,6 +25,7 @@ const areas: readonly Area[] = [
   { name: 'migrate', load: async () => (await import('./commands/migrate.js')).registerMigrateCommand },
   { name: 'doctor', load: async () => (await import('./commands/doctor.js')).registerDoctorCommand },
   { name: 'tor-config', load: async () => (await import('./commands/tor-config.js')).registerTorConfigCommand },
+  { name: 'connectivity', load: async () => (await import('./commands/connectivity.js')).registerConnectivityCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },

@@ -24,6 +24,7 @@ export interface PodSpec {
   /** With restartPolicy Always these are sidecars, whose named ports count. */
   readonly initContainers?: readonly Container[];
   readonly tolerations?: readonly Toleration[];
+  readonly automountServiceAccountToken?: boolean;
 }
 
 export interface Container {
@@ -34,6 +35,18 @@ export interface Container {
   readonly ports?: readonly ContainerPort[];
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly restartPolicy?: 'Always';
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
+  readonly securityContext?: SecurityContext;
+}
+
+/** Of a container. */
+export interface SecurityContext {
+  readonly allowPrivilegeEscalation?: boolean;
+  readonly readOnlyRootFilesystem?: boolean;
+  readonly runAsNonRoot?: boolean;
+  readonly runAsUser?: number;
+  readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
+  readonly seccompProfile?: { readonly type: 'RuntimeDefault' | 'Unconfined' | 'Localhost' };
 }
 
 export interface ContainerPort {

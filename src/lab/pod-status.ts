@@ -10,6 +10,8 @@ export interface PodState {
   readonly isReady: boolean;
   readonly restarts: number;
   readonly startedAt: string;
+  /** Of a container that has ended, what it left behind. */
+  readonly message?: string;
   /** Why it is not further; shown in conditions and by `kubectl describe`. */
   readonly problem?: { readonly reason: string; readonly message: string };
 }
@@ -59,11 +61,13 @@ function containerState(
   state: PodState,
   waiting: { readonly reason: string; readonly message: string },
 ): Readonly<Record<string, unknown>> {
+  const { startedAt, message } = state;
+  const left = message === undefined ? {} : { message };
   switch (state.phase) {
     case 'Succeeded':
-      return { terminated: { exitCode: 0, reason: 'Completed', startedAt: state.startedAt } };
+      return { terminated: { exitCode: 0, reason: 'Completed', startedAt, ...left } };
     case 'Failed':
-      return { terminated: { exitCode: 1, reason: 'Error', startedAt: state.startedAt } };
+      return { terminated: { exitCode: 1, reason: 'Error', startedAt, ...left } };
     default:
       return state.isReady ? { running: { startedAt: state.startedAt } } : { waiting };
   }

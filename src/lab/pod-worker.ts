@@ -12,6 +12,7 @@ import { messageOf } from '../errors.js';
 import type { CniRuntime } from './cni-runtime.js';
 import type { SandboxStatus } from './control.js';
 import type { PodState } from './pod-status.js';
+import { ProbeRun, probeTargets, type ProbeOutcome } from './probe-run.js';
 import { createSandbox, removeSandbox, type Sandbox } from './sandbox.js';
 import { declaredPorts, Workload } from './workload.js';
 
@@ -40,7 +41,8 @@ const LONGEST_PAUSE = 10_000;
 
 export class PodWorker {
   private sandbox: Sandbox | undefined;
-  private workload: Workload | undefined;
+  private workload: Workload | ProbeRun | undefined;
+  private outcome: ProbeOutcome | undefined;
   private phase: PodPhase = 'Pending';
   private isReady = false;
   private problem: PodState['problem'];
@@ -131,6 +133,7 @@ export class PodWorker {
         if (this.isRestartWanted) await this.tearDown();
         this.isRestartWanted = false;
         if (this.phase === 'Pending') await this.bringUp();
+        if (this.outcome !== undefined && this.phase === 'Running') await this.end(this.outcome.phase);
         pause = FIRST_PAUSE;
         await this.woken();
       } catch (error) {
@@ -158,6 +161,11 @@ export class PodWorker {
     }
     if (this.isTerminating) return;
     this.phase = 'Running';
+    const targets = probeTargets(pod);
+    if (targets !== undefined) {
+      this.startProbe(targets);
+      return;
+    }
     this.workload = new Workload(
       {
         name: `${pod.metadata.namespace ?? 'default'}/${pod.metadata.name}`,
@@ -171,6 +179,15 @@ export class PodWorker {
       },
     );
     this.workload.start();
+    this.publish();
+  }
+
+  private startProbe(targets: string): void {
+    this.isReady = true;
+    this.workload = new ProbeRun(this.sandbox?.netns ?? this.place.netns, targets, (outcome) => {
+      this.outcome = outcome;
+      this.wake();
+    });
     this.publish();
   }
 
@@ -214,6 +231,7 @@ export class PodWorker {
       isReady: this.isReady,
       restarts: this.workload?.restarts ?? 0,
       startedAt: this.startedAt,
+      ...(this.outcome === undefined ? {} : { message: this.outcome.message }),
       ...(this.problem === undefined ? {} : { problem: this.problem }),
     };
     const text = JSON.stringify(state);

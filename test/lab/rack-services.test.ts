@@ -3,6 +3,10 @@
  * makes of them. Endpoints are real pods, and slices come from the lab's controller.
  */
 import { expect } from 'chai';
+import { attempt, type CommandResult } from '../../src/lab/command.js';
+import { labPaths } from '../../src/lab/state-dir.js';
+import { tortieArgv } from '../../src/lab/tortie-argv.js';
+import { ClaimFailed } from '../../src/lab/tour/narrator.js';
 import { createPod, deletePod, getPod, isReady, soon, useRack } from './rack-fixture.js';
 import { routesAt } from '../faults/bgp-rows.js';
 
@@ -168,5 +172,57 @@ describe('a rack and its Services', function () {
       rules.some((text) => /^\[[1-9]\d*:\d+\] -A TORTIE-POSTROUTING /m.test(text)),
       rules.join(''),
     ).to.equal(true);
+  });
+
+  describe('as `tortie connectivity test` and `tortie doctor` see it', () => {
+    const tortie = (...args: readonly string[]): Promise<CommandResult> =>
+      attempt(tortieArgv(...args), undefined, {
+        env: { ...process.env, KUBECONFIG: labPaths(rack().record.name).kubeconfig },
+      });
+    const left = (): Promise<string> =>
+      rack().kubectl(['get', 'namespaces', '-l', 'app.kubernetes.io/managed-by=tortie-connectivity', '-o', 'name']);
+    interface Report {
+      readonly paths: readonly { readonly path: string; readonly family: number; readonly failed: number }[];
+      readonly failures: readonly { readonly path: string; readonly met: string }[];
+    }
+
+    it('everything is as it should be, and nothing is left behind', async () => {
+      const { code, stdout, stderr } = await tortie('connectivity', 'test', '--nodes', '2', '-o', 'json');
+      expect(code, stdout + stderr).to.equal(0);
+      const { paths } = JSON.parse(stdout) as Report;
+      expect(new Set(paths.map(({ path, family }) => `${path} ${family}`)).size).to.equal(14);
+      expect(stderr).to.include('Trying 44 paths from 6 clients');
+      expect(await left()).to.equal('');
+    });
+    it('what a policy of the cluster takes away is named, and nothing is left behind', async () => {
+      await apply({
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'GlobalNetworkPolicy',
+        metadata: { name: 'no-friends' },
+        spec: { selector: "tortie.dev/role == 'closed'", types: ['Ingress'], ingress: [{ action: 'Deny' }], order: 1 },
+      });
+      const { code, stdout, stderr } = await tortie('connectivity', 'test', '--nodes', '1', '-o', 'json');
+      await rack().kubectl(['delete', 'globalnetworkpolicy', 'no-friends']);
+      expect(code, stdout + stderr).to.equal(1);
+      const { failures } = JSON.parse(stdout) as Report;
+      expect(new Set(failures.map(({ path, met }) => `${path}: ${met}`))).to.deep.equal(
+        new Set(['policy-allows: nothing came back']),
+      );
+      expect(await left()).to.equal('');
+    });
+    it('the doctor finds nothing wrong with a node', async () => {
+      const node = 'node1';
+      const config = labPaths(rack().record.name).node(node).cniConfig;
+      await soon('a clean node', async () => {
+        const text = await rack().output(
+          node,
+          'sh',
+          '-c',
+          `tortie doctor --node ${node} --cni-conf-dir ${config}; true`,
+        );
+        if (!/: 0 errors, 0 warnings/.test(text)) throw new ClaimFailed(text);
+        return true;
+      });
+    });
   });
 });
