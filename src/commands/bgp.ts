@@ -27,6 +27,12 @@ interface ShowFlags {
   readonly watch?: string | true;
 }
 
+interface SummaryFlags extends ShowFlags {
+  readonly node?: string;
+  readonly allNodes?: boolean;
+  readonly kubeconfig?: string;
+}
+
 interface RouteFlags extends ShowFlags {
   readonly received?: string;
   readonly advertised?: string;
@@ -70,10 +76,20 @@ ${EXIT_CODES}`,
     show(bgp.command('summary')).addHelpText('after', SUMMARY_COLUMNS),
     'summary',
     'summary --watch 5',
+    'summary --all-nodes                     # from anywhere, through the API server',
     "summary -o json | jq '.peers[] | select(.isEstablished | not)'",
   )
     .description('all sessions at a glance')
-    .action((flags: ShowFlags) => present(flags, (client) => client.get<SummaryAnswer>('/v1/summary'), formatSummary));
+    .addOption(
+      new Option('--node <name>', 'of this node, as its agent reports them to the API server').conflicts('watch'),
+    )
+    .addOption(new Option('--all-nodes', 'of every node, as agents report them').conflicts(['watch', 'node']))
+    .option('--kubeconfig <file>', 'with --node or --all-nodes: which cluster (default: KUBECONFIG)')
+    .action((flags: SummaryFlags) =>
+      flags.node !== undefined || flags.allNodes === true
+        ? presentReported(flags)
+        : present(flags, (client) => client.get<SummaryAnswer>('/v1/summary'), formatSummary),
+    );
   examples(show(bgp.command('neighbor [peer]')), 'neighbor spine1', 'neighbor 192.0.2.1', 'neighbor -o json')
     .description('everything about a session, or about all')
     .action((peer: string | undefined, flags: ShowFlags) =>
@@ -171,6 +187,18 @@ function openDump(file: string): number {
       `Cannot write "${file}": ${isLink ? 'it is a symbolic link; expected a file' : messageOf(error)}`,
     );
   }
+}
+
+/** What NodeStatus has of sessions; who wants more asks the node's own bgpd. */
+async function presentReported({ node, kubeconfig, output }: SummaryFlags): Promise<void> {
+  const { readNodeStatuses } = await import('../node-view/read.js');
+  const { formatSessions, isSessionUp, sessionRows } = await import('../node-view/nodes.js');
+  const { statuses } = await readNodeStatuses(kubeconfig);
+  if (node !== undefined && !statuses.some(({ metadata }) => metadata.name === node))
+    throw new UserError(`No agent has reported for node "${node}"`);
+  const rows = sessionRows(statuses, node);
+  print(`${output === 'json' ? JSON.stringify(rows, undefined, 2) : formatSessions(rows, Date.now())}\n`);
+  process.exitCode = rows.every(isSessionUp) ? 0 : 1;
 }
 
 const EXIT_CODES =

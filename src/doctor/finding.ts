@@ -3,9 +3,11 @@
 /** `error`: packets are lost, or will be; `warning`: it holds until something else happens; `info`: nothing is wrong. */
 export type Severity = 'error' | 'warning' | 'info';
 
-export interface Finding {
+export type Finding = FindingOf<CheckName>;
+
+export interface FindingOf<Check extends string> {
   /** The name that `--ignore` takes. */
-  readonly check: CheckName;
+  readonly check: Check;
   readonly severity: Severity;
   /** `node "n1"`, or `cluster`. */
   readonly where: string;

@@ -1,26 +1,34 @@
 /** The doctor's findings as people read them, and what the exit code says of them. Pure. */
-import { CHECKS, nodeName, type CheckName, type Finding, type Severity } from './finding.js';
+import { CHECKS, nodeName, type CheckName, type Finding, type FindingOf, type Severity } from './finding.js';
 import { UserError } from '../errors.js';
 
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'info'];
 
-/** Worst first; of one severity in the order of checks. @param ignored names of checks to leave out */
-export function ordered(findings: readonly Finding[], ignored: ReadonlySet<CheckName>): readonly Finding[] {
-  const names = Object.keys(CHECKS);
-  return findings
-    .filter(({ check }) => !ignored.has(check))
-    .sort(
-      (a, b) =>
-        SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
-        names.indexOf(a.check) - names.indexOf(b.check) ||
-        (a.where < b.where ? -1 : a.where > b.where ? 1 : 0),
-    );
+/** @param ignored names of checks to leave out */
+export const ordered = (findings: readonly Finding[], ignored: ReadonlySet<CheckName>): readonly Finding[] =>
+  bySeverity(
+    findings.filter(({ check }) => !ignored.has(check)),
+    Object.keys(CHECKS),
+  );
+
+/** Worst first; of one severity in the order of checks. */
+export function bySeverity<Check extends string>(
+  findings: readonly FindingOf<Check>[],
+  names: readonly string[],
+): readonly FindingOf<Check>[] {
+  return [...findings].sort(
+    (a, b) =>
+      SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
+      names.indexOf(a.check) - names.indexOf(b.check) ||
+      (a.where < b.where ? -1 : a.where > b.where ? 1 : 0),
+  );
 }
 
 /** What an `info` says changes nothing. */
-export const isWell = (findings: readonly Finding[]): boolean => findings.every(({ severity }) => severity === 'info');
+export const isWell = (findings: readonly FindingOf<string>[]): boolean =>
+  findings.every(({ severity }) => severity === 'info');
 
-export function formatFindings(findings: readonly Finding[], looked: readonly string[]): string {
+export function formatFindings(findings: readonly FindingOf<string>[], looked: readonly string[]): string {
   const counts = SEVERITIES.map((severity) => {
     const count = findings.filter((finding) => finding.severity === severity).length;
     return severity === 'info' ? `${count} notes` : `${count} ${severity}${count === 1 ? '' : 's'}`;

@@ -210,6 +210,14 @@ describe('a rack and its Services', function () {
       );
       expect(await left()).to.equal('');
     });
+    it('all nodes are well, seen from anywhere', async () => {
+      await soon('all sessions of all nodes', async () => (await tortie('bgp', 'summary', '--all-nodes')).code === 0);
+      const { code, stdout } = await tortie('node', 'status', '-o', 'json');
+      expect(code, stdout).to.equal(0);
+      expect(stdout).to.include('"node": "node3"');
+      expect((await tortie('node', 'status', 'nowhere')).code).to.equal(1);
+      expect(await rack().output('node1', 'tortie', 'tor-verify')).to.include(': 0 errors, 0 warnings');
+    });
     it('the doctor finds nothing wrong with a node', async () => {
       const node = 'node1';
       const config = labPaths(rack().record.name).node(node).cniConfig;
