@@ -12,7 +12,13 @@ import {
 } from 'node-bgp/address';
 import { setName, shortId, type DispatchMap } from '@tortie/policy';
 import { networksContain, layersOf, unionNetworks } from '@tortie/policy/model/networks';
-import { packNetworks, unionPacked } from '@tortie/policy/model/packed-networks';
+import {
+  packNetworks,
+  unionIpv4,
+  unionPacked,
+  withoutIpv4,
+  withoutZeroLength,
+} from '@tortie/policy/model/packed-networks';
 import { chunkPorts, portsContain, unionPorts } from '@tortie/policy/model/ports';
 import { dispatchChains } from '@tortie/policy/render/dispatch-tree';
 import { SetStore } from '@tortie/policy/resolve/set-store';
@@ -76,6 +82,20 @@ describe('policy/model/networks', () => {
         expect(unionPacked([pack(some), pack(more)])).to.deep.equal(unionNetworks([...some, ...more]));
       }),
     ));
+
+  it('tells two packed lists apart as their texts differ, /0 as its halves', () => {
+    const packed = (list: readonly IpPrefix[]): Float64Array =>
+      withoutZeroLength(unionIpv4([packNetworks(list.map(formatPrefix), (index) => expect.fail(`refused ${index}`))]));
+    const all = parsePrefix('0.0.0.0/0');
+    fc.assert(
+      fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: prefix }, fc.constant(all))), fc.array(prefix), (a, b) => {
+        const texts = (list: readonly IpPrefix[]): readonly string[] =>
+          unionNetworks(list).flatMap((one) => (one.length === 0 ? ['0.0.0.0/1', '128.0.0.0/1'] : [formatPrefix(one)]));
+        expect(withoutIpv4(packed(a), packed(b))).to.deep.equal(texts(a).filter((one) => !texts(b).includes(one)));
+        expect(withoutIpv4(packed(a), packed([]))).to.deep.equal(texts(a));
+      }),
+    );
+  });
 
   it('packs what Calico takes as a network, and names what it does not', () => {
     const refused: number[] = [];

@@ -6,7 +6,7 @@ import { tryParseAddress, tryParsePrefix, hostPrefix, formatPrefix, type IpPrefi
 import { unionNetworks, type Networks } from './networks.js';
 
 export interface PackedNetworks {
-  /** Address times 64 plus length, each. */
+  /** Address times 64 plus length, each; sorted and canonical. */
   readonly v4: Float64Array;
   /** Prefixes between blanks. */
   readonly v6: string;
@@ -37,49 +37,97 @@ export function packNetworks(list: readonly unknown[], onRefused: (index: number
     else if (prefix.family === 4) v4[count++] = Number(prefix.value) * LENGTHS + prefix.length;
     else v6.push(formatPrefix(prefix));
   }
-  return { v4: v4.slice(0, count), v6: v6.join(' ') };
+  return { v4: canonical(v4.subarray(0, count).sort()), v6: v6.join(' ') };
 }
 
 /** The union of all in canonical form, as unionNetworks makes it. */
-export function unionPacked(sets: readonly PackedNetworks[]): Networks {
-  const v4 = new Float64Array(sets.reduce((sum, set) => sum + set.v4.length, 0));
-  let at = 0;
-  for (const set of sets) {
-    v4.set(set.v4, at);
-    at += set.v4.length;
-  }
-  const v6 = sets
-    .flatMap((set) => (set.v6 === '' ? [] : set.v6.split(' ')))
-    .map((text) => tryParsePrefix(text))
-    .filter((prefix) => prefix !== undefined);
-  return [...unionIpv4(v4.sort()), ...unionNetworks(v6)];
+export const unionPacked = (sets: readonly PackedNetworks[]): Networks => [
+  ...Array.from(unionIpv4(sets), unpackIpv4),
+  ...unionIpv6(sets),
+];
+
+/** The same of IPv4, packed. Lists are canonical each, so this goes through them once, however long they are. */
+export function unionIpv4(sets: readonly PackedNetworks[]): Float64Array {
+  let lists = sets.map(({ v4 }) => v4).filter((list) => list.length > 0);
+  while (lists.length > 1)
+    lists = Array.from({ length: Math.ceil(lists.length / 2) }, (_, at) => merged(lists[2 * at], lists[2 * at + 1]));
+  return canonical(lists[0] ?? NOTHING);
 }
 
-/** Sorted numbers to the fewest prefixes: what lies in the one before is dropped, halves become one. */
-function unionIpv4(sorted: Float64Array): readonly IpPrefix[] {
-  const values: number[] = [];
-  const lengths: number[] = [];
+export const unionIpv6 = (sets: readonly PackedNetworks[]): Networks =>
+  unionNetworks(
+    sets
+      .flatMap((set) => (set.v6 === '' ? [] : set.v6.split(' ')))
+      .map((text) => tryParsePrefix(text))
+      .filter((prefix) => prefix !== undefined),
+  );
+
+/** What is in one list and not in the other; both sorted. As text only what differs is made. */
+export function withoutIpv4(list: Float64Array, other: Float64Array): readonly string[] {
+  const texts: string[] = [];
+  let at = 0;
+  for (const one of list) {
+    while (at < other.length && (other[at] ?? Infinity) < one) at++;
+    if (other[at] !== one) texts.push(formatIpv4(one));
+  }
+  return texts;
+}
+
+/** ipset's hash:net takes no /0: the whole family is two halves. */
+export const withoutZeroLength = (list: Float64Array): Float64Array => (list[0] === 0 ? HALVES : list);
+
+const NOTHING = new Float64Array(0);
+const HALVES = new Float64Array([1, 2 ** 31 * LENGTHS + 1]);
+const sizeOf = (length: number): number => 2 ** (32 - length);
+
+function merged(a: Float64Array = NOTHING, b: Float64Array = NOTHING): Float64Array {
+  if (b.length === 0) return a;
+  const all = new Float64Array(a.length + b.length);
+  for (let [i, j, at] = [0, 0, 0]; at < all.length; at++) {
+    const [left = Infinity, right = Infinity] = [a[i], b[j]];
+    all[at] = Math.min(left, right);
+    if (left <= right) i++;
+    else j++;
+  }
+  return all;
+}
+
+/** Of sorted numbers the fewest prefixes: what lies in the one before is dropped, halves become one. */
+function canonical(sorted: Float64Array): Float64Array {
+  const kept = new Float64Array(sorted.length);
+  let [end, free] = [0, 0];
   for (const one of sorted) {
     const value = Math.floor(one / LENGTHS);
+    if (value < free) continue;
     const length = one % LENGTHS;
-    const end = values.length - 1;
-    if (end >= 0 && value < (values[end] ?? 0) + 2 ** (32 - (lengths[end] ?? 0))) continue;
-    values.push(value);
-    lengths.push(length);
-    joinHalves(values, lengths);
+    kept[end++] = one;
+    free = value + sizeOf(length);
+    end = joinHalves(kept, end);
   }
-  return values.map((value, index): IpPrefix => ({ family: 4, value: BigInt(value), length: lengths[index] ?? 32 }));
+  return kept.slice(0, end);
 }
 
-function joinHalves(values: number[], lengths: number[]): void {
-  for (let b = values.length - 1; b > 0; b--) {
-    const [length = 0, lower = 0] = [lengths[b], values[b - 1]];
-    const size = 2 ** (32 - length);
-    if (lengths[b - 1] !== length || length === 0 || lower % (2 * size) !== 0 || lower + size !== values[b]) return;
-    values.pop();
-    lengths.pop();
-    lengths[b - 1] = length - 1;
+/** Joins the last two of so many while they are the halves of one; answers how many there are then. */
+function joinHalves(kept: Float64Array, count: number): number {
+  for (let end = count; ; end--) {
+    const [lower = 0, upper = 0] = [kept[end - 2], kept[end - 1]];
+    const [value, length] = [Math.floor(lower / LENGTHS), lower % LENGTHS];
+    const size = sizeOf(length);
+    const areHalves = end > 1 && length > 0 && upper === lower + size * LENGTHS && value % (2 * size) === 0;
+    if (!areHalves) return end;
+    kept[end - 2] = lower - 1;
   }
+}
+
+const unpackIpv4 = (packed: number): IpPrefix => ({
+  family: 4,
+  value: BigInt(Math.floor(packed / LENGTHS)),
+  length: packed % LENGTHS,
+});
+
+function formatIpv4(packed: number): string {
+  const value = Math.floor(packed / LENGTHS);
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}/${packed % LENGTHS}`;
 }
 
 /** Plain dotted quads, with or without a length, host bits masked; undefined for whatever else it may be. */

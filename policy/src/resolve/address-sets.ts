@@ -4,8 +4,7 @@
  * Only sets that some rule of this node names exist. An endpoint that changes leaves the sets it was in and enters those it belongs to now;
  * which those are is found through an index of the selections in use, so the cost follows the change and not the cluster.
  */
-import type { Family } from 'node-bgp/address';
-import { unionPacked } from '../model/packed-networks.js';
+import { unionIpv4, unionIpv6, withoutIpv4, withoutZeroLength } from '../model/packed-networks.js';
 import { matchesNamespace, matchesSelection, selectionIndexKey, type Selection } from '../model/selection.js';
 import { matchesSelector, type Labels, type Selector } from '../selector/selector.js';
 import { SelectorIndex } from '../selector/selector-index.js';
@@ -35,11 +34,12 @@ interface ActiveSelection {
   readonly sets: Map<string, ActiveSet>;
 }
 
-/** The networks of all network sets that a selection means, as members now in the store. */
+/** The networks of all network sets that a selection means, as members now in the store: IPv4 packed, there may be many. */
 interface SelectedNetworks {
   readonly set: ActiveSet;
   readonly selection: Selection;
-  members: ReadonlyMap<Family, readonly string[]>;
+  v4: Float64Array;
+  v6: ReadonlySet<string>;
 }
 
 const NO_LABELS: Labels = new Map();
@@ -175,7 +175,7 @@ export class AddressSets {
       case 'service':
         return this.createService(set, need.namespace, need.name, need.withPorts);
       case 'selected-networks': {
-        const selected: SelectedNetworks = { set, selection: need.selection, members: new Map() };
+        const selected: SelectedNetworks = { set, selection: need.selection, v4: new Float64Array(), v6: new Set() };
         this.selectedNetworks.set(id, selected);
         return this.refreshNetworks(selected);
       }
@@ -259,17 +259,20 @@ export class AddressSets {
     return namespace === undefined ? NO_LABELS : this.cluster.namespaceLabels(namespace);
   }
 
-  /** Networks of several sets may overlap, which sets of the kernel do not take: members are their union. */
+  /** Networks of several sets may overlap, which sets of the kernel do not take: members are their union. What stays is not touched. */
   private refreshNetworks(selected: SelectedNetworks): void {
-    const matching = [...this.cluster.allNetworkSets()].filter((set) => this.meansNetworkSet(selected.selection, set));
-    const networks = unionPacked(matching.map((set) => set.networks));
-    const before = selected.members;
-    const after = new Map(([4, 6] as const).map((family) => [family, networkMembers(networks, family)]));
-    for (const [family, members] of after)
-      for (const member of members) this.store.add(selected.set.id, family, member);
-    for (const [family, members] of before)
-      for (const member of members) this.store.remove(selected.set.id, family, member);
-    selected.members = after;
+    const { id } = selected.set;
+    const matching = [...this.cluster.allNetworkSets()]
+      .filter((set) => this.meansNetworkSet(selected.selection, set))
+      .map((set) => set.networks);
+    const v4 = withoutZeroLength(unionIpv4(matching));
+    const v6 = new Set(networkMembers(unionIpv6(matching), 6));
+    for (const member of withoutIpv4(v4, selected.v4)) this.store.add(id, 4, member);
+    for (const member of v6) if (!selected.v6.has(member)) this.store.add(id, 6, member);
+    for (const member of withoutIpv4(selected.v4, v4)) this.store.remove(id, 4, member);
+    for (const member of selected.v6) if (!v6.has(member)) this.store.remove(id, 6, member);
+    selected.v4 = v4;
+    selected.v6 = v6;
   }
 
   private addNode(set: ActiveSet, selector: Selector, node: Node): void {
