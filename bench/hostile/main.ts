@@ -2,12 +2,16 @@
  * `npm run bench -- hostile`: what objects that ask for much cost the agent's loop.
  *
  * A thousand objects of up to a megabyte go into an engine with local pods: first such that select none of them, then such that select
- * them all. Measured in CPU time of this process (the machine may be busy): the slowest event with the flush after it, and the heap kept.
+ * them all. Measured in time of this process's main thread (the machine may be busy): the slowest event with the flush after it, and the
+ * heap kept.
  */
+import { loadavg } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { heldObject, PolicyEngine, type KubeObject } from '@tortie/policy';
 import { readOptions } from '../options.js';
+import { agentStorm } from './agent-storm.js';
+import { threadTime } from '../thread-time.js';
 import { hostileObjects } from './objects.js';
 import { storm } from './storm.js';
 
@@ -36,6 +40,18 @@ const USAGE = {
       isWhole: true,
       about: 'instead: such objects by chance, written, changed and deleted, for so long',
     },
+    minutes: {
+      value: 'N',
+      default: '0',
+      range: [0, 1_440],
+      about: 'instead: the same through an API server against a running agent (root), for so long',
+    },
+    backend: {
+      value: 'NAME',
+      default: 'nftables',
+      words: ['auto', 'legacy', 'nft', 'nftables'],
+      about: "that agent's",
+    },
     seed: { value: 'N', default: '1', range: [0, 4_294_967_295], isWhole: true, about: 'of chance' },
   },
 } as const;
@@ -55,7 +71,10 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const [count, size] = [Number(read.values.count), Number(read.values.size)];
   const seconds = Number(read.values.seconds);
-  if (seconds > 0) return await runStorm(seconds, Number(read.values.seed));
+  const seed = Number(read.values.seed);
+  const minutes = Number(read.values.minutes);
+  if (minutes > 0) return await runAgentStorm(minutes, seed, read.values.backend);
+  if (seconds > 0) return await runStorm(seconds, seed);
   const passes = [
     await measure('select no pod of the node', 'elsewhere', count, size),
     await measure('select every pod of the node', 'here', Math.ceil(count / 20), size),
@@ -75,8 +94,26 @@ export async function run(args: readonly string[]): Promise<number> {
   return isWell ? 0 : 1;
 }
 
-/** What one event may keep the loop where it selects no pod of the node. */
+/** What one event may keep the loop. */
 const MOST_OF_STORM = 100;
+
+async function runAgentStorm(minutes: number, seed: number, policyBackend: string): Promise<number> {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  say(`seed ${seed}, ${minutes} minutes, ${policyBackend}; load average ${loadavg()[0]?.toFixed(1)}`);
+  const { events, refused, blocks, memory, faults } = await agentStorm({ minutes, seed, policyBackend }, say);
+  const [worst] = blocks;
+  for (const { milliseconds, after } of blocks.slice(0, 15))
+    say(`  ${milliseconds.toFixed(0).padStart(5)} ms  ${after.join('; ')}`);
+  for (const fault of faults) say(`FAULT ${fault}`);
+  const past = blocks.filter(({ milliseconds }) => milliseconds > MOST_OF_STORM).length;
+  say(
+    `${events} events, ${refused} of them refused by the API server; ` +
+      `the loop was kept ${(worst?.milliseconds ?? 0).toFixed(0)} ms at worst, ${past} times more than ${MOST_OF_STORM} ms; ${memory} MB at most; load average ${loadavg()[0]?.toFixed(1)}`,
+  );
+  const isWell = past === 0 && faults.length === 0;
+  say(isWell ? 'within bounds' : 'NOT within bounds');
+  return isWell ? 0 : 1;
+}
 
 async function runStorm(seconds: number, seed: number): Promise<number> {
   process.stdout.write(`seed ${seed}, ${seconds} s\n`);
@@ -113,15 +150,12 @@ async function measure(title: string, namespace: string, count: number, size: nu
   const slowest = new Map<string, number>();
   for (const { shape, kind, object } of hostileObjects({ count, namespace, size })) {
     sweep();
-    const start = process.cpuUsage();
-    const wall = performance.now();
+    const start = threadTime();
     const held = heldObject(kind, object);
     kept.set(held.metadata?.name ?? '', held);
     engine.apply({ type: 'upsert', kind, object: held });
     engine.flush();
-    const { user, system } = process.cpuUsage(start);
-    // The collector works beside the loop on threads of its own: the loop itself was busy for the lesser of the two.
-    const milliseconds = Math.min((user + system) / 1_000, performance.now() - wall);
+    const milliseconds = threadTime() - start;
     slowest.set(shape, Math.max(slowest.get(shape) ?? 0, milliseconds));
     // As between the events of a watch; until then a weak reference that was made or read is a strong one.
     await new Promise(setImmediate);

@@ -4,6 +4,7 @@
  */
 import { heldObject, type PolicyEngine, type KubeObject, type ObjectKind } from '@tortie/policy';
 import { MOST_TEXT } from '@tortie/policy/model/bounds';
+import { threadTime } from '../thread-time.js';
 import { hostileObject, SHAPE_NAMES } from './objects.js';
 
 export interface Storm {
@@ -16,7 +17,7 @@ export interface Storm {
 }
 
 type Namespace = 'here' | 'elsewhere';
-const NAMESPACES: readonly Namespace[] = ['here', 'elsewhere'];
+export const NAMESPACES: readonly Namespace[] = ['here', 'elsewhere'];
 
 interface Written {
   readonly namespace: Namespace;
@@ -26,10 +27,10 @@ interface Written {
 
 /** BOUNDED: objects that are there at a time. */
 const MOST_OBJECTS = 300;
-const SIZES = [200, 5_000, MOST_TEXT / 4, MOST_TEXT - 2_000, MOST_TEXT, MOST_TEXT + 2_000, 300_000, 1_000_000];
+export const SIZES = [200, 5_000, MOST_TEXT / 4, MOST_TEXT - 2_000, MOST_TEXT, MOST_TEXT + 2_000, 300_000, 1_000_000];
 
 export async function storm(engine: PolicyEngine, seconds: number, seed: number): Promise<Storm> {
-  const random = generator(seed);
+  const random = chance(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const written = new Map<string, Written>();
   let events = 0;
@@ -50,8 +51,7 @@ export async function storm(engine: PolicyEngine, seconds: number, seed: number)
     const size = pick(SIZES);
     const namespace = pick(NAMESPACES);
     const made = before !== undefined && random() < 0.4 ? undefined : hostileObject({ shape, name, namespace, size });
-    const start = process.cpuUsage();
-    const wall = performance.now();
+    const start = threadTime();
     // A name may come back as another kind: the old one goes first, as the API server has it.
     if (before !== undefined && (made === undefined || made.kind !== before.kind)) {
       engine.apply({ type: 'delete', kind: before.kind, name, namespace: before.object.metadata?.namespace ?? '' });
@@ -63,8 +63,7 @@ export async function storm(engine: PolicyEngine, seconds: number, seed: number)
       written.set(name, { kind: made.kind, object, namespace });
     }
     engine.flush();
-    const { user, system } = process.cpuUsage(start);
-    const milliseconds = Math.min((user + system) / 1_000, performance.now() - wall);
+    const milliseconds = threadTime() - start;
     const event = made === undefined ? `delete of a ${before?.kind}` : `${shape} of ${size}`;
     // What was there counts, too: taking it away makes chains anew.
     const of = namespace === 'here' || before?.namespace === 'here' ? 'here' : 'elsewhere';
@@ -76,7 +75,7 @@ export async function storm(engine: PolicyEngine, seconds: number, seed: number)
 }
 
 /** mulberry32: small, and the same everywhere. */
-function generator(seed: number): () => number {
+export function chance(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

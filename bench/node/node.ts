@@ -22,6 +22,10 @@ export interface NodePlan {
   readonly policyBackend: string;
   /** Further ones of the agent's. */
   readonly agentFlags?: readonly string[];
+  /** What Node of the agent's process is told beside its own: NODE_OPTIONS. */
+  readonly agentNodeOptions?: string;
+  /** Events that the API server remembers of each kind. */
+  readonly history?: number;
 }
 
 const KUBECONFIG = `apiVersion: v1
@@ -66,6 +70,11 @@ export class BenchNode {
     return this.agent?.pid ?? 0;
   }
 
+  /** How the agent ended, if it did. */
+  agentProblem(): string | undefined {
+    return this.agent?.problem();
+  }
+
   /** kill -9 and a new process; settles when it serves. */
   async replaceAgent(): Promise<void> {
     await this.agent?.stop('SIGKILL');
@@ -79,7 +88,7 @@ export class BenchNode {
   }
 
   private async startApiServer(): Promise<void> {
-    const { netns, directory } = this.plan;
+    const { netns, directory, history } = this.plan;
     const argv = [
       process.execPath,
       packageFile('dist/src/apiserver/main.js'),
@@ -89,13 +98,14 @@ export class BenchNode {
       join(directory, 'api.sock'),
       '--crds',
       packageFile('manifests/crds'),
+      ...(history === undefined ? [] : ['--history', `${history}`]),
     ];
     this.apiServer = new NodeProcess(netns, directory, 'apiserver', argv);
     await serving(this.apiServer, () => this.api.isReady());
   }
 
   private async startAgent(): Promise<void> {
-    const { netns, directory, policyBackend, agentFlags = [] } = this.plan;
+    const { netns, directory, policyBackend, agentFlags = [], agentNodeOptions } = this.plan;
     const flags = [
       '--node',
       NODE,
@@ -109,7 +119,9 @@ export class BenchNode {
       policyBackend,
       ...agentFlags,
     ];
-    this.agent = new NodeProcess(netns, directory, 'agent', tortieArgv('agent', ...flags));
+    // env becomes the program, as nsenter does.
+    const environment = agentNodeOptions === undefined ? [] : ['env', `NODE_OPTIONS=${agentNodeOptions}`];
+    this.agent = new NodeProcess(netns, directory, 'agent', [...environment, ...tortieArgv('agent', ...flags)]);
     const config = JSON.stringify({ cniVersion: '1.1.0', name: 'tortie', type: 'tortie', socket: this.socketPath });
     await serving(
       this.agent,
