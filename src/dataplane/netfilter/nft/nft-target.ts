@@ -85,7 +85,7 @@ export class NftTarget implements PolicyTarget {
   }
 
   async observe(): Promise<Observation> {
-    const { chains, sets } = readTable(this.socket);
+    const { chains, sets } = await readTable(this.socket);
     const tables =
       chains.size === 0
         ? []
@@ -95,7 +95,7 @@ export class NftTarget implements PolicyTarget {
 
   async lookAtAll(): Promise<void> {
     this.suspicion = 'none';
-    this.compare(readTable(this.socket));
+    await this.compare(await readTable(this.socket));
   }
 
   async look(backoff: Backoff): Promise<Findings> {
@@ -103,8 +103,8 @@ export class NftTarget implements PolicyTarget {
     const { suspicion } = this;
     this.suspicion = 'none';
     const findings =
-      (suspicion === 'read back' ? this.compareWritten() : undefined) ??
-      this.compare(readTable(this.socket), suspicion === 'foreign');
+      (suspicion === 'read back' ? await this.compareWritten() : undefined) ??
+      (await this.compare(await readTable(this.socket), suspicion === 'foreign'));
     backoff.note(4, READ, undefined);
     return new Map([[4, findings]]);
   }
@@ -115,7 +115,7 @@ export class NftTarget implements PolicyTarget {
     backoff.keepOnly(4, (subject) => subject.startsWith('inet tortie '), new Set(planned.map(subjectOf)));
     const items = planned.filter((item) => !backoff.isHeld(4, subjectOf(item), contentOf(item), now));
     if (items.length === 0) return true;
-    const { done, refused } = this.writer.write(items, {
+    const { done, refused } = await this.writer.write(items, {
       isInKernel: (name) => this.state.isInKernel(name),
       rebuild: this.needsRebuild,
       tableExists: this.tableExists,
@@ -196,13 +196,15 @@ export class NftTarget implements PolicyTarget {
    * Reads back what was written and nothing else: whoever else touches the table is told by its events. Ten thousand Services are sixty
    * thousand rules, a second's reading. Undefined when there is so much that reading everything is quicker.
    */
-  private compareWritten(): readonly string[] | undefined {
+  private async compareWritten(): Promise<readonly string[] | undefined> {
     const chains = this.state.unverified();
     if (chains.length + this.unreadSets.size + this.unreadMaps.size > MOST_READ_ALONE) return undefined;
-    const findings = [...this.state.observeChains(new Map(chains.map((name) => [name, readChain(this.socket, name)])))];
+    const read = new Map<string, Awaited<ReturnType<typeof readChain>>>();
+    for (const name of chains) read.set(name, await readChain(this.socket, name));
+    const findings = [...this.state.observeChains(read)];
     for (const name of this.unreadSets) {
       const type = this.sets.typeOf(name);
-      const elements = type === undefined ? undefined : readElements(this.socket, name);
+      const elements = type === undefined ? undefined : await readElements(this.socket, name);
       if (type === undefined) continue;
       // Gone, or something else under its name: only a look at everything tells.
       if (elements === undefined) return undefined;
@@ -210,7 +212,7 @@ export class NftTarget implements PolicyTarget {
       for (const finding of this.sets.compare(name, keysOf(type, family, elements))) findings.push(finding);
     }
     for (const [name, keyType] of this.unreadMaps)
-      for (const finding of this.state.observeMap(name, this.readMap(name, keyType))) findings.push(finding);
+      for (const finding of this.state.observeMap(name, await this.readMap(name, keyType))) findings.push(finding);
     this.unreadSets.clear();
     this.unreadMaps.clear();
     return findings;
@@ -223,15 +225,13 @@ export class NftTarget implements PolicyTarget {
   }
 
   /** Takes the table in; marks and tells differences. */
-  private compare(table: ReadTable, isForeign = false): readonly string[] {
+  private async compare(table: ReadTable, isForeign = false): Promise<readonly string[]> {
     this.tableExists = table.exists;
     this.unreadSets.clear();
     this.unreadMaps.clear();
-    const maps = new Map(
-      [...table.sets.values()]
-        .filter((set) => set.isMap)
-        .map((set) => [set.name, this.readMap(set.name, set.keyType) ?? new Map()]),
-    );
+    const maps = new Map<string, ReadonlyMap<string, string>>();
+    for (const set of table.sets.values())
+      if (set.isMap) maps.set(set.name, (await this.readMap(set.name, set.keyType)) ?? new Map());
     const findings = [...this.state.observe(table, maps, isForeign)];
     const sets = [...table.sets.values()].filter((set) => !set.isMap);
     const headers = sets.map(headerOf);
@@ -244,18 +244,15 @@ export class NftTarget implements PolicyTarget {
     }
     for (const header of headers) {
       if (header.type === undefined || !this.sets.has(header.name)) continue;
-      findings.push(
-        ...this.sets.compare(
-          header.name,
-          keysOf(header.type, header.family, readElements(this.socket, header.name) ?? []),
-        ),
-      );
+      const elements = (await readElements(this.socket, header.name)) ?? [];
+      for (const finding of this.sets.compare(header.name, keysOf(header.type, header.family, elements)))
+        findings.push(finding);
     }
     return findings;
   }
 
-  private readMap(name: string, keyType: number): ReadonlyMap<string, string> | undefined {
-    const elements = readElements(this.socket, name);
+  private async readMap(name: string, keyType: number): Promise<ReadonlyMap<string, string> | undefined> {
+    const elements = await readElements(this.socket, name);
     return elements && new Map(elements.map((element) => [mapKeyText(keyType, element.key), element.goto ?? '']));
   }
 }

@@ -57,10 +57,11 @@ export class NftWriter {
   private readonly batch = new NetlinkBatch(65_536);
   private numbers = 0;
 
-  write(items: readonly NftItem[], context: WriteContext): NftWritten {
+  /** One at a time: it resolves when the kernel has answered. */
+  async write(items: readonly NftItem[], context: WriteContext): Promise<NftWritten> {
     const run: Run = { context, all: items, done: [], refused: [], attempts: 0, isTableMade: false };
-    this.writeGroup(run, items);
-    this.closeRefused(run);
+    await this.writeGroup(run, items);
+    await this.closeRefused(run);
     return run;
   }
 
@@ -73,7 +74,7 @@ export class NftWriter {
     this.socket.close();
   }
 
-  private writeGroup(run: Run, group: readonly NftItem[]): void {
+  private async writeGroup(run: Run, group: readonly NftItem[]): Promise<void> {
     if (group.length === 0) return;
     if (++run.attempts > MAX_ATTEMPTS) {
       for (const item of group)
@@ -82,7 +83,7 @@ export class NftWriter {
     }
     const closed = closings(run, group);
     const owners = this.build([...closed, ...group], run);
-    const failures = this.socket.commit(this.batch);
+    const failures = await this.socket.commitAsync(this.batch);
     if (failures.length === 0) {
       run.isTableMade = true;
       for (const one of [...closed, ...group]) run.done.push(one);
@@ -100,27 +101,27 @@ export class NftWriter {
       run.refused.push({ item: only, message: `Cannot write ${subjectOf(only)}: ${text}` });
     } else if (blamed.size > 0 && blamed.size < group.length) {
       // A loop of jumps makes the kernel refuse whatever rule comes next as well: the blamed get a try of their own.
-      this.writeGroup(
+      await this.writeGroup(
         run,
         group.filter((item) => !blamed.has(item)),
       );
-      for (const item of blamed.keys()) this.writeGroup(run, [item]);
+      for (const item of blamed.keys()) await this.writeGroup(run, [item]);
     } else {
       const middle = group.length >> 1;
-      this.writeGroup(run, group.slice(0, middle));
-      this.writeGroup(run, group.slice(middle));
+      await this.writeGroup(run, group.slice(0, middle));
+      await this.writeGroup(run, group.slice(middle));
     }
   }
 
   /** Every wanted chain exists afterwards, so that what goes to it later is not refused for its sake. */
-  private closeRefused(run: Run): void {
+  private async closeRefused(run: Run): Promise<void> {
     const closed = closingsOf(
       run,
       run.refused.map(({ item }) => item),
     );
     if (closed.length === 0) return;
     this.build(closed, run);
-    const [failure] = this.socket.commit(this.batch);
+    const [failure] = await this.socket.commitAsync(this.batch);
     if (failure !== undefined) throw failure.error;
     for (const one of closed) run.done.push(one);
   }

@@ -1,6 +1,6 @@
 /**
  * Reads our nftables table back: chains with the hashes in their rules' comments, sets and maps with their elements. Dumps over
- * netlink; strangers' tables are skipped message by message.
+ * netlink, with the kernel's part on a pool thread (it walks a large set for a second); strangers' tables are skipped message by message.
  */
 import { createHash } from 'node:crypto';
 import { NetlinkBatch } from '../../netlink/batch.js';
@@ -31,17 +31,25 @@ export interface ReadTable {
   readonly sets: ReadonlyMap<string, ReadSet>;
 }
 
-export function readTable(socket: NetlinkSocket): ReadTable {
+/** Is there our table? */
+export function hasTable(socket: NetlinkSocket): boolean {
   let exists = false;
+  const batch = new NetlinkBatch(256);
+  writeQuery(batch, Message.GetTable);
+  socket.dump(
+    batch,
+    ({ body }) => void (exists ||= body.u8(0) === NFPROTO_INET && textOf(body, 1) === TABLE),
+    () => void (exists = false),
+  );
+  return exists;
+}
+
+export async function readTable(socket: NetlinkSocket): Promise<ReadTable> {
   const chains = new Map<string, ReadRule[]>();
   const sets = new Map<string, ReadSet>();
-  const restart = (): void => {
-    chains.clear();
-    sets.clear();
-  };
-  query(socket, Message.GetTable, (body) => (exists ||= textOf(body, 1) === TABLE), restart);
+  const exists = hasTable(socket);
   if (!exists) return { exists, chains, sets };
-  query(
+  await query(
     socket,
     Message.GetChain,
     (body) => {
@@ -49,7 +57,7 @@ export function readTable(socket: NetlinkSocket): ReadTable {
     },
     () => chains.clear(),
   );
-  query(
+  await query(
     socket,
     Message.GetRule,
     (body) => {
@@ -59,7 +67,7 @@ export function readTable(socket: NetlinkSocket): ReadTable {
       for (const rules of chains.values()) rules.length = 0;
     },
   );
-  query(
+  await query(
     socket,
     Message.GetSet,
     (body) => {
@@ -72,12 +80,12 @@ export function readTable(socket: NetlinkSocket): ReadTable {
 }
 
 /** The rules of one chain, without a look at any other; undefined when there is no such chain. */
-export function readChain(socket: NetlinkSocket, chain: string): readonly ReadRule[] | undefined {
+export async function readChain(socket: NetlinkSocket, chain: string): Promise<readonly ReadRule[] | undefined> {
   const rules: ReadRule[] = [];
   const batch = new NetlinkBatch(256);
   writeQuery(batch, Message.GetRule, chain);
   try {
-    socket.dump(
+    await socket.dumpAsync(
       batch,
       ({ body }) => {
         // An older kernel that does not filter by chain tells all of them.
@@ -93,12 +101,12 @@ export function readChain(socket: NetlinkSocket, chain: string): readonly ReadRu
 }
 
 /** Undefined when there is no such set. */
-export function readElements(socket: NetlinkSocket, set: string): readonly Element[] | undefined {
+export async function readElements(socket: NetlinkSocket, set: string): Promise<readonly Element[] | undefined> {
   const elements: Element[] = [];
   const batch = new NetlinkBatch(256);
   writeElementQuery(batch, set);
   try {
-    socket.dump(
+    await socket.dumpAsync(
       batch,
       ({ body }) => {
         forEachAttribute(body, 4, body.length, (type, start, end) => {
@@ -114,16 +122,16 @@ export function readElements(socket: NetlinkSocket, set: string): readonly Eleme
   return elements;
 }
 
-function query(
+async function query(
   socket: NetlinkSocket,
-  message: Message.GetTable | Message.GetChain | Message.GetRule | Message.GetSet,
+  message: Message.GetChain | Message.GetRule | Message.GetSet,
   visit: (body: Octets) => void,
   restart: () => void,
-): void {
+): Promise<void> {
   const batch = new NetlinkBatch(256);
   writeQuery(batch, message);
   try {
-    socket.dump(
+    await socket.dumpAsync(
       batch,
       (reply: NetlinkMessage) => {
         if (reply.body.u8(0) === NFPROTO_INET) visit(reply.body);

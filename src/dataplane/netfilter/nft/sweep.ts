@@ -5,14 +5,14 @@ import { NetlinkSocket } from '../../netlink/netlink-socket.js';
 import { SystemError } from '../../system-error.js';
 import type { Within } from '../child.js';
 import { writeBatchBegin, writeBatchEnd, writeTableDeletion } from './protocol.js';
-import { readTable } from './reader.js';
+import { hasTable } from './reader.js';
 import { TransactionSocket } from './transaction.js';
 
 /** Is it there? @throws SystemError, NetlinkProtocolError */
 export function hasOwnTable(within: Within): boolean {
   const socket = within(() => new NetlinkSocket({ family: 'netfilter' }));
   try {
-    return readTable(socket).exists;
+    return hasTable(socket);
   } catch (error) {
     if (isWithoutNftables(error)) return false;
     throw error;

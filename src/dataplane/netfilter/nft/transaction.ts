@@ -1,8 +1,16 @@
 /**
  * Sends one nf_tables transaction and says what became of it: everything is in the kernel, or nothing is and the refused
- * messages are named. The kernel answers inside send(2).
+ * messages are named. The kernel answers inside send(2), however long that takes.
  */
-import { closeFd, MSG_DONTWAIT, receiveBytes, sendBytes, setSocketOption, SOL_SOCKET } from '../../libc.js';
+import {
+  closeFd,
+  MSG_DONTWAIT,
+  receiveBytes,
+  sendBytes,
+  sendBytesAsync,
+  setSocketOption,
+  SOL_SOCKET,
+} from '../../libc.js';
 import type { NetlinkBatch } from '../../netlink/batch.js';
 import { decodeAnswer, forEachMessage, NetlinkProtocolError } from '../../netlink/message.js';
 import { NetlinkError } from '../../netlink/netlink-error.js';
@@ -26,6 +34,8 @@ const SO_SNDBUF = 7;
 const SO_SNDBUFFORCE = 32;
 /** BOUNDED: the largest transaction. 50,000 rules are some 20 MB. */
 const SEND_BUFFER = 64 * 1024 * 1024;
+/** Bytes from which a transaction takes longer than to hand it to another thread. */
+const LARGE = 64 * 1024;
 /** One error answer is some 100 bytes: room for as many as a transaction has messages, within reason. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
@@ -54,11 +64,32 @@ export class TransactionSocket {
 
   /** The batch begins with BATCH_BEGIN and ends with BATCH_END. Empty: all of it is in force. Throws SystemError. */
   commit(batch: NetlinkBatch): readonly TransactionFailure[] {
+    const first = this.stamp(batch);
+    sendBytes(this.fd, batch.bytes, batch.bytes.length);
+    return this.collect(batch, first);
+  }
+
+  /**
+   * As `commit`; a large transaction on a pool thread: the kernel takes a second for some thousand sets, and the loop has other things to
+   * do meanwhile. The batch and the socket are busy until it resolves.
+   */
+  async commitAsync(batch: NetlinkBatch): Promise<readonly TransactionFailure[]> {
+    if (batch.bytes.length < LARGE) return this.commit(batch);
+    const first = this.stamp(batch);
+    await sendBytesAsync(this.fd, batch.bytes, batch.bytes.length);
+    return this.collect(batch, first);
+  }
+
+  /** Numbers the messages; returns the first one's number. */
+  private stamp(batch: NetlinkBatch): number {
     const first = this.sequence;
     this.sequence = (this.sequence + batch.count) & 0x7fffffff;
     // The last real message is acknowledged after the commit; BATCH_END's own ack is newer than the kernels we serve.
     for (let i = 0; i < batch.count; i++) batch.stamp(i, first + i, i === batch.count - 2 ? NLM_F_ACK : 0);
-    sendBytes(this.fd, batch.bytes, batch.bytes.length);
+    return first;
+  }
+
+  private collect(batch: NetlinkBatch, first: number): readonly TransactionFailure[] {
     const failures: TransactionFailure[] = [];
     let isAnswered = false;
     for (;;) {
