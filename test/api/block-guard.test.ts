@@ -20,14 +20,20 @@ const guards = parseAllDocuments(readFileSync(join(root, 'manifests/base/node-gu
   (document) => document.toJS() as Guard,
 );
 
-/** Of the agent of node "a". */
-function isAdmitted(resource: string, operation: 'CREATE' | 'UPDATE', object: unknown, oldObject: unknown): boolean {
+/** Of the agent of node "a", about an object of that name. */
+function isAdmitted(
+  resource: string,
+  operation: 'CREATE' | 'UPDATE' | 'DELETE',
+  object: unknown,
+  oldObject: unknown,
+  name = 'x',
+): boolean {
   const guard = guards.find(
     ({ kind, metadata }) => kind.endsWith('Policy') && metadata.name === `${resource}.tortie.dev`,
   );
   if (guard === undefined) throw new Error(`there is no guard of ${resource}`);
   const context = {
-    request: { operation, userInfo: { extra: { 'authentication.kubernetes.io/node-name': ['a'] } } },
+    request: { operation, name, userInfo: { extra: { 'authentication.kubernetes.io/node-name': ['a'] } } },
     object,
     oldObject,
     variables: {} as Record<string, unknown>,
@@ -64,10 +70,55 @@ const UPDATES: readonly (readonly [boolean, string, unknown, unknown])[] = [
   [true, 'gives back', block('b', { loans: [loan('10.0.0.3', 'a')] }), block('b', { loans: [] })],
   [
     true,
-    "hands a deleted Node's block to who has borrowed",
-    block('gone', { loans: [loan('10.0.0.3', 'c')] }),
-    block('c', { loans: [] }),
+    'gives back beside another',
+    block('b', { offers: ['10.0.0.1'], loans: [loan('10.0.0.2', 'c'), loan('10.0.0.3', 'a')] }),
+    block('b', { offers: ['10.0.0.1'], loans: [loan('10.0.0.2', 'c')] }),
   ],
+  [
+    true,
+    'borrows of what is offered, of a vacant block, too',
+    block('b', { vacant: true, offers: ['10.0.0.2', '10.0.0.3'] }),
+    block('b', { offers: ['10.0.0.2'], loans: [loan('10.0.0.3', 'a')] }),
+  ],
+  [
+    true,
+    'asserts what a pod of its has',
+    block('b', { vacant: true }),
+    block('b', { vacant: false, loans: [loan('10.0.0.3', 'a')] }),
+  ],
+  [
+    true,
+    'takes a vacant block with its offers',
+    block('b', { vacant: true, offers: ['10.0.0.3'] }),
+    block('a', { offers: [] }),
+  ],
+  [false, "ends another's loan", block('b', { loans: [loan('10.0.0.3', 'c')] }), block('b')],
+  [
+    false,
+    "ends another's loan with its own",
+    block('b', { loans: [loan('10.0.0.2', 'c'), loan('10.0.0.3', 'a')] }),
+    block('b', { loans: [] }),
+  ],
+  [true, 'ends loans of its own block', block('a', { loans: [loan('10.0.0.3', 'c')] }), block('a')],
+  [
+    false,
+    'takes a block of which it has borrowed',
+    block('b', { loans: [loan('10.0.0.3', 'a')] }),
+    block('a', { loans: [] }),
+  ],
+  [
+    false,
+    'takes a vacant block of which somebody has borrowed',
+    block('b', { vacant: true, loans: [loan('10.0.0.3', 'c')] }),
+    block('a'),
+  ],
+  [false, 'hands a block to who has borrowed', block('b', { loans: [loan('10.0.0.3', 'c')] }), block('c')],
+  [false, 'gives its own block away', block('a'), block('b')],
+  [false, "says that another's block is vacant", block('b'), block('b', { vacant: true })],
+  [false, "offers what is another's", block('b'), block('b', { offers: ['10.0.0.3'] })],
+  [false, 'takes back what another offers', block('b', { offers: ['10.0.0.3'] }), block('b')],
+  [false, 'makes another block of its own', block('a'), block('a', { cidr: '10.0.0.0/8' })],
+  [false, "makes another pool's of another's", block('b'), block('b', { pool: 'q' })],
 ];
 
 describe('manifests: the guard of blocks', () => {
@@ -81,8 +132,21 @@ describe('manifests: the guard of blocks', () => {
     expect(isAdmitted('ipamblocks', 'CREATE', block('b'), undefined)).to.equal(false);
   });
 
-  it("lets an agent write its own node's NodeAddresses, and no other", () => {
-    expect(isAdmitted('nodeaddresses', 'UPDATE', { metadata: { name: 'a' } }, {})).to.equal(true);
-    expect(isAdmitted('nodeaddresses', 'UPDATE', { metadata: { name: 'b' } }, {})).to.equal(false);
+  it('admits an agent that deletes a block of its own, and no other', () => {
+    expect(isAdmitted('ipamblocks', 'DELETE', null, block('a', { loans: [loan('10.0.0.3', 'c')] }))).to.equal(true);
+    expect(isAdmitted('ipamblocks', 'DELETE', null, block('b'))).to.equal(false);
+    expect(isAdmitted('ipamblocks', 'DELETE', null, block('b', { vacant: true }))).to.equal(false);
   });
+
+  for (const resource of ['nodeaddresses', 'nodestatuses'])
+    it(`lets an agent make, write and delete the ${resource} of its own node, and of no other`, () => {
+      for (const [operation, object, oldObject] of [
+        ['CREATE', {}, undefined],
+        ['UPDATE', {}, {}],
+        ['DELETE', null, {}],
+      ] as const) {
+        expect(isAdmitted(resource, operation, object, oldObject, 'a'), operation).to.equal(true);
+        expect(isAdmitted(resource, operation, object, oldObject, 'b'), operation).to.equal(false);
+      }
+    });
 });
