@@ -1,4 +1,7 @@
-/** Nodes with an allocator and an IPAM loop each, around one store, whose every write each node's watch hears of at once. */
+/**
+ * Nodes with an allocator and an IPAM loop each, around one store, whose every write each node's watch hears of at once. As an API server
+ * with manifests/base/node-guard.yaml would, it refuses what a node's token may not write.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +12,7 @@ import { blockName } from '../../src/agent/kubernetes-block-store.js';
 import type { IPAMConfigurationSpec, IPPoolSpec } from '../../src/api/ipam.js';
 import { Cluster } from '../../src/cluster/cluster.js';
 import { createLogger } from '../../src/log.js';
+import { isAdmitted, type AgentWrite } from '../api/node-guard.js';
 
 export const ownerOf = (pod: string): Owner => ({
   network: 'tortie',
@@ -113,7 +117,7 @@ export class IpamWorld {
   /** A node that hears of everything and has not started. Its disk is its own. */
   async open(name: string): Promise<TestNode> {
     const allocator = await Allocator.open({ journalPath: join(this.directory, name), now: () => this.now });
-    const node = new TestNode(name, allocator, this.watched());
+    const node = new TestNode(name, allocator, this.watched(name));
     this.nodes.push(node);
     return node;
   }
@@ -147,22 +151,33 @@ export class IpamWorld {
     for (const { loop } of this.nodes) await loop.upkeep.levelLending();
   }
 
-  private watched(): BlockStore {
+  private watched(node: string): BlockStore {
     const { store, nodes } = this;
+    const specOf = (block: BlockRecord | undefined): unknown => (block === undefined ? null : objectOf(block));
+    const admit = (operation: AgentWrite['operation'], object?: BlockRecord, old?: BlockRecord): void => {
+      if (!isAdmitted('ipamblocks', { node, operation, object: specOf(object), oldObject: specOf(old) }))
+        throw new Error(`the guard refuses node ${node}: ${operation} ${JSON.stringify([old, object])}`);
+    };
     return {
       list: () => store.list(),
       get: (cidr) => store.get(cidr),
       replace: async (before, after) => {
-        const stored = await store.replace(before, after);
-        if (stored !== undefined) for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(after));
-        return stored;
+        // Of what is outdated an API server says so before it asks a guard.
+        const stored = await store.get(before.cidr);
+        if (stored?.version === before.version) admit('UPDATE', after, stored);
+        const written = await store.replace(before, after);
+        if (written !== undefined) for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(after));
+        return written;
       },
       create: async (block) => {
+        admit('CREATE', block);
         const outcome = await store.create(block);
         if (outcome === 'created') for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(block));
         return outcome;
       },
       delete: async (block) => {
+        const stored = await store.get(block.cidr);
+        if (stored?.node === block.node) admit('DELETE', undefined, stored);
         await store.delete(block);
         if ((await store.get(block.cidr)) === undefined)
           for (const { cluster } of nodes) cluster.delete('ipamBlocks', objectOf(block));

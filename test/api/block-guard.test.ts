@@ -1,48 +1,15 @@
 /** manifests/base/node-guard.yaml: what an agent may write of IPAMBlocks and NodeAddresses, by its expressions. */
 import { expect } from 'chai';
-import { Environment } from '@marcbachmann/cel-js';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
-
-interface Guard {
-  readonly kind: string;
-  readonly metadata: { readonly name: string };
-  readonly spec: {
-    readonly variables: readonly { readonly name: string; readonly expression: string }[];
-    readonly validations: readonly { readonly expression: string }[];
-  };
-}
-
-const root = join(fileURLToPath(new URL('.', import.meta.url)), '../../..');
-const guards = parseAllDocuments(readFileSync(join(root, 'manifests/base/node-guard.yaml'), 'utf8')).map(
-  (document) => document.toJS() as Guard,
-);
+import { isAdmitted as isAdmittedFor, type AgentWrite } from './node-guard.js';
 
 /** Of the agent of node "a", about an object of that name. */
-function isAdmitted(
+const isAdmitted = (
   resource: string,
-  operation: 'CREATE' | 'UPDATE' | 'DELETE',
+  operation: AgentWrite['operation'],
   object: unknown,
   oldObject: unknown,
   name = 'x',
-): boolean {
-  const guard = guards.find(
-    ({ kind, metadata }) => kind.endsWith('Policy') && metadata.name === `${resource}.tortie.dev`,
-  );
-  if (guard === undefined) throw new Error(`there is no guard of ${resource}`);
-  const context = {
-    request: { operation, name, userInfo: { extra: { 'authentication.kubernetes.io/node-name': ['a'] } } },
-    object,
-    oldObject,
-    variables: {} as Record<string, unknown>,
-  };
-  const environment = new Environment({ unlistedVariablesAreDyn: true });
-  for (const { name, expression } of guard.spec.variables)
-    context.variables[name] = environment.evaluate(expression, context);
-  return guard.spec.validations.every(({ expression }) => environment.evaluate(expression, context) === true);
-}
+): boolean => isAdmittedFor(resource, { node: 'a', operation, object, oldObject, name });
 
 const loan = (address: string, node: string) => ({ address, node });
 const block = (node: string, more = {}) => ({ spec: { cidr: '10.0.0.0/30', pool: 'p', node, ...more } });

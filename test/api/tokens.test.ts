@@ -1,0 +1,135 @@
+/**
+ * Three tokens, those of two nodes' agents and the controller's, and a tenant without one: every write that manifests/base grants anybody,
+ * against what holds it. A right that is new is refused here until it is said who may use it on whose objects.
+ */
+import { expect } from 'chai';
+import { fileURLToPath } from 'node:url';
+import { listAt, textAt, type Json } from '../../src/apiserver/json.js';
+import { loadManifests } from '../../src/apiserver/manifests.js';
+import { isAdmitted, isHeldFor, NODE_GUARDS, type AgentWrite } from './node-guard.js';
+
+const manifests = ['rbac', 'controller'].flatMap((name) =>
+  loadManifests(fileURLToPath(new URL(`../../../manifests/base/${name}.yaml`, import.meta.url))),
+);
+const texts = (rule: Json, field: string): readonly string[] => listAt(rule, field).map(String);
+const rulesOf = (kind: string, name: string): readonly Json[] =>
+  manifests
+    .filter((object) => textAt(object, 'kind') === kind && textAt(object, 'metadata', 'name') === name)
+    .flatMap((object) => listAt(object, 'rules'));
+
+interface Write {
+  readonly resource: string;
+  readonly verb: string;
+  readonly names: readonly string[];
+}
+const READING = new Set(['get', 'list', 'watch']);
+const writesOf = (kind: string, name: string): readonly Write[] =>
+  rulesOf(kind, name).flatMap((rule) =>
+    texts(rule, 'apiGroups').flatMap((group) =>
+      texts(rule, 'resources').flatMap((resource) =>
+        texts(rule, 'verbs')
+          .filter((verb) => !READING.has(verb))
+          .map((verb) => ({ resource: `${resource}.${group}`, verb, names: texts(rule, 'resourceNames') })),
+      ),
+    ),
+  );
+const written = (kind: string, name: string): readonly string[] =>
+  writesOf(kind, name)
+    .map(({ resource, verb, names }) => `${verb} ${resource}${names.length === 0 ? '' : ` ${names.join(' ')}`}`)
+    .sort();
+
+const OPERATIONS: Readonly<Record<string, AgentWrite['operation']>> = {
+  create: 'CREATE',
+  update: 'UPDATE',
+  patch: 'UPDATE',
+  delete: 'DELETE',
+};
+const isGuarded = ({ resource, verb }: Write): boolean =>
+  NODE_GUARDS.some(({ spec }) =>
+    spec.matchConstraints.resourceRules.some(
+      (rule) =>
+        rule.operations.includes(OPERATIONS[verb] ?? '') &&
+        rule.apiGroups.some((group) => rule.resources.some((one) => `${one}.${group}` === resource)),
+    ),
+  );
+
+describe('manifests: whose token writes what', () => {
+  it('an agent writes in the cluster what a guard holds to its node, conditions, and events', () => {
+    const others = writesOf('ClusterRole', 'tortie-agent').filter(
+      (write) => !isGuarded(write) && write.resource !== 'events.events.k8s.io',
+    );
+    expect(others.length).to.be.above(0);
+    for (const { resource, verb } of others) {
+      // Of what users write; one elected agent does.
+      expect(verb, resource).to.equal('patch');
+      expect(resource).to.match(/^[a-z]+\/status\.(policy\.networking\.k8s\.io|projectcalico\.org)$/);
+    }
+  });
+
+  it('in its own namespace it takes part in an election, by name', () => {
+    expect(written('Role', 'tortie-agent')).to.deep.equal([
+      'create leases.coordination.k8s.io',
+      'update leases.coordination.k8s.io tortie-object-status',
+    ]);
+  });
+
+  it('the controller writes this and no more', () => {
+    expect(written('ClusterRole', 'tortie-controller')).to.deep.equal([
+      'create events.events.k8s.io',
+      'delete ipamblocks.tortie.dev',
+      'delete nodeaddresses.tortie.dev',
+      'delete nodestatuses.tortie.dev',
+      'update events.events.k8s.io',
+      'update ipamblocks.tortie.dev',
+      'update services/status.',
+    ]);
+    expect(written('Role', 'tortie-controller')).to.deep.equal([
+      'create leases.coordination.k8s.io',
+      'update leases.coordination.k8s.io tortie-controller',
+    ]);
+  });
+
+  it('the guards hold agents, and nobody else', () => {
+    expect(isHeldFor('system:serviceaccount:tortie-system:tortie-agent')).to.equal(true);
+    for (const name of ['system:serviceaccount:tortie-system:tortie-controller', 'system:admin', 'alice'])
+      expect(isHeldFor(name), name).to.equal(false);
+  });
+
+  it('tenants get nothing: every role is bound to its service account alone, and added to no other role', () => {
+    const bindings = manifests.filter((object) => /^(Cluster)?RoleBinding$/.test(textAt(object, 'kind') ?? ''));
+    expect(bindings).to.have.length(4);
+    for (const binding of bindings)
+      expect(listAt(binding, 'subjects')).to.deep.equal([
+        { kind: 'ServiceAccount', name: textAt(binding, 'roleRef', 'name'), namespace: 'tortie-system' },
+      ]);
+    expect(JSON.stringify(manifests)).not.to.contain('aggregate-to');
+  });
+
+  const block = (node: string) => ({ spec: { cidr: '10.0.0.0/30', pool: 'p', node } });
+  const [own, ownName] = [block('a'), 'a'];
+  for (const resource of ['ipamblocks', 'nodestatuses', 'nodeaddresses'])
+    it(`${resource} of node a: its own agent makes, writes and deletes them, that of node b does not`, () => {
+      for (const operation of ['CREATE', 'UPDATE', 'DELETE'] as const)
+        for (const node of ['a', 'b']) {
+          const changed = operation === 'UPDATE' ? { spec: { ...own.spec, vacant: true } } : own;
+          const object = operation === 'DELETE' ? null : changed;
+          const oldObject = operation === 'CREATE' ? null : own;
+          const admitted = isAdmitted(resource, { node, operation, object, oldObject, name: ownName });
+          expect(admitted, `${operation} by ${node}`).to.equal(node === 'a');
+        }
+    });
+
+  it('a token that names no node writes nothing', () => {
+    for (const resource of ['ipamblocks', 'nodestatuses', 'nodeaddresses', 'nodes'])
+      for (const operation of ['CREATE', 'UPDATE', 'DELETE'] as const)
+        if (resource !== 'nodes' || operation === 'UPDATE')
+          expect(
+            isAdmitted(resource, {
+              ...{ node: '', operation, name: '' },
+              object: operation === 'DELETE' ? null : { ...block(''), metadata: {}, status: {} },
+              oldObject: operation === 'CREATE' ? null : { ...block(''), metadata: {}, status: {} },
+            }),
+            `${operation} ${resource}`,
+          ).to.equal(false);
+  });
+});
