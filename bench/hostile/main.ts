@@ -108,7 +108,8 @@ async function runAgentStorm(minutes: number, seed: number, policyBackend: strin
   const past = blocks.filter(({ milliseconds }) => milliseconds > MOST_OF_STORM).length;
   say(
     `${events} events, ${refused} of them refused by the API server; ` +
-      `the loop was kept ${(worst?.milliseconds ?? 0).toFixed(0)} ms at worst, ${past} times more than ${MOST_OF_STORM} ms; ${memory} MB at most; load average ${loadavg()[0]?.toFixed(1)}`,
+      `the loop was kept ${(worst?.milliseconds ?? 0).toFixed(0)} ms at worst, ${past} times more than ${MOST_OF_STORM} ms; ` +
+      `${memory} MB at most; load average ${loadavg()[0]?.toFixed(1)}`,
   );
   const isWell = past === 0 && faults.length === 0;
   say(isWell ? 'within bounds' : 'NOT within bounds');
