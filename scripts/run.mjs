@@ -73,6 +73,8 @@ const packages = [
   { name: 'containerd', file: 'containerd', why: 'a container runtime that calls us', by: ['test', 'real'] },
   { name: 'runc', file: 'runc', why: 'what it starts sandboxes with', by: ['test', 'real'] },
   { name: 'debootstrap', file: 'debootstrap', why: 'newer Debians to take peers from', by: ['interop', 'image'] },
+  { name: 'redis-server', file: 'redis-server', why: 'a datastore', by: ['test', 'bench'] },
+  { name: 'redis-sentinel', file: 'redis-sentinel', why: 'who decides which of them counts', by: ['test'] },
   { name: 'tcpdump', file: 'tcpdump', why: 'looking at packets', by: ['test', 'bench'] },
   { name: 'iperf3', file: 'iperf3', why: 'measuring throughput', by: ['bench'] },
   { name: 'etcd-server', file: 'etcd', why: 'what the API server keeps its objects in', by: ['real'] },

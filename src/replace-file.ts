@@ -40,7 +40,8 @@ export function replaceFile(path: string, content: Uint8Array, mode: number, fol
   return true;
 }
 
-function syncDirectory(path: string): void {
+/** What was renamed or removed in it stays so. */
+export function syncDirectory(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

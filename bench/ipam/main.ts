@@ -2,8 +2,8 @@
  * npm run bench -- ipam [--pods 2000] [--nodes 1000] [--blocks 100000] [-o json]
  *
  * Addresses: assigned and released in one node, with the journal on the disk and in memory, beside host-local (a process and a file
- * for each, as every runtime starts it); a first block for many nodes at once, by the store in memory and by the lab's API server; requests
- * to the store for each pod; memory that a cluster's blocks take in an agent.
+ * for each, as every runtime starts it); a first block for many nodes at once, by the store in memory, by the lab's API server and by
+ * Redis; requests to the store for each pod; memory that a cluster's blocks take in an agent.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
@@ -33,6 +33,7 @@ import { loadManifests } from '../../src/apiserver/manifests.js';
 import { startApiServer } from '../../src/apiserver/server.js';
 import { createLogger } from '../../src/log.js';
 import { leave, readOptions } from '../options.js';
+import { claimTimes, redisClaims, type Tell } from './redis-claims.js';
 
 const USAGE = {
   area: 'ipam',
@@ -86,6 +87,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'tortie-bench-ipam-'));
   try {
     await assignments(Number(values.pods), directory, tell);
+    await redisClaims(Number(values.nodes), POOL, tell);
     await claims(Number(values.nodes), directory, tell);
     await requests(Number(values.pods), directory, tell);
     await memory(Number(values.blocks), tell);
@@ -95,8 +97,6 @@ export async function run(args: readonly string[]): Promise<number> {
   if (values.output === 'json') process.stdout.write(`${JSON.stringify({ results })}\n`);
   return 0;
 }
-
-type Tell = (what: string, value: number | undefined, unit: string) => void;
 
 /** Pairs of assign and release in a second. */
 async function assignments(pods: number, directory: string, tell: Tell): Promise<void> {
@@ -170,7 +170,8 @@ function hostLocal(directory: string): number {
 
 /** Every node claims a block at the same moment. */
 async function claims(nodes: number, directory: string, tell: Tell): Promise<void> {
-  const memory = await claimTimes(nodes, () => new MemoryBlockStore());
+  const shared = new MemoryBlockStore();
+  const memory = await claimTimes(nodes, POOL, () => shared);
   tell(`first block of ${nodes} nodes at once, store in memory, p99`, memory, 'ms');
   const server = await startApiServer({ crds: await loadManifests(CRDS) });
   try {
@@ -179,7 +180,7 @@ async function claims(nodes: number, directory: string, tell: Tell): Promise<voi
     const store = new CountedStore(
       new KubernetesBlockStore(new KubernetesDatastore(KubernetesClient.load(kubeconfig))),
     );
-    tell("the same, the lab's API server in this process, p99", await claimTimes(nodes, () => store), 'ms');
+    tell("the same, the lab's API server in this process, p99", await claimTimes(nodes, POOL, () => store), 'ms');
     tell('  requests of one claim', store.calls / nodes, '');
     store.calls = 0;
     store.records = 0;
@@ -204,19 +205,6 @@ const kubeconfigOf = (server: string): string =>
     clusters: [{ name: 'bench', cluster: { server, 'insecure-skip-tls-verify': true } }],
     users: [{ name: 'bench', user: {} }],
   });
-
-async function claimTimes(nodes: number, storeOf: () => BlockStore): Promise<number> {
-  const store = storeOf();
-  const begun = performance.now();
-  const times = await Promise.all(
-    Array.from({ length: nodes }, async (_, index) => {
-      await claimBlock(store, POOL, `node-${index}`);
-      return performance.now() - begun;
-    }),
-  );
-  times.sort((a, b) => a - b);
-  return times[Math.floor(nodes * 0.99)] ?? 0;
-}
 
 /** A node's loop with pods that come and go, and a store that counts. */
 async function requests(pods: number, directory: string, tell: Tell): Promise<void> {

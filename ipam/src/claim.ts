@@ -8,12 +8,14 @@
  * second list, so at least one gives way; both may, and try again. No clock decides: the stamps of objects are whole seconds, and
  * the block of a node that has begun to hand out must stand whatever its stamp.
  *
+ * A store that sees by itself that no two blocks overlap finds and claims a free one in one step (BlockStore.claimFree).
+ *
  * Losing a race costs one more try; losing many in a row means that the list has gone stale, so it is read again.
  */
 import { formatPrefix, parsePrefix, prefixesOverlap, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
 import type { OwnBlock } from './block-state.js';
-import type { BlockRecord, BlockStore } from './block-store.js';
-import { blockCountOf, freeBlocks, type Pool } from './pool.js';
+import type { BlockRecord, BlockStore, NewBlock } from './block-store.js';
+import { blockCountOf, firstBlockOf, freeBlocks, type Pool } from './pool.js';
 import { TakenBlocks } from './taken-blocks.js';
 
 /** Every block of the pool has an owner. */
@@ -28,6 +30,7 @@ const MOST_PAUSE = 100;
 
 /**
  * @param held what the node holds, whether or not the store knows
+ * @param more what the record shall say besides
  * @throws PoolExhaustedError, or whatever the store throws when it cannot be reached
  */
 export async function claimBlock(
@@ -35,12 +38,20 @@ export async function claimBlock(
   pool: Pool,
   node: string,
   held: readonly IpPrefix[] = [],
+  more: Pick<NewBlock, 'agentless'> = {},
 ): Promise<OwnBlock> {
+  if (store.claimFree !== undefined) {
+    const { prefix: range, blockLength, name } = pool;
+    const block = { node, pool: name, ...more };
+    const prefix = await store.claimFree({ range, blockLength, start: firstBlockOf(pool, node), held }, block);
+    if (prefix !== undefined) return { prefix, pool: name };
+    throw exhausted(pool, new TakenBlocks([...held, ...prefixesOf(await store.list())]));
+  }
   for (let round = 0; round < MOST_LISTS; round++) {
     const taken = new TakenBlocks([...held, ...prefixesOf(await store.list())]);
     let tries = 0;
     for (const prefix of freeBlocks(pool, node, taken)) {
-      if (await claimExactly(store, { cidr: formatPrefix(prefix), node, pool: pool.name }))
+      if (await claimExactly(store, { cidr: formatPrefix(prefix), node, pool: pool.name, ...more }))
         return { prefix, pool: pool.name };
       if (++tries === MOST_TRIES_PER_LIST) break;
     }
@@ -55,6 +66,7 @@ export async function claimBlock(
 /** Claims this very block: true when it is the node's and no other's, in any size. */
 export async function claimExactly(store: BlockStore, block: BlockRecord): Promise<boolean> {
   if ((await store.create(block)) === 'exists') return false;
+  if (store.claimFree !== undefined) return true;
   if (othersIn(await store.list(), block).length === 0) return true;
   await store.delete(block);
   return false;

@@ -139,7 +139,7 @@ const MOST_CANDIDATES = 1n << 20n;
  */
 export function* freeBlocks(pool: Pool, node: string, taken: TakenBlocks): Generator<IpPrefix> {
   const count = blockCountOf(pool);
-  const start = BigInt(`0x${createHash('sha256').update(node).digest('hex').slice(0, 16)}`) % count;
+  const start = startOf(pool, node);
   const size = sizeOf({ ...pool.prefix, length: pool.blockLength });
   const most = count < MOST_CANDIDATES ? count : MOST_CANDIDATES;
   for (let i = 0n; i < most; i++) {
@@ -147,3 +147,12 @@ export function* freeBlocks(pool: Pool, node: string, taken: TakenBlocks): Gener
     if (!taken.overlaps(block)) yield block;
   }
 }
+
+/** The block of a pool that a node tries first. */
+export const firstBlockOf = (pool: Pool, node: string): IpPrefix => {
+  const size = sizeOf({ ...pool.prefix, length: pool.blockLength });
+  return prefixOf(addressAt(pool.prefix, startOf(pool, node) * size), pool.blockLength);
+};
+
+const startOf = (pool: Pool, node: string): bigint =>
+  BigInt(`0x${createHash('sha256').update(node).digest('hex').slice(0, 16)}`) % blockCountOf(pool);

@@ -271,7 +271,7 @@ export class BlockClaims {
   private async takeUp(): Promise<boolean> {
     const { allocator, node, store, log } = this.options;
     const said = this.claims().filter(
-      ({ record }) => record.node === node && allocator.usageOf(record.cidr) === undefined,
+      ({ record }) => record.node === node && record.agentless !== true && allocator.usageOf(record.cidr) === undefined,
     );
     this.refuse(said.filter(({ prefix }) => !this.options.isBlock(prefix)));
     const unknown = said.filter(({ prefix }) => this.options.isBlock(prefix));
@@ -332,7 +332,7 @@ export class BlockClaims {
   /** Claims a block anew that is not in the watch as ours; undefined when it is ours. */
   private async whyLost(block: BlockRecord, owner: string | undefined): Promise<string | undefined> {
     const { store } = this.options;
-    const outcome = await store.create(block);
+    const outcome = await store.create(block, true);
     if (outcome === 'held') return undefined;
     if (outcome === 'exists') return `it belongs to ${owner === undefined ? 'another node' : `node "${owner}"`} now`;
     // Somebody deleted it; whoever has claimed some of it since may have given out addresses.

@@ -80,7 +80,8 @@ export class BlockLending {
     // The watch may be behind what we have swapped since: what a pod has stays borrowed until the record itself was asked.
     for (const address of before) this.confirmed.delete(address);
     if (type === 'upsert')
-      for (const { address, node } of loans) if (node === this.options.node) this.keep(address, cidr);
+      for (const { address, node, handle } of loans)
+        if (node === this.options.node && handle === undefined) this.keep(address, cidr);
     return before.length > 0 || loans.some(({ node }) => node === this.options.node);
   }
 

@@ -1,8 +1,10 @@
 /**
- * Block claims as IPAMBlock objects: creating the object is the compare-and-swap, its name is made from the CIDR; what changes later
- * is swapped by resourceVersion.
+ * Block claims as IPAMBlock objects, on an API server or any other datastore: creating the object is the compare-and-swap, its name is
+ * made from the CIDR; what changes later is swapped by resourceVersion. Where the datastore itself sees that no two blocks overlap, a
+ * claim is one call.
  */
-import type { BlockRecord, BlockStore, StoredBlock } from '@tortie/ipam';
+import type { BlockRecord, BlockStore, FreeBlocks, NewBlock, StoredBlock } from '@tortie/ipam';
+import { formatPrefix, type IpPrefix } from 'node-bgp/address';
 import type { IPAMBlock } from '../api/ipam.js';
 import { ApiError, type Datastore } from '../datastore/datastore.js';
 
@@ -15,7 +17,19 @@ const storedOf = ({ metadata, spec }: IPAMBlock): StoredBlock => ({
 });
 
 export class KubernetesBlockStore implements BlockStore {
-  constructor(private readonly datastore: Datastore) {}
+  readonly claimFree?: (free: FreeBlocks, block: NewBlock) => Promise<IpPrefix | undefined>;
+
+  constructor(private readonly datastore: Datastore) {
+    if (datastore.claimFreeBlock === undefined) return;
+    this.claimFree = (free, record) =>
+      datastore.claimFreeBlock?.({
+        ...free,
+        blockOf: (block) => {
+          const cidr = formatPrefix(block);
+          return { metadata: { name: blockName(cidr) }, spec: specOf({ ...record, cidr }) };
+        },
+      }) ?? Promise.resolve(undefined);
+  }
 
   async list(): Promise<readonly BlockRecord[]> {
     return (await this.datastore.list('ipamBlocks')).map((block) => block.spec);
@@ -26,15 +40,15 @@ export class KubernetesBlockStore implements BlockStore {
     return block && storedOf(block);
   }
 
-  async create(block: BlockRecord): Promise<'created' | 'held' | 'exists'> {
+  async create(block: BlockRecord, isReassertion = false): Promise<'created' | 'held' | 'exists'> {
     const name = blockName(block.cidr);
     try {
-      await this.datastore.create('ipamBlocks', { metadata: { name }, spec: specOf(block) });
+      await this.datastore.create('ipamBlocks', { metadata: { name }, spec: specOf(block) }, { isReassertion });
       return 'created';
     } catch (error) {
       if (!(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
     }
-    // An earlier try of ours may have arrived although its answer was lost.
+    // An earlier try of ours may have arrived although its answer was lost. None of this name: another one overlaps it.
     const existing = await this.datastore.get('ipamBlocks', name);
     return existing?.spec.node === block.node ? 'held' : 'exists';
   }
@@ -67,11 +81,20 @@ export class KubernetesBlockStore implements BlockStore {
 }
 
 /** What says nothing is not written: objects of before had no such fields. */
-const specOf = ({ cidr, node, pool, offers = [], loans = [], vacant = false }: BlockRecord): IPAMBlock['spec'] => ({
+const specOf = ({
+  cidr,
+  node,
+  pool,
+  offers = [],
+  loans = [],
+  vacant = false,
+  agentless = false,
+}: BlockRecord): IPAMBlock['spec'] => ({
   cidr,
   node,
   pool,
   ...(offers.length === 0 ? {} : { offers }),
   ...(loans.length === 0 ? {} : { loans }),
   ...(vacant ? { vacant } : {}),
+  ...(agentless ? { agentless } : {}),
 });

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import { installHostFiles } from '../cni/host-files.js';
 import { CniServer } from '../cni/cni-server.js';
 import { installConflist, installPlugin } from '../cni/conflist.js';
@@ -9,8 +10,7 @@ import { installLoopback } from '../cni/install.js';
 import { MAX_MTU, MIN_MTU } from '../cni/network-config.js';
 import { runtimeCniVersion } from '../cni/runtime-version.js';
 import { CNI_VERSIONS, isCniVersion, type CniVersion } from '../cni/version.js';
-import { KubernetesClient } from '../datastore/kubernetes-client.js';
-import { KubernetesDatastore } from '../datastore/kubernetes-datastore.js';
+import { openDatastore, type OpenedDatastore } from '../datastore/open-datastore.js';
 import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import { looseReversePath } from '../dataplane/forwarding.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
@@ -26,6 +26,7 @@ import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
 import { parseNatFlags, type NatFlags } from './nat-flags.js';
 import { nodeNameOf } from './node-name.js';
+import { ensureNamespaces, registerNode } from './node-registration.js';
 import { releaseListener } from './release-request.js';
 import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
@@ -34,6 +35,9 @@ import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
 export interface AgentFlags extends PodLimitFlags, NatFlags {
   readonly node?: string;
   readonly kubeconfig?: string;
+  /** Its URL (open-datastore.ts). */
+  readonly datastore: string;
+  readonly nodeAddress?: string;
   readonly runDir: string;
   readonly stateDir: string;
   readonly namespace: string;
@@ -104,8 +108,8 @@ export async function runAgent(given: AgentFlags): Promise<void> {
 /** From nothing to the end; `stopped` ends it in every phase. */
 async function serve(flags: Options, backend: BackendSetting, log: Logger, stopped: Promise<void>): Promise<void> {
   const node = flags.node ?? process.env['NODE_NAME'] ?? nodeNameOf(hostname());
-  const client = KubernetesClient.load(flags.kubeconfig ?? process.env['KUBECONFIG']);
   checkKernel(log);
+  const { store, display } = await open(flags, node, log);
   const kernel = await startable('open the kernel', () => openLinuxKernel({ backend, log }));
   if (flags.policy.podConnections !== undefined) {
     const problem = kernel.connectionLimitProblem();
@@ -117,7 +121,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       kernel,
       log,
       version: VERSION,
-      datastore: new KubernetesDatastore(client),
+      datastore: store,
       runDir: flags.runDir,
       stateDir: flags.stateDir,
       namespace: flags.namespace,
@@ -151,7 +155,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
   const health = flags.healthAddress && (await serveHealth(flags.healthAddress, () => agent.readiness()));
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   if (flags.hostEtcDir !== undefined) writeHostFiles(flags.hostEtcDir, log);
-  log.info({ node, api: client.url }, 'Started');
+  log.info({ node, datastore: display }, 'Started');
   const served = agent.run().then(() => {
     const { nodeInfo } = agent.cluster.get('nodes', node)?.status ?? {};
     install(flags, nodeInfo?.['containerRuntimeVersion'], log);
@@ -161,6 +165,26 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
   health?.closeAllConnections();
   await server.close();
   await agent.stop();
+  await store.close();
+}
+
+/** Without Kubernetes nobody else says that this node is there. @throws UserError */
+async function open(
+  { datastore, kubeconfig, nodeAddress, namespace }: Options,
+  node: string,
+  log: Logger,
+): Promise<OpenedDatastore> {
+  const config = kubeconfig ?? process.env['KUBECONFIG'];
+  const opened = await openDatastore(datastore, {
+    warn: (sentence) => log.warn(sentence),
+    ...(config === undefined ? {} : { kubeconfig: config }),
+  });
+  if (opened.isKubernetes) return opened;
+  await startable('register this node', async () => {
+    await ensureNamespaces(opened.store, ['default', namespace]);
+    await registerNode(opened.store, node, nodeAddress);
+  });
+  return opened;
 }
 
 /** @throws UserError naming the first feature without which nothing works */
@@ -237,13 +261,27 @@ function install(options: Options, runtime: string | undefined, log: Logger): vo
 }
 
 /** What of the flags has to be understood first. @throws UserError */
-interface Options extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'healthAddress' | keyof PodLimitFlags> {
+interface Options
+  extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'healthAddress' | 'nodeAddress' | keyof PodLimitFlags> {
   readonly healthAddress?: HealthAddress;
   readonly policy: PolicySettings;
   readonly serviceSettings: ServiceSettings;
   readonly outgoing: OutgoingSettings;
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
+  /** One a family at most. */
+  readonly nodeAddress: readonly string[];
+}
+
+function parseNodeAddress(text = ''): readonly string[] {
+  const addresses = text === '' ? [] : text.split(',').map((each) => tryParseAddress(each.trim()));
+  const families = addresses.map((address) => address?.family);
+  if (families.includes(undefined) || new Set(families).size < families.length)
+    throw new UserError(
+      `Cannot use --node-address "${text}": expected one address a family, as 192.0.2.1,2001:db8::1`,
+      2,
+    );
+  return addresses.filter((address) => address !== undefined).map(formatAddress);
 }
 
 function parseOptions({
@@ -253,6 +291,7 @@ function parseOptions({
   podBgp,
   podConnections,
   healthAddress,
+  nodeAddress,
   ...flags
 }: AgentFlags): Options {
   if (cniVersion !== 'auto' && !isCniVersion(cniVersion))
@@ -266,6 +305,7 @@ function parseOptions({
     ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
     policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },
     outgoing: parseNatFlags(flags),
+    nodeAddress: parseNodeAddress(nodeAddress),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),
   };

@@ -148,11 +148,21 @@ export class NodeRemains {
 
 /** A block whose Node is gone, as a living borrower's; 'delete' when there is none. */
 export function withoutNode(
-  { cidr, pool, loans = [] }: IPAMBlock['spec'],
+  { cidr, pool, loans = [], agentless }: IPAMBlock['spec'],
   isKnown: (node: string) => boolean,
 ): IPAMBlock['spec'] | 'delete' {
   const heir = loans.find(({ node }) => isKnown(node))?.node;
-  return heir === undefined ? 'delete' : { cidr, node: heir, pool, loans: loans.filter(({ node }) => node !== heir) };
+  return heir === undefined
+    ? 'delete'
+    : {
+        cidr,
+        node: heir,
+        pool,
+        // Its agent knows what it has; without one the loans alone say so.
+        loans:
+          agentless === true ? loans.filter(({ node }) => isKnown(node)) : loans.filter(({ node }) => node !== heir),
+        ...(agentless === true ? { agentless } : {}),
+      };
 }
 
 const withoutLoansOf = (spec: IPAMBlock['spec'], gone: string): IPAMBlock['spec'] | undefined => {

@@ -50,10 +50,12 @@ export interface IPAMBlockSpec {
   readonly pool: string;
   /** Addresses of it that the owner gives to none of its pods and any node may borrow. */
   readonly offers?: readonly string[];
-  /** Addresses of it that other nodes have. */
-  readonly loans?: readonly { readonly address: string; readonly node: string }[];
+  /** Addresses of it that other nodes have; with a handle, of `tortie ipam assign`, also the owner's own. */
+  readonly loans?: readonly { readonly address: string; readonly node: string; readonly handle?: string }[];
   /** Nobody has an address of it: a node that needs a block may make it its own. */
   readonly vacant?: boolean;
+  /** No agent gives out its addresses: `tortie ipam assign` does, and its loans are all that is given out. */
+  readonly agentless?: boolean;
 }
 
 /** projectcalico.org/v3; the one named "default" rules the cluster. */

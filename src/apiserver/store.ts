@@ -133,6 +133,13 @@ export class Store {
     return entry;
   }
 
+  /** An object that is kept elsewhere, as it is there: its revision stays, and nobody is told. */
+  place(bucketName: string, entry: Entry): void {
+    const bucket = this.#bucket(bucketName);
+    bucket.entries.set(entry.key, entry);
+    bucket.order = undefined;
+  }
+
   remove(bucketName: string, key: string): Entry | undefined {
     const bucket = this.#bucket(bucketName);
     const previous = bucket.entries.get(key);

@@ -1,6 +1,7 @@
 /** `tortie agent`: the daemon that gives this node's pods their network. */
 import type { Command } from 'commander';
 import type { AgentFlags } from '../agent/main.js';
+import { DATASTORE } from './datastore-option.js';
 
 export function registerAgentCommand(program: Command): void {
   program
@@ -8,6 +9,13 @@ export function registerAgentCommand(program: Command): void {
     .description("give this node's pods their addresses, interfaces, routes and policy")
     .option('--node <name>', 'this node, as the API server calls it (default: $NODE_NAME, else the host name)')
     .option('--kubeconfig <file>', "how to reach the API server (default: the pod's service account)")
+    .option('--datastore <url>', DATASTORE, process.env['TORTIE_DATASTORE'] ?? 'kubernetes:')
+    .option(
+      '--node-address <addresses>',
+      'without Kubernetes: where other nodes reach this one, one a family, as 192.0.2.1,2001:db8::1 (default: where its default ' +
+        'routes leave from)',
+      process.env['TORTIE_NODE_ADDRESS'],
+    )
     .option('--run-dir <dir>', 'sockets', process.env['TORTIE_RUN_DIR'] ?? '/run/tortie')
     .option('--state-dir <dir>', 'the address journal', process.env['TORTIE_STATE_DIR'] ?? '/var/lib/tortie')
     .option(

@@ -1,13 +1,14 @@
 /** `tortie ipam ...`: who has which address, what does not fit together, and how to mend it. */
 import { Option, type Command } from 'commander';
+import type { ObjectStore } from '../datastore/datastore.js';
 import type { Inventory } from '../ipam/inventory.js';
 import type { IpamProblem } from '../ipam/check.js';
 import { messageOf, UserError } from '../errors.js';
 import { print, printError } from '../print.js';
+import { datastoreOption, datastoreUrl, withDatastore, type DatastoreFlags } from './datastore-option.js';
 
-interface SourceFlags {
+interface SourceFlags extends DatastoreFlags {
   readonly filename?: readonly string[];
-  readonly kubeconfig?: string;
   readonly output: 'text' | 'json';
 }
 
@@ -23,6 +24,20 @@ interface CheckFlags extends SourceFlags {
   readonly grace: string;
 }
 
+interface HandleFlags extends DatastoreFlags {
+  readonly node: string;
+  readonly handle: string;
+  readonly pool?: string;
+  readonly output: 'text' | 'json';
+}
+
+interface ReleaseFlags extends DatastoreFlags {
+  readonly runDir: string;
+  readonly node?: string;
+  readonly handle?: string;
+  readonly output: 'text' | 'json';
+}
+
 interface SplitFlags extends SourceFlags {
   readonly into: string;
   readonly yes?: boolean;
@@ -31,13 +46,12 @@ interface SplitFlags extends SourceFlags {
 const many = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 const source = (command: Command): Command =>
-  command
+  datastoreOption(command)
     .option(
       '-f, --filename <file>',
       'a snapshot instead of the live cluster, as kubectl get -o json or yaml prints it, - for standard input; may be repeated',
       many,
     )
-    .option('--kubeconfig <file>', 'which cluster (default: KUBECONFIG)')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'));
 
 const SNAPSHOT = `
@@ -69,7 +83,7 @@ what each node has given out (a minute old at most). docs/ipam.md has the whole.
     .addOption(new Option('--borrowed', 'addresses that nodes have of the blocks of others').conflicts('ip'))
     .option('--ip <address>', 'who has this address; exits 1 when nobody has')
     .addHelpText('after', SNAPSHOT)
-    .action(show);
+    .action(closing(show));
   source(ipam.command('check'))
     .description('what does not fit together; exits 1 when anything does not')
     .option('--fix', 'print what can be mended here, then do it, each only if it still holds')
@@ -90,11 +104,11 @@ what each node has given out (a minute old at most). docs/ipam.md has the whole.
   unpublished   a pod has an address of a pool and its node does not say that it gave it
 ${SNAPSHOT}`,
     )
-    .action(check);
+    .action(closing(check));
   source(ipam.command('why-not-free'))
     .description('everything that keeps an address from the next pod')
     .argument('<address>', 'such as 10.65.3.7 or fd00:65::7')
-    .action(whyNotFree);
+    .action(closing(whyNotFree));
   source(ipam.command('split'))
     .description('make one pool into several of equal size; addresses in use stay')
     .argument('<pool>', 'its name')
@@ -106,12 +120,31 @@ ${SNAPSHOT}`,
 The parts are made first, with everything the pool has, and are refused while it is there ("overlaps"); then the pool is deleted, and they
 stand. Pods that ask for the pool by name (cni.projectcalico.org/ipv4pools) have to name a part from then on.`,
     )
-    .action(split);
-  ipam
-    .command('release')
-    .description('on a node: give addresses back whose pod and sandbox are gone')
-    .argument('<address...>', 'those that `tortie ipam check` calls leaked')
+    .action(closing(split));
+  datastoreOption(ipam.command('assign'))
+    .description(
+      'for hosts without Kubernetes and without an agent: an address of each family for a handle, one a line',
+    )
+    .requiredOption('--node <name>', 'whose they are; its Node object is made if there is none')
+    .requiredOption('--handle <text>', 'by which they are found again, and given back; again: the same addresses')
+    .option('--pool <name>', 'from this pool alone, by name or CIDR (default: those that serve the node unasked)')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
+    .addHelpText(
+      'after',
+      `
+All is in the datastore: nothing is kept on the host. Blocks that are claimed here are no agent's (spec.agentless), so a node may have
+an agent as well. To give the addresses back:
+  tortie ipam release --datastore URL --node N --handle H
+
+Exit codes: 0 assigned, 1 there is no address (says why), 2 the command line is wrong.`,
+    )
+    .action((flags: HandleFlags) => withDatastore(flags, ({ store }) => assign(store, flags)));
+  datastoreOption(ipam.command('release'))
+    .description('on a node: give addresses back whose pod and sandbox are gone; anywhere: those of a handle')
+    .argument('[address...]', 'those that `tortie ipam check` calls leaked')
     .option('--run-dir <dir>', "the agent's run directory", '/run/tortie')
+    .option('--node <name>', 'with --handle: whose they are')
+    .option('--handle <text>', 'of `tortie ipam assign`; instead of addresses')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addHelpText(
       'after',
@@ -129,11 +162,32 @@ async function load(flags: SourceFlags): Promise<Inventory> {
   return inventoryOf(await readCluster(await live(flags)));
 }
 
-async function live({ kubeconfig }: SourceFlags) {
-  const { KubernetesClient } = await import('../datastore/kubernetes-client.js');
-  const { KubernetesDatastore } = await import('../datastore/kubernetes-datastore.js');
-  return new KubernetesDatastore(KubernetesClient.load(kubeconfig ?? process.env['KUBECONFIG']));
+/** BOUNDED: one for each command; closed when the process ends, which for a Redis somebody has to see to. */
+let opened: ObjectStore | undefined;
+
+async function live(flags: SourceFlags): Promise<ObjectStore> {
+  if (opened !== undefined) return opened;
+  const { openDatastore } = await import('../datastore/open-datastore.js');
+  const kubeconfig = flags.kubeconfig ?? process.env['KUBECONFIG'];
+  const warn = (sentence: string): void => printError(`${sentence}\n`);
+  const { store } = await openDatastore(datastoreUrl(flags), {
+    warn,
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+  });
+  opened = store;
+  return store;
 }
+
+/** Ends what `live` has opened, whatever became of the command. */
+const closing =
+  <Args extends readonly unknown[]>(command: (...args: Args) => Promise<void>) =>
+  async (...args: Args): Promise<void> => {
+    try {
+      await command(...args);
+    } finally {
+      await opened?.close();
+    }
+  };
 
 async function show(flags: ShowFlags): Promise<void> {
   const {
@@ -234,10 +288,34 @@ async function split(pool: string, flags: SplitFlags): Promise<void> {
   printError(`Made ${parts.length} pools of "${pool}", and deleted it\n`);
 }
 
-async function release(
-  addresses: readonly string[],
-  flags: { readonly runDir: string; readonly output: 'text' | 'json' },
-): Promise<void> {
+async function assign(store: ObjectStore, flags: HandleFlags): Promise<void> {
+  const { assignToHandle } = await import('../ipam/assign.js');
+  const { KubernetesBlockStore } = await import('../agent/kubernetes-block-store.js');
+  const { selectorMatches } = await import('../agent/node-selector.js');
+  const request = { node: flags.node, handle: flags.handle, pool: flags.pool };
+  const addresses = await assignToHandle(store, new KubernetesBlockStore(store), request, selectorMatches);
+  printAnswer(flags.output, { ...request, addresses }, () => addresses.join('\n'));
+}
+
+async function releaseOfHandle(flags: ReleaseFlags): Promise<void> {
+  const { node, handle } = flags;
+  if (node === undefined || handle === undefined)
+    throw new UserError('Cannot release: --handle and --node go together', 2);
+  await withDatastore(flags, async ({ store }) => {
+    const { releaseHandle } = await import('../ipam/assign.js');
+    const { KubernetesBlockStore } = await import('../agent/kubernetes-block-store.js');
+    const released = await releaseHandle(new KubernetesBlockStore(store), { node, handle });
+    if (released.length === 0)
+      throw new UserError(`Cannot release: handle "${handle}" has no address on node "${node}"`);
+    printAnswer(flags.output, { node, handle, released }, () => released.map((each) => `Released ${each}`).join('\n'));
+  });
+}
+
+async function release(addresses: readonly string[], flags: ReleaseFlags): Promise<void> {
+  const isOfHandle = flags.handle !== undefined || flags.node !== undefined;
+  if (isOfHandle === addresses.length > 0)
+    throw new UserError('Cannot release: expected addresses, or --node and --handle', 2);
+  if (isOfHandle) return releaseOfHandle(flags);
   for (const address of addresses) await expectAddress(address);
   const { join } = await import('node:path');
   const { requestOverUnixSocket } = await import('../unix-http.js');

@@ -1,12 +1,15 @@
 /**
  * Where resources live, as the rest of Tortie sees it: watch a kind, and a handful of writes.
  *
- * Adapters: Kubernetes (kubernetes-datastore.ts). All speak in the types of ../api; a sink hears of every object once, then of
+ * Adapters: Kubernetes (kubernetes-datastore.ts); tables without a server that knows Kubernetes (table-datastore.ts): Redis and
+ * directories. open-datastore.ts picks one by its URL. All speak in the types of ../api; a sink hears of every object once, then of
  * every change, and after `firstListDone` has the whole. Adapters survive the loss of their server by themselves and never send
  * a sink half a list.
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
+import type { IPAMBlock } from '../api/ipam.js';
 import type { Condition, KubeObject } from '../api/meta.js';
+import type { IpPrefix } from 'node-bgp/address';
 
 export interface WatchSink<K extends KindName> {
   upsert(kind: K, object: ObjectOf[K]): void;
@@ -48,8 +51,15 @@ export interface Datastore {
   list<K extends KindName>(kind: K): Promise<readonly ObjectOf[K][]>;
   /** Undefined when there is none. */
   get<K extends KindName>(kind: K, name: string, namespace?: string): Promise<ObjectOf[K] | undefined>;
-  /** @throws ApiError 409 AlreadyExists */
-  create<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
+  /**
+   * `isReassertion`: it was there all the time, and only the datastore has forgotten; see object-table.ts.
+   * @throws ApiError 409 AlreadyExists
+   */
+  create<K extends KindName>(
+    kind: K,
+    object: ObjectOf[K],
+    options?: { readonly isReassertion?: boolean },
+  ): Promise<ObjectOf[K]>;
   /** Replaces the status of an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
   replaceStatus<K extends KindName>(kind: K, object: ObjectOf[K]): Promise<ObjectOf[K]>;
   /** Replaces an object that is at its resourceVersion still. @throws ApiError 409 Conflict */
@@ -74,4 +84,25 @@ export interface Datastore {
     name: string,
     options?: { readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string },
   ): Promise<void>;
+  /** Where the datastore sees to it that no two blocks overlap: finds a free one and claims it, in one step. */
+  readonly claimFreeBlock?: (request: FreeBlockRequest) => Promise<IpPrefix | undefined>;
+}
+
+export interface FreeBlockRequest {
+  /** The pool's. */
+  readonly range: IpPrefix;
+  readonly blockLength: number;
+  /** Which block to try first; then the next ones, once around. */
+  readonly start: IpPrefix;
+  /** Not these, whatever the datastore says. */
+  readonly held: readonly IpPrefix[];
+  /** The object that claims a block. */
+  readonly blockOf: (block: IpPrefix) => IPAMBlock;
+}
+
+/** One that `tortie apply` can write to as well. */
+export interface ObjectStore extends Datastore {
+  /** Server-side apply, by force: `object` is all that `manager` says of it. @throws ApiError with every faulty field */
+  apply<K extends KindName>(kind: K, object: ObjectOf[K], manager: string): Promise<ObjectOf[K]>;
+  close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** The Kubernetes adapter: reflectors for reading, plain requests for writing. */
 import { apiVersionOf, kinds, resourcePath, type KindName, type ObjectOf } from '../api/kinds.js';
 import type { Condition, KubeList } from '../api/meta.js';
-import { ApiError, type Datastore, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
+import { ApiError, type ObjectStore, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
 import type { KubernetesClient } from './kubernetes-client.js';
 import { Reflector } from './reflector.js';
 
@@ -9,7 +9,7 @@ const JSON_TYPE = 'application/json';
 /** JSON is YAML. */
 const APPLY_TYPE = 'application/apply-patch+yaml';
 
-export class KubernetesDatastore implements Datastore {
+export class KubernetesDatastore implements ObjectStore {
   constructor(private readonly client: KubernetesClient) {}
 
   watch<K extends KindName>(kind: K, sink: WatchSink<K>, options: WatchOptions = {}): Watch {
@@ -66,6 +66,15 @@ export class KubernetesDatastore implements Datastore {
       value,
     });
   }
+
+  apply<K extends KindName>(kind: K, object: ObjectOf[K], manager: string): Promise<ObjectOf[K]> {
+    const path = resourcePath(kinds[kind], object.metadata.namespace, object.metadata.name);
+    const query = `fieldManager=${encodeURIComponent(manager)}&force=true&fieldValidation=Strict`;
+    return this.client.request('PATCH', `${path}?${query}`, { contentType: APPLY_TYPE, value: typed(kind, object) });
+  }
+
+  /** Every connection is a request's own. */
+  async close(): Promise<void> {}
 
   async delete<K extends KindName>(
     kind: K,

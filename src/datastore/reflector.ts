@@ -12,8 +12,8 @@ import { resourcePath, kinds, type KindName, type ObjectOf } from '../api/kinds.
 import type { KubeList, KubeObject } from '../api/meta.js';
 import { messageOf } from '../errors.js';
 import { ApiError, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
+import { KnownObjects, SinkFault } from './known-objects.js';
 import type { KubernetesClient } from './kubernetes-client.js';
-import { trim } from './trim.js';
 
 const PAGE = 500;
 const SHORTEST_PAUSE = 250;
@@ -27,18 +27,13 @@ interface WatchEvent {
   readonly object: KubeObject & { readonly code?: number; readonly message?: string; readonly reason?: string };
 }
 
-/** The sink threw: our own fault, never the server's. It ends the process, which starts again from what it can trust. */
-class SinkFault extends Error {}
-
 /** The server no longer has the history since our resourceVersion. */
 class GoneError extends Error {}
 
 export class Reflector<K extends KindName> implements Watch {
   private readonly abort = new AbortController();
-  /** What the sink has, by namespace/name. BOUNDED by the objects of the kind. */
-  private readonly known = new Map<string, ObjectOf[K]>();
+  private readonly known: KnownObjects<K>;
   private resourceVersion: string | undefined;
-  private isSynced = false;
   private failures = 0;
 
   constructor(
@@ -46,7 +41,9 @@ export class Reflector<K extends KindName> implements Watch {
     private readonly kind: K,
     private readonly sink: WatchSink<K>,
     private readonly options: WatchOptions,
-  ) {}
+  ) {
+    this.known = new KnownObjects(kind, sink, options.keep);
+  }
 
   /** Runs until stopped. Rejects only when the sink threw. */
   async run(): Promise<void> {
@@ -73,7 +70,7 @@ export class Reflector<K extends KindName> implements Watch {
       return;
     }
     const isAbsent = error instanceof ApiError && error.status === 404;
-    if (isAbsent) this.deliver([]);
+    if (isAbsent) this.known.listed([]);
     this.resourceVersion = isAbsent ? undefined : this.resourceVersion;
     this.sink.health(this.kind, isAbsent ? undefined : messageOf(error));
     const pause = isAbsent
@@ -89,41 +86,14 @@ export class Reflector<K extends KindName> implements Watch {
     do {
       const query = this.query({ limit: String(PAGE), ...(next === undefined ? {} : { continue: next }) });
       const page = await this.client.request<KubeList<ObjectOf[K]>>('GET', `${this.path()}?${query}`);
-      for (const item of page.items) items.push(this.kept(item));
+      for (const item of page.items) items.push(this.known.kept(item));
       next = page.metadata.continue === '' ? undefined : page.metadata.continue;
       version = page.metadata.resourceVersion ?? '';
     } while (next !== undefined);
-    this.deliver(items);
+    this.known.listed(items);
     this.resourceVersion = version;
     this.failures = 0;
     this.sink.health(this.kind, undefined);
-  }
-
-  private kept(object: ObjectOf[K]): ObjectOf[K] {
-    const trimmed = trim(this.kind, object);
-    return this.options.keep === undefined ? trimmed : (this.options.keep(trimmed) as ObjectOf[K]);
-  }
-
-  /** Tells the sink only what differs from what it has. */
-  private deliver(items: readonly ObjectOf[K][]): void {
-    const seen = new Set<string>();
-    for (const item of items) {
-      const key = keyOf(item);
-      seen.add(key);
-      const before = this.known.get(key);
-      if (before !== undefined && before.metadata.uid !== item.metadata.uid) this.remove(key, before);
-      if (
-        before?.metadata.resourceVersion === item.metadata.resourceVersion &&
-        before?.metadata.uid === item.metadata.uid
-      )
-        continue;
-      this.known.set(key, item);
-      this.tell(() => this.sink.upsert(this.kind, item));
-    }
-    for (const [key, object] of this.known) if (!seen.has(key)) this.remove(key, object);
-    if (this.isSynced) return;
-    this.isSynced = true;
-    this.tell(() => this.sink.firstListDone(this.kind));
   }
 
   private async watch(): Promise<void> {
@@ -160,29 +130,8 @@ export class Reflector<K extends KindName> implements Watch {
     }
     this.resourceVersion = event.object.metadata.resourceVersion ?? this.resourceVersion;
     if (event.type === 'BOOKMARK') return;
-    const object = this.kept(event.object as ObjectOf[K]);
-    const key = keyOf(object);
-    const before = this.known.get(key);
-    if (event.type === 'DELETED') {
-      if (before !== undefined) this.remove(key, before);
-      return;
-    }
-    if (before !== undefined && before.metadata.uid !== object.metadata.uid) this.remove(key, before);
-    this.known.set(key, object);
-    this.tell(() => this.sink.upsert(this.kind, object));
-  }
-
-  private remove(key: string, object: ObjectOf[K]): void {
-    this.known.delete(key);
-    this.tell(() => this.sink.delete(this.kind, object));
-  }
-
-  private tell(call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      throw new SinkFault('the sink threw', { cause: error });
-    }
+    if (event.type === 'DELETED') this.known.deleted(event.object);
+    else this.known.upsert(this.known.kept(event.object as ObjectOf[K]));
   }
 
   private path(): string {
@@ -207,5 +156,3 @@ export class Reflector<K extends KindName> implements Watch {
     });
   }
 }
-
-const keyOf = (object: KubeObject): string => `${object.metadata.namespace ?? ''}/${object.metadata.name}`;

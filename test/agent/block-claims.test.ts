@@ -244,6 +244,15 @@ describe('agent/block-claims', () => {
     await allocator.close();
   });
 
+  it('leaves blocks alone that no agent gives out of, though they are said to be its own', async () => {
+    const shared = { cidr: '10.65.0.4/30', node: 'node1', pool: 'blue', agentless: true, at: '2026-01-01T00:00:01Z' };
+    const { allocator, store, claims } = await claimsOf([shared], [], () => true);
+    expect(owned(allocator)).to.deep.equal([]);
+    expect(claims.problems()).to.deep.equal([]);
+    expect(await store.list()).to.have.length(1);
+    await allocator.close();
+  });
+
   it('gives back what it created and never confirmed when another has an address of it', async () => {
     const { allocator, store } = await claimsOf(
       [

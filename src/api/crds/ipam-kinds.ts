@@ -136,11 +136,16 @@ const ipamBlock = customResourceDefinition({
         'Addresses that other nodes have.',
         listByKeys(
           ['address'],
-          object({ address: required(textUpTo(43)), node: required({ ...text, minLength: 1, maxLength: 253 }) }),
+          object({
+            address: required(textUpTo(43)),
+            node: required({ ...text, minLength: 1, maxLength: 253 }),
+            handle: described('For what, where no agent knows.', { ...text, minLength: 1, maxLength: 253 }),
+          }),
           { maxItems: 4096 },
         ),
       ),
       vacant: described('Nobody has an address of it: a node that needs a block may make it its own.', bool),
+      agentless: described('No agent gives out its addresses; its loans are all that is given out.', bool),
     }),
     { rule: 'self.cidr == oldSelf.cidr && self.pool == oldSelf.pool', message: 'cidr and pool cannot be changed' },
   ),

@@ -12,6 +12,11 @@ const claims = ipam('claims a block of each family before anybody asks, and assi
 const lending = (title: string): Proof => ['test/agent/block-lending.test.ts', title];
 const borrows = lending('address when no block is free, and advertises that alone');
 
+const assigns: Proof = [
+  'test/ipam-command/assign.test.ts',
+  'gives a handle an address of each family, and the same ones again',
+];
+
 const PUBLISHER = 'src/agent/address-publisher.ts';
 const publishes: Proof = [
   'test/agent/address-publisher.test.ts',
@@ -121,6 +126,8 @@ export const ipamSections: readonly Section[] = [
       acts('spec.loans', 'Addresses that other nodes have', 'src/agent/block-lending.ts', borrows),
       acts('spec.loans[].address', 'One of them', 'src/agent/block-lending.ts', borrows),
       acts('spec.loans[].node', 'Who has it, and advertises it', 'src/agent/block-lending.ts', borrows),
+      acts('spec.loans[].handle', 'For what, where `tortie ipam assign` gave it', 'src/ipam/assign.ts', assigns),
+      acts('spec.agentless', 'No agent gives out of it: `tortie ipam assign` does', 'src/ipam/assign.ts', assigns),
       acts(
         'spec.vacant',
         'Empty: who needs a block makes it its own',
