@@ -36,6 +36,7 @@ const areas: readonly Area[] = [
   { name: 'workload', load: async () => (await import('./commands/workload.js')).registerWorkloadCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
   { name: 'ipam', load: async () => (await import('./commands/ipam.js')).registerIpamCommand },
+  { name: 'plan', load: async () => (await import('./commands/plan.js')).registerPlanCommand },
   { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
   { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },
 ];

@@ -5,24 +5,46 @@ import type { KubeObject } from './api/meta.js';
 import { messageOf, UserError } from './errors.js';
 import { parseKubectlYaml } from './kubectl-yaml.js';
 
-/** `-` reads `stdin`. @throws UserError */
-export async function readObjectFiles(
+/** Every one, with its apiVersion, kind, name and a spec. `-` reads `stdin`. @throws UserError */
+export async function readObjects(
   files: readonly string[],
   stdin: AsyncIterable<Buffer | string>,
-): Promise<<K extends KindName>(kind: K) => readonly ObjectOf[K][]> {
-  const found = new Map<string, KubeObject[]>();
+): Promise<readonly KubeObject[]> {
+  const found: KubeObject[] = [];
   for (const file of files) {
     const from = file === '-' ? 'standard input' : file;
     for (const value of parseKubectlYaml(await readText(file, stdin), from)) collect(value, from, undefined, found);
   }
-  return <K extends KindName>(kind: K) =>
-    (found.get(`${kinds[kind].group}/${kinds[kind].kind}`) ?? []) as unknown as readonly ObjectOf[K][];
+  return found;
 }
+
+/** The same, by kind. @throws UserError */
+export async function readObjectFiles(
+  files: readonly string[],
+  stdin: AsyncIterable<Buffer | string>,
+): Promise<<K extends KindName>(kind: K) => readonly ObjectOf[K][]> {
+  const byKind = new Map<KindName | undefined, KubeObject[]>();
+  for (const object of await readObjects(files, stdin)) {
+    const kind = kindOf(object);
+    const known = byKind.get(kind);
+    if (known === undefined) byKind.set(kind, [object]);
+    else known.push(object);
+  }
+  return <K extends KindName>(kind: K) => (byKind.get(kind) ?? []) as unknown as readonly ObjectOf[K][];
+}
+
+const rows = new Map<string, KindName>(
+  (Object.keys(kinds) as KindName[]).map((name) => [`${kinds[name].group}/${kinds[name].kind}`, name] as const),
+);
+
+/** Which row of the table an object is of, in whatever version; undefined: none. */
+export const kindOf = ({ apiVersion = '', kind = '' }: KubeObject): KindName | undefined =>
+  rows.get(`${apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : ''}/${kind}`);
 
 type ReadObject = Partial<KubeObject> & { readonly items?: unknown };
 
 /** Items of a typed list ("PodList") carry no kind of their own. */
-function collect(value: unknown, from: string, listed: ReadObject | undefined, into: Map<string, KubeObject[]>): void {
+function collect(value: unknown, from: string, listed: ReadObject | undefined, into: KubeObject[]): void {
   if (value === null || value === undefined) return;
   if (typeof value !== 'object' || Array.isArray(value))
     throw new UserError(`Cannot read ${from}: expected Kubernetes objects`);
@@ -38,9 +60,7 @@ function collect(value: unknown, from: string, listed: ReadObject | undefined, i
   if (typeof object.metadata?.name !== 'string')
     throw new UserError(`Cannot read ${from}: metadata.name of a ${kind} is missing; expected a text`);
   const spec = (object as { spec?: unknown }).spec;
-  const key = `${apiVersion.includes('/') ? apiVersion.split('/')[0] : ''}/${kind}`;
-  const whole = { spec: {}, ...object, ...(spec === null ? { spec: {} } : {}) } as unknown as KubeObject;
-  into.set(key, [...(into.get(key) ?? []), whole]);
+  into.push({ spec: {}, ...object, apiVersion, kind, ...(spec === null ? { spec: {} } : {}) } as unknown as KubeObject);
 }
 
 async function readText(file: string, stdin: AsyncIterable<Buffer | string>): Promise<string> {

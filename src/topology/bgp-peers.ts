@@ -139,14 +139,23 @@ function nodeAt(
   { asNumber }: BGPPeerSpec,
   { nodes, configuration, listenPortOf }: Cluster,
 ): NodeIdentity | undefined {
-  const text = formatAddress(address);
-  const remoteAs = parseAsNumber(asNumber);
-  return nodes.find(
-    (node) =>
-      node.addresses.get(address.family) === text &&
-      (node.asNumber ?? configuration.asNumber) === remoteAs &&
-      (port === undefined || port === listenPortOf(node.name)),
-  );
+  const node = ownersOf(nodes).get(formatAddress(address));
+  const isIt =
+    node !== undefined &&
+    (node.asNumber ?? configuration.asNumber) === parseAsNumber(asNumber) &&
+    (port === undefined || port === listenPortOf(node.name));
+  return isIt ? node : undefined;
+}
+
+const owners = new WeakMap<readonly NodeIdentity[], ReadonlyMap<string, NodeIdentity>>();
+
+/** Of nodes without twins (node-twins.ts): an address is one node's. */
+function ownersOf(nodes: readonly NodeIdentity[]): ReadonlyMap<string, NodeIdentity> {
+  const known =
+    owners.get(nodes) ??
+    new Map(nodes.flatMap((node) => [...node.addresses.values()].map((address) => [address, node] as const)));
+  owners.set(nodes, known);
+  return known;
 }
 
 type Choice = (node: NodeIdentity) => boolean;
@@ -166,13 +175,13 @@ function choice(spec: BGPPeerSpec, resource: string, cluster: Cluster): Choice |
     : selection(spec.nodeSelector, { resource, field: 'spec.nodeSelector' }, cluster);
 }
 
-/** The nodes a selector selects; told when it is none, or selects nobody. */
+/** The nodes a selector selects; told when it is none, or selects nobody. Asked node by node: of thousands most never matter here. */
 function selection(selector: string, place: Place, cluster: Cluster): Choice | undefined {
   const { input, nodes, problems } = cluster;
+  const selects: Choice = ({ labels }) => input.matches(selector, labels);
   try {
-    const selected = new Set(nodes.filter(({ labels }) => input.matches(selector, labels)).map(({ name }) => name));
-    if (selected.size === 0) problems.notice(place, `is ${quoted(selector)}; it selects no node`);
-    return ({ name }) => selected.has(name);
+    if (!nodes.some(selects)) problems.notice(place, `is ${quoted(selector)}; it selects no node`);
+    return selects;
   } catch (error) {
     problems.problem(place, `is ${quoted(selector)}: ${messageOf(error)}; left out`);
     return undefined;

@@ -7,7 +7,7 @@ import type { IPPool } from '../api/ipam.js';
 import type { Configuration } from './configuration.js';
 import type { NodeIdentity } from './node-identity.js';
 import type { GatewayRoute, LocalWorkload, NodeLink, PeeringAddress } from './node-side.js';
-import type { Problems, TopologyProblem } from './problems.js';
+import type { Place, Problems, TopologyProblem } from './problems.js';
 import type { ServiceAddress } from './service-addresses.js';
 
 /** Lists, never iterators: several parts of the computation read each of them. Their order does not matter. */
@@ -47,6 +47,8 @@ export interface Topology {
   /** Of Services, announced: what nobody has translated of it goes nowhere (service-ranges.ts). */
   readonly serviceRanges: readonly string[];
   readonly problems: readonly TopologyProblem[];
+  /** Who asks for each peer, by the peer's name. */
+  readonly places: ReadonlyMap<string, Place>;
 }
 
 export interface Cluster {

@@ -64,7 +64,16 @@ const NO_NODE = [
 
 const annotationField = (name: string): string => `metadata.annotations[${name}]`;
 
+/** Objects never change: every look at one of a thousand nodes, from each of a thousand, is the same. */
+const known = new WeakMap<Node, NodeIdentity>();
+
 export function identityOf(node: Node): NodeIdentity {
+  const identity = known.get(node) ?? identify(node);
+  known.set(node, identity);
+  return identity;
+}
+
+function identify(node: Node): NodeIdentity {
   const annotations = node.metadata.annotations ?? {};
   const faults: NodeFault[] = [];
   const addresses = addressesOf(node, faults);

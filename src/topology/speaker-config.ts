@@ -13,11 +13,13 @@
  */
 import type { ListenConfig, SpeakerConfig } from 'node-bgp/config';
 import { fieldProblems } from 'node-bgp/config/parts';
+import { peerName } from 'node-bgp/config/peer-rules';
 import { draftsOf } from './bgp-peers.js';
 import type { Cluster, Topology, TopologyInput } from './cluster.js';
 import { configurationOf, listenPorts } from './configuration.js';
 import { filtersOf } from './filters.js';
-import { identityOf, type NodeIdentity } from './node-identity.js';
+import type { NodeIdentity } from './node-identity.js';
+import { rosterOf } from './node-roster.js';
 import { withoutTwins } from './node-twins.js';
 import { originationsOf } from './originations.js';
 import { daemonFieldsOf } from './daemon-fields.js';
@@ -31,9 +33,9 @@ export type { TopologyProblem } from './problems.js';
 
 export function topologyOf(input: TopologyInput): Topology {
   const problems = new Problems();
-  const nodes = [...input.nodes].map(identityOf).sort((a, b) => (a.name < b.name ? -1 : 1));
-  tellFaults(nodes, input.nodeName, problems);
-  const alone = withoutTwins(nodes, input.nodeName, problems);
+  const { nodes, faulty, hasTwins } = rosterOf(input.nodes);
+  tellFaults(faulty, input.nodeName, problems);
+  const alone = hasTwins ? withoutTwins(nodes, input.nodeName, problems) : nodes;
   const self = alone.find((node) => node.name === input.nodeName);
   if (self === undefined || self.addresses.size === 0) {
     problems.problem(
@@ -42,7 +44,14 @@ export function topologyOf(input: TopologyInput): Topology {
         ? 'the API server has no such node yet'
         : 'has no InternalIP address that other nodes can reach',
     );
-    return { config: undefined, gateways: [], peering: [], serviceRanges: [], problems: problems.list() };
+    return {
+      config: undefined,
+      gateways: [],
+      peering: [],
+      serviceRanges: [],
+      problems: problems.list(),
+      places: new Map(),
+    };
   }
   const cluster: Cluster = {
     input,
@@ -95,6 +104,7 @@ function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
     peering,
     gateways: gatewaysOf(admitted),
     serviceRanges: serviceRangesOf(config.originate, cluster.input),
+    places: new Map(admitted.map(({ draft, peer }) => [peerName(peer), draft.place])),
   };
 }
 

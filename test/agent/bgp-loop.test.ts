@@ -57,7 +57,7 @@ describe('agent/bgp-loop', function () {
       socketPath: socket(),
       compute: (held) => {
         heldFilters.push(held);
-        return { config: wanted, gateways: [], peering: [], serviceRanges: [], problems };
+        return { config: wanted, gateways: [], peering: [], serviceRanges: [], places: new Map(), problems };
       },
       log: createLogger('test', { level: 'silent' }),
       onHealth: () => undefined,
