@@ -131,10 +131,10 @@ describe('architecture', () => {
   it('services are pure', () =>
     expect(offenders('services/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
   it('policy is pure', () => expect(offenders('policy/src', (specifier) => EFFECTS.has(specifier))).to.deep.equal([]));
-  it('topology, cluster, api, nat and shaping are pure', () => {
+  it('topology, overlay, cluster, api, nat and shaping are pure', () => {
     // The writer of manifests/crds is an entry point of its own.
     const isEntry = (path: string): boolean => path.endsWith('/write-manifests.ts');
-    for (const folder of ['src/topology', 'src/cluster', 'src/api', 'src/nat', 'src/shaping'])
+    for (const folder of ['src/topology', 'src/overlay', 'src/cluster', 'src/api', 'src/nat', 'src/shaping'])
       expect(
         offenders(folder, (specifier, path) => EFFECTS.has(specifier) && !isEntry(path)),
         folder,

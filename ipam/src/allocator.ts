@@ -45,7 +45,7 @@ import {
 } from './block-state.js';
 import { BlockTable, type ServingPool } from './block-table.js';
 import { type Attachment, Journal, type JournalEntry, type Owner } from './journal.js';
-import { OwnerIndex } from './owner-index.js';
+import { NODE_NETWORK, OwnerIndex } from './owner-index.js';
 
 export interface AssignRequest {
   readonly owner: Owner;
@@ -235,9 +235,14 @@ export class Allocator {
     return [...this.index.entries.keys()].filter((address) => this.blocks.locate(address)[0] === undefined);
   }
 
-  /** Every owner with its addresses. */
+  /** Every pod's owner with its addresses; what the node itself has (NODE_NETWORK) is nobody's business but its own. */
   owners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
     return this.index.owners();
+  }
+
+  /** What the node itself has. */
+  nodeOwners(): readonly { readonly owner: Owner; readonly addresses: readonly string[] }[] {
+    return this.index.nodeOwners();
   }
 
   /** The whole record of an owner that holds an address; undefined when it holds none. */
@@ -345,7 +350,10 @@ export class Allocator {
     const refused = (why: string): AddressRefusedError =>
       new AddressRefusedError(`Cannot assign address ${address}: ${why}`);
     const holder = this.index.holder(address);
-    if (holder !== undefined) throw refused(`pod "${holder.namespace}/${holder.pod}" has it`);
+    if (holder !== undefined)
+      throw refused(
+        holder.network === NODE_NETWORK ? 'the node itself has it' : `pod "${holder.namespace}/${holder.pod}" has it`,
+      );
     const [block, offset] = this.blocks.locate(address);
     if (block === undefined) {
       if (!isBorrowed) throw refused('it lies in no block of this node');

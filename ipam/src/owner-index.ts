@@ -1,6 +1,9 @@
 /** Who has which addresses: the index behind the allocator's blocks, in memory alone. */
 import type { Attachment, Owner } from './journal.js';
 
+/** Of addresses that the node itself has: no CNI network is called so, its name begins with a letter or digit. */
+export const NODE_NETWORK = '.node';
+
 /** None of the three may hold a slash. */
 const ownerKey = ({ network, containerId, interfaceName }: Attachment): string =>
   `${network}/${containerId}/${interfaceName}`;
@@ -22,10 +25,18 @@ export class OwnerIndex {
     return this.ownerByAddress;
   }
 
-  /** Every owner with its addresses. The same list until something changes: each CNI call looks through it several times. */
+  /**
+   * Every pod's owner with its addresses, the node's own not among them. The same list until something changes: each CNI call looks
+   * through it several times.
+   */
   owners(): readonly OwnerAddresses[] {
-    this.listed ??= [...this.byKey.values()];
+    this.listed ??= [...this.byKey.values()].filter(({ owner }) => owner.network !== NODE_NETWORK);
     return this.listed;
+  }
+
+  /** The node's own addresses. */
+  nodeOwners(): readonly OwnerAddresses[] {
+    return [...this.byKey.values()].filter(({ owner }) => owner.network === NODE_NETWORK);
   }
 
   addresses(attachment: Attachment): readonly string[] {

@@ -37,6 +37,7 @@ import { PolicyIndex } from './resolve/policy-index.js';
 import { InterfaceLimitChains } from './resolve/interface-limits.js';
 import { ServiceRanges } from './resolve/service-ranges.js';
 import { SetStore } from './resolve/set-store.js';
+import { TunnelPeers } from './resolve/tunnel-peers.js';
 import {
   interfacesOf,
   type KubeObject,
@@ -126,6 +127,7 @@ export class PolicyEngine {
   private readonly bgpPeers = new BgpPeers(this.store);
   private readonly serviceRanges = new ServiceRanges(this.store);
   private readonly interfaceLimits = new InterfaceLimitChains(this.chains, this.maps);
+  private readonly tunnelPeers = new TunnelPeers(this.store);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
   private readonly oracle: Oracle;
@@ -189,6 +191,9 @@ export class PolicyEngine {
         return this.applyEndpoint(event.namespace, event.name, undefined);
       case 'bgp-peers':
         if (this.bgpPeers.set(event.peers)) this.hosts.touch();
+        return;
+      case 'tunnel-peers':
+        if (this.tunnelPeers.set(event.peers)) this.hosts.setNeeds({ tunnels: this.tunnelPeers.kinds });
         return;
       case 'host-interfaces':
         return this.hosts.setInterfaces(

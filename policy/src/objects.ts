@@ -164,6 +164,9 @@ export interface FlowLimits {
 /** `ingress` is what the pod receives. */
 export type InterfaceLimits = Readonly<Partial<Record<'ingress' | 'egress', FlowLimits>>>;
 
+export type TunnelKind = 'vxlan' | 'ipip';
+export type TunnelPeerAddresses = Readonly<Partial<Record<TunnelKind, readonly string[]>>>;
+
 export type PolicyEvent =
   | { readonly type: 'upsert'; readonly kind: ObjectKind; readonly object: KubeObject }
   | { readonly type: 'delete'; readonly kind: ObjectKind; readonly namespace?: string; readonly name: string }
@@ -171,6 +174,8 @@ export type PolicyEvent =
   | { readonly type: 'endpoint-delete'; readonly namespace: string; readonly name: string }
   /** All BGP peers as they are now, and where speakers listen: which pods may reach the BGP ports of nodes. */
   | { readonly type: 'bgp-peers'; readonly peers: BgpPeerAddresses }
+  /** Other nodes' addresses that this node has tunnels to, as they are now; a kind that is not there is not in use. */
+  | { readonly type: 'tunnel-peers'; readonly peers: TunnelPeerAddresses }
   /** All of the node's own interfaces as they are now. Needed only for host endpoints without an interface name. */
   | { readonly type: 'host-interfaces'; readonly interfaces: readonly HostInterface[] }
   /** All limits of pods' interfaces as they are now, by interface. */

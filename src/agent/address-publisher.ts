@@ -5,7 +5,7 @@
  * it was told is not told again. Who cannot be told now is told later.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Owner } from '@tortie/ipam';
+import { NODE_NETWORK, type Owner } from '@tortie/ipam';
 import type { NodeAddresses, PublishedAddress } from '../api/ipam.js';
 import type { Datastore } from '../datastore/datastore.js';
 import { messageOf } from '../errors.js';
@@ -87,7 +87,16 @@ const publishedOf = (
   owners: readonly { readonly owner: Owner; readonly addresses: readonly string[] }[],
 ): readonly PublishedAddress[] =>
   owners
-    .flatMap(({ owner: { namespace, pod, uid, containerId }, addresses }) =>
-      addresses.map((address) => ({ address, namespace, pod, ...(uid === undefined ? {} : { uid }), containerId })),
-    )
+    .flatMap(({ owner, addresses }) => {
+      const { network, namespace, pod, uid, containerId, interfaceName } = owner;
+      const tunnel = network === NODE_NETWORK ? { tunnel: interfaceName } : {};
+      return addresses.map((address) => ({
+        address,
+        namespace,
+        pod,
+        ...tunnel,
+        ...(uid === undefined ? {} : { uid }),
+        containerId,
+      }));
+    })
     .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));

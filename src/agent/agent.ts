@@ -104,6 +104,8 @@ export class Agent {
     hostInterfaces.level();
     // Before the first look at routes: those to peers behind a gateway are ours too.
     topology.compute({});
+    await this.loops.overlay.start();
+    if (this.isStopped) return;
     this.loops.routes.start();
     this.loops.connections.mark(this.allocator.unseenAddresses());
     await this.loops.ipam.start();
@@ -191,11 +193,13 @@ export class Agent {
   }
 
   private watchKernel(): void {
-    const { bgp, endpoints, hostInterfaces, routes } = this.loops;
+    const { bgp, endpoints, hostInterfaces, overlay, routes } = this.loops;
     this.options.kernel.watch({
       onRoutes: () => routes.changed(),
+      onTunnels: () => overlay.changed(),
       onAddresses: () => {
         bgp.changed();
+        overlay.changed();
         routes.changed();
       },
       onEndpoints: () => endpoints.changed(),

@@ -185,9 +185,25 @@ export class IpamLoop {
     const held = this.options.allocator.addressesOfOwner(owner);
     if (held.length > 0) return held;
     if (addresses.length > 0) return this.assignExactly(owner, addresses, onTaken);
-    const { cluster, matches, allocator } = this.options;
+    const { cluster, matches } = this.options;
     const namespaceLabels = new Map(Object.entries(cluster.get('namespaces', owner.namespace)?.metadata.labels ?? {}));
-    const pools = choosePools(this.pools, { wanted, namespaceLabels, matches });
+    return this.assignFrom(owner, choosePools(this.pools, { wanted, namespaceLabels, matches }), onTaken);
+  }
+
+  /** An address of the node itself, for its tunnel, from one of these pools. @throws NoAddressError */
+  async assignToNode(owner: Owner, family: Family, poolNames: readonly string[]): Promise<readonly string[]> {
+    const pools = this.pools.pools.filter(({ name, prefix }) => prefix.family === family && poolNames.includes(name));
+    const usable = pools.filter((pool) => !pool.isDisabled && pool.isForTunnels && pool.selectsNode);
+    if (usable.length > 0) return this.assignFrom(owner, usable);
+    throw new NoAddressError(
+      `Cannot assign an IPv${family} address to this node's tunnel: of ${poolNames.map((name) => `pool "${name}"`).join(', ')} ` +
+        'none is enabled, selects this node, and has Tunnel among its allowedUses',
+      family,
+    );
+  }
+
+  private async assignFrom(owner: Owner, pools: readonly NodePool[], onTaken?: () => void): Promise<readonly string[]> {
+    const { allocator } = this.options;
     const families = FAMILIES.filter((family) => pools.some(({ prefix }) => prefix.family === family));
     const until = Date.now() + CLAIM_WAIT;
     const borrowed: string[] = [];

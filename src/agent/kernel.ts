@@ -3,6 +3,7 @@ import type { Owner } from '@tortie/ipam';
 import type { HostInterface } from '@tortie/policy/objects';
 import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
 import type { TrackedConnection } from '../dataplane/netlink/service-connections.js';
+import type { Tunnel, TunnelFailure } from '../dataplane/tunnel-devices.js';
 import type { PodRates } from '../shaping/pod-limits.js';
 import type { GatewayRoute, NodeLink, PeeringAddress } from '../topology/node-side.js';
 import type { EndpointDataplane } from './endpoint-dataplane.js';
@@ -16,6 +17,15 @@ export interface OwnRoutes {
   readonly pods: readonly { readonly address: string; readonly hostInterface: string }[];
   /** Host routes to BGP peers behind a gateway. */
   readonly gateways: readonly GatewayRoute[];
+  /** To pods of other nodes, through tunnels or beside them. */
+  readonly overlay: readonly OverlayHop[];
+}
+
+export interface OverlayHop {
+  readonly prefix: IpPrefix;
+  readonly gateway: IpAddress;
+  /** Of a tunnel; absent: whichever link the gateway is on. */
+  readonly interfaceName?: string;
 }
 
 export interface RouteKernel {
@@ -37,6 +47,8 @@ export interface TranslationKernel {
 export interface KernelEvents {
   /** A route of ours may have changed, or an interface come or gone. */
   readonly onRoutes: () => void;
+  /** A tunnel may have changed. */
+  readonly onTunnels: () => void;
   /** Addresses of the node's own interfaces changed. */
   readonly onAddresses: () => void;
   /** A pod's connection may have changed. */
@@ -67,6 +79,8 @@ export interface NodeKernel {
   interfaces(): readonly HostInterface[];
   /** What the links of pod traffic carry, in octets; undefined when nothing says it. */
   uplinkMtu(nodeAddresses: readonly IpAddress[]): number | undefined;
+  /** Makes the node's tunnels exactly these; says of each what the kernel refused. */
+  levelTunnels(tunnels: readonly Tunnel[]): readonly TunnelFailure[];
   /** Those of these whose interface is not there. */
   withoutInterface(owners: readonly Owner[]): readonly Owner[];
   /** The same interfaces with the prefixes on them, for BGP. */

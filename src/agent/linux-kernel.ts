@@ -33,6 +33,7 @@ import { listeningPorts } from '../dataplane/listening-ports.js';
 import { OwnRouteTable } from '../dataplane/own-routes.js';
 import { levelPeeringAddresses } from '../dataplane/peering-address.js';
 import { Shaper, SHAPER_PREFIX } from '../dataplane/shaper.js';
+import { isTunnelName, levelTunnels, type Tunnel, type TunnelFailure } from '../dataplane/tunnel-devices.js';
 import { uplinkMtu } from '../dataplane/uplink-mtu.js';
 import type { Logger } from '../log.js';
 import type { PodRates } from '../shaping/pod-limits.js';
@@ -140,7 +141,7 @@ class LinuxKernel implements ServingKernel {
           this.socket,
           wanted.map(({ hostInterface, address }) => ({ hostInterface, address: parseAddress(address) })),
         ),
-      level: ({ blocks, pods, gateways }) =>
+      level: ({ blocks, pods, gateways, overlay }) =>
         this.ownRoutes.level([
           ...blocks.map((prefix) => ({ type: 'blackhole' as const, prefix })),
           ...pods.map(({ address, hostInterface }) => ({
@@ -154,6 +155,7 @@ class LinuxKernel implements ServingKernel {
             gateway: parseAddress(gateway),
             field,
           })),
+          ...overlay.map((hop) => ({ type: 'overlay' as const, ...hop })),
         ]),
     };
   }
@@ -203,6 +205,10 @@ class LinuxKernel implements ServingKernel {
     return this.mtu.value;
   }
 
+  levelTunnels(tunnels: readonly Tunnel[]): readonly TunnelFailure[] {
+    return levelTunnels(this.socket, tunnels);
+  }
+
   withoutInterface(owners: readonly Owner[]): readonly Owner[] {
     if (owners.length === 0) return [];
     const plumbed = new Set(this.plumbing.list().map(({ owner }) => owner));
@@ -212,7 +218,7 @@ class LinuxKernel implements ServingKernel {
   links(): readonly NodeLink[] {
     const all = listInterfaceAddresses(this.socket);
     return listLinks(this.socket)
-      .filter(isNodes)
+      .filter((link) => isNodes(link) && !isTunnelName(link.name))
       .map(({ index, name }) => {
         const own = all.filter(({ interfaceIndex }) => interfaceIndex === index);
         return {
@@ -237,7 +243,7 @@ class LinuxKernel implements ServingKernel {
     return connectionLimitProblem([...this.tables.status().backends.values()].map(({ backend }) => backend));
   }
 
-  watch({ onRoutes, onAddresses, onInterfaces, onEndpoints, onNetfilter }: KernelEvents): void {
+  watch({ onRoutes, onTunnels, onAddresses, onInterfaces, onEndpoints, onNetfilter }: KernelEvents): void {
     this.onNetfilter(onNetfilter);
     const onEvent = (event: KernelEvent): void => {
       if (
@@ -246,6 +252,7 @@ class LinuxKernel implements ServingKernel {
         event.type === 'link'
       )
         onRoutes();
+      if (event.type === 'resync' || (event.type === 'link' && isTunnelName(event.link.name))) onTunnels();
       if (event.type === 'link' || event.type === 'address' || event.type === 'resync') onEndpoints();
       const isAddress = event.type === 'address' && event.address.scope !== LINK_SCOPE;
       const isDefault = event.type === 'route' && event.route.prefix.length === 0;

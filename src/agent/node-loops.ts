@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Cluster } from '../cluster/cluster.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
+import { TUNNEL_NAMES } from '../dataplane/tunnel-devices.js';
 import { BgpLoop } from './bgp-loop.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { EndpointLoop } from './endpoint-loop.js';
@@ -23,7 +24,9 @@ import { NodeTopology } from './node-topology.js';
 import { isPodOf } from './pod-identity.js';
 import { PodNetwork } from './pod-network.js';
 import { PolicyLoop } from './policy-loop.js';
+import { OverlayLoop } from './overlay-loop.js';
 import { RouteLoop } from './route-loop.js';
+import { TunnelAddresses } from './tunnel-addresses.js';
 import { answersHealth } from './services/health-probe.js';
 import { ServiceProxy } from './services/service-proxy.js';
 import { ShapingLoop } from './shaping-loop.js';
@@ -60,6 +63,8 @@ export class NodeLoops {
   readonly pods: PodNetwork;
   readonly endpoints: EndpointLoop;
   readonly leaks: LeakSweeper;
+  readonly tunnelAddresses: TunnelAddresses;
+  readonly overlay: OverlayLoop;
   readonly routes: RouteLoop;
 
   constructor(
@@ -81,6 +86,8 @@ export class NodeLoops {
     this.pods = this.makePods();
     this.endpoints = this.makeEndpoints();
     this.leaks = this.makeLeaks();
+    this.tunnelAddresses = this.makeTunnelAddresses();
+    this.overlay = this.makeOverlay();
     this.routes = this.makeRoutes();
   }
 
@@ -94,6 +101,8 @@ export class NodeLoops {
       this.leaks,
       this.endpoints,
       this.bgp,
+      this.tunnelAddresses,
+      this.overlay,
       this.routes,
       this.connections,
       this.hostInterfaces,
@@ -127,6 +136,12 @@ export class NodeLoops {
   private nodeAddresses(): readonly IpAddress[] {
     const addresses = this.cluster.get('nodes', this.options.node)?.status?.addresses ?? [];
     return addresses.map(({ address }) => tryParseAddress(address)).filter((address) => address !== undefined);
+  }
+
+  /** What is left of the uplinks' where a pod's packets may have to be wrapped. */
+  private podMtu(): number | undefined {
+    const uplink = this.options.kernel.uplinkMtu(this.nodeAddresses());
+    return uplink === undefined ? undefined : uplink - this.overlay.overhead();
   }
 
   private heldBlocks(): readonly { readonly cidr: string; readonly pool: string }[] {
@@ -262,7 +277,7 @@ export class NodeLoops {
       assign: (owner, request, onTaken) => this.ipam.assign(owner, request, onTaken),
       namespace: (name) => this.cluster.get('namespaces', name),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
-      mtu: () => options.mtu ?? kernel.uplinkMtu(this.nodeAddresses()),
+      mtu: () => options.mtu ?? this.podMtu(),
       endpointState: (namespace, pod) => this.engine.endpointState(namespace, pod),
       pod: (namespace, name) => this.cluster.get('pods', name, namespace),
       translated: () => this.nat.settled(),
@@ -303,6 +318,38 @@ export class NodeLoops {
     });
   }
 
+  private makeTunnelAddresses(): TunnelAddresses {
+    const { allocator } = this;
+    return new TunnelAddresses({
+      allocator,
+      ipam: this.ipam,
+      pool: (name) => this.cluster.get('ipPools', name),
+      names: Object.values(TUNNEL_NAMES),
+      log: this.options.log.child({ loop: 'overlay' }),
+      onChange: (released) => {
+        this.connections.mark(released);
+        this.ipam.attachmentsChanged();
+        this.told.onEndpoints();
+        this.overlay.changed();
+      },
+    });
+  }
+
+  private makeOverlay(): OverlayLoop {
+    const { kernel, log, node } = this.options;
+    return new OverlayLoop({
+      node,
+      cluster: this.cluster,
+      kernel,
+      addresses: this.tunnelAddresses,
+      uplinkMtu: () => kernel.uplinkMtu(this.nodeAddresses()),
+      policy: this.policy,
+      log: log.child({ loop: 'overlay' }),
+      onRoutes: () => this.routes.changed(),
+      onHealth: this.told.onHealth,
+    });
+  }
+
   private makeRoutes(): RouteLoop {
     const { allocator } = this;
     const { kernel, log } = this.options;
@@ -314,6 +361,7 @@ export class NodeLoops {
         endpoints: this.pods.endpoints(),
         gateways: this.topology.wanted.gateways,
         peering: this.topology.wanted.peering,
+        overlay: this.overlay.routes(),
       }),
       log: log.child({ loop: 'routes' }),
       onHealth,

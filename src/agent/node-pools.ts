@@ -16,6 +16,8 @@ export type Matches = (selector: string, labels: Labels) => boolean;
 export interface NodePool extends Pool {
   readonly isManual: boolean;
   readonly isForWorkloads: boolean;
+  /** Nodes take the address of their tunnel from it. */
+  readonly isForTunnels: boolean;
   /** By spec.nodeSelector. */
   readonly selectsNode: boolean;
   /** Undefined: all. */
@@ -75,6 +77,7 @@ export function nodePoolsOf(
       {
         ...pool,
         isManual: spec.assignmentMode === 'Manual',
+        isForTunnels: uses.length === 0 || uses.includes('Tunnel'),
         isForWorkloads: uses.length === 0 || uses.includes('Workload'),
         selectsNode: selects('nodeSelector', labels),
         namespaceSelector: ['', 'all()'].includes(namespaceSelector) ? undefined : namespaceSelector,

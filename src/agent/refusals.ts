@@ -12,7 +12,7 @@ import type { KubeObject } from '../api/meta.js';
 
 /** One part of one object that cannot be used. */
 export interface ObjectProblem {
-  /** "spec.vxlanMode", "metadata.annotations[qos.projectcalico.org/dscp]". */
+  /** "spec.ipipMode", "metadata.annotations[qos.projectcalico.org/dscp]". */
   readonly field: string;
   /** A sentence that names field, value and what was expected. */
   readonly message: string;
@@ -34,7 +34,6 @@ const isSet = <T>(value: T | undefined, isNothing: (value: T) => boolean): T | u
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;
 const isForServices = (uses: readonly string[]): boolean =>
   uses.length > 0 && uses.every((use) => use === 'LoadBalancer');
-const NO_OVERLAY = 'expected Never: Tortie routes without an overlay, and does so for this pool too';
 
 const FIELDS: readonly Refusal[] = [
   refusal({
@@ -55,14 +54,12 @@ const FIELDS: readonly Refusal[] = [
   refusal({
     kind: 'ipPools',
     field: 'spec.ipipMode',
-    why: NO_OVERLAY,
-    asked: ({ spec }) => isSet(spec.ipipMode, (mode) => mode === 'Never'),
-  }),
-  refusal({
-    kind: 'ipPools',
-    field: 'spec.vxlanMode',
-    why: NO_OVERLAY,
-    asked: ({ spec }) => isSet(spec.vxlanMode, (mode) => mode === 'Never'),
+    why: 'expected Never in a pool that has vxlanMode too, and in one of IPv6, as in Calico; it is taken for Never',
+    asked: ({ spec }) =>
+      isSet(
+        spec.ipipMode,
+        (mode) => mode === 'Never' || ((spec.vxlanMode ?? 'Never') === 'Never' && !spec.cidr.includes(':')),
+      ),
   }),
   refusal({
     kind: 'ipReservations',

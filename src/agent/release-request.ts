@@ -3,7 +3,7 @@
  * The agent does so by itself (leak-sweeper.ts); this is for who does not want to wait, and says why something cannot be given back.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Owner } from '@tortie/ipam';
+import { NODE_NETWORK, type Owner } from '@tortie/ipam';
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
 import { messageOf } from '../errors.js';
 
@@ -49,6 +49,7 @@ async function releaseOne(text: string, options: ReleaseOptions): Promise<Releas
   if (parsed === undefined) return kept('expected an address');
   const owner = options.holderOf(address);
   if (owner === undefined) return kept('nobody has it on this node');
+  if (owner.network === NODE_NETWORK) return kept('the node itself has it, for its tunnel');
   const pod = `"${owner.namespace}/${owner.pod}"`;
   const hasPod = options.hasPod(owner);
   if (hasPod === undefined) return kept('this node cannot read pods from the API server now');

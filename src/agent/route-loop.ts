@@ -8,7 +8,7 @@ import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { GatewayRoute, PeeringAddress } from '../topology/node-side.js';
 import type { TopologyProblem } from '../topology/problems.js';
-import type { OwnRoutes, RouteKernel } from './kernel.js';
+import type { OverlayHop, OwnRoutes, RouteKernel } from './kernel.js';
 
 /** Pods bring their routes along; this is the check behind them, and in a burst one check serves many. */
 const COALESCE = 50;
@@ -25,6 +25,7 @@ export interface RouteLoopOptions {
     readonly endpoints: readonly { readonly hostInterface: string; readonly addresses: readonly string[] }[];
     readonly gateways: readonly GatewayRoute[];
     readonly peering: readonly PeeringAddress[];
+    readonly overlay: readonly OverlayHop[];
   };
   readonly log: Logger;
   readonly onHealth: () => void;
@@ -102,11 +103,12 @@ export class RouteLoop {
   }
 }
 
-function routesOf({ blocks, endpoints, gateways }: ReturnType<RouteLoopOptions['desired']>): OwnRoutes {
+function routesOf({ blocks, endpoints, gateways, overlay }: ReturnType<RouteLoopOptions['desired']>): OwnRoutes {
   return {
     // A block of one address is its pod's own host route; a blackhole would collide with it.
     blocks: blocks.map(({ prefix }) => prefix).filter((prefix) => prefix.length < bitsOf(prefix.family)),
     pods: endpoints.flatMap(({ hostInterface, addresses }) => addresses.map((address) => ({ address, hostInterface }))),
     gateways,
+    overlay,
   };
 }

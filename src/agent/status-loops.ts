@@ -115,7 +115,7 @@ export class StatusLoops {
   }
 
   private report(): NodeReport {
-    const { cluster, endpoints, ipam, nat, pods, policy, routes, services, shaping } = this.loops;
+    const { cluster, endpoints, ipam, nat, overlay, pods, policy, routes, services, shaping } = this.loops;
     const bgp = this.bgpReporter.report();
     return {
       aspects: [
@@ -134,6 +134,7 @@ export class StatusLoops {
         {
           type: 'RoutesReady',
           problems: routes.problems(),
+          warnings: overlay.problems(),
           wellMessage: 'The kernel holds all routes',
           notices: [...endpoints.notices(), ...nat.problems(), ...shaping.problems()],
         },
@@ -217,7 +218,7 @@ export class StatusLoops {
       nodeProblems: () =>
         nodeProblemsOf(
           [...this.loops.bgp.status().problems, ...this.loops.routes.fieldProblems()],
-          this.loops.ipam.unusablePools(),
+          [...this.loops.ipam.unusablePools(), ...this.loops.overlay.poolProblems()],
         ),
       log: log.child({ loop: 'status' }),
     });
@@ -265,7 +266,7 @@ export class StatusLoops {
     return new AddressPublisher({
       node,
       datastore: options.datastore,
-      owners: () => allocator.owners(),
+      owners: () => [...allocator.owners(), ...allocator.nodeOwners()],
       hasNode: () => this.loops.cluster.get('nodes', node) !== undefined,
       log: log.child({ loop: 'ipam' }),
     });

@@ -25,7 +25,7 @@ export interface IPPoolSpec {
   readonly allowedUses?: readonly ('Workload' | 'Tunnel' | 'LoadBalancer')[];
   /** Default Automatic; from a Manual pool addresses come only on request. */
   readonly assignmentMode?: 'Automatic' | 'Manual';
-  /** Default Never. Tortie routes without overlay: anything else is reported as unsupported. */
+  /** Whether packets to pods of other nodes are wrapped: never (the default), always, or where the nodes share no subnet. Not both. */
   readonly ipipMode?: 'Never' | 'Always' | 'CrossSubnet';
   readonly vxlanMode?: 'Never' | 'Always' | 'CrossSubnet';
 }
@@ -90,8 +90,11 @@ export interface NodeAddressesSpec {
 
 export interface PublishedAddress {
   readonly address: string;
+  /** Of the pod that has it; both empty where the node itself has it. */
   readonly namespace: string;
   readonly pod: string;
+  /** The node itself has it, on this interface of a tunnel. */
+  readonly tunnel?: string;
   /** The pod's. */
   readonly uid?: string;
   readonly containerId: string;

@@ -1,7 +1,7 @@
 /**
  * The routes that this node has for itself, protocol `tortie` (171): one per local pod address, a blackhole per own block, so that a
- * packet to an address nobody has does not leave by the default route and come back, and one to each BGP peer that a resource says
- * is behind a gateway.
+ * packet to an address nobody has does not leave by the default route and come back, one to each BGP peer that a resource says
+ * is behind a gateway, and those to other nodes' pods that go through a tunnel, or would if the node were farther away.
  *
  * Level-triggered: the caller states the whole set; observe, diff, apply. Only routes of our protocol in the main table are
  * ever removed. A route of somebody else with the same prefix and metric stays and becomes a sentence in the answer.
@@ -28,7 +28,17 @@ export type OwnRoute =
   /** Never for a block of one address: that would be its pod's own route. */
   | { readonly type: 'blackhole'; readonly prefix: IpPrefix }
   /** Over whichever link the gateway is on. `field`: who asked for it and where, as `BGPPeer/rack spec.reachableBy`. */
-  | { readonly type: 'gateway'; readonly prefix: IpPrefix; readonly gateway: IpAddress; readonly field: string };
+  | { readonly type: 'gateway'; readonly prefix: IpPrefix; readonly gateway: IpAddress; readonly field: string }
+  /** To pods of another node. Without an interface over whichever link the gateway is on. */
+  | {
+      readonly type: 'overlay';
+      readonly prefix: IpPrefix;
+      readonly gateway: IpAddress;
+      readonly interfaceName?: string;
+    };
+
+/** What leads to pods of other nodes goes before what BGP has learned (by default 20, src/bgpd/daemon.ts), whatever else that does. */
+const OVERLAY_METRIC = 5;
 
 export class OwnRouteTable {
   /**
@@ -91,6 +101,13 @@ export class OwnRouteTable {
   private resolve(routes: readonly OwnRoute[], observed: readonly Route[]): readonly RouteRequest[] {
     const present = new Map(observed.map((route) => [keyOf(route), route.nextHops[0]?.interfaceIndex]));
     const indexes = new Map<string, number>();
+    const indexOf = (name: string, route: Omit<RouteRequest, 'nextHops'>): number | undefined => {
+      const known = indexes.get(name) ?? this.indexes.get(name);
+      const isConfirmed = known !== undefined && present.get(keyOf({ ...route, nextHops: [] })) === known;
+      const index = isConfirmed ? known : findLink(this.socket, { name })?.index;
+      if (index !== undefined) indexes.set(name, index);
+      return index;
+    };
     const requests = routes.flatMap((route): RouteRequest[] => {
       const base = { prefix: route.prefix, protocol: PROTOCOL_TORTIE };
       if (route.type === 'blackhole')
@@ -98,12 +115,18 @@ export class OwnRouteTable {
           ? []
           : [{ ...base, type: 'blackhole', nextHops: [] }];
       if (route.type === 'gateway') return [{ ...base, type: 'unicast', nextHops: [{ via: route.gateway }] }];
-      const known = indexes.get(route.hostInterface) ?? this.indexes.get(route.hostInterface);
-      const isConfirmed = known !== undefined && present.get(keyOf({ ...base, nextHops: [] })) === known;
-      const interfaceIndex = isConfirmed ? known : findLink(this.socket, { name: route.hostInterface })?.index;
-      if (interfaceIndex === undefined) return [];
-      indexes.set(route.hostInterface, interfaceIndex);
-      return [{ ...base, type: 'unicast', nextHops: [{ interfaceIndex }] }];
+      if (route.type === 'overlay') {
+        const { gateway: via, interfaceName } = route;
+        const unicast = { ...base, type: 'unicast', metric: OVERLAY_METRIC } as const;
+        if (interfaceName === undefined) return [{ ...unicast, nextHops: [{ via }] }];
+        const interfaceIndex = indexOf(interfaceName, unicast);
+        // No address of the tunnel's makes an IPv4 gateway one of its link. IPv6 gateways are link-local.
+        return interfaceIndex === undefined
+          ? []
+          : [{ ...unicast, nextHops: [{ via, interfaceIndex, isOnlink: via.family === 4 }] }];
+      }
+      const interfaceIndex = indexOf(route.hostInterface, base);
+      return interfaceIndex === undefined ? [] : [{ ...base, type: 'unicast', nextHops: [{ interfaceIndex }] }];
     });
     this.indexes = indexes;
     return requests;
@@ -164,7 +187,8 @@ function isAsWanted(route: Route, wanted: RouteRequest): boolean {
     route.type === (wanted.type ?? 'unicast') &&
     route.nextHops.length === wanted.nextHops.length &&
     hop?.via?.value === wantedHop?.via?.value &&
-    (wantedHop?.via !== undefined || hop?.interfaceIndex === wantedHop?.interfaceIndex)
+    ((wantedHop?.via !== undefined && wantedHop.interfaceIndex === undefined) ||
+      hop?.interfaceIndex === wantedHop?.interfaceIndex)
   );
 }
 

@@ -6,7 +6,7 @@
  */
 import { prefixesOverlap } from 'node-bgp/address';
 import type { Pod } from '../api/core.js';
-import { blockOf, isNetworked, podName, poolOf, usesIn, type Inventory } from './inventory.js';
+import { blockOf, holderText, isNetworked, podName, poolOf, usesIn, type Inventory } from './inventory.js';
 
 export type ProblemKind = 'duplicate' | 'overlapping' | 'orphaned' | 'leaked' | 'out-of-pool' | 'unpublished';
 
@@ -53,7 +53,7 @@ export function checkIpam(inventory: Inventory): readonly IpamProblem[] {
 function duplicates({ uses }: Inventory): readonly IpamProblem[] {
   return [...uses.values()].flatMap(({ text, published, pods }) => {
     const all = new Set([
-      ...published.map(({ namespace, pod, node }) => `"${namespace}/${pod}" on node "${node}"`),
+      ...published.map((use) => `${holderText(use).replace(/^pod /, '')} on node "${use.node}"`),
       ...pods.map((pod) => `"${podName(pod)}" on node "${pod.spec.nodeName ?? ''}"`),
     ]);
     return all.size < 2
@@ -140,7 +140,9 @@ function leaks({ uses, objects: { pods } }: Inventory): readonly IpamProblem[] {
   const living = new Map(pods.map((pod) => [podName(pod), pod]));
   return [...uses.values()].flatMap(({ text, published }) =>
     published
-      .filter(({ namespace, pod, uid }) => !isSamePod(living.get(`${namespace}/${pod}`), uid))
+      .filter(
+        ({ namespace, pod, tunnel, uid }) => tunnel === undefined && !isSamePod(living.get(`${namespace}/${pod}`), uid),
+      )
       .map(
         ({ namespace, pod, node, containerId }): IpamProblem => ({
           kind: 'leaked',
@@ -175,7 +177,8 @@ function outside(inventory: Inventory): readonly IpamProblem[] {
       };
     });
   const ofAddresses = [...inventory.uses.values()].flatMap(({ text, address, published, borrower }) =>
-    published.flatMap(({ namespace, pod, node }): readonly IpamProblem[] => {
+    published.flatMap((use): readonly IpamProblem[] => {
+      const { node } = use;
       const block = blockOf(inventory, address);
       const owner = block?.object.spec.node;
       if (owner === node || borrower === node) return [];
@@ -184,7 +187,7 @@ function outside(inventory: Inventory): readonly IpamProblem[] {
         {
           kind: block === undefined ? 'out-of-pool' : 'overlapping',
           subject: text,
-          message: `Address ${text} of pod "${namespace}/${pod}" on node "${node}" lies in ${where}`,
+          message: `Address ${text} of ${holderText(use)} on node "${node}" lies in ${where}`,
           remedy: 'Another pod may get it: delete the pod, and whoever makes it gets another address.',
         },
       ];

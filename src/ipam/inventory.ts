@@ -66,6 +66,10 @@ const FINISHED: ReadonlySet<string | undefined> = new Set(['Succeeded', 'Failed'
 
 export const podName = ({ metadata: { namespace = 'default', name } }: Pod): string => `${namespace}/${name}`;
 
+/** Who has an address, says a node: `pod "shop/web-1"`, `the tunnel`. */
+export const holderText = ({ namespace, pod, tunnel }: PublishedAddress): string =>
+  tunnel === undefined ? `pod "${namespace}/${pod}"` : 'the tunnel';
+
 /** Has it addresses of a pool? */
 export const isNetworked = ({ spec, status }: Pod): boolean =>
   spec.hostNetwork !== true && spec.nodeName !== undefined && !FINISHED.has(status?.phase);

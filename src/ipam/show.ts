@@ -135,7 +135,7 @@ export const formatBorrowed = (rows: readonly BorrowedRow[]): string =>
 /** "shop/web-1", once each. */
 export const holders = (use: AddressUse | undefined): readonly string[] => [
   ...new Set([
-    ...(use?.published ?? []).map(({ namespace, pod }) => `${namespace}/${pod}`),
+    ...(use?.published ?? []).map(({ namespace, pod, tunnel }) => tunnel ?? `${namespace}/${pod}`),
     ...(use?.pods ?? []).map(podName),
   ]),
 ];
@@ -152,8 +152,12 @@ export function whyNotFree(inventory: Inventory, text: string): AddressAnswer {
   const address = parseAddress(text);
   const use = inventory.uses.get(formatAddress(address));
   const reasons: string[] = [];
-  for (const { namespace, pod, node } of use?.published ?? [])
-    reasons.push(`Pod "${namespace}/${pod}" has it, says node "${node}".`);
+  for (const { namespace, pod, tunnel, node } of use?.published ?? [])
+    reasons.push(
+      tunnel === undefined
+        ? `Pod "${namespace}/${pod}" has it, says node "${node}".`
+        : `Node "${node}" itself has it, for its tunnel (${tunnel}).`,
+    );
   for (const pod of use?.pods ?? [])
     reasons.push(`Pod "${podName(pod)}" has it in its status, on node "${pod.spec.nodeName}".`);
   const isInUse = reasons.length > 0 || use?.borrower !== undefined;

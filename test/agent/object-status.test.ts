@@ -120,7 +120,7 @@ describe('agent/object-status', () => {
   it('says of every kind whether all of it can be used, and names what is not', async () => {
     await define();
     await node('node1', { rack: 'a' });
-    await create('ippools', 'IPPool', 'pods', { cidr: '10.65.0.0/16', ipipMode: 'Always' });
+    await create('ippools', 'IPPool', 'pods', { cidr: '10.65.0.0/16', ipipMode: 'Always', vxlanMode: 'Always' });
     await create('ipreservations', 'IPReservation', 'kept', { reservedCIDRs: ['10.65.0.0/30', 'rest'] });
     await create('bgppeers', 'BGPPeer', 'tor', { peerIP: '192.0.2.1', asNumber: 65001, nodeSelector: "rack == 'a'" });
     await create('bgppeers', 'BGPPeer', 'lost', { peerIP: '192.0.2.2', asNumber: 65001, nodeSelector: "rack == 'z'" });
@@ -174,7 +174,7 @@ describe('agent/object-status', () => {
     await writer('node1', true);
     await says('ippools/pods', 'Accepted', 'True', /./);
     const before = (await conditions('ippools/pods')).get('InUse');
-    await api.merge(`${GROUP}/ippools/pods`, { spec: { ipipMode: 'Always' } });
+    await api.merge(`${GROUP}/ippools/pods`, { spec: { ipipMode: 'Always', vxlanMode: 'CrossSubnet' } });
     await says('ippools/pods', 'Accepted', 'False', /^spec\.ipipMode is "Always"; expected Never/);
     const after = (await conditions('ippools/pods')).get('InUse');
     expect(after?.observedGeneration).to.equal(2);

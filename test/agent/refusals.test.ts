@@ -15,8 +15,7 @@ const refusals = (kind: KindName, each: KubeObject): readonly string[] =>
 const examples: readonly (readonly [KindName, string, unknown, unknown, object?])[] = [
   ['ipPools', 'allowedUses', ['Workload', 'LoadBalancer'], ['Workload', 'Tunnel']],
   ['ipPools', 'nodeSelector', "rack == 'a'", 'all()', { allowedUses: ['LoadBalancer'] }],
-  ['ipPools', 'ipipMode', 'Always', 'Never'],
-  ['ipPools', 'vxlanMode', 'CrossSubnet', 'Never'],
+  ['ipPools', 'ipipMode', 'Always', 'Never', { cidr: '10.65.0.0/16', vxlanMode: 'Always' }],
   ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
   ['ipamConfigurations', 'autoAllocateBlocks', false, true],
   ['ipamConfigurations', 'kubeVirtVMAddressPersistence', 'Enabled', 'Disabled'],
@@ -102,7 +101,7 @@ describe('agent/refusals', () => {
       'namespaces',
       'pods',
     ]);
-    cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: '10.65.0.0/16', ipipMode: 'Always' } });
+    cluster.upsert('ipPools', { metadata: { name: 'pods' }, spec: { cidr: 'fd00:65::/112', ipipMode: 'Always' } });
     for (const name of ['here', 'elsewhere'])
       cluster.upsert('pods', {
         metadata: { name, namespace: 'shop', annotations: { 'qos.projectcalico.org/egressPacketRate': '1M' } },

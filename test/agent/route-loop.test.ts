@@ -14,7 +14,7 @@ describe('agent/route-loop', () => {
   let loop: RouteLoop;
 
   beforeEach(() => {
-    desired = { blocks: [], endpoints: [], gateways: [], peering: [] };
+    desired = { blocks: [], endpoints: [], gateways: [], peering: [], overlay: [] };
     refused = [];
     told = [];
     loop = new RouteLoop({

@@ -146,6 +146,20 @@ class FewObjects {
 }
 
 describe('ipam check', () => {
+  it('takes the address of a tunnel for what it is', () => {
+    const tunnel = { address: '10.0.0.9', namespace: '', pod: '', tunnel: 'vxlan.tortie', containerId: 'tunnel' };
+    const published = sound.published.map((each) =>
+      each.metadata.name === 'a'
+        ? { ...each, spec: { ...each.spec, addresses: [...(each.spec.addresses ?? []), tunnel] } }
+        : each,
+    );
+    expect(checkIpam(spoilt({ published }))).to.deep.equal([]);
+    const twin = pod('twin', 'b', '10.0.0.9');
+    expect(checkIpam(spoilt({ published, pods: [...sound.pods, twin] })).map(({ message }) => message)).to.deep.equal([
+      'Address 10.0.0.9 is held by 2 pods: "shop/twin" on node "b", the tunnel on node "a"',
+    ]);
+  });
+
   it('finds nothing wrong with a sound cluster', () => {
     expect(checkIpam(spoilt({}))).to.deep.equal([]);
     expect(formatProblems([])).to.equal('Every address is held by at most one pod, in a block of its node.');

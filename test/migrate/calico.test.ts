@@ -60,7 +60,10 @@ describe('migrate calico', () => {
 
   it('says which fields are refused, and which are not known', () => {
     const { objects } = planCalico(
-      stored('ipPools', { ...pool, spec: { ...pool.spec, ipipMode: 'Always', newer: { field: true } } }),
+      stored('ipPools', {
+        ...pool,
+        spec: { ...pool.spec, ipipMode: 'Always', vxlanMode: 'Always', newer: { field: true } },
+      }),
     );
     expect(objects[0]?.problems).to.have.length(2);
     expect(objects[0]?.problems[0]).to.equal('spec.newer is not known here, and would be dropped');

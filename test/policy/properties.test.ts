@@ -151,6 +151,8 @@ const identity = (event: PolicyEvent): string => {
       return 'service ranges';
     case 'interface-limits':
       return 'limits';
+    case 'tunnel-peers':
+      return 'tunnels';
   }
 };
 
@@ -171,6 +173,7 @@ function undo(event: PolicyEvent): PolicyEvent {
     case 'bgp-peers':
     case 'service-ranges':
     case 'interface-limits':
+    case 'tunnel-peers':
       return event;
   }
 }

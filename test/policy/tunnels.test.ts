@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { PolicyEngine, type EngineOptions, type Flow } from '@tortie/policy';
+import type { TunnelPeerAddresses } from '@tortie/policy/objects';
 import { run, type Packet } from './interpreter.js';
 import { programFor, READINGS } from './node.js';
-import { eventsOf, interfaceOf, networkPolicy, smallWorld, upsert } from './world.js';
+import { eventsOf, hostEndpoint, interfaceOf, networkPolicy, smallWorld, upsert } from './world.js';
 
 const UDP = 17;
 const NODES = { 4: ['172.18.0.1', '172.18.0.2'], 6: ['fc00::1', 'fc00::2'] } as const;
@@ -101,5 +102,77 @@ describe('policy, tunnels from pods to nodes', () => {
     expect(isDropped()).to.equal(true);
     engine.apply(node('n9-new', '172.18.0.10'));
     expect(isDropped()).to.equal(false);
+  });
+
+  describe('to the ends of tunnels that this node has', () => {
+    const peers = { vxlan: ['172.18.0.2', 'fc00::2'] };
+    const tunnelled = (event: TunnelPeerAddresses = peers): PolicyEngine => {
+      const engine = engineOf({ nodeName: 'n1' });
+      engine.apply({ type: 'tunnel-peers', peers: event });
+      engine.flush();
+      return engine;
+    };
+    const arriving = (family: 4 | 6, source: string, change: Partial<Packet> = {}): Packet =>
+      packet({
+        family,
+        builtin: 'INPUT',
+        in: 'eth0',
+        out: undefined,
+        source,
+        destination: NODES[family][0],
+        localDestination: true,
+        ...change,
+      });
+    const STRANGERS = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
+
+    for (const reading of READINGS)
+      for (const family of [4, 6] as const)
+        it(`only nodes come in: ${reading}, IPv${family}`, () => {
+          const program = programFor(tunnelled(), family, reading);
+          const stranger = STRANGERS[family];
+          expect(run(program, arriving(family, NODES[family][1]))).to.equal('accept');
+          expect(run(program, arriving(family, stranger))).to.equal('drop');
+          expect(run(program, arriving(family, stranger, { state: 'established' })), 'established').to.equal('drop');
+          expect(run(program, arriving(family, stranger, { destinationPort: 4790 })), 'another port').to.equal(
+            'continue',
+          );
+          expect(run(program, arriving(family, stranger, { protocol: 4 })), 'a tunnel there is not').to.equal(
+            'continue',
+          );
+          const pod = family === 4 ? '10.65.0.3' : 'fd00:65::a:3';
+          expect(run(program, arriving(family, pod, { in: interfaceOf('y', 'a') })), 'a pod').to.equal('drop');
+        });
+
+    it('no policy of a host endpoint closes them, in either direction', () => {
+      const engine = tunnelled();
+      engine.apply(hostEndpoint('n1-eth0', { node: 'n1', interfaceName: 'eth0', expectedIPs: ['172.18.0.1'] }));
+      engine.flush();
+      for (const reading of READINGS) {
+        const program = programFor(engine, 4, reading);
+        const leaving = packet({ builtin: 'OUTPUT', in: undefined, source: '172.18.0.1', localSource: true });
+        expect(run(program, arriving(4, '172.18.0.2')), `${reading}, in`).to.equal('accept');
+        expect(run(program, leaving), `${reading}, out`).to.equal('accept');
+        expect(run(program, { ...leaving, destination: '192.0.2.1' }), `${reading}, to a stranger`).to.equal('drop');
+        expect(run(program, { ...leaving, destinationPort: 9999 }), `${reading}, another port`).to.equal('drop');
+      }
+    });
+
+    it('follow the nodes, and end with the tunnels', () => {
+      const engine = tunnelled();
+      const says = (source: string): string => run(programFor(engine, 4, 'neutral'), arriving(4, source));
+      engine.apply({ type: 'tunnel-peers', peers: { vxlan: ['172.18.0.3'] } });
+      engine.flush();
+      expect([says('172.18.0.2'), says('172.18.0.3')]).to.deep.equal(['drop', 'accept']);
+      engine.apply({ type: 'tunnel-peers', peers: {} });
+      engine.flush();
+      expect([says('172.18.0.2'), says('192.0.2.1')]).to.deep.equal(['continue', 'continue']);
+    });
+
+    it('IP in IP: the same by its protocol', () => {
+      const program = programFor(tunnelled({ ipip: ['172.18.0.2'] }), 4, 'neutral');
+      expect(run(program, arriving(4, '172.18.0.2', { protocol: 4 }))).to.equal('accept');
+      expect(run(program, arriving(4, '192.0.2.1', { protocol: 4 }))).to.equal('drop');
+      expect(run(program, arriving(4, '192.0.2.1')), 'VXLAN').to.equal('continue');
+    });
   });
 });

@@ -10,6 +10,7 @@
  *
  * Packets of other interfaces leave after two comparisons; what the host does with them is not ours.
  */
+import type { TunnelKind } from '../objects.js';
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { bgpPortRules } from './bgp-ports.js';
 import {
@@ -25,7 +26,7 @@ import {
   SERVICE_RANGE_SET,
   TO_MAP,
 } from './names.js';
-import { tunnelRules } from './tunnels.js';
+import { tunnelInput, tunnelOutput, tunnelRules } from './tunnels.js';
 import { neighbourDiscovery } from './neighbour-discovery.js';
 
 export interface BaseSettings {
@@ -56,6 +57,8 @@ export interface BaseNeeds {
   readonly announcesServices: boolean;
   /** Some pod's interface has limits. */
   readonly limitsInterfaces: boolean;
+  /** Kinds of tunnels to other nodes that this node has. */
+  readonly tunnels: readonly TunnelKind[];
 }
 
 /**
@@ -129,7 +132,7 @@ const connectionLimit = (fromPod: Match, { podConnections }: BaseSettings): read
 /** The hooks that stand whatever host endpoints there are. */
 export const hooksOf = (
   { podConnections }: BaseSettings,
-  { announcesServices, limitsInterfaces }: Omit<BaseNeeds, 'listenPorts'>,
+  { announcesServices, limitsInterfaces }: Omit<BaseNeeds, 'listenPorts' | 'tunnels'>,
 ): readonly Hook[] => [
   ...HOOKS,
   ...(podConnections !== undefined || limitsInterfaces ? [MANGLE_HOOKS.prerouting] : []),
@@ -140,7 +143,7 @@ export const hooksOf = (
 export function baseChains(
   settings: BaseSettings,
   jumps: ReadonlyMap<string, readonly string[]>,
-  { listenPorts, announcesServices, limitsInterfaces }: BaseNeeds,
+  { listenPorts, announcesServices, limitsInterfaces, tunnels }: BaseNeeds,
 ): readonly Chain[] {
   const fromPod: Match = { type: 'in-interface', name: `${settings.podInterfacePrefix}+` };
   const toPod: Match = { type: 'out-interface', name: `${settings.podInterfacePrefix}+` };
@@ -213,7 +216,12 @@ export function baseChains(
       { matches: [], action: { type: 'accept' } },
     ]),
     // Once more behind somebody's DNAT.
-    filter('TORTIE-INPUT', [...toLoopbackUnasked, goto(fromPod, 'TORTIE-POD-INPUT'), ...hosts('filter/INPUT')]),
+    filter('TORTIE-INPUT', [
+      ...toLoopbackUnasked,
+      ...tunnelInput(tunnels),
+      goto(fromPod, 'TORTIE-POD-INPUT'),
+      ...hosts('filter/INPUT'),
+    ]),
     filter('TORTIE-POD-INPUT', [
       INVALID,
       ESTABLISHED,
@@ -228,6 +236,7 @@ export function baseChains(
       // Not "source is a node address": in OUTPUT without a local source only what IPVS forwards can appear.
       { matches: [toPod, { type: 'local', side: 'source' }], action: { type: 'accept' }, note: 'node to its own pods' },
       goto(toPod, 'TORTIE-POD-FORWARD'),
+      ...tunnelOutput(tunnels),
       ...hosts('filter/OUTPUT'),
     ]),
     ...verdictTables(jumps).flatMap((table): readonly Chain[] => [

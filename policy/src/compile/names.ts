@@ -31,6 +31,9 @@ export const BGP_PEER_SETS = { 'own-node': 'bgp-peers', nodes: 'bgp-peers-any' }
 /** Ranges of Services that this node announces. */
 export const SERVICE_RANGE_SET = 'service-ranges';
 
+/** Addresses of the nodes at the other ends of this node's tunnels (resolve/tunnel-peers.ts). */
+export const TUNNEL_PEER_SETS = { vxlan: 'vxlan-peers', ipip: 'ipip-peers' } as const;
+
 /** Sets of local addresses that no policy holds in a direction (resolve/open-endpoints.ts). */
 export const OPEN_SETS: Readonly<Record<Direction, string>> = { egress: 'open-egress', ingress: 'open-ingress' };
 

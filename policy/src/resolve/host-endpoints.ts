@@ -19,7 +19,7 @@ const NO_LABELS: Labels = new Map();
 export class HostEndpoints {
   private isDirty = true;
   private interfaces: readonly HostInterface[] = [];
-  private needs: Omit<BaseNeeds, 'listenPorts'> = { announcesServices: false, limitsInterfaces: false };
+  private needs: Omit<BaseNeeds, 'listenPorts'> = { announcesServices: false, limitsInterfaces: false, tunnels: [] };
   private hooks: readonly Hook[] = [];
   private hooksChanged = true;
   /** Chains now in the store that are ours. */
@@ -53,7 +53,8 @@ export class HostEndpoints {
     const after = { ...this.needs, ...needs };
     const isSame =
       after.announcesServices === this.needs.announcesServices &&
-      after.limitsInterfaces === this.needs.limitsInterfaces;
+      after.limitsInterfaces === this.needs.limitsInterfaces &&
+      after.tunnels === this.needs.tunnels;
     if (!isSame) this.touch();
     this.needs = after;
   }

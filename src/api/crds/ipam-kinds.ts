@@ -41,11 +41,11 @@ const ipPool = customResourceDefinition({
       allowedUses: set(oneOf('Workload', 'Tunnel', 'LoadBalancer')),
       assignmentMode: withDefault('Automatic', oneOf('Automatic', 'Manual')),
       ipipMode: described(
-        'Tortie routes without overlay: anything but Never is reported as unsupported.',
+        'IP in IP between nodes, for IPv4: Never, Always, or CrossSubnet: only between nodes that share no subnet.',
         oneOf('Never', 'Always', 'CrossSubnet'),
       ),
       vxlanMode: described(
-        'Tortie routes without overlay: anything but Never is reported as unsupported.',
+        'VXLAN between nodes: Never, Always, or CrossSubnet: only between nodes that share no subnet.',
         oneOf('Never', 'Always', 'CrossSubnet'),
       ),
     }),
@@ -173,6 +173,7 @@ const nodeAddresses = customResourceDefinition({
         address: required(textUpTo(43)),
         namespace: required(textUpTo(253)),
         pod: required(textUpTo(253)),
+        tunnel: textUpTo(15),
         uid: textUpTo(253),
         containerId: required(textUpTo(253)),
       }),

@@ -5,6 +5,7 @@
  * struct ifinfomsg: family(1) pad(1) hardware type(2) index(4) flags(4) mask of flags to change(4), attributes
  * ```
  */
+import { addressToBytes, type IpAddress } from 'node-bgp/address';
 import { AF_INET, AF_INET6 } from '../libc.js';
 import type { NetlinkBatch } from './batch.js';
 import { forEachAttribute, type NetlinkMessage, type Octets } from './message.js';
@@ -100,6 +101,12 @@ const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_VXLAN_ID = 1;
+const IFLA_VXLAN_LOCAL = 4;
+const IFLA_VXLAN_LEARNING = 7;
+const IFLA_VXLAN_PORT = 15;
+const IFLA_VXLAN_LOCAL6 = 17;
+const IFLA_IPTUN_LOCAL = 2;
 const IFLA_INET_CONF = 1;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const RTEXT_FILTER_SKIP_STATS = 8;
@@ -138,6 +145,62 @@ export function writeVeth(batch: NetlinkBatch, request: VethRequest): void {
   batch.endNest(data);
   batch.endNest(info);
   batch.endMessage();
+}
+
+/** A device without carrier of its own that wraps packets for other nodes; linux/if_link.h, linux/if_tunnel.h. */
+export interface TunnelRequest {
+  readonly name: string;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly data:
+    | { readonly kind: 'vxlan'; readonly vni: number; readonly port: number; readonly local: IpAddress }
+    | { readonly kind: 'ipip'; readonly local: IpAddress };
+}
+
+/** Appends the creation of a tunnel's device, down. It learns nothing: who is where, others write. */
+export function writeTunnel(batch: NetlinkBatch, request: TunnelRequest): void {
+  const { data } = request;
+  batch.beginMessage(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, () => `create ${data.kind} interface "${request.name}"`);
+  writeHeader(batch, 0);
+  writeNames(batch, request);
+  const info = batch.beginNest(IFLA_LINKINFO);
+  batch.attributeText(IFLA_INFO_KIND, data.kind);
+  const nest = batch.beginNest(IFLA_INFO_DATA);
+  const local = addressToBytes(data.local);
+  if (data.kind === 'ipip') batch.attribute(IFLA_IPTUN_LOCAL, local);
+  else {
+    batch.attributeU32(IFLA_VXLAN_ID, data.vni);
+    batch.attribute(data.local.family === 4 ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, local);
+    batch.attributeU16be(IFLA_VXLAN_PORT, data.port);
+    batch.attributeU8(IFLA_VXLAN_LEARNING, 0);
+  }
+  batch.endNest(nest);
+  batch.endNest(info);
+  batch.endMessage();
+}
+
+/** What a tunnel's device was made with, of an RTM_NEWLINK; undefined for other kinds. */
+export function decodeTunnel({ body }: NetlinkMessage): TunnelRequest['data'] | undefined {
+  let kind = '';
+  let vni = 0;
+  let port = 0;
+  let local: IpAddress | undefined;
+  const readData = (type: number, start: number, end: number): void => {
+    if (kind === 'ipip' ? type === IFLA_IPTUN_LOCAL : [IFLA_VXLAN_LOCAL, IFLA_VXLAN_LOCAL6].includes(type))
+      local = body.address(start, end);
+    else if (kind === 'vxlan' && type === IFLA_VXLAN_ID) vni = body.u32(start);
+    else if (kind === 'vxlan' && type === IFLA_VXLAN_PORT) port = body.u16be(start);
+  };
+  forEachAttribute(body, IFINFOMSG_SIZE, body.length, (type, start, end) => {
+    if (type !== IFLA_LINKINFO) return;
+    forEachAttribute(body, start, end, (inner, from, to) => {
+      if (inner === IFLA_INFO_KIND) kind = body.text(from, to);
+      else if (inner === IFLA_INFO_DATA && (kind === 'vxlan' || kind === 'ipip'))
+        forEachAttribute(body, from, to, readData);
+    });
+  });
+  if (local === undefined) return undefined;
+  return kind === 'vxlan' ? { kind, vni, port, local } : kind === 'ipip' ? { kind, local } : undefined;
 }
 
 /** Appends a change of one interface. A new name together with a key by name is not possible: give the index. */

@@ -34,8 +34,12 @@ const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
 const NUD_INCOMPLETE = 0x01;
 const NUD_FAILED = 0x20;
+const NUD_NOARP = 0x40;
 const NUD_PERMANENT = 0x80;
 const NTF_USE = 0x01;
+const NTF_SELF = 0x02;
+/** Of forwarding tables, in the same messages. */
+const AF_BRIDGE = 7;
 const NDMSG_SIZE = 12;
 
 /** Appends a permanent entry; takes the place of what is there. */
@@ -49,6 +53,67 @@ export function writePermanentNeighbour(
   batch.attribute(NDA_DST, addressToBytes(address));
   batch.attribute(NDA_LLADDR, parseMac(neighbour.mac));
   batch.endMessage();
+}
+
+/** Appends the removal of an entry. */
+export function writeNeighbourDeletion(
+  batch: NetlinkBatch,
+  { interfaceIndex, address }: Pick<Neighbour, 'interfaceIndex' | 'address'>,
+): void {
+  batch.beginMessage(RTM_DELNEIGH, 0, () => `remove neighbour ${formatAddress(address)}`);
+  writeHeader(batch, address.family, interfaceIndex, 0);
+  batch.attribute(NDA_DST, addressToBytes(address));
+  batch.endMessage();
+}
+
+/** An entry of a VXLAN interface's forwarding table: frames to this MAC address go to the node at that address. */
+export interface ForwardingEntry {
+  readonly interfaceIndex: number;
+  readonly mac: string;
+  readonly destination: IpAddress;
+}
+
+/** Appends a permanent entry; takes the place of those of the same MAC address. */
+export function writeForwardingEntry(batch: NetlinkBatch, entry: ForwardingEntry): void {
+  const { mac, destination } = entry;
+  const subject = (): string => `send what is for ${mac} to ${formatAddress(destination)}`;
+  batch.beginMessage(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, subject);
+  writeForwarding(batch, entry);
+}
+
+export function writeForwardingDeletion(batch: NetlinkBatch, entry: ForwardingEntry): void {
+  batch.beginMessage(RTM_DELNEIGH, 0, () => `no longer send what is for ${entry.mac} anywhere`);
+  writeForwarding(batch, entry);
+}
+
+function writeForwarding(batch: NetlinkBatch, { interfaceIndex, mac, destination }: ForwardingEntry): void {
+  writeHeader(batch, AF_BRIDGE, interfaceIndex, NUD_PERMANENT | NUD_NOARP, NTF_SELF);
+  batch.attribute(NDA_LLADDR, parseMac(mac));
+  batch.attribute(NDA_DST, addressToBytes(destination));
+  batch.endMessage();
+}
+
+/** All entries of a VXLAN interface that lead somewhere. */
+export function listForwarding(socket: NetlinkSocket, interfaceIndex: number): ForwardingEntry[] {
+  const entries: ForwardingEntry[] = [];
+  const { batch } = socket;
+  batch.clear();
+  batch.beginMessage(RTM_GETNEIGH, 0, () => 'list forwarding entries');
+  // The index in this header is a bridge's.
+  writeHeader(batch, AF_BRIDGE, 0, 0);
+  batch.endMessage();
+  const keep = ({ type, body }: NetlinkMessage): void => {
+    if (type !== RTM_NEWNEIGH || body.u8(0) !== AF_BRIDGE || body.u32(4) !== interfaceIndex) return;
+    let mac = '';
+    let destination: IpAddress | undefined;
+    forEachAttribute(body, NDMSG_SIZE, body.length, (attribute, start, end) => {
+      if (attribute === NDA_DST) destination = body.address(start, end);
+      else if (attribute === NDA_LLADDR) mac = formatMac(body.slice(start, end));
+    });
+    if (destination !== undefined) entries.push({ interfaceIndex, mac, destination });
+  };
+  socket.dump(batch, keep, () => entries.splice(0));
+  return entries;
 }
 
 /**
@@ -121,8 +186,14 @@ export function decodeNeighbour(message: NetlinkMessage): Neighbour | undefined 
   };
 }
 
-function writeHeader(batch: NetlinkBatch, family: 4 | 6, interfaceIndex: number, state: number, flags = 0): void {
-  batch.u8(family === 4 ? AF_INET : AF_INET6);
+function writeHeader(
+  batch: NetlinkBatch,
+  family: 4 | 6 | typeof AF_BRIDGE,
+  interfaceIndex: number,
+  state: number,
+  flags = 0,
+): void {
+  batch.u8(family === 4 ? AF_INET : family === 6 ? AF_INET6 : AF_BRIDGE);
   batch.u8(0);
   batch.u16(0);
   batch.u32(interfaceIndex);

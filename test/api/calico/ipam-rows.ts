@@ -62,12 +62,24 @@ export const ipamSections: readonly Section[] = [
       refused(
         'spec.allowedUses',
         names,
-        'Without Workload no pod gets addresses of it; Tunnel asks for nothing, there are no tunnels; LoadBalancer: ' +
+        'Without Workload no pod gets addresses of it, without Tunnel no tunnel of a node does; LoadBalancer: ' +
           'for Services (docs/services-bgp.md)',
       ),
       acts('spec.assignmentMode', 'Manual: only for pods that ask for the pool by annotation', LOOP, manual),
-      refused('spec.ipipMode', names, 'Never'),
-      refused('spec.vxlanMode', names, 'Never'),
+      refused(
+        'spec.ipipMode',
+        names,
+        'The same by IP in IP, IPv4 only; a kernel without it (module ipip) is named in NodeStatus',
+      ),
+      acts(
+        'spec.vxlanMode',
+        'Packets to pods of other nodes go through VXLAN: Always, or CrossSubnet: where the nodes share no subnet (docs/ipam.md)',
+        'src/overlay/overlay-plan.ts',
+        [
+          'test/lab/rack-overlay.test.ts',
+          'carries packets of pods, and of nodes, through the tunnel, in both families',
+        ],
+      ),
       ...statusRows,
     ],
   },
@@ -152,6 +164,10 @@ export const ipamSections: readonly Section[] = [
       acts('spec.addresses[].address', 'One of them', PUBLISHER, publishes),
       acts('spec.addresses[].{namespace,pod,uid}', 'The pod that has it', PUBLISHER, publishes),
       acts('spec.addresses[].containerId', 'Its sandbox', PUBLISHER, publishes),
+      acts('spec.addresses[].tunnel', 'The node itself has it, on this interface of a tunnel', PUBLISHER, [
+        'test/agent/tunnel-addresses.test.ts',
+        'takes an address of each family, keeps it, and tells readers',
+      ]),
     ],
   },
 ];
