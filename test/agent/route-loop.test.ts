@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { parsePrefix } from 'node-bgp/address';
+import { parseAddress, parsePrefix } from 'node-bgp/address';
 import type { OwnRoutes } from '../../src/agent/kernel.js';
 import { RouteLoop, type RouteLoopOptions } from '../../src/agent/route-loop.js';
 import { createLogger } from '../../src/log.js';
@@ -43,8 +43,10 @@ describe('agent/route-loop', () => {
 
   it('states blocks, pods and gateways whole', () => {
     const gateway = { address: '192.0.2.1', gateway: '10.1.1.2', field: 'BGPPeer/far spec.reachableBy' };
+    const hop = { prefix: parsePrefix('10.65.9.0/26'), gateway: parseAddress('10.0.0.9'), interfaceName: 'vxlan.tortie' };
     desired = {
       ...desired,
+      overlay: [hop],
       blocks: [
         { prefix: parsePrefix('10.65.0.0/26'), pool: 'a' },
         { prefix: parsePrefix('10.65.1.7/32'), pool: 'a' },
@@ -60,6 +62,7 @@ describe('agent/route-loop', () => {
         { address: 'fd00:65::1', hostInterface: 'tort1' },
       ],
       gateways: [gateway],
+      overlay: [hop],
     });
   });
 
