@@ -43,7 +43,11 @@ describe('agent/route-loop', () => {
 
   it('states blocks, pods and gateways whole', () => {
     const gateway = { address: '192.0.2.1', gateway: '10.1.1.2', field: 'BGPPeer/far spec.reachableBy' };
-    const hop = { prefix: parsePrefix('10.65.9.0/26'), gateway: parseAddress('10.0.0.9'), interfaceName: 'vxlan.tortie' };
+    const hop = {
+      prefix: parsePrefix('10.65.9.0/26'),
+      gateway: parseAddress('10.0.0.9'),
+      interfaceName: 'vxlan.tortie',
+    };
     desired = {
       ...desired,
       overlay: [hop],
