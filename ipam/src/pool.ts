@@ -49,7 +49,8 @@ export interface PoolProblem {
 export const DEFAULT_BLOCK_LENGTH: Readonly<Record<Family, number>> = { 4: 26, 6: 122 };
 
 /** Calico's limits: a block holds 1 to 4096 addresses. */
-const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 20, 6: 116 };
+export const MOST_BLOCK_BITS = 12;
+const SHORTEST_BLOCK: Readonly<Record<Family, number>> = { 4: 32 - MOST_BLOCK_BITS, 6: 128 - MOST_BLOCK_BITS };
 
 /** What no host can be reached at from another link, of either family, or that BGP does not carry to anybody. */
 const NOT_FOR_PODS: readonly (readonly [string, IpPrefix])[] = Object.entries({

@@ -13,6 +13,14 @@ import type { ServiceKernel, ServiceSettings } from './services/service-proxy.js
 /** What an operator sets about policy; the engine's defaults stand for the rest. */
 export type PolicySettings = Pick<EngineOptions, 'podToHost' | 'failsafeInbound' | 'failsafeOutbound'> & PodLimits;
 
+/** Where pods' addresses come from. */
+export interface AddressSettings {
+  /** The node's own spec.podCIDRs, for pods that ask for no pool. */
+  readonly usesNodeCidrs: boolean;
+  /** The annotation ipAddrsNoIpam is followed. */
+  readonly mayBypassIpam: boolean;
+}
+
 export interface AgentOptions {
   readonly node: string;
   readonly version: string;
@@ -24,6 +32,7 @@ export interface AgentOptions {
   readonly namespace: string;
   /** Of pods' interfaces, in octets; default: what the uplinks carry. */
   readonly mtu?: number;
+  readonly addresses?: AddressSettings;
   readonly policy?: PolicySettings;
   /** Without it nobody here looks at Services. */
   readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };

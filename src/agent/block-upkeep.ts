@@ -87,7 +87,8 @@ export class BlockUpkeep {
     const isLimited = Number.isFinite(settings.mostBlocks);
     const short = this.options
       .pools()
-      .filter((pool) => !pool.isDisabled)
+      // Of its own range a node lends nothing: no other node takes from it.
+      .filter((pool) => !pool.isDisabled && pool.isOfNode !== true)
       .map((pool) => ({ ...pool, isFull: isFull(pool, taken, index, node) }))
       .filter((pool) => isLimited || pool.isFull);
     await this.options.lending.levelOwn((cidr): Wanted => {

@@ -34,6 +34,7 @@ import { BlockClaims } from './block-claims.js';
 import { BlockLending } from './block-lending.js';
 import { BlockUpkeep } from './block-upkeep.js';
 import { ipamSettings } from './lending-plan.js';
+import { isNodeCidrBlock, nodeCidrsOf, withNodeCidrs, type NodeCidrs } from './node-cidrs.js';
 import { choosePools, nodePoolsOf, servesUnasked, type Matches, type NodePool, type NodePools } from './node-pools.js';
 import type { AddressRequest } from './pool-annotations.js';
 import { parseReserved } from './reservations.js';
@@ -44,6 +45,8 @@ export interface IpamLoopOptions {
   readonly node: string;
   readonly cluster: Cluster;
   readonly allocator: Allocator;
+  /** Pods that ask for no pool get addresses of the node's own spec.podCIDRs; default false. */
+  readonly usesNodeCidrs?: boolean;
   /** Those that this node's kernel has; default both. */
   readonly families?: readonly Family[];
   readonly store: BlockStore;
@@ -101,7 +104,8 @@ export class IpamLoop {
       store,
       turn,
       mostBlocks: () => ipamSettings(cluster).mostBlocks,
-      isBlock: (prefix) => isBlockOf(prefix, cluster.all('ipPools').values()),
+      isBlock: (prefix) =>
+        isBlockOf(prefix, cluster.all('ipPools').values()) || isNodeCidrBlock(prefix, this.nodeCidrs()),
       log,
       onBlocks,
       onForeign: (foreign) => {
@@ -179,11 +183,15 @@ export class IpamLoop {
    */
   async assign(
     owner: Owner,
-    { pools: wanted, addresses }: AddressRequest,
+    { pools: wanted, addresses, withoutIpam = [] }: AddressRequest,
     onTaken?: () => void,
   ): Promise<readonly string[]> {
     const held = this.options.allocator.addressesOfOwner(owner);
     if (held.length > 0) return held;
+    if (withoutIpam.length > 0) {
+      const families = withoutIpam.map((address) => parseAddress(address).family);
+      return this.options.allocator.assign({ owner, families, pools: [], borrowed: withoutIpam, onTaken });
+    }
     if (addresses.length > 0) return this.assignExactly(owner, addresses, onTaken);
     const { cluster, matches } = this.options;
     const namespaceLabels = new Map(Object.entries(cluster.get('namespaces', owner.namespace)?.metadata.labels ?? {}));
@@ -323,9 +331,16 @@ export class IpamLoop {
     const { cluster, node, matches, families = FAMILIES, log, onHealth } = this.options;
     const labels = new Map(Object.entries(cluster.get('nodes', node)?.metadata.labels ?? {}));
     const known = new Set(this.pools.problems.map(({ message }) => message));
-    this.pools = nodePoolsOf(cluster.all('ipPools').values(), { labels, matches, families });
+    const found = nodePoolsOf(cluster.all('ipPools').values(), { labels, matches, families });
+    const cidrs = this.nodeCidrs();
+    this.pools = { pools: withNodeCidrs(found.pools, cidrs), problems: [...found.problems, ...cidrs.problems] };
     for (const { message } of this.pools.problems) if (!known.has(message)) log.error(message);
     onHealth();
+  }
+
+  private nodeCidrs(): NodeCidrs {
+    const { cluster, node, families = FAMILIES, usesNodeCidrs = false } = this.options;
+    return usesNodeCidrs ? nodeCidrsOf(cluster.get('nodes', node), families) : { pools: [], problems: [] };
   }
 
   private reservationsChanged(): void {

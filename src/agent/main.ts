@@ -20,7 +20,7 @@ import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log
 import type { OutgoingSettings } from '../nat/nat-rules.js';
 import { VERSION } from '../version.js';
 import { Agent } from './agent.js';
-import type { PolicySettings } from './agent-options.js';
+import type { AddressSettings, PolicySettings } from './agent-options.js';
 import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import { openLinuxKernel } from './linux-kernel.js';
@@ -57,6 +57,8 @@ export interface AgentFlags extends PodLimitFlags, NatFlags {
   readonly serviceMasqueradeAll?: boolean;
   readonly nodePortAddresses?: string;
   readonly podToHost: string;
+  readonly ipSource: string;
+  readonly ipAddrsNoIpam: string;
   readonly failsafeInbound?: string;
   readonly failsafeOutbound?: string;
   readonly healthAddress?: string;
@@ -81,6 +83,15 @@ function policySettings(flags: Pick<AgentFlags, 'podToHost' | 'failsafeInbound' 
   const failsafeInbound = parseFailsafePorts(flags.failsafeInbound, '--failsafe-inbound');
   const failsafeOutbound = parseFailsafePorts(flags.failsafeOutbound, '--failsafe-outbound');
   return { podToHost, ...(failsafeInbound && { failsafeInbound }), ...(failsafeOutbound && { failsafeOutbound }) };
+}
+
+/** @throws UserError */
+function addressSettings({ ipSource, ipAddrsNoIpam }: Pick<AgentFlags, 'ipSource' | 'ipAddrsNoIpam'>): AddressSettings {
+  if (!['pools', 'node-cidrs'].includes(ipSource))
+    throw new UserError(`Cannot use --ip-source "${ipSource}": expected pools or node-cidrs`, 2);
+  if (!['refuse', 'accept'].includes(ipAddrsNoIpam))
+    throw new UserError(`Cannot use --ip-addrs-no-ipam "${ipAddrsNoIpam}": expected refuse or accept`, 2);
+  return { usesNodeCidrs: ipSource === 'node-cidrs', mayBypassIpam: ipAddrsNoIpam === 'accept' };
 }
 
 /** Runs until SIGTERM or SIGINT. @throws UserError when it cannot start */
@@ -126,6 +137,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       stateDir: flags.stateDir,
       namespace: flags.namespace,
       policy: flags.policy,
+      addresses: flags.addresses,
       outgoing: flags.outgoing,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       services: { settings: flags.serviceSettings, kernel: kernel.services },
@@ -265,6 +277,7 @@ interface Options
   extends Omit<AgentFlags, 'cniVersion' | 'mtu' | 'healthAddress' | 'nodeAddress' | keyof PodLimitFlags> {
   readonly healthAddress?: HealthAddress;
   readonly policy: PolicySettings;
+  readonly addresses: AddressSettings;
   readonly serviceSettings: ServiceSettings;
   readonly outgoing: OutgoingSettings;
   readonly cniVersion?: CniVersion;
@@ -301,6 +314,7 @@ function parseOptions({
     throw new UserError(`Cannot use --mtu "${mtu}": expected auto, or ${MIN_MTU} to ${MAX_MTU}`, 2);
   return {
     ...flags,
+    addresses: addressSettings(flags),
     serviceSettings: parseServiceFlags(flags),
     ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
     policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },

@@ -220,6 +220,7 @@ export class NodeLoops {
     return new IpamLoop({
       node,
       cluster: this.cluster,
+      usesNodeCidrs: options.addresses?.usesNodeCidrs === true,
       allocator,
       families: kernel.families,
       store: new KubernetesBlockStore(options.datastore),
@@ -275,6 +276,7 @@ export class NodeLoops {
       connections: this.connections,
       log: log.child({ loop: 'pods' }),
       assign: (owner, request, onTaken) => this.ipam.assign(owner, request, onTaken),
+      mayBypassIpam: options.addresses?.mayBypassIpam === true,
       namespace: (name) => this.cluster.get('namespaces', name),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       mtu: () => options.mtu ?? this.podMtu(),

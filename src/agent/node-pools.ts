@@ -22,6 +22,8 @@ export interface NodePool extends Pool {
   readonly selectsNode: boolean;
   /** Undefined: all. */
   readonly namespaceSelector: string | undefined;
+  /** No IPPool, but the node's own range (node-cidrs.ts): no other node takes from it. */
+  readonly isOfNode?: boolean;
 }
 
 export interface NodePools {

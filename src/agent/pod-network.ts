@@ -50,6 +50,8 @@ export interface PodNetworkOptions extends PodIdentityOptions {
   readonly allocator: Allocator;
   /** `onTaken` hears when the addresses are chosen; they are on disk when the promise resolves. */
   readonly assign: (owner: Owner, request: AddressRequest, onTaken: () => void) => Promise<readonly string[]>;
+  /** May pods name addresses past the account of who has them (ipAddrsNoIpam)? Default false. */
+  readonly mayBypassIpam?: boolean;
   readonly namespace: (name: string) => Namespace | undefined;
   readonly dataplane: EndpointDataplane;
   readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
@@ -125,7 +127,7 @@ export class PodNetwork {
       waitsFor('the API server to tell this node of its namespace');
       const known = await this.amended(request);
       const owner = known ?? this.newOwner(request, pod);
-      const asked = addressesAskedFor(pod, await this.namespaceOf(request));
+      const asked = addressesAskedFor(pod, await this.namespaceOf(request), this.options.mayBypassIpam);
       let enforced: Promise<void> | undefined;
       const enforce = (): void => {
         this.announce(request.namespace, request.pod);

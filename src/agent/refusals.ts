@@ -108,7 +108,6 @@ const LATER = 'expected none: this annotation does nothing yet';
 
 /** Annotations by kind; a name that ends in "/" stands for all that begin so. */
 const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; readonly why: string }[] = [
-  { kind: 'pods', name: 'cni.projectcalico.org/ipAddrsNoIpam', why: `${LATER}, the pod is not started; use ipAddrs` },
   { kind: 'pods', name: 'cni.projectcalico.org/floatingIPs', why: LATER },
   { kind: 'pods', name: 'cni.projectcalico.org/hwAddr', why: `${LATER}, the pod gets a MAC address of the kernel's` },
   { kind: 'pods', name: 'cni.projectcalico.org/allowedSourcePrefixes', why: `${LATER}, other sources are dropped` },

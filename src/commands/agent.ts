@@ -39,6 +39,16 @@ export function registerAgentCommand(program: Command): void {
       'auto',
     )
     .option(
+      '--ip-source <source>',
+      "of pods that ask for no pool: pools (IPPools), or node-cidrs: this node's spec.podCIDRs",
+      process.env['TORTIE_IP_SOURCE'] ?? 'pools',
+    )
+    .option(
+      '--ip-addrs-no-ipam <verdict>',
+      'refuse or accept cni.projectcalico.org/ipAddrsNoIpam: addresses of which nobody keeps account',
+      process.env['TORTIE_IP_ADDRS_NO_IPAM'] ?? 'refuse',
+    )
+    .option(
       '--policy-backend <backend>',
       'auto; legacy or nft (iptables of that kind); nftables (a table of our own)',
       'auto',

@@ -13,6 +13,8 @@ export interface ChartValues {
   /** Behind those that the DaemonSet gives its agent. */
   readonly agentArgs: readonly string[];
   /** Where agents find the API server when no Service leads there. */
+  /** Options of the agent by their environment variables. */
+  readonly agentEnvironment: Readonly<Record<string, string>>;
   readonly apiServer: { readonly host?: string; readonly port?: number };
   readonly ipPools: readonly NamedSpec[];
   /** Of the one named "default"; empty: whoever installs it keeps it elsewhere. */
@@ -39,6 +41,7 @@ interface PodSpec {
 
 const CALICO = 'projectcalico.org/v3';
 const API_SERVER = 'ConfigMap tortie-system/kubernetes-services-endpoint';
+const AGENT_ENVIRONMENT = 'ConfigMap tortie-system/tortie-agent';
 /** ValidatingAdmissionPolicy v1. */
 const ADMISSION_SINCE = '>=1.30-0';
 const HEAD = '# Written by `tortie install --chart` from manifests/base.\n';
@@ -80,14 +83,15 @@ export function valuesOf(objects: readonly Manifest[], base: readonly Manifest[]
     added
       .filter((object) => object.kind === kind && object.apiVersion === CALICO)
       .map(({ metadata: { name }, spec }) => ({ name, spec: spec as NamedSpec['spec'] }));
-  const apiServer = added.find((object) => nameOf(object) === API_SERVER)?.['data'] as
-    | Record<string, string>
-    | undefined;
+  const dataOf = (name: string): Readonly<Record<string, string>> | undefined =>
+    added.find((object) => nameOf(object) === name)?.['data'] as Record<string, string> | undefined;
+  const [apiServer, agentEnvironment] = [dataOf(API_SERVER), dataOf(AGENT_ENVIRONMENT)];
   const values: ChartValues = {
     image: plain.image,
     imagePullPolicy: plain.imagePullPolicy ?? 'IfNotPresent',
     imagePullSecrets: [],
     agentArgs,
+    agentEnvironment: agentEnvironment ?? {},
     apiServer:
       apiServer === undefined
         ? {}
@@ -97,7 +101,10 @@ export function valuesOf(objects: readonly Manifest[], base: readonly Manifest[]
     bgpPeers: named('BGPPeer'),
   };
   const said =
-    values.ipPools.length + values.bgpPeers.length + named('BGPConfiguration').length + Number(apiServer !== undefined);
+    values.ipPools.length +
+    values.bgpPeers.length +
+    named('BGPConfiguration').length +
+    [apiServer, agentEnvironment].filter((data) => data !== undefined).length;
   if (said !== added.length)
     throw new Error(`Cannot say by values: ${added.map(nameOf).join(', ')}; expected pools, peers, a BGPConfiguration`);
   return values;
@@ -199,6 +206,16 @@ data:
   KUBERNETES_SERVICE_HOST: {{ . | quote }}
   KUBERNETES_SERVICE_PORT: {{ $.Values.apiServer.port | quote }}
 {{- end }}
+{{- with .Values.agentEnvironment }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: tortie-agent
+  namespace: tortie-system
+data:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 `;
 
 const NOTES = `Tortie {{ .Chart.AppVersion }} is in namespace tortie-system.
@@ -225,6 +242,7 @@ const COMMENTS: Readonly<Record<keyof ChartValues, string>> = {
   imagePullPolicy: 'Of every container.',
   imagePullSecrets: 'Such as - name: registry',
   agentArgs: 'Further options of `tortie agent`, such as --policy-backend=nftables',
+  agentEnvironment: 'The same by environment variables, such as {TORTIE_IP_SOURCE: node-cidrs}',
   apiServer: 'Where agents find the API server when no kube-proxy leads there: host and port.',
   ipPools:
     'Addresses of pods: name and spec of each IPPool, such as {name: default-ipv4, spec: {cidr: 10.244.0.0/16, blockSize: 26}}',
@@ -269,6 +287,7 @@ const SCHEMA = {
       },
     },
     agentArgs: { type: 'array', items: { type: 'string', minLength: 1 } },
+    agentEnvironment: { type: 'object', additionalProperties: { type: 'string' } },
     apiServer: {
       type: 'object',
       additionalProperties: false,

@@ -16,12 +16,14 @@ import { KubernetesSchemas } from './schema-check.js';
 
 const ROOT = fileURLToPath(new URL('../../../manifests/', import.meta.url));
 const overlays = readdirSync(join(ROOT, 'overlays')).map((name) => join('overlays', name));
+const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 const OWN = /(^|\.)(projectcalico\.org|tortie\.dev)\//;
 
 interface Container {
   readonly name: string;
   readonly image: string;
   readonly args: readonly string[];
+  readonly envFrom?: readonly { readonly configMapRef: { readonly name: string } }[];
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly securityContext: {
     readonly privileged?: boolean;
@@ -81,6 +83,20 @@ describe('manifests', () => {
     const schemas = new KubernetesSchemas('1.21');
     const object = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'x', labls: {} }, secrets: 'none' };
     expect(schemas.problems(object)).to.deep.equal(['.metadata.labls: is not known', '.secrets: "none" is no array']);
+  });
+
+  it('node-cidrs: the agent reads the option that the ConfigMap has', () => {
+    const objects = loadKustomization(join(ROOT, 'overlays/node-cidrs'));
+    const settings = objects.find((object) => nameOf(object) === 'ConfigMap tortie-system/tortie-agent') as unknown as {
+      readonly data: Readonly<Record<string, string>>;
+    };
+    const agent = podSpec().containers.find(({ name }) => name === 'agent');
+    expect(agent?.envFrom?.map(({ configMapRef: { name } }) => name)).to.include('tortie-agent');
+    const help = spawnSync(process.execPath, [CLI, 'agent', '--help'], {
+      encoding: 'utf8',
+      env: { ...process.env, ...settings.data },
+    }).stdout;
+    expect(help).to.match(/--ip-source <source>.*?\(default: "node-cidrs"\)/s);
   });
 
   it('their own kinds are accepted by their definitions', async () => {

@@ -106,7 +106,16 @@ export const marks: readonly Mark[] = [
     'src/agent/ipam-loop.ts',
     ['test/agent/ipam-loop.test.ts', 'gives a pod the very addresses it asks for, or says why not'],
   ),
-  refused('Pod, annotation', 'cni.projectcalico.org/ipAddrsNoIpam'),
+  acts(
+    'Pod, annotation',
+    'cni.projectcalico.org/ipAddrsNoIpam',
+    'The very addresses of the pod, of which nobody keeps account; the pod fails unless `tortie agent --ip-addrs-no-ipam accept`',
+    'src/agent/pool-annotations.ts',
+    [
+      'test/agent/node-cidrs.test.ts',
+      'gives a pod the addresses that nobody keeps account of, where the operator lets it',
+    ],
+  ),
   refused('Pod, annotation', 'cni.projectcalico.org/floatingIPs'),
   refused('Pod, annotation', 'cni.projectcalico.org/hwAddr'),
   refused('Pod, annotation', 'cni.projectcalico.org/allowedSourcePrefixes'),
