@@ -1,8 +1,8 @@
 /**
- * Claims one more block for a node: lists what is taken, tries free ones in the node's own order, one compare-and-swap each.
+ * Claims one more block for a node: tries what seems free in the node's own order, one compare-and-swap each.
  *
- *   list -> create -> list again -> nobody else has an address of it: ours
- *                                -> somebody has: given back, before any address of it was handed out
+ *   what the node has heard of, or a list -> create -> list -> nobody else has an address of it: ours
+ *                                                           -> somebody has: given back, before any address of it was handed out
  *
  * Of two nodes that create overlapping blocks of different sizes at once, the one that created second finds the other's in its
  * second list, so at least one gives way; both may, and try again. No clock decides: the stamps of objects are whole seconds, and
@@ -31,6 +31,7 @@ const MOST_PAUSE = 100;
 /**
  * @param held what the node holds, whether or not the store knows
  * @param more what the record shall say besides
+ * @param heard blocks of others as the node's watch has them, late as it may be: where to try first. Without it the store is asked.
  * @throws PoolExhaustedError, or whatever the store throws when it cannot be reached
  */
 export async function claimBlock(
@@ -39,6 +40,7 @@ export async function claimBlock(
   node: string,
   held: readonly IpPrefix[] = [],
   more: Pick<NewBlock, 'agentless'> = {},
+  heard?: readonly IpPrefix[],
 ): Promise<OwnBlock> {
   if (store.claimFree !== undefined) {
     const { prefix: range, blockLength, name } = pool;
@@ -48,14 +50,16 @@ export async function claimBlock(
     throw exhausted(pool, new TakenBlocks([...held, ...prefixesOf(await store.list())]));
   }
   for (let round = 0; round < MOST_LISTS; round++) {
-    const taken = new TakenBlocks([...held, ...prefixesOf(await store.list())]);
+    const isHearsay = round === 0 && heard !== undefined;
+    const taken = new TakenBlocks([...held, ...(isHearsay ? heard : prefixesOf(await store.list()))]);
     let tries = 0;
     for (const prefix of freeBlocks(pool, node, taken)) {
       if (await claimExactly(store, { cidr: formatPrefix(prefix), node, pool: pool.name, ...more }))
         return { prefix, pool: pool.name };
       if (++tries === MOST_TRIES_PER_LIST) break;
     }
-    if (tries === 0) throw exhausted(pool, taken);
+    // What is full by hearsay may have room by now.
+    if (tries === 0 && !isHearsay) throw exhausted(pool, taken);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * MOST_PAUSE * round));
   }
   throw new PoolExhaustedError(

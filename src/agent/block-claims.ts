@@ -138,7 +138,8 @@ export class BlockClaims {
         try {
           this.expectRoom(pool);
           const held = allocator.ownBlocks().map(({ prefix }) => prefix);
-          await this.took(await claimBlock(store, pool, node, held), 'Claimed a block');
+          const heard = this.claims().map(({ prefix }) => prefix);
+          await this.took(await claimBlock(store, pool, node, held, {}, heard), 'Claimed a block');
           return;
         } catch (error) {
           failure = error;

@@ -1,5 +1,6 @@
 /** What Calico's IPAM is known to do, between several nodes and one store; docs/ipam.md has the table, with what is different here. */
 import { expect } from 'chai';
+import { claimExactly } from '@tortie/ipam';
 import type { IPPoolSpec } from '../../src/api/ipam.js';
 import { IpamWorld, objectOf, ownerOf } from './ipam-world.js';
 
@@ -123,5 +124,58 @@ describe("agent: Calico's IPAM behaviours", () => {
     world.node(0).cluster.delete('ipPools', { metadata: { name: 'p' }, spec: { cidr: '10.0.0.0/24' } });
     expect(await world.node(0).tryAssign('next')).to.deep.equal([]);
     expect(await world.node(0).allocator.release(ownerOf('pod'))).to.deep.equal(got);
+  });
+
+  it('I24: every block of a range has one owner, whoever asks for it by itself, and no part of a block has another', async () => {
+    const cidrs = [0, 64, 128, 192].map((last) => `10.0.0.${last}/26`);
+    const claim = (cidr: string, node: string): Promise<boolean> =>
+      claimExactly(world.store, { cidr, node, pool: 'p' });
+    for (const cidr of cidrs) expect(await claim(cidr, 'a'), cidr).to.equal(true);
+    for (const cidr of cidrs) expect(await claim(cidr, 'b'), cidr).to.equal(false);
+    for (const cidr of ['10.0.0.0/27', '10.0.0.255/32', '10.0.0.0/24'])
+      expect(await claim(cidr, 'b'), cidr).to.equal(false);
+    expect((await world.store.list()).map(({ node }) => node)).to.deep.equal(['a', 'a', 'a', 'a']);
+  });
+
+  it('I28: a released address is given to nobody for 30 s while there is another, then again; who names it gets it at once', async () => {
+    await world.start(['a'], { p: { cidr: '10.0.0.0/29', blockSize: 29 } });
+    const node = world.node(0);
+    const got = (await Promise.all([0, 1, 2, 3].map((i) => node.assign(`p${i}`)))).flat();
+    const [first = '', second = ''] = got;
+    for (const pod of ['p0', 'p1']) await node.allocator.release(ownerOf(pod));
+    world.now += 29_000;
+    for (let i = 0; i < 4; i++)
+      expect(await node.assign(`q${i}`))
+        .to.not.include.members([first])
+        .and.not.include.members([second]);
+    expect(await node.assign('asks', [second]), 'by name').to.deep.equal([second]);
+    await node.allocator.release(ownerOf('q0'));
+    world.now += 1_000;
+    expect(await node.assign('later'), 'the one that has rested').to.deep.equal([first]);
+  });
+
+  it('I33: with 4 addresses kept, as Windows wants it, and 5 more, 55 of 64 are given', async () => {
+    await world.start(['a'], { p: { cidr: '10.0.0.0/26' } });
+    const reserve = (name: string, ...reservedCIDRs: readonly string[]): void =>
+      world.node(0).cluster.upsert('ipReservations', { metadata: { name }, spec: { reservedCIDRs } });
+    reserve('windows', '10.0.0.0', '10.0.0.1', '10.0.0.2', '10.0.0.63');
+    reserve('others', '10.0.0.20/30', '10.0.0.40');
+    const got: string[] = [];
+    for (let i = 0; i < 55; i++) got.push(...(await world.node(0).assign(`c${i}`)));
+    expect(new Set(got).size).to.equal(55);
+    expect(await world.node(0).tryAssign('more')).to.deep.equal([]);
+  });
+
+  it('I34: a node that starts among many asks the store twice for its block, however many there are', async () => {
+    const names = Array.from({ length: 50 }, (_, i) => `node${i}`);
+    await world.start(names, { p: { cidr: '10.0.0.0/16' } });
+    await Promise.all(world.nodes.map((node) => node.assign(`pod-${node.name}`)));
+    const last = await world.open('last');
+    last.cluster.upsert('ipPools', { metadata: { name: 'p' }, spec: { cidr: '10.0.0.0/16' } });
+    for (const record of await world.store.list()) last.cluster.upsert('ipamBlocks', objectOf(record));
+    const before = world.calls.length;
+    await last.loop.start();
+    await last.assign('pod');
+    expect(world.calls.slice(before)).to.deep.equal(['create', 'list']);
   });
 });

@@ -91,6 +91,8 @@ export class TestNode {
 export class IpamWorld {
   readonly store = new MemoryBlockStore();
   readonly nodes: TestNode[] = [];
+  /** What the nodes have asked of the store: 'list', 'create', ... */
+  readonly calls: string[] = [];
   now = 0;
   private readonly directory = mkdtempSync(join(tmpdir(), 'tortie-ipam-'));
 
@@ -152,14 +154,17 @@ export class IpamWorld {
   }
 
   private watched(node: string): BlockStore {
-    const { store, nodes } = this;
+    const { calls, store, nodes } = this;
     const specOf = (block: BlockRecord | undefined): unknown => (block === undefined ? null : objectOf(block));
     const admit = (operation: AgentWrite['operation'], object?: BlockRecord, old?: BlockRecord): void => {
       if (!isAdmitted('ipamblocks', { node, operation, object: specOf(object), oldObject: specOf(old) }))
         throw new Error(`the guard refuses node ${node}: ${operation} ${JSON.stringify([old, object])}`);
     };
     return {
-      list: () => store.list(),
+      list: () => {
+        calls.push('list');
+        return store.list();
+      },
       get: (cidr) => store.get(cidr),
       replace: async (before, after) => {
         // Of what is outdated an API server says so before it asks a guard.
@@ -170,6 +175,7 @@ export class IpamWorld {
         return written;
       },
       create: async (block) => {
+        calls.push('create');
         admit('CREATE', block);
         const outcome = await store.create(block);
         if (outcome === 'created') for (const { cluster } of nodes) cluster.upsert('ipamBlocks', objectOf(block));
