@@ -32,8 +32,8 @@ const METHODS: Readonly<Record<string, readonly (readonly [verb: string, part: s
   applyStatus: [['patch', '/status']],
   delete: [['delete', '']],
 };
-/** The datastore itself, and what hands the calls of others on. */
-const PASSED_ON = /^src\/(datastore\/|controller\/dry-run\.ts$)/;
+/** The datastore itself, what hands the calls of others on, and what is never asked of Kubernetes: it has its Nodes from kubelets. */
+const PASSED_ON = /^src\/(datastore\/|controller\/dry-run\.ts$|agent\/node-registration\.ts$)/;
 const ROOT = packageFile('.');
 const base = loadKustomization(packageFile('manifests/base'));
 
