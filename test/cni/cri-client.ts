@@ -15,6 +15,8 @@ export interface SandboxConfig {
   readonly cgroupParent: string;
   /** In the network namespace of the runtime. */
   readonly isOnHost?: boolean;
+  /** Of what its containers say: "NAME.log" in it. */
+  readonly logFolder?: string;
 }
 
 /** A container as kubelet asks for it. */
@@ -156,7 +158,8 @@ export class CriClient {
   }
 }
 
-function encodeSandbox({ name, uid, namespace, attempt, cgroupParent, isOnHost = false }: SandboxConfig): Buffer {
+function encodeSandbox(config: SandboxConfig): Buffer {
+  const { name, uid, namespace, attempt, cgroupParent, isOnHost = false, logFolder } = config;
   const metadata = encode([
     [1, name],
     [2, uid],
@@ -165,7 +168,12 @@ function encodeSandbox({ name, uid, namespace, attempt, cgroupParent, isOnHost =
   ]);
   const namespaces = encode([[1, encode([[1, NODE]])]]);
   const linux: readonly Field[] = [[1, cgroupParent], ...(isOnHost ? [[2, namespaces] as const] : [])];
-  return encode([[1, metadata], ...(isOnHost ? [] : [[2, name] as const]), [8, encode(linux)]]);
+  return encode([
+    [1, metadata],
+    ...(isOnHost ? [] : [[2, name] as const]),
+    ...(logFolder === undefined ? [] : [[3, logFolder] as const]),
+    [8, encode(linux)],
+  ]);
 }
 
 function encodeContainer({ name, image, args, env, mounts, capabilities }: ContainerConfig): Buffer {
@@ -198,6 +206,8 @@ function encodeContainer({ name, image, args, env, mounts, capabilities }: Conta
         [5, isFollowing ? HOST_TO_CONTAINER : 0],
       ]),
     ),
+    // Where the sandbox has a folder for it.
+    [11, `${name}.log`],
     [15, encode([[2, security]])],
   ]);
 }

@@ -4,7 +4,9 @@
  */
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApiClient } from '../../bench/node/api-client.js';
@@ -19,6 +21,8 @@ import { daemonSetPlan } from './daemonset-plan.js';
 const NODE = 'node1';
 const READY_WITHIN = 60_000;
 const PODS = '/api/v1/namespaces/default/pods';
+const TOKEN = 'token-that-nobody-may-see';
+const MD5_KEY = 'md5-key-that-nobody-may-see';
 /** linux/capability.h */
 const CAPABILITIES: Readonly<Record<string, number>> = {
   NET_BIND_SERVICE: 10,
@@ -61,6 +65,7 @@ describe('the DaemonSet on a node', function () {
     attempt: 0,
     cgroupParent: runtime.cgroupParent,
     isOnHost: true,
+    logFolder: join(directory, 'logs'),
   });
   let sandboxId: string;
 
@@ -113,7 +118,7 @@ describe('the DaemonSet on a node', function () {
     execFileSync('openssl', ['req', '-x509', '-days', '2', ...newKey, '-out', certificate, ...subject], {
       stdio: 'ignore',
     });
-    writeFileSync(join(token, 'token'), 'token');
+    writeFileSync(join(token, 'token'), TOKEN);
     writeFileSync(join(token, 'namespace'), 'tortie-system');
     const server = ['--listen', '127.0.0.1:6443', '--listen-unix', join(directory, 'api.sock')];
     const argv = [
@@ -165,6 +170,7 @@ describe('the DaemonSet on a node', function () {
     const flags = ['--base', 'machine', '--uncompressed', '--bare', '--image', image, '--output', archive];
     execFileSync(process.execPath, [packageFile('scripts/image/main.mjs'), ...flags], { stdio: 'pipe' });
     netns = world.node('node');
+    mkdirSync(join(directory, 'logs'));
     runtime = new Containerd({
       netns,
       directory: join(directory, 'containerd'),
@@ -236,6 +242,78 @@ describe('the DaemonSet on a node', function () {
       return condition?.reason === 'TortieIsUp' ? undefined : JSON.stringify(condition);
     }));
 
+  it('tells its secrets to nobody: token, MD5 key', async () => {
+    await api.create('/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'tortie-system' },
+    });
+    await api.create('/api/v1/namespaces/tortie-system/secrets', {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'bgp' },
+      data: { key: Buffer.from(MD5_KEY).toString('base64'), bad: Buffer.from(`\u0000${MD5_KEY}`).toString('base64') },
+    });
+    const peer = (name: string, peerIP: string, key: string): Promise<void> =>
+      api.create('/apis/projectcalico.org/v3/bgppeers', {
+        apiVersion: 'projectcalico.org/v3',
+        kind: 'BGPPeer',
+        metadata: { name },
+        spec: { peerIP, asNumber: 65001, password: { secretKeyRef: { name: 'bgp', key } } },
+      });
+    await peer('keyed', '10.0.0.9', 'key');
+    await peer('broken', '10.0.0.10', 'bad');
+    const bgpd = (path: string): Promise<string> => textOf(join(host, 'run/tortie/bgpd.sock'), path);
+    await eventually('bgpd', async () => {
+      const text = await bgpd('/v1/neighbors');
+      return text.includes('10.0.0.9') ? undefined : text;
+    });
+    const saved = join(host, 'var/lib/tortie/bgpd.json');
+    await eventually('the saved state', () =>
+      Promise.resolve(
+        readFileSync(saved, 'utf8').includes(MD5_KEY) ? undefined : 'does not have the key: this test looks in vain',
+      ),
+    );
+    const paths = ['/v1/status', '/v1/neighbors', '/v1/routes', '/v1/history', '/v1/changes', '/v1/bfd', '/metrics'];
+    const objects = ['nodestatuses', 'nodeaddresses', 'ipamblocks'].map(
+      (plural) => `/apis/tortie.dev/v1alpha1/${plural}`,
+    );
+    const told: Readonly<Record<string, string>> = {
+      ...Object.fromEntries(await Promise.all(paths.map(async (path) => [`bgpd ${path}`, await bgpd(path)]))),
+      ...Object.fromEntries(
+        await Promise.all(
+          [...objects, '/apis/projectcalico.org/v3/bgppeers', '/apis/events.k8s.io/v1/events'].map(async (path) => [
+            path,
+            JSON.stringify(await api.get(path)),
+          ]),
+        ),
+      ),
+      ...Object.fromEntries(
+        plan.containers.flatMap(({ name, env }) => {
+          const pid = runtime.pidOf(ids.get(name) ?? '');
+          const port = Number(env['TORTIE_HEALTH_ADDRESS']?.split(':')[1]);
+          return [
+            [`log of ${name}`, readFileSync(join(directory, 'logs', `${name}.log`), 'utf8')],
+            [`process list: ${name}`, readFileSync(`/proc/${pid}/cmdline`, 'utf8')],
+            [`environment of ${name}`, readFileSync(`/proc/${pid}/environ`, 'utf8')],
+            [`health of ${name}`, health(port).text],
+          ];
+        }),
+      ),
+    };
+    for (const [where, text] of Object.entries(told)) {
+      expect(text, where).to.not.equal('');
+      for (const secret of [TOKEN, MD5_KEY, ...[TOKEN, MD5_KEY].map((each) => Buffer.from(each).toString('base64'))])
+        expect(text, where).to.not.contain(secret);
+    }
+    expect(told['log of agent']).to.contain('broken');
+    for (const path of [saved, ...['agent.sock', 'bgpd.sock'].map((name) => join(host, 'run/tortie', name))]) {
+      const { uid, mode } = statSync(path);
+      expect([uid, mode & 0o077], path).to.deep.equal([0, 0]);
+    }
+    for (const name of ['keyed', 'broken']) await api.delete(`/apis/projectcalico.org/v3/bgppeers/${name}`);
+  });
+
   it('gives a pod its addresses, which answer when all of it has ended', async () => {
     await api.create(PODS, {
       apiVersion: 'v1',
@@ -269,3 +347,12 @@ describe('the DaemonSet on a node', function () {
     expect(onNode('ip', '-br', 'link', 'show', 'up', 'type', 'veth')).to.equal('');
   });
 });
+
+/** What is answered on a unix socket. */
+async function textOf(socketPath: string, path: string): Promise<string> {
+  const outgoing = request({ socketPath, path, timeout: 10_000 }).end();
+  const [response] = (await once(outgoing, 'response')) as [AsyncIterable<Buffer>];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
