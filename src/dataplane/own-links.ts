@@ -8,6 +8,11 @@ import { isShaper } from './shaper.js';
 export const isOwnLink = (link: Link): boolean =>
   ownerOfAlias(link.alias) !== undefined ||
   (link.group === DOOMED_GROUP && link.name.startsWith(INTERFACE_PREFIX)) ||
-  isShaper(link);
+  isShaper(link) ||
+  isTunnel(link);
+
+/** Of pools with vxlanMode or ipipMode: names of our own, as other networks' differ (docs/decisions/0071-encapsulation.md). */
+const isTunnel = ({ name, kind }: Link): boolean => name.endsWith('.tortie') && TUNNEL_KINDS.has(kind ?? '');
+const TUNNEL_KINDS: ReadonlySet<string> = new Set(['vxlan', 'ipip']);
 
 export const ownLinks = (socket: NetlinkSocket): readonly Link[] => listLinks(socket).filter(isOwnLink);

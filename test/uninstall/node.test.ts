@@ -95,6 +95,7 @@ describe('tortie uninstall --this-node', function () {
     ip(node, 'addr', 'add', '192.0.2.1/24', 'dev', 'uplink');
     ip(node, 'route', 'add', '198.51.100.0/24', 'via', '192.0.2.2', 'proto', 'static');
     ip(node, '-6', 'route', 'add', 'blackhole', 'fd00:66::/64', 'proto', 'static');
+    ip(node, 'link', 'add', 'vxlan.calico', 'type', 'vxlan', 'id', '4097', 'dstport', '4790', 'local', '192.0.2.1');
     ip(node, 'nexthop', 'add', 'id', '7', 'via', '192.0.2.2', 'dev', 'uplink');
     exec(node, 'ipset', 'create', 'theirs', 'hash:ip');
     // Where Tortie hooks in, tables come to be and stay, as they do on a node with kube-proxy.
@@ -155,6 +156,7 @@ describe('tortie uninstall --this-node', function () {
       protocol: PROTOCOL_TORTIE_BGP,
     });
     socket.close();
+    ip(node, 'link', 'add', 'vxlan.tortie', 'type', 'vxlan', 'id', '4096', 'dstport', '4789', 'local', '192.0.2.1');
     ip(node, 'route', 'add', '10.65.9.0/26', 'nhid', '1720000003', 'proto', '172');
     const netfilter = await createNetfilter({ families: [4, 6], backend, within, patrolInterval: 0 });
     expect((await netfilter.sync(small)).failures).to.deep.equal([]);
