@@ -1,7 +1,7 @@
 /** What a kubelet makes of the DaemonSet's manifest: containers for a runtime, with exactly its rights and mounts. */
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadKustomization } from '../../src/install/kustomization.js';
+import type { Manifest } from '../../src/install/manifest.js';
 import type { ContainerConfig } from '../cni/cri-client.js';
 
 interface EnvVar {
@@ -13,13 +13,13 @@ interface EnvVar {
 interface Container {
   readonly name: string;
   readonly image: string;
-  readonly args: readonly string[];
+  readonly args?: readonly string[];
   readonly env?: readonly EnvVar[];
   readonly envFrom?: readonly unknown[];
   readonly securityContext: {
     readonly capabilities: { readonly add?: readonly string[]; readonly drop: readonly string[] };
   };
-  readonly volumeMounts: readonly {
+  readonly volumeMounts?: readonly {
     readonly name: string;
     readonly mountPath: string;
     readonly readOnly?: boolean;
@@ -56,8 +56,13 @@ export interface DaemonSetPlan {
 
 const BASE = fileURLToPath(new URL('../../../manifests/base', import.meta.url));
 
-export function daemonSetPlan(options: PlanOptions): DaemonSetPlan {
-  const daemonSet = loadKustomization(join(BASE)).find(({ kind }) => kind === 'DaemonSet');
+export function installedDaemonSet(): Manifest {
+  const found = loadKustomization(BASE).find(({ kind }) => kind === 'DaemonSet');
+  if (found === undefined) throw new Error(`There is no DaemonSet in ${BASE}`);
+  return found;
+}
+
+export function daemonSetPlan(options: PlanOptions, daemonSet: Manifest = installedDaemonSet()): DaemonSetPlan {
   const { spec } = (daemonSet as unknown as { readonly spec: { readonly template: { readonly spec: PodSpec } } }).spec
     .template;
   const plan = (container: Container): ContainerConfig => planOf(container, spec, options);
@@ -69,7 +74,7 @@ export function daemonSetPlan(options: PlanOptions): DaemonSetPlan {
 }
 
 function planOf(container: Container, { volumes }: PodSpec, options: PlanOptions): ContainerConfig {
-  const { name, args, env = [], envFrom = [], securityContext, volumeMounts } = container;
+  const { name, args = [], env = [], envFrom = [], securityContext, volumeMounts = [] } = container;
   const textOf = ({ value, valueFrom }: EnvVar): string =>
     value ?? options.fields[valueFrom?.fieldRef.fieldPath ?? ''] ?? '';
   return {

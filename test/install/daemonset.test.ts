@@ -16,7 +16,8 @@ import { packageFile } from '../../src/lab/tortie-argv.js';
 import { VERSION } from '../../src/version.js';
 import { Containerd, whyNoContainerd } from '../cni/containerd.js';
 import type { ContainerConfig, SandboxConfig } from '../cni/cri-client.js';
-import { daemonSetPlan } from './daemonset-plan.js';
+import { cleanerOf, type NodeDaemonSet } from '../../src/uninstall/node-cleaner.js';
+import { daemonSetPlan, installedDaemonSet } from './daemonset-plan.js';
 
 const NODE = 'node1';
 const READY_WITHIN = 60_000;
@@ -52,12 +53,13 @@ describe('the DaemonSet on a node', function () {
   let api: ApiClient;
   let runtime: Containerd;
   const token = join(directory, 'token');
-  const plan = daemonSetPlan({
+  const options = {
     image,
     fields: { 'spec.nodeName': NODE, 'metadata.namespace': 'tortie-system' },
     apiServer: { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: '6444' },
     tokenFolder: token,
-  });
+  };
+  const plan = daemonSetPlan(options);
   const sandbox = (): SandboxConfig => ({
     name: 'tortie-node',
     namespace: 'tortie-system',
@@ -345,6 +347,53 @@ describe('the DaemonSet on a node', function () {
     for (const container of plan.containers) await run(container);
     await eventually('the end of the pod', () => runtime.cri.removePodSandbox(id).then(() => undefined, String));
     expect(onNode('ip', '-br', 'link', 'show', 'up', 'type', 'veth')).to.equal('');
+  });
+
+  it('is taken off the node by the DaemonSet of `tortie uninstall`, with its rights', async () => {
+    const traces = (): string =>
+      [
+        ['ip', 'link'],
+        ['ip', 'route', 'show', 'proto', '171'],
+        ['iptables-save'],
+        ['ip6tables-save'],
+        ['nft', 'list', 'tables'],
+        ['ipset', 'list', '-name'],
+      ]
+        .map((argv) => onNode(...argv))
+        .join('\n')
+        .split('\n')
+        .filter((line) => /TORTIE-|tort[0-9a-f]{11}|tortie|blackhole/.test(line))
+        .join('\n');
+    expect(traces()).to.match(/TORTIE-/);
+    const [clean] = daemonSetPlan(options, cleanerOf(installedDaemonSet() as NodeDaemonSet)).init;
+    if (clean === undefined) throw new Error('The DaemonSet cleans nothing');
+    // The host's folders are those of this node.
+    const mounts = clean.mounts.map((mount) => ({ ...mount, hostPath: join(host, mount.hostPath) }));
+    const ends = async (name: string, exitCode: number): Promise<void> => {
+      const id = await run({ ...clean, name, mounts });
+      await eventually(name, async () => {
+        const found = await runtime.cri.container(id);
+        return found.state === 'exited' ? undefined : `is ${found.state}`;
+      });
+      const said = readFileSync(join(directory, 'logs', `${name}.log`), 'utf8');
+      expect((await runtime.cri.container(id)).exitCode, said).to.equal(exitCode);
+    };
+    await ends('too-early', 1);
+    for (const { name } of plan.containers) {
+      await runtime.cri.stopContainer(ids.get(name) ?? '', 15);
+      ids.delete(name);
+    }
+    await ends('clean', 0);
+    expect(traces()).to.equal('');
+    for (const path of [
+      'run/tortie',
+      'var/lib/tortie',
+      'opt/cni/bin/tortie',
+      'opt/cni/bin/loopback',
+      'etc/cni/net.d/10-tortie.conflist',
+    ])
+      expect(existsSync(join(host, path)), path).to.equal(false);
+    expect(existsSync(join(host, 'opt/cni/bin'))).to.equal(true);
   });
 });
 
