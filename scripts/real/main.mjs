@@ -42,7 +42,7 @@ const usage = `Usage: npm run real -- COMMAND
 
 $TORTIE_REAL   where everything lies (default: ~/.cache/tortie-real)
 $CONTAINERD    "debian": the runtime of the distribution instead of the built one
-$PROXY_MODE    of kube-proxy: iptables (default), nftables or ipvs
+$PROXY_MODE    of kube-proxy: iptables (default), nftables, ipvs, or none: Tortie serves Services
 $TORTIE_AS     how Tortie runs: daemonset (default), or process: beside kubelet, without an image
 $AGENT_FLAGS   further ones of \`tortie agent\``;
 

@@ -96,6 +96,7 @@ Y
     --kubeconfig "$PKI/$name.conf" --hostname-override "$name" --node-ip "10.0.0.$number,fd00::$number" --v=2
 }
 start_proxy() {
+  [ "${PROXY_MODE:-}" != none ] || return 0
   # kube-proxy ends when its file is written, even if nothing in it changes.
   if alive "$name-proxy"; then return; fi
   cat >"$files/kube-proxy.yaml" <<Y

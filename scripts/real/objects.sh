@@ -21,3 +21,6 @@ mkdir -p "$overlay"
 apply -k "$overlay"
 k wait --for=condition=Established crd --all --timeout=60s >/dev/null
 "$NODE" "$HERE/rack.mjs" objects | apply -f -
+# As overlays/no-kube-proxy: nothing else leads agents to the API server.
+[ "${PROXY_MODE:-}" != none ] || k create configmap -n tortie-system kubernetes-services-endpoint --dry-run=client -o yaml \
+  --from-literal=KUBERNETES_SERVICE_HOST="$CONTROL_IP" --from-literal=KUBERNETES_SERVICE_PORT=6443 | apply -f -

@@ -1,0 +1,28 @@
+#!/bin/bash
+# Thirty pods on three nodes, nothing to do: agent and bgpd of a node take at most 150 MB together and 1 % of a core. Of the processes
+# themselves: resident memory, and processor time over a minute.
+. "$(dirname "$0")/../env.sh"
+space=check-footprint most_kilobytes=153600 seconds=60
+finish() { k delete ns "$space" --ignore-not-found --wait=false >/dev/null; }
+trap finish EXIT
+k create ns "$space" >/dev/null
+for number in $(seq 30); do pod "idle-$number" "node$((number % 3 + 1))"; done
+k wait -n "$space" --for=condition=Ready pod --all --timeout=300s >/dev/null
+sleep 60 # For what follows a change: statuses, addresses told.
+# By process ids of the node's own PID namespace.
+pids() { on_node "$1" pgrep -f 'cli\.js (agent|bgpd)'; }
+kilobytes() { for pid in $2; do on_node "$1" awk '/^VmRSS:/ {print $2}' "/proc/$pid/status"; done | awk '{sum += $1} END {print sum + 0}'; }
+# Fields 14 and 15 of proc(5) stat, in ticks.
+ticks() { for pid in $2; do on_node "$1" sed 's/.*) //' "/proc/$pid/stat" | awk '{print $12 + $13}'; done | awk '{sum += $1} END {print sum + 0}'; }
+for name in $NODES; do
+  found=$(pids "$name")
+  [ "$(wc -w <<<"$found")" = 2 ] || fail "Cannot check: expected agent and bgpd on $name, found processes \"$found\""
+  before=$(ticks "$name" "$found")
+  sleep "$seconds"
+  used=$(($(ticks "$name" "$found") - before)) size=$(kilobytes "$name" "$found")
+  percent=$(awk -v used="$used" -v hz="$(getconf CLK_TCK)" -v seconds="$seconds" 'BEGIN {printf "%.2f", 100 * used / hz / seconds}')
+  say "$name: $((size / 1024)) MB, $percent % of a core"
+  [ "$size" -le "$most_kilobytes" ] || fail "FAILED: agent and bgpd of $name take $((size / 1024)) MB; expected at most 150"
+  awk -v percent="$percent" 'BEGIN {exit percent > 1}' || fail "FAILED: agent and bgpd of $name take $percent % of a core; expected at most 1"
+done
+say 'held: 150 MB and 1 % of a core on an idle node'
