@@ -29,6 +29,8 @@ export function requestOverUnixSocket(
         socketPath,
         method,
         path,
+        // A connection each: one kept from before may be closed by the other end as it is asked, or lead to a process that has ended.
+        agent: false,
         signal: AbortSignal.timeout(timeout),
         headers:
           text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },

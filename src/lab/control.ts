@@ -102,7 +102,14 @@ export function streamLab(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
-      { socketPath: labPaths(name).socket, method, path, signal, headers: { 'content-type': 'application/json' } },
+      {
+        socketPath: labPaths(name).socket,
+        method,
+        path,
+        agent: false,
+        signal,
+        headers: { 'content-type': 'application/json' },
+      },
       (response) => {
         response.setEncoding('utf8');
         let refusal = '';
