@@ -341,8 +341,12 @@ export const CONFIGURATION_ROWS: readonly Row[] = [
         slots: [`Node/${name} annotation`, ...(isReflector ? ['mesh'] : [])],
         steps: [{ type: 'patch', of: `node/${name}`, patch }],
         undo: [{ type: 'patch', of: `node/${name}`, patch: unset(patch) }],
-        effect: () => undefined,
+        // What is no dotted quad makes a reflector of the node all the same, as in Calico, and so takes it out of the mesh.
+        effect: (model) => {
+          if (isReflector) model.meshIsDown.add(name);
+        },
         told: isTold ? [{ where: `NodeStatus/${name}`, text: key }] : [],
+        resets: (_, address) => isReflector && (address.startsWith('10.0.0.') || /^fd00::\d+$/.test(address)),
       };
     },
   },
