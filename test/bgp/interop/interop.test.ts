@@ -268,25 +268,30 @@ const LATER: readonly Scenario[] = [
       const advertised = async (): Promise<number> =>
         (await world.bgpd.neighbor(`${other.vendor.name}4`)).families.ipv4?.advertised ?? 0;
       const quiet = await accepted();
-      for (const [round, on] of [true, false, true].entries()) {
-        await party.vendor.churn(on);
-        const wanted = on ? CHURN : 0;
+      try {
+        for (const [round, on] of [true, false, true].entries()) {
+          await party.vendor.churn(on);
+          const wanted = on ? CHURN : 0;
+          await eventually(
+            `round ${round}: all changes are in`,
+            async () =>
+              (await accepted()) === quiet + wanted &&
+              (on ? (await advertised()) > CHURN : (await advertised()) < CHURN),
+            async () => `${await accepted()} accepted, ${await advertised()} advertised`,
+          );
+        }
+        await world.heard(other, churnPrefix(CHURN - 1), String(party.site.as));
         await eventually(
-          `round ${round}: all changes are in`,
+          'the kernel has them',
           async () =>
-            (await accepted()) === quiet + wanted && (on ? (await advertised()) > CHURN : (await advertised()) < CHURN),
-          async () => `${await accepted()} accepted, ${await advertised()} advertised`,
+            ((await world.bgpd.ask('GET', '/v1/status')) as { readonly kernel: { readonly routes: number } }).kernel
+              .routes > CHURN,
         );
+        expect(world.dutNamespace.ip('route', 'show', churnPrefix(77))).to.contain(`via ${party.site.ipv4.local}`);
+      } finally {
+        // The next in the cast begins from none.
+        await party.vendor.churn(false);
       }
-      await world.heard(other, churnPrefix(CHURN - 1), String(party.site.as));
-      await eventually(
-        'the kernel has them',
-        async () =>
-          ((await world.bgpd.ask('GET', '/v1/status')) as { readonly kernel: { readonly routes: number } }).kernel
-            .routes > CHURN,
-      );
-      expect(world.dutNamespace.ip('route', 'show', churnPrefix(77))).to.contain(`via ${party.site.ipv4.local}`);
-      await party.vendor.churn(false);
       await eventually('and lets them go', async () => (await accepted()) === quiet);
       expect((await world.bgpd.neighbor(`${party.vendor.name}4`)).establishedCount).to.be.greaterThan(0);
     },
@@ -336,34 +341,8 @@ const LATER: readonly Scenario[] = [
     needs: 'kernel',
     run: async (world, party) => {
       // The vendor's own packets towards us, over routes that it has from us.
-      const traffic = party.site.namespace.ask(
-        'ping',
-        '-n',
-        '-q',
-        '-i',
-        '0.02',
-        '-c',
-        '300',
-        '-W',
-        '1',
-        '-I',
-        `192.168.${party.site.index}.1`,
-        DUT_ADDRESS4,
-      );
-      const back = world.dutNamespace.ask(
-        'ping',
-        '-n',
-        '-q',
-        '-i',
-        '0.02',
-        '-c',
-        '300',
-        '-W',
-        '1',
-        '-I',
-        DUT_ADDRESS4,
-        `192.168.${party.site.index}.1`,
-      );
+      const traffic = party.site.namespace.traffic(`192.168.${party.site.index}.1`, DUT_ADDRESS4);
+      const back = world.dutNamespace.traffic(DUT_ADDRESS4, `192.168.${party.site.index}.1`);
       await pause(500);
       await world.bgpd.kill();
       const logged = world.bgpd.log.length;
@@ -384,20 +363,7 @@ const LATER: readonly Scenario[] = [
       // What is tested is our table: the answers take a road that the vendor's own restart does not touch (FRR's has a gap now and then).
       const { site } = party;
       site.namespace.ip('route', 'add', `${DUT_ADDRESS4}/32`, 'via', site.ipv4.dut);
-      const traffic = world.dutNamespace.ask(
-        'ping',
-        '-n',
-        '-q',
-        '-i',
-        '0.02',
-        '-c',
-        '300',
-        '-W',
-        '1',
-        '-I',
-        DUT_ADDRESS4,
-        `192.168.${party.site.index}.1`,
-      );
+      const traffic = world.dutNamespace.traffic(DUT_ADDRESS4, `192.168.${party.site.index}.1`);
       await pause(500);
       await party.vendor.kill();
       await eventually('the loss is seen', async () => !(await world.bgpd.isEstablished(name)));
