@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { readFileSync, rmSync } from 'node:fs';
 import { createLogger } from '../log.js';
 import { messageOf, UserError } from '../errors.js';
+import { print, printError } from '../print.js';
 import { loadManifests } from './manifests.js';
 import { startApiServer } from './server.js';
 
@@ -35,7 +36,7 @@ async function main(argv: readonly string[]): Promise<void> {
     crds: values.crds === undefined ? [] : loadManifests(values.crds),
     onError: (error) => log.error({ err: error }, 'A request failed inside the server'),
   });
-  process.stdout.write(`${JSON.stringify({ ready: true, url: server.url, unix: unixPath })}\n`);
+  print(`${JSON.stringify({ ready: true, url: server.url, unix: unixPath })}\n`);
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       server.close().then(
@@ -60,6 +61,6 @@ function parseListen(text: string): { readonly host: string; readonly port: numb
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`${messageOf(error)}\n`);
+  printError(`${messageOf(error)}\n`);
   process.exitCode = error instanceof UserError ? error.exitCode : 1;
 });
