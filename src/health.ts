@@ -1,6 +1,7 @@
 /**
  * What a kubelet asks of a daemon, over HTTP on an address of the node: `/livez`, is there anybody at home; `/readyz`, does it do its
- * work, with a line per check and the reasons of those that fail. As the API server's own: 200 or 503, plain text.
+ * work, with a line per check and the reasons of those that fail. As the API server's own: 200 or 503, plain text. `/metrics` beside them,
+ * where the daemon has some.
  *
  * BOUNDED: a handful of connections, closed after each answer; nothing is read but the request line.
  */
@@ -50,17 +51,20 @@ export function renderHealth(checks: readonly HealthCheck[]): { readonly isWell:
 export async function serveHealth(
   { host, port }: HealthAddress,
   readiness: () => readonly HealthCheck[],
+  /** In Prometheus' text format. */
+  metrics?: () => string,
 ): Promise<Server> {
   const server = createServer(
     { headersTimeout: TIMEOUT, requestTimeout: TIMEOUT, connectionsCheckingInterval: TIMEOUT },
     (request, response) => {
       const path = (request.url ?? '').split('?')[0];
-      const answer = (status: number, text: string): void => {
-        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
+      const answer = (status: number, text: string, type = 'text/plain'): void => {
+        response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, connection: 'close' });
         response.end(request.method === 'HEAD' ? undefined : text);
       };
       if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'expected GET\n');
       if (path === '/livez') return answer(200, 'ok\n');
+      if (path === '/metrics' && metrics !== undefined) return answer(200, metrics(), 'text/plain; version=0.0.4');
       if (path !== '/readyz') return answer(404, 'expected /livez or /readyz\n');
       const { isWell, text } = renderHealth(readiness());
       answer(isWell ? 200 : 503, text);

@@ -7,3 +7,4 @@ export { NODE_NETWORK } from './owner-index.js';
 export * from './taken-blocks.js';
 export type { HeldBack, Lending, OwnBlock } from './block-state.js';
 export type { ServingPool } from './block-table.js';
+export type { BlockUsage } from './block-state.js';

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
 import type { Watch } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
+import { renderAgentMetrics, type CniTimes } from './agent-metrics.js';
 import type { AgentOptions } from './agent-options.js';
 import type { IpamLoop } from './ipam-loop.js';
 import { NodeLoops } from './node-loops.js';
@@ -164,6 +165,24 @@ export class Agent {
       { name: 'policy', problems: this.isReady ? this.loops.policy.problems() : [] },
       { name: 'routes', problems: this.isReady ? this.loops.routes.problems() : [] },
     ];
+  }
+
+  /** In Prometheus' text format. */
+  metrics(times: CniTimes): string {
+    const { cluster, pods } = this.loops;
+    const report = this.status.report();
+    return renderAgentMetrics(
+      {
+        report,
+        pods: pods.owners().length,
+        usages: report.blocks.flatMap((cidr) => {
+          const usage = this.allocator.usageOf(cidr);
+          return usage === undefined ? [] : [{ cidr, usage }];
+        }),
+        lostWatches: cluster.problems().size,
+      },
+      times,
+    );
   }
 
   private watch(): void {

@@ -28,6 +28,11 @@ export class BgpReporter {
     return report;
   }
 
+  /** Without telling anybody. */
+  look(): BgpReport {
+    return bgpReportOf(this.status());
+  }
+
   hasNews(): boolean {
     return JSON.stringify(bgpReportOf(this.status())) !== this.told;
   }

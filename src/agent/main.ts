@@ -15,6 +15,7 @@ import { describeMissing, probeFeatures } from '../dataplane/features.js';
 import { looseReversePath } from '../dataplane/forwarding.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
 import { messageOf, UserError } from '../errors.js';
+import { CniTimes } from './agent-metrics.js';
 import { parseHealthAddress, serveHealth, type HealthAddress } from '../health.js';
 import { createLogger, type Logger, type LogFormat, type LogLevel } from '../log.js';
 import type { OutgoingSettings } from '../nat/nat-rules.js';
@@ -143,6 +144,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       services: { settings: flags.serviceSettings, kernel: kernel.services },
     }),
   );
+  const times = new CniTimes();
   const server = new CniServer({
     socketPath: join(flags.runDir, 'agent.sock'),
     handlers: cniHandlers({
@@ -155,6 +157,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
     fallback: releaseListener(agent.releases()),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),
     onAnswer: ({ environment }, { isDone, error }, duration) => {
+      times.observe(environment.get('CNI_COMMAND'), isDone, duration / 1000);
       const call = {
         command: environment.get('CNI_COMMAND'),
         container: environment.get('CNI_CONTAINERID'),
@@ -164,7 +167,13 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       else log.warn({ ...call, problem: error?.message }, 'Refused a CNI call');
     },
   });
-  const health = flags.healthAddress && (await serveHealth(flags.healthAddress, () => agent.readiness()));
+  const health =
+    flags.healthAddress &&
+    (await serveHealth(
+      flags.healthAddress,
+      () => agent.readiness(),
+      () => agent.metrics(times),
+    ));
   await startable(`listen on ${join(flags.runDir, 'agent.sock')}`, () => server.listen());
   if (flags.hostEtcDir !== undefined) writeHostFiles(flags.hostEtcDir, log);
   log.info({ node, datastore: display }, 'Started');

@@ -114,9 +114,9 @@ export class StatusLoops {
     if (this.bgpReporter.hasNews()) this.writer.changed();
   }
 
-  private report(): NodeReport {
+  /** As it is now; whoever writes it tells the reporter of BGP that it was written. */
+  report(bgp = this.bgpReporter.look()): NodeReport {
     const { cluster, endpoints, ipam, nat, overlay, pods, policy, routes, services, shaping } = this.loops;
-    const bgp = this.bgpReporter.report();
     return {
       aspects: [
         {
@@ -193,7 +193,7 @@ export class StatusLoops {
       node,
       options.version,
       options.datastore,
-      () => this.report(),
+      () => this.report(this.bgpReporter.report()),
       log.child({ loop: 'status' }),
       undefined,
       () => this.loops.cluster.get('nodes', node) !== undefined,

@@ -10,6 +10,7 @@ import type { ConfigChanges } from 'node-bgp/speaker/config-diff';
 import { warmUp } from 'node-bgp/speaker/warm-up';
 import { UserError, messageOf } from '../errors.js';
 import { parseHealthAddress, serveHealth } from '../health.js';
+import { renderMetrics } from './metrics.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 import { acceptableConfig } from './acceptable-config.js';
@@ -43,7 +44,13 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
     flags.healthAddress === undefined ? undefined : parseHealthAddress(flags.healthAddress, '--health-address');
   const daemon = new Daemon({ stateDir: flags.stateDir, log });
   const server = await serveApi(daemon, join(flags.runDir, 'bgpd.sock'));
-  const health = healthAddress && (await serveHealth(healthAddress, () => readinessOf(daemon)));
+  const health =
+    healthAddress &&
+    (await serveHealth(
+      healthAddress,
+      () => readinessOf(daemon),
+      () => renderMetrics(daemon),
+    ));
   daemon.start();
   // Routes after sessions: what is compiled last is what the tables of a restart need most.
   await warmUp();

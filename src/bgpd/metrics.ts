@@ -7,12 +7,8 @@
  */
 import { peerName } from 'node-bgp/config/peer-rules';
 import type { PeerDetail } from 'node-bgp/speaker/view';
+import { MetricText, plain, type Sample } from '../prometheus.js';
 import type { Daemon } from './daemon.js';
-
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
 
 const MAX_PEERS = 1000;
 
@@ -20,15 +16,11 @@ type Metric = (name: string, type: 'gauge' | 'counter', help: string, samples: r
 
 export function renderMetrics(daemon: Pick<Daemon, 'speaker' | 'fibStatus'>): string {
   const { speaker } = daemon;
-  const lines: string[] = [];
-  const metric: Metric = (name, type, help, samples) => {
-    lines.push(`# HELP tortie_bgp_${name} ${help}`, `# TYPE tortie_bgp_${name} ${type}`);
-    for (const { labels, value } of samples) lines.push(`tortie_bgp_${name}${labelText(labels)} ${value}`);
-  };
-  const plain = (value: number): readonly Sample[] => [{ labels: {}, value }];
-  metric('process_resident_memory_bytes', 'gauge', 'Resident memory of bgpd.', plain(process.memoryUsage.rss()));
+  const text = new MetricText('tortie_bgp_');
+  const metric: Metric = (name, type, help, samples) => text.add(name, type, help, samples);
+  text.addProcess();
   const { config } = speaker;
-  if (config === undefined) return `${lines.join('\n')}\n`;
+  if (config === undefined) return text.toString();
   const summary = speaker.summary();
   metric('uptime_seconds', 'gauge', 'Seconds since bgpd started.', plain(summary.seconds));
   metric(
@@ -87,7 +79,7 @@ export function renderMetrics(daemon: Pick<Daemon, 'speaker' | 'fibStatus'>): st
   }
   const peers = speaker.neighborNames.flatMap((name) => speaker.neighbor(name) ?? []);
   peerMetrics(groupsOf(peers, new Set((config.peers ?? []).map(peerName)), MAX_PEERS), metric);
-  return `${lines.join('\n')}\n`;
+  return text.toString();
 }
 
 /** Peers that share a series. */
@@ -239,11 +231,3 @@ const sum = (values: readonly number[]): number => values.reduce((total, value) 
 
 const families = (reading: (family: 'ipv4' | 'ipv6') => number): readonly Sample[] =>
   (['ipv4', 'ipv6'] as const).map((family) => ({ labels: { family }, value: reading(family) }));
-
-function labelText(labels: Readonly<Record<string, string>>): string {
-  const entries = Object.entries(labels);
-  if (entries.length === 0) return '';
-  const escaped = (value: string): string =>
-    value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
-  return `{${entries.map(([name, value]) => `${name}="${escaped(value)}"`).join(',')}}`;
-}

@@ -1,4 +1,4 @@
-/** What kubelets and people ask a controller: GET /livez, /readyz, /healthz (as /livez) and /state, over plain HTTP. */
+/** What kubelets and people ask a controller: GET /livez, /readyz, /healthz (as /livez), /metrics and /state, over plain HTTP. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -7,6 +7,8 @@ export interface HealthSource {
   readonly deadness: () => string | undefined;
   readonly unreadiness: () => string | undefined;
   readonly state: () => unknown;
+  /** In Prometheus' text format. */
+  readonly metrics: () => string;
 }
 
 /** Listens; resolves with the port once it does. `host` absent: on every address of the pod. */
@@ -20,9 +22,10 @@ export async function serveHealth(
       response.writeHead(status, { 'content-type': `${type}; charset=utf-8` }).end(`${text}\n`);
     };
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'expected GET');
+    if (path === '/metrics') return answer(200, source.metrics().trimEnd(), 'text/plain; version=0.0.4');
     if (path === '/state') return answer(200, JSON.stringify(source.state()), 'application/json');
     if (path !== '/livez' && path !== '/readyz' && path !== '/healthz')
-      return answer(404, 'expected /livez, /readyz, /healthz or /state');
+      return answer(404, 'expected /livez, /readyz, /healthz, /metrics or /state');
     const problem = path === '/readyz' ? (source.deadness() ?? source.unreadiness()) : source.deadness();
     answer(problem === undefined ? 200 : 503, problem ?? 'ok');
   });

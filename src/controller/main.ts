@@ -7,6 +7,7 @@ import { messageOf, UserError } from '../errors.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { Controller } from './controller.js';
 import { serveHealth } from './health.js';
+import { renderControllerMetrics } from './metrics.js';
 import type { LeaseTimes } from './leader-election.js';
 
 export interface ControllerFlags {
@@ -63,6 +64,8 @@ export async function runController(flags: ControllerFlags): Promise<void> {
             deadness: () => controller.deadness(),
             unreadiness: () => controller.unreadiness(),
             state: () => controller.state(),
+            metrics: () =>
+              renderControllerMetrics({ ...controller.state(), isReady: controller.unreadiness() === undefined }),
           },
           listen,
         ).catch((error: unknown) => {

@@ -3,6 +3,7 @@
  * counters of its nfacct objects) is not there.
  */
 import type { Family } from 'node-bgp/address';
+import { Histogram } from '../../prometheus.js';
 
 const FAMILY_NAMES: Readonly<Record<Family, string>> = { 4: 'IPv4', 6: 'IPv6' };
 
@@ -15,37 +16,6 @@ const PROGRAMMING_BUCKETS = [
   ...Array.from({ length: 12 }, (_, index) => 60 + 5 * index),
   ...Array.from({ length: 7 }, (_, index) => 120 + 30 * index),
 ];
-
-class Histogram {
-  private readonly counts: number[];
-  private sum = 0;
-  private count = 0;
-
-  constructor(private readonly bounds: readonly number[]) {
-    this.counts = bounds.map(() => 0);
-  }
-
-  observe(seconds: number): void {
-    this.sum += seconds;
-    this.count++;
-    const at = this.bounds.findIndex((bound) => seconds <= bound);
-    if (at >= 0) this.counts[at] = (this.counts[at] ?? 0) + 1;
-  }
-
-  lines(name: string, labels: string): readonly string[] {
-    let below = 0;
-    const buckets = this.bounds.map((bound, index) => {
-      below += this.counts[index] ?? 0;
-      return `${name}_bucket{${labels},le="${bound}"} ${below}`;
-    });
-    return [
-      ...buckets,
-      `${name}_bucket{${labels},le="+Inf"} ${this.count}`,
-      `${name}_sum{${labels}} ${this.sum}`,
-      `${name}_count{${labels}} ${this.count}`,
-    ];
-  }
-}
 
 export interface ProxyGauges {
   readonly lastUpdated: number;
