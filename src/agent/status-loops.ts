@@ -19,6 +19,7 @@ import { nodeProblemsOf, refusalSentences } from './object-problem-sources.js';
 import { ObjectProblemLog } from './object-problems.js';
 import { ObjectStatus } from './object-status.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
+import { SessionEvents } from './session-events.js';
 import { SilentAgents } from './silent-agents.js';
 import { strayText } from './stray-addresses.js';
 import { StatusElection } from './status-election.js';
@@ -27,6 +28,7 @@ import type { NodeLoops } from './node-loops.js';
 
 export class StatusLoops {
   readonly events: EventRecorder;
+  private readonly sessions: SessionEvents;
   readonly podEvents: PodEvents;
   readonly writer: NodeStatusWriter;
   readonly objects: ObjectStatus;
@@ -50,6 +52,11 @@ export class StatusLoops {
     this.controller = new ControllerLease(options.datastore, options.namespace);
     this.problems = new ObjectProblemLog(options.log.child({ loop: 'policy' }));
     this.events = this.makeEvents();
+    this.sessions = new SessionEvents({
+      node: options.node,
+      record: (happening) => this.events.record(happening),
+      get: (kind, name) => loops.cluster.get(kind, name),
+    });
     this.podEvents = this.makePodEvents();
     this.writer = this.makeWriter();
     this.objects = this.makeObjects();
@@ -110,6 +117,8 @@ export class StatusLoops {
 
   /** Sessions are looked at every few seconds; the API server hears only of what is new. */
   bgpLooked(): void {
+    const { summary } = this.loops.bgp.status();
+    if (summary !== undefined) this.sessions.looked(summary.peers);
     this.objects.problemsChanged();
     if (this.bgpReporter.hasNews()) this.writer.changed();
   }
