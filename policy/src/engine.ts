@@ -226,6 +226,7 @@ export class PolicyEngine {
       chainsUpserted: chains.upserted,
       chainsDeleted: chains.deleted,
       mapsUpserted: maps.upserted,
+      mapsChanged: [],
       mapsDeleted: maps.deleted,
       ...(hooks.changed ? { hooks: hooks.hooks } : {}),
     };

@@ -148,6 +148,9 @@ export interface DispatchMap {
   readonly otherwise: 'drop' | 'return';
 }
 
+/** All of a map but its entries. */
+export type MapHead = Omit<DispatchMap, 'entries'>;
+
 export interface Ruleset {
   /** By `name`. */
   readonly sets: ReadonlyMap<string, AddressSet>;
@@ -169,7 +172,14 @@ export interface ChainName {
   readonly name: string;
 }
 
-/** Everything that differs between two rulesets. A set in `setsCreated` carries all its members and is not in `setsChanged`. */
+/** Entries of one map; all else of it stays as it is. A key that leads elsewhere now is in both. */
+export interface MapChange extends Pick<DispatchMap, 'table' | 'name' | 'key'> {
+  /** Key to chain. */
+  readonly added: ReadonlyMap<string, string>;
+  readonly removed: readonly string[];
+}
+
+/** Everything that differs between two rulesets. What is in `setsCreated` or `mapsUpserted` comes whole, and is not in the list of changes. */
 export interface RulesetDelta {
   readonly setsCreated: readonly AddressSet[];
   readonly setsChanged: readonly SetChange[];
@@ -177,6 +187,7 @@ export interface RulesetDelta {
   readonly chainsUpserted: readonly Chain[];
   readonly chainsDeleted: readonly ChainName[];
   readonly mapsUpserted: readonly DispatchMap[];
+  readonly mapsChanged: readonly MapChange[];
   readonly mapsDeleted: readonly ChainName[];
   /** The whole list when it changed. */
   readonly hooks?: readonly Hook[];
@@ -221,6 +232,7 @@ export function isEmptyDelta(delta: RulesetDelta): boolean {
       delta.chainsUpserted.length +
       delta.chainsDeleted.length +
       delta.mapsUpserted.length +
+      delta.mapsChanged.length +
       delta.mapsDeleted.length ===
       0
   );
@@ -235,6 +247,7 @@ export function deltaOf(ruleset: Ruleset): RulesetDelta {
     chainsUpserted: [...ruleset.chains.values()],
     chainsDeleted: [],
     mapsUpserted: [...ruleset.maps.values()],
+    mapsChanged: [],
     mapsDeleted: [],
     hooks: ruleset.hooks,
   };

@@ -104,7 +104,7 @@ export class ServicesEngine {
   /** What changed since the last flush; the first one builds everything. */
   flush(): RulesetDelta {
     this.settle();
-    const [chains, sets] = [this.chains.drain(), this.sets.drain()];
+    const [chains, sets, maps] = [this.chains.drain(), this.sets.drain(), this.maps.drain()];
     const text = JSON.stringify(this.hooks);
     const hooks = text === this.toldHooks ? {} : { hooks: this.hooks };
     this.toldHooks = text;
@@ -114,7 +114,8 @@ export class ServicesEngine {
       setsDeleted: sets.deleted,
       chainsUpserted: chains.upserted,
       chainsDeleted: chains.deleted,
-      mapsUpserted: this.maps.drain(),
+      mapsUpserted: maps.upserted,
+      mapsChanged: maps.changed,
       mapsDeleted: [],
       ...hooks,
     };

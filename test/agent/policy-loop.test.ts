@@ -13,6 +13,7 @@ function countingEngine(): PolicySource {
     setsDeleted: [],
     chainsDeleted: [],
     mapsUpserted: [],
+    mapsChanged: [],
     mapsDeleted: [],
   };
   return {

@@ -38,6 +38,18 @@ export function applyDelta(held: HeldRuleset, delta: RulesetDelta): void {
   for (const name of delta.chainsDeleted)
     if (!held.chains.delete(chainKey(name))) throw new Error(`Chain ${chainKey(name)} is deleted and not there`);
   for (const map of delta.mapsUpserted) held.maps.set(chainKey(map), map);
+  for (const change of delta.mapsChanged) {
+    const map = held.maps.get(chainKey(change));
+    if (map === undefined) throw new Error(`Map ${chainKey(change)} is changed and not there`);
+    const entries = new Map(map.entries);
+    for (const key of change.removed)
+      if (!entries.delete(key)) throw new Error(`Key ${key} of map ${chainKey(change)} is removed and not there`);
+    for (const [key, chain] of change.added) {
+      if (entries.has(key)) throw new Error(`Key ${key} of map ${chainKey(change)} is added and there`);
+      entries.set(key, chain);
+    }
+    held.maps.set(chainKey(change), { ...map, entries });
+  }
   for (const name of delta.mapsDeleted)
     if (!held.maps.delete(chainKey(name))) throw new Error(`Map ${chainKey(name)} is deleted and not there`);
   if (delta.hooks !== undefined) held.hooks = delta.hooks;

@@ -18,6 +18,7 @@ import {
   type DispatchMap,
   type Family,
   type Hook,
+  type MapHead,
   type Match,
   type Part,
   type PortRange,
@@ -75,7 +76,7 @@ export function renderNftChain(chain: Chain): NftChain {
 }
 
 /** A dispatch map is a chain with one lookup; the entries stand in a verdict map beside it. */
-export function renderNftMapChain(map: DispatchMap): NftChain {
+export function renderNftMapChain(map: MapHead): NftChain {
   const lookup = `${mapLookup(map)} vmap @${nftMapName(map)}`;
   const bodies = map.otherwise === 'drop' ? [lookup, 'counter drop'] : [lookup];
   const hashes: string[] = [];
@@ -88,7 +89,7 @@ export function renderNftMapChain(map: DispatchMap): NftChain {
   return { name: nftChainName(map), rules, hashes };
 }
 
-function mapLookup({ key, family }: DispatchMap): string {
+function mapLookup({ key, family }: MapHead): string {
   const address = `${family === 6 ? 'ip6' : 'ip'} daddr`;
   switch (key) {
     case 'in-interface':
@@ -105,7 +106,7 @@ function mapLookup({ key, family }: DispatchMap): string {
 }
 
 /** What the keys of a map are: "ipv4_addr . inet_proto . inet_service". */
-function mapType({ key, family }: DispatchMap): string {
+function mapType({ key, family }: MapHead): string {
   const address = family === 6 ? 'ipv6_addr' : 'ipv4_addr';
   switch (key) {
     case 'in-interface':
@@ -122,12 +123,12 @@ function mapType({ key, family }: DispatchMap): string {
 
 export const nftMapName = (map: ChainName): string => `${nftChainName(map)}-map`;
 
-export const nftMapElements = (map: DispatchMap): readonly string[] =>
+export const nftMapElements = (map: Pick<DispatchMap, 'table' | 'key' | 'entries'>): readonly string[] =>
   [...map.entries].map(
     ([key, chain]) => `${nftMapKey(map, key)} : goto ${nftChainName({ table: map.table, name: chain })}`,
   );
 
-function nftMapKey({ key }: DispatchMap, text: string): string {
+function nftMapKey({ key }: Pick<DispatchMap, 'key'>, text: string): string {
   switch (key) {
     case 'in-interface':
     case 'out-interface':
@@ -174,7 +175,7 @@ export function renderNftables(ruleset: Ruleset): string {
 
 /** A delta as one nft script, one transaction. The table must exist. */
 export function renderNftDelta(delta: RulesetDelta): string {
-  const { chainsUpserted, mapsUpserted, chainsDeleted, mapsDeleted } = delta;
+  const { chainsUpserted, mapsUpserted, mapsChanged, chainsDeleted, mapsDeleted } = delta;
   const chains = [...chainsUpserted.map(renderNftChain), ...mapsUpserted.map(renderNftMapChain)];
   const hooks = delta.hooks ?? [];
   const lines = [
@@ -195,6 +196,16 @@ export function renderNftDelta(delta: RulesetDelta): string {
     ...mapsUpserted.map((map) => `flush map ${NFT_TABLE} ${nftMapName(map)}`),
     ...chains.map((chain) => `flush chain ${NFT_TABLE} ${chain.name}`),
     ...hooks.map((hook) => `flush chain ${NFT_TABLE} ${nftHookName(hook)}`),
+    ...mapsChanged.flatMap(({ removed, ...map }) =>
+      elements(
+        'delete',
+        nftMapName(map),
+        removed.map((key) => nftMapKey(map, key)),
+      ),
+    ),
+    ...mapsChanged.flatMap(({ added, ...map }) =>
+      elements('add', nftMapName(map), nftMapElements({ ...map, entries: added })),
+    ),
     ...mapsUpserted.flatMap((map) => elements('add', nftMapName(map), nftMapElements(map))),
     ...chains.flatMap((chain) => chain.rules.map((rule) => `add rule ${NFT_TABLE} ${chain.name} ${rule}`)),
     ...hooks.map(

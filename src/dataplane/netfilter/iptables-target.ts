@@ -93,6 +93,7 @@ export class IptablesTarget implements PolicyTarget {
     for (const { state } of this.families) {
       for (const chain of delta.chainsUpserted) state.upsertChain(chain);
       for (const map of delta.mapsUpserted) state.upsertMap(map);
+      for (const change of delta.mapsChanged) state.changeMap(change);
       for (const name of delta.chainsDeleted) state.deleteChain(name);
       for (const name of delta.mapsDeleted) state.deleteMap(name);
       if (delta.hooks !== undefined) state.setHooks(delta.hooks, part);

@@ -11,8 +11,10 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { ChildError, type ChildOutcome, type Within } from './child.js';
 
-/** Bounds the wait for the xtables lock; the largest table takes some seconds. */
+/** Bounds the wait for the xtables lock. */
 const TIMEOUT = 30_000;
+/** And what a line may take, on a busy machine: ten thousand Services are forty thousand lines, and a try that is cut off begins anew. */
+const TIMEOUT_PER_LINE = 5;
 /** BOUNDED: what a failing program may say. */
 const MAX_STDERR = 64 * 1024;
 
@@ -55,11 +57,13 @@ export class RestoreSession {
     this.open();
     const linesBefore = this.lines;
     const token = `# tortie ${this.tokens++}`;
-    this.lines += countLines(input) + 1;
+    const lines = countLines(input);
+    const timeout = TIMEOUT + TIMEOUT_PER_LINE * lines;
+    this.lines += lines + 1;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => this.abort(`it did not answer within ${TIMEOUT} ms; somebody else may hold the xtables lock`),
-        TIMEOUT,
+        () => this.abort(`it did not answer within ${timeout} ms; somebody else may hold the xtables lock`),
+        timeout,
       );
       const settle =
         <T>(then: (value: T) => void) =>

@@ -15,19 +15,30 @@ import {
   type DispatchMap,
   type Family,
   type Hook,
+  type MapChange,
   type Part,
   type Table,
 } from '@tortie/policy/ruleset';
+import { AddressTree } from '@tortie/policy/render/address-tree';
 import { renderChain, renderHook, renderMap, type RenderedChain } from '@tortie/policy/render/iptables';
 import { CLOSED_HASH, type TableChange } from './restore-script.js';
 import { PartHooks, type HandedOver } from './parts.js';
 import type { SavedHook, SavedTable } from './saved-tables.js';
 
+/** A dispatch map, and what it has become. */
+interface ExpandedMap {
+  readonly map: DispatchMap;
+  /** Keys of its chains. */
+  readonly chains: Set<string>;
+  /** From its first change by entries on. */
+  readonly tree?: AddressTree;
+}
+
 export class TableState {
   /** By chainKey; dispatch maps expanded. */
   private readonly wanted = new Map<string, RenderedChain>();
-  /** Chains that each dispatch map has become, by the map's key. */
-  private readonly mapChains = new Map<string, ReadonlySet<string>>();
+  /** By chainKey. */
+  private readonly maps = new Map<string, ExpandedMap>();
   private readonly hooks = new PartHooks();
   /** By chainKey: hashes of the rules in the kernel, in order; an unreadable rule is "". */
   private readonly kernel = new Map<string, readonly string[]>();
@@ -59,14 +70,35 @@ export class TableState {
   upsertMap(map: DispatchMap): void {
     const chains = renderMap(map, this.family, (key) => this.wanted.get(key));
     const keys = new Set(chains.map(chainKey));
-    for (const old of this.mapChains.get(chainKey(map)) ?? []) if (!keys.has(old)) this.unwant(old);
-    this.mapChains.set(chainKey(map), keys);
+    for (const old of this.maps.get(chainKey(map))?.chains ?? []) if (!keys.has(old)) this.unwant(old);
+    this.maps.set(chainKey(map), { map, chains: keys });
     for (const chain of chains) if (this.wanted.get(chainKey(chain)) !== chain) this.want(chain);
   }
 
+  changeMap(change: MapChange): void {
+    const expanded = this.maps.get(chainKey(change));
+    if (expanded === undefined) throw new Error(`Cannot change map "${chainKey(change)}": no such map was handed over`);
+    const { map, chains } = expanded;
+    if (map.family !== undefined && map.family !== this.family) return;
+    // A map of both families, or of interfaces, is small, and its tree is shared.
+    if (map.family === undefined) return this.upsertMap({ ...map, entries: changedEntries(map.entries, change) });
+    const tree = expanded.tree ?? new AddressTree(map);
+    if (expanded.tree === undefined)
+      this.maps.set(chainKey(map), { map: { ...map, entries: new Map() }, chains, tree });
+    const { upserted, deleted } = tree.change(change.added, change.removed);
+    for (const name of deleted) {
+      this.unwant(chainKey({ table: map.table, name }));
+      chains.delete(chainKey({ table: map.table, name }));
+    }
+    for (const chain of upserted) {
+      this.want(renderChain(chain, this.family));
+      chains.add(chainKey(chain));
+    }
+  }
+
   deleteMap(name: ChainName): void {
-    for (const key of this.mapChains.get(chainKey(name)) ?? []) this.unwant(key);
-    this.mapChains.delete(chainKey(name));
+    for (const key of this.maps.get(chainKey(name))?.chains ?? []) this.unwant(key);
+    this.maps.delete(chainKey(name));
   }
 
   setHooks(hooks: readonly Hook[], part: Part): void {
@@ -83,7 +115,7 @@ export class TableState {
   reset(part: Part): void {
     const isPart = (key: string): boolean => partOfChain(nameOf(key)) === part;
     for (const key of [...this.wanted.keys()].filter(isPart)) this.unwant(key);
-    for (const key of [...this.mapChains.keys()].filter(isPart)) this.mapChains.delete(key);
+    for (const key of [...this.maps.keys()].filter(isPart)) this.maps.delete(key);
     for (const key of this.kernel.keys()) if (isPart(key)) this.dirty.add(key);
     this.setHooks([], part);
   }
@@ -256,6 +288,16 @@ export class TableState {
     const target = /(?:^| )-[jg] (\S+)/.exec(text)?.[1];
     return target === undefined || this.handed.hasChain(target);
   }
+}
+
+function changedEntries(
+  entries: ReadonlyMap<string, string>,
+  { added, removed }: MapChange,
+): ReadonlyMap<string, string> {
+  const changed = new Map(entries);
+  for (const key of removed) changed.delete(key);
+  for (const [key, chain] of added) changed.set(key, chain);
+  return changed;
 }
 
 /** Where the jump of that index stands: behind those before it and whatever kept ones stand among them. */

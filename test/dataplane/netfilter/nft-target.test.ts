@@ -171,6 +171,25 @@ describe('Netfilter on nftables', function () {
     changed.delete('tort00000000001');
     await netfilter.apply(delta({ mapsUpserted: [{ ...map, entries: changed }] }));
     expect(listed()).to.include('"tort00000000000" : goto TORTIE-ODD').and.to.not.include('"tort00000000001"');
+    await netfilter.apply(
+      delta({
+        mapsChanged: [
+          {
+            ...{ table: 'filter', name: 'TORTIE-FROM', key: 'in-interface' },
+            added: new Map([
+              ['tort00000000001', 'TORTIE-EVEN'],
+              ['tort00000000000', 'TORTIE-EVEN'],
+            ]),
+            removed: ['tort00000000000', 'tort00000000002'],
+          },
+        ],
+      }),
+    );
+    expect(listed())
+      .to.include('"tort00000000000" : goto TORTIE-EVEN')
+      .and.to.include('"tort00000000001" : goto TORTIE-EVEN')
+      .and.to.not.include('"tort00000000002"');
+    expect(listed().match(/goto/g)).to.have.length(599);
     expect(
       await netfilter.apply(
         delta({

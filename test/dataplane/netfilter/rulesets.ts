@@ -56,6 +56,7 @@ export const delta = (parts: Partial<RulesetDelta>): RulesetDelta => ({
   chainsUpserted: [],
   chainsDeleted: [],
   mapsUpserted: [],
+  mapsChanged: [],
   mapsDeleted: [],
   ...parts,
 });

@@ -1,5 +1,5 @@
 /** Dispatch by address and port as a tree of chains: finds every key, nothing else, in few comparisons. */
-import { addressChains } from '@tortie/policy/render/address-tree';
+import { addressChains, AddressTree } from '@tortie/policy/render/address-tree';
 import { chainKey, type Chain, type DispatchKey, type DispatchMap, type Match } from '@tortie/policy/ruleset';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -106,6 +106,72 @@ describe('policy/render/address-tree', () => {
           ),
           { numRuns: 60 },
         ));
+
+  for (const [kind, family] of [
+    ['destination', 6],
+    ['destination-port', 4],
+    ['destination-port', 6],
+    ['port', 4],
+  ] as const)
+    it(`ends in the same chains by changes as at once, a ${kind} map of IPv${family}`, () =>
+      fc.assert(
+        fc.property(
+          fc.array(flowOf(family), { maxLength: 90 }),
+          fc.array(fc.array(fc.tuple(flowOf(family), fc.constantFrom('a', 'b', undefined)), { maxLength: 40 }), {
+            maxLength: 6,
+          }),
+          fc.infiniteStream(fc.nat(3)),
+          (held, steps, random) => {
+            const entries = new Map(
+              map(
+                kind,
+                family,
+                held.map((flow) => keyOf(kind, flow)),
+                'return',
+              ).entries,
+            );
+            const tree = new AddressTree({ ...map(kind, family, [], 'return'), entries: new Map(entries) });
+            const chains = new Map(tree.chains().map((chain) => [chain.name, chain]));
+            for (const step of steps) {
+              const set = new Map<string, string>();
+              const removed = new Set<string>();
+              for (const [flow, chain] of step) if (chain !== undefined) set.set(keyOf(kind, flow), chain);
+              // Of what is there many go, so that nodes empty, and move.
+              for (const key of entries.keys()) if (random.next().value === 0 && !set.has(key)) removed.add(key);
+              for (const key of removed) entries.delete(key);
+              for (const [key, chain] of set) entries.set(key, chain);
+              const { upserted, deleted } = tree.change(set, [...removed]);
+              for (const chain of upserted) {
+                expect(chains.get(chain.name), 'written though it is the same').to.not.deep.equal(chain);
+                chains.set(chain.name, chain);
+              }
+              for (const name of deleted) expect(chains.delete(name), name).to.equal(true);
+              const wanted = addressChains({ ...map(kind, family, [], 'return'), entries });
+              expect(tree.chains()).to.deep.equal(wanted);
+              const byName = (a: Chain, b: Chain): number => (a.name < b.name ? -1 : 1);
+              expect([...chains.values()].sort(byName)).to.deep.equal([...wanted].sort(byName));
+            }
+          },
+        ),
+        { numRuns: 150 },
+      ));
+
+  it('makes a few nodes anew for one entry of thirty thousand', () => {
+    const keys = Array.from({ length: 30_000 }, (_, i) => `10.${96 + (i >> 16)}.${(i >> 8) & 255}.${i & 255},tcp:80`);
+    const tree = new AddressTree(map('destination-port', 4, keys, 'return'));
+    expect(tree.change(new Map([['10.96.200.9,tcp:80', 'a']]), []).upserted.length).to.be.at.most(3);
+    const { upserted, deleted } = tree.change(new Map(), ['10.96.200.9,tcp:80']);
+    expect(upserted.length).to.be.at.most(3);
+    expect(deleted.length).to.be.at.most(2);
+    expect(tree.chains()).to.deep.equal(addressChains(map('destination-port', 4, keys, 'return')));
+  });
+
+  it('takes many changes at once', () => {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `10.96.${i >> 8}.${i & 255},tcp:80`);
+    const tree = new AddressTree(map('destination-port', 4, keys.slice(0, 2_000), 'return'));
+    tree.change(new Map(keys.slice(1_000).map((key) => [key, `to ${key}`])), keys.slice(0, 1_000));
+    expect(tree.chains()).to.deep.equal(addressChains(map('destination-port', 4, keys.slice(1_000), 'return')));
+  });
 
   it('compares a packet with few rules, however many services there are', () => {
     const keys = Array.from({ length: 10_000 }, (_, i) => `10.96.${i >> 8}.${i & 255},tcp:80`);

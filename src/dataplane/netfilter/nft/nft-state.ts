@@ -7,12 +7,12 @@ import {
   renderNftMapChain,
   nftChainName,
   nftHookName,
-  nftMapName,
   partOfNftChain,
 } from '@tortie/policy/render/nftables';
-import type { Chain, ChainName, DispatchMap, Hook, Part } from '@tortie/policy/ruleset';
+import type { Chain, ChainName, DispatchMap, Hook, MapChange, MapHead, Part } from '@tortie/policy/ruleset';
 import type { HandedOver } from '../parts.js';
 import { CLOSED_HASH } from '../restore-script.js';
+import { NftMaps, type NftMapChange } from './nft-maps.js';
 import type { ReadRule, ReadTable } from './reader.js';
 
 export interface WantedChain {
@@ -20,14 +20,8 @@ export interface WantedChain {
   readonly hashes: readonly string[];
   readonly content:
     | { readonly type: 'rules'; readonly chain: Chain }
-    | { readonly type: 'lookup'; readonly map: DispatchMap }
+    | { readonly type: 'lookup'; readonly map: MapHead }
     | { readonly type: 'hook'; readonly hook: Hook };
-}
-
-interface WantedMap {
-  readonly map: DispatchMap;
-  /** Key to chain, as nftables names it. */
-  readonly entries: ReadonlyMap<string, string>;
 }
 
 /** The smallest thing that can be refused by itself. */
@@ -35,15 +29,7 @@ export type NftChange =
   | { readonly type: 'write'; readonly chain: WantedChain }
   | { readonly type: 'close'; readonly name: string }
   | { readonly type: 'delete'; readonly name: string }
-  | { readonly type: 'create-map'; readonly name: string; readonly map: DispatchMap }
-  | { readonly type: 'delete-map'; readonly name: string }
-  | {
-      readonly type: 'map';
-      readonly name: string;
-      readonly map: Pick<DispatchMap, 'key'>;
-      readonly added: ReadonlyMap<string, string>;
-      readonly removed: readonly string[];
-    };
+  | NftMapChange;
 
 export class NftState {
   /** By nft name. */
@@ -53,14 +39,14 @@ export class NftState {
   private readonly digests = new Map<string, readonly string[]>();
   /** Written and not read back since. BOUNDED by the chains there are. */
   private readonly unread = new Set<string>();
-  private readonly wantedMaps = new Map<string, WantedMap>();
-  private readonly kernelMaps = new Map<string, ReadonlyMap<string, string>>();
+  private readonly maps: NftMaps;
   private readonly dirty = new Set<string>();
-  private readonly dirtyMaps = new Set<string>();
   /** Names of base chains, by part. */
   private readonly hooks = new Map<Part, readonly string[]>();
 
-  constructor(private readonly handed: HandedOver) {}
+  constructor(private readonly handed: HandedOver) {
+    this.maps = new NftMaps(handed);
+  }
 
   upsertChain(chain: Chain): void {
     const { name, hashes } = renderNftChain(chain);
@@ -72,20 +58,19 @@ export class NftState {
   }
 
   upsertMap(map: DispatchMap): void {
-    const { name, hashes } = renderNftMapChain(map);
-    this.want({ name, hashes, content: { type: 'lookup', map } });
-    // Entries name chains of the same iptables table, which nft's one table tells apart by name.
-    this.wantedMaps.set(nftMapName(map), {
-      map,
-      entries: new Map([...map.entries].map(([key, chain]) => [key, nftChainName({ table: map.table, name: chain })])),
-    });
-    this.dirtyMaps.add(nftMapName(map));
+    const { entries: _, ...head } = map;
+    const { name, hashes } = renderNftMapChain(head);
+    this.want({ name, hashes, content: { type: 'lookup', map: head } });
+    this.maps.upsert(map);
+  }
+
+  changeMap(change: MapChange): void {
+    this.maps.change(change);
   }
 
   deleteMap(name: ChainName): void {
     this.unwant(nftChainName(name));
-    this.wantedMaps.delete(nftMapName(name));
-    this.dirtyMaps.add(nftMapName(name));
+    this.maps.delete(name);
   }
 
   setHooks(hooks: readonly Hook[], part: Part): void {
@@ -102,9 +87,8 @@ export class NftState {
   reset(part: Part): void {
     const isPart = (name: string): boolean => partOfNftChain(name) === part;
     for (const name of [...this.wanted.keys()].filter(isPart)) this.unwant(name);
-    for (const name of [...this.wantedMaps.keys()].filter(isPart)) this.wantedMaps.delete(name);
     for (const name of this.kernel.keys()) if (isPart(name)) this.dirty.add(name);
-    for (const name of this.kernelMaps.keys()) if (isPart(name)) this.dirtyMaps.add(name);
+    this.maps.reset(part);
     this.hooks.delete(part);
   }
 
@@ -125,18 +109,14 @@ export class NftState {
       }
     for (const [name, rules] of table.chains)
       for (const each of this.observeChain(name, rules, isForeign)) findings.push(each);
-    for (const name of new Set([...this.kernelMaps.keys(), ...maps.keys()]))
+    for (const name of new Set([...this.maps.inKernel(), ...maps.keys()]))
       for (const each of this.observeMap(name, maps.get(name))) findings.push(each);
     return findings;
   }
 
   /** Takes one map's entries as they are now; undefined when there is none. */
   observeMap(name: string, present: ReadonlyMap<string, string> | undefined): readonly string[] {
-    const known = this.kernelMaps.get(name);
-    if (present === undefined) this.kernelMaps.delete(name);
-    else this.kernelMaps.set(name, present);
-    this.dirtyMaps.add(name);
-    return known !== undefined && !isSameMap(known, present) ? [`map ${name} is not as it was written`] : [];
+    return this.maps.observe(name, present);
   }
 
   /** Chains that were written and not read back since. */
@@ -158,8 +138,7 @@ export class NftState {
 
   /** Everything marked that differs; what does not is unmarked. */
   plan(): readonly NftChange[] {
-    const changes: NftChange[] = [];
-    for (const name of this.dirtyMaps) for (const each of this.planMap(name)) changes.push(each);
+    const changes: NftChange[] = [...this.maps.plan()];
     for (const name of this.dirty) {
       const chain = this.wanted.get(name);
       const present = this.kernel.get(name);
@@ -181,17 +160,9 @@ export class NftState {
       case 'delete':
         return this.forget(change.name);
       case 'create-map':
-        this.kernelMaps.set(change.name, new Map());
-        return;
       case 'delete-map':
-        this.kernelMaps.delete(change.name);
-        return;
-      case 'map': {
-        const now = new Map(this.kernelMaps.get(change.name));
-        for (const key of change.removed) now.delete(key);
-        for (const [key, chain] of change.added) now.set(key, chain);
-        this.kernelMaps.set(change.name, now);
-      }
+      case 'map':
+        return this.maps.done(change);
     }
   }
 
@@ -200,9 +171,8 @@ export class NftState {
     this.kernel.clear();
     this.unread.clear();
     this.digests.clear();
-    this.kernelMaps.clear();
     for (const name of this.wanted.keys()) this.dirty.add(name);
-    for (const name of this.wantedMaps.keys()) this.dirtyMaps.add(name);
+    this.maps.forgetKernel();
   }
 
   isInKernel(name: string): boolean {
@@ -215,24 +185,6 @@ export class NftState {
 
   get isClean(): boolean {
     return this.plan().length === 0;
-  }
-
-  private planMap(name: string): readonly NftChange[] {
-    const wantedMap = this.wantedMaps.get(name);
-    const present = this.kernelMaps.get(name);
-    if (wantedMap === undefined && present !== undefined && this.handed.hasNft(name))
-      return [{ type: 'delete-map', name }];
-    const wanted = wantedMap?.entries;
-    if (wantedMap === undefined || wanted === undefined || isSameMap(wanted, present)) {
-      this.dirtyMaps.delete(name);
-      return [];
-    }
-    const added = new Map([...wanted].filter(([key, chain]) => present?.get(key) !== chain));
-    // An element whose chain changes is taken out and put in again within the transaction.
-    const removed = [...(present ?? [])].filter(([key, chain]) => wanted.get(key) !== chain).map(([key]) => key);
-    const { map } = wantedMap;
-    const change: NftChange = { type: 'map', name, map, added, removed };
-    return present === undefined ? [{ type: 'create-map', name, map }, change] : [change];
   }
 
   private observeChain(name: string, rules: readonly ReadRule[], isForeign: boolean): readonly string[] {
@@ -283,5 +235,3 @@ export class NftState {
 
 const isSame = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((one, i) => one === b[i]);
-const isSameMap = (a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string> | undefined): boolean =>
-  b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);

@@ -27,8 +27,10 @@ import { readChain, readElements, readTable, type ReadSet, type ReadTable } from
 
 /** After a write, wait so long without another one before reading back. */
 const QUIET_BEFORE_READBACK = 1_500;
-/** Chains and sets that are read back one by one; above, the whole table is read. */
-const MOST_READ_ALONE = 256;
+/** Chains, sets and maps that are read back at once, some ten milliseconds; the rest are left for the next pass, behind whoever waits. */
+const MOST_READ_AT_ONCE = 256;
+/** Between two such. */
+const PAUSE_IN_READBACK = 20;
 const SWEEP = 'sweep of iptables';
 const READ = 'read table inet tortie';
 
@@ -79,6 +81,7 @@ export class NftTarget implements PolicyTarget {
     for (const name of delta.setsDeleted) if (this.sets.has(name)) this.sets.delete(name);
     for (const chain of delta.chainsUpserted) this.state.upsertChain(chain);
     for (const map of delta.mapsUpserted) this.state.upsertMap(map);
+    for (const change of delta.mapsChanged) this.state.changeMap(change);
     for (const name of delta.chainsDeleted) this.state.deleteChain(name);
     for (const name of delta.mapsDeleted) this.state.deleteMap(name);
     if (delta.hooks !== undefined) this.state.setHooks(delta.hooks, part);
@@ -186,23 +189,25 @@ export class NftTarget implements PolicyTarget {
     this.onAlarm();
   }
 
-  private scheduleReadBack(): void {
+  private scheduleReadBack(pause = QUIET_BEFORE_READBACK): void {
     clearTimeout(this.readBack);
-    this.readBack = setTimeout(() => this.alarm('read back'), QUIET_BEFORE_READBACK);
+    this.readBack = setTimeout(() => this.alarm('read back'), pause);
     this.readBack.unref();
   }
 
   /**
    * Reads back what was written and nothing else: whoever else touches the table is told by its events. Ten thousand Services are sixty
-   * thousand rules, a second's reading. Undefined when there is so much that reading everything is quicker.
+   * thousand rules, a second's reading, so it is done piece by piece. Undefined when only a look at everything tells.
    */
   private async compareWritten(): Promise<readonly string[] | undefined> {
-    const chains = this.state.unverified();
-    if (chains.length + this.unreadSets.size + this.unreadMaps.size > MOST_READ_ALONE) return undefined;
+    const chains = this.state.unverified().slice(0, MOST_READ_AT_ONCE);
     const read = new Map<string, Awaited<ReturnType<typeof readChain>>>();
     for (const name of chains) read.set(name, await readChain(this.socket, name));
     const findings = [...this.state.observeChains(read)];
+    let left = MOST_READ_AT_ONCE - chains.length;
     for (const name of this.unreadSets) {
+      if (left-- <= 0) break;
+      this.unreadSets.delete(name);
       const type = this.sets.typeOf(name);
       const elements = type === undefined ? undefined : await readElements(this.socket, name);
       if (type === undefined) continue;
@@ -211,10 +216,12 @@ export class NftTarget implements PolicyTarget {
       const family: Family = name.startsWith(setName(6, '')) ? 6 : 4;
       for (const finding of this.sets.compare(name, keysOf(type, family, elements))) findings.push(finding);
     }
-    for (const [name, keyType] of this.unreadMaps)
+    for (const [name, keyType] of this.unreadMaps) {
+      if (left-- <= 0) break;
+      this.unreadMaps.delete(name);
       for (const finding of this.state.observeMap(name, await this.readMap(name, keyType))) findings.push(finding);
-    this.unreadSets.clear();
-    this.unreadMaps.clear();
+    }
+    if (left <= 0) this.scheduleReadBack(PAUSE_IN_READBACK);
     return findings;
   }
 

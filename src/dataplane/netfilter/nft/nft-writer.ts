@@ -26,7 +26,7 @@ import {
 } from './protocol.js';
 import { TransactionSocket } from './transaction.js';
 import { nftChainName, nftPriority } from '@tortie/policy/render/nftables';
-import type { DispatchMap, Hook as RulesetHook } from '@tortie/policy/ruleset';
+import type { Hook as RulesetHook, MapHead } from '@tortie/policy/ruleset';
 
 export interface WriteContext {
   readonly isInKernel: (chain: string) => boolean;
@@ -204,7 +204,7 @@ export class NftWriter {
     }
   }
 
-  private createMap(name: string, map: DispatchMap): void {
+  private createMap(name: string, map: MapHead): void {
     writeSet(this.batch, { name, id: this.next(), flags: SetFlag.Map, ...describeMapKey(map) });
   }
 

@@ -4,7 +4,7 @@
  */
 import { addressToBytes, parseAddress, type Family } from 'node-bgp/address';
 import { looksAtFamily, nftChainName } from '@tortie/policy/render/nftables';
-import { setName, type Action, type DispatchMap, type Match, type Rule, type Table } from '@tortie/policy/ruleset';
+import { setName, type Action, type MapHead, type Match, type Rule, type Table } from '@tortie/policy/ruleset';
 import type { NetlinkBatch } from '../../netlink/batch.js';
 import {
   loadAddress,
@@ -59,7 +59,7 @@ export function writeRule(
 export function writeLookupRule(
   batch: NetlinkBatch,
   chain: string,
-  map: DispatchMap,
+  map: MapHead,
   mapName: string,
   comment: string,
 ): void {
@@ -75,7 +75,7 @@ export function writeLookupRule(
   batch.endMessage();
 }
 
-function loadMapKey(batch: NetlinkBatch, { key, family }: DispatchMap): void {
+function loadMapKey(batch: NetlinkBatch, { key, family }: MapHead): void {
   switch (key) {
     case 'in-interface':
       return loadMeta(batch, Meta.InInterface);
