@@ -4,28 +4,14 @@ import { ServicesEngine } from '@tortie/services';
 import { createNetfilter, type Netfilter } from '../../src/dataplane/netfilter/netfilter.js';
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { ScratchNamespaces } from '../dataplane/scratch-namespaces.js';
+import { ask, expectedAnswers } from './answers.js';
 import { buildRack, type Rack } from './rack.js';
-import { destinationOf, eventsOf, NET, NODE_PORT, ROWS, sourceOf, type Row } from './rows.js';
+import { destinationOf, eventsOf, NODE_PORT, ROWS } from './rows.js';
 
 const namespaces = new ScratchNamespaces('tsv');
 
-/** For an answer that must come; for one that must not. */
-const PATIENT = 5_000;
-const IMPATIENT = 300;
 /** Of three endpoints one is missed in so many connections once in 20 million runs. */
 const MOST_TRIES = 40;
-
-/** "L1 R1 masq" as servers say it: "L1 192.0.2.1", "R1 192.0.2.1". */
-function expectedAnswers(family: 4 | 6, from: Row['probes'][number][0], outcome: string): ReadonlySet<string> {
-  if (!/^[LR]\d/.test(outcome)) return new Set([outcome]);
-  const words = outcome.split(' ');
-  const isMasqueraded = words[words.length - 1] === 'masq';
-  const places = isMasqueraded ? words.slice(0, -1) : words;
-  const source = sourceOf(family, from);
-  // To a pod's link a node has no address but the gateway's; in IPv6 the kernel takes one of global scope.
-  const isNode = isMasqueraded || from === 'node';
-  return new Set(places.map((place) => `${place} ${isNode ? 'node' : source}`));
-}
 
 describe("services: kube-proxy's rules, with packets", function () {
   this.timeout(60_000);
@@ -39,14 +25,6 @@ describe("services: kube-proxy's rules, with packets", function () {
     rack?.close();
     namespaces.removeAll();
   });
-
-  const answer = async (family: 4 | 6, from: Row['probes'][number][0], to: string, port: number, patience: number) => {
-    const said = await rack.connect(family, from, to, port, patience);
-    const [place, source = ''] = said.split(' ');
-    const nodeSources = [NET[family].node, '169.254.1.1'];
-    const isNode = nodeSources.includes(source) || source.startsWith('fe80:');
-    return source === '' ? said : `${place} ${isNode ? 'node' : source}`;
-  };
 
   for (const backend of ['nftables', 'nft', 'legacy'] as const)
     describe(backend, () => {
@@ -78,8 +56,7 @@ describe("services: kube-proxy's rules, with packets", function () {
                 const port = to === 'node-port' ? NODE_PORT : 80;
                 const seen = new Set<string>();
                 for (let tries = 0; tries < MOST_TRIES && seen.size < expected.size; tries++) {
-                  const patience = outcome === 'drop' ? IMPATIENT : PATIENT;
-                  seen.add(await answer(family, from, destinationOf(family, to), port, patience));
+                  seen.add(await ask(rack, family, from, destinationOf(family, to), port, expected));
                   if (![...seen].every((one) => expected.has(one))) break;
                 }
                 expect([...seen].sort(), `${from} to ${to}`).to.deep.equal([...expected].sort());
