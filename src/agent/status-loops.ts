@@ -20,6 +20,7 @@ import { ObjectProblemLog } from './object-problems.js';
 import { ObjectStatus } from './object-status.js';
 import { POLICY_KINDS, policyEventOf } from './policy-events.js';
 import { SessionEvents } from './session-events.js';
+import { ServiceEvents } from './services/service-events.js';
 import { SilentAgents } from './silent-agents.js';
 import { strayText } from './stray-addresses.js';
 import { StatusElection } from './status-election.js';
@@ -30,6 +31,7 @@ export class StatusLoops {
   readonly events: EventRecorder;
   private readonly sessions: SessionEvents;
   readonly podEvents: PodEvents;
+  private readonly serviceEvents: ServiceEvents;
   readonly writer: NodeStatusWriter;
   readonly objects: ObjectStatus;
   readonly silent: SilentAgents;
@@ -58,6 +60,7 @@ export class StatusLoops {
       get: (kind, name) => loops.cluster.get(kind, name),
     });
     this.podEvents = this.makePodEvents();
+    this.serviceEvents = this.makeServiceEvents();
     this.writer = this.makeWriter();
     this.objects = this.makeObjects();
     this.silent = this.makeSilent();
@@ -96,6 +99,7 @@ export class StatusLoops {
   healthChanged(): void {
     this.writer.changed();
     this.objects.problemsChanged();
+    this.serviceEvents.level();
   }
 
   /** Tells the policy engine of a change, and looks at what it thinks of the object. */
@@ -195,6 +199,17 @@ export class StatusLoops {
     });
   }
 
+  private makeServiceEvents(): ServiceEvents {
+    const { cluster, services } = this.loops;
+    return new ServiceEvents({
+      node: this.options.node,
+      troubles: () => services?.troubles() ?? { objects: [], ports: [] },
+      find: (kind, namespace, name) => cluster.get(kind, name, namespace),
+      isLeader: () => this.election.isLeader(),
+      record: (happening) => this.events.record(happening),
+    });
+  }
+
   private makeWriter(): NodeStatusWriter {
     const { options } = this;
     const { node, log } = options;
@@ -253,7 +268,10 @@ export class StatusLoops {
       nodes: () => [...this.loops.cluster.all('nodes').values()],
       datastore: options.datastore,
       log: log.child({ loop: 'status' }),
-      onElected: () => this.objects.everything(),
+      onElected: () => {
+        this.objects.everything();
+        this.serviceEvents.level();
+      },
     });
   }
 

@@ -27,7 +27,9 @@ import { chooseServing, type KubeProxySigns, type ServiceSetting, type ServingCh
 import { ProxyHealth } from './proxy-health.js';
 import { ProxyMetrics, type ProxyGauges } from './proxy-metrics.js';
 import { ProxyServer } from './proxy-server.js';
+import type { ServiceTroubles } from './service-events.js';
 import { podRangesOf, serviceEventOf, serviceEventsOf } from './service-feed.js';
+import { takenPorts, type TakenPort } from './taken-ports.js';
 
 /** What the kernel is asked for Services. */
 export interface ServiceKernel {
@@ -72,6 +74,8 @@ const NOT_LISTED =
 const NOTHING: Ruleset = { sets: new Map(), chains: new Map(), maps: new Map(), hooks: [] };
 /** Sentences of Services' problems in the node status. BOUNDED here: every node tells the same ones. */
 const MOST_SENTENCES = 50;
+/** Objects whose problems are compared to tell news; more are told at the next heartbeat. */
+const MOST_COMPARED = 500;
 
 /** What stands while Services are served. */
 interface Serving {
@@ -102,7 +106,9 @@ export class ServiceProxy {
   private underWay: readonly number[] = [];
   private lastTrigger: number | undefined;
   private problem: string | undefined;
-  private takenPorts: readonly string[] = [];
+  private taken: readonly TakenPort[] = [];
+  /** What is wrong with users' objects, as last told. */
+  private lastProblems = '[]';
 
   constructor(private readonly options: ServiceProxyOptions) {
     this.metrics = new ProxyMetrics(options.families);
@@ -153,8 +159,13 @@ export class ServiceProxy {
       ...(rest > 0 ? [`and ${rest} more Services and EndpointSlices`] : []),
       ...serving.server.problems(),
       ...serving.checks.problems(),
-      ...this.takenPorts,
+      ...this.taken.map(({ text }) => text),
     ];
+  }
+
+  /** The same, by object. */
+  troubles(): ServiceTroubles {
+    return { objects: this.serving?.engine.problems() ?? [], ports: this.taken };
   }
 
   /** "Services are served: ..." */
@@ -201,20 +212,11 @@ export class ServiceProxy {
     }
   }
 
-  /** A program of the node that listens on a NodePort hears nothing from outside: the Service does. */
   private lookAtPorts(): void {
-    const taken: string[] = [];
     const { engine } = this.serving ?? {};
-    const listening = engine === undefined ? new Set<string>() : this.options.kernel.listeningPorts();
-    for (const { service } of engine?.services() ?? [])
-      for (const { nodePort, protocol } of service.ports)
-        if (nodePort !== undefined && listening.has(`${protocol}:${nodePort}`) && taken.length < MOST_SENTENCES)
-          taken.push(
-            `Service ${service.namespace}/${service.name}: a program of this node listens on its NodePort ${nodePort}/` +
-              `${protocol.toUpperCase()} too; connections go to the Service`,
-          );
-    if (taken.join() === this.takenPorts.join()) return;
-    this.takenPorts = taken;
+    const taken = engine === undefined ? [] : takenPorts(engine, this.options.kernel.listeningPorts(), MOST_SENTENCES);
+    if (JSON.stringify(taken) === JSON.stringify(this.taken)) return;
+    this.taken = taken;
     this.options.onHealth();
   }
 
@@ -336,6 +338,14 @@ export class ServiceProxy {
     if (serving === undefined) return;
     serving.checks.level(serving.engine.healthChecks());
     serving.stale.stand();
+    this.noteProblems(serving.engine.problems());
+  }
+
+  private noteProblems(problems: readonly ServiceProblems[]): void {
+    const text = JSON.stringify(problems.slice(0, MOST_COMPARED));
+    if (text === this.lastProblems) return;
+    this.lastProblems = text;
+    this.options.onHealth();
   }
 
   private forget(frontends: ReadonlyMap<string, AllowedServers>): Promise<number> {

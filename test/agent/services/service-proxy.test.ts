@@ -72,6 +72,8 @@ class World {
   failures: readonly { readonly subject: string; readonly message: string }[] = [];
   listed: Promise<void> = Promise.resolve();
   last: Ruleset | undefined;
+  /** How often something was told to have become well, or ill. */
+  news = 0;
   readonly proxy: ServiceProxy;
 
   constructor(readonly settings: ServiceSettings) {
@@ -110,7 +112,7 @@ class World {
       needServices: () => this.listed,
       asksHealth: async () => this.answersHealth,
       log,
-      onHealth: () => undefined,
+      onHealth: () => void this.news++,
     });
     this.cluster.onChange((change) => this.proxy.take(change));
   }
@@ -331,6 +333,20 @@ describe('agent/service-proxy', () => {
       expect(world.proxy.warnings()[1]).to.match(/^Cannot answer load balancers .* EADDRINUSE/);
     } finally {
       other.close();
+    }
+  });
+
+  it('tells at once when something becomes wrong with a Service that is served, and when it is mended', async () => {
+    world = new World(await settings('on'));
+    world.service();
+    await world.proxy.start();
+    await soon('its ports', () => world.proxy.warnings().length === 0);
+    for (const externalIPs of [['127.0.0.1'], ['127.0.0.1', '192.0.2.7'], []]) {
+      const [before, written] = [world.news, world.written.length];
+      world.service({ externalIPs });
+      if (externalIPs.length === 2) await soon('the write', () => world.written.length > written);
+      else await soon('news', () => world.news > before);
+      expect(world.proxy.troubles().objects).to.have.length(externalIPs.length === 0 ? 0 : 1);
     }
   });
 
