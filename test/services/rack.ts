@@ -11,10 +11,21 @@ import { addressOf, NET, sourceOf, TARGET_PORT, type From, type Place } from './
 const FAMILIES = [4, 6] as const;
 type Family = 4 | 6;
 
+/** Every endpoint says back what it hears there. */
+export const ECHO_PORT = 8_081;
+
+export interface HeldConnection {
+  /** Rejects when the answer does not come, or the connection has ended. */
+  echo(text: string): Promise<void>;
+  close(): void;
+}
+
 export interface Rack {
   readonly node: string;
   /** "L1 10.65.0.9": who answered and whom it saw; "reject", "drop" after `patience` milliseconds. */
   connect(family: Family, from: From, destination: string, port: number, patience: number): Promise<string>;
+  /** A connection that stays, to somebody's ECHO_PORT. */
+  hold(family: Family, from: From, destination: string, port: number): Promise<HeldConnection>;
   namespaceOf(from: From): string;
   close(): void;
 }
@@ -82,6 +93,8 @@ export async function buildRack(namespaces: ScratchNamespaces): Promise<Rack> {
     node,
     connect: (family, from, destination, port, patience) =>
       connect(namespaceOf(from), family, sourceOf(family, from), destination, port, patience),
+    hold: (family, from, destination, port) =>
+      hold(namespaceOf(from), family, sourceOf(family, from), destination, port),
     namespaceOf,
     close: () => servers.forEach((server) => server.close()),
   };
@@ -141,9 +154,46 @@ async function serve(pods: ReadonlyMap<string, string>): Promise<readonly Server
       });
       const fd = listenInNamespace(namespace, addressOf(family, place as Place), TARGET_PORT);
       await new Promise<void>((resolve) => server.listen({ fd }, resolve));
-      servers.push(server);
+      const echo = createServer((connection) => void connection.on('error', () => undefined).pipe(connection));
+      const echoFd = listenInNamespace(namespace, addressOf(family, place as Place), ECHO_PORT);
+      await new Promise<void>((resolve) => echo.listen({ fd: echoFd }, resolve));
+      servers.push(server, echo);
     }
   return servers;
+}
+
+const ECHO_WITHIN = 30_000;
+
+async function hold(
+  namespace: string,
+  family: Family,
+  source: string,
+  destination: string,
+  port: number,
+): Promise<HeldConnection> {
+  const fd = socketInNamespace(namespace, family === 4 ? AF_INET : AF_INET6);
+  const socket = new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  socket.on('error', () => undefined); // 'close' follows, and is what an echo hears
+  const echo = (text: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      let heard = '';
+      const end = (problem?: string): void => {
+        clearTimeout(timer);
+        socket.off('data', listen).off('close', closed);
+        if (problem === undefined) resolve();
+        else reject(new Error(`The connection to ${destination} ${problem}`));
+      };
+      const listen = (chunk: Buffer): void => {
+        heard += chunk.toString('utf8');
+        if (heard === text) end();
+      };
+      const closed = (): void => end('has ended');
+      const timer = setTimeout(() => end(`answered "${heard}" to "${text}" in ${ECHO_WITHIN} ms`), ECHO_WITHIN);
+      socket.on('data', listen).on('close', closed).write(text);
+    });
+  socket.connect({ host: destination, port, localAddress: source });
+  await echo('hello');
+  return { echo, close: () => socket.destroy() };
 }
 
 function connect(
