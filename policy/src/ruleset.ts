@@ -179,7 +179,7 @@ export interface MapChange extends Pick<DispatchMap, 'table' | 'name' | 'key'> {
   readonly removed: readonly string[];
 }
 
-/** Everything that differs between two rulesets. What is in `setsCreated` or `mapsUpserted` comes whole, and is not in the list of changes. */
+/** Everything that differs between two rulesets. What is in `setsCreated` or `mapsUpserted` comes whole and is in no list of changes. */
 export interface RulesetDelta {
   readonly setsCreated: readonly AddressSet[];
   readonly setsChanged: readonly SetChange[];

@@ -1,6 +1,6 @@
 /**
- * Not a test: the process that storm.test.ts kills. Applies a random, endless history of Services to the namespace that it is started in, as
- * fast as it can. Arguments: backend, seed.
+ * Not a test: the process that storm.test.ts kills. Applies a random, endless history of Services to the namespace that it is started in,
+ * as fast as it can. Arguments: backend, seed.
  */
 import { isEmptyDelta } from '@tortie/policy/ruleset';
 import { ServicesEngine } from '@tortie/services';

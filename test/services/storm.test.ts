@@ -1,6 +1,6 @@
 /**
- * kill -9 in the midst of a storm of endpoints, again and again: connections that stand go on, whatever rules stand then the next start makes
- * what a clean start would have, and nothing foreign is touched. TORTIE_STORM_KILLS says how often (default 3 a backend). Needs root.
+ * kill -9 in the midst of a storm of endpoints, again and again: connections that stand go on, whatever rules stand then the next start
+ * makes what a clean start would have, and nothing foreign is touched. TORTIE_STORM_KILLS says how often (default 3 a backend). Needs root.
  */
 import { ServicesEngine } from '@tortie/services';
 import { expect } from 'chai';
