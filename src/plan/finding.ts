@@ -57,7 +57,7 @@ export function formatFindings(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ harm }) => harm.length));
   const lines = findings.map(({ harm, object, field, node, message, evidence }) => {
     const place = field === undefined ? object : `${object} ${field}`;
-    const where = node === undefined ? '' : ` node ${node}:`;
+    const where = node === undefined || object === `Node/${node}` ? '' : ` node ${node}:`;
     return `${harm.padEnd(width)}  ${place}:${where} ${message}${evidence === undefined ? '' : `\n${' '.repeat(width)}    ${evidence}`}`;
   });
   const counts = HARMS.flatMap((harm) => {
