@@ -34,6 +34,7 @@ const AREAS: Readonly<Record<string, Area>> = {
     load: () => import('./kill/main.js'),
   },
   ipam: { about: 'addresses: assign, claim, requests for each pod, memory', load: () => import('./ipam/main.js') },
+  plan: { about: 'a plan of a change of a large cluster', load: () => import('./plan/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },
 };
 

@@ -81,7 +81,7 @@ function resets(
 }
 
 function listenFindings(old: Speaker | undefined, speaker: Speaker, causesOf: Causes): readonly Finding[] {
-  if (old?.config === undefined || speaker.config === undefined || old.text === speaker.text) return [];
+  if (old?.config === undefined || speaker.config === undefined || old.digest === speaker.digest) return [];
   if (!diffConfig(old.config, speaker.config).listenChanged) return [];
   const ports = [
     ...new Set((speaker.config.listen ?? []).map(({ address, port = 179 }) => `${address ?? ''} ${port}`)),

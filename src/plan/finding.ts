@@ -52,17 +52,70 @@ export function some(names: readonly string[], most = 5): string {
   return more > 0 ? `${sorted.slice(0, most).join(', ')} and ${more} more` : sorted.join(', ');
 }
 
+/** BOUNDED: lines of one harm that a person reads; -o json has all. */
+const MOST_LINES = 40;
+
+/** The same of several nodes in one line. */
 export function formatFindings(findings: readonly Finding[]): string {
   if (findings.length === 0) return 'Nothing changes';
   const width = Math.max(...findings.map(({ harm }) => harm.length));
-  const lines = findings.map(({ harm, object, field, node, message, evidence }) => {
-    const place = field === undefined ? object : `${object} ${field}`;
-    const where = node === undefined || object === `Node/${node}` ? '' : ` node ${node}:`;
-    return `${harm.padEnd(width)}  ${place}:${where} ${message}${evidence === undefined ? '' : `\n${' '.repeat(width)}    ${evidence}`}`;
-  });
-  const counts = HARMS.flatMap((harm) => {
-    const count = findings.filter((finding) => finding.harm === harm).length;
-    return count === 0 ? [] : [`${count} ${harm}`];
+  const indent = ' '.repeat(width);
+  const counts: string[] = [];
+  const lines = HARMS.flatMap((harm) => {
+    const ofHarm = findings.filter((finding) => finding.harm === harm);
+    if (ofHarm.length === 0) return [];
+    counts.push(`${ofHarm.length} ${harm}`);
+    const merged = merge(ofHarm);
+    const more = merged.length - MOST_LINES;
+    return [
+      ...merged.slice(0, MOST_LINES).map(({ place, message, evidence }) => {
+        const line = `${harm.padEnd(width)}  ${place}: ${message}`;
+        return evidence === undefined ? line : `${line}\n${indent}    ${evidence}`;
+      }),
+      ...(more > 0 ? [`${harm.padEnd(width)}  and ${more} more of these; -o json has them all`] : []),
+    ];
   });
   return `${lines.join('\n')}\n\n${counts.join(', ')}`;
 }
+
+interface Line {
+  readonly place: string;
+  readonly message: string;
+  readonly evidence: string | undefined;
+}
+
+function merge(findings: readonly Finding[]): readonly Line[] {
+  const groups = new Map<string, Finding[]>();
+  for (const finding of findings) {
+    const { object, field, message, evidence, node } = finding;
+    // What a node tells of itself is its own line.
+    const key = JSON.stringify([
+      object,
+      field,
+      message,
+      object === `Node/${node ?? ''}` ? '' : withoutNode(evidence, node),
+    ]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [finding]);
+    else group.push(finding);
+  }
+  return [...groups.values()].map((group): Line => {
+    const [first] = group as [Finding];
+    const { object, field, message, evidence } = first;
+    const nodes = [
+      ...new Set(group.flatMap(({ node }) => (node === undefined || object === `Node/${node}` ? [] : [node]))),
+    ];
+    const place = [object, ...(field === undefined ? [] : [field])].join(' ');
+    const where =
+      nodes.length === 0
+        ? ''
+        : nodes.length === 1
+          ? `: node ${nodes[0] ?? ''}`
+          : `: ${nodes.length} nodes (${some(nodes)})`;
+    return { place: `${place}${where}`, message, evidence };
+  });
+}
+
+/** Evidence that differs only in whose it is does not keep nodes apart. */
+const withoutNode = (evidence: string | undefined, node: string | undefined): string | undefined =>
+  node === undefined ? evidence : evidence?.replaceAll(`Node/${node} `, 'Node ');

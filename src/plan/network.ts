@@ -38,12 +38,14 @@ export interface Speaker {
   readonly sessions: ReadonlyMap<string, Session>;
   /** By the node at the other end. */
   readonly withNodes: ReadonlyMap<string, readonly Session[]>;
-  /** All that the sessions follow from: speakers of equal texts have the very same ones. Passwords are in it; it is shown to nobody. */
-  readonly text: string;
+  /** Of all that the sessions follow from: speakers of equal digests have the very same ones. */
+  readonly digest: string;
 }
 
 /** By node. */
 export type Network = ReadonlyMap<string, Speaker>;
+
+const digest = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('base64');
 
 export interface NetworkOptions {
   /** Where agents look for BGP passwords: their own namespace. */
@@ -88,12 +90,12 @@ export function networkOf(world: World, { secretNamespace, before }: NetworkOpti
         services: readsServices(spec) ? services(nodeName) : [],
         ...(held === undefined ? {} : { heldFilters: held }),
       });
-      const text = JSON.stringify([config, [...places], ownersText]);
+      const ownDigest = digest([config, [...places], ownersText]);
       const old = before?.get(nodeName);
-      if (old?.text === text) return [nodeName, { ...old, problems }];
+      if (old?.digest === ownDigest) return [nodeName, { ...old, problems }];
       const sessions = sessionsOf(nodeName, config, places, owners);
       const withNodes = grouped([...sessions.values()], ({ peerNode }) => peerNode);
-      return [nodeName, { node: nodeName, config, problems, sessions, withNodes, text }];
+      return [nodeName, { node: nodeName, config, problems, sessions, withNodes, digest: ownDigest }];
     }),
   );
 }

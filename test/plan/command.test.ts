@@ -32,7 +32,7 @@ describe('tortie plan', function () {
     const reset = tortie('--objects', 'all.json', '-f', 'peer.json');
     expect(reset.status).to.equal(2);
     expect(reset.stdout).to.include(
-      'loss  BGPPeer/tor-a: node node1: the session with router 10.0.1.1 is reset: remoteAs',
+      'loss  BGPPeer/tor-a: 2 nodes (node1, node2): the session with router 10.0.1.1 is reset: remoteAs',
     );
     expect(reset.stdout).to.include('BGPPeer/tor-a changes spec.asNumber');
     const outage = tortie('--objects', 'all.json', '--label', 'node1', 'rack=x', '--label', 'node2', 'rack-');
