@@ -44,7 +44,6 @@ export class StatusElection {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
   private believedUntil = -Infinity;
-  private wasLeader = false;
   /** The last state of the lease that was seen, and when it was first seen so. */
   private seen: { readonly version: string; readonly at: number } | undefined;
   private readonly now: () => number;
@@ -68,6 +67,7 @@ export class StatusElection {
 
   /** One try; never rejects. */
   async contend(): Promise<void> {
+    const { believedUntil } = this;
     if (!candidatesOf(this.options.nodes()).includes(this.options.node)) return;
     const startedAt = this.now();
     try {
@@ -76,8 +76,8 @@ export class StatusElection {
       // Somebody was faster, or the API server is away: no leader, or another one. The next round asks again.
       this.options.log.debug({ problem: messageOf(error) }, 'Cannot take the lease of object conditions');
     }
-    if (this.isLeader() && !this.wasLeader) this.options.onElected();
-    this.wasLeader = this.isLeader();
+    // Whose belief had run out before has passed changes over since, though nobody else took the lease.
+    if (this.isLeader() && this.now() >= believedUntil) this.options.onElected();
   }
 
   private async round(): Promise<void> {

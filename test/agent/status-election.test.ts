@@ -119,6 +119,45 @@ describe('agent/status-election', () => {
     expect(elected).to.deep.equal(['a', 'a']);
   });
 
+  it('is told again when its belief ran out unseen: it stood back while others went before it, and nobody took the lease', async () => {
+    const standing = ['d', 'c'].map((name) => node(name));
+    const d = new StatusElection({
+      node: 'd',
+      namespace: 'tortie-system',
+      nodes: () => standing,
+      datastore: store.datastore,
+      log: pino({ level: 'silent' }),
+      onElected: () => elected.push('d'),
+      now: () => now,
+    });
+    await d.contend();
+    // Two Node objects that nobody answers for sort before it.
+    standing.push(node('a'), node('b'));
+    now += 11_000;
+    await d.contend();
+    now += 2_000;
+    expect(d.isLeader()).to.equal(false);
+    standing.splice(2);
+    await d.contend();
+    expect([d.isLeader(), elected]).to.deep.equal([true, ['d', 'd']]);
+    now += 5_000;
+    await d.contend();
+    expect(elected).to.deep.equal(['d', 'd']);
+  });
+
+  it('is told again when its belief ran out while it asked', async () => {
+    const a = election('a');
+    await a.contend();
+    now += 10_000;
+    const { get } = store.datastore;
+    store.datastore.get = async (...args) => {
+      now += 4_000;
+      return get(...args);
+    };
+    await a.contend();
+    expect([a.isLeader(), elected]).to.deep.equal([true, ['a', 'a']]);
+  });
+
   it('loses to whoever wrote first', async () => {
     const [a, b] = [election('a'), election('b')];
     await Promise.all([a.contend(), b.contend()]);
