@@ -63,7 +63,8 @@ function collect(value: unknown, from: string, listed: ReadObject | undefined, i
   into.push({ spec: {}, ...object, apiVersion, kind, ...(spec === null ? { spec: {} } : {}) } as unknown as KubeObject);
 }
 
-async function readText(file: string, stdin: AsyncIterable<Buffer | string>): Promise<string> {
+/** A file's text; `-` is standard input. @throws UserError */
+export async function readText(file: string, stdin: AsyncIterable<Buffer | string>): Promise<string> {
   try {
     if (file !== '-') return await readFile(file, 'utf8');
     const chunks: Buffer[] = [];

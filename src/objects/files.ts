@@ -1,9 +1,9 @@
 /** Objects that a user names: kinds by any of their names, objects out of files. */
-import { readFile } from 'node:fs/promises';
 import { apiVersionOf, kinds, type KindName } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
-import { messageOf, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { parseKubectlYaml } from '../kubectl-yaml.js';
+import { readText } from '../object-files.js';
 
 export interface GivenObject {
   readonly kind: KindName;
@@ -53,7 +53,7 @@ export async function readObjects(
   const found: GivenObject[] = [];
   for (const file of files) {
     const from = file === '-' ? 'standard input' : file;
-    for (const value of parseKubectlYaml(await textOf(file, stdin), from))
+    for (const value of parseKubectlYaml(await readText(file, stdin), from))
       for (const item of itemsOf(value)) {
         const given = givenOf(item, from, namespace);
         if (typeof given === 'string') onProblem(given);
@@ -85,15 +85,4 @@ function givenOf(value: unknown, from: string, namespace: string): GivenObject |
   const object = value as unknown as KubeObject;
   if (!kinds[kind].namespaced || object.metadata.namespace !== undefined) return { kind, object, from };
   return { kind, object: { ...object, metadata: { ...object.metadata, namespace } }, from };
-}
-
-async function textOf(file: string, stdin: AsyncIterable<Buffer | string>): Promise<string> {
-  try {
-    if (file !== '-') return await readFile(file, 'utf8');
-    const chunks: Buffer[] = [];
-    for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
-    return Buffer.concat(chunks).toString('utf8');
-  } catch (error) {
-    throw new UserError(`Cannot read ${file}: ${messageOf(error)}`);
-  }
 }

@@ -2,7 +2,6 @@
  * The objects that a question about policy is asked of: files and streams as `kubectl get -o json|yaml` writes them, or a live
  * API server. Read once, told to an engine as events.
  */
-import { readFile } from 'node:fs/promises';
 import {
   objectKindOf,
   PolicyEngine,
@@ -11,8 +10,9 @@ import {
   type PodObject,
   type PolicyEvent,
 } from '@tortie/policy';
-import { messageOf, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { parseKubectlYaml } from '../kubectl-yaml.js';
+import { readText } from '../object-files.js';
 
 export interface LoadedObject {
   readonly kind: ObjectKind;
@@ -88,17 +88,6 @@ const CLUSTER_KINDS: ReadonlySet<ObjectKind> = new Set<ObjectKind>([
 function withNamespace(kind: ObjectKind, object: KubeObject): KubeObject {
   if (CLUSTER_KINDS.has(kind) || (object.metadata?.namespace ?? '') !== '') return object;
   return { ...object, metadata: { ...object.metadata, namespace: 'default' } };
-}
-
-async function readText(file: string, stdin: AsyncIterable<Buffer | string>): Promise<string> {
-  try {
-    if (file !== '-') return await readFile(file, 'utf8');
-    const chunks: Buffer[] = [];
-    for await (const chunk of stdin) chunks.push(Buffer.from(chunk));
-    return Buffer.concat(chunks).toString('utf8');
-  } catch (error) {
-    throw new UserError(`Cannot read ${file}: ${messageOf(error)}`);
-  }
 }
 
 /** Later objects replace earlier ones of the same identity. */
