@@ -3,7 +3,15 @@
  *
  * Pods that no policy can tell apart (namespace, labels, service account, ports) are asked about once and counted.
  */
-import type { Decision, Flow, FlowEnd, PodObject, PolicyEngine, Verdict } from '@tortie/policy';
+import {
+  isPolicyKind,
+  type Decision,
+  type Flow,
+  type FlowEnd,
+  type PodObject,
+  type PolicyEngine,
+  type Verdict,
+} from '@tortie/policy';
 import { addressAt, formatAddress, tryParsePrefix } from 'node-bgp/address';
 import { POLICY_KINDS, policyEventOf } from '../agent/policy-events.js';
 import type { ClusterChange } from '../cluster/cluster.js';
@@ -40,8 +48,47 @@ export function planPolicy(before: World, after: World, changes: readonly Object
   for (const [index, flow] of flows.entries()) compare(flow, verdicts[index], engine.verdict(flow), lines);
   return [
     ...[...problemsOf(engine)].filter(([key]) => !known.has(key)).map(([, finding]) => finding),
+    ...idleFindings(engine, relevant, podsOf(is)),
     ...told([...lines.values()], kin, left),
   ];
+}
+
+interface HostPolicySpec {
+  readonly preDNAT?: boolean;
+  readonly doNotTrack?: boolean;
+}
+
+/** Policies of the change that select no pod, after it. Of host endpoints nothing is said. */
+function idleFindings(
+  engine: PolicyEngine,
+  changes: readonly ObjectChange[],
+  pods: readonly PodObject[],
+): readonly Finding[] {
+  const suspects = new Map(
+    changes.flatMap(({ kind, after }): readonly [string, Finding][] => {
+      const policyKind = POLICY_KINDS.get(kind);
+      if (after === undefined || policyKind === undefined || !isPolicyKind(policyKind)) return [];
+      const { preDNAT, doNotTrack } = (after as { readonly spec?: HostPolicySpec }).spec ?? {};
+      // Those are for host endpoints alone.
+      if (preDNAT === true || doNotTrack === true) return [];
+      const { namespace = '', name } = after.metadata;
+      const object = policyName({ kind: policyKind, namespace, name }).replace(' ', '/');
+      return [[object, { harm: 'change', area: 'policy', object, message: 'selects no pod' }]];
+    }),
+  );
+  for (const { end } of kinOf(pods)) {
+    if (suspects.size === 0) break;
+    for (const family of [4, 6] as const) {
+      const address = family === 4 ? '198.51.100.1' : '2001:db8:ffff::1';
+      const outside: FlowEnd = { type: 'address', address };
+      const probe = { family, protocol: 'TCP', port: 443 } as const;
+      const { ingress } = engine.explain({ from: outside, to: end, ...probe });
+      const { egress } = engine.explain({ from: end, to: outside, ...probe });
+      for (const { policy, outcome } of [...ingress, ...egress])
+        if (outcome !== 'does not select the pod') suspects.delete(policyName(policy).replace(' ', '/'));
+    }
+  }
+  return [...suspects.values()];
 }
 
 function loaded(world: World): readonly LoadedObject[] {

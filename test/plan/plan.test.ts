@@ -213,6 +213,22 @@ describe('plan', () => {
       );
     });
 
+    it('names a policy that selects no pod', () => {
+      const idle = object('networking.k8s.io/v1', 'NetworkPolicy', 'idle', {
+        metadata: { namespace: 'shop' },
+        spec: { podSelector: { matchLabels: { app: 'wbe' } }, policyTypes: ['Ingress'] },
+      });
+      expect(lines(plan(shop, apply(shop, [idle, deny])), 'change')).to.deep.equal([
+        'NetworkPolicy/shop/idle selects no pod',
+      ]);
+      const tiered = calico('GlobalNetworkPolicy', 'late', {
+        selector: 'app == "web"',
+        types: ['Egress'],
+        order: 9_999,
+      });
+      expect(lines(plan(shop, apply(shop, [tiered])), 'change')).to.deep.equal([]);
+    });
+
     it('names what the engine does not take of a policy', () => {
       const odd = object('networking.k8s.io/v1', 'NetworkPolicy', 'odd', {
         metadata: { namespace: 'shop' },
