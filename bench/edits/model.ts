@@ -118,7 +118,7 @@ const isMeshGone = (model: Model, a: string, b: string): boolean => model.meshIs
 export function originatedBy(ground: Ground, model: Model, name: string): ReadonlyMap<string, readonly string[]> {
   const node = groundNode(ground, name);
   const prefixes = [
-    ...FAMILIES.map((family) => `${node.loopback[family]}/${family === 'ipv4' ? 32 : 128}`),
+    ...FAMILIES.map((family) => hostRoute(node, family)),
     ...node.blocks.filter(({ pool }) => !model.silentPools.has(pool)).map(({ cidr }) => cidr),
     ...(model.excludedNodes.has(name) ? [] : model.serviceRanges),
   ];
@@ -154,12 +154,30 @@ export function heardFrom(ground: Ground, model: Model, name: string, link: Rout
   );
 }
 
-/** Whether an internal session to that node is up, the mesh's or one an edit has made. */
+/** Whether an internal session to that node carries routes: it is up, and routers know the way between its two ends. */
 function hearsFrom(ground: Ground, model: Model, name: string, other: GroundNode, family: FamilyName): boolean {
-  return [...sessionsOf(ground, model, name).values()].some(
-    ({ address, isUp }) => isUp && address === other.loopback[family],
+  return (
+    [groundNode(ground, name), other].every((end) => isAddressTold(ground, model, end, family)) &&
+    [...sessionsOf(ground, model, name).values()].some(
+      ({ address, isUp }) => isUp && address === other.loopback[family],
+    )
   );
 }
+
+/** A node's own address is what next hops of the mesh are: filters may keep it from every router. */
+function isAddressTold(ground: Ground, model: Model, node: GroundNode, family: FamilyName): boolean {
+  const prefix = hostRoute(node, family);
+  const communities = originatedBy(ground, model, node.name).get(prefix) ?? [];
+  return node.links
+    .filter((link) => link.family === family && !model.routerSessions.has(link.peer))
+    .some(({ peer }) => {
+      const rule = model.exports.get(peer);
+      return rule === undefined || rule(prefix, { communities, pathLength: 1 }) !== undefined;
+    });
+}
+
+const hostRoute = (node: GroundNode, family: FamilyName): string =>
+  `${node.loopback[family]}/${family === 'ipv4' ? 32 : 128}`;
 
 /** Blocks of other nodes that a node must have a way to. */
 export function reachedFrom(ground: Ground, model: Model, name: string): readonly string[] {
