@@ -214,7 +214,8 @@ const commands = {
   image: (args) => [join(root, 'scripts/image/main.mjs'), ...args],
   test: (args) => [
     join(root, 'node_modules/mocha/bin/mocha.js'),
-    ...(args.some((arg) => !arg.startsWith('-')) ? args : ['dist/test/**/*.test.js', ...args]),
+    // A word may also be the value of an option before it: --grep 'reverse path'.
+    ...(args.some((arg) => arg.endsWith('.js')) ? args : ['dist/test/**/*.test.js', ...args]),
   ],
 };
 
