@@ -68,15 +68,19 @@ function missingFilters({ input, problems }: Cluster, peers: ReadonlySet<string>
   return Object.fromEntries(stand);
 }
 
+/** Known by its name when the speaker gives it back; a rule of a user's is called by its object and field. */
+const STAND_IN = 'a BGPFilter that is missing';
+
 const REJECT_ALL: FilterConfig = {
-  rules: [{ name: 'a BGPFilter that is missing', action: 'reject' }],
+  rules: [{ name: STAND_IN, action: 'reject' }],
   default: 'next',
 };
 
-/** Of one that the speaker holds, and that it would take again. */
+/** Of one that the speaker holds, and that it would take again; what stands in for one that never was is none. */
 function heldFilter(held: Filters | undefined, name: string): FilterConfig | undefined {
   if (held === undefined || !Object.hasOwn(held, name)) return undefined;
   const filter = held[name];
+  if (filter?.rules.some((rule) => rule.name === STAND_IN) === true) return undefined;
   return filter?.rules.every((rule) => ruleProblems(rule).length === 0) === true ? filter : undefined;
 }
 

@@ -138,6 +138,13 @@ describe('topology, of filters that cannot be', () => {
       expect(verdict(result, 'tor', 'import', '0.0.0.0/0', 'ebgp')).to.equal('reject');
     });
 
+    it('that never was is not taken for one that has gone: what stands in for it is not its rules', () => {
+      const first = topology({ peers: tor });
+      const again = topology({ peers: tor, heldFilters: first.config?.filters ?? {} });
+      expect(sentences(again, 'problem')).to.deep.equal(sentences(first, 'problem'));
+      expect(again.config).to.deep.equal(first.config);
+    });
+
     it('that is missing is told by the nodes that have such a session, and by no other', () => {
       const far = { peerIP: '192.0.2.9', asNumber: 65001, node: 'node2', filters: ['f'] };
       expect(sentences(topology({ peers: { far } }), 'problem')).to.deep.equal([]);

@@ -228,7 +228,7 @@ export const bgpSections: readonly Section[] = [
       ),
       acts(
         'spec.filters',
-        'BGPFilters, in order, before our own; no session until all are there',
+        'BGPFilters, in order, before our own; of a missing one the last known rules stand, else nothing passes there',
         'src/topology/filters.ts',
         topology('asks the filters of users first, then our own, which lets through nothing that is not ours'),
       ),
