@@ -2,7 +2,7 @@
  * The topology of this node: what it is computed from, who has to be told of what it wants of the kernel, and how much of it is logged.
  */
 import type { BgpPeerAddresses } from '@tortie/policy/objects';
-import { formatAddress } from 'node-bgp/address';
+import { formatAddress, type IpAddress } from 'node-bgp/address';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
@@ -12,7 +12,7 @@ import { configurationOf } from '../topology/configuration.js';
 import { identityOf } from '../topology/node-identity.js';
 import { Problems } from '../topology/problems.js';
 import { readsServices } from '../topology/service-routes.js';
-import { parsePeerAddress } from '../topology/values.js';
+import { isHostAddress, parsePeerAddress } from '../topology/values.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import type { NodeKernel } from './kernel.js';
 import { localWorkloads, type LocalEndpoint } from './local-workloads.js';
@@ -154,14 +154,18 @@ export class NodeTopology {
   /** Of this node as its speaker has them, of others as resources name them: whom those select is theirs to find out. */
   private tellPeers({ config }: Topology): void {
     const resources = [...this.options.cluster.all('bgpPeers').values()];
-    const ofNode = (config?.peers ?? []).map(({ address }) => address).filter((address) => address !== undefined);
-    const named = resources.flatMap(({ spec }) => {
-      const address = parsePeerAddress(spec.peerIP ?? '')?.address;
-      return address === undefined ? [] : formatAddress(address);
-    });
+    // Of the resources of other nodes nobody here refuses one whose peer is nowhere, such as 0.0.0.0.
+    const hostOf = (text = ''): IpAddress | undefined => {
+      const address = parsePeerAddress(text)?.address;
+      return address !== undefined && isHostAddress(address) ? address : undefined;
+    };
+    const ofNode = (config?.peers ?? []).flatMap(({ address }) =>
+      hostOf(address) === undefined ? [] : [address ?? ''],
+    );
+    const named = resources.map(({ spec }) => hostOf(spec.peerIP)).filter((address) => address !== undefined);
     const peers: BgpPeerAddresses = {
       ofNode,
-      ofAny: [...new Set([...ofNode, ...named])],
+      ofAny: [...new Set([...ofNode, ...named.map(formatAddress)])],
       listenPorts: [...new Set((config?.listen ?? []).map(({ port }) => port ?? BGP_PORT))],
     };
     const text = JSON.stringify(peers);

@@ -31,6 +31,12 @@ export function parseDuration(text: string | undefined): number | undefined {
   return seconds;
 }
 
+/** Could a host on some network have it? Not unspecified, loopback, multicast, broadcast or IPv4-mapped (RFC 6890, RFC 4291 2.5). */
+export const isHostAddress = ({ family, value }: IpAddress): boolean =>
+  family === 4
+    ? value >> 24n !== 0n && value >> 24n !== 127n && value >> 28n !== 0xen && value !== 0xffffffffn
+    : value > 1n && value >> 120n !== 0xffn && value >> 32n !== 0xffffn;
+
 export interface PeerAddress {
   readonly address: IpAddress;
   /** "fe80::1%eth0" names its link. */

@@ -13,7 +13,7 @@ import type { LocalWorkload } from './node-side.js';
 import type { DraftField, PeerDraft, PeerFieldName } from './peer-draft.js';
 import { ANY_DISTANCE, asNumberField, distanceOf, fieldsOf, filterFields, isEmpty, localAsOf } from './peer-fields.js';
 import { quoted, type Place } from './problems.js';
-import { parseAsNumber } from './values.js';
+import { isHostAddress, parseAsNumber } from './values.js';
 
 /** A pod that a resource selects, and where the two ends of its session are. */
 interface WorkloadSession {
@@ -114,7 +114,7 @@ function peeringAddress(family: Family, { configuration, problems, nodes }: Clus
   const address = tryParseAddress(text);
   const holder = address && nodes.find(({ addresses }) => addresses.get(family) === formatAddress(address));
   const expected =
-    address?.family !== family || !isUnicast(address)
+    address?.family !== family || !isHostAddress(address)
       ? `an IPv${family} address of a host`
       : family === 6 && isLinkLocal(address)
         ? 'an address that is not link-local: a pod with an address of its own could not be told which link is meant'
@@ -128,8 +128,3 @@ function peeringAddress(family: Family, { configuration, problems, nodes }: Clus
   );
   return undefined;
 }
-
-const isUnicast = ({ family, value }: IpAddress): boolean =>
-  family === 4
-    ? value >> 24n !== 0n && value >> 24n !== 127n && value >> 28n < 0xen
-    : value > 1n && value >> 120n !== 0xffn;

@@ -78,6 +78,31 @@ describe('agent/node-topology', () => {
     expect(told.at(-1)).to.deep.equal({ ofNode: [], ofAny: ['fd00:65::9'], listenPorts: [1179] });
   });
 
+  it('tells of no peer at an address that no host can have, of whichever node', () => {
+    const told: BgpPeerAddresses[] = [];
+    const cluster = new Cluster(['nodes', ...BGP_KINDS]);
+    const it = new NodeTopology({ ...optionsWith(cluster), onPeers: (peers) => void told.push(peers) });
+    cluster.upsert('nodes', {
+      metadata: { name: 'node1' },
+      status: { addresses: ['10.0.0.1', 'fd00::1'].map((address) => ({ type: 'InternalIP', address })) },
+    });
+    const nowhere = ['0.0.0.0', '0.0.0.0:1179', '255.255.255.255', '224.0.0.5', '127.0.0.1'];
+    const nowhere6 = ['::', '[::]:1179', '::1', 'ff02::1', '::ffff:10.65.0.7'];
+    for (const [index, peerIP] of [...nowhere, ...nowhere6, '10.65.0.7', 'fd00:65::9'].entries())
+      for (const node of ['node1', 'node2'])
+        cluster.upsert('bgpPeers', {
+          metadata: { name: `${node}-${index}` },
+          spec: { node, peerIP, asNumber: 64513 },
+        });
+    it.compute({});
+    expect(told.map(({ ofNode, ofAny }) => [[...ofNode].sort(), [...ofAny].sort()])).to.deep.equal([
+      [
+        ['10.65.0.7', 'fd00:65::9'],
+        ['10.65.0.7', 'fd00:65::9'],
+      ],
+    ]);
+  });
+
   it('is asked anew when a node goes, and comes back', () => {
     const it = topology();
     it.isNews(change(node()));

@@ -83,6 +83,20 @@ describe('policy, BGP and BFD ports of nodes', () => {
           expect(verdicts(engine, family, reading, change)).to.deep.equal({ other: 'drop', own: 'drop' });
       });
 
+  it('are for no peer at an address that no kernel takes into a set', () => {
+    const engine = engineOf();
+    const everywhere = ['0.0.0.0', '::', '0:0::0', ...Object.values(POD)];
+    engine.apply({ type: 'bgp-peers', peers: { ofNode: everywhere, ofAny: everywhere, listenPorts: [] } });
+    expect(engine.flush().setsChanged.map(({ name, added }) => [name, added])).to.have.deep.members(
+      ['bgp-peers', 'bgp-peers-any'].flatMap((set) => [
+        [`tortie4-${set}`, [POD[4]]],
+        [`tortie6-${set}`, [POD[6]]],
+      ]),
+    );
+    engine.apply({ type: 'bgp-peers', peers: { ofNode: ['0.0.0.0'], ofAny: [], listenPorts: [] } });
+    for (const { added, removed } of engine.flush().setsChanged) expect([added, removed.length]).to.deep.equal([[], 1]);
+  });
+
   it('are open where the operator says so', () => {
     const engine = engineOf({ podBgp: 'accept' });
     for (const reading of READINGS)

@@ -313,6 +313,19 @@ describe('policy/resolve/set-store', () => {
     store.create('s', 'address', '');
     expect(() => store.remove('s', 4, 'x')).to.throw('Cannot remove x from set tortie4-s');
   });
+
+  it('the unspecified address is nobody, whom no kernel takes', () => {
+    const store = new SetStore();
+    store.create('s', 'address', '');
+    store.add('s', 4, '0.0.0.0');
+    store.add('s', 6, '::');
+    store.add('s', 6, '::1');
+    expect(store.drain().created.map(({ members }) => [...members.keys()])).to.deep.equal([[], ['::1']]);
+    store.add('s', 4, '0.0.0.0');
+    store.remove('s', 4, '0.0.0.0');
+    store.remove('s', 6, '::');
+    expect(store.drain().changed).to.deep.equal([]);
+  });
 });
 
 describe('policy/ruleset', () => {

@@ -4,6 +4,9 @@
  * A member is in a set as long as at least one owner put it there: an address moves from a dying pod to a new one, add before
  * remove, without ever leaving. Changes that cancel out between two drains are not reported. A set dies when the last
  * rule that names it lets go, at the next drain and not before, so that a rewritten rule keeps its set.
+ *
+ * The unspecified address is in no set of addresses, whoever puts it there: nobody has it, and hash:ip refuses it (errno 4353), and with
+ * it the changes that it came among.
  */
 import { setName, type AddressSet, type Family, type SetChange, type SetType } from '../ruleset.js';
 
@@ -33,6 +36,7 @@ export class SetStore {
 
   add(id: string, family: Family, member: string): void {
     const set = this.get(id, family);
+    if (isNobody(set, member)) return;
     const owners = set.owners.get(member) ?? 0;
     set.owners.set(member, owners + 1);
     if (owners === 0) this.note(set, member, true);
@@ -40,6 +44,7 @@ export class SetStore {
 
   remove(id: string, family: Family, member: string): void {
     const set = this.get(id, family);
+    if (isNobody(set, member)) return;
     const owners = set.owners.get(member);
     if (owners === undefined) throw new Error(`Cannot remove ${member} from set ${set.name}: it is not a member`);
     if (owners > 1) set.owners.set(member, owners - 1);
@@ -114,6 +119,9 @@ export class SetStore {
     this.touched.add(set);
   }
 }
+
+const isNobody = ({ type }: AddressSet, member: string): boolean =>
+  type === 'address' && (member === '0.0.0.0' || member === '::');
 
 function changeOf(set: TrackedSet): SetChange {
   const added: string[] = [];
