@@ -1,4 +1,7 @@
-/** BGPConfiguration as one node has it: "default", with the fields that "node.NAME" overrides, and where each of them stands. */
+/**
+ * BGPConfiguration as one node has it: "default", with the fields that "node.NAME" overrides, and where each of them stands.
+ * What the nodes of a mesh have to agree on is in "default" alone.
+ */
 import { fieldProblems } from 'node-bgp/config/parts';
 import type { BGPConfiguration, BGPConfigurationSpec } from '../api/bgp.js';
 import { quoted, type Place, type Problems } from './problems.js';
@@ -6,6 +9,15 @@ import { parseAsNumber } from './values.js';
 
 const DEFAULT_AS = 64512;
 const DEFAULT_PORT = 179;
+
+/** The other end goes by "default": it would dial a node that has no mesh, expect another AS number, sign with another password. */
+const MESH_WIDE = [
+  'nodeToNodeMeshEnabled',
+  'asNumber',
+  'nodeMeshPassword',
+  'nodeMeshMaxRestartTime',
+  'nodeMeshBfd',
+] as const satisfies readonly (keyof BGPConfigurationSpec)[];
 
 export interface Configuration {
   readonly spec: BGPConfigurationSpec;
@@ -23,13 +35,28 @@ export function configurationOf(
 ): Configuration {
   const specOf = (name: string): BGPConfigurationSpec =>
     resources.find((resource) => resource.metadata.name === name)?.spec ?? {};
-  const own = specOf(`node.${nodeName}`);
+  const own = ownFields(`node.${nodeName}`, specOf(`node.${nodeName}`), problems);
   const spec = { ...specOf('default'), ...own };
   const placeOf = (field: keyof BGPConfigurationSpec, rest = ''): Place => ({
     resource: `BGPConfiguration/${own[field] === undefined ? 'default' : `node.${nodeName}`}`,
     field: `spec.${field}${rest}`,
   });
   return { spec, placeOf, asNumber: asNumberOf(spec, placeOf, problems), listenPort: portOf(spec, placeOf, problems) };
+}
+
+/** What "node.NAME" may say by itself; the rest is left out, and told of. */
+function ownFields(name: string, spec: BGPConfigurationSpec, problems: Problems): BGPConfigurationSpec {
+  const own: { -readonly [field in keyof BGPConfigurationSpec]: BGPConfigurationSpec[field] } = { ...spec };
+  for (const field of MESH_WIDE) {
+    if (own[field] === undefined) continue;
+    problems.problem(
+      { resource: `BGPConfiguration/${name}`, field: `spec.${field}` },
+      `is ${quoted(own[field])}; expected in BGPConfiguration/default alone, as both ends of a session have to agree; ` +
+        'left out',
+    );
+    delete own[field];
+  }
+  return own;
 }
 
 /** Where every node listens; a value that cannot be is told by the node that has it. */

@@ -145,15 +145,17 @@ function wantedOf(
   const ofNodes = new Set(objects.nodes.map(identityOf).flatMap(({ addresses }) => [...addresses.values()]));
   const problems = new Set<string>();
   // The mesh is among nodes, and would cost the square of them.
-  const bgpConfigurations = objects.bgpConfigurations.map((each) => ({
-    ...each,
-    spec: { ...each.spec, nodeToNodeMeshEnabled: false },
-  }));
+  const isDefault = ({ metadata }: BGPConfiguration): boolean => metadata.name === 'default';
+  const spec = objects.bgpConfigurations.find(isDefault)?.spec;
+  const bgpConfigurations: readonly BGPConfiguration[] = [
+    { metadata: { name: 'default' }, spec: { ...spec, nodeToNodeMeshEnabled: false } },
+    ...objects.bgpConfigurations.filter((each) => !isDefault(each)),
+  ];
   const wanted = objects.nodes.flatMap((node) => {
     const { config, problems: told } = topologyOf({
       nodeName: node.metadata.name,
       nodes: objects.nodes,
-      bgpConfigurations: bgpConfigurations.length > 0 ? bgpConfigurations : [NO_MESH],
+      bgpConfigurations,
       bgpPeers: objects.bgpPeers,
       bgpFilters: objects.bgpFilters,
       ipPools: objects.ipPools,
@@ -177,8 +179,6 @@ function wantedOf(
   });
   return { wanted, problems: [...problems].sort() };
 }
-
-const NO_MESH: BGPConfiguration = { metadata: { name: 'default' }, spec: { nodeToNodeMeshEnabled: false } };
 
 const isRouter =
   (ofNodes: ReadonlySet<string>) =>

@@ -256,6 +256,44 @@ describe('topology fields', () => {
       ).to.deep.equal([1790, 1790]);
     });
 
+    describe('keep what a mesh has to agree on, whatever node.NAME says:', () => {
+      const shared: BGPConfigurationSpec = {
+        nodeToNodeMeshEnabled: true,
+        asNumber: 64600,
+        nodeMeshMaxRestartTime: '200s',
+        nodeMeshBfd: {},
+      };
+      for (const [spec, value] of [
+        [{ nodeToNodeMeshEnabled: false }, 'false'],
+        [{ asNumber: 65001 }, '65001'],
+        [{ nodeMeshPassword: { secretKeyRef: { name: 's', key: 'k' } } }, '{"secretKeyRef":{"name":"s","key":"k"}}'],
+        [{ nodeMeshMaxRestartTime: '10s' }, '10s'],
+        [{ nodeMeshBfd: { enabled: false } }, '{"enabled":false}'],
+      ] as const satisfies readonly (readonly [BGPConfigurationSpec, string])[]) {
+        const [field = ''] = Object.keys(spec);
+        it(field, () => {
+          for (const byDefault of [{}, shared]) {
+            const expected = topology({ default: { ...byDefault, listenPort: 1790 } });
+            const result = topology({ default: byDefault, node1: { ...spec, listenPort: 1790 } });
+            // Others dial the port of each node.
+            expect(result.config?.listen).to.deep.equal(expected.config?.listen);
+            const mesh = ({ config }: Topology): unknown => [
+              config?.localAs,
+              config?.peers?.map(({ port: _, ...each }) => each),
+            ];
+            expect(mesh(result)).to.deep.equal(mesh(expected));
+            expect(result.config?.peers).to.have.length(4);
+            expect(result.problems.map(({ severity }) => severity)).to.deep.equal(['problem']);
+            expect(sentences(result)).to.deep.equal([
+              `BGPConfiguration/node.node1 spec.${field} is "${value}"; expected in BGPConfiguration/default alone, ` +
+                'as both ends of a session have to agree; left out',
+            ]);
+          }
+          expect(sentences(topology({ node2: spec })), 'told by the node it names').to.deep.equal([]);
+        });
+      }
+    });
+
     it('named by peerIP are dialled on that port too, unless the resource says another or it is no such node', () => {
       const world = { node2: { listenPort: 1790 } };
       const port = (spec: BGPPeerSpec): unknown =>

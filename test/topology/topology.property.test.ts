@@ -341,16 +341,17 @@ function hasReason(input: TopologyInput, result: Topology, name: string): boolea
   const find = (each: string): Node | undefined => input.nodes.find(({ metadata }) => metadata.name === each);
   const isReflector = (each: string): boolean =>
     (find(each)?.metadata.annotations?.['projectcalico.org/RouteReflectorClusterID'] ?? '') !== '';
-  const [byDefault, own] = ['default', `node.${SELF}`].map(
-    (each) => input.bgpConfigurations.find(({ metadata }) => metadata.name === each)?.spec,
-  );
-  const isMeshOff = (own?.nodeToNodeMeshEnabled ?? byDefault?.nodeToNodeMeshEnabled) === false;
+  const byDefault = input.bgpConfigurations.find(({ metadata }) => metadata.name === 'default')?.spec;
+  const isMeshOff = byDefault?.nodeToNodeMeshEnabled === false;
   return (
     isMeshOff ||
     isReflector(SELF) ||
     isReflector(name) ||
     isTold(result, `Node/${name}`) ||
-    result.problems.some(({ field = '' }) => field.startsWith('spec.nodeMeshPassword')) ||
+    result.problems.some(
+      ({ resource, field = '' }) =>
+        resource === 'BGPConfiguration/default' && field.startsWith('spec.nodeMeshPassword'),
+    ) ||
     result.problems.some(({ message }) => message.includes(`(Node/${name})`))
   );
 }

@@ -1,4 +1,6 @@
 /** What the kernel can do and how it is set: features, sysctls, tables that fill up, MTU. */
+import { configurationOf } from '../../topology/configuration.js';
+import { Problems } from '../../topology/problems.js';
 import type { CheckName } from '../finding.js';
 import type { LinkFact } from '../kernel-witness.js';
 import { isPodInterface, uplinksOf } from '../uplinks.js';
@@ -99,7 +101,7 @@ const multipathHash: NodeCheck = ({ sysctls, routes = [] }) =>
 const optionMemory: NodeCheck = ({ sysctls }, cluster) => {
   const room = Number(sysctls.get('net.core.optmem_max') ?? NaN);
   if (Number.isNaN(room) || cluster === undefined) return [];
-  const mesh = cluster.bgpConfigurations.some(({ spec }) => spec.nodeMeshPassword !== undefined);
+  const mesh = configurationOf('', cluster.bgpConfigurations, new Problems()).spec.nodeMeshPassword !== undefined;
   const peers = cluster.bgpPeers.filter(({ spec }) => spec.password !== undefined).length;
   const keys = peers + (mesh ? cluster.nodes.length * 2 : 0);
   const most = Math.floor(room / OCTETS_OF_KEY);

@@ -49,10 +49,10 @@ const status: readonly Row[] = [
   ),
 ];
 
-const password = (field: string): readonly Row[] => [
+const password = (field: string, where = ''): readonly Row[] => [
   acts(
     field,
-    'MD5 signatures (RFC 2385) on the sessions; one key to an address, the oldest',
+    `MD5 signatures (RFC 2385) on the sessions; one key to an address, the oldest${where}`,
     'src/topology/peer-password.ts',
     asks,
   ),
@@ -83,8 +83,9 @@ export const bgpSections: readonly Section[] = [
   {
     kinds: ['BGPConfiguration'],
     about:
-      'One named `default` rules the cluster; one named `node.NAME` overrides fields for that node, which the others know. ' +
-      'Any other is read by nobody, and InUse says so.',
+      'One named `default` rules the cluster; one named `node.NAME` overrides fields for that node, which the others know, ' +
+      'but for those that are of `default` alone: they are left out of `node.NAME`, and told of. Any other resource is read by nobody, ' +
+      'and InUse says so.',
     rows: [
       acts('spec', 'BGP of the cluster or of one node', 'src/topology/configuration.ts', mesh),
       acts(
@@ -93,10 +94,10 @@ export const bgpSections: readonly Section[] = [
         DAEMON,
         fields('logs as logSeverityScreen says, in any case, and for this node as its own resource says'),
       ),
-      acts('spec.nodeToNodeMeshEnabled', 'iBGP between all nodes; default true', PEERS, mesh),
+      acts('spec.nodeToNodeMeshEnabled', 'iBGP between all nodes; default true; in `default` alone', PEERS, mesh),
       acts(
         'spec.asNumber',
-        'AS number of nodes that have none of their own; default 64512; "64512.10" is asdot',
+        'AS number of nodes that have none of their own; default 64512; "64512.10" is asdot; in `default` alone',
         'src/topology/configuration.ts',
         ['test/topology/values.test.ts', 'reads AS '],
       ),
@@ -140,10 +141,10 @@ export const bgpSections: readonly Section[] = [
       acts('spec.prefixAdvertisements', 'Communities on what this node announces', ORIGIN, communities),
       acts('spec.prefixAdvertisements[].cidr', 'On everything inside this range', ORIGIN, communities),
       acts('spec.prefixAdvertisements[].communities', 'Values, or names of spec.communities', ORIGIN, communities),
-      ...password('spec.nodeMeshPassword'),
+      ...password('spec.nodeMeshPassword', '; in `default` alone'),
       acts(
         'spec.nodeMeshMaxRestartTime',
-        'Graceful restart time of mesh sessions (RFC 4724)',
+        'Graceful restart time of mesh sessions (RFC 4724); in `default` alone',
         PEERS,
         fields("takes nodeMeshMaxRestartTime for the mesh alone, and maxRestartTime for the peer's own"),
       ),
@@ -160,7 +161,7 @@ export const bgpSections: readonly Section[] = [
         workloads,
       ),
       acts('spec.localWorkloadPeeringIPV6', 'The same for IPv6', 'src/topology/workload-peers.ts', workloads),
-      ...bfdRows('spec.nodeMeshBfd', 'mesh sessions'),
+      ...bfdRows('spec.nodeMeshBfd', 'mesh sessions, in `default` alone'),
       acts(
         'spec.holdTime',
         "Tortie's own: hold time of sessions that do not say otherwise; default 90s",
