@@ -9,7 +9,7 @@
  */
 import { formatIpv4 } from '../address.js';
 import { innerReason } from '../codec/notification.js';
-import { ErrorCode, OpenError } from '../iana.js';
+import { CeaseCode, ErrorCode, OpenError } from '../iana.js';
 import type { Clock } from '../session/clock.js';
 import type { SessionEnd } from '../session/session-end.js';
 import { familiesText, haveNoFamily, type Opens } from './offers.js';
@@ -19,6 +19,8 @@ export interface LastError {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly text: string;
+  /** Does not explain what fails later. */
+  readonly isHistory: boolean;
 }
 
 const FIRST_PAUSE = 1000;
@@ -34,6 +36,9 @@ const NOBODYS_FAULT: ReadonlySet<number> = new Set([
   ErrorCode.holdTimerExpired,
   ErrorCode.sendHoldTimerExpired,
 ]);
+/** Of who means to come back at once: they do not say why it does not. */
+const RESETS: ReadonlySet<number> = new Set([CeaseCode.administrativeReset, CeaseCode.otherConfigurationChange]);
+const DIRECTIONS = ['sent', 'received', 'local'] as const satisfies readonly SessionEnd['direction'][];
 
 export class PeerFailures {
   /** In words, both ways. */
@@ -60,9 +65,18 @@ export class PeerFailures {
     this.pausedUntil = this.deafUntil = 0;
   }
 
+  /** With other settings, say: what went wrong so far is no reason to wait, and explains nothing of what follows. */
+  startAfresh(): void {
+    for (const direction of DIRECTIONS) {
+      const error = this.last[direction];
+      if (error !== undefined) this.last[direction] = { ...error, isHistory: true };
+    }
+    this.endPause();
+  }
+
   /** Another neighbour has this place now. */
   forget(): void {
-    for (const direction of ['sent', 'received', 'local'] as const) delete this.last[direction];
+    for (const direction of DIRECTIONS) delete this.last[direction];
     this.inARow = this.shortLives = 0;
     this.endPause();
   }
@@ -88,8 +102,10 @@ export class PeerFailures {
   }
 
   /** `text`: the end in words. */
-  remember({ direction }: SessionEnd, text: string): void {
-    this.last[direction] = { at: this.clock.wallTime(), text };
+  remember({ direction, notification }: SessionEnd, text: string): void {
+    const reason = notification === undefined ? undefined : innerReason(notification);
+    const isHistory = reason?.code === ErrorCode.cease && RESETS.has(reason.subcode);
+    this.last[direction] = { at: this.clock.wallTime(), text, isHistory };
   }
 }
 

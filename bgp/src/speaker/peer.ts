@@ -151,7 +151,7 @@ export class Peer implements SessionOwner {
   /** Ends the sessions and starts afresh: `clear`, or settings that need a new session. */
   reset(notification: Notification, text: string): void {
     this.stopAll(notification, text);
-    this.failures.endPause();
+    this.failures.startAfresh();
     this.startDialler();
   }
 
@@ -172,7 +172,7 @@ export class Peer implements SessionOwner {
 
   unblock(reason: BlockReason): void {
     if (!this.blocks.lift(reason)) return;
-    this.failures.endPause();
+    this.failures.startAfresh();
     this.startDialler();
   }
 

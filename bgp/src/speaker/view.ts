@@ -187,7 +187,8 @@ const SPOKEN_COUNTS_FOR = 150_000;
 
 /**
  * What was said over the wire explains more than what TCP did afterwards: a peer that has refused us and then closes the next
- * connections should still be shown with its reason.
+ * connections should still be shown with its reason. Not so of what was before a fresh start, such as a reset for new settings: attempts
+ * that have failed since do so for reasons of their own.
  */
 function lastErrorOf({ lastError }: Peer): { readonly lastError?: string } {
   const byTime = (errors: readonly (LastError | undefined)[]): LastError | undefined =>
@@ -195,7 +196,8 @@ function lastErrorOf({ lastError }: Peer): { readonly lastError?: string } {
   const spoken = byTime([lastError.sent, lastError.received]);
   const latest = byTime([spoken, lastError.local]);
   if (latest === undefined) return {};
-  return { lastError: spoken !== undefined && latest.at - spoken.at < SPOKEN_COUNTS_FOR ? spoken.text : latest.text };
+  const isSpoken = spoken?.isHistory === false && latest.at - spoken.at < SPOKEN_COUNTS_FOR;
+  return { lastError: isSpoken ? spoken.text : latest.text };
 }
 
 const errorView = ({ at, text }: LastError): ErrorView => ({ at: new Date(at).toISOString(), text });

@@ -137,6 +137,51 @@ describe('bgp/speaker sessions', () => {
     expect(JSON.stringify([a.speaker.summary(), a.speaker.neighbor(B), a.events])).to.not.contain('secret');
   });
 
+  describe('that are reset by a change of the configuration and do not come up again', () => {
+    const noAnswerOf = (peer: string): string =>
+      `No answer from peer ${peer} port 1790; if a password is set, check that both ends have the same`;
+    const lastError = (node: Node): string | undefined => node.speaker.summary().peers[0]?.lastError;
+
+    it('say why the attempts fail as soon as one has', async () => {
+      const world = new World();
+      const [a] = await pair(world);
+      world.seconds(10);
+      world.network.silent.add(B);
+      await a.reconfigure({ peers: [peerAt(B, 64513, { password: 'secret' })] });
+      expect(lastError(a)).to.equal('Configuration changed: password');
+      world.seconds(20);
+      expect(lastError(a)).to.equal(noAnswerOf(B));
+      expect(a.speaker.neighbor(B)?.errors.sent?.text).to.equal('Configuration changed: password');
+    });
+
+    it('say so at the other end, too', async () => {
+      const world = new World();
+      const [a, b] = await pair(world);
+      world.seconds(10);
+      world.network.latency = () => 100;
+      await a.reconfigure({ peers: [peerAt(B, 64513, { password: 'secret', passive: true })] });
+      world.clock.advance(150);
+      expect(lastError(b)).to.match(/Other Configuration Change/);
+      world.network.silent.add(A);
+      world.seconds(20);
+      expect(lastError(b)).to.equal(noAnswerOf(A));
+    });
+
+    it('no longer say what was refused before it', async () => {
+      const world = new World();
+      const a = world.speaker(A);
+      const b = world.speaker(B);
+      await a.configure(a.config(64512, [peerAt(B, 64999)]));
+      await b.configure(b.config(64513, [peerAt(A, 64512, { passive: true })]));
+      world.seconds(1);
+      expect(lastError(a)).to.contain('expected 64999');
+      world.network.silent.add(B);
+      await a.reconfigure({ peers: [peerAt(B, 64513)] });
+      world.seconds(20);
+      expect(lastError(a)).to.equal(noAnswerOf(B));
+    });
+  });
+
   it('end when nothing is heard for the hold time, and say so', async () => {
     const world = new World();
     const [a, b] = await pair(world, { a: { holdTime: 9 } });
