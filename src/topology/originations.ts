@@ -4,7 +4,7 @@ import type { OriginatedPrefix } from 'node-bgp/config';
 import { originatedProblems } from 'node-bgp/config/parts';
 import type { Cluster } from './cluster.js';
 import { quoted, type Place } from './problems.js';
-import { serviceRangesAsked, serviceRoutesOf } from './service-routes.js';
+import { expectedOfRange, serviceRangesAsked, serviceRoutesOf, tellRepeats } from './service-routes.js';
 
 /** BOUNDED: what the daemon takes for one prefix. */
 const MOST_COMMUNITIES = 64;
@@ -43,6 +43,7 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
     const inner = tryParsePrefix(cidr);
     return inner && silent.find(({ prefix }) => containsPrefix(prefix, inner))?.name;
   };
+  tellRepeats(cluster);
   // An address of a Service is silent because its pool is to be; a range was asked for, and the two cannot both be.
   for (const { prefix, place } of serviceRangesAsked(cluster)) {
     const pool = silencedBy(prefix);
@@ -71,12 +72,12 @@ function candidatesOf(cluster: Cluster): readonly Candidate[] {
 }
 
 /** Canonical; undefined, and told, when no speaker announces it. */
-function usable({ prefix, place }: Candidate, { problems }: Cluster): string | undefined {
+function usable({ prefix, tag, place }: Candidate, { problems }: Cluster): string | undefined {
   const parsed = tryParsePrefix(prefix);
   const canonical = parsed === undefined ? prefix : formatPrefix(parsed);
-  const [wrong] = originatedProblems({ prefix: canonical });
-  if (wrong === undefined) return canonical;
-  problems.problem(place, `is ${quoted(prefix)}; expected ${wrong.expected}; left out`);
+  const expected = tag === 'service' ? expectedOfRange(prefix) : originatedProblems({ prefix: canonical })[0]?.expected;
+  if (expected === undefined) return canonical;
+  problems.problem(place, `is ${quoted(prefix)}; expected ${expected}; left out`);
   return undefined;
 }
 

@@ -6,13 +6,13 @@
  *   serviceLoadBalancerAggregation: Disabled no range of serviceLoadBalancerIPs, each address of a Service in one instead
  *   addresses of policy Local in a range     one by one, from nodes with a ready endpoint: longer than the range, so routers take them
  *
- * Nothing of it from a node that load balancers are to leave out.
+ * No default route, which is no range of Services. Nothing of it from a node that load balancers are to leave out.
  */
 import { bitsOf, containsPrefix, formatPrefix, tryParsePrefix, type IpPrefix } from 'node-bgp/address';
 import { originatedProblems } from 'node-bgp/config/parts';
 import type { BGPConfigurationSpec } from '../api/bgp.js';
 import type { Cluster } from './cluster.js';
-import type { Place } from './problems.js';
+import { quoted, type Place } from './problems.js';
 import type { ServiceAddressKind } from './service-addresses.js';
 
 /** Kubernetes: a node that load balancers, and so routers, should not send service traffic to. */
@@ -52,6 +52,28 @@ export function serviceRoutesOf(cluster: Cluster): readonly ServiceRoute[] {
 export const serviceRangesAsked = (cluster: Cluster): readonly ServiceRoute[] =>
   cluster.self.labels.has(EXCLUDED) ? [] : KINDS.flatMap((kind) => rangesOf(cluster, kind));
 
+/** What should stand in place of a range that no node announces; undefined: it may. A default route of its own hides the one it learns. */
+export function expectedOfRange(cidr: string): string | undefined {
+  const range = tryParsePrefix(cidr);
+  if (range?.length === 0) return 'a range of Services, not every address';
+  return originatedProblems({ prefix: range === undefined ? cidr : formatPrefix(range) })[0]?.expected;
+}
+
+/** Of two entries that are one range once bits past its length are gone, such as 198.51.100.0/24 and 198.51.100.128/24. */
+export function tellRepeats(cluster: Cluster): void {
+  if (cluster.self.labels.has(EXCLUDED)) return;
+  for (const kind of KINDS) {
+    const known = new Map<string, string>();
+    for (const { prefix, usable, place } of rangesOf(cluster, kind)) {
+      if (usable === undefined) continue;
+      const range = formatPrefix(usable);
+      const before = known.get(range);
+      if (before === undefined) known.set(range, prefix);
+      else cluster.problems.notice(place, `is ${quoted(prefix)}, the same range as ${quoted(before)} before it`);
+    }
+  }
+}
+
 interface Range extends ServiceRoute {
   /** Undefined: nobody could announce it. It is told of once, as a whole, and what lies in it is not asked for. */
   readonly usable: IpPrefix | undefined;
@@ -80,7 +102,5 @@ function rangesOf({ configuration: { spec, placeOf } }: Cluster, kind: ServiceAd
   }));
 }
 
-function usableRange(cidr: string): IpPrefix | undefined {
-  const range = tryParsePrefix(cidr);
-  return range === undefined || originatedProblems({ prefix: formatPrefix(range) }).length > 0 ? undefined : range;
-}
+const usableRange = (cidr: string): IpPrefix | undefined =>
+  expectedOfRange(cidr) === undefined ? tryParsePrefix(cidr) : undefined;

@@ -13,6 +13,7 @@ import type { IPPool } from '../api/ipam.js';
 import type { NodeStatus } from '../api/node-status.js';
 import { UserError } from '../errors.js';
 import { identityOf } from '../topology/node-identity.js';
+import { expectedOfRange } from '../topology/service-routes.js';
 import { topologyOf, type TopologyInput } from '../topology/speaker-config.js';
 
 export interface TorObjects {
@@ -318,7 +319,10 @@ function acceptOf(
   const services = bgpConfigurations
     .filter(({ metadata }) => metadata.name === 'default')
     .flatMap(({ spec }) => [spec.serviceClusterIPs, spec.serviceExternalIPs, spec.serviceLoadBalancerIPs])
-    .flatMap((entries) => (entries ?? []).flatMap(({ cidr }) => rule(cidr, 'BGPConfiguration/default')));
+    .flatMap((entries) => entries ?? [])
+    // What no node announces, a default route above all, is not taken from one either.
+    .filter(({ cidr = '' }) => expectedOfRange(cidr) === undefined)
+    .flatMap(({ cidr }) => rule(cidr, 'BGPConfiguration/default'));
   const rules = [
     ...ipPools
       .filter(({ spec }) => spec.disableBGPExport !== true)

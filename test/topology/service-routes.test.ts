@@ -224,6 +224,41 @@ describe('topology/service-routes', () => {
         }
       });
 
+  for (const serviceLoadBalancerAggregation of ['Enabled', 'Disabled'] as const)
+    for (const field of ['serviceClusterIPs', 'serviceExternalIPs', 'serviceLoadBalancerIPs'] as const)
+      it(`announces no default route for ${field}, aggregation ${serviceLoadBalancerAggregation}`, () => {
+        const { config, problems } = topologyWith(
+          { [field]: ['0.0.0.0/0', '::/0', '10.0.0.1/0'].map((cidr) => ({ cidr })), serviceLoadBalancerAggregation },
+          { spec: local, endpoints: [here, { ...here, family: 6 }] },
+        );
+        expect(config?.originate).to.deep.equal([]);
+        expect(problems.map(({ resource, message, severity }) => `${severity}: ${resource} ${message}`)).to.deep.equal(
+          ['0.0.0.0/0', '::/0', '10.0.0.1/0'].map(
+            (cidr, index) =>
+              `problem: BGPConfiguration/default spec.${field}[${index}].cidr is "${cidr}"; expected a range of ` +
+              'Services, not every address; left out',
+          ),
+        );
+      });
+
+  it('tells, as a notice, of a range that stands in a field twice, and announces it once', () => {
+    const cidrs = ['198.51.100.0/24', '198.51.100.128/24', '2001:DB8:3::/64', '2001:db8:3::1/64', '198.51.100.0/25'];
+    const { config, problems } = topologyWith(
+      { serviceLoadBalancerIPs: cidrs.map((cidr) => ({ cidr })), serviceExternalIPs: [{ cidr: '198.51.100.0/24' }] },
+      {},
+    );
+    expect(config?.originate?.map(({ prefix }) => prefix)).to.have.members([
+      '198.51.100.0/24',
+      '2001:db8:3::/64',
+      '198.51.100.0/25',
+    ]);
+    const field = 'BGPConfiguration/default spec.serviceLoadBalancerIPs';
+    expect(problems.map(({ resource, message, severity }) => `${severity}: ${resource} ${message}`)).to.deep.equal([
+      `notice: ${field}[1].cidr is "198.51.100.128/24", the same range as "198.51.100.0/24" before it`,
+      `notice: ${field}[3].cidr is "2001:db8:3::1/64", the same range as "2001:DB8:3::/64" before it`,
+    ]);
+  });
+
   it('says an address of two Services once, with the communities of its prefix', () => {
     const twice = { ...local, externalIPs: ['192.0.2.200', '192.0.2.200'] };
     expect(announced(RANGES, { spec: twice, endpoints: [here] })).to.have.members([...WHOLE, ...V4]);

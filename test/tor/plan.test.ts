@@ -41,6 +41,12 @@ describe("the router's side of peerings", () => {
       '10.1.1.2/32 32-32 Node/b',
       'fd00:1::2/128 128-128 Node/b',
     ]));
+  it('accepts no default route for a range of Services', () => {
+    const spec = { serviceLoadBalancerIPs: ['0.0.0.0/0', '::/0', '192.0.2.0/24'].map((cidr) => ({ cidr })) };
+    const { accept } = plan({ bgpConfigurations: [{ metadata: { name: 'default' }, spec }] });
+    const of = accept.filter(({ from }) => from.startsWith('BGPConfiguration/')).map(({ prefix }) => prefix);
+    expect(of).to.deep.equal(['192.0.2.0/24']);
+  });
   it('knows of BFD, distance, local AS and ports', () => {
     const { sessions } = plan({
       bgpPeers: peers({ bfd: { intervalMilliseconds: 100 }, multihop: 3, localASNumber: 64999 }),

@@ -116,7 +116,7 @@ export const bgpSections: readonly Section[] = [
       acts('spec.serviceClusterIPs', 'Ranges that every node announces', SERVICES, ranges),
       acts(
         'spec.serviceClusterIPs[].cidr',
-        'The range, whole; addresses of Local Services in it also by themselves, from nodes with a ready endpoint',
+        'The range, whole, but no /0; addresses of Local Services in it also by themselves, from nodes with a ready endpoint',
         SERVICES,
         locals,
       ),
