@@ -80,7 +80,7 @@ export class Core
   readonly holds: MaxPrefixHolds;
   readonly surroundings = new Surroundings(this);
   readonly roster = new Roster(this);
-  private readonly intake = new Intake(this);
+  readonly intake = new Intake(this);
   private currentConfig: SpeakerConfig | undefined;
 
   constructor(private readonly options: CoreOptions) {

@@ -1,6 +1,7 @@
 /**
  * Messages of established sessions on their way into the RIB: UPDATEs, ROUTE-REFRESHes, and what has to be seen to at the end of a read
- * (limits on prefixes). RFC 7606 says what a malformed UPDATE costs; RFC 2918 and 7313 what a refresh asks for.
+ * (limits on prefixes, which changed settings ask for too). RFC 7606 says what a malformed UPDATE costs; RFC 2918 and 7313 what a
+ * refresh asks for.
  */
 import type { Family } from '../address.js';
 import { strongest, type BgpError } from '../codec/bgp-error.js';
@@ -73,21 +74,32 @@ export class Intake {
   /** All that came with one read has been handed over. */
   batchEnd(peer: Peer): void {
     const { owner } = this;
+    if (owner.idOf(peer) === undefined || !owner.isConfigured) return;
+    // Before anything goes out of a peer that has just sent too much.
+    if (this.keepsLimits(peer)) owner.driver.inputDone();
+  }
+
+  /** Of what the peer has sent so far; false: it was more than it may, and the session has ended. */
+  keepsLimits(peer: Peer): boolean {
+    const { owner } = this;
     const id = owner.idOf(peer);
-    if (id === undefined || !owner.isConfigured) return;
+    if (id === undefined) return true;
     for (const family of peer.session?.negotiated?.families ?? []) {
       const { received } = owner.driver.rib.queries.counts(id, family);
-      const verdict = maxPrefixVerdict(peer.settings.maxPrefixes, family, received);
+      const { maxPrefixes } = peer.settings;
+      const verdict = maxPrefixVerdict(maxPrefixes, family, received);
       if (verdict.type === 'ok') continue;
       if (verdict.type === 'warn')
-        owner.notices.once(peer, `max-prefixes ${family} ${verdict.level}`, {
+        owner.notices.once(peer, `max-prefixes ${family} ${verdict.level} ${maxPrefixes.limit}`, {
           type: 'peer-warning',
           peer: peer.name,
           reason: verdict.text,
         });
-      else return owner.holds.stop(peer, verdict);
+      else {
+        owner.holds.stop(peer, verdict);
+        return false;
+      }
     }
-    // After the check, so that nothing goes out of a peer that has just sent too much.
-    owner.driver.inputDone();
+    return true;
   }
 }

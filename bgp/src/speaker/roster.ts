@@ -8,6 +8,7 @@ import type { PeerId } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import { cease } from './cease.js';
 import type { FailureMemory } from './failure-memory.js';
+import type { Intake } from './intake.js';
 import type { MaxPrefixHolds } from './max-prefix-holds.js';
 import type { Notices } from './notices.js';
 import type { PeerBfd } from './peer-bfd.js';
@@ -24,6 +25,7 @@ export interface RosterOwner extends PeerOwner {
   readonly failures: FailureMemory;
   readonly notices: Notices;
   readonly holds: MaxPrefixHolds;
+  readonly intake: Intake;
   readonly helper: RestartHelper;
   readonly bfd: PeerBfd;
   readonly surroundings: Surroundings;
@@ -55,7 +57,10 @@ export class Roster {
   apply(peer: Peer, settings: PeerSettings): void {
     const before = peer.settings;
     if (peer.apply(settings).length > 0) this.owner.surroundings.check(peer);
-    if (JSON.stringify(before.maxPrefixes) !== JSON.stringify(settings.maxPrefixes)) this.owner.holds.release(peer);
+    if (JSON.stringify(before.maxPrefixes) === JSON.stringify(settings.maxPrefixes)) return;
+    this.owner.holds.release(peer);
+    // A peer that has sent all that it has may send nothing more for days.
+    this.owner.intake.keepsLimits(peer);
   }
 
   /** Names may go round: all at once. */

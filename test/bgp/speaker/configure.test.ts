@@ -259,6 +259,82 @@ describe('bgp/speaker max-prefixes', () => {
     expect([a.state(B), a.prefixes().length]).to.deep.equal(['Established', 30]);
     expect(a.told('peer-warning')).to.have.length(2);
   });
+
+  describe('changed under a session that stands, with more prefixes than the new limit', () => {
+    const limited = (a: Node, limits: object): Promise<unknown> => a.reconfigure({ peers: [peerAt(B, 64513, limits)] });
+
+    it('ends it at once, as an UPDATE would, and a higher one lets it back', async () => {
+      const world = new World();
+      const [a, b] = await flooded(world, {});
+      await limited(a, { maxPrefixes: 10 });
+      expect(a.speaker.neighbor(B)?.heldDown).to.equal(
+        'The peer sends 16 IPv4 prefixes; the limit is 10: down until "clear"',
+      );
+      world.seconds(2);
+      expect(a.prefixes()).to.deep.equal([]);
+      expect(b.told('peer-down')[0]?.reason).to.contain('Maximum Number of Prefixes Reached').and.contain('at most 10');
+      world.seconds(600);
+      expect(a.state(B)).to.equal('Idle');
+      await limited(a, { maxPrefixes: 16 });
+      world.seconds(200);
+      expect([a.state(B), a.prefixes().length]).to.deep.equal(['Established', 16]);
+    });
+
+    it('comes back after a while, if asked to', async () => {
+      const world = new World();
+      const [a, b] = await flooded(world, {});
+      await limited(a, { maxPrefixes: 10, maxPrefixesRestartAfter: 60 });
+      world.seconds(30);
+      expect([a.state(B), a.speaker.neighbor(B)?.heldDown]).to.deep.equal([
+        'Idle',
+        'The peer sends 16 IPv4 prefixes; the limit is 10: down for 60 s',
+      ]);
+      b.speaker.originate(many(3));
+      world.seconds(200);
+      expect(a.state(B)).to.equal('Established');
+    });
+
+    it('only warns, of each limit, until it is not only to warn', async () => {
+      const world = new World();
+      const [a] = await flooded(world, { maxPrefixesWarnAt: 100 });
+      for (const maxPrefixes of [10, 5]) await limited(a, { maxPrefixes, maxPrefixesWarnOnly: true });
+      world.seconds(2);
+      expect(a.told('peer-warning').map(({ reason }) => reason)).to.deep.equal([
+        'The peer sends 16 IPv4 prefixes; the limit is 10, which only warns here',
+        'The peer sends 16 IPv4 prefixes; the limit is 5, which only warns here',
+      ]);
+      expect([a.state(B), a.prefixes().length]).to.deep.equal(['Established', 16]);
+      await limited(a, { maxPrefixes: 5 });
+      world.seconds(2);
+      expect([a.state(B), a.prefixes().length]).to.deep.equal(['Idle', 0]);
+    });
+
+    it('leaves a session alone that keeps to it', async () => {
+      const world = new World();
+      const [a, b] = await flooded(world, {});
+      await limited(a, { maxPrefixes: 16 });
+      world.seconds(2);
+      expect([a.state(B), a.prefixes().length]).to.deep.equal(['Established', 16]);
+      expect(b.told('peer-down')).to.deep.equal([]);
+    });
+
+    it('also that of a range', async () => {
+      const world = new World();
+      const a = world.speaker(A);
+      const b = world.speaker(B);
+      const range = (maxPrefixes: number): object => ({
+        dynamicPeers: [{ name: 'rack', range: '10.0.0.0/24', remoteAs: 64513, maxPrefixes }],
+      });
+      await a.configure(a.config(64512, [], range(20)));
+      await b.configure(b.config(64513, [peerAt(A, 64512)], { originate: many(16) }));
+      world.seconds(10);
+      expect(a.prefixes()).to.have.length(16);
+      await a.reconfigure(range(10));
+      world.seconds(2);
+      expect(a.prefixes()).to.deep.equal([]);
+      expect(b.told('peer-down')[0]?.reason).to.contain('at most 10');
+    });
+  });
 });
 
 describe('bgp/speaker interfaces', () => {
