@@ -19,6 +19,15 @@ const MESH_WIDE = [
   'nodeMeshBfd',
 ] as const satisfies readonly (keyof BGPConfigurationSpec)[];
 
+/**
+ * An API server writes these into every object that does not say them (defaults of the definitions, ours and Calico's): in "node.NAME"
+ * they are nobody's wish, and "default" counts.
+ */
+const FILLED_IN = {
+  logSeverityScreen: 'Info',
+  serviceLoadBalancerAggregation: 'Enabled',
+} as const satisfies BGPConfigurationSpec;
+
 export interface Configuration {
   readonly spec: BGPConfigurationSpec;
   /** Of nodes that have none of their own. */
@@ -47,6 +56,8 @@ export function configurationOf(
 /** What "node.NAME" may say by itself; the rest is left out, and told of. */
 function ownFields(name: string, spec: BGPConfigurationSpec, problems: Problems): BGPConfigurationSpec {
   const own: { -readonly [field in keyof BGPConfigurationSpec]: BGPConfigurationSpec[field] } = { ...spec };
+  for (const field of Object.keys(FILLED_IN) as (keyof typeof FILLED_IN)[])
+    if (own[field] === FILLED_IN[field]) delete own[field];
   for (const field of MESH_WIDE) {
     if (own[field] === undefined) continue;
     problems.problem(

@@ -294,6 +294,19 @@ describe('topology fields', () => {
       }
     });
 
+    it("take what an API server fills into node.NAME for nobody's wish", () => {
+      const world = {
+        default: { serviceLoadBalancerAggregation: 'Disabled' as const, logSeverityScreen: 'Error' as const },
+        node1: { serviceLoadBalancerAggregation: 'Enabled' as const, logSeverityScreen: 'Info' as const },
+      };
+      const ranges = { serviceLoadBalancerIPs: [{ cidr: '198.51.100.0/24' }] };
+      const result = topology({ ...world, default: { ...world.default, ...ranges } });
+      expect(result.config?.originate ?? []).to.deep.equal([]);
+      expect(result.config?.logLevel).to.equal('error');
+      const own = topology({ ...world, node1: { logSeverityScreen: 'Debug' } });
+      expect(own.config?.logLevel).to.equal('debug');
+    });
+
     it('named by peerIP are dialled on that port too, unless the resource says another or it is no such node', () => {
       const world = { node2: { listenPort: 1790 } };
       const port = (spec: BGPPeerSpec): unknown =>
