@@ -84,8 +84,8 @@ export const bgpSections: readonly Section[] = [
     kinds: ['BGPConfiguration'],
     about:
       'One named `default` rules the cluster; one named `node.NAME` overrides fields for that node, which the others know, ' +
-      'but for those that are of `default` alone: they are left out of `node.NAME`, and told of. Any other resource is read by nobody, ' +
-      'and InUse says so.',
+      'but for those that are of `default` alone: they are left out of `node.NAME`, and told of. What definitions fill in there ' +
+      '(`Info`, `Enabled`) counts as not said. Any other resource is read by nobody, and InUse says so.',
     rows: [
       acts('spec', 'BGP of the cluster or of one node', 'src/topology/configuration.ts', mesh),
       acts(
