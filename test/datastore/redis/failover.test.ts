@@ -101,12 +101,14 @@ describe('datastore: a Redis that fails over', function () {
   this.timeout(240_000);
   const servers: RedisServer[] = [];
   const nodes: BusyNode[] = [];
+  let first: ObjectStore | undefined;
   let sentinel: ChildProcess | undefined;
   let directory: string;
 
   before(() => (directory = mkdtempSync(join(tmpdir(), 'tortie-failover-'))));
   after(async () => {
     for (const node of nodes) await node.close();
+    await first?.close();
     sentinel?.kill('SIGKILL');
     for (const server of servers) await server.stop();
     rmSync(directory, { recursive: true, force: true });
@@ -141,7 +143,6 @@ describe('datastore: a Redis that fails over', function () {
       await eventually('the replica', async () => (await client.info('replication')).includes('state=online'));
       const url = `redis-sentinel://127.0.0.1:${await startSentinel(primary)}/main?accept-loss=true&settle=4000`;
       // No quorum is asked for: the failover may lose what it likes.
-      let first: ObjectStore | undefined;
       await within('Sentinel', () =>
         openDatastore(url, {}).then(
           ({ store }) => {
@@ -156,10 +157,16 @@ describe('datastore: a Redis that fails over', function () {
         await first?.create('nodes', { metadata: { name: `n${index}` } } as never);
       for (let index = 0; index < NODES; index++) nodes.push(await BusyNode.start(`n${index}`, url, directory));
       await within('a load of addresses', () => nodes.every(({ addresses }) => addresses.size > 10));
+      const blocks = '{tortie}:objects:ipamblocks.tortie.dev';
+      // "online" is also said of one that has yet to load: a fleet without its pool has nothing to go on with.
+      await within(
+        'the replica to have the pool and blocks',
+        async () =>
+          (await other.hlen('{tortie}:objects:ippools.projectcalico.org')) === 1 && (await other.hlen(blocks)) > 0,
+      );
       // From here on the replica hears of nothing, so the promotion forgets for sure.
       await client.call('ACL', 'SETUSER', 'default', '-psync', '-sync');
       await client.call('CLIENT', 'KILL', 'TYPE', 'replica');
-      const blocks = '{tortie}:objects:ipamblocks.tortie.dev';
       await within(
         'blocks that the replica does not know',
         async () => (await client.hlen(blocks)) > (await other.hlen(blocks)) + 2,
