@@ -1,31 +1,14 @@
 /** The objects of a live cluster that a plan is made of, read once. Nothing is written, and no Secret but those that peers name. */
-import type { KindName } from '../api/kinds.js';
-import { kinds, apiVersionOf } from '../api/kinds.js';
+import { POLICY_KINDS } from '../agent/policy-events.js';
+import { apiVersionOf, kinds, type KindName } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
 import { ApiError, type Datastore } from '../datastore/datastore.js';
 import { ofKind, worldOf, type World } from './world.js';
 
 /** What the agents go by. */
 const READ: readonly KindName[] = [
-  'nodes',
-  'pods',
-  'namespaces',
+  ...POLICY_KINDS.keys(),
   'services',
-  'serviceAccounts',
-  'endpointSlices',
-  'networkPolicies',
-  'clusterNetworkPolicies',
-  'adminNetworkPolicies',
-  'baselineAdminNetworkPolicies',
-  'calicoNetworkPolicies',
-  'globalNetworkPolicies',
-  'stagedNetworkPolicies',
-  'stagedGlobalNetworkPolicies',
-  'stagedKubernetesNetworkPolicies',
-  'tiers',
-  'networkSets',
-  'globalNetworkSets',
-  'hostEndpoints',
   'ipPools',
   'ipReservations',
   'bgpConfigurations',

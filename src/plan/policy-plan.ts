@@ -72,7 +72,7 @@ function idleFindings(
       // Those are for host endpoints alone.
       if (preDNAT === true || doNotTrack === true) return [];
       const { namespace = '', name } = after.metadata;
-      const object = policyName({ kind: policyKind, namespace, name }).replace(' ', '/');
+      const object = objectName({ kind: policyKind, namespace, name });
       return [[object, { harm: 'change', area: 'policy', object, message: 'selects no pod' }]];
     }),
   );
@@ -85,7 +85,7 @@ function idleFindings(
       const { ingress } = engine.explain({ from: outside, to: end, ...probe });
       const { egress } = engine.explain({ from: end, to: outside, ...probe });
       for (const { policy, outcome } of [...ingress, ...egress])
-        if (outcome !== 'does not select the pod') suspects.delete(policyName(policy).replace(' ', '/'));
+        if (outcome !== 'does not select the pod') suspects.delete(objectName(policy));
     }
   }
   return [...suspects.values()];
@@ -99,12 +99,15 @@ function loaded(world: World): readonly LoadedObject[] {
   return [...missingNamespaces(objects), ...objects];
 }
 
+/** "NetworkPolicy/shop/web". */
+const objectName = (policy: Parameters<typeof policyName>[0]): string => policyName(policy).replace(' ', '/');
+
 /** What policies ask for that the engine does not take. */
 const problemsOf = (engine: PolicyEngine): ReadonlyMap<string, Finding> =>
   new Map(
     engine.problems().flatMap((each) =>
       each.problems.map(({ message }): [string, Finding] => {
-        const object = policyName(each).replace(' ', '/');
+        const object = objectName(each);
         return [`${object}\n${message}`, { harm: 'refused', area: 'policy', object, message }];
       }),
     ),
@@ -267,10 +270,10 @@ function findingOf({ from, to, probe, isAllowed, families, decision }: Line, kin
 }
 
 function objectOf(decision: Decision): string {
-  if (decision.type === 'rule') return policyName(decision.policy).replace(' ', '/');
+  if (decision.type === 'rule') return objectName(decision.policy);
   if (decision.type === 'tier-default') {
     const [policy] = decision.policies;
-    return policy === undefined ? `Tier/${decision.tier}` : policyName(policy).replace(' ', '/');
+    return policy === undefined ? `Tier/${decision.tier}` : objectName(policy);
   }
   return 'NetworkPolicy';
 }
