@@ -8,7 +8,8 @@ import type { PrefixRule, RouterPlan, TorRange, TorSession, TorSettings } from '
 export interface Dialect {
   /** Beginning of a comment line. */
   readonly comment: string;
-  readonly head: readonly string[];
+  /** Before everything. */
+  readonly head: (plan: RouterPlan) => readonly string[];
   /** Before all neighbours. */
   readonly router: (plan: RouterPlan) => readonly string[];
   /** One neighbour, without its families. */
@@ -38,7 +39,7 @@ export function outRules(plan: RouterPlan, family: Family): readonly PrefixRule[
 export function renderCiscoStyle(dialect: Dialect, plan: RouterPlan): string {
   const lines = [
     ...headOf(plan).map((line) => `${dialect.comment} ${line}`),
-    ...dialect.head,
+    ...dialect.head(plan),
     ...familiesOf(plan).flatMap((family) => [
       ...dialect.prefixList(
         listName('IN', family),

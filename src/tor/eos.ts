@@ -7,7 +7,7 @@ export const renderEos = (plan: RouterPlan): string => renderCiscoStyle(EOS, pla
 
 const EOS: Dialect = {
   comment: '!',
-  head: [],
+  head: () => [],
   prefixList: (name, family, rules) => [
     `${family === 4 ? 'ip' : 'ipv6'} prefix-list ${name}`,
     ...rules.map(({ prefix, minLength, maxLength }, index) => {

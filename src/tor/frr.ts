@@ -9,8 +9,9 @@ export const renderSonic = (plan: RouterPlan): string =>
   renderCiscoStyle(
     {
       ...FRR,
-      head: [
+      head: (plan) => [
         '! SONiC: with "docker_routing_config_mode": "split" in DEVICE_METADATA of config_db.json, by vtysh; it stays by `write`.',
+        ...bfdProfiles(plan),
       ],
     },
     plan,
@@ -18,7 +19,7 @@ export const renderSonic = (plan: RouterPlan): string =>
 
 const FRR: Dialect = {
   comment: '!',
-  head: [],
+  head: bfdProfiles,
   prefixList: (name, family, rules) =>
     rules.map(({ prefix, minLength, maxLength }, index) => {
       const length = Number(prefix.split('/')[1]);
@@ -59,7 +60,35 @@ function settings(
     ...(password === undefined ? [] : [`${neighbor} password ${password}`]),
     ...(multihop === undefined || multihop === 1 ? [] : [`${neighbor} ebgp-multihop ${multihop}`]),
     ...(ttlSecurityHops === undefined ? [] : [`${neighbor} ttl-security hops ${ttlSecurityHops}`]),
-    ...(bfd === undefined ? [] : [`${neighbor} bfd ${bfd.multiplier} ${bfd.interval} ${bfd.interval}`]),
+    ...(bfd === undefined ? [] : [`${neighbor} bfd`]),
+    ...(bfd === undefined || isOwnOfFrr(bfd) ? [] : [`${neighbor} bfd profile ${profileName(bfd)}`]),
+  ];
+}
+
+type Bfd = NonNullable<TorSettings['bfd']>;
+
+const profileName = ({ multiplier, interval }: Bfd): string => `TORTIE-${multiplier}-${interval}`;
+const isOwnOfFrr = ({ multiplier, interval }: Bfd): boolean => multiplier === 3 && interval === 300;
+
+/**
+ * Timers by profile: FRR takes `neighbor X bfd 5 200 200`, but neither shows nor saves the numbers
+ * (findings/frr-keeps-no-bfd-timers-of-a-neighbor.sh).
+ */
+function bfdProfiles({ sessions, ranges }: RouterPlan): readonly string[] {
+  const profiles = new Map<string, Bfd>();
+  for (const { bfd } of [...sessions, ...ranges])
+    if (bfd !== undefined && !isOwnOfFrr(bfd)) profiles.set(profileName(bfd), bfd);
+  if (profiles.size === 0) return [];
+  return [
+    'bfd',
+    ...[...profiles].flatMap(([name, { multiplier, interval }]) => [
+      ` profile ${name}`,
+      `  detect-multiplier ${multiplier}`,
+      `  transmit-interval ${interval}`,
+      `  receive-interval ${interval}`,
+      ' exit',
+    ]),
+    'exit',
   ];
 }
 

@@ -6,7 +6,7 @@ export const renderNxos = (plan: RouterPlan): string => renderCiscoStyle(NXOS, p
 
 const NXOS: Dialect = {
   comment: '!',
-  head: ['feature bgp', 'feature bfd'],
+  head: () => ['feature bgp', 'feature bfd'],
   prefixList: (name, family, rules) =>
     rules.map(({ prefix, minLength, maxLength }, index) => {
       const length = Number(prefix.split('/')[1]);

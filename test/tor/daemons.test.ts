@@ -113,12 +113,13 @@ describe('tor-config with real daemons', function () {
     mkdirSync(own);
     writeFileSync(join(own, 'zebra.conf'), 'ip route 0.0.0.0/0 blackhole\n');
     writeFileSync(join(own, 'staticd.conf'), 'ip route 0.0.0.0/0 blackhole\n');
-    const router = text.replace(
-      ' address-family ipv4 unicast\n',
-      ' address-family ipv4 unicast\n  redistribute static\n',
-    );
+    // As vtysh would deal the file out among the daemons.
+    const [profiles = ''] = /^bfd\n[\s\S]*?^exit\n/m.exec(text) ?? [];
+    const router = text
+      .replace(profiles, '')
+      .replace(' address-family ipv4 unicast\n', ' address-family ipv4 unicast\n  redistribute static\n');
     writeFileSync(join(own, 'bgpd.conf'), router);
-    writeFileSync(join(own, 'bfdd.conf'), '');
+    writeFileSync(join(own, 'bfdd.conf'), profiles);
     execFileSync('chown', ['-R', 'frr:frr', own]);
     // Our words alone, as an operator would try them first.
     execFileSync('/usr/lib/frr/bgpd', ['-C', '-f', join(own, 'bgpd.conf')]);
@@ -145,6 +146,14 @@ describe('tor-config with real daemons', function () {
       '-A',
       '127.0.0.1',
     );
+  }
+
+  /** Lines of a configuration that a running FRR does not show. */
+  function leftOutByFrr(text: string): readonly string[] {
+    const lines = (of: string): readonly string[] => of.split('\n').map((line) => line.trim());
+    const show = ['-c', 'show running-config'];
+    const shown = new Set(lines(exec(router, 'vtysh', '--vty_socket', join(directory, 'frr'), ...show)));
+    return lines(text).filter((line) => line !== '' && !line.startsWith('!') && !shown.has(line));
   }
 
   async function eventually(what: string, check: () => Promise<boolean>): Promise<void> {
@@ -175,6 +184,7 @@ describe('tor-config with real daemons', function () {
   ] as const)
     for (const [how, spec, ranges] of [
       ['neighbours of one AS, which it replaces, with keys and BFD', { bfd: {} }, []],
+      ['timers of BFD that are not its own', { bfd: { multiplier: 4, intervalMilliseconds: 250 } }, []],
       [
         'a range, whose nodes accept their own AS',
         { sourceAddress: 'None', numAllowedLocalASNumbers: 1, password: undefined },
@@ -208,6 +218,8 @@ describe('tor-config with real daemons', function () {
             const { sessions } = await a.get<{ readonly sessions: readonly { readonly state: string }[] }>('/v1/bfd');
             return sessions.length > 0 && sessions.every(({ state }) => state === 'up');
           });
+        // What FRR does not show it does not save either, and frr-reload takes away and gives back each time.
+        if (vendor === 'FRR') expect(leftOutByFrr(render(plan))).to.deep.equal([]);
       });
 
   it('what FRR and BIRD would refuse, they refuse here', () => {
