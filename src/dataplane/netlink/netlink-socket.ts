@@ -143,6 +143,11 @@ export class NetlinkSocket {
     }
   }
 
+  /** For whoever waits for what comes unasked (packet-log.ts). */
+  get descriptor(): number {
+    return this.fd;
+  }
+
   /** By which the kernel knows the socket: in events, who asked for the change. */
   get portId(): number {
     this.knownPortId ??= portIdOf(this.fd);
