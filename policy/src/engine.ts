@@ -9,6 +9,7 @@
  * Not here: the kernel (whoever applies deltas), the API (whoever feeds events), and waiting for the first full sync before flushing.
  */
 import { formatAddress, tryParseAddress } from 'node-bgp/address';
+import type { DenyPoint, DenyReports } from './compile/denied-chain.js';
 import type { FailsafePort } from './compile/host-chains.js';
 import { TCP, UDP } from './model/ports.js';
 import {
@@ -24,7 +25,8 @@ import {
 } from './resolve/pod.js';
 import { hostEndpointOf, networkSetOf, serviceEndpointsOf, type ServiceEndpoint } from './resolve/calico-objects.js';
 import { AddressSets } from './resolve/address-sets.js';
-import { NamedStore, sameChain, sameMap } from './resolve/chain-store.js';
+import { NamedStore, sameMap } from './resolve/chain-store.js';
+import { ChainStore, DeniedChains } from './resolve/denied-chains.js';
 import { BgpPeers } from './resolve/bgp-peers.js';
 import { Cluster, isOtherPod, type Node, type PodEntry } from './resolve/cluster.js';
 import { holdPolicy } from './resolve/held-policy.js';
@@ -48,11 +50,11 @@ import {
   type PolicyEvent,
 } from './objects.js';
 import { fewProblems, invalid, type Problem } from './problem.js';
-import { policyKeyText, type PolicyKey } from './model/policy.js';
-import type { Chain, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
+import { policyKeyText, type Direction, type PolicyKey } from './model/policy.js';
+import type { DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
 import { faultOf, translatePolicy } from './translate/policy.js';
 import { translateTier } from './translate/tier.js';
-import type { Explanation, Flow, Verdict } from './verdict/flow.js';
+import type { EndVerdict, Explanation, Flow, Verdict } from './verdict/flow.js';
 import { Oracle } from './verdict/oracle.js';
 
 export interface EngineOptions {
@@ -71,6 +73,8 @@ export interface EngineOptions {
   /** Ports of the host that no policy of a host endpoint closes. Default FAILSAFE_INBOUND and FAILSAFE_OUTBOUND. */
   readonly failsafeInbound?: readonly FailsafePort[];
   readonly failsafeOutbound?: readonly FailsafePort[];
+  /** Whom to tell of what is denied. Default: nobody; the rules are the same then but for the drops. */
+  readonly denyReports?: DenyReports;
 }
 
 const ports = (protocol: number, ...numbers: readonly number[]): readonly FailsafePort[] =>
@@ -106,27 +110,15 @@ export class PolicyEngine {
   private readonly policies = new PolicyIndex();
   private readonly store = new SetStore();
   private readonly sets = new AddressSets(this.cluster, this.store);
-  private readonly chains = new NamedStore<Chain>(sameChain);
+  private readonly denied: DeniedChains;
+  private readonly chains: ChainStore;
   private readonly maps = new NamedStore<DispatchMap>(sameMap);
-  private readonly policyChains = new PolicyChains(
-    this.cluster,
-    this.policies,
-    this.sets,
-    this.chains,
-    ({ kind, namespace, name }, error) => this.report(kind, namespace, name, [faultOf(error)]),
-  );
-  private readonly endpoints = new LocalEndpoints(
-    this.cluster,
-    this.policies,
-    this.policyChains,
-    new OpenEndpoints(this.store),
-    this.chains,
-    this.maps,
-  );
+  private readonly policyChains: PolicyChains;
+  private readonly endpoints: LocalEndpoints;
   private readonly nodeAddresses = new NodeAddresses(this.store);
   private readonly bgpPeers = new BgpPeers(this.store);
   private readonly serviceRanges = new ServiceRanges(this.store);
-  private readonly interfaceLimits = new InterfaceLimitChains(this.chains, this.maps);
+  private readonly interfaceLimits: InterfaceLimitChains;
   private readonly tunnelPeers = new TunnelPeers(this.store);
   private readonly nodeName: string | undefined;
   private readonly hosts: HostEndpoints;
@@ -147,7 +139,28 @@ export class PolicyEngine {
       podConnections,
       failsafeInbound = FAILSAFE_INBOUND,
       failsafeOutbound = FAILSAFE_OUTBOUND,
+      denyReports,
     } = options;
+    this.denied = new DeniedChains(denyReports);
+    this.chains = new ChainStore(this.denied);
+    this.interfaceLimits = new InterfaceLimitChains(this.chains, this.maps);
+    this.policyChains = new PolicyChains(
+      this.cluster,
+      this.policies,
+      this.sets,
+      this.chains,
+      this.denied.action,
+      ({ kind, namespace, name }, error) => this.report(kind, namespace, name, [faultOf(error)]),
+    );
+    this.endpoints = new LocalEndpoints(
+      this.cluster,
+      this.policies,
+      this.policyChains,
+      new OpenEndpoints(this.store),
+      this.chains,
+      this.maps,
+      this.denied.action,
+    );
     this.oracle = new Oracle(this.cluster, this.policies, {
       failsafe: { inbound: failsafeInbound, outbound: failsafeOutbound },
       podTunnels,
@@ -168,6 +181,7 @@ export class PolicyEngine {
         ...(podConnections === undefined ? {} : { podConnections }),
         failsafeInbound,
         failsafeOutbound,
+        deny: this.denied.action,
       },
       () => this.bgpPeers.listenPorts,
     );
@@ -217,6 +231,7 @@ export class PolicyEngine {
     this.hosts.settle();
     this.policyChains.settle();
     this.sets.collect();
+    this.denied.collect();
     const sets = this.store.drain();
     const [chains, maps, hooks] = [this.chains.drain(), this.maps.drain(), this.hosts.drain()];
     return {
@@ -245,6 +260,16 @@ export class PolicyEngine {
   /** Would this connection attempt be allowed anywhere in the cluster? Needs no endpoints and no flush. */
   verdict(flow: Flow): Verdict {
     return this.oracle.verdict(flow);
+  }
+
+  /** What the policies of one end say, and what staged ones that were asked would have. Costs half a verdict. */
+  judge(flow: Flow, direction: Direction): EndVerdict {
+    return this.oracle.judgeEnd(flow, direction);
+  }
+
+  /** What a report's id (behind DENY_PREFIX) stands for; undefined when no rule leads there any more. */
+  denyPoint(id: string): DenyPoint | undefined {
+    return this.denied.point(id);
   }
 
   /** The verdict with every policy that applies, in order, and what each said. */

@@ -102,6 +102,8 @@ export type Action =
   | { readonly type: 'remember'; readonly side: Side; readonly set: string; readonly seconds: number }
   /** A line in the kernel's log. */
   | { readonly type: 'log'; readonly prefix: string }
+  /** The packet's first octets to a group of nfnetlink_log (1 to 65535), with a prefix of at most 63 characters. The packet goes on. */
+  | { readonly type: 'report'; readonly group: number; readonly prefix: string }
   /** Only in `nat`, on rules with `family` (of the address); with a port the rule matches one protocol that has ports. */
   | { readonly type: 'dnat'; readonly to: string; readonly port?: number }
   | { readonly type: 'snat'; readonly to: string; readonly ports?: PortRange }

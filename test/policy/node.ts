@@ -8,10 +8,12 @@ import {
   type AddressSet,
   type Chain,
   type DispatchMap,
+  type EngineOptions,
   type Ruleset,
   type RulesetDelta,
   chainKey,
 } from '@tortie/policy';
+
 import type { Family } from 'node-bgp/address';
 import { parseIptables, programOf, run, type Packet, type Program } from './interpreter.js';
 import { NftTable } from './nft-interpreter.js';
@@ -29,9 +31,9 @@ export type Reading = 'neutral' | 'iptables' | 'nftables';
 export const READINGS: readonly Reading[] = ['neutral', 'iptables', 'nftables'];
 
 /** One engine per node, fed and flushed. */
-export function rackOf(world: World): readonly RackNode[] {
+export function rackOf(world: World, options: EngineOptions = {}): readonly RackNode[] {
   return world.nodes.map(({ name }) => {
-    const engine = new PolicyEngine();
+    const engine = new PolicyEngine(options);
     for (const event of eventsOf(world, name)) engine.apply(event);
     engine.flush();
     return { name, engine };

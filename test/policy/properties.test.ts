@@ -5,6 +5,8 @@ import {
   PolicyEngine,
   renderNftables,
   renderNftDelta,
+  type DenyReports,
+  type EngineOptions,
   type FlowEnd,
   type PolicyEvent,
 } from '@tortie/policy';
@@ -24,6 +26,8 @@ const PROBES: readonly Probe[] = [
   { protocol: 'UDP', port: 80 },
   { protocol: 'SCTP', port: 80 },
 ];
+
+const REPORTS: DenyReports = { group: 7, perSecond: 10, burst: 20 };
 
 /** A pod by its address too: what the engine looks up must not depend on how it is asked. */
 const flowEnd = (end: Endpoint): FlowEnd =>
@@ -76,6 +80,15 @@ describe('policy/properties', function () {
       { numRuns: 50 },
     ));
 
+  it('reports of what is denied change no verdict', () =>
+    fc.assert(
+      fc.property(calicoWorld, (world) => {
+        const reference = new CalicoReference(world, SELECTORS);
+        checkWorld(world, (_world, from, to, probe) => reference.verdict(from, to, probe), { denyReports: REPORTS });
+      }),
+      { numRuns: 40 },
+    ));
+
   it('the two references agree where there are only NetworkPolicies', () =>
     fc.assert(
       fc.property(anyWorld, (world) => {
@@ -100,8 +113,8 @@ describe('policy/properties', function () {
     ));
 });
 
-function checkWorld(world: World, reference: typeof referenceVerdict): void {
-  const rack = rackOf(world);
+function checkWorld(world: World, reference: typeof referenceVerdict, options: EngineOptions = {}): void {
+  const rack = rackOf(world, options);
   for (const family of [4, 6] as const) {
     const readings = READINGS.map(
       (reading) =>
@@ -192,11 +205,12 @@ function transition(earlier: World, later: World): readonly PolicyEvent[] {
 /** Passes through an earlier world to a later one, in a random order with repeats and flushes anywhere. */
 function checkHistory(earlier: World, later: World, choices: fc.Stream<number>): void {
   const random = (below: number): number => (choices.next().value ?? 0) % below;
-  const direct = new PolicyEngine();
+  const options: EngineOptions = random(2) === 0 ? { denyReports: REPORTS } : {};
+  const direct = new PolicyEngine(options);
   for (const event of eventsOf(later, 'n1')) direct.apply(event);
   direct.flush();
 
-  const engine = new PolicyEngine();
+  const engine = new PolicyEngine(options);
   const replica = new Replica();
   const nft = new NftTable();
   const flush = (): void => {

@@ -13,6 +13,7 @@
 import type { TunnelKind } from '../objects.js';
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
 import { bgpPortRules } from './bgp-ports.js';
+import type { DenyActions } from './denied-chain.js';
 import {
   ALLOW_CHAIN,
   FROM_MAP,
@@ -36,6 +37,7 @@ export interface BaseSettings {
   readonly podBgp: 'accept' | 'drop';
   /** Connections that each address of a pod may have opened at a time; undefined: as many as the node takes. */
   readonly podConnections?: number;
+  readonly deny: DenyActions;
 }
 
 const HOOKS: readonly Hook[] = [
@@ -176,6 +178,12 @@ export function baseChains(
   const filter = (name: string, rules: readonly Rule[]): Chain => ({ table: 'filter', name, rules });
   const hosts = (builtin: string): readonly Rule[] =>
     (jumps.get(builtin) ?? []).map((chain) => ({ matches: [], action: { type: 'jump', chain } }));
+  const closed = settings.deny({ type: 'closed', direction: 'egress' });
+  const closedTo = (to: 'nodes' | 'own-node'): readonly Rule[] =>
+    [
+      ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, to) : []),
+      ...(settings.podBgp === 'drop' ? bgpPortRules(fromPod, to, listenPorts) : []),
+    ].map((rule) => ({ ...rule, action: closed }));
   const only = (table: Table, name: string, rules: readonly Rule[]): readonly Chain[] =>
     rules.length > 0 ? [{ table, name, rules }] : [];
   return [
@@ -207,8 +215,7 @@ export function baseChains(
     filter('TORTIE-POD-FORWARD', [
       INVALID,
       ESTABLISHED,
-      ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'nodes') : []),
-      ...(settings.podBgp === 'drop' ? bgpPortRules(fromPod, 'nodes', listenPorts) : []),
+      ...closedTo('nodes'),
       UNDECIDED,
       sent,
       UNDECIDED,
@@ -226,8 +233,7 @@ export function baseChains(
       INVALID,
       ESTABLISHED,
       ...neighbourDiscovery({ type: 'accept' }),
-      ...(settings.podTunnels === 'drop' ? tunnelRules(fromPod, 'own-node') : []),
-      ...(settings.podBgp === 'drop' ? bgpPortRules(fromPod, 'own-node', listenPorts) : []),
+      ...closedTo('own-node'),
       UNDECIDED,
       sent,
       ...podToHost(settings.podToHost),

@@ -7,6 +7,7 @@ import type { Direction, Policy, PolicyKey, PolicyRule } from '../model/policy.j
 import { DEFAULT_TIER } from '../model/tier.js';
 import type { TierPolicies } from '../resolve/policy-index.js';
 import type { Action, Chain, Match, Rule } from '../ruleset.js';
+import type { DenyActions } from './denied-chain.js';
 import { endpointChainName, MARK_ALLOW, MARK_PASS, policyChainName, policyNote } from './names.js';
 
 const NOT_PASSED: Match = { type: 'mark', value: 0, mask: MARK_PASS };
@@ -20,8 +21,13 @@ const ALLOWED_RETURNS = allowedEnds({ type: 'return' });
 export type EndpointTiers = readonly Rule[];
 
 /** `groups` are those of this direction. */
-export const compileEndpointTiers = (direction: Direction, groups: readonly TierPolicies[]): EndpointTiers =>
+export const compileEndpointTiers = (
+  direction: Direction,
+  groups: readonly TierPolicies[],
+  deny: DenyActions,
+): EndpointTiers =>
   compileTiers(direction, groups, {
+    deny,
     allowed: ALLOWED_RETURNS,
     tiersDeny: true,
     before: (group) => (mayReachItself(group) ? [TO_ITSELF] : []),
@@ -34,10 +40,15 @@ export const compileEndpointChain = (direction: Direction, interfaceName: string
 });
 
 /** `reason`: why the endpoint is shut. */
-export const compileClosedChain = (direction: Direction, interfaceName: string, reason: string): Chain => ({
+export const compileClosedChain = (
+  direction: Direction,
+  interfaceName: string,
+  reason: string,
+  deny: DenyActions,
+): Chain => ({
   table: 'filter',
   name: endpointChainName(direction, interfaceName),
-  rules: [{ matches: [], action: { type: 'drop' }, note: reason }],
+  rules: [{ matches: [], action: deny({ type: 'closed', direction }), note: reason }],
 });
 
 export interface TierSettings {
@@ -45,6 +56,7 @@ export interface TierSettings {
   readonly allowed: Rule;
   /** Do tiers whose default is to deny, deny? */
   readonly tiersDeny: boolean;
+  readonly deny: DenyActions;
   /** Rules that stand before a tier. */
   before(group: TierPolicies): readonly Rule[];
 }
@@ -78,7 +90,7 @@ function tierRules(direction: Direction, group: TierPolicies, settings: TierSett
   if (settings.tiersDeny && deniesAtEnd(group))
     rules.push({
       matches: mayHavePassed ? [NOT_PASSED] : [],
-      action: { type: 'drop' },
+      action: settings.deny({ type: 'tier-end', direction, tier: tier.name }),
       note: `end of tier ${tier.name}`,
     });
   return rules;

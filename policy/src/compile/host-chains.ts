@@ -13,6 +13,7 @@ import { UDP } from '../model/ports.js';
 import type { Direction } from '../model/policy.js';
 import { atHostPoint, type HostPointType, type TierPolicies } from '../resolve/policy-index.js';
 import type { Chain, Hook, Match, Rule, Table } from '../ruleset.js';
+import type { DenyActions } from './denied-chain.js';
 import { allowedEnds, compileTiers } from './endpoint-chain.js';
 import { UNDECIDED } from './base-chains.js';
 import { MARK_HOST_ALLOW } from './names.js';
@@ -36,6 +37,7 @@ export interface HostSettings {
   readonly podInterfacePrefix: string;
   readonly failsafeInbound: readonly FailsafePort[];
   readonly failsafeOutbound: readonly FailsafePort[];
+  readonly deny: DenyActions;
 }
 
 /** One place in the packet's way where host endpoints are asked. */
@@ -188,10 +190,14 @@ function hostChain(plan: HostPlan, point: HostPoint, settings: HostSettings): Ch
   const rules: Rule[] = [
     ...prelude(point, settings),
     ...(groups.length === 0 ? [] : [UNDECIDED]),
-    ...compileTiers(point.direction, groups, { allowed, tiersDeny: !isEarly, before: () => [] }),
+    ...compileTiers(point.direction, groups, { allowed, tiersDeny: !isEarly, deny: settings.deny, before: () => [] }),
   ];
   if (point.type === 'local' && !plan.allowsByDefault)
-    rules.push({ matches: [], action: { type: 'drop' }, note: 'host endpoint without a profile that allows' });
+    rules.push({
+      matches: [],
+      action: settings.deny({ type: 'closed', direction: point.direction }),
+      note: 'host endpoint without a profile that allows',
+    });
   return { table: point.table, name: chainOf(point, plan), rules };
 }
 

@@ -9,17 +9,30 @@
 import type { Direction, Policy, PolicyRule } from '../model/policy.js';
 import type { Action, Chain, Rule, Table } from '../ruleset.js';
 import { compileAlternative, type SetResolver } from './alternative.js';
+import type { DenyActions } from './denied-chain.js';
 import { ALLOW_CHAIN, PASS_CHAIN, policyChainName, policyNote } from './names.js';
 
-export function compilePolicyChain(policy: Policy, direction: Direction, table: Table, sets: SetResolver): Chain {
-  const rules = (policy[direction] ?? []).flatMap((rule) => compileRule(policy, rule, direction, sets));
+export function compilePolicyChain(
+  policy: Policy,
+  direction: Direction,
+  table: Table,
+  sets: SetResolver,
+  deny: DenyActions,
+): Chain {
+  const rules = (policy[direction] ?? []).flatMap((rule) => compileRule(policy, rule, direction, sets, deny));
   const whole = policy.staged === true ? [...rules, logged({ matches: [] }, policy, `${direction} no rule`)] : rules;
   return { table, name: policyChainName(direction, policy.key), rules: whole };
 }
 
 type RuleHead = Omit<Rule, 'action'>;
 
-function compileRule(policy: Policy, rule: PolicyRule, direction: Direction, sets: SetResolver): readonly Rule[] {
+function compileRule(
+  policy: Policy,
+  rule: PolicyRule,
+  direction: Direction,
+  sets: SetResolver,
+  deny: DenyActions,
+): readonly Rule[] {
   const about = `${direction} rule ${rule.index}`;
   const note = `${policyNote(policy.key)} ${about}`;
   const heads = rule.alternatives
@@ -31,7 +44,10 @@ function compileRule(policy: Policy, rule: PolicyRule, direction: Direction, set
       logged(head, policy, `${about} ${rule.action}`),
       { ...head, action: { type: 'return' } },
     ]);
-  const action = ruleAction(rule.action);
+  const action =
+    rule.action === 'deny' && heads.length > 0
+      ? deny({ type: 'rule', direction, tier: policy.tier, policy: policy.key, rule: rule.index })
+      : ruleAction(rule.action);
   return heads.map((head) => ({ ...head, action }));
 }
 

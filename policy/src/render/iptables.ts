@@ -219,6 +219,8 @@ function renderAction(action: Action, family: Family): string {
       return `-j MARK --set-xmark ${hex(action.value)}/${hex(action.mask)}`;
     case 'log':
       return `-j LOG --log-prefix "${printable(action.prefix).slice(0, 29)}" --log-level 5`;
+    case 'report':
+      return `-j NFLOG --nflog-group ${action.group} --nflog-prefix "${printable(action.prefix).slice(0, 63)}"`;
     case 'remember':
       return `-j SET --add-set ${setName(family, action.set)} ${side(action.side)} --exist`;
     case 'dnat':

@@ -345,6 +345,8 @@ function renderAction(action: Action, table: Table, family: 'ip' | 'ip6'): strin
       return `meta mark set meta mark & ${hex(~action.mask)} | ${hex(action.value)}`;
     case 'log':
       return `log prefix "${printable(action.prefix).slice(0, 120)}" level notice`;
+    case 'report':
+      return `log prefix "${printable(action.prefix).slice(0, 63)}" group ${action.group}`;
     case 'remember':
       return `update @${setName(family === 'ip' ? 4 : 6, action.set)} { ${family} ${action.side === 'source' ? 'saddr' : 'daddr'} }`;
     case 'dnat':

@@ -2,6 +2,7 @@
  * Which policies hold an endpoint, and the rules that ask them: the same for all endpoints with the same labels in the same namespace, so
  * made once for all of them that are settled together. Lives as long as one settling; nothing may change meanwhile.
  */
+import type { DenyActions } from '../compile/denied-chain.js';
 import { compileEndpointTiers, type EndpointTiers } from '../compile/endpoint-chain.js';
 import type { Direction } from '../model/policy.js';
 import type { Labels } from '../selector/selector.js';
@@ -22,6 +23,7 @@ export class PolicyAppliers {
   constructor(
     private readonly cluster: Cluster,
     private readonly policies: PolicyIndex,
+    private readonly deny: DenyActions,
   ) {}
 
   to(namespace: string, labels: Labels): AppliedPolicies {
@@ -34,14 +36,14 @@ export class PolicyAppliers {
     );
     const applied: AppliedPolicies = {
       uses: usesIn(groups.flatMap(({ policies }) => policies.map((policy) => ({ policy, table: 'filter' })))),
-      tiers: { ingress: tiersOf('ingress', groups), egress: tiersOf('egress', groups) },
+      tiers: { ingress: tiersOf('ingress', groups, this.deny), egress: tiersOf('egress', groups, this.deny) },
     };
     inNamespace.set(labels, applied);
     return applied;
   }
 }
 
-function tiersOf(direction: Direction, groups: readonly TierPolicies[]): EndpointTiers | undefined {
+function tiersOf(direction: Direction, groups: readonly TierPolicies[], deny: DenyActions): EndpointTiers | undefined {
   const own = inDirection(groups, direction);
-  return own.length === 0 ? undefined : compileEndpointTiers(direction, own);
+  return own.length === 0 ? undefined : compileEndpointTiers(direction, own, deny);
 }

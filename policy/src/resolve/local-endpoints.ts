@@ -2,6 +2,7 @@
  * The chains of the pods of this node: one per local endpoint and direction that some policy holds, and the dispatch maps that lead
  * to them. Marked dirty by events, settled at flush.
  */
+import type { DenyActions } from '../compile/denied-chain.js';
 import { compileClosedChain, compileEndpointChain } from '../compile/endpoint-chain.js';
 import { endpointChainName, FROM_MAP, TO_MAP } from '../compile/names.js';
 import { DIRECTIONS, type Direction, type Policy } from '../model/policy.js';
@@ -30,6 +31,7 @@ export class LocalEndpoints {
     private readonly open: OpenEndpoints,
     private readonly chains: NamedStore<Chain>,
     private readonly maps: NamedStore<DispatchMap>,
+    private readonly deny: DenyActions,
   ) {}
 
   /** What the kernel has for an endpoint's labels and policies may no longer hold. */
@@ -63,7 +65,7 @@ export class LocalEndpoints {
   }
 
   settle(): void {
-    const appliers = new PolicyAppliers(this.cluster, this.policies);
+    const appliers = new PolicyAppliers(this.cluster, this.policies, this.deny);
     for (const entry of this.dirty) this.settleEndpoint(entry, appliers);
     this.dirty.clear();
     if (this.dispatchIsDirty) this.settleDispatch();
@@ -99,7 +101,7 @@ export class LocalEndpoints {
       const isOpen = closed === undefined && tiers === undefined;
       this.open.put(entry, direction, entry.endpoint?.addresses ?? [], isOpen);
       for (const name of interfaces)
-        if (closed !== undefined) this.guard(direction, name, compileClosedChain(direction, name, closed));
+        if (closed !== undefined) this.guard(direction, name, compileClosedChain(direction, name, closed, this.deny));
         else if (tiers !== undefined) this.guard(direction, name, compileEndpointChain(direction, name, tiers));
         else this.unguard(direction, name);
     }

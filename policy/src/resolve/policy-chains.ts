@@ -3,6 +3,7 @@
  *
  * A policy that nobody here uses costs nothing: it has no chain, and the sets its rules would need are not kept.
  */
+import type { DenyActions } from '../compile/denied-chain.js';
 import { hasChain } from '../compile/endpoint-chain.js';
 import { policyChainName } from '../compile/names.js';
 import { compilePolicyChain } from '../compile/policy-chain.js';
@@ -68,6 +69,7 @@ export class PolicyChains {
     private readonly policies: PolicyIndex,
     private readonly sets: AddressSets,
     private readonly chains: NamedStore<Chain>,
+    private readonly deny: DenyActions,
     private readonly onFault: (key: PolicyKey, error: unknown) => void,
   ) {}
 
@@ -138,7 +140,7 @@ export class PolicyChains {
     if (after !== undefined && hasChain(after, direction)) {
       try {
         const sets = { idOf: idOfSet, hasNetworkSets: this.cluster.hasNetworkSets() };
-        this.chains.put(compilePolicyChain(after, direction, table, sets));
+        this.chains.put(compilePolicyChain(after, direction, table, sets, this.deny));
       } catch (error) {
         // Whatever one policy does to the compiler closes what it selects, and nothing else.
         this.onFault(after.key, error);

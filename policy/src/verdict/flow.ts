@@ -59,6 +59,20 @@ export interface DirectionVerdict {
   readonly decision: Decision;
 }
 
+/** What a staged policy would have done, had it been in force. */
+export interface StagedAnswer {
+  readonly tier: string;
+  readonly policy: PolicyRef;
+  /** Undefined: none of its rules matched. */
+  readonly rule?: number;
+  readonly action: 'allow' | 'deny' | 'pass' | 'none';
+}
+
+/** One direction's verdict, and what the staged policies said that were asked before it was settled. */
+export interface EndVerdict extends DirectionVerdict {
+  readonly staged: readonly StagedAnswer[];
+}
+
 export interface Verdict {
   readonly allowed: boolean;
   /** Judged at the sender. */

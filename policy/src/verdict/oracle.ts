@@ -37,11 +37,13 @@ import { allowsByDefault } from '../resolve/calico-objects.js';
 import type {
   Decision,
   DirectionVerdict,
+  EndVerdict,
   Explanation,
   Flow,
   FlowEnd,
   PolicyTrace,
   RuleTrace,
+  StagedAnswer,
   Verdict,
 } from './flow.js';
 
@@ -97,6 +99,11 @@ export class Oracle {
     const egress = this.judge(packet, 'egress');
     const ingress = this.judge(packet, 'ingress');
     return { allowed: egress.allowed && ingress.allowed, egress, ingress };
+  }
+
+  judgeEnd(flow: Flow, direction: Direction): EndVerdict {
+    const staged: StagedAnswer[] = [];
+    return { ...this.judge(this.packetOf(flow), direction, undefined, staged), staged };
   }
 
   explain(flow: Flow): Explanation {
@@ -199,14 +206,19 @@ export class Oracle {
   }
 
   /** What the policies of one end say. Pushes onto `trace`, when given, what each policy answered. */
-  private judge(packet: Packet, direction: Direction, trace?: PolicyTrace[]): DirectionVerdict {
+  private judge(
+    packet: Packet,
+    direction: Direction,
+    trace?: PolicyTrace[],
+    staged: StagedAnswer[] = [],
+  ): DirectionVerdict {
     const [own, peer] =
       direction === 'egress' ? [packet.source, packet.destination] : [packet.destination, packet.source];
     const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
     const missing = own.missing ?? peer.missing;
     if (missing !== undefined) return settled(false, { type: 'unknown', why: missing });
     const { entry } = own;
-    if (own.host !== undefined) return this.judgeHost(packet, direction, own.host, peer, trace);
+    if (own.host !== undefined) return this.judgeHost(packet, direction, own.host, peer, trace, staged);
     if (entry?.pod === undefined)
       return settled(true, { type: 'exempt', why: 'this end is not a pod on the pod network' });
     const isToNode = direction === 'egress' && peer.node !== undefined;
@@ -225,7 +237,7 @@ export class Oracle {
       ),
       direction,
     );
-    const decision = this.decide(packet, direction, groups, trace);
+    const decision = this.decide(packet, direction, groups, trace, staged);
     return settled(
       decision.type === 'default-allow' || (decision.type === 'rule' && decision.action === 'allow'),
       decision,
@@ -245,7 +257,8 @@ export class Oracle {
     direction: Direction,
     { host }: HostEntry,
     peer: End,
-    trace?: PolicyTrace[],
+    trace: PolicyTrace[] | undefined,
+    staged: StagedAnswer[],
   ): DirectionVerdict {
     const settled = (allowed: boolean, decision: Decision): DirectionVerdict => ({ direction, allowed, decision });
     if (peer.entry?.pod?.node === host.node)
@@ -255,7 +268,14 @@ export class Oracle {
       return settled(true, { type: 'exempt', why: 'failsafe port of the host' });
     const groups = this.policies.applying(undefined, host.labels, NO_LABELS);
     for (const type of ['untracked', 'before-dnat', 'local'] as const) {
-      const decision = this.decide(packet, direction, atHostPoint(groups, direction, type), trace, type === 'local');
+      const decision = this.decide(
+        packet,
+        direction,
+        atHostPoint(groups, direction, type),
+        trace,
+        staged,
+        type === 'local',
+      );
       if (decision.type === 'rule') return settled(decision.action === 'allow', decision);
       if (decision.type === 'tier-default') return settled(false, decision);
     }
@@ -268,7 +288,8 @@ export class Oracle {
     packet: Packet,
     direction: Direction,
     groups: readonly TierPolicies[],
-    trace?: PolicyTrace[],
+    trace: PolicyTrace[] | undefined,
+    staged: StagedAnswer[],
     tiersDeny = true,
   ): Decision {
     let decision: Decision | undefined;
@@ -283,6 +304,7 @@ export class Oracle {
           outcome: outcomeOf(policy, answer),
           rules: answer?.rules ?? [],
         });
+        if (answer !== undefined && policy.staged === true) staged.push(stagedAnswer(policy, answer.rule));
         if (answer === undefined || policy.staged === true || answer.rule === undefined) continue;
         const { action, index } = answer.rule;
         if (action === 'pass') passed = true;
@@ -448,6 +470,12 @@ function icmpMatches(wanted: IcmpMatch, packet: Packet): boolean {
     (wanted.code === undefined || packet.icmp.code === wanted.code)
   );
 }
+
+const stagedAnswer = ({ tier, key }: Policy, rule: PolicyRule | undefined): StagedAnswer => ({
+  tier,
+  policy: key,
+  ...(rule === undefined || rule.action === 'log' ? { action: 'none' } : { rule: rule.index, action: rule.action }),
+});
 
 function outcomeOf(policy: Policy, answer: { readonly rule?: PolicyRule } | undefined): PolicyTrace['outcome'] {
   if (answer === undefined) return 'not reached';

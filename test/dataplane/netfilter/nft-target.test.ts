@@ -350,7 +350,7 @@ function rulesetsOfCases(): readonly (readonly [string, () => Ruleset])[] {
 
 function rulesetOf(one: Case): Ruleset {
   const state = new ClusterState(one.world);
-  const engine = new PolicyEngine();
+  const engine = new PolicyEngine({ denyReports: { group: 7, perSecond: 100, burst: 500 } });
   const events = [
     ...state.start(),
     ...one.steps.flatMap((step) => step.actions.flatMap((action) => state.apply(action))),

@@ -95,7 +95,7 @@ describe('policy/render in the kernel', function () {
     if (!isPossible) this.skip();
   });
 
-  const engine = new PolicyEngine({ nodeName: 'n1' });
+  const engine = new PolicyEngine({ nodeName: 'n1', denyReports: { group: 7, perSecond: 100, burst: 500 } });
   for (const flags of [{ preDNAT: true }, { doNotTrack: true }, {}])
     engine.apply(
       upsert(

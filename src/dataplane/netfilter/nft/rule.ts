@@ -181,6 +181,11 @@ function writeAction(batch: NetlinkBatch, action: Action, table: Table, family: 
         batch.attributeText(2, action.prefix.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 120));
         batch.attributeU32be(5, LOG_NOTICE);
       });
+    case 'report':
+      return writeExpression(batch, 'log', () => {
+        batch.attributeU16be(1, action.group);
+        batch.attributeText(2, action.prefix.replace(/[^A-Za-z0-9 ._:/=,()[\]+-]/g, '_').slice(0, 63));
+      });
     case 'remember':
       loadAddress(batch, action.side, family ?? 4);
       return writeExpression(batch, 'dynset', () => {
