@@ -1,6 +1,6 @@
 /**
- * Where a denied packet ends when somebody wants to hear of it: a chain for each rule, tier or reason that denies, which reports the first
- * packets of a second to a group of nfnetlink_log and drops them all. The packets it drops and does not report are its counters' difference.
+ * Where a denied packet ends when somebody wants to hear of it: a chain for each rule, tier or reason that denies. It reports the first
+ * packets of a second to a group of nfnetlink_log and drops all of them; how many it did not report is the difference of its counters.
  *
  * A chain of its own, so that endpoints' chains go on without xtables extensions (docs/decisions/0053-adding-a-pod.md), alternatives of
  * one rule have one limit, and nothing changes for packets that pass.

@@ -75,7 +75,7 @@ const DATAGRAMS_A_CALL = 8;
 /** BOUNDED: calls before the event loop gets its turn. */
 const CALLS_A_TURN = 16;
 
-/** Listens in the network namespace of the thread that calls this. @throws NetlinkError (EBUSY: somebody else has the group), SystemError */
+/** Listens in the network namespace of the thread that calls this. @throws NetlinkError (EBUSY: another has the group), SystemError */
 export function openPacketLog(options: PacketLogOptions): PacketLog {
   const socket = new NetlinkSocket({ family: 'netfilter', receiveBufferSize: 4 * 1024 * 1024 });
   try {
