@@ -27,6 +27,7 @@ const areas: readonly Area[] = [
   { name: 'tor-config', load: async () => (await import('./commands/tor-config.js')).registerTorConfigCommand },
   { name: 'tor-verify', load: async () => (await import('./commands/tor-verify.js')).registerTorVerifyCommand },
   { name: 'node', load: async () => (await import('./commands/node.js')).registerNodeCommand },
+  { name: 'drain', load: async () => (await import('./commands/drain.js')).registerDrainCommand },
   { name: 'connectivity', load: async () => (await import('./commands/connectivity.js')).registerConnectivityCommand },
   { name: 'cni', load: async () => (await import('./commands/cni.js')).registerCniCommand },
   { name: 'service', load: async () => (await import('./commands/service.js')).registerServiceCommand },

@@ -4,6 +4,7 @@ import type { KindName } from '../api/kinds.js';
 import type { Datastore } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import type { OutgoingSettings } from '../nat/nat-rules.js';
+import type { DrainSettings } from './drain-loop.js';
 import type { NodeKernel } from './kernel.js';
 import { BGP_KINDS } from './node-topology.js';
 import type { PodLimits } from './pod-limits.js';
@@ -34,6 +35,8 @@ export interface AgentOptions {
   readonly mtu?: number;
   readonly addresses?: AddressSettings;
   readonly policy?: PolicySettings;
+  /** How this node is taken out of service; default: DRAIN_DEFAULTS. */
+  readonly drain?: DrainSettings;
   /** Without it nobody here looks at Services. */
   readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };
   /** How natOutgoing translates. */

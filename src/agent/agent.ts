@@ -49,7 +49,11 @@ export class Agent {
       stopped: this.stopped,
       onHealth: () => this.status.healthChanged(),
       onEndpoints: () => this.status.publisher.changed(),
-      onBgpLook: () => this.status.bgpLooked(),
+      onBgpLook: () => {
+        this.loops.drain.bgpLooked();
+        this.status.bgpLooked();
+      },
+      onHappening: (happening) => this.status.events.record(happening),
     });
     this.status = new StatusLoops(options, allocator, this.loops, () => this.unreadiness());
   }
@@ -110,7 +114,7 @@ export class Agent {
     this.loops.routes.start();
     this.loops.connections.mark(this.allocator.unseenAddresses());
     await this.loops.ipam.start();
-    await Promise.race([topology.awaitServices(), this.stopped]);
+    await Promise.race([Promise.all([topology.awaitServices(), this.loops.drain.start()]), this.stopped]);
     if (this.isStopped) return;
     for (const loop of [bgp, leaks, endpoints, shaping]) loop.start();
     this.isReady = true;
@@ -206,6 +210,7 @@ export class Agent {
     if (change.kind === 'pods') this.status.takePod(change);
     if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
     services?.take(change);
+    this.loops.drain.changed(change);
     this.status.takePolicy(change);
     if (topology.isNews(change)) bgp.changed();
     if (change.kind === 'nodes') this.status.condition.changed();

@@ -8,7 +8,7 @@
  *
  * Nothing is called well that has not been seen: until a summary has come of the very state that was asked for, `status` says why not.
  */
-import type { FilterConfig, SpeakerConfig } from 'node-bgp/config';
+import type { FilterConfig, OriginatedPrefix, SpeakerConfig } from 'node-bgp/config';
 import type { SpeakerSummary } from 'node-bgp/speaker/view';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -25,13 +25,14 @@ const LONGEST_PAUSE = 5_000;
 
 export interface BgpLoopOptions {
   readonly socketPath: string;
-  /** `heldFilters`: those of the configuration that bgpd holds, by name. */
-  readonly compute: (heldFilters: Filters) => Topology;
+  /** `heldFilters`: those of the configuration that bgpd holds, by name; `told`: what it announces by it. */
+  readonly compute: (heldFilters: Filters, told: Routes) => Topology;
   readonly log: Logger;
   readonly onHealth: () => void;
 }
 
 type Filters = Readonly<Record<string, FilterConfig>>;
+type Routes = readonly OriginatedPrefix[];
 
 export interface BgpLoopStatus {
   /** Resources, or parts of them, that could not be used. */
@@ -54,6 +55,7 @@ export class BgpLoop {
   /** Refused as invalid: sending it again would only be refused again, until another bgpd answers. */
   private refused: { readonly text: string; readonly problem: string } | undefined;
   private heldFilters: Filters | undefined;
+  private toldRoutes: Routes = [];
   private timer: NodeJS.Timeout | undefined;
   /** When the timer fires, by the monotonic clock. */
   private dueAt = 0;
@@ -91,6 +93,11 @@ export class BgpLoop {
   changed(): void {
     this.isDirty = true;
     this.wake(COALESCE);
+  }
+
+  /** Is what was computed last what bgpd is seen to hold? */
+  get isCurrent(): boolean {
+    return !this.isDirty && !this.isRunning && this.accepted !== undefined && this.stateProblem() === undefined;
   }
 
   status(): BgpLoopStatus {
@@ -157,6 +164,7 @@ export class BgpLoop {
     this.accepted = { text, digest };
     this.refused = undefined;
     this.heldFilters = config.filters ?? {};
+    this.toldRoutes = config.originate ?? [];
     this.options.log.info(
       { peers: config.peers?.length ?? 0, originated: config.originate?.map((route) => route.prefix) },
       'bgpd accepted the desired state',
@@ -165,17 +173,19 @@ export class BgpLoop {
 
   /** What bgpd holds of a former agent's is asked for once: it may stand in for a BGPFilter that has gone meanwhile. */
   private async compute(): Promise<Topology> {
-    if (this.heldFilters !== undefined) return this.options.compute(this.heldFilters);
+    if (this.heldFilters !== undefined) return this.options.compute(this.heldFilters, this.toldRoutes);
     try {
       const { status, body } = await this.get('/v1/config');
       if (status !== 200) throw new Error(`bgpd answered a question for its configuration with ${status}`);
-      this.heldFilters = (body as Partial<SpeakerConfig>).filters ?? {};
+      const held = body as Partial<SpeakerConfig>;
+      this.heldFilters = held.filters ?? {};
+      this.toldRoutes = held.originate ?? [];
     } catch (error) {
       // Which resources cannot be used is told all the same.
-      this.problems = this.options.compute({}).problems;
+      this.problems = this.options.compute({}, []).problems;
       throw error;
     }
-    return this.options.compute(this.heldFilters);
+    return this.options.compute(this.heldFilters, this.toldRoutes);
   }
 
   // ---- how it is

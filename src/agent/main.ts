@@ -22,8 +22,10 @@ import type { OutgoingSettings } from '../nat/nat-rules.js';
 import { VERSION } from '../version.js';
 import { Agent } from './agent.js';
 import type { AddressSettings, PolicySettings } from './agent-options.js';
+import { parseDrainFlags, type DrainFlags } from './drain-flags.js';
 import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
+import type { DrainSettings } from './drain-loop.js';
 import { openLinuxKernel } from './linux-kernel.js';
 import { parseNatFlags, type NatFlags } from './nat-flags.js';
 import { nodeNameOf } from './node-name.js';
@@ -33,7 +35,7 @@ import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
 import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
 
-export interface AgentFlags extends PodLimitFlags, NatFlags {
+export interface AgentFlags extends PodLimitFlags, NatFlags, DrainFlags {
   readonly node?: string;
   readonly kubeconfig?: string;
   /** Its URL (open-datastore.ts). */
@@ -140,6 +142,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       policy: flags.policy,
       addresses: flags.addresses,
       outgoing: flags.outgoing,
+      drain: flags.drain,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       services: { settings: flags.serviceSettings, kernel: kernel.services },
     }),
@@ -289,6 +292,7 @@ interface Options
   readonly addresses: AddressSettings;
   readonly serviceSettings: ServiceSettings;
   readonly outgoing: OutgoingSettings;
+  readonly drain: DrainSettings;
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
   /** One a family at most. */
@@ -328,6 +332,7 @@ function parseOptions({
     ...(healthAddress === undefined ? {} : { healthAddress: parseHealthAddress(healthAddress, '--health-address') }),
     policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },
     outgoing: parseNatFlags(flags),
+    drain: parseDrainFlags(flags),
     nodeAddress: parseNodeAddress(nodeAddress),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),

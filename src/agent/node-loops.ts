@@ -11,6 +11,8 @@ import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
 import { TUNNEL_NAMES } from '../dataplane/tunnel-devices.js';
 import { BgpLoop } from './bgp-loop.js';
+import type { Happening } from '../cluster/event-recorder.js';
+import { DRAIN_DEFAULTS, DrainLoop } from './drain-loop.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { EndpointLoop } from './endpoint-loop.js';
 import { failuresFor } from './enforcement.js';
@@ -45,6 +47,8 @@ export interface NodeLoopsOptions {
   readonly onEndpoints: () => void;
   /** The state of the BGP sessions was looked at. */
   readonly onBgpLook: () => void;
+  /** Worth an event. */
+  readonly onHappening: (happening: Happening) => void;
 }
 
 export class NodeLoops {
@@ -59,6 +63,7 @@ export class NodeLoops {
   readonly hostInterfaces: HostInterfaces;
   readonly ipam: IpamLoop;
   readonly topology: NodeTopology;
+  readonly drain: DrainLoop;
   readonly bgp: BgpLoop;
   readonly pods: PodNetwork;
   readonly endpoints: EndpointLoop;
@@ -82,6 +87,7 @@ export class NodeLoops {
     this.hostInterfaces = this.makeHostInterfaces();
     this.ipam = this.makeIpam();
     this.topology = this.makeTopology();
+    this.drain = this.makeDrain();
     this.bgp = this.makeBgp();
     this.pods = this.makePods();
     this.endpoints = this.makeEndpoints();
@@ -100,6 +106,7 @@ export class NodeLoops {
       this.ipam,
       this.leaks,
       this.endpoints,
+      this.drain,
       this.bgp,
       this.tunnelAddresses,
       this.overlay,
@@ -171,6 +178,7 @@ export class NodeLoops {
       asksHealth: answersHealth,
       log: log.child({ loop: 'services' }),
       onHealth: this.told.onHealth,
+      onServed: () => this.bgp.changed(),
     });
   }
 
@@ -248,6 +256,8 @@ export class NodeLoops {
       kernel,
       blocks: () => [...this.heldBlocks(), ...this.strays()],
       endpoints: () => this.pods.endpoints(),
+      drain: () => this.drain.input(),
+      isServed: () => this.services?.isServed !== false,
       log: log.child({ loop: 'bgp' }),
       onWanted: () => {
         this.routes.changed();
@@ -257,10 +267,29 @@ export class NodeLoops {
     });
   }
 
+  private makeDrain(): DrainLoop {
+    const { datastore, drain, log, node } = this.options;
+    return new DrainLoop({
+      ...(drain ?? DRAIN_DEFAULTS),
+      node,
+      cluster: this.cluster,
+      datastore,
+      podCount: () => this.pods.endpoints().length,
+      outcome: () => this.topology.drained,
+      isTold: () => this.bgp.isCurrent,
+      onChange: () => {
+        this.bgp.changed();
+        this.told.onHealth();
+      },
+      record: this.told.onHappening,
+      log: log.child({ loop: 'bgp' }),
+    });
+  }
+
   private makeBgp(): BgpLoop {
     return new BgpLoop({
       socketPath: join(this.options.runDir, 'bgpd.sock'),
-      compute: (heldFilters) => this.topology.compute(heldFilters),
+      compute: (heldFilters, told) => this.topology.compute(heldFilters, told),
       log: this.topology.log,
       onHealth: this.told.onBgpLook,
     });
@@ -292,7 +321,7 @@ export class NodeLoops {
         this.endpoints.attachmentsChanged();
         this.nat.changed();
         this.shaping.changed();
-        if (this.topology.concerns('pods')) this.bgp.changed();
+        if (this.topology.concerns('pods') || this.drain.input() !== undefined) this.bgp.changed();
       },
     });
   }

@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../api/meta.js';
-import type { NodeBgpStatus, NodeStatus, NodeStatusStatus } from '../api/node-status.js';
+import type { NodeBgpStatus, NodeDrainStatus, NodeStatus, NodeStatusStatus } from '../api/node-status.js';
 import type { Datastore } from '../datastore/datastore.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -28,6 +28,7 @@ export interface Aspect {
 export interface NodeReport {
   readonly aspects: readonly Aspect[];
   readonly bgp?: NodeBgpStatus;
+  readonly drain?: NodeDrainStatus;
   readonly blocks: readonly string[];
 }
 
@@ -147,6 +148,7 @@ export class NodeStatusWriter {
       },
       blocks: report.blocks,
       ...(report.bgp === undefined ? {} : { bgp: report.bgp }),
+      ...(report.drain === undefined ? {} : { drain: report.drain }),
     });
     // As it would come back: without what is undefined.
     const same: unknown = JSON.parse(JSON.stringify(statusAt(existing.status?.agent?.heartbeatTime)));

@@ -3,12 +3,14 @@
  */
 import type { BgpPeerAddresses } from '@tortie/policy/objects';
 import { formatAddress, type IpAddress } from 'node-bgp/address';
+import type { OriginatedPrefix } from 'node-bgp/config';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
 import type { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Logger } from '../log.js';
 import { configurationOf } from '../topology/configuration.js';
+import type { DrainInput, DrainOutcome } from '../topology/drain.js';
 import { identityOf } from '../topology/node-identity.js';
 import { Problems } from '../topology/problems.js';
 import { readsServices } from '../topology/service-routes.js';
@@ -43,6 +45,10 @@ export interface NodeTopologyOptions {
   readonly kernel: Pick<NodeKernel, 'links' | 'loopbackAddresses'>;
   readonly blocks: () => TopologyInput['blocks'];
   readonly endpoints: () => readonly LocalEndpoint[];
+  /** How this node drains; undefined: it is in service. */
+  readonly drain?: () => DrainInput | undefined;
+  /** Does the kernel serve what comes to addresses of Services? Absent: it does. */
+  readonly isServed?: () => boolean;
   /** Of all that concerns BGP; its level is that of logSeverityScreen. */
   readonly log: Logger;
   /** `wanted` has changed. */
@@ -58,6 +64,7 @@ export class NodeTopology {
   private readonly startLevel: string;
   private readonly services: ServiceIndex;
   private peersText = '';
+  private drainOutcome: DrainOutcome | undefined;
 
   constructor(private readonly options: NodeTopologyOptions) {
     this.startLevel = options.log.level;
@@ -105,7 +112,8 @@ export class NodeTopology {
     return true;
   }
 
-  compute(heldFilters: NonNullable<TopologyInput['heldFilters']>): Topology {
+  /** @param told what bgpd announces now: addresses of Services among it stay, also while the kernel is not seen to serve them */
+  compute(heldFilters: NonNullable<TopologyInput['heldFilters']>, told: readonly OriginatedPrefix[] = []): Topology {
     const { cluster, kernel, namespace, node, blocks, endpoints, log, onWanted } = this.options;
     const topology = topologyOf({
       nodeName: node,
@@ -126,7 +134,9 @@ export class NodeTopology {
       secretNamespace: namespace,
       matches: selectorMatches,
       heldFilters,
+      ...this.limits(told),
     });
+    this.drainOutcome = topology.drain;
     log.level = topology.config?.logLevel ?? this.startLevel;
     const { gateways, peering, serviceRanges } = topology;
     const wanted = { gateways, peering, serviceRanges };
@@ -135,6 +145,21 @@ export class NodeTopology {
     if (hasChanged) onWanted();
     this.tellPeers(topology);
     return topology;
+  }
+
+  /** Of the last computation; undefined: the node does not drain. */
+  get drained(): DrainOutcome | undefined {
+    return this.drainOutcome;
+  }
+
+  private limits(told: readonly OriginatedPrefix[]): Pick<TopologyInput, 'drain' | 'mayTellService'> {
+    const drain = this.options.drain?.();
+    const isServed = this.options.isServed?.() !== false;
+    const before = new Set(isServed ? [] : told.map(({ prefix }) => prefix));
+    return {
+      ...(drain === undefined ? {} : { drain }),
+      ...(isServed ? {} : { mayTellService: (prefix) => before.has(prefix) }),
+    };
   }
 
   private readsServices(): boolean {

@@ -42,6 +42,7 @@ export class StatusLoops {
   private readonly bgpReporter: BgpReporter;
   private readonly controller: ControllerLease;
   private readonly problems: ObjectProblemLog;
+  private drainText: string | undefined;
 
   constructor(
     private readonly options: AgentOptions,
@@ -124,12 +125,15 @@ export class StatusLoops {
     const { summary } = this.loops.bgp.status();
     if (summary !== undefined) this.sessions.looked(summary.peers);
     this.objects.problemsChanged();
-    if (this.bgpReporter.hasNews()) this.writer.changed();
+    const drain = JSON.stringify(this.loops.drain.status());
+    if (this.bgpReporter.hasNews() || drain !== this.drainText) this.writer.changed();
+    this.drainText = drain;
   }
 
   /** As it is now; whoever writes it tells the reporter of BGP that it was written. */
   report(bgp = this.bgpReporter.look()): NodeReport {
     const { cluster, endpoints, ipam, nat, overlay, pods, policy, routes, services, shaping } = this.loops;
+    const drain = this.loops.drain.status();
     return {
       aspects: [
         {
@@ -177,6 +181,7 @@ export class StatusLoops {
       ],
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),
+      ...(drain === undefined ? {} : { drain }),
     };
   }
 

@@ -19,8 +19,25 @@ export interface NodeStatusStatus {
     readonly heartbeatTime?: string;
   };
   readonly bgp?: NodeBgpStatus;
+  /** While the node is taken out of service. */
+  readonly drain?: NodeDrainStatus;
   /** Blocks this node owns, CIDRs. */
   readonly blocks?: readonly string[];
+}
+
+export interface NodeDrainStatus {
+  /** Requested, Evicted, Autoscaler, OutOfService, Shutdown or Deleted. */
+  readonly cause: string;
+  /** RFC 3339. */
+  readonly since: string;
+  /**
+   * Marked: addresses of Services carry GRACEFUL_SHUTDOWN. Withdrawn: other nodes alone tell them, but for those in `kept`. Empty: so do
+   * they, and no pod is left.
+   */
+  readonly phase: 'Marked' | 'Withdrawn' | 'Empty';
+  /** Addresses of Services that too few other nodes tell; the first of them. */
+  readonly kept?: readonly string[];
+  readonly message: string;
 }
 
 export interface NodeBgpStatus {

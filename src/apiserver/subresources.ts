@@ -23,12 +23,29 @@ export function postSubresource(
       return bindPod(cluster, target, body, options);
     case 'eviction': {
       const query = new URLSearchParams(options.dryRun ? { dryRun: 'All' } : {});
-      deleteObject(cluster, target, parseDeleteOptions(at(body, 'deleteOptions'), query));
+      const deletion = parseDeleteOptions(at(body, 'deleteOptions'), query);
+      if (!options.dryRun) markEvicted(cluster, target);
+      deleteObject(cluster, target, deletion);
       return success;
     }
     default:
       throw pathNotFound();
   }
+}
+
+/** As k8s.io/kubernetes/pkg/registry/core/pod/storage (EvictionREST) does before it deletes: whoever watches sees why the pod goes. */
+function markEvicted(cluster: Cluster, target: Target): void {
+  const entry = requireEntry(cluster, target);
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    reason: 'EvictionByEvictionAPI',
+    message: 'Eviction API: evicting',
+    lastTransitionTime: formatTime(cluster.now()),
+  };
+  const others = listAt(entry.object, 'status', 'conditions').filter((each) => textAt(each, 'type') !== condition.type);
+  const marked = put(entry.object, ['status', 'conditions'], [...others, condition]);
+  cluster.store.write(target.type.bucket, entry.key, marked);
 }
 
 /** Sets the pod's node, once (k8s.io/kubernetes/pkg/registry/core/pod/storage assignPod). */

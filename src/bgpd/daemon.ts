@@ -82,8 +82,9 @@ export class Daemon {
     this.speaker.subscribe((event) => this.heard(event));
   }
 
-  get savedConfig(): { readonly text: string; readonly path: string } | undefined {
-    return this.state.readConfig();
+  get savedConfig(): { readonly text: string; readonly path: string; readonly isOfFormerBoot: boolean } | undefined {
+    const saved = this.state.readConfig();
+    return saved && { ...saved, isOfFormerBoot: this.state.isOfFormerBoot() };
   }
 
   /** Interfaces are watched where the system lets us: without them sessions work, but nothing notices a lost carrier. */

@@ -14,6 +14,7 @@ import { renderMetrics } from './metrics.js';
 import { createLogger, type LogFormat, type LogLevel } from '../log.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 import { acceptableConfig } from './acceptable-config.js';
+import { afterReboot } from './after-reboot.js';
 import { serveApi } from './api.js';
 import { parseConfig, readConfigFile } from './config-file.js';
 import { Daemon } from './daemon.js';
@@ -76,7 +77,10 @@ export async function runBgpd(flags: BgpdFlags): Promise<void> {
 async function useSaved(daemon: Daemon, log: ReturnType<typeof createLogger>): Promise<void> {
   const saved = daemon.savedConfig;
   if (saved === undefined) return log.info('no configuration yet; waiting for one on the socket');
-  const { text, path } = saved;
+  const { path, isOfFormerBoot } = saved;
+  const { text, held } = isOfFormerBoot ? afterReboot(saved.text) : { text: saved.text, held: 0 };
+  if (held > 0)
+    log.info({ held }, 'the machine was started anew; prefixes of pods and Services wait for the next configuration');
   try {
     await daemon.configure(parseConfig(text, path));
     log.info({ path }, 'went on with the last configuration');

@@ -13,10 +13,12 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 export class SavedState {
   private readonly configPath: string;
   private readonly markPath: string;
+  private readonly bootPath: string;
 
   constructor(stateDir: string) {
     this.configPath = join(stateDir, 'bgpd.json');
     this.markPath = join(stateDir, 'bgpd.running');
+    this.bootPath = join(stateDir, 'bgpd.boot');
   }
 
   /** The last accepted configuration, as text; undefined if there is none. */
@@ -28,6 +30,13 @@ export class SavedState {
   /** Mode 0600: it holds passwords. */
   writeConfig(config: unknown): void {
     write(this.configPath, `${JSON.stringify(config, undefined, 2)}\n`);
+    write(this.bootPath, `${bootId()}\n`);
+  }
+
+  /** Was the configuration accepted before the machine was started? Then the kernel has nothing of what it announces. */
+  isOfFormerBoot(): boolean {
+    const boot = readIfPresent(this.bootPath);
+    return boot !== undefined && boot.trim() !== bootId();
   }
 
   /** Did a bgpd die in this boot without cleaning up? */

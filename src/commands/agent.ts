@@ -113,6 +113,16 @@ export function registerAgentCommand(program: Command): void {
     )
     .option('--failsafe-outbound <ports>', 'the same for what the host opens', process.env['TORTIE_FAILSAFE_OUTBOUND'])
     .option(
+      '--drain-wait <seconds>',
+      'of a node that is taken out of service: between marking addresses of Services and withdrawing them',
+      process.env['TORTIE_DRAIN_WAIT'] ?? '10',
+    )
+    .option(
+      '--drain-floor <nodes>',
+      'that have to tell an address of a Service before this node, taken out of service, withdraws it',
+      process.env['TORTIE_DRAIN_FLOOR'] ?? '1',
+    )
+    .option(
       '--health-address <address:port>',
       'answer /livez and /readyz there over HTTP',
       process.env['TORTIE_HEALTH_ADDRESS'],

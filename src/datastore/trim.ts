@@ -44,7 +44,11 @@ function trimMetadata(metadata: KubeObject['metadata'], prefixes: readonly strin
   return kept.length === 0 ? rest : { ...rest, annotations: Object.fromEntries(kept) };
 }
 
+/** That it is evicted: of a node's pods, what tells a drain from a cordon. */
+const DISRUPTION = 'DisruptionTarget';
+
 function trimPod(pod: Pod): Pod {
+  const disruption = pod.status?.conditions?.filter(({ type }) => type === DISRUPTION) ?? [];
   const { nodeName, hostNetwork, serviceAccountName, containers, initContainers } = pod.spec;
   const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always').map(trimContainer);
   return {
@@ -63,6 +67,7 @@ function trimPod(pod: Pod): Pod {
             ...(pod.status.phase && { phase: pod.status.phase }),
             ...(pod.status.podIPs && { podIPs: pod.status.podIPs }),
             ...(pod.status.podIP && { podIP: pod.status.podIP }),
+            ...(disruption.length === 0 ? {} : { conditions: disruption }),
           },
         }),
   };

@@ -3,9 +3,9 @@
  * every node and neighbouring router, graceful restart helped, everything it hears and its way out announced.
  *
  * It accepts every prefix on purpose: what a node announces and should not would be hidden by a filter here, and the lab is
- * there to show it. Routers tell one another the links' own subnets, so that an answer to a link's address finds its way from
- * either; nodes are spared those, their default route covers them. Sessions are numbered by family (`node1_4`,
- * `node1_6`) because BIRD's names have no dashes to spare.
+ * there to show it. What a neighbour drains is its last choice (RFC 8326). Routers tell one another the links' own subnets, so that an
+ * answer to a link's address finds its way from either; nodes are spared those, their default route covers them. Sessions are numbered
+ * by family (`node1_4`, `node1_6`) because BIRD's names have no dashes to spare.
  */
 import { formatPrefix } from 'node-bgp/address';
 import { linksOf, type LinkEnd, type Rack, type RackTor } from './rack.js';
@@ -35,6 +35,7 @@ const renderGlobals = (tor: RackTor): readonly string[] => [
   'log stderr all;',
   'timeformat protocol iso long ms;',
   'timeformat route iso long ms;',
+  'filter drained_last { if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept; }',
   'protocol device { scan time 5; }',
   'protocol direct { ipv4; ipv6; }',
   'protocol bfd { interface "*" { interval 100 ms; multiplier 3; }; }',
@@ -67,7 +68,7 @@ function renderTemplates(rack: Rack, tor: RackTor): readonly string[] {
     // Beside a peer that does not speak it, BFD stays down and the session goes by its hold time.
     ...(name === 'nodes' ? ['  bfd on;'] : []),
     '  connect delay time 1; connect retry time 5; error wait time 1, 10;',
-    `  ${family} { import all; export ${exported}; next hop self; };`,
+    `  ${family} { import filter drained_last; export ${exported}; next hop self; };`,
     '}',
   ];
   return (['ipv4', 'ipv6'] as const).flatMap((family) => [

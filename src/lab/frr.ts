@@ -45,6 +45,7 @@ function renderBgp(rack: Rack, tor: RackTor): readonly string[] {
       `  neighbor ${peer.address[name]} next-hop-self`,
       ...(isNode ? [`  neighbor ${peer.address[name]} prefix-list not-links-${name} out`] : []),
       `  neighbor ${peer.address[name]} soft-reconfiguration inbound`,
+      `  neighbor ${peer.address[name]} route-map drained-last in`,
     ]),
     ' exit-address-family',
   ];
@@ -52,6 +53,14 @@ function renderBgp(rack: Rack, tor: RackTor): readonly string[] {
     ...(['ipv4', 'ipv6'] as const).flatMap((name) =>
       renderNotLinks(name, formatPrefix(rack.topology.ranges.links[name])),
     ),
+    // RFC 8326: what a neighbour drains is the last choice.
+    'bgp community-list standard drained permit graceful-shutdown',
+    'route-map drained-last permit 10',
+    ' match community drained',
+    ' set local-preference 0',
+    'exit',
+    'route-map drained-last permit 20',
+    'exit',
     `router bgp ${tor.spec.as}`,
     ` bgp router-id ${tor.loopback.ipv4}`,
     ' no bgp ebgp-requires-policy',

@@ -1,6 +1,6 @@
 /** `tortie node status` and `tortie bgp summary --all-nodes`: the whole cluster as its agents report it (NodeStatus). Pure. */
 import type { Node } from '../api/core.js';
-import type { NodeBgpPeerStatus, NodeStatus } from '../api/node-status.js';
+import type { NodeBgpPeerStatus, NodeDrainStatus, NodeStatus } from '../api/node-status.js';
 import { formatTable, formatUptime, type Column } from '../bgpd/show/text-table.js';
 
 export interface NodeRow {
@@ -14,6 +14,8 @@ export interface NodeRow {
   readonly blocks: readonly string[];
   readonly version?: string;
   readonly heartbeatTime?: string;
+  /** Of a node that is taken out of service. */
+  readonly drain?: NodeDrainStatus;
   /** Conditions that are not as they should be, with their message. */
   readonly problems: readonly { readonly type: string; readonly message: string }[];
 }
@@ -27,7 +29,7 @@ export function nodeRows(nodes: readonly Node[], statuses: readonly NodeStatus[]
 }
 
 function rowOf(node: string, object: NodeStatus | undefined, hasNode: boolean): NodeRow {
-  const { conditions = [], bgp, blocks = [], agent } = object?.status ?? {};
+  const { conditions = [], bgp, blocks = [], agent, drain } = object?.status ?? {};
   return {
     node,
     ready: conditions.find(({ type }) => type === 'Ready')?.status ?? '-',
@@ -37,6 +39,7 @@ function rowOf(node: string, object: NodeStatus | undefined, hasNode: boolean): 
     blocks,
     ...(agent?.version === undefined ? {} : { version: agent.version }),
     ...(agent?.heartbeatTime === undefined ? {} : { heartbeatTime: agent.heartbeatTime }),
+    ...(drain === undefined ? {} : { drain }),
     problems: [
       ...(hasNode ? [] : [{ type: 'Node', message: 'There is no such Node any more' }]),
       ...(conditions.length > 0 ? [] : [{ type: 'Ready', message: 'No agent has reported' }]),
@@ -49,6 +52,9 @@ function rowOf(node: string, object: NodeStatus | undefined, hasNode: boolean): 
 
 export const isNodeWell = ({ ready, problems }: NodeRow): boolean => ready === 'True' && problems.length === 0;
 
+/** Shown where a node drains. */
+const DRAIN: Column<NodeRow> = { title: 'DRAIN', text: ({ drain }) => drain?.phase ?? '-' };
+
 /** @param now milliseconds since 1970 */
 export function formatNodes(rows: readonly NodeRow[], now: number): string {
   const columns: readonly Column<NodeRow>[] = [
@@ -60,6 +66,7 @@ export function formatNodes(rows: readonly NodeRow[], now: number): string {
     { title: 'BLOCKS', text: ({ blocks }) => String(blocks.length), align: 'right' },
     { title: 'VERSION', text: ({ version }) => version ?? '-' },
     { title: 'HEARD', text: ({ heartbeatTime }) => ageOf(heartbeatTime, now), align: 'right' },
+    ...(rows.some(({ drain }) => drain !== undefined) ? [DRAIN] : []),
     { title: 'NOT WELL', text: ({ problems }) => problems.map(({ type }) => type).join(',') || '-' },
   ];
   return formatTable(columns, rows);
@@ -79,6 +86,7 @@ export function formatNode(row: NodeRow, peers: readonly NodeBgpPeerStatus[], no
             now,
           ),
         ]),
+    ...(row.drain === undefined ? [] : ['', row.drain.message]),
     ...(row.problems.length === 0 ? [] : ['', ...row.problems.map(({ type, message }) => `${type}: ${message}`)]),
   ].join('\n');
 }

@@ -5,6 +5,7 @@ import type { BGPConfiguration, BGPFilter, BGPPeer } from '../api/bgp.js';
 import type { Node } from '../api/core.js';
 import type { IPPool } from '../api/ipam.js';
 import type { Configuration } from './configuration.js';
+import type { DrainInput, DrainOutcome } from './drain.js';
 import type { NodeIdentity } from './node-identity.js';
 import type { GatewayRoute, LocalWorkload, NodeLink, PeeringAddress } from './node-side.js';
 import type { Place, Problems, TopologyProblem } from './problems.js';
@@ -36,6 +37,10 @@ export interface TopologyInput {
   readonly matches: (selector: string, labels: ReadonlyMap<string, string>) => boolean;
   /** Filters of the configuration that the speaker holds, by name: they stand in for a BGPFilter that has gone. */
   readonly heldFilters?: Readonly<Record<string, FilterConfig>>;
+  /** Absent: this node is in service. */
+  readonly drain?: DrainInput;
+  /** Does this node's kernel serve what comes for this route of a Service, a prefix? Absent: for all. */
+  readonly mayTellService?: (prefix: string) => boolean;
 }
 
 export interface Topology {
@@ -46,6 +51,8 @@ export interface Topology {
   readonly peering: readonly PeeringAddress[];
   /** Of Services, announced: what nobody has translated of it goes nowhere (service-ranges.ts). */
   readonly serviceRanges: readonly string[];
+  /** Of a node that drains. */
+  readonly drain?: DrainOutcome;
   readonly problems: readonly TopologyProblem[];
   /** Who asks for each peer, by the peer's name. */
   readonly places: ReadonlyMap<string, Place>;

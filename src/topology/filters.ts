@@ -86,6 +86,18 @@ function heldFilter(held: Filters | undefined, name: string): FilterConfig | und
 
 function ownFilters({ input }: Cluster): Filters {
   const nodeAddress: FilterRule = { name: 'node address', match: { tags: ['node'] }, action: 'reject' };
+  // Inside our own AS the community says nothing by itself (RFC 8326 section 4.2): the preference does.
+  const draining: readonly FilterRule[] =
+    input.drain === undefined
+      ? []
+      : [
+          {
+            name: 'Services of a node that drains',
+            match: { tags: ['service'], source: ['local'] },
+            set: { localPreference: 0 },
+            action: 'next',
+          },
+        ];
   // A router that hears of a block from its owner and from others compares equal paths: by MED (RFC 4271 section 9.1.2.2 c), which
   // is 0 where there is none, the owner's wins. Otherwise the router sends packets to a node that sends them back.
   const handedOn: FilterRule = {
@@ -110,9 +122,9 @@ function ownFilters({ input }: Cluster): Filters {
     inPools.length === 0
       ? []
       : [{ name: 'pools, from other nodes', match: { source: ['ibgp'], prefixes: inPools }, action: 'accept' }];
-  const inside: FilterConfig = { rules: [nodeAddress, own, ...pools], default: 'reject' };
+  const inside: FilterConfig = { rules: [...draining, nodeAddress, own, ...pools], default: 'reject' };
   return {
-    [NODE_ADDRESS_FILTER]: { rules: [nodeAddress], default: 'next' },
+    [NODE_ADDRESS_FILTER]: { rules: [...draining, nodeAddress], default: 'next' },
     [HANDED_ON_FILTER]: { rules: [handedOn], default: 'next' },
     [exportFilter('mesh')]: inside,
     [exportFilter('clients')]: inside,

@@ -7,7 +7,7 @@ import { quoted, type Place } from './problems.js';
 import { expectedOfRange, serviceRangesAsked, serviceRoutesOf, tellRepeats } from './service-routes.js';
 
 /** BOUNDED: what the daemon takes for one prefix. */
-const MOST_COMMUNITIES = 64;
+export const MOST_COMMUNITIES = 64;
 
 interface Candidate {
   readonly prefix: string;

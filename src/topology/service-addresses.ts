@@ -19,7 +19,12 @@ export interface ServiceAddress {
   readonly policy: 'Local' | 'Cluster';
   /** "shop/web". */
   readonly service: string;
+  /** Of policy Local: other nodes with a ready endpoint, which may tell it too, in order. BOUNDED by MOST_HOMES. */
+  readonly homes?: readonly string[];
 }
+
+/** Nobody asks for more than a few: how many nodes an address of a draining node has left. */
+const MOST_HOMES = 16;
 
 /** The label by which a slice belongs to a Service. */
 export const SERVICE_LABEL = 'kubernetes.io/service-name';
@@ -50,7 +55,9 @@ export function serviceAddressesOf(
     texts.flatMap((text) => {
       const address = tryParseAddress(text);
       if (address === undefined || !ready[policy].has(address.family)) return [];
-      return [{ prefix: hostPrefix(address), kind, policy, service: `${metadata.namespace ?? ''}/${metadata.name}` }];
+      const homes = policy === 'Local' ? { homes: ready.homes.get(address.family) ?? [] } : {};
+      const service = `${metadata.namespace ?? ''}/${metadata.name}`;
+      return [{ prefix: hostPrefix(address), kind, policy, service, ...homes }];
     });
   return [
     // Nobody needs those of policy Cluster one by one: their range is announced whole.
@@ -65,12 +72,14 @@ export function serviceAddressesOf(
   ];
 }
 
+interface Readiness extends Readonly<Record<ServiceAddress['policy'], ReadonlySet<Family>>> {
+  readonly homes: ReadonlyMap<Family, readonly string[]>;
+}
+
 /** Families with a ready endpoint on this node, and anywhere. What `ready` does not say is ready (discovery.k8s.io/v1). */
-function readiness(
-  slices: Iterable<EndpointSlice>,
-  nodeName: string,
-): Readonly<Record<ServiceAddress['policy'], ReadonlySet<Family>>> {
+function readiness(slices: Iterable<EndpointSlice>, nodeName: string): Readiness {
   const [local, anywhere] = [new Set<Family>(), new Set<Family>()];
+  const homes = new Map<Family, Set<string>>();
   for (const { addressType, endpoints } of slices) {
     const family = FAMILIES.get(addressType);
     if (family === undefined) continue;
@@ -78,7 +87,10 @@ function readiness(
       if (conditions?.ready === false) continue;
       anywhere.add(family);
       if (home === nodeName) local.add(family);
+      else if (home !== undefined) homes.set(family, (homes.get(family) ?? new Set<string>()).add(home));
     }
   }
-  return { Local: local, Cluster: anywhere };
+  const first = ([family, names]: [Family, ReadonlySet<string>]) =>
+    [family, [...names].sort().slice(0, MOST_HOMES)] as const;
+  return { Local: local, Cluster: anywhere, homes: new Map([...homes].map(first)) };
 }

@@ -15,13 +15,14 @@ import type { ListenConfig, SpeakerConfig } from 'node-bgp/config';
 import { fieldProblems } from 'node-bgp/config/parts';
 import { peerName } from 'node-bgp/config/peer-rules';
 import { draftsOf } from './bgp-peers.js';
+import { drained } from './drain-routes.js';
 import type { Cluster, Topology, TopologyInput } from './cluster.js';
 import { configurationOf, listenPorts } from './configuration.js';
 import { filtersOf } from './filters.js';
 import type { NodeIdentity } from './node-identity.js';
 import { rosterOf } from './node-roster.js';
 import { withoutTwins } from './node-twins.js';
-import { originationsOf } from './originations.js';
+import { MOST_COMMUNITIES, originationsOf } from './originations.js';
 import { daemonFieldsOf } from './daemon-fields.js';
 import type { GatewayRoute, PeeringAddress } from './node-side.js';
 import { admitPeers, type Admitted } from './peer-admission.js';
@@ -92,18 +93,26 @@ function withPeers(cluster: Cluster): Omit<Topology, 'problems'> {
   const peers = admitted.map(({ peer }) => peer);
   const peering = admitted.flatMap(({ draft }) => draft.peering ?? []);
   const used = new Set(peers.flatMap((peer) => [...(peer.import ?? []), ...(peer.export ?? [])]));
+  const routes = originationsOf(cluster);
+  const { mayTellService } = cluster.input;
+  const served = routes.filter(
+    ({ prefix, tags = [] }) => !tags.includes('service') || mayTellService?.(prefix) !== false,
+  );
+  const { originate, ...drain } = drained(served, cluster, MOST_COMMUNITIES);
   const config = {
     ...frame,
     listen: listenAt(peering),
     peers,
-    originate: originationsOf(cluster),
+    originate,
     filters: Object.fromEntries(Object.entries(frame.filters ?? {}).filter(([name]) => used.has(name))),
   };
   return {
     config,
     peering,
     gateways: gatewaysOf(admitted),
-    serviceRanges: serviceRangesOf(config.originate, cluster.input),
+    // Of what is not told (yet, or any more) too: routers may be late.
+    serviceRanges: serviceRangesOf(routes, cluster.input),
+    ...(cluster.input.drain === undefined ? {} : { drain }),
     places: new Map(admitted.map(({ draft, peer }) => [peerName(peer), draft.place])),
   };
 }

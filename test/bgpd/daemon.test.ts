@@ -235,6 +235,39 @@ describe('bgpd daemon', function () {
       expect(each.err).to.include(words);
   });
 
+  it('after the machine was started anew it tells nothing of pods and Services until the next configuration', async () => {
+    const dir = directory();
+    const originate = [
+      { prefix: '10.65.0.0/26', tags: ['block'] },
+      { prefix: '192.0.2.0/24', tags: ['service'] },
+      { prefix: '10.0.0.1/32', tags: ['node'] },
+      { prefix: '198.51.100.0/24' },
+    ];
+    const whole = config(2, 3, { originate });
+    const held = async (): Promise<readonly string[]> =>
+      (
+        (await ask(dir, 'GET', '/v1/config')).body as { readonly originate?: readonly { readonly prefix: string }[] }
+      ).originate?.map(({ prefix }) => prefix) ?? [];
+    const first = bgpd(dir);
+    await answers(dir, first);
+    expect((await ask(dir, 'PUT', '/v1/config', whole)).status).to.equal(200);
+    await first.end('SIGKILL');
+    const second = bgpd(dir);
+    await answers(dir, second);
+    expect(
+      await until('the saved one', async () => ((await held()).length > 0 ? await held() : undefined)),
+    ).to.have.length(4);
+    await second.end('SIGKILL');
+    writeFileSync(join(dir, 'state', 'bgpd.boot'), 'another\n');
+    const last = bgpd(dir);
+    await answers(dir, last);
+    const rest = await until('the saved one', async () => ((await held()).length > 0 ? await held() : undefined));
+    expect(rest).to.deep.equal(['10.0.0.1/32', '198.51.100.0/24']);
+    expect(last.err).to.include('the machine was started anew');
+    expect((await ask(dir, 'PUT', '/v1/config', whole)).status).to.equal(200);
+    expect(await held()).to.have.length(4);
+  });
+
   it('does not start twice on one socket', async () => {
     const dir = directory();
     await answers(dir, bgpd(dir));

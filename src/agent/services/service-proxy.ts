@@ -64,6 +64,8 @@ export interface ServiceProxyOptions {
   readonly asksHealth: (address: ListenAddress) => Promise<boolean>;
   readonly log: Logger;
   readonly onHealth: () => void;
+  /** What comes to addresses of Services is served from now on. */
+  readonly onServed?: () => void;
 }
 
 const LOOK_AGAIN = 30_000;
@@ -175,6 +177,12 @@ export class ServiceProxy {
     return `Services are ${choice.serves ? '' : 'not '}served: ${choice.reason}`;
   }
 
+  /** Is what comes to addresses of Services translated here: by our rules, which stand, or by whoever else serves them? */
+  get isServed(): boolean {
+    if (this.choice === undefined) return false;
+    return !this.choice.serves || this.health.lastUpdated > 0;
+  }
+
   get engine(): ServicesEngine | undefined {
     return this.serving?.engine;
   }
@@ -234,7 +242,9 @@ export class ServiceProxy {
 
   private async follow(choice: ServingChoice): Promise<void> {
     const isNews = choice.serves !== this.choice?.serves || choice.reason !== this.choice.reason;
+    const wasServed = this.isServed;
     this.choice = choice;
+    if (!wasServed && this.isServed) this.options.onServed?.();
     if (isNews) {
       this.options.log.info(this.notice());
       this.options.onHealth();
@@ -332,7 +342,9 @@ export class ServiceProxy {
 
   private stands(): void {
     const { serving } = this;
+    const wasServed = this.isServed;
     this.health.updated();
+    if (!wasServed) this.options.onServed?.();
     for (const since of this.underWay) this.metrics.programmed((Date.now() - since) / 1000);
     this.underWay = [];
     if (serving === undefined) return;

@@ -292,6 +292,16 @@ const nodeStatus = customResourceDefinition({
         }),
       }),
       blocks: atomicList(text),
+      drain: described(
+        'While the node is taken out of service: why, since when, and how far it is.',
+        object({
+          cause: required(text),
+          since: required({ type: 'string', format: 'date-time' }),
+          phase: required({ type: 'string', enum: ['Marked', 'Withdrawn', 'Empty'] }),
+          kept: atomicList(text, { maxItems: 100 }),
+          message: required(textUpTo(1024)),
+        }),
+      ),
       bgp: object({
         asNumber: plainAsNumber,
         routerId: text,
@@ -326,6 +336,12 @@ const nodeStatus = customResourceDefinition({
       type: 'date',
       jsonPath: '.status.agent.heartbeatTime',
       description: 'When the agent last reported; once a minute at least',
+    },
+    {
+      name: 'Drain',
+      type: 'string',
+      jsonPath: '.status.drain.phase',
+      description: 'How far it is, of a node that drains',
     },
     { name: 'Blocks', type: 'string', jsonPath: '.status.blocks', priority: 1 },
     ageColumn,
