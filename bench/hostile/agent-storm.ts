@@ -2,9 +2,9 @@
  * The storm (storm.ts) against a running agent: its objects go through the API server and a watch, and what becomes of them into the
  * kernel, while pods of the node are selected by half of them. What its loop does meanwhile is heard from inside (loop-probe.ts).
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { POLICY_KINDS } from '../../src/agent/policy-events.js';
 import { kinds, type ResourceKind } from '../../src/api/kinds.js';
 import type { NodeStatus } from '../../src/api/node-status.js';
@@ -21,6 +21,8 @@ export interface AgentStormPlan {
   readonly minutes: number;
   readonly seed: number;
   readonly policyBackend: string;
+  /** Directory. */
+  readonly profiles?: string;
 }
 
 export interface AgentStorm {
@@ -52,6 +54,10 @@ export async function agentStorm(plan: AgentStormPlan, say: (text: string) => vo
   const probe = join(directory, 'blocks.json');
   let node: BenchNode | undefined;
   process.env['TORTIE_LOOP_PROBE'] = probe;
+  if (plan.profiles !== undefined) {
+    mkdirSync(plan.profiles, { recursive: true });
+    process.env['TORTIE_LOOP_PROFILES'] = resolve(plan.profiles);
+  }
   try {
     const netns = world.node('node1');
     const sandboxes = world.pods(PODS);

@@ -52,6 +52,10 @@ const USAGE = {
       words: ['auto', 'legacy', 'nft', 'nftables'],
       about: "that agent's",
     },
+    profiles: {
+      value: 'DIRECTORY',
+      about: 'of a running agent: profiles of seconds in which its loop was kept long go there',
+    },
     seed: { value: 'N', default: '1', range: [0, 4_294_967_295], isWhole: true, about: 'of chance' },
   },
 } as const;
@@ -73,7 +77,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const seconds = Number(read.values.seconds);
   const seed = Number(read.values.seed);
   const minutes = Number(read.values.minutes);
-  if (minutes > 0) return await runAgentStorm(minutes, seed, read.values.backend);
+  if (minutes > 0) return await runAgentStorm(minutes, seed, read.values.backend, read.values.profiles);
   if (seconds > 0) return await runStorm(seconds, seed);
   const passes = [
     await measure('select no pod of the node', 'elsewhere', count, size),
@@ -97,10 +101,18 @@ export async function run(args: readonly string[]): Promise<number> {
 /** What one event may keep the loop. */
 const MOST_OF_STORM = 100;
 
-async function runAgentStorm(minutes: number, seed: number, policyBackend: string): Promise<number> {
+async function runAgentStorm(
+  minutes: number,
+  seed: number,
+  policyBackend: string,
+  profiles: string | undefined,
+): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   say(`seed ${seed}, ${minutes} minutes, ${policyBackend}; load average ${loadavg()[0]?.toFixed(1)}`);
-  const { events, refused, blocks, memory, faults } = await agentStorm({ minutes, seed, policyBackend }, say);
+  const { events, refused, blocks, memory, faults } = await agentStorm(
+    { minutes, seed, policyBackend, ...(profiles === undefined ? {} : { profiles }) },
+    say,
+  );
   const [worst] = blocks;
   for (const { milliseconds, after } of blocks.slice(0, 15))
     say(`  ${milliseconds.toFixed(0).padStart(5)} ms  ${after.join('; ')}`);

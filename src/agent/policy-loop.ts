@@ -6,6 +6,7 @@
  * closed. An applier that breaks is given the whole again, with growing pauses. Nothing is written before `start`.
  */
 import { isEmptyDelta, type PolicyEngine, type PolicyEvent, type Ruleset, type RulesetDelta } from '@tortie/policy';
+import { breathe } from '../breathe.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 
@@ -144,7 +145,9 @@ export class PolicyLoop<Event = PolicyEvent> {
       this.needsSync = false;
       return failures;
     }
-    return isEmptyDelta(delta) ? this.netfilter.failures() : (await this.netfilter.apply(delta)).failures;
+    if (isEmptyDelta(delta)) return this.netfilter.failures();
+    await breathe();
+    return (await this.netfilter.apply(delta)).failures;
   }
 
   private report(breakdown: string | undefined): void {

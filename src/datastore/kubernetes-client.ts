@@ -7,6 +7,7 @@
  */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest, type RequestOptions as HttpsRequestOptions } from 'node:https';
+import { breathe } from '../breathe.js';
 import { messageOf, UserError } from '../errors.js';
 import { ApiError } from './datastore.js';
 import { accessFromFile, accessFromPod, type ClusterAccess } from './kubeconfig.js';
@@ -78,7 +79,11 @@ export class KubernetesClient {
       for await (const chunk of response as AsyncIterable<string>) {
         const lines = (rest + chunk).split('\n');
         rest = lines.pop() ?? '';
-        for (const line of lines) if (line !== '') onLine(line);
+        for (const line of lines) {
+          if (line === '') continue;
+          onLine(line);
+          await breathe();
+        }
       }
     } catch (error) {
       if (!signal.aborted) throw error;

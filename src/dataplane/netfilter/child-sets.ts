@@ -3,7 +3,7 @@
  * libc). A batch is one `ipset restore`; when it is refused, its operations run one by one to find which.
  */
 import { ChildError, runChild, type Within } from './child.js';
-import { memberKey, parseMember, type SetMember } from './set-member.js';
+import { memberKey, parseMember } from './set-member.js';
 import { kernelTypeOf, setTypeOf, type SetHeader } from './set-protocol.js';
 import { isOurSet, type SetOperation, type SetRefusal, type SetTransport } from './set-transport.js';
 
@@ -18,7 +18,7 @@ export class ChildSets implements SetTransport {
       .filter((header) => isOurSet(header.name));
   }
 
-  async members(name: string): Promise<ReadonlyMap<string, SetMember> | undefined> {
+  async members(name: string): Promise<ReadonlySet<string> | undefined> {
     const { status, stdout, stderr } = await runChild('ipset', ['list', name], { within: this.within });
     if (status !== 0 && /does not exist/.test(stderr)) return undefined;
     if (status !== 0) throw new ChildError(`Cannot list set "${name}": ${stderr.trim()}`);
@@ -72,9 +72,9 @@ function commandsOf(operation: SetOperation): readonly string[] {
       return [`create ${name} ${kernelTypeOf(type)} family ${inet} maxelem ${maxElements}${timeout}`];
     }
     case 'add':
-      return operation.members.map((member) => `add ${operation.set.name} ${memberKey(member)}`);
+      return operation.members.map((member) => `add ${operation.set.name} ${member}`);
     case 'delete':
-      return operation.members.map((member) => `del ${operation.set.name} ${memberKey(member)}`);
+      return operation.members.map((member) => `del ${operation.set.name} ${member}`);
     case 'swap':
       return [`swap ${operation.name} ${operation.other}`];
     case 'destroy':
@@ -100,7 +100,7 @@ function causeOf(text: string): SetRefusal['cause'] {
 
 interface ListedSet {
   readonly header: SetHeader;
-  readonly members: Map<string, SetMember>;
+  readonly members: ReadonlySet<string>;
 }
 
 /** `ipset list`: "Name:", "Type:", "Header: family inet ... maxelem N", "References:", "Number of entries:", "Members:". */
@@ -127,15 +127,15 @@ function parseListing(text: string): ReadonlyMap<string, ListedSet> {
   return sets;
 }
 
-function parseMembers(header: SetHeader, text: string): Map<string, SetMember> {
-  const members = new Map<string, SetMember>();
+function parseMembers(header: SetHeader, text: string): ReadonlySet<string> {
+  const members = new Set<string>();
   if (header.type === undefined) return members;
   for (const line of text
     .split('\n')
     .map((one) => one.trim())
     .filter((one) => one !== '')) {
     const member = parseMember(header.type, header.family, line.split(' ')[0] ?? line);
-    members.set(memberKey(member), member);
+    members.add(memberKey(member));
   }
   return members;
 }

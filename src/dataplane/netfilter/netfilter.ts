@@ -13,6 +13,7 @@
  * Refusals never stop the rest: they are kept as failures, told to the caller and tried again with growing pauses.
  */
 import type { Family, Part, Ruleset, RulesetDelta } from '@tortie/policy/ruleset';
+import { breathe } from '../../breathe.js';
 import { NetlinkProtocolError } from '../netlink/message.js';
 import { NetlinkOverflowError } from '../netlink/netlink-loss.js';
 import { SystemError } from '../system-error.js';
@@ -193,6 +194,7 @@ export class Netfilter {
   private async pass(): Promise<void> {
     this.counters.passes++;
     this.takeIn();
+    await breathe();
     const isWhole = this.unwritten.size > 0;
     if (!isWhole && this.synced.size === 0) return;
     const findings: Findings = isWhole ? new Map() : await this.target.look(this.backoff);

@@ -1,12 +1,14 @@
 /**
  * Address sets over nfnetlink, synchronously from this process: some 6 us for one member, under 1 us each in bulk, where a
- * child process costs milliseconds.
+ * child process costs milliseconds. Large sets are read and written in turns of the event loop, so nobody else may use the socket until
+ * an answer is there.
  */
 import type { Family, SetType } from '@tortie/policy/ruleset';
+import { breathe } from '../../breathe.js';
 import { NetlinkBatch } from '../netlink/batch.js';
 import { NetlinkError } from '../netlink/netlink-error.js';
 import type { NetlinkSocket } from '../netlink/netlink-socket.js';
-import { memberKey, type SetMember } from './set-member.js';
+import { parseMember } from './set-member.js';
 import {
   decodeList,
   decodeRevision,
@@ -23,6 +25,9 @@ import { isOurSet, type SetOperation, type SetRefusal, type SetTransport } from 
 
 /** Members of one message: an attribute's length has 16 bits, and an IPv6 member with port takes some 60 bytes. */
 const MEMBERS_PER_MESSAGE = 500;
+
+/** Messages of one exchange; between two of them others have their turn. */
+const MESSAGES_PER_EXCHANGE = 16;
 
 /** ipset's own error numbers (linux/netfilter/ipset/ip_set.h, ip_set_hash.h), in words. */
 const ENOENT = 2;
@@ -65,17 +70,18 @@ export class NetlinkSets implements SetTransport {
     return headers;
   }
 
-  async members(name: string): Promise<ReadonlyMap<string, SetMember> | undefined> {
-    const members = new Map<string, SetMember>();
+  async members(name: string): Promise<ReadonlySet<string> | undefined> {
+    const members = new Set<string>();
     this.batch.clear();
     writeList(this.batch, name);
     try {
-      this.socket.dump(
+      await this.socket.dumpInTurns(
         this.batch,
         (message) => {
-          for (const member of decodeList(message).members) members.set(memberKey(member), member);
+          for (const member of decodeList(message).members) members.add(member);
         },
         () => members.clear(),
+        breathe,
       );
     } catch (error) {
       if (error instanceof NetlinkError && error.errno === ENOENT) return undefined;
@@ -87,15 +93,17 @@ export class NetlinkSets implements SetTransport {
   async apply(operations: readonly SetOperation[]): Promise<readonly SetRefusal[]> {
     const refusals: SetRefusal[] = [];
     /** Which operation each message of the batch belongs to. */
-    const owners: SetOperation[] = [];
+    let owners: SetOperation[] = [];
     this.batch.clear();
-    for (const operation of operations) this.write(operation, owners, refusals);
-    for (const { index, error } of this.socket.transact(this.batch)) {
-      const operation = owners[index];
-      if (operation === undefined) throw error;
-      if (isBulk(operation)) for (const each of this.applySingly(operation)) refusals.push(each);
-      else refusals.push(refusalOf(operation, error));
-    }
+    for (const operation of operations)
+      for (const part of partsOf(operation)) {
+        if (this.write(part, refusals)) owners.push(part);
+        if (owners.length < MESSAGES_PER_EXCHANGE) continue;
+        this.exchange(owners, refusals);
+        owners = [];
+        await breathe();
+      }
+    if (owners.length > 0) this.exchange(owners, refusals);
     return refusals;
   }
 
@@ -103,42 +111,45 @@ export class NetlinkSets implements SetTransport {
     this.socket.close();
   }
 
-  private write(operation: SetOperation, owners: SetOperation[], refusals: SetRefusal[]): void {
+  private exchange(owners: readonly SetOperation[], refusals: SetRefusal[]): void {
+    for (const { index, error } of this.socket.transact(this.batch)) {
+      const operation = owners[index];
+      if (operation === undefined) throw error;
+      if (isBulk(operation)) for (const each of this.applySingly(operation)) refusals.push(each);
+      else refusals.push(refusalOf(operation, error));
+    }
+    this.batch.clear();
+  }
+
+  /** Adds the operation's message to the batch; false: there is none, since it is refused already. */
+  private write(operation: SetOperation, refusals: SetRefusal[]): boolean {
     switch (operation.type) {
       case 'create': {
         const revision = this.revisionOf(operation.set.type, operation.set.family);
         if (revision instanceof NetlinkError) {
           refusals.push(refusalOf(operation, revision));
-          return;
+          return false;
         }
         writeCreate(this.batch, operation.set, revision);
-        break;
+        return true;
       }
       case 'add':
-      case 'delete': {
-        const { name, family } = operation.set;
-        for (let at = 0; at < operation.members.length; at += MEMBERS_PER_MESSAGE) {
-          const members = operation.members.slice(at, at + MEMBERS_PER_MESSAGE);
-          writeMembers(this.batch, operation.type, name, family, members);
-          owners.push({ ...operation, members });
-        }
-        return;
-      }
+      case 'delete':
+        writeMembersOf(this.batch, operation, operation.members);
+        return true;
       case 'swap':
         writeSwap(this.batch, operation.name, operation.other);
-        break;
+        return true;
       case 'destroy':
         writeDestroy(this.batch, operation.name);
-        break;
+        return true;
     }
-    owners.push(operation);
   }
 
   /** A bulk message stops at the first refused member; one message each finds out which, and brings the rest in. */
-  private applySingly(operation: SetOperation & { readonly type: 'add' | 'delete' }): readonly SetRefusal[] {
+  private applySingly(operation: MemberOperation): readonly SetRefusal[] {
     const batch = new NetlinkBatch();
-    for (const member of operation.members)
-      writeMembers(batch, operation.type, operation.set.name, operation.set.family, [member]);
+    for (const member of operation.members) writeMembersOf(batch, operation, [member]);
     return this.socket.transact(batch).map(({ index, error }) => {
       const member = operation.members[index];
       return member === undefined ? refusalOf(operation, error) : { ...refusalOf(operation, error), member };
@@ -164,13 +175,30 @@ export class NetlinkSets implements SetTransport {
   }
 }
 
-function isBulk(operation: SetOperation): operation is SetOperation & { readonly type: 'add' | 'delete' } {
-  return (operation.type === 'add' || operation.type === 'delete') && operation.members.length > 1;
+type MemberOperation = SetOperation & { readonly type: 'add' | 'delete' };
+
+const isOfMembers = (operation: SetOperation): operation is MemberOperation =>
+  operation.type === 'add' || operation.type === 'delete';
+
+const isBulk = (operation: SetOperation): operation is MemberOperation =>
+  isOfMembers(operation) && operation.members.length > 1;
+
+/** What goes into one message each. */
+function* partsOf(operation: SetOperation): Generator<SetOperation> {
+  if (!isOfMembers(operation)) return yield operation;
+  const { members } = operation;
+  for (let at = 0; at < members.length; at += MEMBERS_PER_MESSAGE)
+    yield { ...operation, members: members.slice(at, at + MEMBERS_PER_MESSAGE) };
+}
+
+function writeMembersOf(batch: NetlinkBatch, { type, set }: MemberOperation, members: readonly string[]): void {
+  const parsed = members.map((member) => parseMember(set.type, set.family, member));
+  writeMembers(batch, type, set.name, set.family, parsed);
 }
 
 function refusalOf(operation: SetOperation, error: NetlinkError): SetRefusal {
   const known = IPSET_ERRORS.get(error.errno);
-  const [member] = operation.type === 'add' || operation.type === 'delete' ? operation.members : [];
+  const [member] = isOfMembers(operation) ? operation.members : [];
   return {
     operation,
     ...(member === undefined ? {} : { member }),

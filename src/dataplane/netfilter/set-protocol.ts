@@ -12,7 +12,7 @@ import type { Family, SetType } from '@tortie/policy/ruleset';
 import type { NetlinkBatch } from '../netlink/batch.js';
 import { forEachAttribute, type NetlinkMessage } from '../netlink/message.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/protocol.js';
-import { addressBytes, memberFromBytes, memberKey, type SetMember } from './set-member.js';
+import { addressBytes, keyFromBytes, memberKey, type SetMember } from './set-member.js';
 
 const NFNL_SUBSYS_IPSET = 6;
 /** The oldest protocol in use (Linux 2.6.39) and one that every later kernel takes. */
@@ -194,7 +194,8 @@ export function decodeRevision(message: NetlinkMessage): number | undefined {
 export interface ListPart {
   readonly name: string;
   readonly header: SetHeader | undefined;
-  readonly members: readonly SetMember[];
+  /** Each a memberKey. */
+  readonly members: readonly string[];
 }
 
 export function decodeList(message: NetlinkMessage): ListPart {
@@ -203,7 +204,7 @@ export function decodeList(message: NetlinkMessage): ListPart {
   let kernelType: string | undefined;
   let family: Family = 4;
   let counts = { maxElements: 0, elements: 0, references: 0 };
-  const members: SetMember[] = [];
+  const members: string[] = [];
   forEachAttribute(body, 4, body.length, (type, start, end) => {
     if (type === Attribute.SetName) name = body.text(start, end);
     else if (type === Attribute.TypeName) kernelType = body.text(start, end);
@@ -231,17 +232,19 @@ function decodeCounts(
   return counts;
 }
 
-function decodeMember({ body }: NetlinkMessage, from: number, to: number): SetMember {
-  let address: Uint8Array = new Uint8Array(0);
-  let rest: Omit<SetMember, 'address'> = {};
+function decodeMember({ body }: NetlinkMessage, from: number, to: number): string {
+  let address: Uint8Array = NO_BYTES;
+  const rest: { length?: number; port?: number; protocol?: number } = {};
   forEachAttribute(body, from, to, (type, start, end) => {
     if (type === Field.Ip) forEachAttribute(body, start, end, (_, first, last) => (address = body.slice(first, last)));
-    else if (type === Field.Cidr) rest = { ...rest, length: body.u8(start) };
-    else if (type === Field.Port) rest = { ...rest, port: body.u16be(start) };
-    else if (type === Field.Protocol) rest = { ...rest, protocol: body.u8(start) };
+    else if (type === Field.Cidr) rest.length = body.u8(start);
+    else if (type === Field.Port) rest.port = body.u16be(start);
+    else if (type === Field.Protocol) rest.protocol = body.u8(start);
   });
-  return memberFromBytes(address, rest);
+  return keyFromBytes(address, rest);
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 function begin(batch: NetlinkBatch, command: Command, flags: number, family: Family, subject: () => string): void {
   batch.beginMessage((NFNL_SUBSYS_IPSET << 8) | command, flags, subject);

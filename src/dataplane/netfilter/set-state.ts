@@ -17,7 +17,7 @@ import {
 } from '@tortie/policy/ruleset';
 import { MOST_REMEMBERED } from '@tortie/policy/render/nftables';
 import type { HandedOver } from './parts.js';
-import { memberKey, parseMember, type SetMember } from './set-member.js';
+import { memberKey, parseMember, quickKey } from './set-member.js';
 import type { NewSet, SetHeader } from './set-protocol.js';
 import type { SetOperation, SetRefusal } from './set-transport.js';
 
@@ -161,7 +161,7 @@ export class SetState {
       if (pending.make === 'replace') for (const each of this.replacement(set)) operations.push(each);
       else if (pending.make === 'create') operations.push({ type: 'create', set: newSet(set, name) });
       if (pending.make !== 'replace' && pending.add.size > 0)
-        operations.push({ type: 'add', set, members: membersOf(set, pending.add) });
+        operations.push({ type: 'add', set, members: [...pending.add] });
     }
     return operations;
   }
@@ -172,7 +172,7 @@ export class SetState {
     for (const [name, pending] of this.pending) {
       const set = this.wanted.get(name);
       if (set !== undefined && pending.remove.size > 0)
-        operations.push({ type: 'delete', set, members: membersOf(set, pending.remove) });
+        operations.push({ type: 'delete', set, members: [...pending.remove] });
     }
     for (const name of this.doomed) operations.push({ type: 'destroy', name });
     return operations;
@@ -239,6 +239,8 @@ export class SetState {
   }
 
   private keyOf(set: WantedSet, text: string, isRemoval = false): string | undefined {
+    const quick = quickKey(set.type, set.family, text);
+    if (quick !== undefined) return quick;
     try {
       const key = memberKey(parseMember(set.type, set.family, text));
       return key === text ? text : key; // share the caller's string: there may be 100,000 of them
@@ -266,7 +268,7 @@ export class SetState {
     const fresh = newSet(set, other);
     return [
       { type: 'create', set: fresh },
-      { type: 'add', set: fresh, members: membersOf(set, set.members) },
+      { type: 'add', set: fresh, members: [...set.members] },
       { type: 'swap', name: set.name, other },
       { type: 'destroy', name: other },
     ];
@@ -318,11 +320,8 @@ export class SetState {
     const { name, family } = operation.set;
     const pending = this.pending.get(name);
     const isWhole = refusals.some((refusal) => refusal.member === undefined);
-    const refused = new Set(refusals.map((refusal) => (refusal.member === undefined ? '' : memberKey(refusal.member))));
-    for (const member of operation.members) {
-      const key = memberKey(member);
-      if (!isWhole && !refused.has(key)) pending?.[which].delete(key);
-    }
+    const refused = new Set(refusals.map(({ member }) => member));
+    if (!isWhole) for (const member of operation.members) if (!refused.has(member)) pending?.[which].delete(member);
     const set = this.wanted.get(name);
     if (set !== undefined && refusals.some((refusal) => refusal.cause === 'full')) this.make(set, 'replace');
     else if (set !== undefined && refusals.some((refusal) => refusal.cause === 'missing')) this.make(set, 'create');
@@ -348,9 +347,6 @@ function newSet(set: WantedSet, name: string): NewSet {
   if (timeoutSeconds !== undefined) return { name, type, family, maxElements: MOST_REMEMBERED, timeoutSeconds };
   return { name, type, family, maxElements };
 }
-
-const membersOf = (set: WantedSet, keys: Iterable<string>): readonly SetMember[] =>
-  [...keys].map((key) => parseMember(set.type, set.family, key));
 
 /** Bulk adds are cut into messages, so a refusal's operation may be a part of ours. */
 function sameOperation(refused: SetOperation, operation: SetOperation): boolean {

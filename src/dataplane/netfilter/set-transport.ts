@@ -2,7 +2,6 @@
  * How address sets reach the kernel: one interface, two implementations (netlink-sets.ts from the process, child-sets.ts
  * through the ipset program). Whole batches go in, refusals come out; nothing here decides what a set should hold.
  */
-import type { SetMember } from './set-member.js';
 import type { NewSet, SetHeader } from './set-protocol.js';
 
 /** Every set whose name starts so is ours. */
@@ -13,7 +12,8 @@ export type SetOperation =
   | {
       readonly type: 'add' | 'delete';
       readonly set: Pick<NewSet, 'name' | 'type' | 'family'>;
-      readonly members: readonly SetMember[];
+      /** Each a memberKey. */
+      readonly members: readonly string[];
     }
   | { readonly type: 'swap'; readonly name: string; readonly other: string }
   | { readonly type: 'destroy'; readonly name: string };
@@ -21,7 +21,7 @@ export type SetOperation =
 export interface SetRefusal {
   readonly operation: SetOperation;
   /** The one member that was refused, of an add or delete. */
-  readonly member?: SetMember;
+  readonly member?: string;
   readonly cause: 'in-use' | 'exists' | 'missing' | 'full' | 'other';
   /** A sentence with the kernel's words. */
   readonly message: string;
@@ -31,8 +31,8 @@ export interface SetTransport {
   readonly type: 'netlink' | 'child';
   /** Our sets only. */
   headers(): Promise<readonly SetHeader[]>;
-  /** Members by memberKey; undefined when the set does not exist. */
-  members(name: string): Promise<ReadonlyMap<string, SetMember> | undefined>;
+  /** The memberKey of each; undefined when the set does not exist. */
+  members(name: string): Promise<ReadonlySet<string> | undefined>;
   /** In order; goes on after a refusal. */
   apply(operations: readonly SetOperation[]): Promise<readonly SetRefusal[]>;
   close(): void;

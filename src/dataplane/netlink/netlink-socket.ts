@@ -219,6 +219,27 @@ export class NetlinkSocket {
   }
 
   /**
+   * As `dump`, asking `pause` between two answers whether to wait: for what is long to read, not to find. The socket is busy until it
+   * resolves.
+   */
+  async dumpInTurns(
+    batch: NetlinkBatch,
+    visit: (message: NetlinkMessage) => void,
+    restart: () => void,
+    pause: () => Promise<void> | undefined,
+  ): Promise<void> {
+    const { bytes } = onlyPart(batch);
+    for (let attempt = 1; attempt <= MAX_DUMP_ATTEMPTS; attempt++) {
+      const reader = this.beginDump(batch, visit);
+      sendBytes(this.fd, bytes, bytes.length);
+      while (!reader.feed(this.receive(batch, 0))) await pause();
+      if (reader.isWhole()) return;
+      restart();
+    }
+    throw changesTooOften(batch);
+  }
+
+  /**
    * As `dump`, with the kernel's part on a pool thread: for tables whose walk takes long (connections: 10 ms at least). The
    * socket is busy until it resolves.
    */

@@ -1,6 +1,7 @@
 import { AddressError } from 'node-bgp/address';
 import { expect } from 'chai';
-import { memberKey, parseMember } from '../../../src/dataplane/netfilter/set-member.js';
+import fc from 'fast-check';
+import { memberKey, parseMember, quickKey } from '../../../src/dataplane/netfilter/set-member.js';
 import type { Family, SetType } from '@tortie/policy/ruleset';
 
 const key = (type: SetType, family: Family, text: string): string => memberKey(parseMember(type, family, text));
@@ -35,4 +36,22 @@ describe('a set member', () => {
   ];
   for (const [type, family, text] of wrong)
     it(`${type} of IPv${family} refuses "${text}"`, () => expect(() => key(type, family, text)).to.throw(AddressError));
+
+  it('has the same key without being parsed, where that is tried', () => {
+    expect(quickKey('address', 4, '10.0.0.1')).to.equal('10.0.0.1');
+    expect(quickKey('network', 4, '10.0.0.7/32')).to.equal('10.0.0.7');
+    const number = fc.oneof(fc.nat(300).map(String), fc.constantFrom('', '00', '01', '256', '-1'));
+    const dotted = fc
+      .tuple(
+        fc.array(number, { minLength: 3, maxLength: 5 }),
+        fc.constantFrom('', '.', '/32', '/31', '/032', '/32/32', ' '),
+      )
+      .map(([numbers, end]) => `${numbers.join('.')}${end}`);
+    fc.assert(
+      fc.property(fc.constantFrom<SetType>('address', 'network', 'address-port'), dotted, (type, text) => {
+        const quick = quickKey(type, 4, text);
+        if (quick !== undefined) expect(quick).to.equal(key(type, 4, text));
+      }),
+    );
+  });
 });

@@ -2,14 +2,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { SetHeader } from '../../../src/dataplane/netfilter/set-protocol.js';
-import { memberKey, type SetMember } from '../../../src/dataplane/netfilter/set-member.js';
 import { HandedOver } from '../../../src/dataplane/netfilter/parts.js';
 import { SetState } from '../../../src/dataplane/netfilter/set-state.js';
 import type { SetOperation, SetRefusal } from '../../../src/dataplane/netfilter/set-transport.js';
 import { set } from './rulesets.js';
 
 class FakeKernel {
-  readonly sets = new Map<string, { kernelType: string; members: Map<string, SetMember> }>();
+  readonly sets = new Map<string, { kernelType: string; members: Set<string> }>();
 
   /** @param refuses asked once per operation. */
   apply(operations: readonly SetOperation[], refuses: () => boolean): readonly SetRefusal[] {
@@ -37,14 +36,14 @@ class FakeKernel {
     switch (operation.type) {
       case 'create':
         if (this.sets.has(operation.set.name)) return 'exists';
-        this.sets.set(operation.set.name, { kernelType: 'hash:ip', members: new Map() });
+        this.sets.set(operation.set.name, { kernelType: 'hash:ip', members: new Set() });
         return undefined;
       case 'add':
       case 'delete': {
         const members = this.sets.get(operation.set.name)?.members;
         for (const member of operation.members)
-          if (operation.type === 'add') members?.set(memberKey(member), member);
-          else members?.delete(memberKey(member));
+          if (operation.type === 'add') members?.add(member);
+          else members?.delete(member);
         return members === undefined ? 'missing' : undefined;
       }
       case 'swap': {
@@ -144,7 +143,7 @@ describe('SetState', () => {
   it('swaps in a new set where one of another type stands', () => {
     const state = new SetState(HandedOver.everything());
     const kernel = new FakeKernel();
-    kernel.sets.set('tortie4-a', { kernelType: 'hash:net', members: new Map() });
+    kernel.sets.set('tortie4-a', { kernelType: 'hash:net', members: new Set() });
     state.create(set(4, 'a', 'address', ['10.0.0.1']));
     expect(look(state, kernel)).to.deep.equal(['set tortie4-a is a hash:net']);
     pass(state, kernel);
@@ -163,7 +162,7 @@ describe('SetState', () => {
       kernel.apply(planned, () => true),
     );
     expect(look(state, kernel)).to.deep.equal([]);
-    kernel.sets.set('tortie4-b', { kernelType: 'hash:ip', members: new Map() });
+    kernel.sets.set('tortie4-b', { kernelType: 'hash:ip', members: new Set() });
     expect(look(state, kernel)).to.deep.equal(["set tortie4-b is nobody's"]);
     pass(state, kernel);
     expect(membersIn(kernel)).to.deep.equal({});

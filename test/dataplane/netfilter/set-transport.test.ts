@@ -4,7 +4,7 @@ import type { SetType, Family } from '@tortie/policy/ruleset';
 import type { Within } from '../../../src/dataplane/netfilter/child.js';
 import { ChildSets } from '../../../src/dataplane/netfilter/child-sets.js';
 import { NetlinkSets } from '../../../src/dataplane/netfilter/netlink-sets.js';
-import { parseMember } from '../../../src/dataplane/netfilter/set-member.js';
+import { memberKey, parseMember } from '../../../src/dataplane/netfilter/set-member.js';
 import type { NewSet } from '../../../src/dataplane/netfilter/set-protocol.js';
 import type { SetOperation, SetTransport } from '../../../src/dataplane/netfilter/set-transport.js';
 import { NetlinkSocket } from '../../../src/dataplane/netlink/netlink-socket.js';
@@ -22,7 +22,7 @@ const create = (set: NewSet): SetOperation => ({ type: 'create', set });
 const change = (type: 'add' | 'delete', set: NewSet, ...texts: readonly string[]): SetOperation => ({
   type,
   set,
-  members: texts.map((text) => parseMember(set.type, set.family, text)),
+  members: texts.map((text) => memberKey(parseMember(set.type, set.family, text))),
 });
 
 const transports: readonly (readonly [string, (within: Within) => SetTransport])[] = [

@@ -6,6 +6,7 @@ import { CLOSED_HASH } from '../restore-script.js';
 import { describeSet, elementsOf } from './element.js';
 import type { SetNumbers } from './match.js';
 import { familiesOf, writeLookupRule, writeRule, writeVerdictRule } from './rule.js';
+import { parseMember } from '../set-member.js';
 import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
 import { describeMapKey, mapKeyBytes } from './map-key.js';
 import type { NftChange, WantedChain } from './nft-state.js';
@@ -198,7 +199,9 @@ export class NftWriter {
         return;
       case 'add':
       case 'delete': {
-        const elements = item.members.flatMap((member) => elementsOf(item.set.type, member));
+        const elements = item.members.flatMap((member) =>
+          elementsOf(item.set.type, parseMember(item.set.type, item.set.family, member)),
+        );
         writeMany(this.batch, item.type, item.set.name, elements);
       }
     }
