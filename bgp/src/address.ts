@@ -134,6 +134,11 @@ export function compareAddresses(a: IpAddress, b: IpAddress): number {
 /** 4 or 16 bytes in network order. */
 export function addressToBytes(address: IpAddress): Uint8Array {
   const bytes = new Uint8Array(bitsOf(address.family) / 8);
+  if (address.family === 4) {
+    const value = Number(address.value);
+    for (let i = 0; i < 4; i++) bytes[i] = value >>> (24 - 8 * i);
+    return bytes;
+  }
   let rest = address.value;
   for (let i = bytes.length - 1; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
   return bytes;

@@ -74,12 +74,15 @@ export class KubernetesClient {
     const response = await this.open('GET', path, undefined, undefined, signal);
     response.socket.setKeepAlive(true, KEEPALIVE_DELAY);
     response.setEncoding('utf8');
-    let rest = '';
+    /** What has come of a line that has not ended. */
+    let begun: string[] = [];
     try {
       for await (const chunk of response as AsyncIterable<string>) {
-        const lines = (rest + chunk).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) {
+        const [first = '', ...others] = chunk.split('\n');
+        begun.push(first);
+        for (const next of others) {
+          const line = begun.join('');
+          begun = [next];
           if (line === '') continue;
           onLine(line);
           await breathe();

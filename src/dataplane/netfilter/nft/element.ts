@@ -2,7 +2,7 @@
  * Members of address sets as nftables elements, and back. A network is an interval: its first address, and an end element one behind its
  * last. Pure.
  */
-import { addressFromBytes, addressToBytes, bitsOf, type Family, type IpAddress } from 'node-bgp/address';
+import { addressFromBytes, addressToBytes, bitsOf, formatIpv4, type Family, type IpAddress } from 'node-bgp/address';
 import { MOST_REMEMBERED } from '@tortie/policy/render/nftables';
 import type { SetType } from '@tortie/policy/ruleset';
 import { memberKey, type SetMember } from '../set-member.js';
@@ -71,6 +71,7 @@ function memberOf(type: SetType, family: Family, { key }: Element): SetMember {
 }
 
 function networkKeys(family: Family, elements: readonly Element[]): readonly string[] {
+  if (family === 4) return ipv4NetworkKeys(elements);
   const bits = BigInt(bitsOf(family));
   // Intervals may touch: an end sorts before a start at the same address.
   const points = elements
@@ -84,6 +85,26 @@ function networkKeys(family: Family, elements: readonly Element[]): readonly str
     ];
   });
 }
+
+/** The same without big numbers, for lists of tens of thousands. */
+function ipv4NetworkKeys(elements: readonly Element[]): readonly string[] {
+  // Address times two, odd for a start: so an end sorts before a start at the same address.
+  const points = Float64Array.from(elements, ({ key, isEnd }) => ipv4Of(key) * 2 + (isEnd === true ? 0 : 1)).sort();
+  const keys: string[] = [];
+  for (const [i, point] of points.entries()) {
+    if (point % 2 === 0) continue;
+    const next = points[i + 1] ?? 1;
+    const first = (point - 1) / 2;
+    const size = (next % 2 === 0 ? next / 2 : 2 ** 32) - first;
+    const length = 32 - Math.log2(size);
+    const isPrefix = Number.isInteger(length) && first % size === 0;
+    const text = formatIpv4(first);
+    keys.push(!isPrefix ? `${text} and ${size - 1} more` : length === 32 ? text : `${text}/${length}`);
+  }
+  return keys;
+}
+
+const ipv4Of = ([a = 0, b = 0, c = 0, d = 0]: Uint8Array): number => ((a << 24) >>> 0) + ((b << 16) | (c << 8) | d);
 
 function intervalKey(address: IpAddress, size: bigint): string {
   const length = bitsOf(address.family) - (size.toString(2).length - 1);

@@ -1,13 +1,15 @@
 /**
  * Builds transactions out of items and commits them; when messages are refused, finds what they belong to and commits the rest.
  */
+import { breathe } from '../../../breathe.js';
 import { NetlinkBatch } from '../../netlink/batch.js';
 import { CLOSED_HASH } from '../restore-script.js';
 import { describeSet, elementsOf } from './element.js';
 import type { SetNumbers } from './match.js';
 import { familiesOf, writeLookupRule, writeRule, writeVerdictRule } from './rule.js';
 import { parseMember } from '../set-member.js';
-import { isSetItem, subjectOf, type NftItem, type SetItem } from './nft-item.js';
+import type { NewSet } from '../set-protocol.js';
+import { isSetItem, subjectOf, type NftItem } from './nft-item.js';
 import { describeMapKey, mapKeyBytes } from './map-key.js';
 import type { NftChange, WantedChain } from './nft-state.js';
 import {
@@ -43,6 +45,8 @@ export interface NftWritten {
 
 /** Elements of one message: an attribute's length has 16 bits. */
 const ELEMENTS_PER_MESSAGE = 400;
+/** Of one step; between two of them others have their turn. */
+const MEMBERS_AT_ONCE = 2_000;
 /** BOUNDED: commits of one write. */
 const MAX_ATTEMPTS = 256;
 
@@ -83,7 +87,7 @@ export class NftWriter {
       return;
     }
     const closed = closings(run, group);
-    const owners = this.build([...closed, ...group], run);
+    const owners = await this.build([...closed, ...group], run);
     const failures = await this.socket.commitAsync(this.batch);
     if (failures.length === 0) {
       run.isTableMade = true;
@@ -121,59 +125,68 @@ export class NftWriter {
       run.refused.map(({ item }) => item),
     );
     if (closed.length === 0) return;
-    this.build(closed, run);
+    await this.build(closed, run);
     const [failure] = await this.socket.commitAsync(this.batch);
     if (failure !== undefined) throw failure.error;
     for (const one of closed) run.done.push(one);
   }
 
-  /** Fills the batch; returns which item each message belongs to. */
-  private build(items: readonly NftItem[], run: Run): readonly (NftItem | undefined)[] {
+  /** Fills the batch, in turns of the event loop; returns which item each message belongs to. */
+  private async build(items: readonly NftItem[], run: Run): Promise<readonly (NftItem | undefined)[]> {
     const { batch } = this;
     const owners: (NftItem | undefined)[] = [];
     const put = (item: NftItem | undefined, write: () => void): void => {
       write();
       while (owners.length < batch.count) owners.push(item);
     };
-    const each = (write: (item: NftItem) => void): void => {
-      for (const item of items) put(item, () => write(item));
+    const each = async (write: (item: NftItem) => void): Promise<void> => {
+      for (const item of items) {
+        put(item, () => write(item));
+        const pause = breathe();
+        if (pause !== undefined) await pause;
+      }
+    };
+    const members = async (type: 'add' | 'delete'): Promise<void> => {
+      for (const item of items)
+        if (isSetItem(item) && item.type === type)
+          for (let at = 0; at < item.members.length; at += MEMBERS_AT_ONCE) {
+            put(item, () => this.writeMembers(type, item.set, item.members.slice(at, at + MEMBERS_AT_ONCE)));
+            const pause = breathe();
+            if (pause !== undefined) await pause;
+          }
     };
     batch.clear();
     put(undefined, () => writeBatchBegin(batch));
     if (!run.isTableMade) put(undefined, () => this.prepareTable(run.context));
     // Members leave before others come: intervals of one set must not overlap even inside a transaction.
-    each((item) => {
-      if (isSetItem(item)) this.writeSetItem(item, 'create');
+    await each((item) => {
+      if (item.type === 'create') this.createSet(item.set);
     });
-    each((item) => {
-      if (isSetItem(item)) this.writeSetItem(item, 'delete');
-    });
-    each((item) => {
-      if (isSetItem(item)) this.writeSetItem(item, 'add');
-    });
-    each((item) => {
+    await members('delete');
+    await members('add');
+    await each((item) => {
       if (item.type === 'create-map') this.createMap(item.name, item.map);
     });
-    each((item) => {
+    await each((item) => {
       if (!isSetItem(item)) declare(batch, item);
     });
-    each((item) => {
+    await each((item) => {
       if (!isSetItem(item)) flush(batch, item);
     });
-    each((item) => {
+    await each((item) => {
       if (item.type === 'map') changeMap(batch, item);
     });
-    each((item) => {
+    await each((item) => {
       if (!isSetItem(item)) this.fill(item);
     });
-    each((item) => {
+    await each((item) => {
       if (item.type === 'delete-map') writeSetDeletion(batch, item.name);
     });
-    each((item) => {
+    await each((item) => {
       if (item.type === 'delete' && !isSetItem(item)) writeChainDeletion(batch, item.name);
     });
-    each((item) => {
-      if (isSetItem(item)) this.writeSetItem(item, 'destroy');
+    await each((item) => {
+      if (item.type === 'destroy') writeSetDeletion(batch, item.name);
     });
     put(undefined, () => writeBatchEnd(batch));
     return owners;
@@ -184,27 +197,17 @@ export class NftWriter {
     writeTable(this.batch);
   }
 
-  private writeSetItem(item: SetItem, phase: SetItem['type']): void {
-    if (item.type !== phase) return;
-    switch (item.type) {
-      case 'create':
-        return writeSet(this.batch, {
-          name: item.set.name,
-          id: this.next(),
-          ...describeSet(item.set.type, item.set.family, item.set.timeoutSeconds),
-        });
-      case 'destroy':
-        return writeSetDeletion(this.batch, item.name);
-      case 'swap':
-        return;
-      case 'add':
-      case 'delete': {
-        const elements = item.members.flatMap((member) =>
-          elementsOf(item.set.type, parseMember(item.set.type, item.set.family, member)),
-        );
-        writeMany(this.batch, item.type, item.set.name, elements);
-      }
-    }
+  private createSet({ name, type, family, timeoutSeconds }: NewSet): void {
+    writeSet(this.batch, { name, id: this.next(), ...describeSet(type, family, timeoutSeconds) });
+  }
+
+  private writeMembers(
+    action: 'add' | 'delete',
+    { name, type, family }: Pick<NewSet, 'name' | 'type' | 'family'>,
+    members: readonly string[],
+  ): void {
+    const elements = members.flatMap((member) => elementsOf(type, parseMember(type, family, member)));
+    writeMany(this.batch, action, name, elements);
   }
 
   private createMap(name: string, map: MapHead): void {
