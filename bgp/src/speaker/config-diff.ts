@@ -60,26 +60,52 @@ export function diffConfig(before: SpeakerConfig | undefined, after: SpeakerConf
 }
 
 /**
- * As which peer of before each one goes on, by names: the one with the same ends, else the one that had its name. A resource that takes the
- * place of another, or a name that somebody else needs, costs no session.
+ * As which peer of before each one goes on, by names: the one with the same ends, else the one at the same address that listens on another
+ * port, as a session outlives that, else the one that had its name. A resource that takes the place of another, or a name that somebody
+ * else needs, costs no session, also where ports change at the same time.
  */
 function predecessorsOf(
   old: ReadonlyMap<string, PeerSettings>,
   next: ReadonlyMap<string, PeerSettings>,
 ): ReadonlyMap<string, string> {
-  const byEnds = new Map([...old].map(([name, settings]) => [endsOf(settings), name]));
   const found = new Map<string, string>();
-  for (const [name, settings] of next) {
-    const previous = byEnds.get(endsOf(settings));
-    if (previous !== undefined) found.set(name, previous);
+  const taken = new Set<string>();
+  const match = (name: string, previous: string | undefined): void => {
+    if (previous === undefined || found.has(name) || taken.has(previous)) return;
+    found.set(name, previous);
+    taken.add(previous);
+  };
+  const byEnds = new Map([...old].map(([name, settings]) => [endsOf(settings), name]));
+  for (const [name, settings] of next) match(name, byEnds.get(endsOf(settings)));
+  const [leftBefore, left] = [byAddresses(old, taken), byAddresses(next, found)];
+  for (const [addresses, names] of left) {
+    const candidates = leftBefore.get(addresses) ?? [];
+    // Of several at one address the name says which is which; of one and one there is no question.
+    for (const name of names) if (candidates.includes(name)) match(name, name);
+    const [name = ''] = names;
+    if (names.length === 1 && candidates.length === 1) match(name, candidates[0]);
   }
-  const taken = new Set(found.values());
-  for (const name of next.keys()) if (!found.has(name) && old.has(name) && !taken.has(name)) found.set(name, name);
+  for (const name of next.keys()) if (old.has(name)) match(name, name);
   return found;
 }
 
-const endsOf = (settings: PeerSettings): string =>
-  `${peerAddressText(settings)} ${settings.port} ${settings.localAddress ?? ''}`;
+const addressesOf = (settings: PeerSettings): string => `${peerAddressText(settings)} ${settings.localAddress ?? ''}`;
+const endsOf = (settings: PeerSettings): string => `${addressesOf(settings)} ${settings.port}`;
+
+/** Names of those that are not matched yet. */
+function byAddresses(
+  peers: ReadonlyMap<string, PeerSettings>,
+  matched: { has(name: string): boolean },
+): ReadonlyMap<string, readonly string[]> {
+  const names = new Map<string, string[]>();
+  for (const [name, settings] of peers) {
+    if (matched.has(name)) continue;
+    const alike = names.get(addressesOf(settings));
+    if (alike === undefined) names.set(addressesOf(settings), [name]);
+    else alike.push(name);
+  }
+  return names;
+}
 
 function usesFilter(before: SpeakerConfig | undefined, after: SpeakerConfig, settings: PeerSettings): boolean {
   return [...settings.import, ...settings.export].some(

@@ -2,8 +2,8 @@
  * Is a peer reachable by what the interfaces say? A direct eBGP neighbour whose link is gone must not be believed in until the
  * hold time runs out: the session ends with the carrier, and its routes with it.
  */
-import { formatAddress, parseAddress, prefixOf, type IpAddress } from '../address.js';
-import { interfaceOf, interfaceTowards, isLoopback, type LocalInterface } from '../session/interface.js';
+import { formatAddress, isLoopback, parseAddress, prefixOf, type IpAddress } from '../address.js';
+import { interfaceOf, interfaceTowards, type LocalInterface } from '../session/interface.js';
 import type { ConnectedPrefix } from '../rib/contract.js';
 import { knownAddress, type PeerSettings } from './peer-settings.js';
 

@@ -7,6 +7,7 @@
 import { formatAddress, parseAddress, type Family, type IpAddress } from '../address.js';
 import type { RoleName } from '../codec/capability.js';
 import type {
+  AddressedPeerConfig,
   BfdConfig,
   CapabilityName,
   DynamicPeersConfig,
@@ -254,40 +255,47 @@ export function knownAddress({ name, address }: PeerSettings): IpAddress {
 }
 
 /**
- * A change in any of these takes a new session. The password is apart: a key can be exchanged on a living connection. So is the port:
- * where a peer listens matters to the next attempt alone.
+ * A change in any of these takes a new session; beside each, what it is called in a configuration. The password is apart: a key can be
+ * exchanged on a living connection. So is the port: where a peer listens matters to the next attempt alone.
  */
-const SESSION_KEYS = [
-  'address',
-  'interfaceName',
-  'localAddress',
-  'localPort',
-  'remoteAs',
-  'localAs',
-  'speakerAs',
-  'routerId',
-  'hopLimits',
-  'isSingleHop',
-  'holdTime',
-  'families',
-  'extendedNextHop',
-  'capabilitiesOff',
-  'addPathSend',
-  'addPathReceive',
-  'enforceFirstAs',
-  'maxAsPathLength',
-  'maxAttributesLength',
-  'role',
-  'isRoleStrict',
-  'restartTime',
-  'longLivedRestartTime',
-] as const satisfies readonly (keyof PeerSettings)[];
+const SESSION_KEYS = {
+  address: 'address',
+  interfaceName: 'interface',
+  localAddress: 'localAddress',
+  localPort: 'localPort',
+  remoteAs: 'remoteAs',
+  localAs: 'localAs',
+  speakerAs: 'localAs',
+  routerId: 'routerId',
+  holdTime: 'holdTime',
+  families: 'families',
+  extendedNextHop: 'extendedNextHop',
+  capabilitiesOff: 'capabilities',
+  addPathSend: 'addPath',
+  addPathReceive: 'addPath',
+  enforceFirstAs: 'enforceFirstAs',
+  maxAsPathLength: 'maxAsPathLength',
+  maxAttributesLength: 'maxAttributesLength',
+  role: 'role',
+  isRoleStrict: 'roleStrict',
+  restartTime: 'gracefulRestartTime',
+  longLivedRestartTime: 'longLivedRestartTime',
+} as const satisfies Partial<Record<keyof PeerSettings, keyof AddressedPeerConfig | keyof SpeakerConfig>>;
 
-/** Names of the settings that differ and need a new session; a password that comes or goes is one. */
+/** The fields of the configuration that need a new session; a password that comes or goes is one. */
 export function resetReasons(before: PeerSettings, after: PeerSettings): readonly string[] {
-  const reasons: string[] = SESSION_KEYS.filter((key) => textOf(before[key]) !== textOf(after[key]));
-  if ((before.password === undefined) !== (after.password === undefined)) reasons.push('password');
-  return reasons;
+  const differs = (key: keyof PeerSettings): boolean => textOf(before[key]) !== textOf(after[key]);
+  const reasons = new Set<string>(
+    Object.entries(SESSION_KEYS).flatMap(([key, field]) => (differs(key as keyof PeerSettings) ? [field] : [])),
+  );
+  // How far a peer may be follows from whether it is external, where nobody says so.
+  const isOtherKind = reasons.has('remoteAs') || reasons.has('localAs');
+  if (!isOtherKind && (differs('hopLimits') || differs('isSingleHop')))
+    reasons.add(
+      [before, after].some(({ hopLimits }) => hopLimits.minTtl !== undefined) ? 'ttlSecurityHops' : 'multihop',
+    );
+  if ((before.password === undefined) !== (after.password === undefined)) reasons.add('password');
+  return [...reasons];
 }
 
 /** Do they differ in anything at all? */

@@ -188,7 +188,7 @@ export class Peer implements SessionOwner {
     const reasons = resetReasons(before, settings);
     if (reasons.length > 0) {
       this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${reasons.join(', ')}`);
-      if (reasons.includes('address') || reasons.includes('interfaceName')) this.failures.forget();
+      if (reasons.includes('address') || reasons.includes('interface')) this.failures.forget();
     } else {
       if (settings.password !== undefined && settings.password !== before.password)
         this.exchangePassword(settings.password);

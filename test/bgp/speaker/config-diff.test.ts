@@ -37,4 +37,30 @@ describe('bgp/speaker config-diff', () => {
       }),
     );
   });
+
+  /** name@port, at one address. */
+  const ports: readonly (readonly [string, string, string, string])[] = [
+    ['a port alone', 'a@179', 'a@1179', ''],
+    ['port and name', 'a@179', 'b@1179', 'a>b'],
+    ['ports of two by their names', 'a@179 b@1179', 'a@1790 b@2179', ''],
+    ['ports exchanged: a session is where it was', 'a@179 b@1179', 'a@1179 b@179', 'b>a a>b'],
+    ['port and name of one of two', 'a@179 b@1179', 'c@1790 b@1179', 'a>c'],
+    ['of two nobody knows which is which', 'a@179 b@1179', 'c@1790 d@1791', '-a -b'],
+    ['one of two goes', 'a@179 b@1179', 'b@179', 'a>b -b'],
+  ];
+  for (const [what, before, after, want] of ports)
+    it(`knows who is who after ${what}`, () => {
+      const peersOf = (text: string) => ({
+        ...configOf([]),
+        peers: text.split(' ').map((each) => {
+          const [name = '', port] = each.split('@');
+          return { name, address: '10.0.0.2', remoteAs: 64513, port: Number(port) };
+        }),
+      });
+      const { renamed, removed, reset } = diffConfig(peersOf(before), peersOf(after));
+      expect([...renamed.map(({ from, to }) => `${from}>${to}`), ...removed.map((name) => `-${name}`)]).to.have.members(
+        want.split(' ').filter((each) => each !== ''),
+      );
+      expect(reset).to.deep.equal([]);
+    });
 });

@@ -403,7 +403,7 @@ describe('bgp/speaker interfaces', () => {
       world.seconds(10);
       expect([a.state(B), a.prefixes()], ignored.join()).to.deep.equal(['Established', ['10.65.2.0/24']]);
     }
-    await a.configure(a.config(64512, peers, { ignoredInterfaces: ['*'] }));
+    await a.configure(a.config(64512, peers, { ignoredInterfaces: ['l*', 'e*'] }));
     world.seconds(1);
     expect([a.state(B), a.prefixes()]).to.deep.equal(['Idle', []]);
   });

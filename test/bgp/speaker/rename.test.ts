@@ -81,6 +81,26 @@ describe('bgp/speaker, names of peers', () => {
     expect([a.state('b~1'), a.speaker.neighbor('b')?.address]).to.deep.equal(['Established', '10.0.0.9']);
   });
 
+  it('gives a name to another peer while the port of the one that had it changes', async () => {
+    const world = new World();
+    const [a, b, c] = await triangle(world);
+    const changes = await a.configure(
+      a.config(
+        64512,
+        [
+          peerAt('10.0.0.9', 64519, { name: 'b' }),
+          peerAt(B, 64513, { name: 'b~1', port: 1179 }),
+          peerAt(C, 64514, { name: 'c', port: 1179 }),
+        ],
+        { originate },
+      ),
+    );
+    world.seconds(60);
+    untouched(b, c);
+    expect(changes).to.deep.include({ added: ['b'], removed: [], renamed: [{ from: 'b', to: 'b~1' }], reset: [] });
+    expect([a.state('b~1'), a.speaker.neighbor('b')?.address]).to.deep.equal(['Established', '10.0.0.9']);
+  });
+
   it('applies filters that look at the name', async () => {
     const world = new World();
     const [a, b, c] = await triangle(world);
