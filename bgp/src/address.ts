@@ -119,6 +119,16 @@ export function containsPrefix(outer: IpPrefix, inner: IpPrefix): boolean {
 
 export const prefixesOverlap = (a: IpPrefix, b: IpPrefix): boolean => containsPrefix(a, b) || containsPrefix(b, a);
 
+/** Could a host on some network have it? Not unspecified, loopback, multicast, broadcast or IPv4-mapped (RFC 6890, RFC 4291 2.5). */
+export const isHostAddress = ({ family, value }: IpAddress): boolean =>
+  family === 4
+    ? value >> 24n !== 0n && value >> 24n !== 127n && value >> 28n !== 0xen && value !== 0xffffffffn
+    : value > 1n && value >> 120n !== 0xffn && value >> 32n !== 0xffffn;
+
+/** One that every host has to itself. */
+export const isLoopback = ({ family, value }: IpAddress): boolean =>
+  family === 6 ? value === 1n : value >> 24n === 127n;
+
 /** Orders by family, then address, then length: the order of `show ip bgp`. */
 export function comparePrefixes(a: IpPrefix, b: IpPrefix): number {
   if (a.family !== b.family) return a.family - b.family;

@@ -9,9 +9,11 @@
  * Nothing is called well that has not been seen: until a summary has come of the very state that was asked for, `status` says why not.
  */
 import type { FilterConfig, OriginatedPrefix, SpeakerConfig } from 'node-bgp/config';
+import { peerName } from 'node-bgp/config/peer-rules';
 import type { SpeakerSummary } from 'node-bgp/speaker/view';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { inWordsOfResources, wordsOfField } from '../topology/field-words.js';
 import type { Topology, TopologyProblem } from '../topology/speaker-config.js';
 import { requestOverUnixSocket } from '../unix-http.js';
 
@@ -142,7 +144,7 @@ export class BgpLoop {
 
   /** Undefined when bgpd holds what it should; why it never will, when it has refused that. @throws Error, to be tried again */
   private async send(): Promise<string | undefined> {
-    const { config, problems } = await this.compute();
+    const { config, problems, places } = await this.compute();
     this.problems = problems;
     if (config === undefined) return undefined;
     const text = JSON.stringify(config);
@@ -154,7 +156,8 @@ export class BgpLoop {
       this.accept(text, config, digest);
       return undefined;
     }
-    const problem = `bgpd does not hold the desired state: it answered ${status}, ${error ?? 'without a word'}`;
+    const why = error === undefined ? 'without a word' : inWordsOfPeers(error, config, places);
+    const problem = `bgpd does not hold the desired state: it answered ${status}, ${why}`;
     if (status !== 422) throw new Error(problem);
     this.refused = { text, problem };
     return problem;
@@ -257,4 +260,16 @@ export class BgpLoop {
     this.told = problem;
     if (isNews) this.options.onHealth();
   }
+}
+
+/** What bgpd says of `peers[3].localAddress`, told of who asks for that peer. */
+function inWordsOfPeers(sentence: string, { peers = [] }: SpeakerConfig, places: Topology['places']): string {
+  const named = sentence.replace(/\bpeers\[(\d+)\](?:\.(\w+))?/g, (text, index: string, field = '') => {
+    const peer = peers[Number(index)];
+    const name = peer === undefined ? '' : peerName(peer);
+    const resource = places.get(name)?.resource;
+    if (resource === undefined) return text;
+    return `${resource} (peer ${name})${field === '' ? '' : ` ${wordsOfField(String(field)) ?? String(field)}`}`;
+  });
+  return inWordsOfResources(named);
 }

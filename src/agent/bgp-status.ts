@@ -1,6 +1,7 @@
 /** bgpd's answers as the part of NodeStatus that the cluster sees. */
 import type { PeerSummary, SpeakerSummary } from 'node-bgp/speaker/view';
 import type { NodeBgpStatus } from '../api/node-status.js';
+import { inWordsOfResources } from '../topology/field-words.js';
 import type { BgpLoopStatus } from './bgp-loop.js';
 import type { Aspect } from './node-status.js';
 
@@ -83,10 +84,12 @@ function statusOf({ localAs, routerId, peers }: SpeakerSummary): NodeBgpStatus {
 /** A sentence for every session that is not up or of no use, and every address that cannot be listened on. */
 function sessionProblems({ listen, peers }: SpeakerSummary): readonly string[] {
   return [
-    ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+    ...listen.flatMap(({ problem }) => (problem === undefined ? [] : [inWordsOfResources(problem)])),
     ...peers.flatMap((peer) => {
       if (!peer.isEstablished) return [`Peer ${peer.name} (${peer.address}) is ${peer.state}${reasonOf(peer)}`];
-      return peer.problem === undefined ? [] : [`Peer ${peer.name} (${peer.address}) is Established. ${peer.problem}`];
+      return peer.problem === undefined
+        ? []
+        : [`Peer ${peer.name} (${peer.address}) is Established. ${inWordsOfResources(peer.problem)}`];
     }),
   ];
 }
@@ -95,16 +98,6 @@ function reasonOf({ heldDown, lastError }: PeerSummary): string {
   const reason = heldDown ?? lastError;
   return reason === undefined ? '' : `: ${inWordsOfResources(reason)}`;
 }
-
-/** What bgpd calls the fields of its own configuration, in the words of the resources that ask for the session. */
-const FIELD_OF_RESOURCE: ReadonlyMap<string, string> = new Map([
-  ['remoteAs', 'spec.asNumber'],
-  ['multihop', 'spec.multihop'],
-  ['ignoredInterfaces', 'spec.ignoredInterfaces'],
-]);
-
-const inWordsOfResources = (sentence: string): string =>
-  sentence.replace(/"(\w+)"/g, (text, field: string) => FIELD_OF_RESOURCE.get(field) ?? text);
 
 function sum(families: PeerSummary['families'], field: 'received' | 'accepted' | 'advertised'): number {
   return Object.values(families).reduce((total, counts) => total + counts[field], 0);

@@ -2,7 +2,7 @@
  * The topology of this node: what it is computed from, who has to be told of what it wants of the kernel, and how much of it is logged.
  */
 import type { BgpPeerAddresses } from '@tortie/policy/objects';
-import { formatAddress, type IpAddress } from 'node-bgp/address';
+import { formatAddress, isHostAddress, type IpAddress } from 'node-bgp/address';
 import type { OriginatedPrefix } from 'node-bgp/config';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
@@ -14,7 +14,7 @@ import type { DrainInput, DrainOutcome } from '../topology/drain.js';
 import { identityOf } from '../topology/node-identity.js';
 import { Problems } from '../topology/problems.js';
 import { readsServices } from '../topology/service-routes.js';
-import { isHostAddress, parsePeerAddress } from '../topology/values.js';
+import { parsePeerAddress } from '../topology/values.js';
 import { topologyOf, type Topology, type TopologyInput } from '../topology/speaker-config.js';
 import type { NodeKernel } from './kernel.js';
 import { localWorkloads, type LocalEndpoint } from './local-workloads.js';

@@ -3,7 +3,7 @@
  *
  *   Accepted     True, or False with every part that cannot be used: the field, its value, what was expected
  *   InUse        which nodes (of a BGPFilter: which peers) use it, or are selected to; False: none, and why
- *   NODE/InUse   False only: what this one node cannot do with it. Written by that node, BOUNDED by MOST_NODES an object.
+ *   NODE/InUse   False only: what this one node cannot do with it (LeftOut: it has nothing of it). Written by that node, BOUNDED by MOST_NODES an object.
  */
 import type { Condition, KubeObject } from '../api/meta.js';
 import type { ObjectProblem } from './refusals.js';
@@ -17,6 +17,8 @@ export const MOST_NODES = 8;
 /** Kubernetes allows 32 KiB a message; people read the beginning. */
 const MOST_MESSAGE_LENGTH = 4_096;
 const NODE_SUFFIX = '/InUse';
+/** Why a node's own condition is False: it has nothing of the object, rather than not all of it. */
+const LEFT_OUT = 'LeftOut';
 
 export const nodeConditionType = (node: string): string => `${node}${NODE_SUFFIX}`;
 
@@ -73,7 +75,22 @@ export function inUseCondition(object: KubeObject, { verb, by, users, otherwise 
 }
 
 export const refusedByNode = (object: KubeObject, node: string, problems: readonly ObjectProblem[]): ConditionDraft =>
-  draft(object, nodeConditionType(node), 'False', 'Refused', messagesOf(problems));
+  draft(
+    object,
+    nodeConditionType(node),
+    'False',
+    problems.some(({ isLeftOut }) => isLeftOut) ? LEFT_OUT : 'Refused',
+    messagesOf(problems),
+  );
+
+/** Nodes that say they have nothing of the object, with what they say. */
+export const leftOutOn = (object: KubeObject): ReadonlyMap<string, string> =>
+  new Map(
+    conditionsOf(object).flatMap((condition) => {
+      const node = nodeOfCondition(condition);
+      return node !== undefined && condition.reason === LEFT_OUT ? [[node, condition.message]] : [];
+    }),
+  );
 
 const messagesOf = (problems: readonly ObjectProblem[]): readonly string[] =>
   problems.map(({ message }) => userText(message));

@@ -18,13 +18,13 @@ export function nodeProblemsOf(
   topology: readonly TopologyProblem[],
   pools: readonly PoolProblem[],
 ): readonly NodeProblem[] {
-  const ofTopology = topology.flatMap(({ resource, field, message, severity }): readonly NodeProblem[] => {
+  const ofTopology = topology.flatMap(({ resource, field, message, severity, isLeftOut }): readonly NodeProblem[] => {
     const slash = resource.indexOf('/');
     const kind = TOPOLOGY_KINDS.get(resource.slice(0, slash));
     // A filter that nobody uses is no node's problem, and wrong all the same.
     return kind === undefined || (severity !== 'problem' && kind !== 'bgpFilters')
       ? []
-      : [{ kind, key: resource.slice(slash + 1), field: field ?? '', message }];
+      : [{ kind, key: resource.slice(slash + 1), field: field ?? '', message, ...(isLeftOut ? { isLeftOut } : {}) }];
   });
   return [
     ...ofTopology,

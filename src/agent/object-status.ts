@@ -153,11 +153,11 @@ export class ObjectStatus {
     if (!this.isStarted) return;
     const found = new Map<string, ObjectProblem[]>();
     const addresses = new Map<string, Address>();
-    for (const { kind, key, field, message } of this.options.nodeProblems()) {
-      if (!STATUS_KINDS.includes(kind) || this.isRefused(kind, key, field)) continue;
+    for (const { kind, key, ...problem } of this.options.nodeProblems()) {
+      if (!STATUS_KINDS.includes(kind) || this.isRefused(kind, key, problem.field)) continue;
       const id = idOf({ kind, key });
       addresses.set(id, { kind, key });
-      found.set(id, [...(found.get(id) ?? []), { field, message }]);
+      found.set(id, [...(found.get(id) ?? []), problem]);
     }
     const before = this.problems;
     this.problems = found;

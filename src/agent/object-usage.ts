@@ -10,7 +10,9 @@ import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { BGPPeer } from '../api/bgp.js';
 import type { Cluster } from '../cluster/cluster.js';
 import { messageOf } from '../errors.js';
-import type { Usage } from './object-conditions.js';
+import { quoted } from '../topology/problems.js';
+import { leftOutOn, type Usage } from './object-conditions.js';
+import { peerRefusals } from './peer-refusal.js';
 
 type Matches = (selector: string, labels: ReadonlyMap<string, string>) => boolean;
 
@@ -73,7 +75,25 @@ function poolUsage({ spec }: IPPool, cluster: Cluster): Usage {
   };
 }
 
-function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage {
+/** BOUNDED: nodes that are asked one by one, where the first ones refuse it. */
+const MOST_ASKED = 64;
+
+/** Nodes that are selected, and do not leave it out. */
+function peerUsage(peer: BGPPeer, cluster: Cluster, matches: Matches): Usage {
+  const selection = peerSelection(peer, cluster, matches);
+  const leftOut = leftOutOn(peer);
+  const rest = selection.users.filter((node) => !leftOut.has(node));
+  const refusals = rest.slice(0, MOST_ASKED).map((name) => {
+    const node = cluster.get('nodes', name);
+    return node === undefined ? [] : peerRefusals(peer, node, cluster, matches);
+  });
+  const isRefused = refusals.every((sentences) => sentences.length > 0);
+  if (selection.users.length === 0 || !isRefused) return { ...selection, users: rest };
+  const [sentences = [...leftOut.values()].slice(0, 1)] = refusals;
+  return { ...selection, users: [], otherwise: `The nodes that it selects leave it out: ${sentences.join('; ')}` };
+}
+
+function peerSelection({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage {
   if (spec.node !== undefined && spec.node !== '') return namedNode('spec.node', spec.node, cluster);
   const selector = spec.nodeSelector ?? '';
   if (selector === '') return everyNode(cluster);
@@ -87,7 +107,7 @@ function peerUsage({ spec }: BGPPeer, cluster: Cluster, matches: Matches): Usage
       otherwise: `spec.nodeSelector "${selector}" matches no node`,
     };
   } catch (error) {
-    return { by: 'node', users: [], otherwise: `spec.nodeSelector ${messageOf(error)}` };
+    return { by: 'node', users: [], otherwise: `spec.nodeSelector is ${quoted(selector)}: ${messageOf(error)}` };
   }
 }
 

@@ -16,6 +16,8 @@ export interface ObjectProblem {
   readonly field: string;
   /** A sentence that names field, value and what was expected. */
   readonly message: string;
+  /** This node has nothing of the object because of it. */
+  readonly isLeftOut?: true;
 }
 
 export interface Refusal<K extends KindName = KindName> {

@@ -5,6 +5,7 @@
 import type { PeerSummary } from 'node-bgp/speaker/view';
 import type { KindName } from '../api/kinds.js';
 import type { Happening } from '../cluster/event-recorder.js';
+import { inWordsOfResources } from '../topology/field-words.js';
 import { userText } from '../user-text.js';
 
 type Subject = Pick<Happening, 'kind' | 'object'>;
@@ -38,7 +39,8 @@ export class SessionEvents {
 
   private compare(peer: PeerSummary, last: Seen): void {
     const name = `${peer.name} (${peer.address}, AS ${peer.remoteAs})`;
-    const why = peer.heldDown ?? peer.lastError;
+    const reason = peer.heldDown ?? peer.lastError;
+    const why = reason === undefined ? undefined : inWordsOfResources(reason);
     if (last.isUp && !peer.isEstablished)
       this.say(peer, 'Warning', 'SessionDown', `Session with ${name} went down${why === undefined ? '' : `: ${why}`}`);
     else if (last.isUp && peer.establishedCount > last.times)

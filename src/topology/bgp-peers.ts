@@ -1,5 +1,5 @@
 /** The peers of one node, as resources ask for them: the mesh, routers named by address, and nodes chosen by a selector. */
-import { formatAddress, type IpAddress } from 'node-bgp/address';
+import { formatAddress, isHostAddress, isLoopback } from 'node-bgp/address';
 import type { BGPPeer, BGPPeerSpec } from '../api/bgp.js';
 import { isLinkLocal } from 'node-bgp/session/interface';
 import { messageOf } from '../errors.js';
@@ -52,10 +52,15 @@ function meshDrafts(cluster: Cluster): readonly PeerDraft[] {
         filters: [],
         distance: (isInternal) => (isInternal ? new Map() : new Map([['multihop', { value: ANY_DISTANCE }]])),
       });
-      if (drafts.length === 0) problems.notice(place, 'has no address of a family that this node has; no session');
+      if (drafts.length === 0 && !hasLost(node, self))
+        problems.notice(place, 'has no address of a family that this node has; no session');
       return drafts;
     });
 }
+
+/** Its address is another node's: that is told already. */
+const hasLost = ({ lost = [] }: NodeIdentity, self: NodeIdentity): boolean =>
+  lost.some((family) => self.addresses.has(family));
 
 interface NodeSession extends Omit<PeerDraft, 'rank'> {
   readonly rank: 1 | 2;
@@ -197,7 +202,7 @@ function selectedDrafts(spec: BGPPeerSpec, name: string, isOurs: Choice, cluster
   if (!isEmpty(spec.peerIP))
     problems.problem(
       { resource, field: 'spec.peerIP' },
-      'stands beside spec.peerSelector; expected one of them; left out',
+      'stands beside spec.peerSelector; expected one of them; going by spec.peerSelector',
     );
   const isBack = spec.reversePeering !== 'Manual' && isSelected(self);
   const peers = cluster.nodes.filter(
@@ -215,7 +220,7 @@ function selectedDrafts(spec: BGPPeerSpec, name: string, isOurs: Choice, cluster
       filters: spec.filters ?? [],
       distance: (isInternal) => distanceOf(spec, resource, { isInternal, external: ANY_DISTANCE }, cluster),
     });
-    if (drafts.length === 0)
+    if (drafts.length === 0 && !hasLost(node, self))
       problems.notice({ resource }, `has no session with node "${node.name}": the two nodes share no address family`);
     return drafts;
   });
@@ -236,9 +241,14 @@ function routerDraft(spec: BGPPeerSpec, name: string, cluster: Cluster): readonl
   const address = formatAddress(peer.address) + (peer.interfaceName === undefined ? '' : `%${peer.interfaceName}`);
   if (isSelf(peer, cluster)) {
     const text = `is ${quoted(spec.peerIP)}, an address of this node itself; no session`;
-    // For this node alone, it asks for nothing else.
-    if (spec.node === cluster.self.name) problems.problem(peerIP, text);
+    // For this node alone, or for each of itself, it asks for nothing else.
+    if (spec.node === cluster.self.name || isLoopback(peer.address)) problems.problem(peerIP, text);
     else problems.notice(peerIP, text);
+    return [];
+  }
+  // A speaker takes peers on loopback; a daemon beside this one has an address of the node and a port.
+  if (!isHostAddress(peer.address)) {
+    problems.problem(peerIP, `is ${quoted(spec.peerIP)}; expected the address of a host; left out`);
     return [];
   }
   const source = sourceOf(spec, peer, resource, cluster);
@@ -284,8 +294,6 @@ function isSelf({ address, interfaceName, port }: PeerAddress, { self, input, co
     (configuration.spec.bindMode !== 'NodeIP' && (isLoopback(address) || isOnInterface(text, interfaceName, input)));
   return isOwn && (port ?? configuration.listenPort) === configuration.listenPort;
 }
-
-const isLoopback = ({ family, value }: IpAddress): boolean => (family === 4 ? value >> 24n === 127n : value === 1n);
 
 /** A link-local address is the node's own on its interface only. */
 const isOnInterface = (text: string, interfaceName: string | undefined, { links = [] }: TopologyInput): boolean =>

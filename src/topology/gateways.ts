@@ -1,5 +1,5 @@
 /** BGPPeer's reachableBy: the gateway through which a host route to the peer is kept. */
-import { formatAddress, tryParseAddress, type IpAddress } from 'node-bgp/address';
+import { formatAddress, isHostAddress, tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { isLinkLocal } from 'node-bgp/session/interface';
 import type { BGPPeerSpec } from '../api/bgp.js';
 import type { Cluster } from './cluster.js';
@@ -30,7 +30,9 @@ export function gatewayOf(
           ? "another address than the peer's own"
           : ownAddresses.has(formatAddress(gateway))
             ? 'the address of another machine'
-            : undefined;
+            : isHostAddress(gateway)
+              ? undefined
+              : 'the address of a host';
   if (gateway !== undefined && expected === undefined)
     return { address: formatAddress(peer), gateway: formatAddress(gateway), field: `${resource} ${field}` };
   problems.problem(

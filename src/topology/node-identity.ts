@@ -23,6 +23,8 @@ export interface NodeIdentity {
   readonly labels: ReadonlyMap<string, string>;
   /** Canonical address of each family the node has. */
   readonly addresses: ReadonlyMap<Family, string>;
+  /** Families of which another node has its address: told where that was found (node-twins.ts). */
+  readonly lost?: readonly Family[];
   /** Absent: the cluster's. */
   readonly asNumber?: number;
   readonly routerId: string;

@@ -27,7 +27,7 @@ export function withoutTwins(
     const addresses = new Map<Family, string>(
       [...node.addresses].filter(([, address]) => owners.get(address) === node),
     );
-    return { ...node, addresses };
+    return { ...node, addresses, lost: lost.map(([family]) => family) };
   });
 }
 

@@ -11,6 +11,7 @@ import type { PeerConfig, SpeakerConfig } from 'node-bgp/config';
 import { peerProblems } from 'node-bgp/config/parts';
 import { peerLocation } from 'node-bgp/config/peer-rules';
 import type { Problem } from 'node-bgp/config/schema';
+import { inWordsOfResources, wordsOfField } from './field-words.js';
 import type { DraftField, PeerDraft, PeerFieldName } from './peer-draft.js';
 import { quoted, type Problems } from './problems.js';
 import { digestName } from './unique-name.js';
@@ -73,7 +74,7 @@ function usablePeer(draft: PeerDraft, frame: SpeakerConfig, problems: Problems):
     if (found.length === 0) return peer;
     let isUsable = true;
     for (const problem of found) {
-      const name = (/^\w+/.exec(problem.path)?.[0] ?? '') as PeerFieldName;
+      const name = nameAt(problem) as PeerFieldName;
       const field = fields.get(name);
       // Told and taken out for another part of it.
       if (field === undefined && draft.fields.has(name)) continue;
@@ -85,6 +86,9 @@ function usablePeer(draft: PeerDraft, frame: SpeakerConfig, problems: Problems):
   }
 }
 
+/** "bfd" of "bfd.multiplier". */
+const nameAt = ({ path }: Problem): string => /^\w+/.exec(path)?.[0] ?? '';
+
 function tell(draft: PeerDraft, field: DraftField | undefined, problem: Problem, problems: Problems): void {
   const place = field?.place ?? draft.place;
   const value = field === undefined ? problem.value : 'written' in field ? field.written : field.value;
@@ -94,9 +98,9 @@ function tell(draft: PeerDraft, field: DraftField | undefined, problem: Problem,
   const is = isSecret
     ? 'cannot be used'
     : place.field === undefined
-      ? `has ${problem.path} ${quoted(value)}`
+      ? `has ${wordsOfField(nameAt(problem)) ?? problem.path} ${quoted(value)}`
       : `is ${quoted(value)}`;
-  problems.problem(place, `${is}; expected ${problem.expected}; ${outcome}`);
+  problems.problem(place, `${is}; expected ${inWordsOfResources(problem.expected)}; ${outcome}`);
 }
 
 function tellOfTwin(draft: PeerDraft, { draft: first, peer }: Admitted, problems: Problems): void {

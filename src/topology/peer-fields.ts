@@ -136,7 +136,7 @@ export function distanceOf(
     if (multihop !== undefined)
       problems.problem(
         at,
-        `is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; left out`,
+        `is ${multihop} beside spec.ttlSecurity ${ttlSecurity}, which already says how far the peer is; going by spec.ttlSecurity`,
       );
     const place = { resource, field: 'spec.ttlSecurity' };
     return new Map([

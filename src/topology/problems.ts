@@ -12,6 +12,8 @@ export interface TopologyProblem extends Place {
   readonly message: string;
   /** `notice`: worth knowing; nothing that anybody asked for is missing on this node. */
   readonly severity: 'problem' | 'notice';
+  /** This node has nothing of the resource: of a BGPPeer, no session. */
+  readonly isLeftOut?: true;
 }
 
 /** Collects; the order in which things were found does not matter. */

@@ -62,7 +62,18 @@ export function topologyOf(input: TopologyInput): Topology {
     listenPortOf: listenPorts(input.bgpConfigurations),
     problems,
   };
-  return { ...withPeers(cluster), problems: problems.list() };
+  const rest = withPeers(cluster);
+  return { ...rest, problems: withOutcome(problems.list(), rest.places) };
+}
+
+/** Of a BGPPeer that asks for several sessions some may stand. */
+function withOutcome(problems: Topology['problems'], places: Topology['places']): Topology['problems'] {
+  const inUse = new Set([...places.values()].map(({ resource }) => resource));
+  return problems.map((problem) => {
+    const { resource, severity } = problem;
+    const isLeftOut = severity === 'problem' && resource.startsWith('BGPPeer/') && !inUse.has(resource);
+    return isLeftOut ? { ...problem, isLeftOut } : problem;
+  });
 }
 
 /** What is wrong with another node's object is that node's problem. */

@@ -31,12 +31,6 @@ export function parseDuration(text: string | undefined): number | undefined {
   return seconds;
 }
 
-/** Could a host on some network have it? Not unspecified, loopback, multicast, broadcast or IPv4-mapped (RFC 6890, RFC 4291 2.5). */
-export const isHostAddress = ({ family, value }: IpAddress): boolean =>
-  family === 4
-    ? value >> 24n !== 0n && value >> 24n !== 127n && value >> 28n !== 0xen && value !== 0xffffffffn
-    : value > 1n && value >> 120n !== 0xffn && value >> 32n !== 0xffffn;
-
 export interface PeerAddress {
   readonly address: IpAddress;
   /** "fe80::1%eth0" names its link. */
@@ -47,8 +41,8 @@ export interface PeerAddress {
 /** "192.0.2.1", "192.0.2.1:1179", "2001:db8::1", "[2001:db8::1]:1179", "fe80::1%eth0"; undefined when it is none of these. */
 export function parsePeerAddress(text: string): PeerAddress | undefined {
   const bracketed = /^\[([^\]]+)\]:(\d{1,5})$/.exec(text) ?? /^([^:]+):(\d{1,5})$/.exec(text);
-  const [host = '', interfaceName] = (bracketed?.[1] ?? text).split('%');
-  const address = tryParseAddress(host);
+  const [host = '', interfaceName, ...more] = (bracketed?.[1] ?? text).split('%');
+  const address = more.length === 0 ? tryParseAddress(host) : undefined;
   const port = bracketed === null ? undefined : Number(bracketed[2]);
   if (address === undefined || (port !== undefined && (port < 1 || port > 65535)) || interfaceName === '')
     return undefined;

@@ -4,7 +4,14 @@
  *
  * What the pod says is let in as the resource's filters say, and goes to nobody but where a filter of that peer accepts it.
  */
-import { formatAddress, parseAddress, tryParseAddress, type Family, type IpAddress } from 'node-bgp/address';
+import {
+  formatAddress,
+  isHostAddress,
+  parseAddress,
+  tryParseAddress,
+  type Family,
+  type IpAddress,
+} from 'node-bgp/address';
 import { isLinkLocal } from 'node-bgp/session/interface';
 import type { BGPPeerSpec } from '../api/bgp.js';
 import { messageOf } from '../errors.js';
@@ -13,7 +20,7 @@ import type { LocalWorkload } from './node-side.js';
 import type { DraftField, PeerDraft, PeerFieldName } from './peer-draft.js';
 import { ANY_DISTANCE, asNumberField, distanceOf, fieldsOf, filterFields, isEmpty, localAsOf } from './peer-fields.js';
 import { quoted, type Place } from './problems.js';
-import { isHostAddress, parseAsNumber } from './values.js';
+import { parseAsNumber } from './values.js';
 
 /** A pod that a resource selects, and where the two ends of its session are. */
 interface WorkloadSession {
@@ -37,7 +44,7 @@ export function workloadDrafts(spec: BGPPeerSpec, name: string, cluster: Cluster
     if (!isEmpty(spec[field]))
       problems.problem(
         { resource, field: `spec.${field}` },
-        'stands beside spec.localWorkloadSelector; expected one of them; left out',
+        'stands beside spec.localWorkloadSelector; expected one of them; going by spec.localWorkloadSelector',
       );
   const selector = spec.localWorkloadSelector ?? '';
   const fields = fieldsOf(spec, resource, cluster);

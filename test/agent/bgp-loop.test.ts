@@ -6,7 +6,7 @@ import type { FilterConfig, SpeakerConfig } from 'node-bgp/config';
 import { BgpLoop } from '../../src/agent/bgp-loop.js';
 import { bgpReportOf } from '../../src/agent/bgp-status.js';
 import { createLogger } from '../../src/log.js';
-import type { TopologyProblem } from '../../src/topology/speaker-config.js';
+import type { Topology, TopologyProblem } from '../../src/topology/speaker-config.js';
 import { FakeBgpd } from './fake-bgpd.js';
 
 const config = (peers: number, more: Partial<SpeakerConfig> = {}): SpeakerConfig => ({
@@ -32,6 +32,7 @@ describe('agent/bgp-loop', function () {
   let loop: BgpLoop;
   let wanted: SpeakerConfig | undefined;
   let problems: readonly TopologyProblem[] = [];
+  let places: Topology['places'] = new Map();
   /** Filters that the loop has said bgpd holds, at each computation. */
   let heldFilters: Readonly<Record<string, FilterConfig>>[] = [];
 
@@ -51,13 +52,14 @@ describe('agent/bgp-loop', function () {
     bgpd = new FakeBgpd();
     wanted = config(4);
     problems = [];
+    places = new Map();
     heldFilters = [];
     await bgpd.listen(socket());
     loop = new BgpLoop({
       socketPath: socket(),
       compute: (held) => {
         heldFilters.push(held);
-        return { config: wanted, gateways: [], peering: [], serviceRanges: [], places: new Map(), problems };
+        return { config: wanted, gateways: [], peering: [], serviceRanges: [], places, problems };
       },
       log: createLogger('test', { level: 'silent' }),
       onHealth: () => undefined,
@@ -216,6 +218,20 @@ describe('agent/bgp-loop', function () {
       'Peer far (10.1.0.0) is Idle: a peer further away needs spec.multihop',
     ]);
     expect(report.status?.peers?.[0]?.lastError).to.equal(told);
+  });
+
+  it('tells a refusal of bgpd in the words of who asks for the peer', async () => {
+    places = new Map([['10.1.0.2', { resource: 'BGPPeer/rack' }]]);
+    bgpd.refusal = {
+      status: 422,
+      error: 'peers[2].remoteAs is 0; expected 1; peers[3].multihop is 1; expected nothing beside "ttlSecurityHops"',
+    };
+    loop.start();
+    await until(() => aspect().problems.join().includes('422'));
+    expect(aspect().problems).to.deep.equal([
+      'bgpd does not hold the desired state: it answered 422, BGPPeer/rack (peer 10.1.0.2) spec.asNumber is 0; expected 1; ' +
+        'peers[3].multihop is 1; expected nothing beside spec.ttlSecurity',
+    ]);
   });
 
   it('is well with a notice', async () => {

@@ -24,6 +24,12 @@ describe('agent/session-events', () => {
       'bgpPeers/rack Normal SessionUp: On node "n": Session with rack (192.0.2.254, AS 65001) came up',
     ]);
   });
+  it('say what to correct in the words of resources', () => {
+    const sessions = events();
+    for (const look of [peer(), peer({ ...down, lastError: 'Configuration changed: remoteAs' })])
+      sessions.looked([look]);
+    expect(said[0]).to.match(/went down: Configuration changed: spec\.asNumber$/);
+  });
   it('say of one of the mesh beside the Node, and of a flap between two looks', () => {
     const sessions = events();
     sessions.looked([peer({ name: 'mesh-b-v4' })]);

@@ -10,6 +10,7 @@ import {
   containsPrefix,
   formatAddress,
   formatPrefix,
+  isHostAddress,
   parseAddress,
   parsePrefix,
   tryParseAddress,
@@ -92,4 +93,25 @@ describe('bgp/address', () => {
     expect(() => addressAt(block, 64)).to.throw(RangeError);
     expect(comparePrefixes(block, parsePrefix('10.65.0.0/24'))).to.be.greaterThan(0);
   });
+
+  const hosts = [
+    '192.0.2.1',
+    '223.255.255.254',
+    '1.0.0.0',
+    '169.254.1.1',
+    '240.0.0.1',
+    '2001:db8::1',
+    'fe80::1',
+    '::2',
+    '64:ff9b::1',
+  ];
+  const nobody = ['0.0.0.0', '0.1.2.3', '127.0.0.1', '224.0.0.5', '255.255.255.255'];
+  const nobody6 = ['::', '::1', 'ff02::1', '::ffff:192.0.2.1'];
+  for (const [texts, want] of [
+    [hosts, true],
+    [[...nobody, ...nobody6], false],
+  ] as const)
+    for (const text of texts)
+      it(`knows that ${text} is ${want ? 'an' : 'no'} address of a host`, () =>
+        expect(isHostAddress(parseAddress(text))).to.equal(want));
 });

@@ -168,6 +168,9 @@ describe('topology fields', () => {
       ['that is none', 'tor1', 'expected an IPv4 address, as spec.peerIP is'],
       ['that is this node', '10.0.0.1', 'expected the address of another machine'],
       ['that is the peer itself', '192.0.2.1', "expected another address than the peer's own"],
+      ['that is nobody', '0.0.0.1', 'expected the address of a host'],
+      ['that is everybody', '255.255.255.255', 'expected the address of a host'],
+      ['on loopback', '127.0.0.2', 'expected the address of a host'],
     ] as const)
       it(`names a gateway ${title}, and keeps the session`, () => {
         const result = router({ reachableBy });
@@ -235,6 +238,9 @@ describe('topology fields', () => {
     });
 
     it('ignores the interfaces that it can name, and says which it cannot', () => {
+      const odd = topology({ default: { ignoredInterfaces: ['', '*', 'eth[0-9]'] } });
+      expect(odd.config).to.not.have.property('ignoredInterfaces');
+      expect(sentences(odd)).to.have.length(3);
       const result = topology({ default: { ignoredInterfaces: ['docker*', 'a b', 'kube-ipvs?'] } });
       expect(result.config?.ignoredInterfaces).to.deep.equal(['docker*', 'kube-ipvs?']);
       expect(sentences(result)).to.have.length(1);

@@ -15,6 +15,18 @@ describe('topology, of nodes that cannot be', () => {
         'Node/node1-old has the address 10.0.0.1 of node "node1"; expected an address of its own; no session with it',
       ]);
     });
+    it('is not said to have no address as well, by the mesh or by a selector', () => {
+      const nodes = [...RACK, node('old', ['10.0.0.2', 'fd00::2'], { ready: 'Unknown', labels: { rack: '9' } })];
+      const result = topology({ nodes, peers: { r: { nodeSelector: 'rack == "1"', peerSelector: 'rack == "9"' } } });
+      expect(sentences(result)).to.deep.equal(
+        ['10.0.0.2', 'fd00::2'].map(
+          (address) =>
+            `Node/old has the address ${address} of node "node2"; expected an address of its own; no session with it`,
+        ),
+      );
+      const [alone] = [topology({ nodes: [...RACK, node('old', [])] })];
+      expect(sentences(alone)).to.deep.equal(['Node/old has no address of a family that this node has; no session']);
+    });
     for (const [what, nodes] of [
       ['of which nothing is known', [stale('aaa-old', ['10.0.0.1'], { annotations: AS_OF('10.0.0.1', '64999') })]],
       [

@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import type { PeerConfig } from 'node-bgp/config';
+import { diffConfig } from 'node-bgp/speaker/config-diff';
 import type { BGPConfigurationSpec, BGPPeer, BGPPeerSpec } from '../../src/api/bgp.js';
 import type { NodeLink } from '../../src/topology/node-side.js';
 import { node, RACK, topology, MESH, names, peer, sentences } from './left-out-scene.js';
@@ -100,6 +101,24 @@ describe('topology, of what cannot be', () => {
     ['an address of nobody', { peerIP: '0.0.0.0' }, 'spec.peerIP is "0.0.0.0"; expected the address of a host'],
     ['a multicast address', { peerIP: '224.0.0.5' }, 'spec.peerIP is "224.0.0.5"; expected the address of a host'],
     ['an IPv6 address of nobody', { peerIP: '::' }, 'spec.peerIP is "::"; expected the address of a host'],
+    ...['255.255.255.255', '0.0.0.1', '0.0.0.1:1179', '::ffff:10.0.0.2', '[::ffff:192.0.2.1]:179'].map(
+      (peerIP): readonly [string, BGPPeerSpec, string] => [
+        `an address that no host can have, ${peerIP}`,
+        { peerIP },
+        `spec.peerIP is "${peerIP}"; expected the address of a host; left out`,
+      ],
+    ),
+    ...['127.0.0.1:1790', '127.9.9.9:1790', '[::1]:1790'].map((peerIP): readonly [string, BGPPeerSpec, string] => [
+      `an address that every host has, ${peerIP}`,
+      { peerIP },
+      `spec.peerIP is "${peerIP}"; expected the address of a host; left out`,
+    ]),
+    ...['127.0.0.1', '127.9.9.9', '::1'].map((peerIP): readonly [string, BGPPeerSpec, string] => [
+      `an address that every host has, of whichever node: ${peerIP}`,
+      { peerIP },
+      `spec.peerIP is "${peerIP}", an address of this node itself; no session`,
+    ]),
+    ['two interfaces', { peerIP: 'fe80::1%eth0%eth1' }, 'spec.peerIP is "fe80::1%eth0%eth1"; expected an address'],
     ['an IPv6 multicast address', { peerIP: 'ff02::5' }, 'spec.peerIP is "ff02::5"; expected the address of a host'],
     ['no address', { peerIP: '' }, 'spec.peerIP is ""; expected an address'],
     ['no AS', { asNumber: '' }, 'spec.asNumber is ""; expected an AS number'],
@@ -127,6 +146,9 @@ describe('topology, of what cannot be', () => {
       expect(names(result)).to.deep.equal(['a', ...MESH]);
       expect(sentences(result, 'problem').join('\n')).to.include(`BGPPeer/bad ${sentence}`);
       expect(result.problems.every(({ message, field = '' }) => message.startsWith(field))).to.equal(true);
+      expect(result.problems.map(({ resource, isLeftOut }) => [resource, isLeftOut])).to.deep.equal([
+        ['BGPPeer/bad', true],
+      ]);
     });
 
   /** What a session can do without. */
@@ -157,6 +179,7 @@ describe('topology, of what cannot be', () => {
       expect(names(result)).to.deep.equal(['r', ...MESH]);
       expect(peer(result, 'r')?.[field]).to.equal(undefined);
       expect(sentences(result, 'problem').join()).to.include(`BGPPeer/r ${sentence}`);
+      expect(result.problems.every((each) => each.isLeftOut === undefined)).to.equal(true);
     });
 
   it('takes numbers up to the bounds of the API', () => {
@@ -176,6 +199,20 @@ describe('topology, of what cannot be', () => {
       const [renamed] = names(result).filter((name) => name.startsWith('mesh-node2-v4~'));
       expect(peer(result, renamed ?? '')?.address).to.equal('10.0.0.2');
       expect(result.problems).to.deep.equal([]);
+    });
+    it('cost no session of the mesh while its port changes, too', () => {
+      const peers = { 'mesh-node2-v4': { peerIP: '192.0.2.1', asNumber: 65001 } };
+      const worlds = [
+        {},
+        { peers, configuration: { listenPort: 1179 } },
+        { peers },
+        { configuration: { listenPort: 1790 } },
+      ];
+      const configs = worlds.flatMap((world) => topology(world).config ?? []);
+      for (const [index, after] of configs.slice(1).entries()) {
+        const { reset, removed, added } = diffConfig(configs[index], after);
+        expect([reset, removed.length + added.length <= 1], String(index)).to.deep.equal([[], true]);
+      }
     });
     it('that read alike are told apart: "a-b" with "c", "a" with "b-c"', () => {
       const result = topology({

@@ -242,7 +242,7 @@ describe('topology', () => {
       { ...nothing, name: 'internal' },
     ]);
     expect(messages(result)).to.include(
-      'BGPPeer/both spec.multihop is 3 beside spec.ttlSecurity 255, which already says how far the peer is; left out',
+      'BGPPeer/both spec.multihop is 3 beside spec.ttlSecurity 255, which already says how far the peer is; going by spec.ttlSecurity',
     );
   });
 

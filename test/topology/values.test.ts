@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { formatAddress, parseAddress } from 'node-bgp/address';
-import { isHostAddress, parseAsNumber, parseDuration, parsePeerAddress } from '../../src/topology/values.js';
+import { formatAddress } from 'node-bgp/address';
+import { parseAsNumber, parseDuration, parsePeerAddress } from '../../src/topology/values.js';
 
 describe('topology/values', () => {
   const asNumbers: readonly (readonly [number | string | undefined, number | undefined])[] = [
@@ -58,25 +58,4 @@ describe('topology/values', () => {
           (peer.port === undefined ? '' : ` ${peer.port}`);
       expect(shown).to.equal(want);
     });
-
-  const hosts = [
-    '192.0.2.1',
-    '223.255.255.254',
-    '1.0.0.0',
-    '169.254.1.1',
-    '240.0.0.1',
-    '2001:db8::1',
-    'fe80::1',
-    '::2',
-    '64:ff9b::1',
-  ];
-  const nobody = ['0.0.0.0', '0.1.2.3', '127.0.0.1', '224.0.0.5', '255.255.255.255'];
-  const nobody6 = ['::', '::1', 'ff02::1', '::ffff:192.0.2.1'];
-  for (const [texts, want] of [
-    [hosts, true],
-    [[...nobody, ...nobody6], false],
-  ] as const)
-    for (const text of texts)
-      it(`knows that ${text} is ${want ? 'an' : 'no'} address of a host`, () =>
-        expect(isHostAddress(parseAddress(text))).to.equal(want));
 });

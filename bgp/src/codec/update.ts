@@ -250,11 +250,14 @@ function takeNextHop(bytes: Uint8Array, scan: AttributeScan): void {
   classicReach.nextHopLength = 4;
 }
 
-/** Not all zeros, and not multicast or reserved: 224.0.0.0/3, ff00::/8. */
+/** Not 0.0.0.0/8, ::, multicast or reserved (224.0.0.0/3, ff00::/8), nor IPv4-mapped, which is on no wire (RFC 4291 section 2.5.5.2). */
 function isHostAddress(bytes: Uint8Array, at: number, length: number): boolean {
   const first = bytes[at] ?? 0;
-  if (length === 4 ? first >= 224 : first === 0xff) return false;
-  for (let i = at; i < at + length; i++) if (bytes[i] !== 0) return true;
+  if (length === 4) return first > 0 && first < 224;
+  if (first !== 0) return first !== 0xff;
+  for (let i = at; i < at + 10; i++) if (bytes[i] !== 0) return true;
+  const isMapped = bytes[at + 10] === 0xff && bytes[at + 11] === 0xff;
+  for (let i = at + 10; i < at + length; i++) if (bytes[i] !== 0) return !isMapped;
   return false;
 }
 

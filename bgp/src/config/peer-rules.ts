@@ -2,7 +2,7 @@
  * What one peer, or one range of peers, has to be like beyond the shape of its fields: what RFCs and the kernel want of fields together.
  * Every rule looks at one peer and the frame around it (our AS, where we listen, names of filters); rules between peers are in validate.ts.
  */
-import { formatAddress, parseAddress, tryParseAddress } from '../address.js';
+import { formatAddress, isHostAddress, isLoopback, parseAddress } from '../address.js';
 import type {
   CapabilityName,
   PeerConfig,
@@ -43,8 +43,7 @@ export function checkPeer(config: SpeakerConfig, peer: PeerConfig, path: string,
   if (peer.address === undefined) checkUnnumbered(peer, problem);
   else {
     const isIpv6 = plain.includes(':');
-    if (parseAddress(plain).value === 0n || isMulticast(plain))
-      problem('address', peer.address, 'the address of a host');
+    if (!isPlace(plain)) problem('address', peer.address, HOST);
     if (peer.interface !== undefined && peer.interface !== zone)
       problem(
         'interface',
@@ -66,6 +65,7 @@ export function checkPeer(config: SpeakerConfig, peer: PeerConfig, path: string,
           peer.localAddress,
           `an address of the peer's own interface, ${zone ?? 'which is none here'}`,
         );
+      else if (!isPlace(peer.localAddress.split('%')[0] ?? '')) problem('localAddress', peer.localAddress, HOST);
       else if (canonicalPeerAddress(peer.localAddress) === location && listensOn(config, peer.port ?? 179))
         problem('localAddress', peer.localAddress, "another address than the peer's");
     }
@@ -95,12 +95,13 @@ function checkUnnumbered(
     problem('ttlSecurityHops', peer.ttlSecurityHops, '1: an unnumbered peer is on the link');
 }
 
-const isMulticast = (text: string): boolean => {
-  const address = tryParseAddress(text);
-  return (
-    address !== undefined && (address.family === 4 ? address.value >> 28n === 0xen : address.value >> 120n === 0xffn)
-  );
-};
+const HOST = 'the address of a host';
+
+/** Can a daemon be there? On this host, too: a speaker on loopback is how a library is tried. */
+export function isPlace(text: string): boolean {
+  const address = parseAddress(text);
+  return isHostAddress(address) || isLoopback(address);
+}
 
 /** What the types of SessionConfig forbid together, a file can still hold. */
 interface UncheckedSession extends SessionFields {

@@ -3,8 +3,20 @@ import { containsPrefix, parsePrefix, type IpPrefix } from '../address.js';
 import type { FilterRule, OriginatedPrefix } from '../config.js';
 import { joinPath, widthOf, type Problem } from './schema.js';
 
-/** RFC 4291 2.5.6, RFC 1112, RFC 4291 2.7. */
-const NEVER_ROUTED = ['fe80::/10', '224.0.0.0/4', 'ff00::/8'].map((text) => parsePrefix(text));
+/** What is no address of a host, or none beyond its link: RFC 6890, RFC 1112, RFC 4291 2.5 and 2.7. */
+const NEVER_ROUTED = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '224.0.0.0/4',
+  '255.255.255.255/32',
+  '::/127',
+  '::ffff:0:0/96',
+  'fe80::/10',
+  'ff00::/8',
+].map((text) => parsePrefix(text));
+
+/** Can no prefix that is announced lie in it? */
+export const isNeverRouted = (prefix: IpPrefix): boolean => NEVER_ROUTED.some((range) => containsPrefix(range, prefix));
 
 /** `parsed`: its prefix; of a table of a million each is parsed once. */
 export function checkOriginatedPrefix(
@@ -13,7 +25,7 @@ export function checkOriginatedPrefix(
   path: string,
   problems: Problem[],
 ): void {
-  if (NEVER_ROUTED.some((range) => containsPrefix(range, parsed)))
+  if (isNeverRouted(parsed))
     problems.push({
       path: joinPath(path, 'prefix'),
       value: prefix,

@@ -49,7 +49,18 @@ const port = integer(1, 65535);
 const listenPort = integer(0, 65535);
 const name = pattern(/^[\x21-\x7e]{1,128}$/, '1 to 128 printable characters without blanks');
 const interfaceName = pattern(/^[^\s/]{1,15}$/, 'an interface name of at most 15 characters');
-const interfacePattern = pattern(/^[^\s/]{1,64}$/, 'an interface name, with * and ? as wildcards');
+/**
+ * The kernel's names hold nearly anything, but who writes brackets or bars means a pattern of another language, which would never match;
+ * and who ignores all interfaces has none to reach a next hop through.
+ */
+const interfacePattern = text({ pattern: '^[A-Za-z0-9_.@+=,#~*?-]{1,64}$' }, (value) => {
+  const letters = value.replace(/\*/g, '');
+  if (!/^[A-Za-z0-9_.@+=,#~*?-]{1,64}$/.test(value) || letters.length > 15)
+    return 'an interface name of at most 15 characters, with * and ? as wildcards';
+  return letters === '' || (value.includes('*') && letters === '?')
+    ? 'a pattern that does not hold every interface'
+    : undefined;
+});
 const filterNames = list(name, { max: 128 });
 
 const bfd = object(

@@ -2,11 +2,11 @@
  * From anything to a SpeakerConfig, or to every problem it has: the shape of each field first, then what fields mean to
  * each other. A configuration that passes can be applied without a further check.
  */
-import { formatPrefix, parsePrefix } from '../address.js';
+import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '../address.js';
 import type { DynamicPeersConfig, SpeakerConfig } from '../config.js';
 import { checkKeys } from './key-rules.js';
-import { checkPeer, checkSession, peerLocation, peerName, remoteAsOf } from './peer-rules.js';
-import { checkOriginatedPrefix, checkRule } from './route-rules.js';
+import { checkPeer, checkSession, isPlace, peerLocation, peerName, remoteAsOf } from './peer-rules.js';
+import { checkOriginatedPrefix, checkRule, isNeverRouted } from './route-rules.js';
 import { isObject, joinPath, type JsonSchema, type Problem } from './schema.js';
 import { speakerShape } from './shape.js';
 
@@ -31,6 +31,7 @@ export function validateConfig(value: unknown): Validated {
   const config = withoutNulls(value) as ParsedConfig;
   checkNames(config, problems);
   checkKeys(config, problems);
+  checkPlaces(config, problems);
   for (const [index, peer] of (config.peers ?? []).entries()) {
     checkPeer(config, peer, `peers[${index}]`, problems);
     checkSession(config, peer, remoteAsOf(config, peer), `peers[${index}]`, problems);
@@ -115,8 +116,24 @@ function checkNames(config: SpeakerConfig, problems: Problem[]): void {
     claim(range.name, `dynamicPeers[${index}].name`, 'a name of its own');
 }
 
+/** Of what stands beside the peers. */
+function checkPlaces({ listen = [], bmp = [] }: SpeakerConfig, problems: Problem[]): void {
+  for (const [index, { address }] of listen.entries())
+    if (parseAddress(address).value !== 0n && !isPlace(address))
+      problems.push({
+        path: `listen[${index}].address`,
+        value: address,
+        expected: 'an address of this host, or 0.0.0.0 or :: for all of them',
+      });
+  for (const [index, { address }] of bmp.entries())
+    if (!isPlace(address))
+      problems.push({ path: `bmp[${index}].address`, value: address, expected: 'the address of a host' });
+}
+
 function checkRange(config: SpeakerConfig, range: DynamicPeersConfig, path: string, problems: Problem[]): void {
   const prefix = parsePrefix(range.range);
+  if (isNeverRouted(prefix) && !isPlace(formatAddress(prefix)))
+    problems.push({ path: `${path}.range`, value: range.range, expected: 'a range of addresses that hosts can have' });
   if (formatPrefix(prefix) === 'fe80::/10' && range.interface === undefined)
     problems.push({
       path: `${path}.interface`,

@@ -3,7 +3,7 @@
  * Whoever knows them states all of them (`Speaker.setInterfaces`); a plain library user gets them from Node.
  */
 import { networkInterfaces } from 'node:os';
-import { containsAddress, parseAddress, prefixOf, type Family, type IpAddress } from '../address.js';
+import { containsAddress, isLoopback, parseAddress, prefixOf, type Family, type IpAddress } from '../address.js';
 
 export interface InterfaceAddress {
   readonly address: IpAddress;
@@ -34,9 +34,6 @@ export function systemInterfaces(): readonly LocalInterface[] {
 export function isLinkLocal({ family, value }: IpAddress): boolean {
   return family === 6 ? value >> 118n === 0x3fan : value >> 16n === 0xa9fen;
 }
-
-export const isLoopback = ({ family, value }: IpAddress): boolean =>
-  family === 6 ? value === 1n : value >> 24n === 127n;
 
 /** The interface on whose link this address is, if any that is up. */
 export function interfaceTowards(
