@@ -83,6 +83,48 @@ originate:
     ]);
   });
 
+  it('reports what the sound parts mean together while others are no such fields', () => {
+    expect(
+      problemsOf(`localAs: 64512
+routerId: 10.0.0.1
+holdTimes: 3
+filters:
+  out: {rules: [{action: pass}]}
+peers:
+  - {address: 10.0.0.2, remoteAs: x, import: [out, gone]}
+  - {address: 10.0.0.3, remoteAs: 64513, export: [nowhere, out]}
+  - {address: 10.0.0.3, remoteAs: 64513}
+  - {address: 10.0.0.4, remoteAs: 64513, import: [1, gone]}
+dynamicPeers:
+  - {name: r, range: 10.1.0.0/24, remoteAs: 64514, import: [missing]}
+originate:
+  - prefix: 10.65.0.0/33
+  - prefix: 10.65.0.0/24
+  - prefix: 10.65.0.0/24
+`),
+    ).to.deep.equal([
+      'rack.yaml:3: holdTimes: expected a known field',
+      'rack.yaml:5: filters.out.rules[0].action is "pass"; expected one of accept, reject, next',
+      'rack.yaml:7: peers[0].remoteAs is "x"; expected one of external, internal',
+      'rack.yaml:8: peers[1].export[0] is "nowhere"; expected the name of an entry of "filters"',
+      'rack.yaml:9: peers[2].address is "10.0.0.3"; expected an address or a "name" of its own; peers[1].address has the same',
+      'rack.yaml:10: peers[3].import[0] is 1; expected 1 to 128 printable characters without blanks',
+      'rack.yaml:12: dynamicPeers[0].import[0] is "missing"; expected the name of an entry of "filters"',
+      'rack.yaml:14: originate[0].prefix is "10.65.0.0/33"; expected CIDR notation such as 10.65.0.0/26 or fd00:65::/122',
+      'rack.yaml:16: originate[2].prefix is "10.65.0.0/24"; expected each prefix once; originate[1] has it',
+    ]);
+    expect(
+      problemsOf(`localAs: 0
+routerId: 10.0.0.1
+peers:
+  - {address: 10.0.0.2, remoteAs: 64512, routeReflectorClient: true, import: [gone]}
+`),
+    ).to.deep.equal([
+      'rack.yaml:1: localAs is 0; expected an AS number from 1 to 4294967295, not 23456',
+      'rack.yaml:4: peers[0].import[0] is "gone"; expected the name of an entry of "filters"',
+    ]);
+  });
+
   it('wants one TCP-MD5 key to an address, whatever the ports and links, and says neither key', () => {
     const withKeys = (second: string): readonly string[] =>
       problemsOf(`localAs: 64512

@@ -153,6 +153,16 @@ export function checkSession(
   checkCapabilities(session, path, problems);
   if (session.families !== undefined && new Set(session.families).size !== session.families.length)
     problem('families', 'each family once');
+  checkReferences(config, session, path, problems);
+}
+
+/** Filters that a session names are there. */
+export function checkReferences(
+  config: SpeakerConfig,
+  session: Pick<SessionFields, 'import' | 'export'>,
+  path: string,
+  problems: Problem[],
+): void {
   for (const direction of ['import', 'export'] as const)
     for (const [index, name] of (session[direction] ?? []).entries())
       if (config.filters?.[name] === undefined || !Object.hasOwn(config.filters, name))

@@ -158,7 +158,7 @@ export const peerShape: Field = {
   },
 };
 
-const dynamicPeers = object(
+export const dynamicPeersShape = object(
   { name, range: prefix, remoteAs: either(Array.isArray, list(asNumber, { min: 1, max: 256 }), asNumber) },
   { ...session, interface: interfaceName, limit: integer(1, 10000) },
 );
@@ -183,7 +183,7 @@ const requiredFields: Readonly<Record<string, Field>> = { localAs: asNumber, rou
 const optionalFields: Readonly<Record<string, Field>> = {
   listen: list(object({ address }, { port: listenPort }), { max: 64 }),
   peers: list(peerShape, { max: 10000 }),
-  dynamicPeers: list(dynamicPeers, { max: 256 }),
+  dynamicPeers: list(dynamicPeersShape, { max: 256 }),
   originate: list(originatedShape, { max: 1_000_000 }),
   filters: record(/^[\x21-\x7e]{1,128}$/, filterShape, { max: 10000 }),
   multipath: object({}, { ebgp: integer(1, 256), ibgp: integer(1, 256), relaxAsPath: boolean }),

@@ -5,10 +5,11 @@
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '../address.js';
 import type { DynamicPeersConfig, SpeakerConfig } from '../config.js';
 import { checkKeys } from './key-rules.js';
-import { checkPeer, checkSession, isPlace, peerLocation, peerName, remoteAsOf } from './peer-rules.js';
+import { checkPeer, checkReferences, checkSession, isPlace, peerLocation, peerName, remoteAsOf } from './peer-rules.js';
 import { checkOriginatedPrefix, checkRule, isNeverRouted } from './route-rules.js';
 import { isObject, joinPath, type JsonSchema, type Problem } from './schema.js';
 import { speakerShape } from './shape.js';
+import { soundParts } from './sound-parts.js';
 
 export type { Problem } from './schema.js';
 
@@ -23,15 +24,41 @@ export const speakerSchema: JsonSchema = {
   ...speakerShape.schema,
 };
 
-/** Checks everything and reports all at once; relations between fields only once each field by itself is right. */
+/** Checks everything and reports all at once; relations between fields of those parts that by themselves are right. */
 export function validateConfig(value: unknown): Validated {
   const problems: Problem[] = [];
   speakerShape.check(value, '', problems);
-  if (problems.length > 0) return { type: 'invalid', problems };
+  if (problems.length > 0) return { type: 'invalid', problems: [...problems, ...problemsOfSoundParts(value)] };
   const config = withoutNulls(value) as ParsedConfig;
+  checkRelations(config, problems);
+  checkSessions(config, problems);
+  return problems.length > 0 ? { type: 'invalid', problems } : { type: 'valid', config };
+}
+
+function problemsOfSoundParts(value: unknown): readonly Problem[] {
+  const sound = soundParts(withoutNulls(value));
+  if (sound === undefined) return [];
+  const { config, hasAs, placed } = sound;
+  const problems: Problem[] = [];
+  checkRelations(config, problems);
+  if (hasAs) checkSessions(config, problems);
+  else
+    for (const name of ['peers', 'dynamicPeers'] as const)
+      for (const [index, session] of (config[name] ?? []).entries())
+        checkReferences(config, session, `${name}[${index}]`, problems);
+  return problems.map(placed);
+}
+
+/** Of names, keys, addresses and prefixes, which need no session. */
+function checkRelations(config: SpeakerConfig, problems: Problem[]): void {
   checkNames(config, problems);
   checkKeys(config, problems);
   checkPlaces(config, problems);
+  checkOriginated(config, problems);
+  checkFilters(config, problems);
+}
+
+function checkSessions(config: SpeakerConfig, problems: Problem[]): void {
   for (const [index, peer] of (config.peers ?? []).entries()) {
     checkPeer(config, peer, `peers[${index}]`, problems);
     checkSession(config, peer, remoteAsOf(config, peer), `peers[${index}]`, problems);
@@ -41,9 +68,6 @@ export function validateConfig(value: unknown): Validated {
     for (const remoteAs of [range.remoteAs].flat())
       checkSession(config, range, remoteAs, `dynamicPeers[${index}]`, problems);
   }
-  checkOriginated(config, problems);
-  checkFilters(config, problems);
-  return problems.length > 0 ? { type: 'invalid', problems } : { type: 'valid', config };
 }
 
 /** A configuration that has been checked. */

@@ -150,7 +150,7 @@ export const bgpSections: readonly Section[] = [
       ),
       acts(
         'spec.ignoredInterfaces',
-        'Interfaces whose networks no peer is on and no next hop is found through; "*" is a wildcard',
+        'Interfaces whose networks no peer is on and no next hop is found through; "*" and "?" are wildcards',
         DAEMON,
         atRouter('takes an ignored interface for no link'),
       ),
