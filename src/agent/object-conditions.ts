@@ -3,7 +3,8 @@
  *
  *   Accepted     True, or False with every part that cannot be used: the field, its value, what was expected
  *   InUse        which nodes (of a BGPFilter: which peers) use it, or are selected to; False: none, and why
- *   NODE/InUse   False only: what this one node cannot do with it (LeftOut: it has nothing of it). Written by that node, BOUNDED by MOST_NODES an object.
+ *   NODE/InUse   False only: what this one node cannot do with it, or that it has nothing of it (LeftOut). Written by that node, BOUNDED by
+ *                MOST_NODES an object.
  */
 import type { Condition, KubeObject } from '../api/meta.js';
 import type { ObjectProblem } from './refusals.js';
