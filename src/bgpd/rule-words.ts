@@ -31,7 +31,7 @@ function rulesFor(whom: string): Readonly<Record<string, Words>> {
     'pools, from other nodes': ["Tortie's rule for pools", `what other nodes have of them goes to ${whom} as well`],
     '': [
       "Tortie's rule against transit",
-      `only what this node originates and routes inside the IP pools go to ${whom}; ${EVERYBODY}`,
+      `only what this node originates, and what other nodes say of the IP pools, goes to ${whom}; ${EVERYBODY}`,
     ],
   };
 }
