@@ -65,8 +65,8 @@ export class FibWorld {
       onNoNexthops: (reason) => {
         throw new Error(reason);
       },
-      ...more,
       context: () => ({ metric, preferredSource: {}, indexOf: (name) => indexes.get(name) }),
+      ...more,
       take: changes.take,
       onProblem: (problem) => problems.push(problem),
     });

@@ -77,6 +77,39 @@ const NAMESPACE = `tfib${process.pid}`;
     fib.stop();
   });
 
+  it('gives routes of both families their source back, which IPv6 ones lose in silence', async () => {
+    const sources = { 4: '10.0.9.1', 6: 'fd00:9::1' } as const;
+    const own = (verb: 'add' | 'del'): void => {
+      ip('addr', verb, `${sources[4]}/32`, 'dev', 'eth0');
+      ip('addr', verb, `${sources[6]}/128`, 'dev', 'eth0', ...(verb === 'add' ? ['nodad'] : []));
+    };
+    own('add');
+    const changes = new Changes();
+    const fib = writer(changes, 20, {
+      nexthopsFrom: 1_000,
+      context: () => ({
+        metric: 20,
+        preferredSource: { 4: parseAddress(sources[4]), 6: parseAddress(sources[6]) },
+        indexOf: (name) => world().indexes.get(name),
+      }),
+    });
+    fib.start();
+    changes.set('10.1.0.0/16', '10.0.0.9%eth0');
+    changes.set('fd01::/48', 'fd00:0::9%eth0');
+    fib.sweep();
+    const wanted = [
+      ['10.1.0.0/16 via 10.0.0.9 dev eth0 src 10.0.9.1 metric 20'],
+      ['fd01::/48 via fd00::9 dev eth0 src fd00:9::1 metric 20'],
+    ];
+    expect([routes(), routes(6)]).to.deep.equal(wanted);
+    own('del');
+    own('add');
+    expect([routes(), routes(6)]).to.deep.equal([[], ['fd01::/48 via fd00::9 dev eth0 metric 20']]);
+    expect(await fib.resync()).to.equal(2);
+    expect([routes(), routes(6)]).to.deep.equal(wanted);
+    own('del');
+  });
+
   it('leaves a prefix at our metric to somebody else, says so, and takes it when it is free', async () => {
     const changes = new Changes();
     const fib = writer(changes);
