@@ -14,8 +14,8 @@ describe('bgpd rule-words', () => {
     [
       'the rule against transit',
       ['It is rejected: filter "tortie-export-peers" default rejected it', { filter: 'tortie-export-peers' }],
-      "It is rejected: Tortie's rule against transit rejected it: only what this node originates, and what other nodes say of the IP pools, goes to " +
-        'routers; a BGPFilter of the BGPPeer may let out more',
+      "It is rejected: Tortie's rule against transit rejected it: only what this node originates, and what other nodes " +
+        'say of the IP pools, goes to routers; a BGPFilter of the BGPPeer may let out more',
     ],
     [
       'the rule for node addresses',
