@@ -1,8 +1,8 @@
 /**
  * The files of Tortie on a node: the conflist, the plugins, its folders, and what tells network managers to leave its interfaces
- * alone. What lies beside them is somebody else's.
+ * alone. What lies beside them is somebody else's; so is the mount, where one of the folders has a file system of its own.
  */
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CONFLIST_NAME, PLUGIN_NAME } from '../cni/conflist.js';
 import { HOST_FILES } from '../cni/host-files.js';
@@ -28,7 +28,9 @@ export function lookAtFiles(folders: NodeFolders): readonly Trace[] {
       .filter((name) => isOwnPlugin(folders.cniBinDir, name))
       .map((name) => join(folders.cniBinDir, name)),
     // Last: the journal in it says which addresses are whose.
-    ...[folders.runDir, folders.stateDir].filter((path) => existsSync(path)),
+    ...[folders.runDir, folders.stateDir].filter(
+      (path) => existsSync(path) && !(isMount(path) && readdirSync(path).length === 0),
+    ),
   ].map((name) => ({ kind: statSync(name).isDirectory() ? 'folder' : 'file', name }));
 }
 
@@ -36,7 +38,8 @@ export function lookAtFiles(folders: NodeFolders): readonly Trace[] {
 export function removeFiles(files: readonly Trace[]): readonly string[] {
   return files.flatMap(({ name }) => {
     try {
-      rmSync(name, { recursive: true, force: true });
+      const paths = isMount(name) ? readdirSync(name).map((each) => join(name, each)) : [name];
+      for (const path of paths) rmSync(path, { recursive: true, force: true });
       return [];
     } catch (error) {
       return [`Cannot remove "${name}": ${messageOf(error)}`];
@@ -54,3 +57,14 @@ function isOwnPlugin(folder: string, name: string): boolean {
 }
 
 const namesIn = (folder: string): readonly string[] => (existsSync(folder) ? readdirSync(folder).sort() : []);
+
+/** proc_pid_mountinfo(5): the fifth field, where white space and backslashes are octal. */
+function isMount(path: string): boolean {
+  const real = realpathSync(path);
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .some(
+      (point) => point.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))) === real,
+    );
+}

@@ -199,9 +199,25 @@ describe('tortie uninstall --this-node', function () {
     expect(readdirSync(folder('cni/bin'))).to.deep.equal(['loopback']);
   });
 
+  it('empties a folder that has a file system of its own, and leaves the mount', () => {
+    const path = folder('lib of others/tortie');
+    mkdirSync(path, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', path]);
+    try {
+      mkdirSync(join(path, 'queue'));
+      writeFileSync(join(path, 'queue/journal'), '10.65.0.1');
+      const { status, text } = uninstall('--yes', '--state-dir', path);
+      expect(status, text).to.equal(0);
+      expect(readdirSync(path)).to.deep.equal([]);
+      expect(uninstall('--state-dir', path).text).to.match(/^Nothing of Tortie is on /);
+    } finally {
+      execFileSync('umount', [path]);
+    }
+  });
+
   it('says what it could not remove, and is not done', () => {
-    mkdirSync(folder('lib/tortie'), { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder('lib/tortie')]);
+    mkdirSync(folder('lib/tortie/theirs'), { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder('lib/tortie/theirs')]);
     try {
       const { status, text } = uninstall('--yes');
       expect(status, text).to.equal(1);
@@ -209,7 +225,7 @@ describe('tortie uninstall --this-node', function () {
         .to.contain(`Cannot remove "${folder('lib/tortie')}"`)
         .and.to.contain('Still there:');
     } finally {
-      execFileSync('umount', [folder('lib/tortie')]);
+      execFileSync('umount', [folder('lib/tortie/theirs')]);
     }
   });
 
