@@ -23,7 +23,11 @@ export function registerAgentCommand(program: Command): void {
       'namespace of the secrets with BGP passwords',
       process.env['POD_NAMESPACE'] ?? 'tortie-system',
     )
-    .option('--cni-conf-dir <dir>', 'write 10-tortie.conflist here once the node can serve pods')
+    .option(
+      '--cni-conf-dir <dir>',
+      'write 10-tortie.conflist here once the node can serve pods',
+      process.env['TORTIE_CNI_CONF_DIR'],
+    )
     .option(
       '--cni-bin-dir <dir>',
       'install the CNI plugin here (default: whoever starts the agent has, by `tortie cni install`)',

@@ -28,7 +28,11 @@ export function registerDoctorCommand(program: Command): void {
       '--host-root <dir>',
       "where the host's files are: / on the host itself; in a container they are not looked at",
     )
-    .option('--cni-conf-dir <dir>', 'where the container runtime reads network configurations', '/etc/cni/net.d')
+    .option(
+      '--cni-conf-dir <dir>',
+      'where the container runtime reads network configurations',
+      process.env['TORTIE_CNI_CONF_DIR'] ?? '/etc/cni/net.d',
+    )
     .option('--ignore <check>', 'leave findings of this check out; may be repeated', many)
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addHelpText(

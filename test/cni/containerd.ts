@@ -53,6 +53,8 @@ export class Containerd {
   private daemon: NodeProcess | undefined;
   private client: CriClient | undefined;
 
+  private commands = 0;
+
   constructor(private readonly plan: ContainerdPlan) {}
 
   get cri(): CriClient {
@@ -209,6 +211,13 @@ export class Containerd {
     const address = ['--address', this.socket, '--namespace', 'k8s.io'];
     const tasks = execFileSync('ctr', [...address, 'tasks', 'ls'], { encoding: 'utf8' });
     return Number(new RegExp(`^${container}\\s+(\\d+)`, 'm').exec(tasks)?.[1] ?? 0);
+  }
+
+  /** Runs a command in a container of ours, as `kubectl exec` does, and settles when it ends. */
+  exec(container: string, ...argv: readonly string[]): { readonly status: number | null; readonly stdout: string } {
+    const flags = ['--address', this.socket, '--namespace', 'k8s.io', 'tasks', 'exec'];
+    const name = `exec-${++this.commands}`;
+    return spawnSync('ctr', [...flags, '--exec-id', name, container, ...argv], { encoding: 'utf8', timeout: 60_000 });
   }
 }
 

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { ApiClient } from '../../bench/node/api-client.js';
 import { NodeProcess } from '../../bench/node/process.js';
 import { World } from '../../bench/node/world.js';
+import type { Diagnosis } from '../../src/doctor/doctor.js';
 import { packageFile } from '../../src/lab/tortie-argv.js';
 import { VERSION } from '../../src/version.js';
 import { Containerd, whyNoContainerd } from '../cni/containerd.js';
@@ -243,6 +244,16 @@ describe('the DaemonSet on a node', function () {
       const [condition] = status.conditions.filter(({ type }) => type === 'NetworkUnavailable');
       return condition?.reason === 'TortieIsUp' ? undefined : JSON.stringify(condition);
     }));
+
+  it('answers `tortie doctor` in the container of the agent, which sees what the runtime reads', () => {
+    const { status, stdout } = runtime.exec(ids.get('agent') ?? '', 'tortie', 'doctor', '-o', 'json');
+    const { looked, findings } = JSON.parse(stdout) as Diagnosis;
+    expect(looked).to.deep.equal([`node "${NODE}"`, 'the cluster']);
+    const unread = findings.filter(({ check, severity }) => check === 'unread' && severity !== 'info');
+    expect(unread, 'parts that were not looked at').to.deep.equal([]);
+    expect(findings.filter(({ check }) => check === 'cni-config')).to.deep.equal([]);
+    expect(status).to.equal(findings.every(({ severity }) => severity === 'info') ? 0 : 1);
+  });
 
   it('tells its secrets to nobody: token, MD5 key', async () => {
     await api.create('/api/v1/namespaces', {

@@ -60,7 +60,7 @@ describe('tortie install --chart', () => {
     const text = JSON.stringify(objects.filter(({ kind }) => kind === 'DaemonSet' || kind === 'Deployment'));
     expect(new Set(text.match(/"image":"[^"]*"/g))).to.deep.equal(new Set(['"image":"r.example/t:7"']));
     expect(text.match(/"imagePullSecrets":\[\{"name":"key"\}\]/g)).to.have.length(2);
-    expect(text).to.contain('"--cni-conf-dir","/host/etc/cni/net.d","--pod-to-host=drop","a \\"b\\""]');
+    expect(text).to.contain('"args":["agent","--pod-to-host=drop","a \\"b\\""]');
   });
 
   it('says what no value can say', () => {
