@@ -18,8 +18,8 @@ import { NamespaceEvents } from './netlink/namespace-events.js';
 import type { NetlinkSocket } from './netlink/netlink-socket.js';
 import { PROTOCOL_TORTIE_BGP } from './netlink/route.js';
 
-/** Pods that are looked at closely though nothing is known of them, each time. */
-const SHARE = 2;
+/** Whole looks until every pod had a close look though nothing is known of it: a minute, at one each 0.8 s. */
+const LOOKS_A_TURN = 75;
 /** Pods whose one file is read, each time. */
 const FILES = 32;
 
@@ -55,9 +55,10 @@ export class EndpointWatch {
         .filter(({ address }) => address.family === 6 && compareAddresses(address, GATEWAY_IPV6) === 0)
         .map(({ interfaceIndex }) => interfaceIndex),
     );
-    const share = this.share(isWhole ? specs.length : 0, SHARE);
+    const closely = Math.ceil(specs.length / LOOKS_A_TURN);
+    const share = this.share(isWhole ? specs.length : 0, closely);
     const files = this.share(isWhole ? specs.length : 0, FILES);
-    if (isWhole) this.next += SHARE;
+    if (isWhole) this.next += closely;
     return specs.filter((spec, place) => {
       const link = links.get(spec.hostInterface);
       const id = link?.peerNamespaceId;
