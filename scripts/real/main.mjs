@@ -16,10 +16,13 @@ const checks = readdirSync(join(here, 'checks')).map((name) => name.replace(/\.s
 const commands = {
   build: () => [['build.sh'], ['build-containerd.sh'], ['images.sh']],
   'build-suite': () => [['build-suite.sh']],
+  'build-helm': () => [['build-helm.sh']],
   up: () => [
     ['tortie-image.sh'],
     ['certificates.sh'],
     ['control-plane.sh'],
+    // With the image, before anything asks for it.
+    ...nodes.map((name) => ['node.sh', name, 'start']),
     ['objects.sh'],
     ...nodes.map((name) => ['node.sh', name, 'up']),
   ],
@@ -33,6 +36,7 @@ const commands = {
 const usage = `Usage: npm run real -- COMMAND
   build                     Kubernetes and containerd from their Go modules, images of what this machine has: half an hour
   build-suite               the network part of Kubernetes' end-to-end suite
+  build-helm                Helm, for the check of that name
   up                        routers, control plane, three nodes with kubelet, kube-proxy and Tortie
   check [NAME...]           what no suite of others asks: ${checks.join(', ')}
   e2e [FOCUS [SKIP]]        the suite; by default NetworkPolicy

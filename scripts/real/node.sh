@@ -1,5 +1,5 @@
 #!/bin/bash
-# node.sh NODE up|down|reboot: containerd, kubelet, kube-proxy and Tortie of a node, in namespaces of its own.
+# node.sh NODE start|up|down|reboot: containerd, kubelet, kube-proxy and Tortie of a node, in namespaces of its own. `up` waits for Ready.
 . "$(dirname "$0")/env.sh"
 name=$1 action=${2:-up}
 [[ " $NODES " = *" $name "* ]] || fail "Cannot start node \"$name\": expected one of $NODES"
@@ -114,13 +114,14 @@ Y
 case $action in
   down) down; exit ;;
   reboot) down; forget_network ;;
-  up) ;;
-  *) fail "Cannot \"$action\" node $name: expected up, down or reboot" ;;
+  start | up) ;;
+  *) fail "Cannot \"$action\" node $name: expected start, up, down or reboot" ;;
 esac
 start_namespaces
 start_containerd
 start_kubelet
 start_proxy
+[ "$action" != start ] || exit 0
 [ "$TORTIE_AS" = daemonset ] || bash "$HERE/tortie.sh" "$name"
 for _ in $(seq 300); do
   k get "node/$name" >/dev/null 2>&1 && break

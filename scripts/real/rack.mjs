@@ -1,9 +1,11 @@
-// The lab's own rack (namespaces tl-real-*), without its cluster. rack.mjs network | router NAME | objects
+// The lab's own rack (namespaces tl-real-*), without its cluster. rack.mjs network | router NAME | objects | values (of the Helm chart)
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { apiVersionOf, kinds } from '../../dist/src/api/kinds.js';
+import { valuesOf, valuesText } from '../../dist/src/install/helm-chart.js';
+import { loadKustomization } from '../../dist/src/install/kustomization.js';
 import { buildNetwork } from '../../dist/src/lab/network.js';
 import { rackObjects } from '../../dist/src/lab/rack-objects.js';
 import { buildRack } from '../../dist/src/lab/rack.js';
@@ -40,5 +42,10 @@ else {
   const items = rackObjects(rack)
     .filter(({ kind }) => kind !== 'nodes' && kind !== 'namespaces')
     .map(({ kind, object }) => ({ apiVersion: apiVersionOf(kinds[kind]), kind: kinds[kind].kind, ...object }));
-  process.stdout.write(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+  const base = loadKustomization(join(dirname(file), '../../manifests/base'));
+  const text =
+    action === 'values'
+      ? valuesText(valuesOf([...base, ...items], base))
+      : JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  process.stdout.write(text);
 }

@@ -12,9 +12,9 @@ export interface ChartValues {
   readonly imagePullSecrets: readonly { readonly name: string }[];
   /** Behind those that the DaemonSet gives its agent. */
   readonly agentArgs: readonly string[];
-  /** Where agents find the API server when no Service leads there. */
   /** Options of the agent by their environment variables. */
   readonly agentEnvironment: Readonly<Record<string, string>>;
+  /** Where agents find the API server when no Service leads there. */
   readonly apiServer: { readonly host?: string; readonly port?: number };
   readonly ipPools: readonly NamedSpec[];
   /** Of the one named "default"; empty: whoever installs it keeps it elsewhere. */

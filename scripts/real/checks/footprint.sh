@@ -10,7 +10,7 @@ for number in $(seq 30); do pod "idle-$number" "node$((number % 3 + 1))"; done
 k wait -n "$space" --for=condition=Ready pod --all --timeout=300s >/dev/null
 sleep 60 # For what follows a change: statuses, addresses told.
 # By process ids of the node's own PID namespace.
-pids() { on_node "$1" pgrep -f 'cli\.js (agent|bgpd)'; }
+pids() { on_node "$1" pgrep -f 'cli\.js (agent|bgpd)' || true; }
 kilobytes() { for pid in $2; do on_node "$1" awk '/^VmRSS:/ {print $2}' "/proc/$pid/status"; done | awk '{sum += $1} END {print sum + 0}'; }
 # Fields 14 and 15 of proc(5) stat, in ticks.
 ticks() { for pid in $2; do on_node "$1" sed 's/.*) //' "/proc/$pid/stat" | awk '{print $12 + $13}'; done | awk '{sum += $1} END {print sum + 0}'; }

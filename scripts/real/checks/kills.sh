@@ -6,11 +6,13 @@
 space=check-kills length=${SECONDS_OF_KILLS:-600}
 RANDOM=${SEED:-1}
 tortie() { in_control env KUBECONFIG="$KUBECONFIG" "$NODE" "$TORTIE/dist/src/cli.js" "$@"; }
-# What `tortie doctor` says of a node, without what it says of an idle one of this machine.
+# What `tortie doctor` says of a node, without what it says of an idle one of this machine. It ends with 1 where it finds something.
 wrong() {
-  k exec -n tortie-system "$(tortie_pod "$1")" -c agent -- tortie doctor -o json 2>/dev/null | "$NODE" -e '
+  local said
+  said=$(k exec -n tortie-system "$(tortie_pod "$1")" -c agent -- tortie doctor -o json 2>/dev/null || true)
+  "$NODE" -e '
     const { findings } = JSON.parse(require("fs").readFileSync(0, "utf8"));
-    for (const { check, severity, where } of findings) if (severity !== "info") console.log(`${check} ${where}`);' | sort -u
+    for (const { check, severity, where } of findings) if (severity !== "info") console.log(`${check} ${where}`);' <<<"$said" | sort -u
 }
 finish() { k delete ns "$space" --ignore-not-found --wait=false >/dev/null; }
 trap finish EXIT
@@ -37,8 +39,14 @@ k scale -n "$space" deployment/churn --replicas=9 >/dev/null
 # kubelet waits up to five minutes before it starts once more what was killed often.
 k rollout status -n tortie-system daemonset/tortie-node --timeout=420s >/dev/null || fail 'FAILED: an agent or bgpd does not come back'
 k rollout status -n "$space" deployment/churn --timeout=300s >/dev/null || fail 'FAILED: a pod does not start'
-pods=$(k get pods -n "$space" --field-selector=status.phase=Running -o name)
-addresses=$(k get pods -n "$space" --field-selector=status.phase=Running -o jsonpath='{.items[*].status.podIPs[*].ip}')
+# A pod that ends is Running until it has ended.
+for _ in $(seq 120); do
+  [ "$(k get pods -n "$space" -o name | wc -l)" != 9 ] || break
+  sleep 1
+done
+pods=$(k get pods -n "$space" -o name)
+[ "$(wc -w <<<"$pods")" = 9 ] || fail "FAILED: two minutes later not nine pods are left: $pods"
+addresses=$(k get pods -n "$space" -o jsonpath='{.items[*].status.podIPs[*].ip}')
 for pod in $pods; do
   for address in $addresses; do
     case $address in *:*) target="[$address]" ;; *) target=$address ;; esac

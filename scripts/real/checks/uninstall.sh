@@ -14,7 +14,7 @@ for name in $NODES; do
   said=$(on_node "$name" "$NODE" "$TORTIE/dist/src/cli.js" uninstall --this-node)
   [[ "$said" = 'Nothing of Tortie is on'* ]] || fail "FAILED: on $name: $said"
 done
-left=$(k get all,crd,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings -A -o name | grep -iE 'tortie|projectcalico|policy\.networking\.k8s\.io' || true)
+left=$(k get ns,all,crd,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings -A -o name | grep -iE 'tortie|projectcalico|policy\.networking\.k8s\.io' || true)
 [ -z "$left" ] || fail "FAILED: still there: $left"
 after=$(foreign node1)
 [ "$after" -ge $((before / 2)) ] || fail "FAILED: kube-proxy had $before lines of rules on node1, and has $after"
