@@ -10,6 +10,7 @@ import { ApiClient } from '../../bench/node/api-client.js';
 import { NodeProcess } from '../../bench/node/process.js';
 import { packageFile } from '../../src/lab/tortie-argv.js';
 import { exec, ScratchNamespaces } from '../dataplane/scratch-namespaces.js';
+import { DATAGRAM_PROTOCOLS, DatagramRack } from './datagrams.js';
 import { buildRack, type Rack } from './rack.js';
 import { destinationOf, eventsOf, NET, NODE_PORT, ROWS, sourceOf, type Row } from './rows.js';
 
@@ -36,11 +37,13 @@ describe('kube-proxy itself, by the same rows', function () {
   const directory = mkdtempSync(join(tmpdir(), 'tortie-kube-proxy-'));
   const processes: NodeProcess[] = [];
   let rack: Rack;
+  let datagrams: DatagramRack | undefined;
   let api: ApiClient;
 
   before(async function () {
     if (KUBE_PROXY === '') this.skip();
     rack = await buildRack(namespaces);
+    datagrams = await DatagramRack.start(rack);
     api = new ApiClient(join(directory, 'api.sock'));
     const argv = [process.execPath, packageFile('dist/src/apiserver/main.js'), '--listen', '127.0.0.1:6443'];
     processes.push(
@@ -64,6 +67,7 @@ describe('kube-proxy itself, by the same rows', function () {
   after(async () => {
     for (const process of processes.reverse()) await process.stop();
     api?.close();
+    await datagrams?.close();
     rack?.close();
     namespaces.removeAll();
     rmSync(directory, { recursive: true, force: true });
@@ -148,8 +152,9 @@ describe('kube-proxy itself, by the same rows', function () {
             await put(row, family);
             try {
               const end = Date.now() + SETTLED_WITHIN;
-              for (const [from, to, outcome] of row.probes) {
-                if (outcome === 'none' || isElse(mode, from, to, outcome)) continue;
+              const probes = row.probes.filter(([from, to, outcome]) => !isElse(mode, from, to, outcome));
+              for (const [from, to, outcome] of probes) {
+                if (outcome === 'none') continue;
                 const expected = expectedOf(family, from, outcome);
                 let seen: readonly string[] = [];
                 do {
@@ -160,6 +165,9 @@ describe('kube-proxy itself, by the same rows', function () {
                 } while (seen.join() !== expected.join() && Date.now() < end && proxy.problem() === undefined);
                 expect(seen, `${from} to ${to}${proxy.problem() ?? ''}`).to.deep.equal(expected);
               }
+              for (const protocol of DATAGRAM_PROTOCOLS)
+                for (const heard of (await datagrams?.ask({ ...row, probes }, family, protocol)) ?? [])
+                  expect(heard.seen, heard.asked).to.equal(heard.expected);
             } finally {
               await remove(row, family);
             }

@@ -5,6 +5,7 @@ import { createNetfilter, type Netfilter } from '../../src/dataplane/netfilter/n
 import { inNamespace } from '../../src/dataplane/netns.js';
 import { ScratchNamespaces } from '../dataplane/scratch-namespaces.js';
 import { ask, expectedAnswers } from './answers.js';
+import { DATAGRAM_PROTOCOLS, DatagramRack } from './datagrams.js';
 import { buildRack, type Rack } from './rack.js';
 import { destinationOf, eventsOf, NODE_PORT, ROWS } from './rows.js';
 
@@ -16,12 +17,15 @@ const MOST_TRIES = 40;
 describe("services: kube-proxy's rules, with packets", function () {
   this.timeout(60_000);
   let rack: Rack;
+  let datagrams: DatagramRack | undefined;
   let netfilter: Netfilter | undefined;
   before(async () => {
     rack = await buildRack(namespaces);
+    datagrams = await DatagramRack.start(rack);
   });
   after(async () => {
     await netfilter?.stop();
+    await datagrams?.close();
     rack?.close();
     namespaces.removeAll();
   });
@@ -62,6 +66,9 @@ describe("services: kube-proxy's rules, with packets", function () {
                 expect([...seen].sort(), `${from} to ${to}`).to.deep.equal([...expected].sort());
               }),
             );
+            for (const protocol of DATAGRAM_PROTOCOLS)
+              for (const { asked, seen, expected } of (await datagrams?.ask(row, family, protocol)) ?? [])
+                expect(seen, asked).to.equal(expected);
           });
     });
 });

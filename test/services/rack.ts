@@ -26,7 +26,7 @@ export interface Rack {
   connect(family: Family, from: From, destination: string, port: number, patience: number): Promise<string>;
   /** A connection that stays, to somebody's ECHO_PORT. */
   hold(family: Family, from: From, destination: string, port: number): Promise<HeldConnection>;
-  namespaceOf(from: From): string;
+  namespaceOf(from: From | Place): string;
   close(): void;
 }
 
@@ -84,7 +84,7 @@ export async function buildRack(namespaces: ScratchNamespaces): Promise<Rack> {
   ip(node, 'route', 'add', 'default', 'via', NET[4].client, 'dev', 'uplink', 'onlink', 'src', NET[4].node);
   ip(node, '-6', 'route', 'add', 'default', 'via', NET[6].client, 'dev', 'uplink', 'onlink', 'src', NET[6].node);
   const servers = await serve(pods);
-  const namespaceOf = (from: From): string => {
+  const namespaceOf = (from: From | Place): string => {
     const found = pods.get(from);
     if (found === undefined) throw new Error(`No namespace for ${from}`);
     return found;

@@ -24,23 +24,23 @@ describe("services: kube-proxy's rules", () => {
         for (const event of eventsOf(row, family)) engine.apply(event);
         expect(engine.problems()).to.deep.equal([]);
         const program = programOf(engine.ruleset(), family);
-        for (const [from, to, outcome] of row.probes) {
-          const packet: Packet = {
-            family,
-            source: sourceOf(family, from),
-            destination: destinationOf(family, to),
-            protocol: 'tcp',
-            port: to === 'node-port' ? NODE_PORT : 80,
-            isFromNode: from === 'node',
-            isToNode: to === 'node-port',
-          };
-          expect([...walk(program, packet).keys()].sort(), `${from} to ${to}`).to.deep.equal(
-            expectedOutcomes(family, outcome),
-          );
-          const verdict = engine.verdict(packet);
-          expect(verdict.type, `${from} to ${to}`).to.equal(
-            outcome === 'none' ? 'none' : /^[LR]/.test(outcome) ? 'balanced' : 'refused',
-          );
-        }
+        for (const [from, to, outcome] of row.probes)
+          for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
+            const packet: Packet = {
+              family,
+              source: sourceOf(family, from),
+              destination: destinationOf(family, to),
+              protocol,
+              port: to === 'node-port' ? NODE_PORT : 80,
+              isFromNode: from === 'node',
+              isToNode: to === 'node-port',
+            };
+            const asked = `${protocol} ${from} to ${to}`;
+            expect([...walk(program, packet).keys()].sort(), asked).to.deep.equal(expectedOutcomes(family, outcome));
+            const verdict = engine.verdict(packet);
+            expect(verdict.type, asked).to.equal(
+              outcome === 'none' ? 'none' : /^[LR]/.test(outcome) ? 'balanced' : 'refused',
+            );
+          }
       });
 });

@@ -86,6 +86,9 @@ export function destinationOf(family: Family, to: To): string {
   return { 'cluster-ip': cluster, 'external-ip': external, 'load-balancer': balancer, 'node-port': node }[to];
 }
 
+/** Every row holds for each of them. */
+export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
+
 /** The row's cluster in one family; "$RANGE" and the like in its spec stand for that family's. */
 export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
   const net = NET[family];
@@ -101,7 +104,7 @@ export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
         type: 'LoadBalancer',
         clusterIP: net.cluster,
         clusterIPs: [net.cluster],
-        ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: NODE_PORT }],
+        ports: PROTOCOLS.map((protocol) => ({ name: protocol.toLowerCase(), protocol, port: 80, nodePort: NODE_PORT })),
         externalIPs: [net.external],
         ...spec,
       },
@@ -117,7 +120,7 @@ export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
       metadata: { namespace: 'shop', name: `web-${index}`, labels: { 'kubernetes.io/service-name': 'web' } },
       ...{
         addressType: `IPv${family}`,
-        ports: [{ name: 'http', protocol: 'TCP', port: TARGET_PORT }],
+        ports: PROTOCOLS.map((protocol) => ({ name: protocol.toLowerCase(), protocol, port: TARGET_PORT })),
         endpoints: [
           {
             addresses: [addressOf(family, endpoint.at)],
