@@ -3,176 +3,153 @@
  *
  * Many Services of three endpoints on one node: from the change of an endpoint at the API server to the first packet that goes the new
  * way, the first full sync, new connections a second through a Service, memory and idle processor; beside the real kube-proxy in its
- * two modes, in one run. kube-proxy is $KUBE_PROXY, or found in PATH; without it it is left out, and that is said.
+ * two modes, all of them one after the other on the same cluster. Without a kube-proxy those are left out, and that is said.
  */
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tortieArgv } from '../../src/lab/tortie-argv.js';
 import { leave, readOptions } from '../options.js';
+import { CONTENDERS, contenderOf, findKubeProxy, type Contender } from './contenders.js';
 import {
+  BESIDE,
   clusterIp,
   DEAD,
   endpoints,
   LIVE,
   namespaces,
-  NODE,
   nodeObject,
   objects,
   poolObject,
   SERVICE_PORT,
   slicePath,
+  TARGET_PORT,
 } from './objects.js';
-import { connectionRate, micros, Probe, Scene, type Contender } from './scene.js';
-
-const CONTENDERS = [
-  'tortie-nftables',
-  'tortie-nft',
-  'tortie-legacy',
-  'kube-proxy-nftables',
-  'kube-proxy-iptables',
-] as const;
+import { busy, format, median, type Result } from './report.js';
+import { connectionRate, micros, Probe, Scene } from './scene.js';
 
 const USAGE = {
   area: 'services',
-  about: `Services on one node beside the real kube-proxy. Needs root (network namespaces), and kube-proxy in PATH or as $KUBE_PROXY.
-It never judges: read the figures.`,
+  about: `Services on one node beside the real kube-proxy. Needs root (network namespaces), and kube-proxy as $KUBE_PROXY, in
+$TORTIE_REAL/bin (npm run real -- build) or in PATH. The contender tortie-off is the agent that serves no Services: what the
+others of tortie take beside it is what Services take. It never judges: read the figures.`,
   options: {
-    services: { value: 'N[,N]', default: '1000,10000', about: 'how many there are' },
-    changes: { value: 'N', default: '10', about: 'of an endpoint' },
+    services: { value: 'N[,N]', default: '10,1000,10000', about: 'how many there are' },
+    changes: { value: 'N', default: '10', range: [1, 1000], about: 'of an endpoint' },
     contenders: { value: 'NAME[,NAME]', default: CONTENDERS.join(','), list: CONTENDERS, about: 'who takes part' },
   },
 } as const;
 
-interface Result {
-  readonly contender: string;
-  readonly services: number;
-  readonly firstSyncMs: number;
-  /** From the request at the API server to the sending of the first packet that went the new way. */
-  readonly changeMs: { readonly median: number; readonly worst: number };
-  readonly connectionsPerSecond: number;
-  readonly megabytes: number;
-  /** Share of one processor while nothing happens. */
-  readonly idle: number;
-}
-
-/** kube-proxy syncs once a second at most: changes come rarely enough that none waits for that. */
-const PAUSE = 1_200;
-const FIRST_SYNC_WITHIN = 180_000;
+/** kube-proxy syncs once a second at most, and takes its time: changes come rarely enough that none waits for the one before. */
+const pauseAt = (count: number): number => 1_200 + count / 10;
+const FIRST_SYNC_WITHIN = 300_000;
 const CHANGE_WITHIN = 60_000;
-const RATE_FOR = 3_000;
-const IDLE_FOR = 4_000;
+const RATE_FOR = 1_500;
+const RATES = 3;
+/** Whatever looks again at what was written does so meanwhile. */
+const REST = 20_000;
+const IDLE_FOR = 30_000;
 
 export async function run(args: readonly string[]): Promise<number> {
   const read = readOptions(USAGE, args);
   if (read.type === 'exit') return leave(read);
   const { values } = read;
-  const names = values.contenders.split(',');
+  const counts = values.services.split(',').map(Number);
+  if (!counts.every((count) => Number.isInteger(count) && count >= 2 && count <= 60_000)) {
+    const text = `Cannot measure services: --services "${values.services}" is not a list of whole numbers from 2 to 60000\n`;
+    return leave({ code: 2, text });
+  }
   const kubeProxy = findKubeProxy();
-  const results: Result[] = [];
   const left: string[] = [];
-  for (const count of values.services.split(',').map(Number))
-    for (const name of names) {
-      const contender = contenderOf(name, kubeProxy);
-      if (contender === undefined) left.push(`${name}: no kube-proxy in PATH, and KUBE_PROXY is not set`);
-      else
+  const results: Result[] = [];
+  const contenders: Contender[] = [];
+  for (const name of values.contenders.split(',')) {
+    const contender = contenderOf(name, kubeProxy);
+    if (contender === undefined) left.push(`${name}: no kube-proxy in $KUBE_PROXY, $TORTIE_REAL/bin or PATH`);
+    else contenders.push(contender);
+  }
+  for (const count of counts) {
+    const directory = mkdtempSync(join(tmpdir(), 'tortie-services-'));
+    const objectsOfAll = [[nodeObject, poolObject, ...namespaces(count)], objects(count)];
+    const scene = await Scene.build(`tbs${process.pid}`, directory, objectsOfAll);
+    try {
+      for (const contender of contenders)
         try {
-          results.push(await measure(contender, count, Number(values.changes)));
+          process.stderr.write(`${contender.name}, ${count} Services\n`);
+          results.push(await measure(scene, join(directory, contender.name), contender, count, Number(values.changes)));
         } catch (error) {
-          left.push(`${name} at ${count}: ${error instanceof Error ? error.message : String(error)}`);
+          left.push(`${contender.name} at ${count}: ${error instanceof Error ? error.message : String(error)}`);
+        } finally {
+          await scene.clear();
         }
+    } finally {
+      await scene.takeDown();
+      rmSync(directory, { recursive: true, force: true });
     }
-  const load = loadavg()
-    .map((one) => one.toFixed(1))
-    .join(' ');
-  if (values.output === 'json') process.stdout.write(`${JSON.stringify({ results, left, load }, null, 2)}\n`);
-  else process.stdout.write(format(results, [...new Set(left)], load));
+  }
+  if (values.output === 'json') process.stdout.write(`${JSON.stringify({ results, left }, null, 2)}\n`);
+  else process.stdout.write(format(results, left));
   return 0;
 }
 
-function findKubeProxy(): string | undefined {
-  const candidates = [
-    process.env['KUBE_PROXY'] ?? '',
-    ...(process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'kube-proxy')),
-  ];
-  return candidates.find((file) => {
-    try {
-      if (file === '') return false;
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
+async function measure(
+  scene: Scene,
+  directory: string,
+  contender: Contender,
+  count: number,
+  changes: number,
+): Promise<Result> {
+  mkdirSync(directory);
+  const load = busy();
+  const began = micros();
+  scene.serve(contender, directory);
+  if (!contender.serves) {
+    return { contender: contender.name, services: count, ...(await restOf(scene)), load };
+  }
+  const firstSyncMs = ((await untilServed(scene, count)) - began) / 1000;
+  await pause(pauseAt(count));
+  const changeMs = await changesOf(scene, count, changes);
+  const rates = Array.from({ length: RATES }, () => {
+    const direct = connectionRate(scene.node, BESIDE, TARGET_PORT, RATE_FOR);
+    const through = connectionRate(scene.node, clusterIp(0), SERVICE_PORT, RATE_FOR);
+    return { through, share: through / direct };
   });
-}
-
-function contenderOf(name: string, kubeProxy: string | undefined): Contender | undefined {
-  const [, program = '', mode = ''] = /^(tortie|kube-proxy)-(.*)$/.exec(name) ?? [];
-  if (program === 'tortie')
-    return {
-      name,
-      argv: (directory) =>
-        tortieArgv(
-          'agent',
-          ...['--node', NODE, '--kubeconfig', join(directory, 'kubeconfig'), '--run-dir', directory],
-          ...['--state-dir', join(directory, 'state'), '--policy-backend', mode, '--services', 'on'],
-        ),
-    };
-  if (kubeProxy === undefined) return undefined;
   return {
-    name,
-    argv: (directory) => [
-      kubeProxy,
-      ...['--kubeconfig', join(directory, 'kubeconfig'), '--hostname-override', NODE, '--proxy-mode', mode],
-      ...['--cluster-cidr', '10.64.0.0/12', '--conntrack-max-per-core', '0'],
-    ],
+    contender: contender.name,
+    services: count,
+    firstSyncMs,
+    changeMs,
+    connectionsPerSecond: median(rates.map(({ through }) => through)),
+    shareOfDirect: median(rates.map(({ share }) => share)),
+    ...(await restOf(scene)),
+    load,
   };
 }
 
-async function measure(contender: Contender, count: number, changes: number): Promise<Result> {
-  const tag = `tbs${process.pid}`;
-  const directory = mkdtempSync(join(tmpdir(), 'tortie-services-'));
-  const scene = await Scene.build(tag, directory, [[nodeObject, poolObject, ...namespaces(count)], objects(count)]);
-  let probe: Probe | undefined;
+async function changesOf(scene: Scene, count: number, changes: number): Promise<readonly number[]> {
+  const probe = new Probe(scene.node, clusterIp(0), SERVICE_PORT);
+  const latencies: number[] = [];
   try {
-    const began = micros();
-    scene.serve(contender);
-    const firstSyncMs = ((await untilServed(scene, count)) - began) / 1000;
-    await pause(PAUSE);
-    probe = new Probe(scene.node, clusterIp(0), SERVICE_PORT);
-    const latencies: number[] = [];
     for (let change = 0; change < changes; change++) {
       await scene.api.patch(slicePath(0), { endpoints: endpoints([DEAD]) });
-      await pause(PAUSE);
+      await pause(pauseAt(count));
       const asked = micros();
       await scene.api.patch(slicePath(0), { endpoints: endpoints([LIVE]) });
       latencies.push(((await probe.answeredAfter(asked, CHANGE_WITHIN)) - asked) / 1000);
-      await pause(PAUSE);
+      await pause(pauseAt(count));
     }
-    probe.stop();
-    const connectionsPerSecond = connectionRate(scene.node, clusterIp(0), SERVICE_PORT, RATE_FOR);
-    await pause(PAUSE);
-    const before = scene.cost();
-    await pause(IDLE_FOR);
-    const after = scene.cost();
-    latencies.sort((a, b) => a - b);
-    return {
-      contender: contender.name,
-      services: count,
-      firstSyncMs,
-      changeMs: {
-        median: latencies[Math.floor(latencies.length / 2)] ?? 0,
-        worst: latencies[latencies.length - 1] ?? 0,
-      },
-      connectionsPerSecond,
-      megabytes: after.megabytes,
-      idle: (after.processor - before.processor) / IDLE_FOR,
-    };
   } finally {
-    probe?.stop();
-    await scene.takeDown();
-    rmSync(directory, { recursive: true, force: true });
+    probe.stop();
   }
+  return latencies;
+}
+
+/** While nothing happens. */
+async function restOf(scene: Scene): Promise<{ readonly megabytes: number; readonly idle: number }> {
+  await pause(REST);
+  const before = scene.cost();
+  await pause(IDLE_FOR);
+  const after = scene.cost();
+  return { megabytes: after.megabytes, idle: (after.processor - before.processor) / IDLE_FOR };
 }
 
 /** The last Service of all answers. Settles with the time of the first datagram that was answered. */
@@ -194,18 +171,3 @@ async function untilServed(scene: Scene, count: number): Promise<number> {
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-function format(results: readonly Result[], left: readonly string[], load: string): string {
-  const lines = results.map(({ contender, services, firstSyncMs, changeMs, connectionsPerSecond, megabytes, idle }) =>
-    [
-      contender.padEnd(20),
-      `${services}`.padStart(6),
-      ` first sync ${firstSyncMs.toFixed(0).padStart(6)} ms`,
-      ` change ${changeMs.median.toFixed(1).padStart(7)} ms (worst ${changeMs.worst.toFixed(0)})`,
-      ` ${connectionsPerSecond.toFixed(0).padStart(6)} connections/s`,
-      ` ${megabytes.toFixed(0).padStart(4)} MB`,
-      ` idle ${(idle * 100).toFixed(1)} %`,
-    ].join(' '),
-  );
-  return `${[...lines, ...left.map((one) => `left out: ${one}`), `load average ${load}`].join('\n')}\n`;
-}

@@ -4,9 +4,10 @@ import type { Write } from '../node/api-client.js';
 export const NODE = 'node1';
 export const SERVICE_PORT = 80;
 export const TARGET_PORT = 8_080;
-/** Answers on both transports; and one where nobody does. */
+/** Answers on both transports; one where nobody does; and one that answers and is no endpoint. */
 export const LIVE = '10.65.0.2';
 export const DEAD = '10.65.0.3';
+export const BESIDE = '10.65.0.4';
 /** The lab's API server looks at a whole namespace whenever one of its Services changes. */
 const PER_NAMESPACE = 100;
 const namespaceOf = (index: number): string => `b${Math.floor(index / PER_NAMESPACE)}`;

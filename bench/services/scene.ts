@@ -6,16 +6,11 @@ import { join } from 'node:path';
 import { packageFile, PROBER } from '../../src/lab/tortie-argv.js';
 import { ApiClient, type Write } from '../node/api-client.js';
 import { NodeProcess } from '../node/process.js';
-import { DEAD, LIVE, TARGET_PORT } from './objects.js';
+import type { Contender } from './contenders.js';
+import { BESIDE, DEAD, LIVE, TARGET_PORT } from './objects.js';
 
 const API = '127.0.0.1:6443';
 const ip = (...argv: readonly string[]): string => execFileSync('ip', argv, { encoding: 'utf8' });
-
-export interface Contender {
-  readonly name: string;
-  /** The command that serves Services. */
-  readonly argv: (directory: string) => readonly string[];
-}
 
 export class Scene {
   readonly api: ApiClient;
@@ -50,9 +45,23 @@ export class Scene {
   }
 
   /** Starts the program; how it does is asked of packets. */
-  serve({ argv }: Contender): void {
-    this.program = new NodeProcess(`/run/netns/${this.node}`, this.directory, 'program', argv(this.directory));
-    this.processes.push(this.program);
+  serve({ argv }: Contender, directory: string): void {
+    this.program = new NodeProcess(`/run/netns/${this.node}`, directory, 'program', argv(this.kubeconfig, directory));
+  }
+
+  /** Ends the program, and takes away all that it has written into the kernel. */
+  async clear(): Promise<void> {
+    await this.program?.stop();
+    this.program = undefined;
+    const inNode = (...argv: readonly string[]): void => {
+      execFileSync('ip', ['netns', 'exec', this.node, ...argv], { stdio: ['ignore', 'ignore', 'pipe'] });
+    };
+    inNode('nft', 'flush', 'ruleset');
+    for (const program of ['iptables-legacy', 'ip6tables-legacy'])
+      for (const name of ['raw', 'mangle', 'nat', 'filter'])
+        for (const action of ['-F', '-X']) inNode(program, '-t', name, action);
+    inNode('ipset', 'destroy');
+    inNode('conntrack', '-F');
   }
 
   problem(): string | undefined {
@@ -74,6 +83,7 @@ export class Scene {
 
   async takeDown(): Promise<void> {
     this.api.close();
+    await this.program?.stop();
     for (const process of this.processes.reverse()) await process.stop();
     this.server?.kill('SIGTERM');
     for (const name of [this.node, `${this.tag}-p`])
@@ -95,11 +105,12 @@ export class Scene {
     ip('-n', node, 'addr', 'add', '192.0.2.1/24', 'dev', 'eth0');
     ip('-n', peer, 'addr', 'add', '192.0.2.2/24', 'dev', 'eth0');
     for (const name of [node, peer]) ip('-n', name, 'link', 'set', 'eth0', 'up');
-    for (const address of [LIVE, DEAD]) ip('-n', peer, 'addr', 'add', `${address}/32`, 'dev', 'lo');
+    for (const address of [LIVE, DEAD, BESIDE]) ip('-n', peer, 'addr', 'add', `${address}/32`, 'dev', 'lo');
     ip('-n', node, 'route', 'add', 'default', 'via', '192.0.2.2');
     execFileSync('ip', ['netns', 'exec', node, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
     // One connection after the other leaves an entry each; the table must not be what is measured.
-    execFileSync('ip', ['netns', 'exec', node, 'sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_timeout_time_wait=1']);
+    for (const state of ['time_wait', 'close'])
+      execFileSync('ip', ['netns', 'exec', node, 'sysctl', '-qw', `net.netfilter.nf_conntrack_tcp_timeout_${state}=1`]);
     const argv = ['serve', '--name', 'live', '--netns', peer, '--tcp', `${TARGET_PORT}`, '--udp', `${TARGET_PORT}`];
     this.server = spawn(PROBER, argv, { stdio: 'ignore' });
     // The server takes all addresses of its namespace: whoever is to be silent is cut off.
