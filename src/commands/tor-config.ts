@@ -61,9 +61,8 @@ FRR and BIRD are tried with real daemons; the others are written after their man
 Exit codes: 0 printed, 1 there is no such session or a node's address is not known, 2 wrong options.`,
     )
     .action(async (flags: TorConfigFlags) => {
-      const { planOf } = await import('../tor/plan.js');
+      const { placeholder, planOf } = await import('../tor/plan.js');
       const { VENDORS } = await import('../tor/vendors.js');
-      const { placeholder } = await import('../tor/read.js');
       const { selectorMatches } = await import('../agent/node-selector.js');
       const { objects, secrets } = await source(flags);
       const as = flags.as === undefined ? undefined : asNumberOf(flags.as);

@@ -1,7 +1,8 @@
 /** BIRD 2 and 3: filters, and a protocol for each session; tried with real daemons. The router's id and its kernel are its own. */
+import { createHash } from 'node:crypto';
 import type { Family } from 'node-bgp/address';
 import { familiesOf, headOf, keepaliveOf, outRules } from './cisco-style.js';
-import type { PrefixRule, RouterPlan, TorSettings } from './plan.js';
+import type { PrefixRule, RouterPlan, TorSession, TorSettings } from './plan.js';
 
 export function renderBird(plan: RouterPlan): string {
   const lines = [
@@ -9,9 +10,9 @@ export function renderBird(plan: RouterPlan): string {
     '# Beside it the router has its own: router id, protocol device, protocol kernel.',
     ...([...plan.sessions, ...plan.ranges].some(({ bfd }) => bfd !== undefined) ? ['protocol bfd tortie_bfd { }'] : []),
     ...familiesOf(plan).flatMap((family) => filters(plan, family)),
-    ...plan.sessions.flatMap((session, index) =>
+    ...plan.sessions.flatMap((session) =>
       protocol({
-        name: `tortie_${index + 1}`,
+        name: protocolName(session, plan),
         ends: [
           `  description "${session.node} ${session.peer}";`,
           `  local ${session.routerAddress}${session.routerPort === 179 ? '' : ` port ${session.routerPort}`} as ${plan.as};`,
@@ -21,14 +22,14 @@ export function renderBird(plan: RouterPlan): string {
         isInternal: session.nodeAs === plan.as,
       }),
     ),
-    ...plan.ranges.flatMap((range, index) => {
+    ...plan.ranges.flatMap((range) => {
       const [first = 0, ...others] = range.nodeAses;
       return protocol({
-        name: `tortie_range_${index + 1}`,
+        name: `tortie_range_${symbol(range.range)}`,
         ends: [
           `  local as ${plan.as};`,
           `  neighbor range ${range.range} ${others.length === 0 ? `as ${first}` : 'external'};`,
-          `  dynamic name "tortie_${index + 1}_";`,
+          `  dynamic name "tortie_${symbol(range.range)}_";`,
         ],
         settings: range,
         isInternal: range.nodeAses.includes(plan.as),
@@ -36,6 +37,19 @@ export function renderBird(plan: RouterPlan): string {
     }),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** What BIRD takes for a name without quotation marks. */
+const symbol = (text: string): string => text.replace(/[^0-9A-Za-z]/g, '_');
+
+/**
+ * By the node's address, not by the place in the list: `birdc configure` ends the session of a protocol that has another neighbour than
+ * before, or another name. The router's own address tells sessions apart that a node has with several of them.
+ */
+function protocolName({ nodeAddress, routerAddress }: TorSession, { sessions }: RouterPlan): string {
+  const name = `tortie_${symbol(nodeAddress)}`;
+  const isAlone = sessions.filter((other) => other.nodeAddress === nodeAddress).length === 1;
+  return isAlone ? name : `${name}_${createHash('sha256').update(routerAddress).digest('hex').slice(0, 6)}`;
 }
 
 function filters(plan: RouterPlan, family: Family): readonly string[] {
@@ -77,7 +91,7 @@ function protocol({
     `protocol bgp ${name} {`,
     ...ends,
     `  hold time ${holdTime}; keepalive time ${keepaliveOf({ holdTime })};`,
-    ...(password === undefined ? [] : [`  password "${password.replaceAll('"', '')}";`]),
+    ...(password === undefined ? [] : [`  password "${password}";`]),
     ...(multihop === undefined || multihop === 1 ? [] : [`  multihop ${multihop};`]),
     ...(ttlSecurityHops === undefined
       ? []

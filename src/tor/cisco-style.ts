@@ -21,7 +21,8 @@ export interface Dialect {
 }
 
 export const listName = (direction: 'IN' | 'OUT', family: Family): string => `TORTIE-${direction}-V${family}`;
-export const groupName = (index: number): string => `TORTIE-RANGE-${index + 1}`;
+/** By what it is, not by its place in the list: a router resets what has another name than before. */
+export const groupName = ({ range }: TorRange): string => `TORTIE-RANGE-${range.replace(/[.:/]/g, '-')}`;
 export const familiesOf = (plan: RouterPlan): readonly Family[] =>
   ([4, 6] as const).filter((family) => [...plan.sessions, ...plan.ranges].some((each) => each.family === family));
 
@@ -51,7 +52,7 @@ export function renderCiscoStyle(dialect: Dialect, plan: RouterPlan): string {
     `router bgp ${plan.as}`,
     ...dialect.router(plan),
     ...plan.sessions.flatMap((session) => dialect.session(session, plan)),
-    ...plan.ranges.flatMap((range, index) => dialect.range(range, groupName(index), plan)),
+    ...plan.ranges.flatMap((range) => dialect.range(range, groupName(range), plan)),
     ...dialect.families(plan),
   ];
   return `${lines.join('\n')}\n`;

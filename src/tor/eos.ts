@@ -42,12 +42,12 @@ const EOS: Dialect = {
   },
   families: (plan) => [
     ...familiesOf(plan).flatMap((family) => familyLines(plan, family)),
-    ...plan.ranges.flatMap(({ nodeAses }, index) =>
-      nodeAses.length < 2
+    ...plan.ranges.flatMap((range) =>
+      range.nodeAses.length < 2
         ? []
         : [
-            `peer-filter ${groupName(index)}-AS`,
-            ...nodeAses.map((as, at) => `   ${(at + 1) * 10} match as-range ${as} result accept`),
+            `peer-filter ${groupName(range)}-AS`,
+            ...range.nodeAses.map((as, at) => `   ${(at + 1) * 10} match as-range ${as} result accept`),
           ],
     ),
   ],
@@ -81,7 +81,7 @@ const roleLines = (neighbor: string, isInternal: boolean, { sharedAs }: RouterPl
 function familyLines(plan: RouterPlan, family: Family): readonly string[] {
   const names = [
     ...plan.sessions.filter((each) => each.family === family).map(({ nodeAddress }) => nodeAddress),
-    ...plan.ranges.flatMap((range, index) => (range.family === family ? [groupName(index)] : [])),
+    ...plan.ranges.flatMap((range) => (range.family === family ? [groupName(range)] : [])),
   ];
   return [
     `   address-family ${afName(family)}`,

@@ -97,8 +97,8 @@ function familyLines(plan: RouterPlan, family: Family): readonly string[] {
     ...plan.sessions
       .filter((each) => each.family === family)
       .map(({ nodeAddress, nodeAs }) => ({ name: nodeAddress, isInternal: nodeAs === plan.as })),
-    ...plan.ranges.flatMap((range, index) =>
-      range.family === family ? [{ name: groupName(index), isInternal: range.nodeAses.includes(plan.as) }] : [],
+    ...plan.ranges.flatMap((range) =>
+      range.family === family ? [{ name: groupName(range), isInternal: range.nodeAses.includes(plan.as) }] : [],
     ),
   ];
   return [

@@ -1,6 +1,6 @@
 /** Juniper Junos, as `set` commands. Written after its documentation; not tried on a device. */
 import type { Family } from 'node-bgp/address';
-import { familiesOf, headOf, outRules } from './cisco-style.js';
+import { familiesOf, groupName, headOf, outRules } from './cisco-style.js';
 import type { PrefixRule, RouterPlan, TorSettings } from './plan.js';
 
 export function renderJunos(plan: RouterPlan): string {
@@ -27,14 +27,15 @@ export function renderJunos(plan: RouterPlan): string {
         ...settings(neighbor, session),
       ];
     }),
-    ...plan.ranges.flatMap((range, index) => {
+    ...plan.ranges.flatMap((range) => {
       const isInternal = range.nodeAses.includes(plan.as);
-      const group = `set protocols bgp group TORTIE-RANGE-${index + 1}`;
+      const name = groupName(range);
+      const group = `set protocols bgp group ${name}`;
       return [
         ...groupLines(group, range.family, isInternal, plan),
         `${group} dynamic-neighbor TORTIE allow ${range.range}`,
-        `set policy-options as-list TORTIE-RANGE-${index + 1} members [ ${range.nodeAses.join(' ')} ]`,
-        `${group} dynamic-neighbor TORTIE peer-as-list TORTIE-RANGE-${index + 1}`,
+        `set policy-options as-list ${name} members [ ${range.nodeAses.join(' ')} ]`,
+        `${group} dynamic-neighbor TORTIE peer-as-list ${name}`,
         ...settings(group, range),
       ];
     }),
@@ -79,7 +80,7 @@ function settings(
 ): readonly string[] {
   return [
     `${at} hold-time ${holdTime}`,
-    ...(password === undefined ? [] : [`${at} authentication-key "${password.replaceAll('"', '')}"`]),
+    ...(password === undefined ? [] : [`${at} authentication-key "${password}"`]),
     ...(multihop === undefined || multihop === 1 ? [] : [`${at} multihop ttl ${multihop}`]),
     ...(ttlSecurityHops === undefined
       ? []

@@ -1,5 +1,5 @@
 /** Cisco NX-OS. Written after its command reference; not tried on a device. */
-import { afName, familiesOf, keepaliveOf, listName, renderCiscoStyle, type Dialect } from './cisco-style.js';
+import { afName, familiesOf, groupName, keepaliveOf, listName, renderCiscoStyle, type Dialect } from './cisco-style.js';
 import type { RouterPlan, TorSettings } from './plan.js';
 
 export const renderNxos = (plan: RouterPlan): string => renderCiscoStyle(NXOS, plan);
@@ -34,10 +34,10 @@ const NXOS: Dialect = {
     ];
   },
   families: (plan) =>
-    plan.ranges.flatMap(({ nodeAses }, index) =>
-      nodeAses.length < 2
+    plan.ranges.flatMap((range) =>
+      range.nodeAses.length < 2
         ? []
-        : [`route-map TORTIE-RANGE-${index + 1}-AS permit 10`, `  match as-number ${nodeAses.join(', ')}`],
+        : [`route-map ${groupName(range)}-AS permit 10`, `  match as-number ${range.nodeAses.join(', ')}`],
     ),
 };
 

@@ -39,6 +39,15 @@ export interface TorChoice {
 /** Reads the value of a secret, or something in its place. */
 export type SecretReader = TopologyInput['secret'];
 
+/** Octets of a TCP-MD5 key: TCP_MD5SIG_MAXKEYLEN in linux/tcp.h. */
+const MOST_KEY = 80;
+/** What no vendor's configuration language takes for more than itself. */
+const PLAIN_KEY = /^[!#-&(->@-[\]-~]*$/;
+
+/** In the place of a key that nobody asked to see. */
+export const placeholder: SecretReader = (name, key) =>
+  `SECRET-${name}-${key}`.replaceAll(/\s/g, '-').slice(0, MOST_KEY);
+
 export interface RouterPlan {
   readonly as: number;
   readonly sessions: readonly TorSession[];
@@ -109,7 +118,18 @@ export function planOf(
   secret: SecretReader,
   matches: TopologyInput['matches'],
 ): RouterPlan {
-  const { wanted, problems } = wantedOf(objects, secret, matches);
+  const awkward = new Set<string>();
+  // A key that no node takes is refused as it is.
+  const writable: SecretReader = (name, key) => {
+    const value = secret(name, key);
+    if (value === undefined || value.length > MOST_KEY || PLAIN_KEY.test(value)) return value;
+    awkward.add(
+      `Secret/${name} key "${key}" has characters that routers read in ways of their own ` +
+        '(a space, a quotation mark, ?, \\, or beyond ASCII): put it in by hand, as your router takes it',
+    );
+    return placeholder(name, key);
+  };
+  const { wanted, problems } = wantedOf(objects, writable, matches);
   const chosen = choose(wanted, choice);
   const as = chosen[0]?.routerAs ?? 0;
   const sessions = chosen.flatMap(({ session }) =>
@@ -128,7 +148,7 @@ export function planOf(
     accept: acceptOf(objects, new Set(chosen.map(({ session }) => session.node))),
     advertise: choice.advertise,
     ...(isShared ? { sharedAs: chosen.every(({ session }) => session.acceptsOwnAs) ? 'accepted' : 'override' } : {}),
-    problems,
+    problems: [...problems, ...awkward],
   };
 }
 

@@ -11,12 +11,6 @@ export interface TorSource {
   readonly secrets: () => Promise<SecretReader>;
 }
 
-const MOST_KEY = 80;
-
-/** In the place of a key that nobody asked to see. */
-export const placeholder: SecretReader = (name, key) =>
-  `SECRET-${name}-${key}`.replaceAll(/\s/g, '-').slice(0, MOST_KEY);
-
 /** @param namespace of the secrets */
 export async function readTorCluster(
   datastore: Pick<Datastore, 'list' | 'get'>,

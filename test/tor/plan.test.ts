@@ -2,8 +2,7 @@ import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { selectorMatches } from '../../src/agent/node-selector.js';
-import { planOf, type TorChoice, type TorObjects } from '../../src/tor/plan.js';
-import { placeholder } from '../../src/tor/read.js';
+import { placeholder, planOf, type TorChoice, type TorObjects } from '../../src/tor/plan.js';
 import { VENDOR_NAMES, VENDORS } from '../../src/tor/vendors.js';
 import { node, peers, rack } from './world.js';
 
@@ -121,6 +120,48 @@ describe("the router's side of peerings", () => {
     ).to.deep.equal([
       'BGPPeer/odd spec.peerIP is "x"; expected an address, with a port as 192.0.2.1:1179 or [2001:db8::1]:1179; left out',
     ]));
+
+  it('writes no key that a router would read otherwise, and says so', () => {
+    for (const key of ['a b', 'say "please"', "it's", 'why?', 'back\\slash', 'line\n', 'schlüssel']) {
+      const made = planOf(rack, ANY, () => key, selectorMatches);
+      expect(made.sessions[0]?.password, key).to.equal('SECRET-rack-md5');
+      expect(made.problems, key).to.deep.equal([
+        'Secret/rack key "md5" has characters that routers read in ways of their own ' +
+          '(a space, a quotation mark, ?, \\, or beyond ASCII): put it in by hand, as your router takes it',
+      ]);
+      for (const vendor of VENDOR_NAMES) expect(VENDORS[vendor](made)).to.not.include(key);
+    }
+    expect(planOf(rack, ANY, () => 'k3y!;{}$', selectorMatches)).to.deep.include({ problems: [] });
+  });
+  it('leaves a session its name when a node or a range comes before it', () => {
+    const before = { nodes: [node('b', 2)] };
+    const after = { nodes: [node('a', 1), node('b', 2)] };
+    const protocols = (text: string): readonly string[] => text.match(/^protocol bgp .*\{\n[\s\S]*?^\}$/gm) ?? [];
+    const lone = protocols(VENDORS.bird(plan(before)));
+    expect(lone).to.have.length(2);
+    expect(protocols(VENDORS.bird(plan(after)))).to.include.members([...lone]);
+    const named = new Set(protocols(VENDORS.bird(plan(after))).map((text) => text.split('\n')[0]));
+    expect(named).to.have.property('size', 4);
+    const inRange = (ranges: readonly string[], vendor: (typeof VENDOR_NAMES)[number]): string =>
+      VENDORS[vendor](plan({ bgpPeers: peers({ sourceAddress: 'None' }) }, { ranges }));
+    // NX-OS calls a range by itself.
+    for (const vendor of VENDOR_NAMES.filter((each) => each !== 'nxos')) {
+      const names = (text: string): readonly string[] => text.match(/(?:TORTIE-RANGE-|tortie_range_)[-\w]+/g) ?? [];
+      const one = names(inRange(RANGES, vendor));
+      expect(one, vendor).to.not.be.empty;
+      expect(new Set(names(inRange(['10.1.0.0/16', ...RANGES], vendor))), vendor).to.include.all.keys(...new Set(one));
+    }
+  });
+  it('tells apart two sessions of a node with two addresses of a router', () => {
+    const second = peers().map((peer, at) => ({
+      metadata: { name: `second-${at}` },
+      spec: { ...peer.spec, peerIP: at === 0 ? '10.1.1.253' : 'fd00:1::253' },
+    }));
+    const text = VENDORS.bird(plan({ nodes: [node('a', 1)], bgpPeers: [...peers(), ...second] }));
+    const names = text.match(/^protocol bgp \w+/gm) ?? [];
+    expect(names).to.have.length(4);
+    expect(new Set(names)).to.have.property('size', 4);
+  });
 
   for (const vendor of VENDOR_NAMES)
     it(`is written for ${vendor}, every session and prefix of it`, () => {
