@@ -13,6 +13,9 @@
  * of reach here until the store has said that it is neither offered nor lent any more. What this node has borrowed lies in no block
  * of it: it is assigned like any other, and the caller says that it is borrowed.
  *
+ * An owner with `keep` leaves its addresses to its successor: they are kept, assigned by name to an owner that is kept for the same,
+ * and to nobody else. The store hears of them as of an offer, and until it does (`isUntold`) no swap is needed to take one back.
+ *
  * A block serves the pools in whose range it lies, whatever pool it was claimed for: pools are deleted and made anew, addresses
  * stay where they are. Two kinds of address are held back: reserved ones, which only a pod that names one gets, and foreign ones,
  * which another node's older block has too and nobody gets from here.
@@ -31,19 +34,23 @@ import {
 } from 'node-bgp/address';
 import {
   forgetFree,
+  isEmpty,
   lendingOf,
   offerable,
   offsetOf,
   setFree,
+  setKept,
   takeOffset,
   usageOf,
   type BlockState,
   type BlockUsage,
   type HeldBack,
+  type KeptOffset,
   type Lending,
   type OwnBlock,
 } from './block-state.js';
 import { BlockTable, type ServingPool } from './block-table.js';
+import type { Keep, Kept } from './kept.js';
 import { type Attachment, Journal, type JournalEntry, type Owner } from './journal.js';
 import { NODE_NETWORK, OwnerIndex } from './owner-index.js';
 
@@ -88,11 +95,16 @@ export interface AllocatorOptions {
 }
 
 const DEFAULT_COOL_DOWN = 30_000;
+/** BOUNDED: addresses that one node keeps for pods that may come again; what is released beyond is free. */
+const MOST_KEPT = 256;
+const NONE: ReadonlySet<string> = new Set();
 
 export class Allocator {
   private readonly blocks = new BlockTable();
   private readonly index = new OwnerIndex();
   private readonly coolDown: number;
+  /** BOUNDED by MOST_KEPT. */
+  private readonly outside = new Map<string, Kept>();
   private journal: Journal | undefined;
 
   private constructor(private readonly options: AllocatorOptions) {
@@ -158,7 +170,7 @@ export class Allocator {
   /** The same, unless somebody has an address of it. True when the block is no longer ours. */
   async removeIfEmpty(prefix: IpPrefix): Promise<boolean> {
     const block = this.blocks.get(formatPrefix(prefix));
-    if (block === undefined || block.assigned.size > 0 || block.lent.size > 0) return false;
+    if (block === undefined || !isEmpty(block)) return false;
     await this.removeBlock(prefix);
     return true;
   }
@@ -190,7 +202,7 @@ export class Allocator {
   /** Gives nothing of an empty block out any more; false when it is not empty, or something of it is lent. */
   async vacate(cidr: string): Promise<boolean> {
     const block = this.blocks.get(cidr);
-    if (block === undefined || block.assigned.size > 0 || block.lent.size > 0) return false;
+    if (block === undefined || !isEmpty(block)) return false;
     if (block.isVacant) return true;
     block.isVacant = true;
     await this.append([{ op: 'lend', cidr, ...lendingOf(block) }]);
@@ -199,24 +211,31 @@ export class Allocator {
 
   /**
    * What the store says is for others, and all of it. What is no longer rests.
+   * @param untold of the kept addresses those that the store has not heard of, or not any more
    * @returns addresses that others may have had
    */
-  async setLending(cidr: string, { offers, loans, vacant }: Lending): Promise<readonly string[]> {
+  async setLending(
+    cidr: string,
+    { offers, loans, vacant, kept }: Lending,
+    untold: ReadonlySet<string> = NONE,
+  ): Promise<readonly string[]> {
     const block = this.blocks.get(cidr);
     if (block === undefined) return [];
     const before = lendingOf(block);
     block.offered = new Set(offers.map((address) => offsetOf(block, address)));
     block.lent = new Map(loans.map(({ address, node }) => [offsetOf(block, address), node]));
     block.isVacant = vacant;
+    setKept(block, kept, untold);
     const after = lendingOf(block);
     if (JSON.stringify(before) === JSON.stringify(after)) return [];
     const at = this.options.now();
     const isWithheld = (address: string): boolean => {
       const offset = offsetOf(block, address);
-      return block.offered.has(offset) || block.lent.has(offset);
+      return block.offered.has(offset) || block.lent.has(offset) || block.kept.has(offset);
     };
     // What was on offer may have been lent and given back since the record was last read.
-    const returned = [...before.loans.map(({ address }) => address), ...before.offers].filter(
+    const aside = [...before.loans, ...before.kept].map(({ address }) => address);
+    const returned = [...aside, ...before.offers].filter(
       (address) => !isWithheld(address) && this.index.holder(address) === undefined,
     );
     for (const address of returned) {
@@ -296,13 +315,48 @@ export class Allocator {
     }
   }
 
-  /** Gives back all an owner holds; they rest before reuse. Returns the addresses; none when the owner is unknown. */
+  /** Gives back all an owner holds; they rest before reuse, or are kept. Returns the addresses; none when the owner is unknown. */
   async release(attachment: Attachment): Promise<readonly string[]> {
     const addresses = this.addressesOfOwner(attachment);
+    const { keep } = this.ownerOf(attachment) ?? {};
     const at = this.options.now();
-    for (const address of addresses) this.putToRest(address, at);
-    await this.append(addresses.map((address) => ({ op: 'release', address, at })));
+    const entries: JournalEntry[] = [];
+    for (const address of addresses) {
+      entries.push({ op: 'release', address, at });
+      const block = keep === undefined ? undefined : this.keep(address, keep, at);
+      if (block === undefined) this.putToRest(address, at);
+      else entries.push({ op: 'lend', cidr: formatPrefix(block.prefix), ...lendingOf(block) });
+    }
+    await this.append(entries);
     return addresses;
+  }
+
+  /** What is kept in the node's blocks. */
+  kept(): readonly (KeptOffset & { readonly cidr: string })[] {
+    return [...this.blocks.all()].flatMap(([cidr, block]) =>
+      [...block.kept.values()].map((each) => ({ ...each, cidr })),
+    );
+  }
+
+  /** From now on the store may have heard that these are kept. */
+  tellKept(cidr: string, addresses: ReadonlySet<string>): void {
+    const block = this.blocks.get(cidr);
+    for (const [offset, each] of block?.kept ?? [])
+      if (addresses.has(each.address)) block?.kept.set(offset, { ...each, isUntold: false });
+  }
+
+  /** Kept addresses of other nodes' blocks that an owner here has left, until `forgetOutside`. In memory alone. */
+  keptOutside(): ReadonlyMap<string, Kept> {
+    return this.outside;
+  }
+
+  forgetOutside(address: string): void {
+    this.outside.delete(address);
+  }
+
+  /** Is the time over for which it is kept? */
+  isPast(kept: Kept): boolean {
+    return !(Date.parse(kept.until) > this.options.now());
   }
 
   /**
@@ -364,6 +418,9 @@ export class Allocator {
     const borrower = block.lent.get(offset);
     if (borrower !== undefined) throw refused(`node "${borrower}" has borrowed it`);
     if (block.isVacant || block.offered.has(offset)) throw refused('this node offers it to others');
+    const kept = block.kept.get(offset);
+    if (kept !== undefined && !(kept.isUntold && kept.keptFor === owner.keep?.keptFor))
+      throw refused(`it is kept for ${kept.keptFor} until ${kept.until}`);
     block.resting.delete(offset);
     forgetFree(block, offset);
     this.record(address, owner);
@@ -382,8 +439,10 @@ export class Allocator {
 
   private record(address: string, owner: Owner): void {
     this.index.add(address, owner);
+    this.outside.delete(address);
     const [block, offset] = this.blocks.locate(address);
     block?.assigned.add(offset);
+    block?.kept.delete(offset);
   }
 
   private forget(address: string): readonly [BlockState | undefined, number] {
@@ -406,6 +465,22 @@ export class Allocator {
     block.resting.set(offset, at);
   }
 
+  /** The block of an address that is kept now; undefined when it is not, or in no block of ours. */
+  private keep(address: string, { keptFor, seconds }: Keep, at: number): BlockState | undefined {
+    const until = new Date(at + seconds * 1000).toISOString();
+    const kept = { address, keptFor, until };
+    const [block, offset] = this.blocks.locate(address);
+    if (this.kept().length + this.outside.size >= MOST_KEPT) return undefined;
+    if (block === undefined) {
+      this.outside.set(address, kept);
+      return undefined;
+    }
+    if (block.foreign.has(offset) || block.lent.has(offset)) return undefined;
+    this.forget(address);
+    block.kept.set(offset, { ...kept, isUntold: true });
+    return block;
+  }
+
   private replay(entry: JournalEntry): void {
     switch (entry.op) {
       case 'block':
@@ -426,12 +501,19 @@ export class Allocator {
     }
   }
 
-  private replayLending({ cidr, offers, loans, vacant }: Extract<JournalEntry, { readonly op: 'lend' }>): void {
+  private replayLending({
+    cidr,
+    offers,
+    loans,
+    vacant,
+    kept = [],
+  }: Extract<JournalEntry, { readonly op: 'lend' }>): void {
     const block = this.blocks.get(cidr);
     if (block === undefined) return;
     block.offered = new Set(offers.map((address) => offsetOf(block, address)));
     block.lent = new Map(loans.map(({ address, node }) => [offsetOf(block, address), node]));
     block.isVacant = vacant;
+    setKept(block, kept, NONE);
   }
 
   private living(): readonly JournalEntry[] {
@@ -439,7 +521,7 @@ export class Allocator {
     for (const [cidr, block] of this.blocks.all()) {
       entries.push({ op: 'block', cidr, pool: block.pool });
       const lending = lendingOf(block);
-      if (lending.vacant || lending.offers.length > 0 || lending.loans.length > 0)
+      if (lending.vacant || lending.offers.length + lending.loans.length + lending.kept.length > 0)
         entries.push({ op: 'lend', cidr, ...lending });
     }
     for (const [address, owner] of this.index.entries) entries.push({ op: 'assign', address, owner });

@@ -1,6 +1,7 @@
 /** One block of the node in memory: which of its addresses are free, rest, are assigned, held back, offered or lent. */
 import { addressAt, formatAddress, parseAddress, prefixesOverlap, sizeOf, type IpPrefix } from 'node-bgp/address';
 import type { Loan } from './block-store.js';
+import type { Kept } from './kept.js';
 
 export interface OwnBlock {
   readonly prefix: IpPrefix;
@@ -29,9 +30,16 @@ export interface BlockState extends OwnBlock {
   /** Offsets that other nodes may borrow, and those that they have with who has them. BOUNDED by the size of the block. */
   offered: ReadonlySet<number>;
   lent: ReadonlyMap<number, string>;
+  /** Offsets that are kept for pods that may come again. BOUNDED by MOST_KEPT of the allocator. */
+  readonly kept: Map<number, KeptOffset>;
   /** The whole block is for the taking. */
   isVacant: boolean;
   wasSeen: boolean;
+}
+
+export interface KeptOffset extends Kept {
+  /** Nobody else has heard of it. Of what a journal says, nobody knows. */
+  readonly isUntold: boolean;
 }
 
 /** What of a block is for others, as its record in the store has it. */
@@ -39,6 +47,7 @@ export interface Lending {
   readonly offers: readonly string[];
   readonly loans: readonly Loan[];
   readonly vacant: boolean;
+  readonly kept: readonly Kept[];
 }
 
 /** Addresses of a block, counted. */
@@ -47,6 +56,8 @@ export interface BlockUsage {
   readonly assigned: number;
   readonly resting: number;
   readonly lent: number;
+  /** For pods that may come again. */
+  readonly kept: number;
   /** What nobody has and nothing holds back: resting and offered ones included. */
   readonly free: number;
 }
@@ -77,6 +88,7 @@ export const newBlockState = (block: OwnBlock): BlockState => ({
   foreign: NOTHING,
   offered: NOTHING,
   lent: NOBODY,
+  kept: new Map(),
   isVacant: false,
   wasSeen: false,
 });
@@ -97,11 +109,12 @@ export function forgetFree(block: BlockState, offset: number): void {
   if (at >= 0) block.free.splice(at, 1);
 }
 
-/** Offsets that are held back or lent and that nobody here has. What is offered can be taken back, so it counts as free. */
+/** Offsets that are held back, kept or lent and that nobody here has. What is offered can be taken back, so it counts as free. */
 export function heldBackIn(block: BlockState): number {
-  if (block.reserved.size === 0 && block.foreign.size === 0 && block.lent.size === 0) return 0;
+  const { reserved, foreign, lent, kept } = block;
+  if (reserved.size === 0 && foreign.size === 0 && lent.size === 0 && kept.size === 0) return 0;
   let count = 0;
-  for (const offset of new Set([...block.reserved, ...block.foreign, ...block.lent.keys()]))
+  for (const offset of new Set([...reserved, ...foreign, ...lent.keys(), ...kept.keys()]))
     if (!block.assigned.has(offset)) count++;
   return count;
 }
@@ -111,8 +124,13 @@ export const usageOf = (block: BlockState): BlockUsage => ({
   assigned: block.assigned.size,
   resting: block.resting.size,
   lent: block.lent.size,
+  kept: block.kept.size,
   free: block.size - block.assigned.size - heldBackIn(block),
 });
+
+/** Nobody has an address of it, here or elsewhere, and none waits for anybody. */
+export const isEmpty = ({ assigned, lent, kept }: BlockState): boolean =>
+  assigned.size === 0 && lent.size === 0 && kept.size === 0;
 
 export const offsetOf = (block: BlockState, address: string): number =>
   Number(parseAddress(address).value - block.prefix.value);
@@ -123,8 +141,20 @@ export const lendingOf = (block: BlockState): Lending => {
     offers: [...block.offered].map(text),
     loans: [...block.lent].map(([offset, node]) => ({ address: text(offset), node })),
     vacant: block.isVacant,
+    kept: [...block.kept.values()].map(({ address, keptFor, until }) => ({ address, keptFor, until })),
   };
 };
+
+/** What is kept, and all of it, but for what somebody here has. */
+export function setKept(block: BlockState, kept: readonly Kept[], untold: ReadonlySet<string>): void {
+  block.kept.clear();
+  for (const each of kept) {
+    const offset = offsetOf(block, each.address);
+    if (offset < 0 || offset >= block.size || block.assigned.has(offset)) continue;
+    block.kept.set(offset, { ...each, isUntold: untold.has(each.address) });
+    block.resting.delete(offset);
+  }
+}
 
 /** Up to so many offsets that nobody has, the last ones first: the owner gives out from the other end. */
 export function offerable(block: BlockState, most: number, now: number, coolDown: number): readonly number[] {
@@ -138,8 +168,8 @@ export function offerable(block: BlockState, most: number, now: number, coolDown
 }
 
 function isHeldBack(block: BlockState, offset: number): boolean {
-  const { reserved, foreign, offered, lent } = block;
-  return reserved.has(offset) || foreign.has(offset) || offered.has(offset) || lent.has(offset);
+  const { reserved, foreign, offered, lent, kept } = block;
+  return [reserved, foreign, offered, lent, kept].some((each) => each.has(offset));
 }
 
 /** The longest free offset; a resting one only where it may be. Undefined when there is none. */

@@ -9,6 +9,7 @@
  * that cannot be reached throws; nobody may take that for 'exists' or for a lost swap: what was asked may be done yet.
  */
 import type { IpPrefix } from 'node-bgp/address';
+import type { Kept } from './kept.js';
 
 export interface BlockRecord {
   /** Canonical prefix, "10.65.0.0/26". */
@@ -19,6 +20,8 @@ export interface BlockRecord {
   readonly offers?: readonly string[];
   /** Addresses that other nodes have, each with the node. */
   readonly loans?: readonly Loan[];
+  /** Addresses that nobody has: whoever runs the next pod that one is kept for may borrow it, and nobody else. */
+  readonly kept?: readonly Kept[];
   /** Nobody has an address of it and its owner gives none out: whoever needs a block may put its own name in. */
   readonly vacant?: boolean;
   /** No agent gives out its addresses: its loans are all that is given out, and whoever swaps one in has it. */

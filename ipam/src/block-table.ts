@@ -97,9 +97,12 @@ export class BlockTable {
     if (blocks.length === 0) return 'this node owns no block of it yet';
     const total = blocks.reduce((sum, block) => sum + block.size, 0);
     const heldBack = blocks.reduce((sum, block) => sum + heldBackIn(block), 0);
+    const kept = blocks.reduce((sum, block) => sum + block.kept.size, 0);
     return (
       `all ${total} addresses of this node's ${blocks.length} block${blocks.length === 1 ? '' : 's'} are in use` +
-      (heldBack === 0 ? '' : ` or held back (${heldBack})`)
+      (heldBack === 0
+        ? ''
+        : ` or held back (${heldBack}${kept === 0 ? '' : `, ${kept} of them for pods that may come again`})`)
     );
   }
 }

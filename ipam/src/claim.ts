@@ -87,7 +87,7 @@ export async function takeOverBlock(
 ): Promise<OwnBlock | undefined> {
   for (const cidr of candidates) {
     const stored = await store.get(cidr);
-    if (stored?.vacant !== true || (stored.loans ?? []).length > 0) continue;
+    if (stored?.vacant !== true || [...(stored.loans ?? []), ...(stored.kept ?? [])].length > 0) continue;
     const prefix = tryParsePrefix(cidr);
     if (prefix === undefined || othersIn(await store.list(), { ...stored, cidr }).length > 0) continue;
     if ((await store.replace(stored, { cidr, node, pool: stored.pool })) !== undefined)

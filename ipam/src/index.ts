@@ -5,6 +5,7 @@ export * from './allocator.js';
 export * from './claim.js';
 export { NODE_NETWORK } from './owner-index.js';
 export * from './taken-blocks.js';
+export type { Keep, Kept } from './kept.js';
 export type { HeldBack, Lending, OwnBlock } from './block-state.js';
 export type { ServingPool } from './block-table.js';
 export type { BlockUsage } from './block-state.js';

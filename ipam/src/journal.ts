@@ -15,6 +15,7 @@ import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises
 import { dirname } from 'node:path';
 import { tryParseAddress } from 'node-bgp/address';
 import type { Loan } from './block-store.js';
+import { isKeep, isKept, type Keep, type Kept } from './kept.js';
 
 /** One interface of one sandbox in one network: what the CNI specification calls an attachment. */
 export interface Attachment {
@@ -39,6 +40,8 @@ export interface Owner extends Attachment {
   readonly mtu?: number;
   /** Ports of the node that lead to it, as the runtime asked. */
   readonly hostPorts?: readonly OwnerHostPort[];
+  /** Its addresses stay for its successor. */
+  readonly keep?: Keep;
 }
 
 export interface OwnerHostPort {
@@ -62,6 +65,8 @@ export type JournalEntry =
       readonly offers: readonly string[];
       readonly loans: readonly Loan[];
       readonly vacant: boolean;
+      /** Absent where nothing is, and in journals of before. */
+      readonly kept?: readonly Kept[];
     }
   | { readonly op: 'assign'; readonly address: string; readonly owner: Owner }
   /** `at`: milliseconds since the epoch; an address rests for a while from then on. */
@@ -249,7 +254,8 @@ function isEntry(value: unknown): value is WrittenEntry {
         typeof entry['cidr'] === 'string' &&
         typeof entry['vacant'] === 'boolean' &&
         isListOf(entry['offers'], (each) => tryParseAddress(String(each)) !== undefined) &&
-        isListOf(entry['loans'], isLoan)
+        isListOf(entry['loans'], isLoan) &&
+        (entry['kept'] === undefined || isListOf(entry['kept'], isKept))
       );
     case 'assign':
       return typeof entry['address'] === 'string' && isOwner(entry['owner']);
@@ -277,6 +283,7 @@ function isOwner(value: unknown): boolean {
     ['containerId', 'interfaceName', 'namespace', 'pod'].every((key) => typeof owner[key] === 'string') &&
     ['network', 'uid', 'hostInterface', 'netns'].every(isOptionalText) &&
     (owner['mtu'] === undefined || typeof owner['mtu'] === 'number') &&
+    (owner['keep'] === undefined || isKeep(owner['keep'])) &&
     (owner['hostPorts'] === undefined || isListOf(owner['hostPorts'], isHostPort))
   );
 }

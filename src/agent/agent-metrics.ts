@@ -75,7 +75,7 @@ export function renderAgentMetrics({ report, pods, usages, lostWatches }: AgentR
     ([4, 6] as const).flatMap((family) => {
       const own = usages.filter(({ cidr }) => cidr.includes(':') === (family === 6)).map(({ usage }) => usage);
       const sum = (read: (usage: BlockUsage) => number): number => own.reduce((total, usage) => total + read(usage), 0);
-      return (['size', 'assigned', 'resting', 'lent', 'free'] as const).map((state) => ({
+      return (['size', 'assigned', 'resting', 'lent', 'kept', 'free'] as const).map((state) => ({
         labels: { family: `ipv${family}`, state },
         value: sum((usage) => usage[state]),
       }));

@@ -143,6 +143,8 @@ export class Agent {
       hasPod: (owner) => this.loops.hasPod(owner),
       hasInterface: (owner) => this.options.kernel.withoutInterface([owner]).length === 0,
       release: (owner) => this.loops.pods.release(owner),
+      keptFor: (address) => this.allocator.kept().find((kept) => kept.address === address)?.keptFor,
+      free: (address) => this.loops.ipam.lending.free(address),
     };
   }
 

@@ -187,14 +187,14 @@ export class BlockClaims {
     });
   }
 
-  /** Nobody may borrow of a block that goes: its record with nothing on offer, or 'lent' when somebody has borrowed of it. */
+  /** Nobody may borrow of a block that goes: its record with nothing on offer, or 'lent' when somebody has borrowed of it, or may. */
   private async withdraw(cidr: string): Promise<StoredBlock | 'lent' | undefined> {
     const { node, store } = this.options;
     for (;;) {
       const stored = await store.get(cidr);
       if (stored?.node !== node) return undefined;
-      const { offers, loans, vacant } = lendingOfRecord(stored);
-      if (loans.length > 0) return 'lent';
+      const { offers, loans, vacant, kept } = lendingOfRecord(stored);
+      if (loans.length + kept.length > 0) return 'lent';
       if (offers.length === 0 && !vacant) return stored;
       await store.replace(stored, { cidr, node, pool: stored.pool });
     }

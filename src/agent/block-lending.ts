@@ -9,10 +9,13 @@
  * journal before the record says so, and comes back to its pods only after a swap has said that it is neither. A write whose answer
  * was lost may arrive yet: until a later swap of the same record has made it void, what it offered stays aside (`isUncertain`).
  *
+ * What is kept for a pod that may come again (kept-addresses.ts) is an offer to that pod alone: `kept` becomes a loan where it comes on another
+ * node, and a loan becomes `kept` again when it goes.
+ *
  * A block in which nobody has an address is offered whole: `vacant` (claim.ts takes it over). Not here: how much to offer and
  * when to borrow (ipam-loop.ts).
  */
-import type { Allocator, BlockRecord, BlockStore, Lending, ServingPool } from '@tortie/ipam';
+import type { Allocator, BlockRecord, BlockStore, Kept, Lending, ServingPool, StoredBlock } from '@tortie/ipam';
 import {
   containsAddress,
   containsPrefix,
@@ -46,6 +49,8 @@ export interface BlockLendingOptions {
 export interface Wanted {
   readonly offers: number;
   readonly isVacant: boolean;
+  /** Is an address to be kept on? Default: it is. */
+  readonly isKept?: (kept: Kept) => boolean;
 }
 
 export const NOTHING_WANTED: Wanted = { offers: 0, isVacant: false };
@@ -54,10 +59,11 @@ export const NOTHING_WANTED: Wanted = { offers: 0, isVacant: false };
 const MOST_TRIES = 5;
 const MOST_CANDIDATES = 8;
 
-export const lendingOfRecord = ({ offers = [], loans = [], vacant = false }: BlockRecord): Lending => ({
+export const lendingOfRecord = ({ offers = [], loans = [], vacant = false, kept = [] }: BlockRecord): Lending => ({
   offers,
   loans,
   vacant,
+  kept,
 });
 
 export class BlockLending {
@@ -67,6 +73,8 @@ export class BlockLending {
   private readonly confirmed = new Set<string>();
   /** Borrowed, and on their way to a pod. BOUNDED by the pods that wait. */
   private readonly inHand = new Set<string>();
+  /** Kept addresses of own blocks, on their way to a pod: the records say them no more. BOUNDED by the pods that wait. */
+  private readonly recalled = new Set<string>();
   /** Blocks with a write whose outcome nobody knows. BOUNDED by the node's blocks. */
   private readonly uncertain = new Set<string>();
 
@@ -135,7 +143,10 @@ export class BlockLending {
   /** One address that another node offers; `settle` it. Undefined: nobody offers one. */
   async borrow(family: Family, pools: readonly ServingPool[]): Promise<string | undefined> {
     for (const cidr of this.lenders(family, pools)) {
-      const address = await this.borrowFrom(cidr, (offers) => offers[Math.floor(Math.random() * offers.length)]);
+      const address = await this.borrowFrom(cidr, ({ offers = [] }) => {
+        const free = this.unheld(offers);
+        return free[Math.floor(Math.random() * free.length)];
+      });
       if (address !== undefined) return address;
     }
     return undefined;
@@ -143,12 +154,56 @@ export class BlockLending {
 
   /** This very address, if its owner offers it; `settle` it. */
   async borrowExactly(address: string, cidr: string): Promise<boolean> {
-    return (await this.borrowFrom(cidr, (offers) => offers.find((each) => each === address))) !== undefined;
+    const choose = ({ offers = [] }: BlockRecord): string | undefined =>
+      this.unheld(offers).find((each) => each === address);
+    return (await this.borrowFrom(cidr, choose)) !== undefined;
   }
 
-  /** The borrowed address has got a pod, or will not get one. */
+  /** This very address of another node's block, if it is still kept for the same; `settle` it. */
+  async borrowKept({ address, keptFor }: Kept, cidr: string): Promise<boolean> {
+    const choose = ({ kept = [] }: BlockRecord): string | undefined =>
+      kept.find((each) => each.address === address && each.keptFor === keptFor)?.address;
+    return (await this.borrowFrom(cidr, choose)) !== undefined;
+  }
+
+  /** An address that this node has borrowed and that no pod has now, before it goes back; `settle` it. False: it has gone. */
+  holdBorrowed(address: string): boolean {
+    if (!this.borrowed.has(address) || this.options.allocator.holderOf(address) !== undefined) return false;
+    this.inHand.add(address);
+    return true;
+  }
+
+  /** Makes a kept address of an own block ready for who it is kept for: true when no other node can have it any more. `settle` it. */
+  async recallOwn(cidr: string, address: string): Promise<boolean> {
+    const { allocator, turn } = this.options;
+    const isUntold = (): boolean => allocator.kept().some((each) => each.address === address && each.isUntold);
+    this.recalled.add(address);
+    if (isUntold()) return true;
+    return turn.run(async () => {
+      const memory = allocator.lendingOf(cidr);
+      if (memory !== undefined && !isUntold())
+        await this.swap(cidr, { offers: memory.offers.length, isVacant: memory.vacant });
+      return isUntold();
+    });
+  }
+
+  /** Keeps an address of an own block no more. False: it is not kept, or another node has it by now. */
+  free(address: string): Promise<boolean> {
+    const { allocator, turn } = this.options;
+    return turn.run(async () => {
+      const kept = allocator.kept().find((each) => each.address === address);
+      const memory = kept && allocator.lendingOf(kept.cidr);
+      if (kept === undefined || memory === undefined) return false;
+      const isKept = (each: Kept): boolean => each.address !== address;
+      const after = await this.swap(kept.cidr, { offers: memory.offers.length, isVacant: memory.vacant, isKept });
+      return after !== undefined && ![...after.kept, ...after.loans].some((each) => each.address === address);
+    });
+  }
+
+  /** The address has got its pod, or will not get one. */
   settle(address: string): void {
-    this.inHand.delete(address);
+    this.recalled.delete(address);
+    if (!this.inHand.delete(address)) return;
     this.options.onBorrowed();
     void this.levelBorrowed();
   }
@@ -160,6 +215,8 @@ export class BlockLending {
       ([address]) => !this.inHand.has(address) && allocator.holderOf(address) === undefined,
     );
     if (idle.length > 0) this.options.onBorrowed();
+    for (const address of [...allocator.keptOutside().keys()])
+      if (!this.borrowed.has(address)) allocator.forgetOutside(address);
     const missing = allocator.outsideAddresses().filter((address) => !this.confirmed.has(address));
     for (const [address, cidr] of idle)
       await turn
@@ -179,6 +236,7 @@ export class BlockLending {
   private forget(address: string): void {
     this.borrowed.delete(address);
     this.confirmed.delete(address);
+    this.options.allocator.forgetOutside(address);
   }
 
   /** Does the record, as the watch has it, differ from what is wanted or from memory? */
@@ -189,6 +247,7 @@ export class BlockLending {
     if (memory === undefined || watched?.node !== node) return false;
     return (
       !isSame(lendingOfRecord(watched), memory) ||
+      memory.kept.some((kept) => wanted.isKept?.(kept) === false) ||
       wanted.offers !== memory.offers.length ||
       wanted.isVacant !== memory.vacant
     );
@@ -203,11 +262,14 @@ export class BlockLending {
       if (stored?.node !== node || memory === undefined) return undefined;
       const said = lendingOfRecord(stored);
       const base = this.uncertain.has(cidr) ? joined(said, memory) : said;
+      // No pod here takes any more what is about to be told, without a swap.
+      allocator.tellKept(cidr, addressesOf(base.kept));
       await this.learn(cidr, base);
       const isVoid = isSame(base, said);
       const next = isVoid ? await this.next(cidr, base, wanted) : base;
       if (isSame(next, said)) {
         this.uncertain.delete(cidr);
+        await this.learn(cidr, next, wanted);
         return next;
       }
       this.uncertain.add(cidr);
@@ -215,7 +277,7 @@ export class BlockLending {
       // Done or not, the record has another version now: whatever we wrote before is done too, or never will be.
       this.uncertain.delete(cidr);
       if (written === undefined) continue;
-      await this.learn(cidr, next);
+      await this.learn(cidr, next, isVoid ? wanted : undefined);
       if (isVoid) return next;
     }
     return allocator.lendingOf(cidr);
@@ -226,12 +288,27 @@ export class BlockLending {
     const { allocator } = this.options;
     if (wanted.offers > base.offers.length) await allocator.offer(cidr, wanted.offers);
     const isVacant = wanted.isVacant && (await allocator.vacate(cidr));
-    const offers = allocator.lendingOf(cidr)?.offers ?? [];
-    return { offers: offers.slice(0, wanted.offers), loans: base.loans, vacant: isVacant };
+    const { offers = [], kept: all = [] } = allocator.lendingOf(cidr) ?? {};
+    const kept = all.filter((each) => !this.recalled.has(each.address) && wanted.isKept?.(each) !== false);
+    allocator.tellKept(cidr, addressesOf(kept));
+    return { offers: offers.slice(0, wanted.offers), loans: base.loans, vacant: isVacant, kept };
   }
 
-  private async learn(cidr: string, lending: Lending): Promise<void> {
-    const returned = await this.options.allocator.setLending(cidr, lending);
+  /**
+   * What is kept and was never told stays, unless it is not wanted.
+   * @param wanted the record is as it should be: what is on its way to a pod is as what was never told
+   */
+  private async learn(cidr: string, lending: Lending, wanted?: Wanted): Promise<void> {
+    const { allocator } = this.options;
+    const isOwn = ({ isUntold, ...kept }: ReturnType<Allocator['kept']>[number]): boolean =>
+      wanted !== undefined && this.recalled.has(kept.address) ? true : isUntold && wanted?.isKept?.(kept) !== false;
+    const said = new Set([...lending.offers, ...[...lending.loans, ...lending.kept].map(({ address }) => address)]);
+    const own = allocator.kept().filter((each) => each.cidr === cidr && !said.has(each.address) && isOwn(each));
+    const returned = await allocator.setLending(
+      cidr,
+      { ...lending, kept: [...lending.kept, ...own] },
+      addressesOf(own),
+    );
     if (returned.length > 0) this.options.onUsedElsewhere(returned);
   }
 
@@ -251,20 +328,21 @@ export class BlockLending {
       .map(([, cidr]) => cidr);
   }
 
-  /** @param choose one of what the block offers and nobody here has */
-  private borrowFrom(
-    cidr: string,
-    choose: (offers: readonly string[]) => string | undefined,
-  ): Promise<string | undefined> {
+  /** A record that was restored may offer what a pod here has. */
+  private unheld(addresses: readonly string[]): readonly string[] {
+    return addresses.filter((each) => this.options.allocator.holderOf(each) === undefined);
+  }
+
+  /** @param choose one of what the block offers or keeps, and nobody here has */
+  private borrowFrom(cidr: string, choose: (record: StoredBlock) => string | undefined): Promise<string | undefined> {
     const { allocator, log, node, onUsedElsewhere, store, turn } = this.options;
     return turn.run(async () => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const stored = await store.get(cidr);
         if (stored === undefined || stored.node === node) return undefined;
-        const { offers = [], loans = [] } = stored;
-        // A record that was restored may offer what a pod here has.
-        const address = choose(offers.filter((each) => allocator.holderOf(each) === undefined));
-        if (address === undefined) return undefined;
+        const { offers = [], loans = [], kept = [] } = stored;
+        const address = choose(stored);
+        if (address === undefined || allocator.holderOf(address) !== undefined) return undefined;
         this.inHand.add(address);
         const after = {
           cidr,
@@ -272,6 +350,7 @@ export class BlockLending {
           pool: stored.pool,
           offers: offers.filter((each) => each !== address),
           loans: [...loans, { address, node }],
+          kept: kept.filter((each) => each.address !== address),
         };
         try {
           if ((await store.replace(stored, after)) === undefined) {
@@ -302,7 +381,10 @@ export class BlockLending {
         this.forget(address);
         return;
       }
-      if ((await store.replace(stored, { ...stored, loans: rest })) === undefined) continue;
+      const kept = allocator.keptOutside().get(address);
+      const isKept = kept !== undefined && !allocator.isPast(kept);
+      const after = { ...stored, loans: rest, ...(isKept ? { kept: [...(stored.kept ?? []), kept] } : {}) };
+      if ((await store.replace(stored, after)) === undefined) continue;
       this.forget(address);
       log.info({ address, block: cidr, owner: stored.node }, 'Gave a borrowed address back');
       return;
@@ -326,7 +408,8 @@ export class BlockLending {
         return;
       }
       const offers = stored.offers?.filter((each) => each !== address) ?? [];
-      const after = { ...stored, offers, loans: [...(stored.loans ?? []), { address, node }], vacant: false };
+      const kept = stored.kept?.filter((each) => each.address !== address) ?? [];
+      const after = { ...stored, offers, kept, loans: [...(stored.loans ?? []), { address, node }], vacant: false };
       if ((await store.replace(stored, after)) === undefined) return;
       this.keep(address, spec.cidr);
       log.warn({ address, block: spec.cidr, owner: stored.node }, 'Asserted an address that a pod here has');
@@ -342,16 +425,23 @@ const isSame = (a: Lending, b: Lending): boolean =>
   a.vacant === b.vacant &&
   sortedText(a.offers) === sortedText(b.offers) &&
   sortedText(a.loans.map(({ address, node }) => `${address} ${node}`)) ===
-    sortedText(b.loans.map(({ address, node }) => `${address} ${node}`));
+    sortedText(b.loans.map(({ address, node }) => `${address} ${node}`)) &&
+  sortedText(a.kept.map(keptText)) === sortedText(b.kept.map(keptText));
+
+const keptText = ({ address, keptFor, until }: Kept): string => `${address} ${keptFor} ${until}`;
 
 const sortedText = (list: readonly string[]): string => [...list].sort().join();
 
 /** What the record says, and what memory has set aside beside it. */
 function joined(said: Lending, memory: Lending): Lending {
-  const known = new Set([...said.offers, ...said.loans.map(({ address }) => address)]);
+  const known = new Set([...said.offers, ...said.loans.map(({ address }) => address), ...addressesOf(said.kept)]);
+  const kept = [...said.kept, ...memory.kept.filter(({ address }) => !known.has(address))];
   return {
     offers: [...said.offers, ...memory.offers.filter((address) => !known.has(address))],
     loans: said.loans,
-    vacant: (said.vacant || memory.vacant) && said.loans.length === 0,
+    vacant: (said.vacant || memory.vacant) && said.loans.length + kept.length === 0,
+    kept,
   };
 }
+
+const addressesOf = (kept: readonly Kept[]): ReadonlySet<string> => new Set(kept.map(({ address }) => address));

@@ -2,7 +2,7 @@
  * Blocks that the node has: what of them goes back, and what of them others may have. Looked at every now and then, and when pools or
  * blocks change.
  */
-import { TakenBlocks, type Allocator, type OwnBlock } from '@tortie/ipam';
+import { TakenBlocks, type Allocator, type Kept, type OwnBlock } from '@tortie/ipam';
 import { containsPrefix, formatPrefix, tryParsePrefix } from 'node-bgp/address';
 import type { Cluster } from '../cluster/cluster.js';
 import { messageOf } from '../errors.js';
@@ -66,7 +66,7 @@ export class BlockUpkeep {
     const { allocator } = this.options;
     const empty = allocator.ownBlockRecords().filter(({ cidr }) => {
       const usage = allocator.usageOf(cidr);
-      return usage?.assigned === 0 && usage.lent === 0;
+      return usage?.assigned === 0 && usage.lent + usage.kept === 0;
     });
     this.idle = new Set(empty.filter(({ cidr }) => this.empty.has(cidr)).map(({ cidr }) => cidr));
     this.empty = new Set(empty.map(({ cidr }) => cidr));
@@ -84,6 +84,9 @@ export class BlockUpkeep {
       .map(({ spec }) => tryParsePrefix(spec.cidr))
       .filter((prefix) => prefix !== undefined);
     const index = new TakenBlocks(taken);
+    const serving = this.options.pools().filter((pool) => !pool.isDisabled);
+    // Who has come again and got other addresses needs these no more.
+    const present = new Set(allocator.owners().flatMap(({ owner }) => owner.keep?.keptFor ?? []));
     const isLimited = Number.isFinite(settings.mostBlocks);
     const short = this.options
       .pools()
@@ -95,10 +98,14 @@ export class BlockUpkeep {
       const prefix = tryParsePrefix(cidr);
       const usage = allocator.usageOf(cidr);
       if (prefix === undefined || usage === undefined) return NOTHING_WANTED;
+      // What lies in no pool that gives addresses would not be given to who comes again either.
+      const isServing = serving.some((each) => containsPrefix(each.prefix, prefix));
+      const isKept = (kept: Kept): boolean => isServing && !allocator.isPast(kept) && !present.has(kept.keptFor);
       const pool = short.find((each) => containsPrefix(each.prefix, prefix));
-      if (pool === undefined) return NOTHING_WANTED;
-      const isIdle = pool.isFull && this.idle.has(cidr) && usage.assigned === 0 && usage.lent === 0;
-      return wantedOf({ ...usage, offers: allocator.lendingOf(cidr)?.offers.length ?? 0, isIdle }, settings);
+      if (pool === undefined) return { ...NOTHING_WANTED, isKept };
+      const isIdle = pool.isFull && this.idle.has(cidr) && usage.assigned === 0 && usage.lent + usage.kept === 0;
+      const offers = allocator.lendingOf(cidr)?.offers.length ?? 0;
+      return { ...wantedOf({ ...usage, offers, isIdle }, settings), isKept };
     });
   }
 

@@ -33,6 +33,7 @@ import type { Logger } from '../log.js';
 import { BlockClaims } from './block-claims.js';
 import { BlockLending } from './block-lending.js';
 import { BlockUpkeep } from './block-upkeep.js';
+import { KeptAddresses, NOTHING_RECALLED, type Recalled } from './kept-addresses.js';
 import { ipamSettings } from './lending-plan.js';
 import { isNodeCidrBlock, nodeCidrsOf, withNodeCidrs, type NodeCidrs } from './node-cidrs.js';
 import { choosePools, nodePoolsOf, servesUnasked, type Matches, type NodePool, type NodePools } from './node-pools.js';
@@ -73,6 +74,7 @@ export class IpamLoop {
   readonly claims: BlockClaims;
   readonly lending: BlockLending;
   readonly upkeep: BlockUpkeep;
+  private readonly keptAddresses: KeptAddresses;
   private pools: NodePools = { pools: [], problems: [] };
   private reserved: readonly IpPrefix[] = [];
   private foreign: readonly IpPrefix[] = [];
@@ -96,6 +98,14 @@ export class IpamLoop {
       log,
       onBorrowed: onBlocks,
       onUsedElsewhere,
+    });
+    this.keptAddresses = new KeptAddresses({
+      node,
+      cluster,
+      allocator,
+      lending: this.lending,
+      mayBorrow: () => ipamSettings(cluster).mayBorrow,
+      log,
     });
     this.claims = new BlockClaims({
       node,
@@ -195,7 +205,11 @@ export class IpamLoop {
     if (addresses.length > 0) return this.assignExactly(owner, addresses, onTaken);
     const { cluster, matches } = this.options;
     const namespaceLabels = new Map(Object.entries(cluster.get('namespaces', owner.namespace)?.metadata.labels ?? {}));
-    return this.assignFrom(owner, choosePools(this.pools, { wanted, namespaceLabels, matches }), onTaken);
+    const pools = choosePools(this.pools, { wanted, namespaceLabels, matches });
+    const recalled = await this.recall(owner, (address) =>
+      pools.some(({ prefix }) => containsAddress(prefix, parseAddress(address))),
+    );
+    return this.assignFrom(owner, pools, onTaken, recalled);
   }
 
   /** An address of the node itself, for its tunnel, from one of these pools. @throws NoAddressError */
@@ -210,16 +224,31 @@ export class IpamLoop {
     );
   }
 
-  private async assignFrom(owner: Owner, pools: readonly NodePool[], onTaken?: () => void): Promise<readonly string[]> {
+  private recall({ keep }: Owner, mayServe: (address: string) => boolean): Promise<Recalled> {
+    return keep === undefined ? Promise.resolve(NOTHING_RECALLED) : this.keptAddresses.recall(keep.keptFor, mayServe);
+  }
+
+  private async assignFrom(
+    owner: Owner,
+    pools: readonly NodePool[],
+    onTaken?: () => void,
+    recalled: Recalled = NOTHING_RECALLED,
+  ): Promise<readonly string[]> {
     const { allocator } = this.options;
     const families = FAMILIES.filter((family) => pools.some(({ prefix }) => prefix.family === family));
     const until = Date.now() + CLAIM_WAIT;
-    const borrowed: string[] = [];
+    let addresses = recalled.own;
+    const borrowed: string[] = [...recalled.borrowed];
     try {
       for (;;) {
         try {
-          return await allocator.assign({ owner, families, pools, borrowed, onTaken });
+          return await allocator.assign({ owner, families, pools, addresses, borrowed, onTaken });
         } catch (error) {
+          if (error instanceof AddressRefusedError && addresses.length > 0) {
+            // Kept, and an older block has it too by now: any other will do.
+            addresses = [];
+            continue;
+          }
           if (!(error instanceof NoAddressError) || Date.now() >= until) throw error;
           const ofFamily = pools.filter(({ prefix }) => prefix.family === error.family);
           const address = await this.obtain(error, ofFamily, until);
@@ -229,7 +258,7 @@ export class IpamLoop {
         }
       }
     } finally {
-      for (const address of borrowed) this.lending.settle(address);
+      for (const address of [...recalled.own, ...borrowed]) this.lending.settle(address);
     }
   }
 
@@ -243,6 +272,7 @@ export class IpamLoop {
   /** Somebody here gave an address back: perhaps a borrowed one. */
   attachmentsChanged(): void {
     if (this.lending.hasBorrowed()) void this.lending.levelBorrowed();
+    if (this.options.allocator.kept().some(({ isUntold }) => isUntold)) this.upkeep.levelSoon();
   }
 
   /**
@@ -283,29 +313,34 @@ export class IpamLoop {
     addresses: readonly string[],
     onTaken: (() => void) | undefined,
   ): Promise<readonly string[]> {
-    const borrowed: string[] = [];
-    for (const text of addresses) {
-      const address = parseAddress(text);
-      const refused = (why: string): AddressRefusedError =>
-        new AddressRefusedError(`Cannot assign address ${text}, which the pod asks for: ${why}`);
-      const pool = this.pools.pools.find(({ prefix }) => containsAddress(prefix, address));
-      if (pool === undefined) throw refused('it lies in no IPPool that this node can use');
-      if (pool.isDisabled) throw refused(`pool "${pool.name}" is disabled`);
-      if (this.options.allocator.ownBlocks().some(({ prefix }) => containsAddress(prefix, address))) continue;
-      const other = await this.claims.claimContaining(address, pool);
-      if (other === undefined) continue;
-      const isOthers = `it lies in block ${other.cidr} of node "${other.node}"`;
-      if (!ipamSettings(this.options.cluster).mayBorrow) throw refused(`${isOthers}, and no node borrows from another`);
-      if (!(await this.lending.borrowExactly(text, other.cidr))) throw refused(`${isOthers}, which does not offer it`);
-      borrowed.push(text);
-    }
-    const families = addresses.map((address) => parseAddress(address).family);
-    const own = addresses.filter((address) => !borrowed.includes(address));
+    const recalled = await this.recall(owner, (address) => addresses.includes(address));
+    const borrowed: string[] = [...recalled.borrowed];
     try {
+      for (const text of addresses)
+        if (!borrowed.includes(text) && (await this.makeOwn(text)) === 'borrowed') borrowed.push(text);
+      const families = addresses.map((address) => parseAddress(address).family);
+      const own = addresses.filter((address) => !borrowed.includes(address));
       return await this.options.allocator.assign({ owner, families, pools: [], addresses: own, borrowed, onTaken });
     } finally {
-      for (const address of borrowed) this.lending.settle(address);
+      for (const address of [...recalled.own, ...borrowed]) this.lending.settle(address);
     }
+  }
+
+  /** Makes an address one that this node can give out. @throws AddressRefusedError */
+  private async makeOwn(text: string): Promise<'own' | 'borrowed'> {
+    const address = parseAddress(text);
+    const refused = (why: string): AddressRefusedError =>
+      new AddressRefusedError(`Cannot assign address ${text}, which the pod asks for: ${why}`);
+    const pool = this.pools.pools.find(({ prefix }) => containsAddress(prefix, address));
+    if (pool === undefined) throw refused('it lies in no IPPool that this node can use');
+    if (pool.isDisabled) throw refused(`pool "${pool.name}" is disabled`);
+    if (this.options.allocator.ownBlocks().some(({ prefix }) => containsAddress(prefix, address))) return 'own';
+    const other = await this.claims.claimContaining(address, pool);
+    if (other === undefined) return 'own';
+    const isOthers = `it lies in block ${other.cidr} of node "${other.node}"`;
+    if (!ipamSettings(this.options.cluster).mayBorrow) throw refused(`${isOthers}, and no node borrows from another`);
+    if (!(await this.lending.borrowExactly(text, other.cidr))) throw refused(`${isOthers}, which does not offer it`);
+    return 'borrowed';
   }
 
   /** Resolves to why no block can be had. */

@@ -88,6 +88,7 @@ const specOf = ({
   offers = [],
   loans = [],
   vacant = false,
+  kept = [],
   agentless = false,
 }: BlockRecord): IPAMBlock['spec'] => ({
   cidr,
@@ -96,5 +97,6 @@ const specOf = ({
   ...(offers.length === 0 ? {} : { offers }),
   ...(loans.length === 0 ? {} : { loans }),
   ...(vacant ? { vacant } : {}),
+  ...(kept.length === 0 ? {} : { kept }),
   ...(agentless ? { agentless } : {}),
 });

@@ -14,6 +14,8 @@ export interface IpamSettings {
   readonly mayBorrow: boolean;
   /** Blocks of a family that a node may own. */
   readonly mostBlocks: number;
+  /** Do VirtualMachines keep their addresses? */
+  readonly keepsMachines: boolean;
 }
 
 /** BOUNDED: addresses of one block on offer. */
@@ -21,10 +23,12 @@ const MOST_OFFERS = 8;
 
 /** Of the IPAMConfiguration named "default". */
 export function ipamSettings(cluster: Cluster): IpamSettings {
-  const { strictAffinity = false, maxBlocksPerHost = 0 } = cluster.get('ipamConfigurations', 'default')?.spec ?? {};
+  const { spec } = cluster.get('ipamConfigurations', 'default') ?? {};
+  const { strictAffinity = false, maxBlocksPerHost = 0, kubeVirtVMAddressPersistence } = spec ?? {};
   return {
     mayBorrow: !strictAffinity,
     mostBlocks: maxBlocksPerHost > 0 ? maxBlocksPerHost : Number.POSITIVE_INFINITY,
+    keepsMachines: kubeVirtVMAddressPersistence === 'Enabled',
   };
 }
 
@@ -46,7 +50,7 @@ export interface BlockUse {
 }
 
 /** What a block of such a pool should offer: what it offers stays until less than half of what it should is left. */
-export function wantedOf({ free, offers, isIdle }: BlockUse, { mayBorrow }: IpamSettings): Wanted {
+export function wantedOf({ free, offers, isIdle }: BlockUse, { mayBorrow }: Pick<IpamSettings, 'mayBorrow'>): Wanted {
   const enough = Math.min(MOST_OFFERS, Math.ceil(free / 2));
   return {
     offers: !mayBorrow ? 0 : offers * 2 >= enough && offers <= MOST_OFFERS ? offers : enough,

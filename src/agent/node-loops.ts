@@ -19,6 +19,7 @@ import { failuresFor } from './enforcement.js';
 import { HostInterfaces } from './host-interfaces.js';
 import { IpamLoop } from './ipam-loop.js';
 import { KubernetesBlockStore } from './kubernetes-block-store.js';
+import { ipamSettings } from './lending-plan.js';
 import { LeakSweeper } from './leak-sweeper.js';
 import { selectorMatches } from './node-selector.js';
 import { NatLoop } from './nat-loop.js';
@@ -31,6 +32,7 @@ import { RouteLoop } from './route-loop.js';
 import { TunnelAddresses } from './tunnel-addresses.js';
 import { answersHealth } from './services/health-probe.js';
 import { ServiceProxy } from './services/service-proxy.js';
+import { keepOf } from './sticky-pods.js';
 import { ShapingLoop } from './shaping-loop.js';
 import { strayAddresses, type StrayAddress } from './stray-addresses.js';
 import { AGENT_KINDS, LATER_KINDS, type AgentOptions } from './agent-options.js';
@@ -306,6 +308,8 @@ export class NodeLoops {
       log: log.child({ loop: 'pods' }),
       assign: (owner, request, onTaken) => this.ipam.assign(owner, request, onTaken),
       mayBypassIpam: options.addresses?.mayBypassIpam === true,
+      keepOf: (pod, namespace, interfaceName) =>
+        keepOf(pod, namespace, ipamSettings(this.cluster).keepsMachines, interfaceName),
       namespace: (name) => this.cluster.get('namespaces', name),
       concerning: (hostInterface, failures) => failuresFor(this.engine.ruleset(), hostInterface, failures),
       mtu: () => options.mtu ?? this.podMtu(),

@@ -148,7 +148,7 @@ export class NodeRemains {
 
 /** A block whose Node is gone, as a living borrower's; 'delete' when there is none. */
 export function withoutNode(
-  { cidr, pool, loans = [], agentless }: IPAMBlock['spec'],
+  { cidr, pool, loans = [], kept = [], agentless }: IPAMBlock['spec'],
   isKnown: (node: string) => boolean,
 ): IPAMBlock['spec'] | 'delete' {
   const heir = loans.find(({ node }) => isKnown(node))?.node;
@@ -161,6 +161,7 @@ export function withoutNode(
         // Its agent knows what it has; without one the loans alone say so.
         loans:
           agentless === true ? loans.filter(({ node }) => isKnown(node)) : loans.filter(({ node }) => node !== heir),
+        ...(kept.length === 0 ? {} : { kept }),
         ...(agentless === true ? { agentless } : {}),
       };
 }

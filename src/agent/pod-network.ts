@@ -14,7 +14,7 @@
  * The allocator's journal is the one record of who lives here; after a restart everything else is derived from it. Calls for one
  * pod run one after another, calls for different pods side by side.
  */
-import type { Allocator, Attachment, Owner, OwnerHostPort } from '@tortie/ipam';
+import type { Allocator, Attachment, Keep, Owner, OwnerHostPort } from '@tortie/ipam';
 import type { EndpointState, PolicyEvent } from '@tortie/policy';
 import type { Namespace, Pod } from '../api/core.js';
 import type { Logger } from '../log.js';
@@ -53,6 +53,8 @@ export interface PodNetworkOptions extends PodIdentityOptions {
   /** May pods name addresses past the account of who has them (ipAddrsNoIpam)? Default false. */
   readonly mayBypassIpam?: boolean;
   readonly namespace: (name: string) => Namespace | undefined;
+  /** What the addresses of a pod's interface are kept as when it goes. @throws Error that names the annotation */
+  readonly keepOf?: (pod: Pod, namespace: Namespace, interfaceName: string) => Keep | undefined;
   readonly dataplane: EndpointDataplane;
   readonly policy: { take(event: PolicyEvent): void; settled(): Promise<readonly NetfilterFailure[]> };
   /** Those refusals of the kernel that concern one endpoint. */
@@ -126,8 +128,9 @@ export class PodNetwork {
       await this.removePredecessors(request);
       waitsFor('the API server to tell this node of its namespace');
       const known = await this.amended(request);
-      const owner = known ?? this.newOwner(request, pod);
-      const asked = addressesAskedFor(pod, await this.namespaceOf(request), this.options.mayBypassIpam);
+      const namespace = await this.namespaceOf(request);
+      const asked = addressesAskedFor(pod, namespace, this.options.mayBypassIpam);
+      const owner = known ?? this.newOwner(request, pod, asked.withoutIpam === undefined ? namespace : undefined);
       let enforced: Promise<void> | undefined;
       const enforce = (): void => {
         this.announce(request.namespace, request.pod);
@@ -272,21 +275,24 @@ export class PodNetwork {
     return owner;
   }
 
-  private newOwner(request: PodRequest, pod: Pod): Owner {
-    const { network, containerId, interfaceName, namespace, netns, mtu = this.options.mtu() } = request;
+  /** @param namespace undefined: the pod's addresses are of nobody's account, and are not kept */
+  private newOwner(request: PodRequest, pod: Pod, namespace: Namespace | undefined): Owner {
+    const { network, containerId, interfaceName, netns, mtu = this.options.mtu() } = request;
     const { uid } = pod.metadata;
     const hostInterface = this.freeInterfaceName(request);
+    const keep = namespace && this.options.keepOf?.(pod, namespace, interfaceName);
     return {
       network,
       containerId,
       interfaceName,
-      namespace,
+      namespace: request.namespace,
       pod: request.pod,
       netns,
       ...(mtu === undefined ? {} : { mtu }),
       ...(uid === undefined ? {} : { uid }),
       ...(hostInterface === undefined ? {} : { hostInterface }),
       ...(request.hostPorts === undefined || request.hostPorts.length === 0 ? {} : { hostPorts: request.hostPorts }),
+      ...(keep === undefined ? {} : { keep }),
     };
   }
 

@@ -80,12 +80,6 @@ const FIELDS: readonly Refusal[] = [
     asked: ({ spec }) => isSet(spec.autoAllocateBlocks, (value) => value),
   }),
   refusal({
-    kind: 'ipamConfigurations',
-    field: 'spec.kubeVirtVMAddressPersistence',
-    why: 'expected Disabled: the address of a virtual machine does not follow it to another node',
-    asked: ({ spec }) => isSet(spec.kubeVirtVMAddressPersistence, (value) => value === 'Disabled'),
-  }),
-  refusal({
     kind: 'bgpConfigurations',
     field: 'spec.programClusterRoutes',
     why: 'expected Enabled or EnabledNoEncapOnly: the BGP daemon writes the routes to other nodes, nothing else does',

@@ -23,6 +23,10 @@ export interface ReleaseOptions {
   /** Has the kernel the owner's interface? */
   readonly hasInterface: (owner: Owner) => boolean;
   readonly release: (owner: Owner) => Promise<void>;
+  /** For whom this node keeps it, though nobody has it. */
+  readonly keptFor: (address: string) => string | undefined;
+  /** Keeps it no more. False: another node has it by now. */
+  readonly free: (address: string) => Promise<boolean>;
 }
 
 /** BOUNDED: octets of a request, and addresses in it. */
@@ -48,7 +52,7 @@ async function releaseOne(text: string, options: ReleaseOptions): Promise<Releas
   });
   if (parsed === undefined) return kept('expected an address');
   const owner = options.holderOf(address);
-  if (owner === undefined) return kept('nobody has it on this node');
+  if (owner === undefined) return releaseKept(address, options);
   if (owner.network === NODE_NETWORK) return kept('the node itself has it, for its tunnel');
   const pod = `"${owner.namespace}/${owner.pod}"`;
   const hasPod = options.hasPod(owner);
@@ -60,6 +64,15 @@ async function releaseOne(text: string, options: ReleaseOptions): Promise<Releas
     );
   await options.release(owner);
   return { address, isReleased: true, message: `Released ${address} of pod ${pod}` };
+}
+
+async function releaseKept(address: string, { keptFor, free }: ReleaseOptions): Promise<ReleaseOutcome> {
+  const whom = keptFor(address);
+  const isReleased = whom !== undefined && (await free(address));
+  const message = isReleased
+    ? `Released ${address}, which was kept for ${whom}`
+    : `Cannot release ${address}: ${whom === undefined ? 'nobody has it on this node' : `${whom} has just got it`}`;
+  return { address, isReleased, message };
 }
 
 export function releaseListener(options: ReleaseOptions): RequestListener {

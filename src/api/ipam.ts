@@ -52,6 +52,8 @@ export interface IPAMBlockSpec {
   readonly offers?: readonly string[];
   /** Addresses of it that other nodes have; with a handle, of `tortie ipam assign`, also the owner's own. */
   readonly loans?: readonly { readonly address: string; readonly node: string; readonly handle?: string }[];
+  /** Addresses of it that nobody has, each for a pod that may come again: "StatefulSet shop/web-0". `until` is RFC 3339. */
+  readonly kept?: readonly { readonly address: string; readonly keptFor: string; readonly until: string }[];
   /** Nobody has an address of it: a node that needs a block may make it its own. */
   readonly vacant?: boolean;
   /** No agent gives out its addresses: `tortie ipam assign` does, and its loans are all that is given out. */
@@ -70,7 +72,7 @@ export interface IPAMConfigurationSpec {
   readonly maxBlocksPerHost?: number;
   /** Default true; false is refused. */
   readonly autoAllocateBlocks?: boolean;
-  /** Default Disabled; Enabled is refused. */
+  /** Default Disabled. */
   readonly kubeVirtVMAddressPersistence?: 'Enabled' | 'Disabled';
 }
 

@@ -15,6 +15,7 @@ interface SourceFlags extends DatastoreFlags {
 interface ShowFlags extends SourceFlags {
   readonly blocks?: boolean;
   readonly borrowed?: boolean;
+  readonly kept?: boolean;
   readonly ip?: string;
 }
 
@@ -78,9 +79,10 @@ what each node has given out (a minute old at most). docs/ipam.md has the whole.
   what would be mended, and mend it    tortie ipam check --fix --dry-run; tortie ipam check --fix`,
     );
   source(ipam.command('show'))
-    .description('how full pools and blocks are; what is borrowed; who has an address')
-    .addOption(new Option('--blocks', 'each block below its pool').conflicts(['borrowed', 'ip']))
-    .addOption(new Option('--borrowed', 'addresses that nodes have of the blocks of others').conflicts('ip'))
+    .description('how full pools and blocks are; what is borrowed or kept; who has an address')
+    .addOption(new Option('--blocks', 'each block below its pool').conflicts(['borrowed', 'kept', 'ip']))
+    .addOption(new Option('--borrowed', 'addresses that nodes have of the blocks of others').conflicts(['kept', 'ip']))
+    .addOption(new Option('--kept', 'addresses that wait for a pod which may come again').conflicts('ip'))
     .option('--ip <address>', 'who has this address; exits 1 when nobody has')
     .addHelpText('after', SNAPSHOT)
     .action(closing(show));
@@ -99,7 +101,7 @@ what each node has given out (a minute old at most). docs/ipam.md has the whole.
   duplicate     two pods have one address: delete all but one of them
   overlapping   two blocks or pools have one address, or a pod's lies in a block of a node that has not lent it
   orphaned      a block, or a loan, of a node that does not exist
-  leaked        a node holds an address for a pod that does not exist
+  leaked        a node holds an address for a pod that does not exist, or keeps it past its time
   out-of-pool   a block that lies in no pool; an address that lies in no block
   unpublished   a pod has an address of a pool and its node does not say that it gave it
 ${SNAPSHOT}`,
@@ -194,7 +196,9 @@ async function show(flags: ShowFlags): Promise<void> {
     borrowedRows,
     formatAnswer,
     formatBorrowed,
+    formatKept,
     formatUsage,
+    keptRows,
     usageJson,
     usageRows,
     whyNotFree: answer,
@@ -208,6 +212,9 @@ async function show(flags: ShowFlags): Promise<void> {
   } else if (flags.borrowed === true) {
     const rows = borrowedRows(inventory);
     printAnswer(flags.output, rows, () => formatBorrowed(rows));
+  } else if (flags.kept === true) {
+    const rows = keptRows(inventory);
+    printAnswer(flags.output, rows, () => formatKept(rows));
   } else {
     const rows = usageRows(inventory, flags.blocks === true);
     printAnswer(flags.output, usageJson(rows), () => formatUsage(rows));
@@ -260,11 +267,11 @@ async function check(flags: CheckFlags): Promise<void> {
 async function lastingProblems(flags: SourceFlags, grace: number): Promise<readonly IpamProblem[]> {
   const { checkIpam, needsSecondLook } = await import('../ipam/check.js');
   const until = performance.now() + grace;
-  let problems = checkIpam(await load(flags));
+  let problems = checkIpam(await load(flags), Date.now());
   while (problems.some(needsSecondLook) && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(POLL, until - performance.now()))));
     const messages = new Set(problems.map(({ message }) => message));
-    problems = checkIpam(await load(flags)).filter(
+    problems = checkIpam(await load(flags), Date.now()).filter(
       (problem) => !needsSecondLook(problem) || messages.has(problem.message),
     );
   }

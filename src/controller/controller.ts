@@ -3,6 +3,7 @@
  *
  *   Lease (leader-election.ts) -> the leader: addresses of Services    load-balancer/address-loop.ts
  *                                             what deleted Nodes leave ../agent/node-remains.ts
+ *                                             addresses kept for nobody kept-owners.ts
  *
  * Every candidate watches, so that a new leader begins with what it knows. Without any controller pods, routes and policy are as they
  * are; agents clear up after deleted Nodes themselves, and Services wait for their addresses.
@@ -17,6 +18,7 @@ import { EventRecorder } from '../cluster/event-recorder.js';
 import type { Datastore, Watch } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
 import { dryRun } from './dry-run.js';
+import { KeptOwners } from './kept-owners.js';
 import { LeaderElection, type LeaseTimes } from './leader-election.js';
 import { AddressLoop, type AddressLoopOptions } from './load-balancer/address-loop.js';
 
@@ -53,6 +55,7 @@ export class Controller {
   private readonly events: EventRecorder;
   private readonly election: LeaderElection;
   private readonly remains: NodeRemains;
+  private readonly keptOwners: KeptOwners;
   private watches: readonly Watch[] = [];
   private isStopped = false;
   /** Kinds that could not be read when it was last told. */
@@ -81,6 +84,12 @@ export class Controller {
       log: log.child({ loop: 'addresses' }),
     });
     this.remains = new NodeRemains({ cluster: this.cluster, datastore, isLeader, log: log.child({ loop: 'nodes' }) });
+    this.keptOwners = new KeptOwners({
+      cluster: this.cluster,
+      datastore,
+      isLeader,
+      log: log.child({ loop: 'addresses' }),
+    });
     this.election = new LeaderElection({
       ...options,
       lease: { namespace, name: CONTROLLER_LEASE },
@@ -99,6 +108,7 @@ export class Controller {
     if (this.isStopped) return;
     this.addresses.start();
     this.remains.start();
+    this.keptOwners.start();
     if (!isDryRun) this.election.start();
   }
 
@@ -119,6 +129,7 @@ export class Controller {
     this.isStopped = true;
     this.addresses.stop();
     this.remains.stop();
+    this.keptOwners.stop();
     this.events.stop();
     await this.election.stop();
     for (const watch of this.watches) watch.stop();

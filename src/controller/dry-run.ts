@@ -5,10 +5,12 @@ import type { Logger } from '../log.js';
 export function dryRun(datastore: Datastore, log: Logger): Datastore {
   const said = (verb: string, kind: string, name: string, namespace?: string): void =>
     log.info({ kind, name, ...(namespace === undefined ? {} : { namespace }) }, `Would ${verb} this object`);
+  const getForeign = datastore.getForeign?.bind(datastore);
   return {
     watch: (kind, sink, options) => datastore.watch(kind, sink, options),
     list: (kind) => datastore.list(kind),
     get: (kind, name, namespace) => datastore.get(kind, name, namespace),
+    ...(getForeign === undefined ? {} : { getForeign }),
     create: async (kind, object) => {
       said('create', kind, object.metadata.name, object.metadata.namespace);
       return object;

@@ -6,7 +6,7 @@
  * every change, and after `firstListDone` has the whole. Adapters survive the loss of their server by themselves and never send
  * a sink half a list.
  */
-import type { KindName, ObjectOf } from '../api/kinds.js';
+import type { KindName, ObjectOf, ResourceKind } from '../api/kinds.js';
 import type { IPAMBlock } from '../api/ipam.js';
 import type { Condition, KubeObject } from '../api/meta.js';
 import type { IpPrefix } from 'node-bgp/address';
@@ -84,6 +84,11 @@ export interface Datastore {
     name: string,
     options?: { readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string },
   ): Promise<void>;
+  /**
+   * An object of a kind that is none of ours, where such are kept; undefined when there is none, or no such kind.
+   * @throws ApiError
+   */
+  readonly getForeign?: (kind: ResourceKind, name: string, namespace: string) => Promise<KubeObject | undefined>;
   /** Where the datastore sees to it that no two blocks overlap: finds a free one and claims it, in one step. */
   readonly claimFreeBlock?: (request: FreeBlockRequest) => Promise<IpPrefix | undefined>;
 }

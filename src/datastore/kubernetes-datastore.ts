@@ -1,6 +1,6 @@
 /** The Kubernetes adapter: reflectors for reading, plain requests for writing. */
-import { apiVersionOf, kinds, resourcePath, type KindName, type ObjectOf } from '../api/kinds.js';
-import type { Condition, KubeList } from '../api/meta.js';
+import { apiVersionOf, kinds, resourcePath, type KindName, type ObjectOf, type ResourceKind } from '../api/kinds.js';
+import type { Condition, KubeList, KubeObject } from '../api/meta.js';
 import { ApiError, type ObjectStore, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
 import type { KubernetesClient } from './kubernetes-client.js';
 import { Reflector } from './reflector.js';
@@ -22,9 +22,17 @@ export class KubernetesDatastore implements ObjectStore {
     return (await this.client.request<KubeList<ObjectOf[K]>>('GET', resourcePath(kinds[kind]))).items;
   }
 
-  async get<K extends KindName>(kind: K, name: string, namespace?: string): Promise<ObjectOf[K] | undefined> {
+  get<K extends KindName>(kind: K, name: string, namespace?: string): Promise<ObjectOf[K] | undefined> {
+    return this.find<ObjectOf[K]>(resourcePath(kinds[kind], namespace, name));
+  }
+
+  getForeign(kind: ResourceKind, name: string, namespace: string): Promise<KubeObject | undefined> {
+    return this.find<KubeObject>(resourcePath(kind, namespace, name));
+  }
+
+  private async find<T>(path: string): Promise<T | undefined> {
     try {
-      return await this.client.request<ObjectOf[K]>('GET', resourcePath(kinds[kind], namespace, name));
+      return await this.client.request<T>('GET', path);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return undefined;
       throw error;

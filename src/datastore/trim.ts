@@ -52,7 +52,7 @@ function trimPod(pod: Pod): Pod {
   const { nodeName, hostNetwork, serviceAccountName, containers, initContainers } = pod.spec;
   const sidecars = initContainers?.filter((container) => container.restartPolicy === 'Always').map(trimContainer);
   return {
-    metadata: trimMetadata(pod.metadata, ANNOTATION_PREFIXES),
+    metadata: { ...trimMetadata(pod.metadata, ANNOTATION_PREFIXES), ...controllerOf(pod) },
     spec: {
       containers: containers.map(trimContainer),
       ...(sidecars === undefined || sidecars.length === 0 ? {} : { initContainers: sidecars }),
@@ -72,6 +72,20 @@ function trimPod(pod: Pod): Pod {
         }),
   };
 }
+
+/** Who has a pod made anew says whether it comes again by its name; of all others it is enough that there is somebody. */
+function controllerOf({ metadata }: Pod): Pick<Pod['metadata'], 'ownerReferences'> {
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner === undefined) return {};
+  const { apiVersion, kind, name } = owner;
+  return COMING_AGAIN.has(kind)
+    ? { ownerReferences: [{ apiVersion, kind, name, uid: '', controller: true }] }
+    : SOMEBODY;
+}
+
+const COMING_AGAIN: ReadonlySet<string> = new Set(['StatefulSet', 'VirtualMachineInstance']);
+/** One for all: a cluster has very many pods. */
+const SOMEBODY = { ownerReferences: [{ apiVersion: '', kind: '', name: '', uid: '', controller: true }] } as const;
 
 const trimContainer = ({ name, ports, restartPolicy }: Container): Container => ({
   name,

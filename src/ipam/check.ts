@@ -37,12 +37,14 @@ export const KINDS: readonly ProblemKind[] = [
 
 export const needsSecondLook = ({ kind }: IpamProblem): boolean => kind !== 'out-of-pool';
 
-export function checkIpam(inventory: Inventory): readonly IpamProblem[] {
+/** @param now milliseconds since the epoch; without it nothing is past its time */
+export function checkIpam(inventory: Inventory, now = Number.NEGATIVE_INFINITY): readonly IpamProblem[] {
   const problems = [
     ...duplicates(inventory),
     ...overlaps(inventory),
     ...orphans(inventory),
     ...leaks(inventory),
+    ...overdue(inventory, now),
     ...outside(inventory),
     ...unpublished(inventory),
   ];
@@ -151,6 +153,24 @@ function leaks({ uses, objects: { pods } }: Inventory): readonly IpamProblem[] {
           remedy:
             `The agent frees it once the sandbox is gone; if container "${containerId}" is gone from node "${node}", run ` +
             `there: tortie ipam release ${text}`,
+        }),
+      ),
+  );
+}
+
+/** Nodes look every half minute. */
+const LATE = 120_000;
+
+function overdue({ blocks }: Inventory, now: number): readonly IpamProblem[] {
+  return blocks.flatMap(({ cidr, object: { spec } }) =>
+    (spec.kept ?? [])
+      .filter(({ until }) => now - Date.parse(until) > LATE)
+      .map(
+        ({ address, keptFor, until }): IpamProblem => ({
+          kind: 'leaked',
+          subject: address,
+          message: `Address ${address} of block ${cidr} is still kept for ${keptFor}, and that was until ${until}`,
+          remedy: `See whether the agent of node "${spec.node}" runs: it frees it.`,
         }),
       ),
   );

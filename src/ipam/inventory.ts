@@ -3,7 +3,7 @@
  * API server or from files; the commands of `tortie ipam` are functions of it.
  *
  * An address is in use when a node has told so (NodeAddresses), a pod that is not finished has it (status.podIPs, not of the host's
- * network), or a block's record lends it.
+ * network), or a block's record lends it, or keeps it for a pod that may come again.
  */
 import { TakenBlocks, parsePools, type Pool, type PoolProblem } from '@tortie/ipam';
 import {
@@ -45,6 +45,8 @@ export interface AddressUse {
   readonly pods: readonly Pod[];
   /** The node that has borrowed it. */
   readonly borrower?: string;
+  /** Nobody has it: it waits for a pod that may come again. */
+  readonly kept?: { readonly keptFor: string; readonly until: string };
 }
 
 export interface Inventory {
@@ -126,8 +128,10 @@ function usesOf({ blocks, pods, published }: IpamObjects): ReadonlyMap<string, A
   for (const pod of pods)
     if (isNetworked(pod))
       for (const { ip } of pod.status?.podIPs ?? []) change(ip, (use) => ({ pods: [...use.pods, pod] }));
-  for (const { spec } of blocks)
+  for (const { spec } of blocks) {
     for (const { address, node } of spec.loans ?? []) change(address, () => ({ borrower: node }));
+    for (const { address, keptFor, until } of spec.kept ?? []) change(address, () => ({ kept: { keptFor, until } }));
+  }
   return new Map([...uses].sort(([, a], [, b]) => compareAddresses(a.address, b.address)));
 }
 

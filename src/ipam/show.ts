@@ -101,6 +101,30 @@ export const usageJson = (rows: readonly UsageRow[]): unknown =>
 const jsonNumber = (value: bigint): number | string =>
   value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
 
+export interface KeptRow {
+  readonly address: string;
+  readonly keptFor: string;
+  readonly until: string;
+  readonly block: string;
+  readonly node: string;
+}
+
+export const keptRows = ({ blocks }: Inventory): readonly KeptRow[] =>
+  blocks.flatMap(({ cidr, object: { spec } }) =>
+    (spec.kept ?? []).map(({ address, keptFor, until }) => ({ address, keptFor, until, block: cidr, node: spec.node })),
+  );
+
+const KEPT_COLUMNS: readonly Column<KeptRow>[] = [
+  { title: 'IP', text: ({ address }) => address },
+  { title: 'KEPT FOR', text: ({ keptFor }) => keptFor },
+  { title: 'UNTIL', text: ({ until }) => until },
+  { title: 'BLOCK', text: ({ block }) => block },
+  { title: 'NODE', text: ({ node }) => node },
+];
+
+export const formatKept = (rows: readonly KeptRow[]): string =>
+  rows.length === 0 ? 'No address is kept for a pod that may come again.' : formatTable(KEPT_COLUMNS, rows);
+
 export interface BorrowedRow {
   readonly address: string;
   readonly borrower: string;
@@ -161,6 +185,10 @@ export function whyNotFree(inventory: Inventory, text: string): AddressAnswer {
   for (const pod of use?.pods ?? [])
     reasons.push(`Pod "${podName(pod)}" has it in its status, on node "${pod.spec.nodeName}".`);
   const isInUse = reasons.length > 0 || use?.borrower !== undefined;
+  if (use?.kept !== undefined)
+    reasons.push(
+      `It is kept until ${use.kept.until} for ${use.kept.keptFor}, and nobody else gets it (tortie.dev/keep-addresses).`,
+    );
   const pool = poolOf(inventory, address);
   const block = blockOf(inventory, address);
   if (use?.borrower !== undefined)

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { Allocator, MemoryBlockStore, type BlockStore, type Owner, type Pool } from '@tortie/ipam';
 import { formatPrefix, parsePrefix, prefixesOverlap } from 'node-bgp/address';
 import { BlockClaims } from '../../src/agent/block-claims.js';
+import { KeptAddresses } from '../../src/agent/kept-addresses.js';
 import { BlockLending } from '../../src/agent/block-lending.js';
 import { blockName } from '../../src/agent/kubernetes-block-store.js';
 import { withoutNode } from '../../src/agent/node-remains.js';
@@ -22,6 +23,7 @@ import { inventoryOf } from '../../src/ipam/inventory.js';
 import { createLogger } from '../../src/log.js';
 
 const NAMES = ['a', 'b', 'c'];
+const COMING = ['StatefulSet s/web-0', 'StatefulSet s/web-1'];
 const poolOf = (cidr: string, blockLength: number): Pool => ({
   name: `${cidr} ${blockLength}`,
   prefix: parsePrefix(cidr),
@@ -59,6 +61,8 @@ class World {
   readonly gates = new Gates();
   pool: Pool = POOLS[0] ?? poolOf('10.0.0.0/29', 30);
   now = 0;
+  /** Pods that come again by their standing, and where they are. */
+  readonly present = new Map<string, TestNode>();
 
   constructor(readonly directory: string) {}
 }
@@ -174,12 +178,47 @@ class TestNode {
     })().catch(() => {});
   }
 
+  /** As IpamLoop.assign does for a pod that comes again, unless it is somewhere already. */
+  comeAgain(keptFor: string): void {
+    const { allocator, lending, world } = this;
+    if (allocator === undefined || lending === undefined || world.present.has(keptFor)) return;
+    world.present.set(keptFor, this);
+    const owner = { ...this.owner(), keep: { keptFor, seconds: 100 } };
+    const kept = new KeptAddresses({
+      node: this.name,
+      cluster: this.cluster,
+      allocator,
+      lending,
+      mayBorrow: () => true,
+      log: createLogger('test', { level: 'silent' }),
+    });
+    void (async () => {
+      const { own, borrowed } = await kept.recall(keptFor, () => true);
+      try {
+        await allocator.assign({ owner, families: [4], pools: [world.pool], addresses: own, borrowed });
+      } catch {
+        world.present.delete(keptFor);
+      } finally {
+        for (const address of [...own, ...borrowed]) lending.settle(address);
+      }
+    })();
+  }
+
+  /** Where the pod is that comes again, if its node has one. */
+  async leave(keptFor: string): Promise<void> {
+    const pod = this.allocator?.owners().find(({ owner }) => owner.keep?.keptFor === keptFor);
+    if (pod === undefined) return;
+    await this.allocator?.release(pod.owner).catch(() => {});
+    this.world.present.delete(keptFor);
+    void this.lending?.levelBorrowed();
+  }
+
   reclaim(): void {
     this.lending?.reclaim(4, [this.world.pool]).catch(() => {});
   }
 
-  offer(offers: number, isVacant: boolean): Promise<void> {
-    return this.lending?.levelOwn(() => ({ offers, isVacant })) ?? Promise.resolve();
+  offer(offers: number, isVacant: boolean, isKept = true): Promise<void> {
+    return this.lending?.levelOwn(() => ({ offers, isVacant, isKept: () => isKept })) ?? Promise.resolve();
   }
 
   async end(which: number): Promise<void> {
@@ -187,6 +226,7 @@ class TestNode {
     const pod = owners[which % Math.max(1, owners.length)];
     if (pod === undefined) return;
     await this.allocator?.release(pod.owner).catch(() => {});
+    if (pod.owner.keep !== undefined) this.world.present.delete(pod.owner.keep.keptFor);
     void this.lending?.levelBorrowed();
   }
 
@@ -206,7 +246,7 @@ class TestNode {
     await this.claims?.reconcile();
     await this.turn.run(async () => {});
     await this.lending?.levelBorrowed();
-    await this.offer(0, false);
+    await this.offer(0, false, false);
   }
 
   private owner(): Owner {
@@ -256,7 +296,7 @@ describe('agent/block-lending, histories', () => {
 
   const WHAT =
     'claim open open open open open open open assign assign end borrow borrow offer offer vacate reclaim giveBack ' +
-    'watch watch watch kill lose pool replace rivals rivals lateOffer lateOffer emptied emptied twoBorrow';
+    'watch watch watch come come come leave leave keep forget moves moves kill lose pool replace rivals rivals lateOffer lateOffer emptied emptied twoBorrow';
   const step = fc.record({
     what: fc.constantFrom(...WHAT.split(' ')),
     node: fc.nat(NAMES.length - 1),
@@ -312,6 +352,21 @@ describe('agent/block-lending, histories', () => {
         if (at % 3 === 0) await node.assign();
         await openSome(world, at % 9, at);
       },
+      /** A pod goes and comes again, here or elsewhere, while its node tells that its address is kept. */
+      moves: async (world, node, other, at) => {
+        const keptFor = COMING[at % COMING.length] ?? '';
+        const home = world.present.get(keptFor) ?? node;
+        home.comeAgain(keptFor);
+        await openSome(world, at % 4, at);
+        await home.leave(keptFor);
+        if (at % 5 === 0) home.lose();
+        void home.offer(0, false);
+        await openSome(world, at % 7, at);
+        if (at % 11 === 0) await home.kill();
+        await other.watch();
+        (at % 3 === 0 ? home : other).comeAgain(keptFor);
+        await openSome(world, at % 6, at);
+      },
       /** A node looks for what it can give back while it waits for what it borrows. */
       twoBorrow: async (world, node, _other, at) => {
         await node.watch();
@@ -337,6 +392,10 @@ describe('agent/block-lending, histories', () => {
     else if (what === 'offer') void node.offer(at % 4, false);
     else if (what === 'vacate') void node.offer(0, true);
     else if (what === 'reclaim') node.reclaim();
+    else if (what === 'come') node.comeAgain(COMING[at % COMING.length] ?? '');
+    else if (what === 'leave') await node.leave(COMING[at % COMING.length] ?? '');
+    else if (what === 'keep') void node.offer(0, false);
+    else if (what === 'forget') void node.offer(0, false, false);
     else if (what === 'giveBack') node.giveBack(at);
     else if (what === 'end') await node.end(at);
     else if (what === 'watch') await node.watch();
@@ -414,6 +473,10 @@ describe('agent/block-lending, histories', () => {
       records.flatMap(({ offers = [] }) => offers),
       'left on offer',
     ).to.deep.equal([]);
+    expect(
+      records.flatMap(({ kept = [] }) => kept),
+      'left kept',
+    ).to.deep.equal([]);
     for (const node of nodes)
       expect(
         node.allocator
@@ -457,7 +520,7 @@ describe('agent/block-lending, histories', () => {
   it('never holds an address twice, and leaves nothing behind when all is quiet', async function () {
     this.timeout(300_000);
     let run = 0;
-    let seen = { held: 0, lent: 0 };
+    let seen = { held: 0, lent: 0, kept: 0 };
     const runs = Number(process.env['TORTIE_LENDING_RUNS'] ?? 120);
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 160 }), fc.boolean(), async (steps, isBare) => {
@@ -472,9 +535,11 @@ describe('agent/block-lending, histories', () => {
             const other = nodes[(which + 1 + (at % 2)) % nodes.length];
             if (node !== undefined && other !== undefined) await take(world, node, other, what, at);
             await settled();
+            const records = await world.store.list();
             seen = {
               held: seen.held + expectAlone(nodes),
-              lent: seen.lent + (await world.store.list()).flatMap(({ loans = [] }) => loans).length,
+              lent: seen.lent + records.flatMap(({ loans = [] }) => loans).length,
+              kept: seen.kept + records.flatMap(({ kept = [] }) => kept).length,
             };
           }
           await quiet(world, nodes);
@@ -489,5 +554,6 @@ describe('agent/block-lending, histories', () => {
     );
     expect(seen.held, 'the histories do something').to.be.above(500);
     expect(seen.lent, 'something is lent').to.be.above(1000);
+    expect(seen.kept, 'something is kept').to.be.above(500);
   });
 });

@@ -22,9 +22,9 @@ export const ownerOf = (pod: string): Owner => ({
   pod,
 });
 
-export const objectOf = ({ cidr, node, pool, offers = [], loans = [], vacant = false }: BlockRecord) => ({
+export const objectOf = ({ cidr, node, pool, offers = [], loans = [], vacant = false, kept = [] }: BlockRecord) => ({
   metadata: { name: blockName(cidr) },
-  spec: { cidr, node, pool, offers, loans, vacant },
+  spec: { cidr, node, pool, offers, loans, vacant, kept },
 });
 
 export class TestNode {
@@ -57,6 +57,12 @@ export class TestNode {
       onUsedElsewhere: (addresses) => this.usedElsewhere.push(...addresses),
       onHealth: () => {},
     });
+  }
+
+  /** A pod that comes again by this standing; `life` tells its sandboxes apart. */
+  assignKept(keptFor: string, life: string, seconds = 600): Promise<readonly string[]> {
+    const owner = { ...ownerOf(life), keep: { keptFor, seconds } };
+    return this.loop.assign(owner, { pools: new Map<Family, readonly string[]>(), addresses: [] });
   }
 
   assign(pod: string, addresses: readonly string[] = []): Promise<readonly string[]> {

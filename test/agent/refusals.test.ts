@@ -18,7 +18,6 @@ const examples: readonly (readonly [KindName, string, unknown, unknown, object?]
   ['ipPools', 'ipipMode', 'Always', 'Never', { cidr: '10.65.0.0/16', vxlanMode: 'Always' }],
   ['ipReservations', 'reservedCIDRs', ['10.65.0.0/30', 'rubbish'], ['10.65.0.0/30', '10.65.0.9', 'fd00::/64']],
   ['ipamConfigurations', 'autoAllocateBlocks', false, true],
-  ['ipamConfigurations', 'kubeVirtVMAddressPersistence', 'Enabled', 'Disabled'],
   ['bgpConfigurations', 'programClusterRoutes', 'Disabled', 'Enabled'],
   ['hostEndpoints', 'profiles', ['projectcalico-default-allow', 'kns.shop'], ['projectcalico-default-allow']],
 ];

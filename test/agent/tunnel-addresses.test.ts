@@ -142,6 +142,8 @@ describe('agent/tunnel-addresses', () => {
       hasPod: () => false,
       hasInterface: () => false,
       release: () => Promise.reject(new Error('it is in use')),
+      keptFor: () => undefined,
+      free: async () => false,
     });
     expect(outcome?.message).to.equal(`Cannot release ${address}: the node itself has it, for its tunnel`);
   });

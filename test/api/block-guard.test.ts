@@ -12,6 +12,7 @@ const isAdmitted = (
 ): boolean => isAdmittedFor(resource, { node: 'a', operation, object, oldObject, name });
 
 const loan = (address: string, node: string) => ({ address, node });
+const kept = (address: string, keptFor: string) => ({ address, keptFor, until: '2026-01-01T00:00:00Z' });
 const block = (node: string, more = {}) => ({ spec: { cidr: '10.0.0.0/30', pool: 'p', node, ...more } });
 
 const UPDATES: readonly (readonly [boolean, string, unknown, unknown])[] = [
@@ -66,6 +67,39 @@ const UPDATES: readonly (readonly [boolean, string, unknown, unknown])[] = [
     block('b', { loans: [loan('10.0.0.2', 'c'), loan('10.0.0.3', 'a')] }),
     block('b', { loans: [] }),
   ],
+  [
+    true,
+    'takes what is kept for a pod of its',
+    block('b', { kept: [kept('10.0.0.3', 'StatefulSet s/x-0'), kept('10.0.0.2', 'Pod s/y')] }),
+    block('b', { kept: [kept('10.0.0.2', 'Pod s/y')], loans: [loan('10.0.0.3', 'a')] }),
+  ],
+  [
+    true,
+    'leaves what it had borrowed to its successor',
+    block('b', { loans: [loan('10.0.0.3', 'a'), loan('10.0.0.2', 'c')] }),
+    block('b', { kept: [kept('10.0.0.3', 'Pod s/x')], loans: [loan('10.0.0.2', 'c')] }),
+  ],
+  [false, 'keeps what was not its own', block('b'), block('b', { kept: [kept('10.0.0.3', 'Pod s/x')] })],
+  [
+    false,
+    'keeps what it has still',
+    block('b', { loans: [loan('10.0.0.3', 'a')] }),
+    block('b', { kept: [kept('10.0.0.3', 'Pod s/x')], loans: [loan('10.0.0.3', 'a')] }),
+  ],
+  [false, 'frees what another keeps', block('b', { kept: [kept('10.0.0.3', 'Pod s/x')] }), block('b')],
+  [
+    false,
+    'keeps it for somebody else',
+    block('b', { kept: [kept('10.0.0.3', 'Pod s/x')] }),
+    block('b', { kept: [kept('10.0.0.3', 'Pod s/y')] }),
+  ],
+  [
+    false,
+    'takes a vacant block in which something is kept',
+    block('b', { vacant: true, kept: [kept('10.0.0.3', 'Pod s/x')] }),
+    block('a'),
+  ],
+  [true, 'keeps in its own block, and frees', block('a', { kept: [kept('10.0.0.3', 'Pod s/x')] }), block('a')],
   [true, 'ends loans of its own block', block('a', { loans: [loan('10.0.0.3', 'c')] }), block('a')],
   [
     false,

@@ -44,6 +44,8 @@ describe('manifests: the controller', () => {
       'get nodes',
       'get services',
       'get tortie.dev/ipamblocks',
+      'get apps/statefulsets',
+      'get kubevirt.io/virtualmachines',
       'update services/status',
       'create events.k8s.io/events',
       'update events.k8s.io/events',

@@ -1,5 +1,15 @@
 import { expect } from 'chai';
-import { borrowedRows, formatBorrowed, formatUsage, usageJson, usageRows, whyNotFree } from '../../src/ipam/show.js';
+import { checkIpam } from '../../src/ipam/check.js';
+import {
+  borrowedRows,
+  formatBorrowed,
+  formatKept,
+  formatUsage,
+  keptRows,
+  usageJson,
+  usageRows,
+  whyNotFree,
+} from '../../src/ipam/show.js';
 import { planSplit } from '../../src/ipam/split.js';
 import { block, pod, sound, spoilt, told } from './world.js';
 
@@ -58,6 +68,24 @@ describe('ipam show', () => {
   it('shows blocks that lie in no pool, too', () => {
     const rows = usageRows(spoilt({ pools: [] }), true);
     expect(rows.map(({ cidr }) => cidr)).to.deep.equal(['10.0.0.0/26', '10.0.0.64/26']);
+  });
+
+  it('shows what is kept, for whom and how long; counts it as in use; names what is past its time', () => {
+    const kept = [{ address: '10.0.0.7', keptFor: 'StatefulSet shop/web-0', until: '2026-01-01T00:00:00Z' }];
+    const inventory = spoilt({ blocks: [block('10.0.0.0/26', 'a', { kept })], published: [], pods: [] });
+    expect(formatKept(keptRows(inventory)).split('\n')).to.deep.equal([
+      'IP        KEPT FOR                UNTIL                 BLOCK        NODE',
+      '10.0.0.7  StatefulSet shop/web-0  2026-01-01T00:00:00Z  10.0.0.0/26  a',
+    ]);
+    expect(formatKept([])).to.equal('No address is kept for a pod that may come again.');
+    expect(usageRows(inventory, true)[1]).to.deep.include({ inUse: 1n, free: 63n });
+    const { isInUse, reasons } = whyNotFree(inventory, '10.0.0.7');
+    expect(isInUse).to.equal(false);
+    expect(reasons[0]).to.include('It is kept until 2026-01-01T00:00:00Z for StatefulSet shop/web-0');
+    expect(checkIpam(inventory, Date.parse('2026-01-01T00:01:00Z'))).to.deep.equal([]);
+    expect(
+      checkIpam(inventory, Date.parse('2026-01-01T00:03:00Z')).map(({ kind, subject }) => [kind, subject]),
+    ).to.deep.equal([['leaked', '10.0.0.7']]);
   });
 
   it('shows what is borrowed, of whom and for whom', () => {

@@ -28,8 +28,8 @@ const reading: AgentReading = {
   },
   pods: 7,
   usages: [
-    { cidr: '10.65.0.0/26', usage: { size: 64, assigned: 7, resting: 1, lent: 2, free: 54 } },
-    { cidr: 'fd00:65::/122', usage: { size: 64, assigned: 6, resting: 0, lent: 0, free: 58 } },
+    { cidr: '10.65.0.0/26', usage: { size: 64, assigned: 7, resting: 1, lent: 2, kept: 0, free: 54 } },
+    { cidr: 'fd00:65::/122', usage: { size: 64, assigned: 6, resting: 0, lent: 0, kept: 0, free: 58 } },
   ],
   lostWatches: 3,
 };

@@ -105,7 +105,10 @@ const ipamConfiguration = customResourceDefinition({
       integer(0, 1_000_000),
     ),
     autoAllocateBlocks: described('Nodes claim the blocks they need. Only true is supported.', bool),
-    kubeVirtVMAddressPersistence: described('Only Disabled is supported.', oneOf('Enabled', 'Disabled')),
+    kubeVirtVMAddressPersistence: described(
+      'Enabled: the address of a virtual machine (KubeVirt) is kept for it while it is stopped or moves to another node.',
+      oneOf('Enabled', 'Disabled'),
+    ),
   }),
   status: objectStatus,
   columns: [
@@ -140,6 +143,20 @@ const ipamBlock = customResourceDefinition({
             address: required(textUpTo(43)),
             node: required({ ...text, minLength: 1, maxLength: 253 }),
             handle: described('For what, where no agent knows.', { ...text, minLength: 1, maxLength: 253 }),
+          }),
+          { maxItems: 4096 },
+        ),
+      ),
+      kept: described(
+        'Addresses that nobody has, each kept for a pod that may come again.',
+        listByKeys(
+          ['address'],
+          object({
+            address: required(textUpTo(43)),
+            keptFor: required(
+              described('Kind, namespace and name: "StatefulSet shop/web-0".', { ...textUpTo(600), minLength: 1 }),
+            ),
+            until: required({ type: 'string', format: 'date-time' }),
           }),
           { maxItems: 4096 },
         ),

@@ -138,6 +138,24 @@ const daemonSets = builtIn({
   strategy: workloadStrategy,
 });
 
+const statefulSets = builtIn({
+  group: 'apps',
+  kind: 'StatefulSet',
+  plural: 'statefulsets',
+  shortNames: ['sts'],
+  categories: ['all'],
+  namespaced: true,
+  hasStatus: true,
+  columns: [
+    column(
+      'Ready',
+      (object) =>
+        `${String(at(object, 'status', 'readyReplicas') ?? 0)}/${String(at(object, 'spec', 'replicas') ?? 1)}`,
+    ),
+  ],
+  strategy: workloadStrategy,
+});
+
 const rbac = (kind: string, plural: string, namespaced: boolean): ResourceType =>
   builtIn({
     group: 'rbac.authorization.k8s.io',
@@ -154,6 +172,7 @@ export const plainTypes: readonly ResourceType[] = [
   deployments,
   replicaSets,
   daemonSets,
+  statefulSets,
   rbac('Role', 'roles', true),
   rbac('RoleBinding', 'rolebindings', true),
   rbac('ClusterRole', 'clusterroles', false),

@@ -126,6 +126,26 @@ DaemonSetSpec
   selector LabelSelector!
   template PodTemplateSpec!
   updateStrategy any
+StatefulSet
+  apiVersion string
+  kind string
+  metadata ObjectMeta
+  spec StatefulSetSpec
+  status WorkloadStatus
+StatefulSetSpec
+  minReadySeconds int32
+  ordinals StatefulSetOrdinals
+  persistentVolumeClaimRetentionPolicy any
+  podManagementPolicy string =OrderedReady
+  replicas int32 =1
+  revisionHistoryLimit int32 =10
+  selector LabelSelector!
+  serviceName string
+  template PodTemplateSpec!
+  updateStrategy any
+  volumeClaimTemplates any
+StatefulSetOrdinals
+  start int32
 WorkloadStatus
   availableReplicas int32
   collisionCount int32

@@ -160,6 +160,9 @@ ReplicaSet metadata=1 spec=2 status=3
 ReplicaSetSpec minReadySeconds=4 replicas=1* selector=2 template=3
 DaemonSet metadata=1 spec=2 status=3
 DaemonSetSpec minReadySeconds=4 revisionHistoryLimit=6* selector=1 template=2
+StatefulSet metadata=1 spec=2 status=3
+StatefulSetSpec minReadySeconds=9 ordinals=11 podManagementPolicy=6 replicas=1* revisionHistoryLimit=8* selector=2 serviceName=5 template=3
+StatefulSetOrdinals start=1
 Role metadata=1 rules=2
 ClusterRole metadata=1 rules=2
 PolicyRule apiGroups=2 nonResourceURLs=5 resourceNames=4 resources=3 verbs=1

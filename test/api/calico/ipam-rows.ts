@@ -17,6 +17,13 @@ const assigns: Proof = [
   'gives a handle an address of each family, and the same ones again',
 ];
 
+const KEPT = 'src/agent/kept-addresses.ts';
+const KEPT_TEST = 'test/agent/kept-addresses.test.ts';
+const comesAgain: Proof = [
+  KEPT_TEST,
+  'lets the pod have its addresses on another node, which advertises them alone, and on the way back',
+];
+
 const PUBLISHER = 'src/agent/address-publisher.ts';
 const publishes: Proof = [
   'test/agent/address-publisher.test.ts',
@@ -113,7 +120,15 @@ export const ipamSections: readonly Section[] = [
         lending('claims no more blocks of a family than maxBlocksPerHost, names the limit, and borrows instead'),
       ),
       refused('spec.autoAllocateBlocks', names, 'true'),
-      refused('spec.kubeVirtVMAddressPersistence', names, 'Disabled'),
+      acts(
+        'spec.kubeVirtVMAddressPersistence',
+        'Enabled: the addresses of a stopped VirtualMachine wait for it a day, on any node',
+        'src/agent/sticky-pods.ts',
+        [
+          'test/agent/sticky-pods.test.ts',
+          "keeps for a virtual machine by the machine's name, a day, where IPAMConfiguration says so",
+        ],
+      ),
       ...statusRows,
     ],
   },
@@ -139,6 +154,10 @@ export const ipamSections: readonly Section[] = [
       acts('spec.loans[].address', 'One of them', 'src/agent/block-lending.ts', borrows),
       acts('spec.loans[].node', 'Who has it, and advertises it', 'src/agent/block-lending.ts', borrows),
       acts('spec.loans[].handle', 'For what, where `tortie ipam assign` gave it', 'src/ipam/assign.ts', assigns),
+      acts('spec.kept', 'Addresses that nobody has, each for a pod that may come again', KEPT, comesAgain),
+      acts('spec.kept[].address', 'One of them', KEPT, comesAgain),
+      acts('spec.kept[].keptFor', 'Kind, namespace and name of who gets it', KEPT, comesAgain),
+      acts('spec.kept[].until', 'When anybody does', KEPT, [KEPT_TEST, 'frees them when their time is over']),
       acts('spec.agentless', 'No agent gives out of it: `tortie ipam assign` does', 'src/ipam/assign.ts', assigns),
       acts(
         'spec.vacant',

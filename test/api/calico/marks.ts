@@ -116,6 +116,20 @@ export const marks: readonly Mark[] = [
       'gives a pod the addresses that nobody keeps account of, where the operator lets it',
     ],
   ),
+  ...(['Pod', 'Namespace'] as const).map((kind) =>
+    acts(
+      `${kind}, annotation`,
+      'tortie.dev/keep-addresses',
+      kind === 'Pod'
+        ? 'Ours: how long its addresses wait for its successor: of a StatefulSet, a VirtualMachine, or by its name'
+        : 'The same for all pods of the namespace that do not say',
+      'src/agent/sticky-pods.ts',
+      [
+        'test/agent/sticky-pods.test.ts',
+        'keeps for a pod of a StatefulSet by its name, as long as its annotation says, or else its namespace',
+      ],
+    ),
+  ),
   refused('Pod, annotation', 'cni.projectcalico.org/floatingIPs'),
   refused('Pod, annotation', 'cni.projectcalico.org/hwAddr'),
   refused('Pod, annotation', 'cni.projectcalico.org/allowedSourcePrefixes'),
