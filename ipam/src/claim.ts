@@ -72,8 +72,17 @@ export async function claimExactly(store: BlockStore, block: BlockRecord): Promi
   if ((await store.create(block)) === 'exists') return false;
   if (store.claimFree !== undefined) return true;
   if (othersIn(await store.list(), block).length === 0) return true;
-  await store.delete(block);
+  await giveUp(store, block);
   return false;
+}
+
+/**
+ * Gives back a block of which nothing was handed out, as it is now and no later: a request whose answer was lost may arrive when the
+ * node has taken the block up again (which writes it, so that the request is void).
+ */
+export async function giveUp(store: BlockStore, { cidr, node }: Pick<BlockRecord, 'cidr' | 'node'>): Promise<void> {
+  const stored = await store.get(cidr);
+  if (stored?.node === node) await store.delete(stored);
 }
 
 /**

@@ -14,6 +14,7 @@
 import {
   claimBlock,
   claimExactly,
+  giveUp,
   othersIn,
   PoolExhaustedError,
   takeOverBlock,
@@ -181,7 +182,7 @@ export class BlockClaims {
       const stored = await this.withdraw(cidr);
       if (stored === 'lent' || !(await allocator.removeIfEmpty(prefix))) return false;
       onBlocks();
-      await store.delete(stored ?? { cidr, node, pool });
+      if (stored !== undefined) await store.delete(stored);
       log.info({ block: cidr, pool }, 'Gave a block back');
       return true;
     });
@@ -277,11 +278,14 @@ export class BlockClaims {
     this.refuse(said.filter(({ prefix }) => !this.options.isBlock(prefix)));
     const unknown = said.filter(({ prefix }) => this.options.isBlock(prefix));
     if (unknown.length === 0) return false;
-    const records = await store.list();
     let hasTaken = false;
     for (const { prefix, record } of unknown) {
-      const current = records.find(({ cidr, node: owner }) => cidr === record.cidr && owner === node);
+      const stored = await store.get(record.cidr);
+      if (stored?.node !== node) continue;
+      // Written once more, so that no request to give it back of before can arrive now.
+      const current = await store.replace(stored, stored);
       if (current === undefined) continue;
+      const records = await store.list();
       const [other] = othersIn(records, record);
       const own = allocator.ownBlocks().find((block) => prefixesOverlap(block.prefix, prefix));
       if (other === undefined && own === undefined) {
@@ -292,7 +296,7 @@ export class BlockClaims {
       const whose = other === undefined ? 'this node' : `node "${other.node}"`;
       const which = other?.cidr ?? (own && formatPrefix(own.prefix));
       log.warn({ block: record.cidr }, `Block ${record.cidr} overlaps ${which} of ${whose}; giving it back unused`);
-      await store.delete(record);
+      await giveUp(store, record);
     }
     return hasTaken;
   }
@@ -339,7 +343,7 @@ export class BlockClaims {
     // Somebody deleted it; whoever has claimed some of it since may have given out addresses.
     const [other] = othersIn(await store.list(), block);
     if (other === undefined) return undefined;
-    await store.delete(block);
+    await giveUp(store, block);
     return `it was deleted, and node "${other.node}" has ${other.cidr} now`;
   }
 
