@@ -26,6 +26,7 @@ const METHODS: Readonly<Record<string, readonly (readonly [verb: string, part: s
   ],
   list: [['list', '']],
   get: [['get', '']],
+  getForeign: [['get', '']],
   create: [['create', '']],
   replace: [['update', '']],
   replaceStatus: [['update', '/status']],
@@ -110,7 +111,13 @@ const PROCESSES = [
   {
     account: 'tortie-controller',
     entry: 'src/controller/main.ts',
-    variable: { 'src/controller/controller.ts watch(kind)': every('watch', CONTROLLER_KINDS) },
+    variable: {
+      'src/controller/controller.ts watch(kind)': every('watch', CONTROLLER_KINDS),
+      'src/controller/kept-owners.ts getForeign(resource)': [
+        'get apps/statefulsets',
+        'get kubevirt.io/virtualmachines',
+      ],
+    },
     others: [],
   },
 ] as const satisfies readonly {
