@@ -176,7 +176,7 @@ export class BlockClaims {
   /** Gives a block back, unless somebody has an address of it. */
   release(prefix: IpPrefix, pool: string): Promise<boolean> {
     return this.options.turn.run(async () => {
-      const { allocator, store, node, log, onBlocks } = this.options;
+      const { allocator, store, log, onBlocks } = this.options;
       const cidr = formatPrefix(prefix);
       if (allocator.usageOf(cidr)?.assigned !== 0) return false;
       const stored = await this.withdraw(cidr);

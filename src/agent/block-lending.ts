@@ -9,8 +9,8 @@
  * journal before the record says so, and comes back to its pods only after a swap has said that it is neither. A write whose answer
  * was lost may arrive yet: until a later swap of the same record has made it void, what it offered stays aside (`isUncertain`).
  *
- * What is kept for a pod that may come again (kept-addresses.ts) is an offer to that pod alone: `kept` becomes a loan where it comes on another
- * node, and a loan becomes `kept` again when it goes.
+ * What is kept for a pod that may come again (kept-addresses.ts) is an offer to that pod alone: `kept` becomes a loan where it
+ * comes on another node, and a loan becomes `kept` again when it goes.
  *
  * A block in which nobody has an address is offered whole: `vacant` (claim.ts takes it over). Not here: how much to offer and
  * when to borrow (ipam-loop.ts).

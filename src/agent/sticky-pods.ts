@@ -1,7 +1,7 @@
 /**
  * Which pods leave their addresses to their successors, for how long, and what their addresses are kept as. Pure.
  *
- *   tortie.dev/keep-addresses: 24h         on a pod, or else on its namespace: of a StatefulSet, of a VirtualMachine (KubeVirt), or of nobody
+ *   tortie.dev/keep-addresses: 24h         on a pod or else its namespace: of a StatefulSet, a VirtualMachine (KubeVirt), or nobody
  *   kubeVirtVMAddressPersistence: Enabled  of the IPAMConfiguration "default": every VirtualMachine's, unless an annotation says otherwise
  *
  * Pods of other controllers never come again by the same name, so nothing is kept for them, whatever their namespace says.

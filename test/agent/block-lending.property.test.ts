@@ -296,7 +296,8 @@ describe('agent/block-lending, histories', () => {
 
   const WHAT =
     'claim open open open open open open open assign assign end borrow borrow offer offer vacate reclaim giveBack ' +
-    'watch watch watch come come come leave leave keep forget moves moves kill lose pool replace rivals rivals lateOffer lateOffer emptied emptied twoBorrow';
+    'watch watch watch come come come leave leave keep forget ' +
+    'moves moves kill lose pool replace rivals rivals lateOffer lateOffer emptied emptied twoBorrow';
   const step = fc.record({
     what: fc.constantFrom(...WHAT.split(' ')),
     node: fc.nat(NAMES.length - 1),
