@@ -44,6 +44,7 @@ export const CHECKS = {
   pool: 'whether there is an IPPool that can be used',
   guard: 'the ValidatingAdmissionPolicies that hold agents to their own node',
   'other-network': 'DaemonSets of other networks',
+  uninstallation: 'a DaemonSet of `tortie uninstall` that was broken off, and goes on at the next start of a node',
   unread: 'what could not be looked at',
 } as const;
 

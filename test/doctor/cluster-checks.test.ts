@@ -107,6 +107,13 @@ const CASES: readonly (readonly [CheckName, Severity, string, Partial<ClusterFac
     { guards: GUARDS.slice(1) },
     /ValidatingAdmissionPolicy ipamblocks\.tortie\.dev:/,
   ],
+  [
+    'uninstallation',
+    'error',
+    'an uninstallation that was broken off',
+    { daemonSets: ['tortie-node', 'tortie-uninstall'] },
+    /^The DaemonSet tortie-uninstall is there/,
+  ],
   ['other-network', 'warning', 'another network', { daemonSets: ['tortie-node', 'calico-node'] }, /: calico-node$/],
   [
     'unread',

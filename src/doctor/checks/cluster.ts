@@ -3,6 +3,7 @@ import { identityOf, type NodeIdentity } from '../../topology/node-identity.js';
 import { configurationOf } from '../../topology/configuration.js';
 import { Problems } from '../../topology/problems.js';
 import { parseAsNumber } from '../../topology/values.js';
+import { CLEANER } from '../../uninstall/node-cleaner.js';
 import type { ClusterFacts } from '../cluster-facts.js';
 import { nodeName, type Finding } from '../finding.js';
 
@@ -185,6 +186,20 @@ const otherNetworks: ClusterCheck = ({ daemonSets = [] }) => {
       ];
 };
 
+/** Its pods clean a node whenever no daemon of ours answers there: at each start of the machine, before the agent. */
+const uninstallation: ClusterCheck = ({ daemonSets = [] }) =>
+  daemonSets.includes(CLEANER)
+    ? [
+        {
+          check: 'uninstallation',
+          severity: 'error',
+          where: CLUSTER,
+          evidence: `The DaemonSet ${CLEANER} is there: it takes Tortie off each node that starts`,
+          remedy: `If Tortie is to stay, delete it (kubectl delete daemonset -n tortie-system ${CLEANER}); else say tortie uninstall again.`,
+        },
+      ]
+    : [];
+
 const unread: ClusterCheck = ({ unread: parts }) =>
   parts.map(({ what, why, isExpected = false }) => ({
     check: 'unread',
@@ -203,6 +218,7 @@ const CLUSTER_CHECKS: readonly ClusterCheck[] = [
   pools,
   guards,
   otherNetworks,
+  uninstallation,
   unread,
 ];
 
