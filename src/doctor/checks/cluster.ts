@@ -195,7 +195,7 @@ const uninstallation: ClusterCheck = ({ daemonSets = [] }) =>
           severity: 'error',
           where: CLUSTER,
           evidence: `The DaemonSet ${CLEANER} is there: it takes Tortie off each node that starts`,
-          remedy: `If Tortie is to stay, delete it (kubectl delete daemonset -n tortie-system ${CLEANER}); else say tortie uninstall again.`,
+          remedy: `If Tortie is to stay, delete it (kubectl delete daemonset -n tortie-system ${CLEANER}); else say it again.`,
         },
       ]
     : [];
