@@ -28,7 +28,7 @@ export async function readWorld(datastore: Pick<Datastore, 'list' | 'get'>, secr
 }
 
 /** A kind that the server does not serve has no objects. */
-async function readKind(datastore: Pick<Datastore, 'list'>, kind: KindName): Promise<readonly KubeObject[]> {
+export async function readKind(datastore: Pick<Datastore, 'list'>, kind: KindName): Promise<readonly KubeObject[]> {
   try {
     const typed = { apiVersion: apiVersionOf(kinds[kind]), kind: kinds[kind].kind };
     return (await datastore.list(kind)).map((object) => ({ ...object, ...typed }));

@@ -15,6 +15,11 @@ export async function readKernelRules(explanation: Explanation, family: Family):
     for (const trace of explanation[direction])
       if (isAsked(trace))
         wanted.set(policyChainName(direction, trace.policy), { policy: policyName(trace.policy), direction });
+  return readChains(wanted, family);
+}
+
+/** Rules of the chains of these names, of table filter. */
+export async function readChains(wanted: Wanted, family: Family): Promise<readonly KernelRule[]> {
   if (wanted.size === 0) return [];
   const dumps = await Promise.all([
     dump(family === 4 ? 'iptables-save' : 'ip6tables-save', ['-c', '-t', 'filter']),
@@ -32,7 +37,7 @@ async function dump(program: string, args: readonly string[]): Promise<string> {
   return outcome?.status === 0 ? outcome.stdout : '';
 }
 
-type Wanted = ReadonlyMap<string, Pick<KernelRule, 'policy' | 'direction'>>;
+export type Wanted = ReadonlyMap<string, Pick<KernelRule, 'policy' | 'direction'>>;
 
 /** "[12:720] -A TORTIE-PI-... -p tcp ... -j DROP" */
 export function parseIptables(text: string, wanted: Wanted): readonly KernelRule[] {
