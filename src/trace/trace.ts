@@ -1,6 +1,6 @@
 /**
- * The way of a first packet: what every node on it would do, asked of the same functions that the agents run (policy's oracle, the engine of
- * Services, the nodes' own BGP configurations). In the order of the kernel: a Service is translated before policy is asked, and policy
+ * The way of a first packet: what every node on it would do, asked of the same functions that the agents run (policy's oracle, the engine
+ * of Services, the nodes' own BGP configurations). In the order of the kernel: a Service is translated before policy is asked, and policy
  * sees the pod behind it.
  *
  * Pure. Replies are not traced: they follow the connection. What routers, and networks behind them, do is not known here.
@@ -88,7 +88,7 @@ export class Tracer {
     const { from, family } = question;
     const address = to.address ?? this.addressFrom(from, to, family);
     if (address === undefined) {
-      const message = `the Service has no IPv${family} address that ${from.type === 'outside' ? 'routers could be told of' : 'a node serves'}`;
+      const message = `the Service has no IPv${family} address`;
       return [[nameOf(to), [source, ends('service', nodeOf(from), message, objectOf(to))]]];
     }
     const own = nodeOf(from);
