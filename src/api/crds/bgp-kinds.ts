@@ -1,5 +1,7 @@
 /** BGPConfiguration, BGPPeer, BGPFilter (Calico's, with optional fields of ours) and NodeStatus (ours). */
+import * as words from './bgp-words.js';
 import { ageColumn, conditionColumns, customResourceDefinition } from './definition.js';
+import { explained } from './explained.js';
 import {
   asNumber,
   atomicList,
@@ -73,38 +75,41 @@ const bgpConfiguration = customResourceDefinition({
   description: 'BGP of the whole cluster (named "default") or of one node (named "node.NAME").',
   status: objectStatus,
   spec: withRules(
-    object({
-      logSeverityScreen: withDefault('Info', pattern('^(?i)(Trace|Debug|Info|Warning|Error|Fatal)?$')),
-      nodeToNodeMeshEnabled: described('iBGP between all nodes. Default true.', bool),
-      asNumber: described('AS number of the nodes. Default 64512.', asNumber),
-      listenPort: described('Default 179.', integer(1, 65_535)),
-      bindMode: oneOf('None', 'NodeIP'),
-      serviceClusterIPs: cidrEntries,
-      serviceExternalIPs: cidrEntries,
-      serviceLoadBalancerIPs: cidrEntries,
-      serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
-      communities: listByKeys(['name'], object({ name: required(textUpTo(253)), value: required(community) })),
-      prefixAdvertisements: listByKeys(
-        ['cidr'],
-        object({ cidr: required(cidr), communities: atomicList(textUpTo(253)) }),
-      ),
-      nodeMeshPassword: password,
-      nodeMeshMaxRestartTime: duration,
-      ignoredInterfaces: set(text),
-      localWorkloadPeeringIPV4: text,
-      localWorkloadPeeringIPV6: text,
-      nodeMeshBfd: bfd,
-      holdTime: described("Tortie's own: hold time of sessions that do not say otherwise. Default 90s.", duration),
-      programClusterRoutes: described(
-        'Who writes routes to other nodes. In Tortie it is always the BGP daemon: Disabled and EnabledIPIPOnly are not supported.',
-        oneOf('Enabled', 'Disabled', 'EnabledIPIPOnly', 'EnabledNoEncapOnly'),
-      ),
-      ipv4NormalRoutePriority: described(
-        'Metric in the kernel of learned IPv4 routes whose filters set no priority. Default 20; filters call theirs 1024.',
-        priority,
-      ),
-      ipv6NormalRoutePriority: described('The same for IPv6.', priority),
-    }),
+    explained(
+      words.BGP_CONFIGURATION,
+      object({
+        logSeverityScreen: withDefault('Info', pattern('^(?i)(Trace|Debug|Info|Warning|Error|Fatal)?$')),
+        nodeToNodeMeshEnabled: described('iBGP between all nodes. Default true.', bool),
+        asNumber: described('AS number of the nodes. Default 64512.', asNumber),
+        listenPort: described('Default 179.', integer(1, 65_535)),
+        bindMode: oneOf('None', 'NodeIP'),
+        serviceClusterIPs: cidrEntries,
+        serviceExternalIPs: cidrEntries,
+        serviceLoadBalancerIPs: cidrEntries,
+        serviceLoadBalancerAggregation: withDefault('Enabled', oneOf('Enabled', 'Disabled')),
+        communities: listByKeys(['name'], object({ name: required(textUpTo(253)), value: required(community) })),
+        prefixAdvertisements: listByKeys(
+          ['cidr'],
+          object({ cidr: required(cidr), communities: atomicList(textUpTo(253)) }),
+        ),
+        nodeMeshPassword: password,
+        nodeMeshMaxRestartTime: duration,
+        ignoredInterfaces: set(text),
+        localWorkloadPeeringIPV4: text,
+        localWorkloadPeeringIPV6: text,
+        nodeMeshBfd: bfd,
+        holdTime: described("Tortie's own: hold time of sessions that do not say otherwise. Default 90s.", duration),
+        programClusterRoutes: described(
+          'Who writes routes to other nodes. In Tortie it is always the BGP daemon: Disabled and EnabledIPIPOnly are not supported.',
+          oneOf('Enabled', 'Disabled', 'EnabledIPIPOnly', 'EnabledNoEncapOnly'),
+        ),
+        ipv4NormalRoutePriority: described(
+          'Metric in the kernel of learned IPv4 routes whose filters set no priority. Default 20; filters call theirs 1024.',
+          priority,
+        ),
+        ipv6NormalRoutePriority: described('The same for IPv6.', priority),
+      }),
+    ),
     meshRule('nodeMeshPassword'),
     meshRule('nodeMeshMaxRestartTime'),
   ),
@@ -128,43 +133,46 @@ const bgpPeer = customResourceDefinition({
   description: 'A BGP session between some nodes and a router, or among nodes.',
   status: objectStatus,
   spec: withRules(
-    object({
-      node: described('The one node that peers. Neither node nor nodeSelector: every node.', textUpTo(253)),
-      nodeSelector: selector,
-      peerIP: described(
-        'Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179, fe80::1%eth0.',
-        pattern(`^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+${ZONE}|\\[[0-9A-Fa-f:.]+${ZONE}\\](:[0-9]{1,5})?)$`, {
-          maxLength: 70,
-        }),
-      ),
-      asNumber,
-      peerSelector: described('Nodes to peer with, instead of peerIP and asNumber.', selector),
-      keepOriginalNextHop: bool,
-      nextHopMode: oneOf('Auto', 'Self', 'Keep'),
-      password,
-      sourceAddress: oneOf('UseNodeIP', 'None'),
-      maxRestartTime: duration,
-      keepaliveTime: duration,
-      numAllowedLocalASNumbers: integer(0, 255, 'int32'),
-      localASNumber: asNumber,
-      ttlSecurity: integer(0, 255),
-      reachableBy: textUpTo(39),
-      filters: atomicList(textUpTo(253), { maxItems: 100 }),
-      localWorkloadSelector: selector,
-      reversePeering: oneOf('Auto', 'Manual'),
-      bfd,
-      maxPrefixes: described(
-        "Tortie's own: most prefixes accepted per family. Default 10000.",
-        integer(1, 4_294_967_295, 'int64'),
-      ),
-      maxPrefixesRestartAfter: described(
-        "Tortie's own: when to try again after maxPrefixes was crossed. Default: never by itself.",
-        duration,
-      ),
-      holdTime: described("Tortie's own: default is the cluster's.", duration),
-      passive: described("Tortie's own: wait for the peer to connect.", bool),
-      multihop: described("Tortie's own: hops an eBGP peer may be away. Default 1.", integer(1, 255)),
-    }),
+    explained(
+      words.BGP_PEER,
+      object({
+        node: described('The one node that peers. Neither node nor nodeSelector: every node.', textUpTo(253)),
+        nodeSelector: selector,
+        peerIP: described(
+          'Address of the peer, with a port if it is not 179: 192.0.2.1:1179, [2001:db8::1]:1179, fe80::1%eth0.',
+          pattern(`^([0-9.]+(:[0-9]{1,5})?|[0-9A-Fa-f:.]+${ZONE}|\\[[0-9A-Fa-f:.]+${ZONE}\\](:[0-9]{1,5})?)$`, {
+            maxLength: 70,
+          }),
+        ),
+        asNumber,
+        peerSelector: described('Nodes to peer with, instead of peerIP and asNumber.', selector),
+        keepOriginalNextHop: bool,
+        nextHopMode: oneOf('Auto', 'Self', 'Keep'),
+        password,
+        sourceAddress: oneOf('UseNodeIP', 'None'),
+        maxRestartTime: duration,
+        keepaliveTime: duration,
+        numAllowedLocalASNumbers: integer(0, 255, 'int32'),
+        localASNumber: asNumber,
+        ttlSecurity: integer(0, 255),
+        reachableBy: textUpTo(39),
+        filters: atomicList(textUpTo(253), { maxItems: 100 }),
+        localWorkloadSelector: selector,
+        reversePeering: oneOf('Auto', 'Manual'),
+        bfd,
+        maxPrefixes: described(
+          "Tortie's own: most prefixes accepted per family. Default 10000.",
+          integer(1, 4_294_967_295, 'int64'),
+        ),
+        maxPrefixesRestartAfter: described(
+          "Tortie's own: when to try again after maxPrefixes was crossed. Default: never by itself.",
+          duration,
+        ),
+        holdTime: described("Tortie's own: default is the cluster's.", duration),
+        passive: described("Tortie's own: wait for the peer to connect.", bool),
+        multihop: described("Tortie's own: hops an eBGP peer may be away. Default 1.", integer(1, 255)),
+      }),
+    ),
     {
       rule: '!(has(self.node) && size(self.node) > 0 && has(self.nodeSelector) && size(self.nodeSelector) > 0)',
       message: 'node and nodeSelector cannot both be set',
@@ -260,12 +268,15 @@ const bgpFilter = customResourceDefinition({
   kind: 'BGPFilter',
   plural: 'bgpfilters',
   description: 'Which routes a BGPPeer takes in and gives out. The first rule that matches decides; no match accepts.',
-  spec: object({
-    exportV4: rules(32, 18),
-    importV4: rules(32, 18),
-    exportV6: rules(128, 43),
-    importV6: rules(128, 43),
-  }),
+  spec: explained(
+    words.BGP_FILTER,
+    object({
+      exportV4: rules(32, 18),
+      importV4: rules(32, 18),
+      exportV6: rules(128, 43),
+      importV6: rules(128, 43),
+    }),
+  ),
   status: objectStatus,
   columns: [...conditionColumns, ageColumn],
 });
@@ -280,52 +291,55 @@ const nodeStatus = customResourceDefinition({
   description: 'What the agent of the node of the same name reports.',
   isSpecOptional: true,
   spec: object({}),
-  status: object(
-    {
-      conditions,
-      agent: object({
-        version: text,
-        startedAt: { type: 'string', format: 'date-time' },
-        heartbeatTime: described('When the agent last reported; once a minute at least.', {
-          type: 'string',
-          format: 'date-time',
-        }),
-      }),
-      blocks: atomicList(text),
-      drain: described(
-        'While the node is taken out of service: why, since when, and how far it is.',
-        object({
-          cause: required(text),
-          since: required({ type: 'string', format: 'date-time' }),
-          phase: required({ type: 'string', enum: ['Marked', 'Withdrawn', 'Empty'] }),
-          kept: atomicList(text, { maxItems: 100 }),
-          message: required(textUpTo(1024)),
-        }),
-      ),
-      bgp: object({
-        asNumber: plainAsNumber,
-        routerId: text,
-        sessions: described('Sessions that are up, and all: 7/8.', text),
-        // Two peers may stand at one address, on two ports; one agent writes the list whole.
-        peers: atomicList(
-          object({
-            name: text,
-            address: required(text),
-            localAddress: text,
-            asNumber: plainAsNumber,
-            state: required(text),
-            since: { type: 'string', format: 'date-time' },
-            establishedCount: { type: 'integer', minimum: 0 },
-            receivedPrefixes: { type: 'integer', minimum: 0 },
-            acceptedPrefixes: { type: 'integer', minimum: 0 },
-            advertisedPrefixes: { type: 'integer', minimum: 0 },
-            lastError: textUpTo(1024),
+  status: explained(
+    words.NODE_STATUS,
+    object(
+      {
+        conditions,
+        agent: object({
+          version: text,
+          startedAt: { type: 'string', format: 'date-time' },
+          heartbeatTime: described('When the agent last reported; once a minute at least.', {
+            type: 'string',
+            format: 'date-time',
           }),
-          { maxItems: 10_000 },
+        }),
+        blocks: atomicList(text),
+        drain: described(
+          'While the node is taken out of service: why, since when, and how far it is.',
+          object({
+            cause: required(text),
+            since: required({ type: 'string', format: 'date-time' }),
+            phase: required({ type: 'string', enum: ['Marked', 'Withdrawn', 'Empty'] }),
+            kept: atomicList(text, { maxItems: 100 }),
+            message: required(textUpTo(1024)),
+          }),
         ),
-      }),
-    },
-    { 'x-kubernetes-preserve-unknown-fields': true },
+        bgp: object({
+          asNumber: plainAsNumber,
+          routerId: text,
+          sessions: described('Sessions that are up, and all: 7/8.', text),
+          // Two peers may stand at one address, on two ports; one agent writes the list whole.
+          peers: atomicList(
+            object({
+              name: text,
+              address: required(text),
+              localAddress: text,
+              asNumber: plainAsNumber,
+              state: required(text),
+              since: { type: 'string', format: 'date-time' },
+              establishedCount: { type: 'integer', minimum: 0 },
+              receivedPrefixes: { type: 'integer', minimum: 0 },
+              acceptedPrefixes: { type: 'integer', minimum: 0 },
+              advertisedPrefixes: { type: 'integer', minimum: 0 },
+              lastError: textUpTo(1024),
+            }),
+            { maxItems: 10_000 },
+          ),
+        }),
+      },
+      { 'x-kubernetes-preserve-unknown-fields': true },
+    ),
   ),
   columns: [
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },

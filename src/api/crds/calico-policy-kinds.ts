@@ -6,6 +6,8 @@ import {
   type KindDefinition,
   type PrinterColumn,
 } from './definition.js';
+import { explained } from './explained.js';
+import * as words from './policy-words.js';
 import {
   atomicList,
   bool,
@@ -41,17 +43,20 @@ const noGlobal = (field: string): Rule => ({
 const empty = (field: string): string => `(!has(self.${field}) || size(self.${field}) == 0)`;
 
 const entityRule = withRules(
-  object({
-    nets: set(textUpTo(49), { maxItems: 256 }),
-    notNets: set(textUpTo(49), { maxItems: 256 }),
-    selector,
-    notSelector: selector,
-    namespaceSelector: selector,
-    ports: atomicList(intOrString, { maxItems: 50 }),
-    notPorts: atomicList(intOrString, { maxItems: 50 }),
-    serviceAccounts: object({ names: set(text), selector: text }),
-    services: object({ name: textUpTo(253), namespace: textUpTo(253) }),
-  }),
+  explained(
+    words.ENTITY,
+    object({
+      nets: set(textUpTo(49), { maxItems: 256 }),
+      notNets: set(textUpTo(49), { maxItems: 256 }),
+      selector,
+      notSelector: selector,
+      namespaceSelector: selector,
+      ports: atomicList(intOrString, { maxItems: 50 }),
+      notPorts: atomicList(intOrString, { maxItems: 50 }),
+      serviceAccounts: object({ names: set(text), selector: text }),
+      services: object({ name: textUpTo(253), namespace: textUpTo(253) }),
+    }),
+  ),
   noGlobal('selector'),
   {
     rule: `!has(self.services) || ${empty('namespaceSelector')}`,
@@ -96,21 +101,24 @@ const versionRule = (field: string, name: string, protocol: number, version: num
 });
 
 const rule = withRules(
-  object({
-    action: required(oneOf('Allow', 'Deny', 'Log', 'Pass')),
-    ipVersion: { type: 'integer', enum: [4, 6] },
-    protocol: intOrString,
-    notProtocol: intOrString,
-    icmp,
-    notICMP: icmp,
-    source: entityRule,
-    destination: entityRule,
-    http: object({
-      methods: atomicList(text, { maxItems: 20 }),
-      paths: atomicList(object({ exact: textUpTo(1024), prefix: textUpTo(1024) }), { maxItems: 20 }),
+  explained(
+    words.RULE,
+    object({
+      action: required(oneOf('Allow', 'Deny', 'Log', 'Pass')),
+      ipVersion: { type: 'integer', enum: [4, 6] },
+      protocol: intOrString,
+      notProtocol: intOrString,
+      icmp,
+      notICMP: icmp,
+      source: entityRule,
+      destination: entityRule,
+      http: object({
+        methods: atomicList(text, { maxItems: 20 }),
+        paths: atomicList(object({ exact: textUpTo(1024), prefix: textUpTo(1024) }), { maxItems: 20 }),
+      }),
+      metadata: object({ annotations: mapOf(text) }),
     }),
-    metadata: object({ annotations: mapOf(text) }),
-  }),
+  ),
   {
     rule: "!has(self.http) || !has(self.protocol) || self.protocol == 'TCP' || self.protocol == 6",
     message: 'rules with HTTP match must have protocol TCP or unset',
@@ -142,7 +150,7 @@ const rule = withRules(
 );
 
 const ruleList = atomicList(rule, { maxItems: 1024 });
-const stagedAction = withDefault('Set', oneOf('Set', 'Delete', 'Learn', 'Ignore'));
+const stagedAction = described(words.STAGED_ACTION, withDefault('Set', oneOf('Set', 'Delete', 'Learn', 'Ignore')));
 const policyTypes = set(oneOf('Ingress', 'Egress'), { minItems: 1, maxItems: 2 });
 
 const common: Readonly<Record<string, SchemaNode>> = {
@@ -157,13 +165,27 @@ const common: Readonly<Record<string, SchemaNode>> = {
 };
 
 const namespacedSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode =>
-  withRules(object({ ...extra, ...common }), noGlobal('selector'), noGlobal('serviceAccountSelector'));
+  withRules(
+    explained(words.POLICY, object({ ...extra, ...common })),
+    noGlobal('selector'),
+    noGlobal('serviceAccountSelector'),
+  );
 
 const isSet = (field: string): string => `(has(self.${field}) && self.${field})`;
 
 const globalSpec = (extra: Readonly<Record<string, SchemaNode>> = {}): SchemaNode =>
   withRules(
-    object({ ...extra, ...common, namespaceSelector: selector, doNotTrack: bool, preDNAT: bool, applyOnForward: bool }),
+    explained(
+      words.GLOBAL_POLICY,
+      object({
+        ...extra,
+        ...common,
+        namespaceSelector: selector,
+        doNotTrack: bool,
+        preDNAT: bool,
+        applyOnForward: bool,
+      }),
+    ),
     {
       rule: `!(${isSet('doNotTrack')} && ${isSet('preDNAT')})`,
       message: 'preDNAT and doNotTrack cannot both be true',
@@ -196,13 +218,16 @@ const peer = object({
   podSelector: labelSelector,
 });
 
-const kubernetesSpec = object({
-  stagedAction,
-  podSelector: labelSelector,
-  ingress: atomicList(object({ from: atomicList(peer), ports: atomicList(port) })),
-  egress: atomicList(object({ to: atomicList(peer), ports: atomicList(port) })),
-  policyTypes,
-});
+const kubernetesSpec = explained(
+  words.KUBERNETES_POLICY,
+  object({
+    stagedAction,
+    podSelector: labelSelector,
+    ingress: atomicList(object({ from: atomicList(peer), ports: atomicList(port) })),
+    egress: atomicList(object({ to: atomicList(peer), ports: atomicList(port) })),
+    policyTypes,
+  }),
+);
 
 const policyColumns: readonly PrinterColumn[] = [
   { name: 'Tier', type: 'string', jsonPath: '.spec.tier' },
@@ -258,13 +283,16 @@ const tier = customResourceDefinition({
   status: objectStatus,
 });
 
-const nets = object({
-  nets: withRules(set(textUpTo(49), { maxItems: 100_000 }), {
-    rule: 'self.all(n, isCIDR(n) || isIP(n))',
-    message: 'nets entries must be IP addresses or CIDRs',
-    reason: 'FieldValueInvalid',
+const nets = explained(
+  words.NETWORK_SET,
+  object({
+    nets: withRules(set(textUpTo(49), { maxItems: 100_000 }), {
+      rule: 'self.all(n, isCIDR(n) || isIP(n))',
+      message: 'nets entries must be IP addresses or CIDRs',
+      reason: 'FieldValueInvalid',
+    }),
   }),
-});
+);
 
 const networkSet = customResourceDefinition({
   ...GROUP,
@@ -298,15 +326,18 @@ const hostEndpoint = customResourceDefinition({
   scope: 'Cluster',
   description: "A node's interface, for policies to apply to.",
   spec: withRules(
-    object({
-      node: textUpTo(253),
-      interfaceName: described('"*" is every interface of the node.', textUpTo(15)),
-      expectedIPs: set(textUpTo(43)),
-      profiles: set(text),
-      ports: list(
-        object({ name: required(text), protocol: required(intOrString), port: required(integer(1, 65_535)) }),
-      ),
-    }),
+    explained(
+      words.HOST_ENDPOINT,
+      object({
+        node: textUpTo(253),
+        interfaceName: described('"*" is every interface of the node.', textUpTo(15)),
+        expectedIPs: set(textUpTo(43)),
+        profiles: set(text),
+        ports: list(
+          object({ name: required(text), protocol: required(intOrString), port: required(integer(1, 65_535)) }),
+        ),
+      }),
+    ),
     {
       rule: '(has(self.interfaceName) && size(self.interfaceName) > 0) || (has(self.expectedIPs) && size(self.expectedIPs) > 0)',
       message: 'at least one of interfaceName or expectedIPs must be specified',

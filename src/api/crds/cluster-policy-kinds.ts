@@ -3,9 +3,12 @@
  * BaselineAdminNetworkPolicy v1alpha1 (v0.1.8), the experimental channel: what Tortie does not support of it is rejected by
  * the agent with a condition, which says more than a schema can.
  */
+import { explained } from './explained.js';
+import * as words from './policy-words.js';
 import { ageColumn, conditionColumns, customResourceDefinition, type PrinterColumn } from './definition.js';
 import {
   conditions,
+  described,
   integer,
   labelSelector,
   list,
@@ -27,15 +30,21 @@ const GROUP = { group: 'policy.networking.k8s.io', scope: 'Cluster' } as const;
 const EXACTLY_ONE = { minProperties: 1, maxProperties: 1 };
 
 const portNumber = integer(1, 65_535, 'int32');
-const networks = set(
-  { ...withRules(textUpTo(43), { rule: 'isCIDR(self)', message: 'Invalid CIDR format provided' }) },
-  { minItems: 1, maxItems: 25 },
+const networks = described(
+  'Ranges of addresses, in CIDR notation.',
+  set(
+    { ...withRules(textUpTo(43), { rule: 'isCIDR(self)', message: 'Invalid CIDR format provided' }) },
+    { minItems: 1, maxItems: 25 },
+  ),
 );
-const domainNames = set(
-  pattern('^(\\*\\.)?([a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.)+[a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.?$'),
-  { minItems: 1, maxItems: 25 },
+const domainNames = described(
+  words.DOMAIN_NAMES,
+  set(pattern('^(\\*\\.)?([a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.)+[a-zA-z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\\.?$'), {
+    minItems: 1,
+    maxItems: 25,
+  }),
 );
-const priority = required(integer(0, 1000, 'int32'));
+const priority = required(described('0 to 1000; lower goes first.', integer(0, 1000, 'int32')));
 const status = object({ conditions: required(conditions) });
 const rangeRule = { rule: 'self.start < self.end', message: 'start must be smaller than end' };
 
@@ -51,28 +60,38 @@ interface Dialect {
 }
 
 const pods = (dialect: Dialect): SchemaNode =>
-  object({
-    namespaceSelector: dialect.isNamespaceSelectorRequired ? required(labelSelector) : labelSelector,
-    podSelector: required(labelSelector),
-  });
+  described(
+    words.PODS,
+    object({
+      namespaceSelector: described(
+        words.NAMESPACE_OF_POD,
+        dialect.isNamespaceSelectorRequired ? required(labelSelector) : labelSelector,
+      ),
+      podSelector: required(described(words.POD, labelSelector)),
+    }),
+  );
+
+const namespaces = described(words.NAMESPACES, labelSelector);
 
 const subject = (dialect: Dialect): SchemaNode =>
-  required(object({ namespaces: labelSelector, pods: pods(dialect) }, EXACTLY_ONE));
+  required(described(words.SUBJECT, object({ namespaces, pods: pods(dialect) }, EXACTLY_ONE)));
 
 function rules(dialect: Dialect, direction: 'ingress' | 'egress'): SchemaNode {
   const outside: Readonly<Record<string, SchemaNode>> =
     direction === 'ingress'
       ? {}
-      : { networks, nodes: labelSelector, ...(dialect.hasDomainNames ? { domainNames } : {}) };
-  const peers = list(object({ namespaces: labelSelector, pods: pods(dialect), ...outside }, EXACTLY_ONE), {
+      : { networks, nodes: described(words.NODES, labelSelector), ...(dialect.hasDomainNames ? { domainNames } : {}) };
+  const peers = list(object({ namespaces, pods: pods(dialect), ...outside }, EXACTLY_ONE), {
     minItems: 1,
     maxItems: dialect.maxItems,
   });
   const rule = object({
-    name: textUpTo(100),
-    action: required(oneOf(...dialect.actions)),
-    [direction === 'ingress' ? 'from' : 'to']: required(peers),
-    [dialect.portField]: list(dialect.port, { minItems: 1, maxItems: dialect.maxItems }),
+    name: described('For people.', textUpTo(100)),
+    action: required(described(words.CLUSTER_ACTION, oneOf(...dialect.actions))),
+    ...(direction === 'ingress'
+      ? { from: required(described(words.FROM, peers)) }
+      : { to: required(described(words.TO, peers)) }),
+    [dialect.portField]: described(words.ANY_PORT, list(dialect.port, { minItems: 1, maxItems: dialect.maxItems })),
   });
   const external = `has(peer.networks) || has(peer.nodes)${dialect.hasDomainNames ? ' || has(peer.domainNames)' : ''}`;
   const withNames =
@@ -84,7 +103,10 @@ function rules(dialect: Dialect, direction: 'ingress' | 'egress'): SchemaNode {
             `self.${dialect.portField}.exists(port, has(port.${dialect.namedPort})))`,
           message: `networks, nodes and domainNames cannot be combined with ${dialect.namedPort}`,
         });
-  return list(withNames, { maxItems: dialect.maxItems });
+  return described(
+    direction === 'ingress' ? words.INGRESS : words.EGRESS,
+    list(withNames, { maxItems: dialect.maxItems }),
+  );
 }
 
 const destination = object(
@@ -107,7 +129,10 @@ const v1alpha2: Dialect = {
   portField: 'protocols',
   namedPort: 'destinationNamedPort',
   hasDomainNames: true,
-  port: object({ tcp: destination, udp: destination, sctp: destination, destinationNamedPort: text }, EXACTLY_ONE),
+  port: explained(
+    words.PROTOCOLS,
+    object({ tcp: destination, udp: destination, sctp: destination, destinationNamedPort: text }, EXACTLY_ONE),
+  ),
 };
 
 const protocol = withDefault('TCP', text);
@@ -119,13 +144,16 @@ const v1alpha1: Dialect = {
   portField: 'ports',
   namedPort: 'namedPort',
   hasDomainNames: true,
-  port: object(
-    {
-      portNumber: object({ protocol: required(protocol), port: required(portNumber) }),
-      portRange: object({ protocol, start: required(portNumber), end: required(portNumber) }),
-      namedPort: text,
-    },
-    EXACTLY_ONE,
+  port: explained(
+    words.PORTS,
+    object(
+      {
+        portNumber: object({ protocol: required(protocol), port: required(portNumber) }),
+        portRange: object({ protocol, start: required(portNumber), end: required(portNumber) }),
+        namedPort: text,
+      },
+      EXACTLY_ONE,
+    ),
   ),
 };
 
@@ -148,7 +176,12 @@ export const clusterPolicyKinds = [
     annotations: approved(347, 'v0.2.0'),
     description: "A cluster administrator's policy, before (tier Admin) or after (tier Baseline) NetworkPolicy.",
     spec: object({
-      tier: required(oneOf('Admin', 'Baseline')),
+      tier: required(
+        described(
+          'Admin: before NetworkPolicy. Baseline: for what no NetworkPolicy decides.',
+          oneOf('Admin', 'Baseline'),
+        ),
+      ),
       priority,
       subject: subject(v1alpha2),
       ingress: rules(v1alpha2, 'ingress'),

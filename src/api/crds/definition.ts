@@ -1,5 +1,5 @@
 /** A CustomResourceDefinition from a few words: names, scope, schema, columns. */
-import { object, required, text, type SchemaNode } from './schema-builders.js';
+import { described, object, required, text, type SchemaNode } from './schema-builders.js';
 
 export interface PrinterColumn {
   readonly name: string;
@@ -50,6 +50,7 @@ const LABELS = { 'app.kubernetes.io/part-of': 'tortie' };
 export function customResourceDefinition(row: KindDefinition): Readonly<Record<string, unknown>> {
   const { group, kind, plural } = row;
   const metadata: SchemaNode = { type: 'object' };
+  const spec = row.spec === undefined ? undefined : described('What is asked for.', row.spec);
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -83,10 +84,8 @@ export function customResourceDefinition(row: KindDefinition): Readonly<Record<s
                 apiVersion: text,
                 kind: text,
                 metadata,
-                ...(row.spec === undefined
-                  ? {}
-                  : { spec: row.isSpecOptional === true ? row.spec : required(row.spec) }),
-                ...(row.status === undefined ? {} : { status: row.status }),
+                ...(spec === undefined ? {} : { spec: row.isSpecOptional === true ? spec : required(spec) }),
+                ...(row.status === undefined ? {} : { status: described('What becomes of the object.', row.status) }),
               },
               { description: row.description, ...row.root },
             ),

@@ -115,28 +115,56 @@ export const withRules = (node: SchemaNode, ...rules: readonly Rule[]): SchemaNo
 /** metav1.LabelSelector. */
 export const labelSelector: SchemaNode = object(
   {
-    matchExpressions: atomicList(object({ key: required(text), operator: required(text), values: atomicList(text) })),
-    matchLabels: mapOf(text),
+    matchExpressions: described(
+      'All of these conditions, beside matchLabels.',
+      atomicList(
+        object({
+          key: required(described('The label that the condition is about.', text)),
+          operator: required(
+            described('In, NotIn, Exists or DoesNotExist. NotIn and DoesNotExist hold without the label, too.', text),
+          ),
+          values: described('For In and NotIn; an empty text is a value.', atomicList(text)),
+        }),
+      ),
+    ),
+    matchLabels: described('All of these labels, with these values.', mapOf(text)),
   },
   { 'x-kubernetes-map-type': 'atomic' },
 );
 
 /** A list of metav1.Condition, one per type. */
-export const conditions: SchemaNode = list(
-  object({
-    lastTransitionTime: required({ type: 'string', format: 'date-time' }),
-    message: required(textUpTo(32_768)),
-    observedGeneration: { type: 'integer', format: 'int64', minimum: 0 },
-    reason: required(pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', { minLength: 1, maxLength: 1024 })),
-    status: required(oneOf('True', 'False', 'Unknown')),
-    type: required(
-      pattern(
-        '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
-        { maxLength: 316 },
+export const conditions: SchemaNode = described(
+  'What becomes of it, in sentences.',
+  list(
+    object({
+      lastTransitionTime: required(
+        described('When the status last became another word.', { type: 'string', format: 'date-time' }),
       ),
-    ),
-  }),
-  { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+      message: required(described('In words, for people.', textUpTo(32_768))),
+      observedGeneration: described('The generation of the object that this is about.', {
+        type: 'integer',
+        format: 'int64',
+        minimum: 0,
+      }),
+      reason: required(
+        described(
+          'In one word, for programs.',
+          pattern('^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$', { minLength: 1, maxLength: 1024 }),
+        ),
+      ),
+      status: required(described('Whether it holds.', oneOf('True', 'False', 'Unknown'))),
+      type: required(
+        described(
+          'What the condition is about; of objects that users write Accepted, InUse, or NODE/InUse of one node.',
+          pattern(
+            '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$',
+            { maxLength: 316 },
+          ),
+        ),
+      ),
+    }),
+    { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+  ),
 );
 
 /** What becomes of an object: `status.conditions`, written by the agents (docs/decisions/0028-conditions-of-objects.md). */
