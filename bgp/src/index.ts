@@ -11,7 +11,7 @@ export {
   type Problem,
   type Validated,
 } from './config/validate.js';
-export type { Candidate, PeerCounts, PeerVerdict, RibQueries, RouteView, Why } from './rib/contract.js';
+export type { Candidate, PeerCounts, PeerVerdict, RibQueries, RouteView, Why } from './rib/answers.js';
 export type { LocalInterface } from './session/interface.js';
 export type { ConfigChanges } from './speaker/config-diff.js';
 export type { SpeakerEvent, SpeakerEventListener } from './speaker/event.js';

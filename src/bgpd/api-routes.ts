@@ -9,7 +9,7 @@ import {
   type Family,
   type IpPrefix,
 } from 'node-bgp/address';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { pastName, peerNameOf, RequestError, ribOf, type Request } from './api-request.js';
 import type { Daemon } from './daemon.js';
 import { tableChunks } from './mrt-dumps.js';

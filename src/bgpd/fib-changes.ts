@@ -6,7 +6,7 @@
  * wanted, and the order in which the messages are best sent (write-order.ts).
  */
 import type { Family, IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry } from 'node-bgp/rib/contract';
+import type { ForwardingEntry } from 'node-bgp/rib/forwarding-entry';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import { writeFromTemplate, writeRouteChange, type NetlinkBatch } from '../dataplane/netlink/index.js';
 import type { Correction } from './fib-audit.js';

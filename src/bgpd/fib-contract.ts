@@ -1,5 +1,5 @@
 /** What the writer of kernel routes needs, and what it says of itself. */
-import type { ForwardingSink } from 'node-bgp/rib/contract';
+import type { ForwardingSink } from 'node-bgp/rib/forwarding-entry';
 import type { NetlinkSocket, NetlinkSocketOptions, watchKernel } from '../dataplane/netlink/index.js';
 import type { FibProblem } from './fib-refusals.js';
 import type { HopsCut } from './fib-table.js';

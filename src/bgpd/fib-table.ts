@@ -7,7 +7,7 @@
  * BOUNDED by the RIB.
  */
 import type { Family, IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry } from 'node-bgp/rib/contract';
+import type { ForwardingEntry } from 'node-bgp/rib/forwarding-entry';
 import { grown, PrefixTable } from 'node-bgp/rib/prefix-table';
 import {
   routeTemplate,

@@ -2,7 +2,7 @@
  * A forwarding entry of the RIB as a kernel route, and whether a route that the kernel holds is that one. Pure.
  */
 import type { Family, IpAddress, IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry, ForwardingHop } from 'node-bgp/rib/contract';
+import type { ForwardingEntry, ForwardingHop } from 'node-bgp/rib/forwarding-entry';
 import { PROTOCOL_TORTIE_BGP, type NextHop, type Route, type RouteRequest } from '../dataplane/netlink/index.js';
 
 export interface KernelRouteContext {

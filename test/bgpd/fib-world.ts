@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseAddress, parsePrefix, type Family, type IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
+import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/forwarding-entry';
 import type { FibProblem } from '../../src/bgpd/fib-refusals.js';
 import type { FibWriterOptions } from '../../src/bgpd/fib-contract.js';
 import { FibWriter } from '../../src/bgpd/fib-writer.js';

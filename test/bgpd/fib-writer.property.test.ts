@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
 import { setImmediate as turn } from 'node:timers/promises';
 import { formatPrefix, type Family, type IpPrefix } from 'node-bgp/address';
-import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/contract';
+import type { ForwardingEntry, ForwardingSink } from 'node-bgp/rib/forwarding-entry';
 import { wordsOf } from 'node-bgp/rib/prefix-table';
 import { FibWriter } from '../../src/bgpd/fib-writer.js';
 import { inNamespace } from '../../src/dataplane/netns.js';

@@ -13,7 +13,7 @@ import { parseAddress, type IpPrefix } from '../address.js';
 import { encodeControlMessage } from '../codec/message.js';
 import { openAsField } from '../codec/open.js';
 import { Afi, HEADER_LENGTH, Safi } from '../iana.js';
-import type { RibQueries } from '../rib/contract.js';
+import type { RibQueries } from '../rib/answers.js';
 import type { Clock } from '../session/clock.js';
 import {
   initiation,

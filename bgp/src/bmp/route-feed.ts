@@ -9,7 +9,8 @@
  * BOUNDED: one entry per table of a session, one mark per route of a monitored table.
  */
 import { formatPrefix, type Family, type IpPrefix } from '../address.js';
-import type { PeerId, RibQueries } from '../rib/contract.js';
+import type { PeerId } from '../rib/rib-peer.js';
+import type { RibQueries } from '../rib/answers.js';
 import { routeMonitoring, type BmpPeer, type BmpTable } from './message.js';
 import { announcements, endOfRib, tableParameters, withdrawals, type StreamedRoute } from './route-stream.js';
 

@@ -5,7 +5,7 @@ import { equalOctets } from '../codec/octets.js';
 import { encodeAttributes } from '../codec/parse.js';
 import { UpdateWriter } from '../codec/update-writer.js';
 import { MAX_MESSAGE_LENGTH } from '../iana.js';
-import type { RouteView } from '../rib/contract.js';
+import type { RouteView } from '../rib/answers.js';
 
 /** Most of RouteView that a message is made of. */
 export type StreamedRoute = Pick<RouteView, 'prefix' | 'attributes' | 'nextHop' | 'linkLocalNextHop' | 'pathId'>;

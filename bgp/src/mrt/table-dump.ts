@@ -1,7 +1,7 @@
 /** A whole table as a stream of MRT records: every prefix with every path, its peers first. */
 import { parseAddress, type Family, type IpAddress } from '../address.js';
 import { encodeAttributes } from '../codec/parse.js';
-import type { RibQueries, RouteView } from '../rib/contract.js';
+import type { RibQueries, RouteView } from '../rib/answers.js';
 import { peerIndexRecord, ribRecord, type MrtPath, type MrtPeer } from './record.js';
 
 export interface TableDumpSource {

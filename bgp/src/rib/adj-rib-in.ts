@@ -8,7 +8,7 @@
 import type { Family } from '../address.js';
 import type { DecodedUpdate, NlriBlock, ReachBlock } from '../codec/update.js';
 import type { AttributeSets, SetId } from './attribute-sets.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Import } from './import.js';

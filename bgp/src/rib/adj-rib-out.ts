@@ -7,7 +7,7 @@
  * A set told to the members is held, so that it can still be compared with when its path is long gone.
  */
 import type { AttributeSets, SetId } from './attribute-sets.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import type { Export } from './export.js';
 import type { ExportBatch } from './export-batch.js';
 import type { FamilyTable } from './family-table.js';

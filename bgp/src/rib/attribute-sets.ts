@@ -13,7 +13,7 @@
 import { AttributeType, SegmentType, WellKnownCommunity } from '../iana.js';
 import { read32 } from '../codec/octets.js';
 import { ByteStore, hashBytes, offsetOf } from './byte-store.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import { grown, nextCapacity, nextRoom } from './prefix-table.js';
 
 export type SetId = number;

@@ -12,7 +12,9 @@
 import { compareAddresses, formatAddress, formatIpv4, type IpAddress } from '../address.js';
 import { AttributeType } from '../iana.js';
 import { SetFlag } from './attribute-sets.js';
-import type { DecisionStep, PeerId, RibTuning } from './contract.js';
+import type { DecisionStep } from './answers.js';
+import type { PeerId } from './rib-peer.js';
+import type { RibTuning } from './contract.js';
 import type { PathId } from './path-table.js';
 import type { PrefixId } from './prefix-table.js';
 import type { Ranked, ReadableDecision, ReadableNextHops, ReadableSets, ReadableTable } from './reading.js';

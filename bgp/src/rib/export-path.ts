@@ -1,6 +1,6 @@
 /** AS_PATH changes that a session's configuration asks for on the way out: as-override and remove-private-as. */
 import type { AsPathSegment } from '../codec/attribute.js';
-import type { RibPeer } from './contract.js';
+import type { RibPeer } from './rib-peer.js';
 
 /** RFC 6996 section 5, and AS numbers reserved for documentation and the last ones (RFC 7300) are not private. */
 export const isPrivateAs = (as: number): boolean =>

@@ -4,7 +4,7 @@
  */
 import { encodeAttributes } from '../codec/parse.js';
 import { NO_METRIC, SetFlag, type SetId } from './attribute-sets.js';
-import type { FamilySession, RibPeer } from './contract.js';
+import type { FamilySession, RibPeer } from './rib-peer.js';
 import { defaultNextHop, ExportRules } from './export-rules.js';
 import type { FamilyTable } from './family-table.js';
 import type { PeerEntry } from './peers.js';

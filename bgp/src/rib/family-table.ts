@@ -7,7 +7,7 @@
  */
 import type { Family } from '../address.js';
 import { ChangeLog } from './change-log.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import { PathTable, type PathId } from './path-table.js';
 import { grown, PrefixTable, type PrefixId } from './prefix-table.js';
 

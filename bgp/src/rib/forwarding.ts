@@ -7,10 +7,11 @@
 import type { AttributeSets } from './attribute-sets.js';
 import { NO_METRIC } from './attribute-sets.js';
 import type { LogReader } from './change-log.js';
-import type { ForwardingEntry, ForwardingHop, ForwardingSink } from './contract.js';
+import type { ForwardingEntry, ForwardingHop, ForwardingSink } from './forwarding-entry.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
-import { union, type NextHops } from './next-hops.js';
+import { union } from './hops.js';
+import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER } from './peers.js';
 import { grown, type PrefixId } from './prefix-table.js';
 

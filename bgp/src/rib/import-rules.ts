@@ -5,7 +5,8 @@
 import type { PathAttributes } from '../codec/attribute.js';
 import { parseAttributes } from '../codec/parse.js';
 import { SetFlag, type NextHopId, type SetId } from './attribute-sets.js';
-import type { LocalRole, Unusable } from './contract.js';
+import type { LocalRole } from './rib-peer.js';
+import type { Unusable } from './answers.js';
 import type { PolicyReason } from './policy.js';
 import { policyRoute } from './policy-route.js';
 import type { PrefixId } from './prefix-table.js';

@@ -5,7 +5,7 @@
 import { encodeAttributes } from '../codec/parse.js';
 import type { FamilyTable } from './family-table.js';
 import { NO_METRIC, type AttributeSets, type SetId } from './attribute-sets.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import { ImportRules } from './import-rules.js';
 import type { IsOwnAddress, NextHops } from './next-hops.js';
 import { LOCAL_PEER, type PeerEntry, type Peers } from './peers.js';

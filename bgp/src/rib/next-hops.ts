@@ -21,7 +21,9 @@
  */
 import { addressFromBytes, type Family, type IpAddress } from '../address.js';
 import type { NextHopId } from './attribute-sets.js';
-import type { ConnectedPrefix, ForwardingHop, KernelRoute } from './contract.js';
+import type { ConnectedPrefix, KernelRoute } from './contract.js';
+import type { ForwardingHop } from './forwarding-entry.js';
+import { isLinkLocal, sameHops, union } from './hops.js';
 import { NextHopWatch } from './next-hop-watch.js';
 import { grown, wordsOf } from './prefix-table.js';
 import type { Column, LookedUp } from './reading.js';
@@ -405,22 +407,4 @@ const isOnLink = ({ scope, underlay }: NextHop): boolean =>
 function sameOctets(a: Uint8Array, b: Uint8Array, start: number, length: number): boolean {
   for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;
   return true;
-}
-
-/** fe80::/10 (RFC 4291 section 2.5.6). */
-export const isLinkLocal = (address: IpAddress): boolean => address.family === 6 && address.value >> 118n === 0x3fan;
-
-export const sameHop = (a: ForwardingHop, b: ForwardingHop): boolean =>
-  a.interfaceName === b.interfaceName &&
-  a.weight === b.weight &&
-  a.isOnlink === b.isOnlink &&
-  a.address?.value === b.address?.value &&
-  a.address?.family === b.address?.family;
-
-const sameHops = (a: readonly ForwardingHop[], b: readonly ForwardingHop[]): boolean =>
-  a.length === b.length && a.every((hop, i) => sameHop(hop, b[i] as ForwardingHop));
-
-/** Each way once. */
-export function union(hops: readonly ForwardingHop[]): readonly ForwardingHop[] {
-  return hops.filter((hop, i) => hops.findIndex((other) => sameHop(hop, other)) === i);
 }

@@ -9,7 +9,7 @@
  * dropped. BOUNDED: the group stops producing, or sets slow members apart, at the output limit.
  */
 import { HEADER_LENGTH } from '../iana.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 
 /** What is handed out to one member. */
 export interface Output {

@@ -1,6 +1,6 @@
 /** Encoded messages on their way from the update groups to the sessions: who has some, and handing them out. */
 import type { Family } from '../address.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import type { Output } from './output-queue.js';
 import type { PeerEntry } from './peers.js';
 import type { UpdateGroups } from './update-groups.js';

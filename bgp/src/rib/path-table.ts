@@ -5,7 +5,7 @@
  *
  * Path 0 is no path. BOUNDED by max-prefix of each peer.
  */
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import { grown, nextRoom, type PrefixId } from './prefix-table.js';
 
 export type PathId = number;

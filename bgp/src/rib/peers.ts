@@ -7,9 +7,10 @@
  */
 import { addressFromBytes, addressToBytes, type Family, type IpAddress } from '../address.js';
 import { NO_METRIC, type SetExtras, type SetOwner } from './attribute-sets.js';
-import type { PeerId, PeerRole, RibPeer } from './contract.js';
+import type { PeerId, PeerRole, RibPeer } from './rib-peer.js';
 import { comparePeers, type DecisionPeers } from './decision.js';
-import { isLinkLocal, type NextHopScope } from './next-hops.js';
+import { isLinkLocal } from './hops.js';
+import type { NextHopScope } from './next-hops.js';
 import type { ReadPolicy, RoutePolicy } from './policy.js';
 
 /** Per peer and family. */

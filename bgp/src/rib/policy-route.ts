@@ -3,7 +3,7 @@ import type { Family, IpAddress, IpPrefix } from '../address.js';
 import type { PathAttributes } from '../codec/attribute.js';
 import { parseAttributes } from '../codec/parse.js';
 import { NO_METRIC, type AttributeSets, type SetId } from './attribute-sets.js';
-import type { RibPeer } from './contract.js';
+import type { RibPeer } from './rib-peer.js';
 import type { FamilyTable } from './family-table.js';
 import type { NextHops } from './next-hops.js';
 import { LOCAL_PEER, type Peers } from './peers.js';

@@ -9,17 +9,17 @@ import { parseAttributes } from '../codec/parse.js';
 import type { SetId } from './attribute-sets.js';
 import type {
   Candidate,
-  ForwardingEntry,
   NotAdvertised,
   PeerCounts,
-  PeerId,
   PeerVerdict,
   RibQueries,
   RouteChange,
   RouteView,
   Unusable,
   Why,
-} from './contract.js';
+} from './answers.js';
+import type { ForwardingEntry } from './forwarding-entry.js';
+import type { PeerId } from './rib-peer.js';
 import type { ExportRules } from './export-rules.js';
 import { ImportRules } from './import-rules.js';
 import { PathFlag, type PathId } from './path-table.js';

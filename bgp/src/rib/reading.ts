@@ -4,15 +4,9 @@
  * is given only these cannot intern, hold, release or number anything, nor put a value into a column.
  */
 import type { Family, IpAddress, IpPrefix } from '../address.js';
-import type {
-  DecisionStep,
-  ForwardingEntry,
-  ForwardingHop,
-  PeerId,
-  PeerRole,
-  RibPeer,
-  RouteChange,
-} from './contract.js';
+import type { DecisionStep, RouteChange } from './answers.js';
+import type { ForwardingEntry, ForwardingHop } from './forwarding-entry.js';
+import type { PeerId, PeerRole, RibPeer } from './rib-peer.js';
 
 /** A column of a table: numbers by row. */
 export interface Column {

@@ -9,7 +9,7 @@
 import type { Family } from '../address.js';
 import type { AdjRibIn } from './adj-rib-in.js';
 import type { AttributeSets, NextHopId, SetId } from './attribute-sets.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import type { Decision } from './decision.js';
 import type { FamilyTable } from './family-table.js';
 import type { Import } from './import.js';

@@ -13,20 +13,18 @@ import { PathNames } from './adj-rib-out.js';
 import { AttributeSets, type SetId } from './attribute-sets.js';
 import type {
   ConnectedPrefix,
-  FamilySession,
-  ForwardingSink,
   KernelRoute,
   LocalRoute,
-  PeerId,
   Rib,
   RibEvents,
   RibOptions,
   RibOutput,
-  RibPeer,
-  RibQueries,
   RibTuning,
   RibWatcher,
 } from './contract.js';
+import { importDiffers, sessionOf, type PeerId, type RibPeer } from './rib-peer.js';
+import type { ForwardingSink } from './forwarding-entry.js';
+import type { RibQueries } from './answers.js';
 import { decidesAlike, Decision, decisionOptions } from './decision.js';
 import { ExportBatch } from './export-batch.js';
 import { FamilyTable } from './family-table.js';
@@ -38,6 +36,7 @@ import { NextHops } from './next-hops.js';
 import type { Output } from './output-queue.js';
 import { Outputs } from './outputs.js';
 import { PathJobs } from './path-jobs.js';
+import { PeerRemains } from './peer-remains.js';
 import { LOCAL_PEER, Peers, type PeerEntry } from './peers.js';
 import type { RouteTables } from './policy-route.js';
 import { Queries } from './queries.js';
@@ -80,8 +79,7 @@ class RoutingInformationBase implements Rib {
   readonly #outputs: Outputs;
   readonly #outputLimit: number;
   readonly #history: RouteHistory | undefined;
-  /** Attribute sets in use per peer: a PeerId is free only when none is left. */
-  readonly #setsOf = new Map<PeerId, number>();
+  readonly #remains: PeerRemains;
   #isHeld = false;
   #isWanted = false;
   #isForwardingTold = false;
@@ -92,6 +90,7 @@ class RoutingInformationBase implements Rib {
     this.#outputLimit = options.outputLimit ?? OUTPUT_LIMIT;
     this.#tables = { 4: new FamilyTable(4, options.patience), 6: new FamilyTable(6, options.patience) };
     this.#peers = new Peers({ localAs, routerId, clusterId });
+    this.#remains = new PeerRemains(this.#peers, this.#names);
     this.#sets = new AttributeSets({ made: (set) => this.#setMade(set), gone: (set) => this.#setGone(set) });
     this.#nextHops = new NextHops(
       options.resolveThroughDefault === true,
@@ -129,7 +128,7 @@ class RoutingInformationBase implements Rib {
       importer: this.#import,
       jobs: this.#jobs,
       wanted: () => this.#want(),
-      finished: (entry) => this.#freeIfDone(entry),
+      finished: (entry) => this.#remains.freeIfDone(entry),
     });
     this.#local = new LocalRoutes(this.#tables, this.#input, this.#sets, this.#peers.get(LOCAL_PEER));
     this.queries = new Queries({
@@ -214,7 +213,7 @@ class RoutingInformationBase implements Rib {
       }
     }
     this.#noteAddPath();
-    this.#freeIfDone(entry);
+    this.#remains.freeIfDone(entry);
     this.#want();
   }
 
@@ -238,7 +237,7 @@ class RoutingInformationBase implements Rib {
     entry.kept.delete(family);
     if (entry.state === 'stale' && entry.kept.size === 0) entry.state = 'gone';
     if (entry.family[family].stale > 0) this.#paths.sweep(entry, family);
-    else this.#freeIfDone(entry);
+    else this.#remains.freeIfDone(entry);
   }
 
   keepLongLived(id: PeerId, family: Family): void {
@@ -412,35 +411,13 @@ class RoutingInformationBase implements Rib {
   #setMade(set: SetId): void {
     const peer = this.#sets.peer[set] as PeerId;
     this.#nextHops.hold(this.#sets.nextHop[set] as number);
-    this.#setsOf.set(peer, (this.#setsOf.get(peer) ?? 0) + 1);
+    this.#remains.setMade(peer);
   }
 
   #setGone(set: SetId): void {
     const peer = this.#sets.peer[set] as PeerId;
     this.#import.forget(set);
     this.#nextHops.release(this.#sets.nextHop[set] as number);
-    const left = (this.#setsOf.get(peer) ?? 0) - 1;
-    if (left > 0) this.#setsOf.set(peer, left);
-    else {
-      this.#setsOf.delete(peer);
-      if (peer !== LOCAL_PEER) this.#freeIfDone(this.#peers.get(peer));
-    }
-  }
-
-  /** Nothing of a peer without a session is left: its id may be used again. */
-  #freeIfDone(entry: PeerEntry): void {
-    const isEmpty = entry.family[4].received === 0 && entry.family[6].received === 0;
-    if (entry.state !== 'gone' || entry.jobs > 0 || !isEmpty || this.#setsOf.has(entry.id)) return;
-    this.#names.forgetPeer(entry.id);
-    this.#peers.free(entry);
+    this.#remains.setGone(peer);
   }
 }
-
-const sessionOf = (options: RibPeer, family: Family): FamilySession | undefined =>
-  options.families.find((session) => session.family === family);
-
-const importDiffers = (a: RibPeer, b: RibPeer): boolean =>
-  a.importPolicy?.key !== b.importPolicy?.key ||
-  a.allowLocalAs !== b.allowLocalAs ||
-  a.localRole !== b.localRole ||
-  a.weight !== b.weight;

@@ -5,7 +5,8 @@
  * Times are those of the batch of input or work that a change belongs to: the clock is read once for it (`tick`).
  */
 import type { IpPrefix } from '../address.js';
-import type { PeerId, RouteChange } from './contract.js';
+import type { PeerId } from './rib-peer.js';
+import type { RouteChange } from './answers.js';
 import { LOCAL_PEER, type Peers } from './peers.js';
 import type { PrefixId, PrefixTable } from './prefix-table.js';
 

@@ -5,7 +5,8 @@
  * Routes of BGP are not in here, so what it answers never depends on what BGP makes of the answer.
  */
 import type { Family, IpAddress } from '../address.js';
-import type { ConnectedPrefix, ForwardingHop, KernelRoute } from './contract.js';
+import type { ConnectedPrefix, KernelRoute } from './contract.js';
+import type { ForwardingHop } from './forwarding-entry.js';
 import { PrefixTable, wordsOf } from './prefix-table.js';
 
 /** How an address is reached. */

@@ -1,6 +1,6 @@
 /** Why a next hop cannot be reached, in words: which look-up failed (next-hops.ts does them; RFC 4271 section 5.1.3 and 9.1.2.1). */
 import { formatAddress, formatPrefix, type Family, type IpAddress, type IpPrefix } from '../address.js';
-import { isLinkLocal } from './next-hops.js';
+import { isLinkLocal } from './hops.js';
 import { LOCAL_PEER } from './peers.js';
 import { wordsOf, type PrefixId } from './prefix-table.js';
 import type { ReadableTable, ReadableTables } from './reading.js';

@@ -12,7 +12,7 @@ import type { EncodeParameters } from '../codec/negotiated.js';
 import { UpdateWriter } from '../codec/update-writer.js';
 import type { AttributeSets, SetId } from './attribute-sets.js';
 import type { LogReader } from './change-log.js';
-import type { PeerId } from './contract.js';
+import type { PeerId } from './rib-peer.js';
 import type { AdjRibOut } from './adj-rib-out.js';
 import type { ExportRules } from './export-rules.js';
 import type { ExportBatch } from './export-batch.js';

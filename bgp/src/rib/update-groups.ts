@@ -10,7 +10,7 @@ import { type AdjRibOut, AddPathOut, SinglePathOut, type PathNames } from './adj
 import { encodeControlMessage } from '../codec/message.js';
 import { UpdateWriter } from '../codec/update-writer.js';
 import { Afi, MAX_EXTENDED_MESSAGE_LENGTH, MAX_MESSAGE_LENGTH, Safi } from '../iana.js';
-import type { FamilySession, PeerId, RibPeer } from './contract.js';
+import type { FamilySession, PeerId, RibPeer } from './rib-peer.js';
 import type { Decision } from './decision.js';
 import { Export, groupKeyOf } from './export.js';
 import type { FamilyTable } from './family-table.js';

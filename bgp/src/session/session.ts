@@ -26,39 +26,12 @@ import {
 } from '../fsm/state.js';
 import { step } from '../fsm/step.js';
 import { ErrorCode, MessageType, OpenError } from '../iana.js';
-import { noAnswer, type Connection, type ConnectTarget, type Transport } from '../transport/transport.js';
-import type { Clock } from './clock.js';
+import { noAnswer, type Connection } from '../transport/transport.js';
 import { noMessages, type MessageCounters } from './message-counters.js';
-import type { SessionEnd } from './session-end.js';
+import { endText, silenceText, unreadText, type SessionEnd } from './session-end.js';
+import type { SessionOwner } from './session-owner.js';
 import { SessionOutput } from './session-output.js';
 import { Timers } from './timers.js';
-
-/** What a session needs of its owner, and tells it. No call comes from inside a constructor. */
-export interface SessionOwner {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  /** Where to connect to; asked anew for every attempt. */
-  target(): ConnectTarget;
-  /** Our OPEN, asked anew for every attempt. */
-  localOpen(): OpenMessage;
-  /** What the peer's OPEN violates, by configuration. */
-  checkOpen(open: OpenMessage): BgpError | undefined;
-  /** The OPEN is good. Collisions are resolved now: false if this very connection was dumped over it. */
-  opened(session: Session, open: OpenMessage): boolean;
-  /** The peer's KEEPALIVE came in OpenConfirm. False: not yet, the owner calls `confirm` later. */
-  mayEstablish(session: Session): boolean;
-  up(session: Session, negotiated: NegotiatedSession): void;
-  /** An attempt or an established session is over. The machine is in Idle or Active. */
-  ended(session: Session, end: SessionEnd): void;
-  stateChanged(session: Session, state: FsmStateType): void;
-  /** The body of an UPDATE, valid during the call. A BgpError of severity reset ends the session. */
-  update(session: Session, bytes: Uint8Array, start: number, end: number): BgpError | undefined;
-  routeRefresh(session: Session, message: RouteRefreshMessage): void;
-  /** All of one read that had UPDATEs or ROUTE-REFRESHes has been handed over. */
-  batchEnd(session: Session): void;
-  /** The kernel has taken what was queued. */
-  writable(session: Session): void;
-}
 
 export interface SessionParameters {
   readonly localAs: number;
@@ -86,7 +59,7 @@ export class Session {
   private isKeepaliveHeld = false;
 
   constructor(
-    private readonly owner: SessionOwner,
+    private readonly owner: SessionOwner<Session>,
     private readonly parameters: SessionParameters,
     readonly direction: 'outgoing' | 'incoming',
   ) {
@@ -252,11 +225,7 @@ export class Session {
         return this.holdTimerExpired();
       case 'SendHold':
         if (this.queuedBytes === 0) return this.timers.start('SendHold', this.parameters.fsm.sendHoldTime, false);
-        this.end = {
-          direction: 'sent',
-          notification: undefined,
-          text: `The peer has read nothing for ${this.parameters.fsm.sendHoldTime} s`,
-        };
+        this.end = { direction: 'sent', notification: undefined, text: unreadText(this.parameters.fsm.sendHoldTime) };
         return this.feed({ type: 'SendHoldTimerExpires' });
       case 'ConnectRetry':
         if (this.state === 'Connect')
@@ -282,15 +251,7 @@ export class Session {
     this.owner.clock.afterPoll(() => {
       if (this.connection !== connection || connection === undefined) return;
       if (this.lastHeardAt !== lastHeardAt) return this.timers.start('Hold', this.machine.holdTime, false);
-      const seconds = this.machine.holdTime;
-      this.end = {
-        direction: 'sent',
-        notification: undefined,
-        text:
-          seconds > 0
-            ? `Nothing was heard from the peer for ${seconds} s (hold time); check the path to it, and whether it is alive`
-            : 'The peer accepted the connection but sent no OPEN',
-      };
+      this.end = { direction: 'sent', notification: undefined, text: silenceText(this.machine.holdTime) };
       this.feed({ type: 'HoldTimerExpires' });
     });
   }
@@ -444,8 +405,4 @@ export class Session {
     const text = this.end?.text ?? describeNotification(notification.code, notification.subcode, notification.data);
     this.end = { direction: 'sent', notification, text };
   }
-}
-
-function endText(event: FsmEvent): string {
-  return event.type === 'OpenMessage' ? 'The peer sent a second OPEN' : `The session ended by ${event.type}`;
 }

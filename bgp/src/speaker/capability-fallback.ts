@@ -15,6 +15,8 @@ import type { PeerSettings } from './peer-settings.js';
 
 /** Milliseconds without a refusal after which everything is offered again. */
 const FULL_AGAIN = 300_000;
+/** Milliseconds; after a session that lived for so long the peer is taken to have changed since it last refused something. */
+const LONG_LIFE = 60_000;
 /** BOUNDED: peers out of ranges come and go, the oldest is forgotten first. */
 const MOST_PEERS = 1024;
 
@@ -40,6 +42,11 @@ export class CapabilityFallback {
   /** What the peer has refused so far, for people. */
   refused(peer: string): readonly Capability[] {
     return this.refusals.get(peer)?.capabilities ?? [];
+  }
+
+  /** A session is over that had stood for so many milliseconds. */
+  outlived(peer: string, lived: number): void {
+    if (lived > LONG_LIFE) this.forget(peer);
   }
 
   /** An attempt that sent these capabilities is over. Answers what it has taught: what will be left out from now on. */

@@ -12,6 +12,9 @@ import type { PeerSettings } from './peer-settings.js';
 /** How long a KEEPALIVE is held back for the connection that will win the collision. */
 const PATIENCE = 1000;
 
+/** Milliseconds; a second connection so soon after the first is a collision, not a restart. */
+export const COLLISION_WINDOW = 5000;
+
 export const COLLISION_TEXT = 'Closed in favour of the other connection with this peer';
 
 /** The direction of the connection that stays. */

@@ -14,7 +14,8 @@ import type { RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import type { OriginatedPrefix, SpeakerConfig } from '../config.js';
 import type { FsmStateType } from '../fsm/state.js';
-import type { PeerId, Rib } from '../rib/contract.js';
+import type { PeerId } from '../rib/rib-peer.js';
+import type { Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { OpenRouterSocket } from '../discovery/contract.js';
 import type { LocalInterface } from '../session/interface.js';
@@ -37,7 +38,8 @@ import { PeerDirectory } from './peer-directory.js';
 import { CapabilityFallback } from './capability-fallback.js';
 import { rejectConnection } from './cease.js';
 import { noFamilyText } from './offers.js';
-import type { Peer, PeerOwner } from './peer.js';
+import type { PeerOwner } from './peer-owner.js';
+import type { Peer } from './peer.js';
 import { exportPolicy, importPolicy } from './policies.js';
 import { RestartHelper, familiesToKeep } from './restart-helper.js';
 import { RibDriver } from './rib-driver.js';
@@ -62,7 +64,14 @@ export interface CoreOptions {
 }
 
 export class Core
-  implements PeerOwner, ListenersOwner, MonitoringOwner, UnnumberedOwner, SurroundingsOwner, IntakeOwner, RosterOwner
+  implements
+    PeerOwner<Peer>,
+    ListenersOwner,
+    MonitoringOwner,
+    UnnumberedOwner,
+    SurroundingsOwner,
+    IntakeOwner,
+    RosterOwner
 {
   readonly directory: PeerDirectory;
   readonly listeners: Listeners;

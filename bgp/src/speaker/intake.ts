@@ -9,7 +9,7 @@ import type { RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { decodeUpdate } from '../codec/update.js';
 import { Afi, Safi } from '../iana.js';
-import type { PeerId } from '../rib/contract.js';
+import type { PeerId } from '../rib/rib-peer.js';
 import type { MaxPrefixHolds } from './max-prefix-holds.js';
 import { maxPrefixVerdict } from './max-prefixes.js';
 import type { Monitoring } from './monitoring.js';

@@ -298,6 +298,12 @@ export function resetReasons(before: PeerSettings, after: PeerSettings): readonl
   return [...reasons];
 }
 
+/** What the next attempt is made with: a session that stands lives on without. */
+const ATTEMPT_KEYS = ['port', 'connectRetryTime', 'delayOpenTime'] as const satisfies readonly (keyof PeerSettings)[];
+
+export const attemptReasons = (before: PeerSettings, after: PeerSettings): readonly string[] =>
+  ATTEMPT_KEYS.filter((key) => before[key] !== after[key]);
+
 /** Do they differ in anything at all? */
 export const sameSettings = (a: PeerSettings, b: PeerSettings): boolean => textOf(a) === textOf(b);
 

@@ -1,73 +1,29 @@
-/**
- * One peer: its connections, at most three at a time (ours, theirs, and the established one), and whether it may have any.
- *
- * In: settings, accepted connections, reasons to hold it down (`block`). Out: what `PeerOwner` is told, one established session at
- * a time. Each connection is a Session with a machine of its own; here they are composed:
- * - `dialler` connects, and tries again by itself with growing pauses; a passive peer has none;
- * - `guest` is what the peer has opened;
- * - `current` is whichever of the two got to Established; the other is closed (RFC 4271 section 6.8).
- *
- * A peer that restarts opens a connection while we still believe in the old one; RFC 4724 section 5 lets the new one win.
- */
-import { formatAddress } from '../address.js';
 import type { BgpError } from '../codec/bgp-error.js';
-import type { Capability } from '../codec/capability.js';
 import type { OpenMessage, RouteRefreshMessage } from '../codec/control-message.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
-import { checkOpen, openAs } from '../codec/open.js';
 import type { Notification } from '../fsm/event.js';
 import type { FsmStateType } from '../fsm/state.js';
 import { CeaseCode } from '../iana.js';
 import type { Clock } from '../session/clock.js';
-import { localOpen, type RestartState } from '../session/local-open.js';
+import { localOpen } from '../session/local-open.js';
 import type { SessionEnd } from '../session/session-end.js';
-import { Session, type SessionOwner } from '../session/session.js';
+import type { SessionOwner } from '../session/session-owner.js';
+import { Session } from '../session/session.js';
 import type { Connection, ConnectTarget, Transport } from '../transport/transport.js';
-import type { CapabilityFallback } from './capability-fallback.js';
 import { cease, hardened, isCollision } from './cease.js';
-import { COLLISION_TEXT, HeldKeepalive, survivor } from './collisions.js';
-import type { FailureMemory } from './failure-memory.js';
+import { COLLISION_TEXT, COLLISION_WINDOW, HeldKeepalive, survivor } from './collisions.js';
 import { haveNoFamily, type Opens } from './offers.js';
 import { PeerBlocks, type Block, type BlockReason } from './peer-blocks.js';
 import { inWords, type PeerFailures } from './peer-failures.js';
-import { knownAddress, resetReasons, type PeerSettings } from './peer-settings.js';
-import { sessionParameters } from './session-parameters.js';
+import type { PeerOwner } from './peer-owner.js';
+import { attemptReasons, resetReasons, type PeerSettings } from './peer-settings.js';
+import { furthest } from './peer-state.js';
+import { connectTarget, openProblem, sessionParameters } from './session-parameters.js';
 
-export interface PeerOwner {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  /** What peers have refused of our OPENs. */
-  readonly fallback: CapabilityFallback;
-  /** What went wrong with the peer of this name: of one out of a range, also before it was made. */
-  readonly failures: FailureMemory;
-  restartState(peer: Peer): RestartState;
-  stateChanged(peer: Peer, state: FsmStateType): void;
-  up(peer: Peer, session: Session, negotiated: NegotiatedSession): void;
-  down(peer: Peer, end: SessionEnd, negotiated: NegotiatedSession): void;
-  attemptFailed(peer: Peer, end: SessionEnd): void;
-  /** The next attempt leaves these out. */
-  capabilitiesRefused(peer: Peer, capabilities: readonly Capability[]): void;
-  refused(address: string, reason: string): void;
-  update(
-    peer: Peer,
-    negotiated: NegotiatedSession,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): BgpError | undefined;
-  routeRefresh(peer: Peer, message: RouteRefreshMessage): void;
-  batchEnd(peer: Peer): void;
-  writable(peer: Peer): void;
-}
-
-/** A second connection within this time of the first is a collision, not a restart. */
-const COLLISION_WINDOW = 5000;
-/** After a session that lived for so long the peer is taken to have changed since it last refused a capability. */
-const LONG_LIFE = 60_000;
 /** From a refusal of capabilities to the attempt without them. */
 const REFUSAL_PAUSE = 100;
 
-export class Peer implements SessionOwner {
+export class Peer implements SessionOwner<Session> {
   /** Times Established was reached. */
   establishedCount = 0;
   /** Milliseconds since 1970 of the last change from or to Established. */
@@ -86,7 +42,7 @@ export class Peer implements SessionOwner {
   private lastOpens: Opens = {};
 
   constructor(
-    private readonly owner: PeerOwner,
+    private readonly owner: PeerOwner<Peer>,
     private currentSettings: PeerSettings,
   ) {
     this.changedAt = owner.clock.wallTime();
@@ -236,15 +192,7 @@ export class Peer implements SessionOwner {
   // ---- SessionOwner
 
   target(): ConnectTarget {
-    const { port, localAddress, localPort, interfaceName, hopLimits, password } = this.currentSettings;
-    return {
-      remote: { address: formatAddress(knownAddress(this.currentSettings)), port },
-      localAddress,
-      localPort,
-      interface: interfaceName,
-      password,
-      ...hopLimits,
-    };
+    return connectTarget(this.currentSettings);
   }
 
   localOpen(): OpenMessage {
@@ -255,11 +203,8 @@ export class Peer implements SessionOwner {
   }
 
   checkOpen(open: OpenMessage): BgpError | undefined {
-    const { localAs, routerId, remoteAs, role, isRoleStrict } = this.currentSettings;
     this.lastOpens = { ...this.lastOpens, received: open };
-    const as = openAs(open);
-    const expected = remoteAs === 'external' ? remoteAs : (remoteAs.find((each) => each === as) ?? remoteAs[0] ?? 0);
-    return checkOpen(open, { localAs, localIdentifier: routerId, remoteAs: expected, role, requireRole: isRoleStrict });
+    return openProblem(this.currentSettings, open);
   }
 
   opened(session: Session, open: OpenMessage): boolean {
@@ -311,7 +256,7 @@ export class Peer implements SessionOwner {
     const lived = wasCurrent ? this.clock.wallTime() - this.changedAt : undefined;
     if (!this.learn(session, end) && !this.isStopping && !isCollision(end))
       this.failures.count(end, { lived, isGuest: session.direction === 'incoming' });
-    if (lived !== undefined && lived > LONG_LIFE) this.owner.fallback.forget(this.name);
+    if (lived !== undefined) this.owner.fallback.outlived(this.name, lived);
     if (wasCurrent) {
       this.current = undefined;
       this.changedAt = this.clock.wallTime();
@@ -450,7 +395,7 @@ export class Peer implements SessionOwner {
   /** What a session that stands can live on with; an attempt begins anew. */
   private applyTimes(before: PeerSettings): void {
     const { currentSettings, current } = this;
-    const changed = ATTEMPT_KEYS.filter((key) => before[key] !== currentSettings[key]);
+    const changed = attemptReasons(before, currentSettings);
     if (current === undefined && changed.length > 0)
       this.reset(cease(CeaseCode.otherConfigurationChange), `Configuration changed: ${changed.join(', ')}`);
     current?.retime(currentSettings);
@@ -460,20 +405,9 @@ export class Peer implements SessionOwner {
     const states = [this.current, this.guest, this.dialler].map((session) => session?.state ?? 'Idle');
     const waiting: FsmStateType =
       this.isStarted && this.blocks.isFree && this.currentSettings.passive ? 'Active' : 'Idle';
-    const state = [...states, waiting].reduce((best, each) => (RANK[each] > RANK[best] ? each : best));
+    const state = furthest([...states, waiting]);
     if (state === this.shownState) return;
     this.shownState = state;
     this.owner.stateChanged(this, state);
   }
 }
-
-/** What the next attempt is made with. */
-const ATTEMPT_KEYS = ['port', 'connectRetryTime', 'delayOpenTime'] as const satisfies readonly (keyof PeerSettings)[];
-const RANK: Readonly<Record<FsmStateType, number>> = {
-  Idle: 0,
-  Active: 1,
-  Connect: 2,
-  OpenSent: 3,
-  OpenConfirm: 4,
-  Established: 5,
-};

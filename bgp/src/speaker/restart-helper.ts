@@ -10,7 +10,8 @@
 import type { Family } from '../address.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
 import { Afi, CeaseCode, ErrorCode, Safi } from '../iana.js';
-import type { PeerId, Rib } from '../rib/contract.js';
+import type { PeerId } from '../rib/rib-peer.js';
+import type { Rib } from '../rib/contract.js';
 import type { Clock } from '../session/clock.js';
 import type { SessionEnd } from '../session/session-end.js';
 

@@ -6,7 +6,9 @@
  * stays in the RIB as "changed since" marks, not as bytes.
  */
 import type { Family } from '../address.js';
-import type { ForwardingSink, PeerId, Rib, RibEvents, RibOptions, RibPeer } from '../rib/contract.js';
+import type { ForwardingSink } from '../rib/forwarding-entry.js';
+import type { PeerId, RibPeer } from '../rib/rib-peer.js';
+import type { Rib, RibEvents, RibOptions } from '../rib/contract.js';
 import { createRib } from '../rib/index.js';
 import type { Clock } from '../session/clock.js';
 import type { Session } from '../session/session.js';

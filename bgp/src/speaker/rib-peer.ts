@@ -6,7 +6,7 @@
  */
 import { addressToBytes, parseAddress, type Family, type IpAddress } from '../address.js';
 import type { NegotiatedSession } from '../codec/negotiated.js';
-import type { FamilySession, PeerRole, RibPeer } from '../rib/contract.js';
+import type { FamilySession, PeerRole, RibPeer } from '../rib/rib-peer.js';
 import type { RoutePolicy } from '../rib/policy.js';
 import { globalAddress, isLinkLocal, linkLocalAddress, type LocalInterface } from '../session/interface.js';
 import { sessionLink } from './connectivity.js';

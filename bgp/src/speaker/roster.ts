@@ -4,7 +4,7 @@
  */
 import { CeaseCode } from '../iana.js';
 import type { SpeakerConfig } from '../config.js';
-import type { PeerId } from '../rib/contract.js';
+import type { PeerId } from '../rib/rib-peer.js';
 import type { Clock } from '../session/clock.js';
 import { cease } from './cease.js';
 import type { FailureMemory } from './failure-memory.js';
@@ -14,12 +14,13 @@ import type { Notices } from './notices.js';
 import type { PeerBfd } from './peer-bfd.js';
 import type { PeerDirectory } from './peer-directory.js';
 import { dynamicSettings, knownAddress, peerAddressText, type PeerSettings } from './peer-settings.js';
-import { Peer, type PeerOwner } from './peer.js';
+import type { PeerOwner } from './peer-owner.js';
+import { Peer } from './peer.js';
 import type { RestartHelper } from './restart-helper.js';
 import type { RibDriver } from './rib-driver.js';
 import type { Surroundings } from './surroundings.js';
 
-export interface RosterOwner extends PeerOwner {
+export interface RosterOwner extends PeerOwner<Peer> {
   readonly clock: Clock;
   readonly directory: PeerDirectory;
   readonly failures: FailureMemory;

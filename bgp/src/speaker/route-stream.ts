@@ -5,7 +5,7 @@
  * only where it stands now. So there is one reader at a time, as for `Speaker.takeForwarding`.
  */
 import { formatAddress, formatPrefix, type Family } from '../address.js';
-import type { ForwardingEntry, ForwardingSink } from '../rib/contract.js';
+import type { ForwardingEntry, ForwardingSink } from '../rib/forwarding-entry.js';
 
 export interface RouteChange {
   /** "10.65.0.0/26" */

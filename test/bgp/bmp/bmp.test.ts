@@ -18,7 +18,7 @@ import {
 import { announcements, tableParameters } from 'node-bgp/bmp/route-stream';
 import type { PathAttributes } from 'node-bgp/codec/attribute';
 import { encodeControlMessage } from 'node-bgp/codec/message';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { systemClock } from 'node-bgp/session/clock';
 import { eventually } from '../bfd/real-peers.js';
 import { prefixIn } from '../codec/arbitraries.js';

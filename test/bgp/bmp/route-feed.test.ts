@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { parseAddress, parsePrefix } from 'node-bgp/address';
 import { RouteFeed, type BmpMonitoring, type FedSession, type FeedSource } from 'node-bgp/bmp/route-feed';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { decodePlain, IBGP } from '../codec/sessions.js';
 
 const PREFIX = parsePrefix('10.65.1.0/24');

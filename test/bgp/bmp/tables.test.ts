@@ -6,7 +6,7 @@ import { formatAttributes } from 'node-bgp/codec/parse';
 import { BmpExporter, type BmpSession } from 'node-bgp/bmp/exporter';
 import type { BmpMonitoring } from 'node-bgp/bmp/route-feed';
 import { parseConfig, type ParsedConfig } from 'node-bgp/config/validate';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { systemClock } from 'node-bgp/session/clock';
 import { Speaker } from 'node-bgp/speaker/speaker';
 import { decodePlain, IBGP } from '../codec/sessions.js';

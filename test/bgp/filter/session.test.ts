@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { formatAddress } from 'node-bgp/address';
 import { formatCommunity, formatExtendedCommunity, formatLargeCommunity } from 'node-bgp/codec/community';
 import type { FilterMatch, FilterRule, FilterSet, PeerConfig, SpeakerConfig } from 'node-bgp/config';
-import type { ForwardingEntry } from 'node-bgp/rib/contract';
+import type { ForwardingEntry } from 'node-bgp/rib/forwarding-entry';
 import { World, type Node } from '../speaker/world.js';
 
 const PREFIX = '10.65.0.0/24';

@@ -15,7 +15,7 @@ import {
   type MrtSession,
 } from 'node-bgp/mrt/record';
 import { dumpTable } from 'node-bgp/mrt/table-dump';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { eventually } from '../bfd/real-peers.js';
 import { hex, toHex } from '../codec/hex.js';
 

@@ -1,6 +1,7 @@
 /** Options that concern no session change without one noticing: cluster id, multipath, comparison of MED. */
 import { expect } from 'chai';
-import type { ForwardingEntry, RouteView } from 'node-bgp/rib/contract';
+import type { ForwardingEntry } from 'node-bgp/rib/forwarding-entry';
+import type { RouteView } from 'node-bgp/rib/answers';
 import { innerPeer, peerAt, World, type Node } from './world.js';
 
 const [A, B, C, D] = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'] as const;

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { SpeakerConfig } from 'node-bgp/config';
 import type { SpeakerEvent, SpeakerEventListener } from 'node-bgp/speaker/event';
 import { eventStream } from 'node-bgp/speaker/event-stream';
-import type { ForwardingEntry } from 'node-bgp/rib/contract';
+import type { ForwardingEntry } from 'node-bgp/rib/forwarding-entry';
 import { Bell, routeStream } from 'node-bgp/speaker/route-stream';
 import { Speaker } from 'node-bgp/speaker/speaker';
 

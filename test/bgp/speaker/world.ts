@@ -12,7 +12,7 @@ import type {
 import { formatPrefix, parsePrefix } from 'node-bgp/address';
 import { bfdKey, type BfdEvent, type BfdSessionConfig } from 'node-bgp/bfd/contract';
 import type { BfdState } from 'node-bgp/bfd/packet';
-import type { RouteView } from 'node-bgp/rib/contract';
+import type { RouteView } from 'node-bgp/rib/answers';
 import type { BfdPort } from 'node-bgp/speaker/peer-bfd';
 import type { SpeakerEvent } from 'node-bgp/speaker/event';
 import { Speaker, type SpeakerOptions } from 'node-bgp/speaker/speaker';
