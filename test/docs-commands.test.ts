@@ -10,6 +10,7 @@ const CLI = fileURLToPath(new URL('../src/cli.js', import.meta.url));
 const PAGES = [
   'operations.md',
   'troubleshooting.md',
+  'change.md',
   ...readdirSync(join(DOCS, 'peering')).map((name) => join('peering', name)),
 ];
 

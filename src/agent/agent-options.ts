@@ -46,7 +46,14 @@ export interface AgentOptions {
 
 /** Every kind the agent lists and watches; manifests/base/rbac.yaml grants them. */
 export const AGENT_KINDS: readonly KindName[] = [
-  ...new Set<KindName>([...POLICY_KINDS.keys(), ...BGP_KINDS, 'ipamBlocks', 'ipReservations', 'ipamConfigurations']),
+  ...new Set<KindName>([
+    ...POLICY_KINDS.keys(),
+    ...BGP_KINDS,
+    'ipamBlocks',
+    'ipReservations',
+    'ipamConfigurations',
+    'changes',
+  ]),
 ];
 /** Those it watches when something on this node reads them. */
 export const LATER_KINDS: readonly KindName[] = ['services'];

@@ -11,12 +11,14 @@ import { Allocator } from '@tortie/ipam';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
+import { API_PATIENCE } from '../change/trial.js';
 import type { Watch } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
 import { renderAgentMetrics, type CniTimes } from './agent-metrics.js';
 import type { AgentOptions } from './agent-options.js';
 import type { IpamLoop } from './ipam-loop.js';
 import { NodeLoops } from './node-loops.js';
+import { ChangeLoops } from './change-loops.js';
 import { strangeNodeName } from './node-name.js';
 import { concernsRefusals } from './object-problem-sources.js';
 import { STATUS_KINDS } from './object-status.js';
@@ -33,6 +35,7 @@ const KERNEL_RETRY = 1_000;
 export class Agent {
   private readonly loops: NodeLoops;
   private readonly status: StatusLoops;
+  private readonly changes: ChangeLoops;
   private watches: readonly Watch[] = [];
   private isReady = false;
   private isStopped = false;
@@ -52,10 +55,18 @@ export class Agent {
       onBgpLook: () => {
         this.loops.drain.bgpLooked();
         this.status.bgpLooked();
+        this.changes.trial.changed();
       },
       onHappening: (happening) => this.status.events.record(happening),
     });
-    this.status = new StatusLoops(options, allocator, this.loops, () => this.unreadiness());
+    this.status = new StatusLoops(
+      options,
+      allocator,
+      this.loops,
+      () => this.unreadiness(),
+      () => this.changes.trial.status(),
+    );
+    this.changes = new ChangeLoops(options, this.loops, this.status, () => this.isReady);
   }
 
   /** Opens the journal and begins to watch; `run` does the rest. @throws JournalError */
@@ -89,8 +100,11 @@ export class Agent {
   /** Resolves when the node serves pods, or when stopped. */
   async run(): Promise<void> {
     const { bgp, endpoints, hostInterfaces, leaks, nat, pods, services, shaping, topology } = this.loops;
+    await this.changes.trial.open();
     this.watch();
     await this.awaitSync();
+    if (this.isStopped) return;
+    await this.changes.trial.start();
     if (this.isStopped) return;
     this.tellStrangeName();
     pods.restore();
@@ -119,6 +133,7 @@ export class Agent {
     for (const loop of [bgp, leaks, endpoints, shaping]) loop.start();
     this.isReady = true;
     this.status.start();
+    this.changes.rollout.start();
     this.options.log.info(
       { node: this.options.node, endpoints: pods.endpoints().length, blocks: this.allocator.ownBlocks().length },
       'The node serves pods',
@@ -132,6 +147,7 @@ export class Agent {
     for (const watch of this.watches) watch.stop();
     this.loops.stop();
     this.status.stop();
+    this.changes.stop();
     await this.options.kernel.close();
     await this.allocator.close();
   }
@@ -193,7 +209,7 @@ export class Agent {
 
   private watch(): void {
     const { datastore, namespace } = this.options;
-    const { bgp, cluster } = this.loops;
+    const { bgp, cluster, layers } = this.loops;
     cluster.onChange((change) => this.take(change));
     cluster.onListed((kind) => {
       if (kind === 'services') bgp.changed();
@@ -201,12 +217,13 @@ export class Agent {
     this.status.condition.start();
     cluster.onHealth(() => this.reportApi());
     this.watches = cluster.kinds.map((kind) =>
-      datastore.watch(kind, cluster, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
+      datastore.watch(kind, layers, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
     );
   }
 
   private take(change: ClusterChange): void {
     const { bgp, services, topology } = this.loops;
+    if (change.kind === 'changes') return this.changes.trial.changed();
     this.status.objects.changed(change);
     if (concernsRefusals(change)) this.status.writer.changed();
     if (change.kind === 'pods') this.status.takePod(change);
@@ -246,10 +263,26 @@ export class Agent {
         this.options.log.warn({ missing: this.loops.cluster.missing() }, `Not serving pods yet: ${this.unreadiness()}`),
       PATIENCE,
     );
+    const standIn = setTimeout(() => void this.standIn(), API_PATIENCE);
     try {
       await Promise.race([this.loops.cluster.synced, this.stopped]);
     } finally {
       clearInterval(reminder);
+      clearTimeout(standIn);
+    }
+  }
+
+  /** A Change on trial may be what keeps the API server away: the objects of before are enough to take it back. */
+  private async standIn(): Promise<void> {
+    const { cluster, layers } = this.loops;
+    try {
+      const objects = await this.changes.trial.withoutServer(cluster.missing());
+      if (objects !== undefined && !this.isStopped) layers.standIn(objects);
+    } catch (error) {
+      this.options.log.error(
+        { err: error },
+        'Cannot read what stood before the Change on trial; waiting for the API server',
+      );
     }
   }
 

@@ -7,6 +7,7 @@ import { PolicyEngine } from '@tortie/policy';
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { join } from 'node:path';
 import { Cluster } from '../cluster/cluster.js';
+import { ObjectLayers } from '../change/object-layers.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
 import { TUNNEL_NAMES } from '../dataplane/tunnel-devices.js';
@@ -26,6 +27,7 @@ import { NatLoop } from './nat-loop.js';
 import { NodeTopology } from './node-topology.js';
 import { isPodOf } from './pod-identity.js';
 import { PodNetwork } from './pod-network.js';
+import { keeperOf } from './policy-events.js';
 import { PolicyLoop } from './policy-loop.js';
 import { OverlayLoop } from './overlay-loop.js';
 import { RouteLoop } from './route-loop.js';
@@ -55,6 +57,8 @@ export interface NodeLoopsOptions {
 
 export class NodeLoops {
   readonly cluster = new Cluster(AGENT_KINDS, LATER_KINDS);
+  /** Between the watches and the copy. */
+  readonly layers = new ObjectLayers(this.cluster, (kind, object) => keeperOf(kind)(object));
   readonly onDemand: OnDemandWatch;
   readonly engine: PolicyEngine;
   readonly connections: ConnectionCleaner;
@@ -79,7 +83,7 @@ export class NodeLoops {
     private readonly allocator: Allocator,
     private readonly told: NodeLoopsOptions,
   ) {
-    this.onDemand = new OnDemandWatch(options.datastore, this.cluster);
+    this.onDemand = new OnDemandWatch(options.datastore, this.layers);
     this.engine = new PolicyEngine({ ...options.policy, nodeName: options.node });
     this.connections = this.makeConnections();
     this.policy = this.makePolicy();

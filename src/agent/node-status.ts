@@ -6,6 +6,7 @@
  * written when it is back; logs have said it meanwhile.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { NodeChangeStatus } from '../api/change.js';
 import type { Condition } from '../api/meta.js';
 import type { NodeBgpStatus, NodeDrainStatus, NodeStatus, NodeStatusStatus } from '../api/node-status.js';
 import type { Datastore } from '../datastore/datastore.js';
@@ -30,6 +31,7 @@ export interface NodeReport {
   readonly bgp?: NodeBgpStatus;
   readonly drain?: NodeDrainStatus;
   readonly blocks: readonly string[];
+  readonly change?: NodeChangeStatus;
 }
 
 const INTERVAL = 1_000;
@@ -149,6 +151,7 @@ export class NodeStatusWriter {
       blocks: report.blocks,
       ...(report.bgp === undefined ? {} : { bgp: report.bgp }),
       ...(report.drain === undefined ? {} : { drain: report.drain }),
+      ...(report.change === undefined ? {} : { change: report.change }),
     });
     // As it would come back: without what is undefined.
     const same: unknown = JSON.parse(JSON.stringify(statusAt(existing.status?.agent?.heartbeatTime)));

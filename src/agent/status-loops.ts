@@ -3,6 +3,7 @@
  * the addresses it has given out; and what it clears up after others. The loops that are reported on are those of node-loops.ts.
  */
 import type { Allocator } from '@tortie/ipam';
+import type { NodeChangeStatus } from '../api/change.js';
 import type { Pod } from '../api/core.js';
 import { objectKey, type ClusterChange } from '../cluster/cluster.js';
 import { ControllerLease } from '../cluster/controller-lease.js';
@@ -50,6 +51,8 @@ export class StatusLoops {
     private readonly loops: NodeLoops,
     /** Why CNI calls cannot be served now; undefined when they can. */
     private readonly unreadiness: () => string | undefined,
+    /** The Change that this node has to do with. */
+    private readonly change: () => NodeChangeStatus | undefined,
   ) {
     this.bgpReporter = new BgpReporter(() => loops.bgp.status());
     this.controller = new ControllerLease(options.datastore, options.namespace);
@@ -132,6 +135,7 @@ export class StatusLoops {
 
   /** As it is now; whoever writes it tells the reporter of BGP that it was written. */
   report(bgp = this.bgpReporter.look()): NodeReport {
+    const change = this.change();
     const { cluster, endpoints, ipam, nat, overlay, pods, policy, routes, services, shaping } = this.loops;
     const drain = this.loops.drain.status();
     return {
@@ -182,6 +186,7 @@ export class StatusLoops {
       blocks: this.allocator.ownBlockRecords().map((block) => block.cidr),
       ...(bgp.status === undefined ? {} : { bgp: bgp.status }),
       ...(drain === undefined ? {} : { drain }),
+      ...(change === undefined ? {} : { change }),
     };
   }
 

@@ -14,6 +14,7 @@ import type {
   StagedNetworkPolicy,
   Tier,
 } from './calico-policy.js';
+import type { Change } from './change.js';
 import type { AdminNetworkPolicy, BaselineAdminNetworkPolicy, ClusterNetworkPolicy } from './cluster-policy.js';
 import type {
   ConfigMap,
@@ -133,6 +134,7 @@ export const kinds = {
     plural: 'nodestatuses',
     namespaced: false,
   },
+  changes: { group: 'tortie.dev', version: 'v1alpha1', kind: 'Change', plural: 'changes', namespaced: false },
 } as const satisfies Readonly<Record<string, ResourceKind>>;
 
 export type KindName = keyof typeof kinds;
@@ -173,6 +175,7 @@ export interface ObjectOf {
   readonly ipamBlocks: IPAMBlock;
   readonly nodeAddresses: NodeAddresses;
   readonly nodeStatuses: NodeStatus;
+  readonly changes: Change;
 }
 
 /** "v1" or "projectcalico.org/v3". */

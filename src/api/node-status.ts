@@ -2,6 +2,7 @@
  * tortie.dev/v1alpha1 NodeStatus: what the agent of one node reports. Cluster-scoped, named like its node; everything is
  * under the status subresource. Types only.
  */
+import type { NodeChangeStatus } from './change.js';
 import type { Condition, KubeObject } from './meta.js';
 
 export interface NodeStatus extends KubeObject {
@@ -23,6 +24,8 @@ export interface NodeStatusStatus {
   readonly drain?: NodeDrainStatus;
   /** Blocks this node owns, CIDRs. */
   readonly blocks?: readonly string[];
+  /** The Change that this node has to do with. */
+  readonly change?: NodeChangeStatus;
 }
 
 export interface NodeDrainStatus {

@@ -3,8 +3,7 @@
  * process ends. Services, for one, are 30,000 objects that a node without announcements or load balancing of its own never reads.
  */
 import type { KindName } from '../api/kinds.js';
-import type { Datastore, Watch } from '../datastore/datastore.js';
-import type { Cluster } from './cluster.js';
+import type { Datastore, Watch, WatchSink } from '../datastore/datastore.js';
 
 export class OnDemandWatch {
   private readonly watches = new Map<KindName, Watch>();
@@ -12,13 +11,13 @@ export class OnDemandWatch {
 
   constructor(
     private readonly datastore: Pick<Datastore, 'watch'>,
-    private readonly cluster: Cluster,
+    private readonly sink: WatchSink<KindName>,
   ) {}
 
   /** From now on the copy has this kind. Asking again costs nothing. */
   need(kind: KindName): void {
     if (this.isStopped || this.watches.has(kind)) return;
-    this.watches.set(kind, this.datastore.watch(kind, this.cluster));
+    this.watches.set(kind, this.datastore.watch(kind, this.sink));
   }
 
   isNeeded(kind: KindName): boolean {

@@ -1,5 +1,7 @@
 /** `tortie apply`, `tortie get` and `tortie delete`: the objects of a datastore, for fleets without kubectl. */
 import { Option, type Command } from 'commander';
+import type { ChangeStatus } from '../api/change.js';
+import type { TrialFlags, TrialWish } from '../change/trial-flags.js';
 import type { KubeObject } from '../api/meta.js';
 import { messageOf, UserError } from '../errors.js';
 import { print, printError } from '../print.js';
@@ -10,12 +12,15 @@ interface ObjectFlags extends DatastoreFlags {
   readonly namespace: string;
 }
 
+interface ApplyFlags extends ObjectFlags, TrialFlags {}
+
 interface GetFlags extends DatastoreFlags {
   readonly namespace?: string;
   readonly output: 'text' | 'json' | 'yaml' | 'name';
 }
 
-const MANAGER = 'tortie-apply';
+/** Of fields, in server-side apply. */
+export const APPLY_MANAGER = 'tortie-apply';
 const many = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 const FILES = 'YAML or JSON, as for kubectl; - for standard input; may be repeated';
@@ -23,8 +28,24 @@ const FILES = 'YAML or JSON, as for kubectl; - for standard input; may be repeat
 export function registerApplyCommand(program: Command): void {
   datastoreOption(program.command('apply'))
     .description('write objects (pools, peers, policies, nodes) into a datastore')
-    .requiredOption('-f, --filename <file>', FILES, many)
+    .option('-f, --filename <file>', FILES, many)
     .option('-n, --namespace <name>', 'of objects that name none', 'default')
+    .option(
+      '--confirm <time>',
+      'on trial: nodes go back by themselves unless it is confirmed within this time (30s, 5m, 1h)',
+    )
+    .option('--canary <nodes>', 'with --confirm: these nodes first, as node1,node2')
+    .option('--step <count>', 'with --confirm: so many nodes at a time, by name')
+    .option('--min-sessions <count>', 'with --confirm: sessions that a node must keep (default: as many as it has)')
+    .option('--probe <pod>', 'with --confirm: NAMESPACE/POD:PORT that nodes must go on reaching; may be repeated', many)
+    .option('--delete', 'with --confirm: the objects of -f go instead of coming')
+    .option(
+      '--label <words...>',
+      'with --confirm: NODE KEY=VALUE, or NODE KEY- to take a label away; may be repeated',
+      (word: string, before: readonly string[] = []) => [...before, word],
+    )
+    .option('--name <name>', 'with --confirm: what the Change is called (default: of the time)')
+    .option('--no-wait', 'with --confirm: do not wait until all nodes are well with it')
     .addHelpText(
       'after',
       `
@@ -32,10 +53,17 @@ Each object is checked by the same rules as on an API server, and told with ever
 What an earlier apply said of an object and this one does not, goes.
 
   tortie apply --datastore redis://db1?wait=1 -f pools.yaml
+  tortie apply -f peers.yaml --confirm 5m --canary node1    on trial (docs/change.md); then tortie confirm NAME
 
-Exit codes: 0 all were written, 1 some were not, 2 the command line is wrong.`,
+Exit codes: 0 all were written (or are on trial), 1 some were not, 2 the command line is wrong, 3 the Change went back.`,
     )
-    .action((flags: ObjectFlags) => withDatastore(flags, ({ store }) => apply(store, flags)));
+    .action(async (flags: ApplyFlags) => {
+      const { parseTrialFlags } = await import('../change/trial-flags.js');
+      const trial = parseTrialFlags(flags);
+      await withDatastore(flags, ({ store }) =>
+        trial === undefined ? apply(store, flags) : tryOut(store, flags, trial),
+      );
+    });
 }
 
 export function registerGetCommand(program: Command): void {
@@ -78,7 +106,7 @@ async function apply(store: Store, flags: ObjectFlags): Promise<void> {
     const { name, namespace } = object.metadata;
     try {
       const before = await store.get(kind, name, namespace);
-      const after = await store.apply(kind, object as never, MANAGER);
+      const after = await store.apply(kind, object as never, APPLY_MANAGER);
       const outcome =
         before === undefined
           ? 'created'
@@ -90,6 +118,42 @@ async function apply(store: Store, flags: ObjectFlags): Promise<void> {
       problem(`Cannot apply ${displayName(kind, object.metadata)} of ${from}: ${messageOf(error)}`);
     }
   }
+}
+
+/** Makes a Change, and follows it until all nodes are well with it or it has gone back. */
+async function tryOut(
+  store: Store,
+  flags: ApplyFlags,
+  { labels, name, spec, isRemoval, isWaiting }: TrialWish,
+): Promise<void> {
+  const { readObjects } = await import('../objects/files.js');
+  const { compose, MOST_BYTES } = await import('../change/compose.js');
+  const given = await readObjects(flags.filename ?? [], process.stdin, flags.namespace, problem);
+  const { entries, problems } = await compose(store, given, { isRemoval, labels, manager: APPLY_MANAGER });
+  for (const sentence of problems) problem(sentence);
+  if (process.exitCode === 1) throw new UserError('Nothing is on trial: expected every object to be usable');
+  if (entries.length === 0) return print('Nothing changes: all stands already\n');
+  const bytes = Buffer.byteLength(JSON.stringify(entries));
+  if (bytes > MOST_BYTES)
+    throw new UserError(
+      `Cannot put ${entries.length} objects on trial: they are ${bytes} bytes; expected ${MOST_BYTES} at most`,
+    );
+  await store.create('changes', { metadata: { name }, spec: { ...spec, objects: entries } });
+  print(`change.tortie.dev/${name} created with ${entries.length} object${entries.length === 1 ? '' : 's'}\n`);
+  if (!isWaiting) return;
+  const { follow } = await import('../change/follow.js');
+  const isWell = (status: ChangeStatus): boolean =>
+    status.phase === 'Trial' && status.nodes?.every(({ state }) => state === 'Well' || state === 'Absent') === true;
+  const { phase, message = '' } = await follow(
+    store,
+    name,
+    ['Reverted', 'Confirmed'],
+    (text) => printError(`${text}\n`),
+    isWell,
+  );
+  if (phase === 'Trial') return print(`All nodes are well with it. Keep it: tortie confirm ${name}\n`);
+  print(`change.tortie.dev/${name} ${phase ?? ''}: ${message}\n`);
+  if (phase === 'Reverted') process.exitCode = 3;
 }
 
 async function get(store: Store, kindText: string, names: readonly string[], flags: GetFlags): Promise<void> {

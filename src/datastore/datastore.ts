@@ -108,6 +108,12 @@ export interface FreeBlockRequest {
 /** One that `tortie apply` can write to as well. */
 export interface ObjectStore extends Datastore {
   /** Server-side apply, by force: `object` is all that `manager` says of it. @throws ApiError with every faulty field */
-  apply<K extends KindName>(kind: K, object: ObjectOf[K], manager: string): Promise<ObjectOf[K]>;
+  apply<K extends KindName>(
+    kind: K,
+    object: ObjectOf[K],
+    manager: string,
+    /** `isDryRun`: answers what would stand, and writes nothing. */
+    options?: { readonly isDryRun?: boolean },
+  ): Promise<ObjectOf[K]>;
   close(): Promise<void>;
 }

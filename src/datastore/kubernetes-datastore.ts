@@ -75,9 +75,14 @@ export class KubernetesDatastore implements ObjectStore {
     });
   }
 
-  apply<K extends KindName>(kind: K, object: ObjectOf[K], manager: string): Promise<ObjectOf[K]> {
+  apply<K extends KindName>(
+    kind: K,
+    object: ObjectOf[K],
+    manager: string,
+    { isDryRun = false }: { readonly isDryRun?: boolean } = {},
+  ): Promise<ObjectOf[K]> {
     const path = resourcePath(kinds[kind], object.metadata.namespace, object.metadata.name);
-    const query = `fieldManager=${encodeURIComponent(manager)}&force=true&fieldValidation=Strict`;
+    const query = `fieldManager=${encodeURIComponent(manager)}&force=true&fieldValidation=Strict${isDryRun ? '&dryRun=All' : ''}`;
     return this.client.request('PATCH', `${path}?${query}`, { contentType: APPLY_TYPE, value: typed(kind, object) });
   }
 

@@ -122,8 +122,13 @@ export class TableDatastore implements ObjectStore {
     });
   }
 
-  apply<K extends KindName>(kind: K, object: ObjectOf[K], manager: string): Promise<ObjectOf[K]> {
-    return this.write(kind, object.metadata, {}, (cluster, target) => {
+  apply<K extends KindName>(
+    kind: K,
+    object: ObjectOf[K],
+    manager: string,
+    { isDryRun = false }: { readonly isDryRun?: boolean } = {},
+  ): Promise<ObjectOf[K]> {
+    return this.write(kind, object.metadata, { isDryRun }, (cluster, target) => {
       applyObject(cluster, target, sent(kind, object), { ...options(manager), fieldValidation: 'Strict' });
     });
   }
@@ -187,7 +192,7 @@ export class TableDatastore implements ObjectStore {
   private async write<K extends KindName>(
     kind: K,
     { name = '', namespace = '' }: { readonly name?: string; readonly namespace?: string },
-    { isReassertion = false, expectsNone = false },
+    { isReassertion = false, expectsNone = false, isDryRun = false },
     operation: Operation,
   ): Promise<ObjectOf[K]> {
     const type = resourceTypeOf(kind);
@@ -207,6 +212,7 @@ export class TableDatastore implements ObjectStore {
         operation(cluster, target);
         const [entry] = cluster.store.list(type.bucket);
         if (entry === entryBefore) return outOf<K>(before ?? fail(name));
+        if (isDryRun) return outOf<K>({ key: '', object: entry?.object ?? {}, revision: before?.revision ?? 0 });
         const outcome = await this.table.commit({
           bucket: type.bucket,
           key: (entry ?? entryBefore ?? fail(name)).key,

@@ -4,6 +4,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Change } from '../api/change.js';
 import { apiVersionOf, kinds, resourcePath, type ResourceKind } from '../api/kinds.js';
 import type { KubeList, KubeObject } from '../api/meta.js';
 import { ApiError } from '../datastore/datastore.js';
@@ -126,9 +127,15 @@ async function removeNodeRecords(client: KubernetesClient, nodes: ReadonlySet<st
     if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeStatuses, object, {});
   for (const object of await listUnlessUnknown(client, kinds.nodeAddresses, ''))
     if (nodes.has(object.metadata.name)) await removeUnlessGone(client, kinds.nodeAddresses, object, {});
+  // What was tried out on this lab is of no use to another.
+  for (const object of await listUnlessUnknown(client, kinds.changes, ''))
+    if (nodesOf(object).some((name) => nodes.has(name))) await removeUnlessGone(client, kinds.changes, object, {});
   for (const object of blocks)
     if (nodes.has(ofNode(object))) await removeUnlessGone(client, kinds.ipamBlocks, object, {});
 }
+
+const nodesOf = (object: KubeObject): readonly string[] =>
+  ((object as Change).status?.nodes ?? []).map(({ name }) => name);
 
 async function listUnlessUnknown(
   client: KubernetesClient,

@@ -119,6 +119,26 @@ describe('manifests: whose token writes what', () => {
         }
     });
 
+  it('an agent says how a Change goes, and confirms none', () => {
+    const may = (before: string | undefined, after: string, node = 'a'): boolean => {
+      const status = (phase: string | undefined) => (phase === undefined ? {} : { status: { phase } });
+      return isAdmitted('changes', { node, operation: 'UPDATE', object: status(after), oldObject: status(before) });
+    };
+    expect(may(undefined, 'Trial')).to.equal(true);
+    expect(may('Trial', 'Reverting')).to.equal(true);
+    expect(may('Trial', 'Reverting', '')).to.equal(false);
+    for (const [before, after] of [
+      ['Trial', 'Confirming'],
+      ['Trial', 'Confirmed'],
+      ['Confirming', 'Reverting'],
+      ['Confirmed', 'Trial'],
+    ] as const)
+      expect(may(before, after), `${before} to ${after}`).to.equal(false);
+    expect(
+      writesOf('ClusterRole', 'tortie-agent').filter(({ resource }) => resource.startsWith('changes')),
+    ).to.deep.equal([{ resource: 'changes/status.tortie.dev', verb: 'update', names: [] }]);
+  });
+
   it('a token that names no node writes nothing', () => {
     for (const resource of ['ipamblocks', 'nodestatuses', 'nodeaddresses', 'nodes'])
       for (const operation of ['CREATE', 'UPDATE', 'DELETE'] as const)

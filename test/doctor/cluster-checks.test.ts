@@ -105,7 +105,7 @@ const CASES: readonly (readonly [CheckName, Severity, string, Partial<ClusterFac
     'warning',
     'a guard was taken away',
     { guards: GUARDS.slice(1) },
-    /ValidatingAdmissionPolicy ipamblocks\.tortie\.dev:/,
+    /ValidatingAdmissionPolicy changes\.tortie\.dev:/,
   ],
   [
     'uninstallation',

@@ -129,6 +129,7 @@ export const soundCluster: ClusterFacts = {
   ],
   judged: [{ name: 'IPPool/p', conditions: [] }],
   guards: [
+    'changes.tortie.dev',
     'ipamblocks.tortie.dev',
     'nodeaddresses.tortie.dev',
     'nodes.tortie.dev',

@@ -315,6 +315,15 @@ const nodeStatus = customResourceDefinition({
             message: required(textUpTo(1024)),
           }),
         ),
+        change: described(
+          'The Change that this node has to do with.',
+          object({
+            name: required(textUpTo(253)),
+            uid: required(text),
+            state: required(oneOf('Taken', 'Well', 'Reverted')),
+            message: textUpTo(1024),
+          }),
+        ),
         bgp: object({
           asNumber: plainAsNumber,
           routerId: text,

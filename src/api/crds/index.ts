@@ -1,6 +1,7 @@
 /** All CustomResourceDefinitions that Tortie installs; manifests/crds holds the same as YAML (write-manifests.ts). */
 import { bgpKinds } from './bgp-kinds.js';
 import { calicoPolicyKinds } from './calico-policy-kinds.js';
+import { changeKind } from './change-kind.js';
 import { clusterPolicyKinds } from './cluster-policy-kinds.js';
 import { ipamKinds } from './ipam-kinds.js';
 
@@ -13,4 +14,5 @@ export const customResourceDefinitions = [
   ...bgpKinds,
   ...calicoPolicyKinds,
   ...clusterPolicyKinds,
+  changeKind,
 ] as unknown as readonly CustomResourceDefinition[];

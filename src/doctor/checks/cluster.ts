@@ -12,6 +12,7 @@ type ClusterCheck = (facts: ClusterFacts) => readonly Finding[];
 const CLUSTER = 'cluster';
 /** Of manifests/base; where the server has no such policies it cannot hold them. */
 export const GUARDS = [
+  'changes.tortie.dev',
   'ipamblocks.tortie.dev',
   'nodeaddresses.tortie.dev',
   'nodes.tortie.dev',

@@ -328,6 +328,12 @@ export const bgpSections: readonly Section[] = [
       ]),
       acts('status.blocks', 'Blocks that the node owns', 'src/agent/node-status.ts', ready),
       acts(
+        'status.{change,change.name,change.uid,change.state,change.message}',
+        'The Change that the node has to do with, and how it is with it',
+        'src/change/trial-loop.ts',
+        ['test/lab/rack-change.test.ts', 'is taken step by step, stays when it is confirmed, and is plain then'],
+      ),
+      acts(
         'status.{bgp,bgp.asNumber,bgp.routerId,bgp.sessions}',
         'The speaker; sessions that are up, and all: "7/8"',
         'src/agent/bgp-status.ts',

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ANNOTATION_REFUSALS, FIELD_REFUSALS } from '../../../src/agent/refusals.js';
 import { kinds } from '../../../src/api/kinds.js';
 import { bgpSections } from './bgp-rows.js';
+import { changeSections } from './change-rows.js';
 import { clusterPolicySections } from './cluster-policy-rows.js';
 import { ipamSections } from './ipam-rows.js';
 import { marks } from './marks.js';
@@ -16,6 +17,7 @@ export const sections: readonly Section[] = [
   ...bgpSections,
   ...policySections,
   ...clusterPolicySections,
+  ...changeSections,
 ];
 
 export const DOCUMENT = fileURLToPath(new URL('../../../../docs/calico.md', import.meta.url));
