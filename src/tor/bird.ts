@@ -1,5 +1,4 @@
 /** BIRD 2 and 3: filters, and a protocol for each session; tried with real daemons. The router's id and its kernel are its own. */
-import { createHash } from 'node:crypto';
 import type { Family } from 'node-bgp/address';
 import { familiesOf, headOf, keepaliveOf, outRules } from './cisco-style.js';
 import type { PrefixRule, RouterPlan, TorSession, TorSettings } from './plan.js';
@@ -12,7 +11,7 @@ export function renderBird(plan: RouterPlan): string {
     ...familiesOf(plan).flatMap((family) => filters(plan, family)),
     ...plan.sessions.flatMap((session) =>
       protocol({
-        name: protocolName(session, plan),
+        name: protocolName(session),
         ends: [
           `  description "${session.node} ${session.peer}";`,
           `  local ${session.routerAddress}${session.routerPort === 179 ? '' : ` port ${session.routerPort}`} as ${plan.as};`,
@@ -44,13 +43,9 @@ const symbol = (text: string): string => text.replace(/[^0-9A-Za-z]/g, '_');
 
 /**
  * By the node's address, not by the place in the list: `birdc configure` ends the session of a protocol that has another neighbour than
- * before, or another name. The router's own address tells sessions apart that a node has with several of them.
+ * before, or another name.
  */
-function protocolName({ nodeAddress, routerAddress }: TorSession, { sessions }: RouterPlan): string {
-  const name = `tortie_${symbol(nodeAddress)}`;
-  const isAlone = sessions.filter((other) => other.nodeAddress === nodeAddress).length === 1;
-  return isAlone ? name : `${name}_${createHash('sha256').update(routerAddress).digest('hex').slice(0, 6)}`;
-}
+const protocolName = ({ nodeAddress }: TorSession): string => `tortie_${symbol(nodeAddress)}`;
 
 function filters(plan: RouterPlan, family: Family): readonly string[] {
   const own = plan.accept.filter((rule) => rule.family === family);

@@ -132,8 +132,10 @@ export function planOf(
   const { wanted, problems } = wantedOf(objects, writable, matches);
   const chosen = choose(wanted, choice);
   const as = chosen[0]?.routerAs ?? 0;
-  const sessions = chosen.flatMap(({ session }) =>
-    session.nodeAddress === undefined ? [] : [{ ...session, nodeAddress: session.nodeAddress }],
+  const { sessions, twins } = withoutTwins(
+    chosen.flatMap(({ session }) =>
+      session.nodeAddress === undefined ? [] : [{ ...session, nodeAddress: session.nodeAddress }],
+    ),
   );
   const byAs = new Map<number, Set<string>>();
   for (const { session } of chosen) byAs.set(session.nodeAs, (byAs.get(session.nodeAs) ?? new Set()).add(session.node));
@@ -148,8 +150,30 @@ export function planOf(
     accept: acceptOf(objects, new Set(chosen.map(({ session }) => session.node))),
     advertise: choice.advertise,
     ...(isShared ? { sharedAs: chosen.every(({ session }) => session.acceptsOwnAs) ? 'accepted' : 'override' } : {}),
-    problems: [...problems, ...awkward],
+    problems: [...problems, ...twins, ...awkward],
   };
+}
+
+/**
+ * A router knows a neighbour by its address: FRR and its like take a second session for the first one's settings, BIRD 2.0 starts it and lets
+ * it wait for ever (findings/bird-holds-one-session-with-an-address.sh).
+ */
+function withoutTwins<S extends TorSession>(
+  all: readonly S[],
+): { readonly sessions: readonly S[]; readonly twins: readonly string[] } {
+  const first = new Map<string, S>();
+  const twins: string[] = [];
+  for (const session of all) {
+    const { node, peer, nodeAddress } = session;
+    const other = first.get(nodeAddress);
+    if (other === undefined) first.set(nodeAddress, session);
+    else
+      twins.push(
+        `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, and a router knows its neighbours by that alone: choose ` +
+          `one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
+      );
+  }
+  return { sessions: [...first.values()], twins };
 }
 
 interface Routed {
