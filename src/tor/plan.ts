@@ -155,8 +155,8 @@ export function planOf(
 }
 
 /**
- * A router knows a neighbour by its address: FRR and its like take a second session for the first one's settings, BIRD 2.0 starts it and lets
- * it wait for ever (findings/bird-holds-one-session-with-an-address.sh).
+ * A router knows a neighbour by its address: FRR and its like take a second session for the first one's settings, BIRD 2.0 starts it and
+ * lets it wait for ever (findings/bird-holds-one-session-with-an-address.sh).
  */
 function withoutTwins<S extends TorSession>(
   all: readonly S[],
@@ -169,8 +169,8 @@ function withoutTwins<S extends TorSession>(
     if (other === undefined) first.set(nodeAddress, session);
     else
       twins.push(
-        `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, and a router knows its neighbours by that alone: choose ` +
-          `one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
+        `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, and a router knows its neighbours by that alone: ` +
+          `choose one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
       );
   }
   return { sessions: [...first.values()], twins };

@@ -161,8 +161,8 @@ describe("the router's side of peerings", () => {
     expect(made.sessions.map(({ peer }) => peer)).to.deep.equal(['rack-v4', 'rack-v6']);
     expect(made.problems).to.have.length(2);
     expect(made.problems[0]).to.equal(
-      '"second-0" of node "a" comes from 10.1.1.1 as "rack-v4" does, and a router knows its neighbours by that alone: choose ' +
-        "one router with --address 10.1.1.254 or 10.1.1.253, or, if both are one router's, keep one session",
+      '"second-0" of node "a" comes from 10.1.1.1 as "rack-v4" does, and a router knows its neighbours by that alone: ' +
+        "choose one router with --address 10.1.1.254 or 10.1.1.253, or, if both are one router's, keep one session",
     );
   });
 
