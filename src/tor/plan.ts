@@ -169,8 +169,8 @@ function withoutTwins<S extends TorSession>(
     if (other === undefined) first.set(nodeAddress, session);
     else
       twins.push(
-        `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, and a router knows its neighbours by that alone: ` +
-          `choose one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
+        `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, ` +
+          `and a router knows its neighbours by that alone: choose one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
       );
   }
   return { sessions: [...first.values()], twins };
