@@ -170,7 +170,9 @@ function withoutTwins<S extends TorSession>(
     else
       twins.push(
         `"${peer}" of node "${node}" comes from ${nodeAddress} as "${other.peer}" does, ` +
-          `and a router knows its neighbours by that alone: choose one router with --address ${other.routerAddress} or ${session.routerAddress}, or, if both are one router's, keep one session`,
+          'and a router knows its neighbours by that alone: choose one router with ' +
+          `--address ${other.routerAddress} or ${session.routerAddress}, ` +
+          "or, if both are one router's, keep one session",
       );
   }
   return { sessions: [...first.values()], twins };
