@@ -1,5 +1,6 @@
 /** Single calls of a server: a script by its digest, the list of a bucket, INFO; and how objects lie there. */
 import { createHash } from 'node:crypto';
+import { Cluster } from 'ioredis';
 import { textAt, type JsonObject } from '../../apiserver/json.js';
 import { messageOf } from '../../errors.js';
 import type { StoredObject } from '../object-table.js';
@@ -34,13 +35,23 @@ export async function run(
     if (failure) throw failure;
     return [answers[0]?.[1], answers[1]?.[1]];
   };
-  try {
-    return await attempt('evalsha', digest);
-  } catch (error) {
-    if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
-    return attempt('eval', text);
-  }
+  for (let redirections = 0; ; redirections++)
+    try {
+      return await attempt('evalsha', digest);
+    } catch (error) {
+      if (messageOf(error).startsWith('NOSCRIPT')) return attempt('eval', text);
+      if (!messageOf(error).startsWith('MOVED') || redirections === MOST_REDIRECTIONS) throw error;
+      // Refused, not done. ioredis follows by itself, but not where one of a pipeline (WAIT) has no key and was answered.
+      await learnSlots(connection);
+    }
 }
+
+const MOST_REDIRECTIONS = 3;
+
+const learnSlots = (connection: Connection): Promise<void> =>
+  connection instanceof Cluster
+    ? new Promise((resolve, reject) => connection.refreshSlotsCache((error) => (error ? reject(error) : resolve())))
+    : Promise.resolve();
 
 /** All of a bucket, and the revision of its last event. */
 export async function listBucket(

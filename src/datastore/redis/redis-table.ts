@@ -53,6 +53,17 @@ export interface RedisTableOptions {
   readonly warn: (sentence: string) => void;
 }
 
+/** One that answers and never becomes ready, such as a cluster without all its slots, is waited for no longer than this. */
+const READY_WAIT = 20_000;
+
+async function connected(connection: Connection): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it is not ready after ${READY_WAIT / 1000} s`)), READY_WAIT);
+  });
+  await Promise.race([connection.connect(), late]).finally(() => clearTimeout(timer));
+}
+
 export class RedisTable implements ObjectTable {
   private readonly keys: Keys;
   private readonly watching: RedisWatch;
@@ -75,7 +86,7 @@ export class RedisTable implements ObjectTable {
     });
     connection.on('ready', () => (last = ''));
     try {
-      await connection.connect();
+      await connected(connection);
       expectSafe(await infoOf(connection, keysOf(location.prefix)), location, warn);
     } catch (error) {
       connection.disconnect();
