@@ -280,9 +280,12 @@ export class IpamLoop {
    * @throws NoAddressError
    */
   private async obtain(error: NoAddressError, pools: readonly NodePool[], until: number): Promise<string | undefined> {
+    const { allocator } = this.options;
+    const before = allocator.ownBlocks().length;
     if (await this.lending.reclaim(error.family, pools)) return undefined;
     const problem = await this.claimFor(pools, until);
-    if (problem === undefined) return undefined;
+    // The last block of the pool may have become ours by a claim for other pods meanwhile.
+    if (problem === undefined || allocator.ownBlocks().length > before) return undefined;
     if (!ipamSettings(this.options.cluster).mayBorrow)
       throw new NoAddressError(
         `${error.message}; ${problem}; no node borrows from another (strictAffinity)`,
