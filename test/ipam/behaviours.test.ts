@@ -245,7 +245,7 @@ describe("agent: Calico's IPAM behaviours", () => {
     expect(await node.tryAssign('fifth')).to.deep.equal([]);
   });
 
-  it('I12: 400 addresses of four nodes, some of a pool that is disabled by then, are released; blocks that nobody needs go', async () => {
+  it('I12: 400 addresses of four nodes, some of a disabled pool, are released; blocks that nobody needs go', async () => {
     await world.start(['a', 'b', 'c', 'd'], { p: { cidr: '10.0.0.0/23' }, q: { cidr: '10.0.2.0/23' } });
     for (const node of world.nodes) for (let i = 0; i < 100; i++) await node.assign(`c${i}`);
     for (const { cluster } of world.nodes)
@@ -280,7 +280,7 @@ describe("agent: Calico's IPAM behaviours", () => {
     expect(await world.node(0).loop.assignToNode(tunnel, 4, ['lb']).catch(String)).to.include('"lb"');
   });
 
-  it('I35: without a request the pools that are enabled and match; with one its pool, whatever the selector, unless it is disabled', async () => {
+  it('I35: unasked the pools that are enabled and match; asked for, a pool whatever its selector, unless it is disabled', async () => {
     const pools = {
       mine: { cidr: '10.0.0.0/24', nodeSelector: 'a' },
       others: { cidr: '10.0.1.0/24', nodeSelector: 'b' },

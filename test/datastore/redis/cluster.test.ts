@@ -77,7 +77,9 @@ describe('datastore: a Redis Cluster', function () {
     const keys = (await cluster?.each((client) => client.keys('*'))) ?? [];
     const having = keys.filter((each) => each.length > 0);
     expect(having.length, 'a master and its replica').to.equal(2);
-    const slots = await cluster?.each((client) => Promise.all(having.flat().map((key) => client.cluster('KEYSLOT', key))));
+    const slots = await cluster?.each((client) =>
+      Promise.all(having.flat().map((key) => client.cluster('KEYSLOT', key))),
+    );
     expect(new Set(slots?.flat()).size).to.equal(1);
   });
 

@@ -61,7 +61,9 @@ export class RedisCluster {
   }
 
   /** What each living server says of itself. */
-  async each<T>(ask: (client: ReturnType<RedisServer['client']>, server: RedisServer) => Promise<T>): Promise<readonly T[]> {
+  async each<T>(
+    ask: (client: ReturnType<RedisServer['client']>, server: RedisServer) => Promise<T>,
+  ): Promise<readonly T[]> {
     return Promise.all(
       this.servers.map(async (server) => {
         const client = server.client();
