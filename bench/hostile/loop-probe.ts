@@ -19,7 +19,7 @@ export interface Block {
 
 const EVERY = 10;
 const KEPT = 200;
-/** A block that leaves a profile, and how long one profile is. */
+/** A block that leaves a profile, in which it stands as `long` (times as the profile's), and how long one profile is. */
 const LONG = 60;
 const PROFILED = 4_000;
 const MICROSECONDS = 500;
@@ -28,20 +28,28 @@ if (file !== undefined) {
   let blocks: readonly Block[] = [];
   let [wall, cpu] = [performance.now(), threadTime()];
   let isNews = true;
-  let worst = 0;
+  let long: { readonly milliseconds: number; readonly from: number; readonly to: number }[] = [];
   const profiles = process.env['TORTIE_LOOP_PROFILES'];
   if (profiles !== undefined)
-    profile((text) => {
-      if (worst > LONG) writeFileSync(join(profiles, `${Date.now()}-${worst.toFixed(0)}ms.cpuprofile`), text());
-      worst = 0;
-      [wall, cpu] = [performance.now(), threadTime()];
-    });
+    profile(
+      (made) => {
+        const worst = long.reduce((most, { milliseconds }) => Math.max(most, milliseconds), 0);
+        const file = join(profiles, `${Date.now()}-${worst.toFixed(0)}ms.cpuprofile`);
+        if (long.length > 0) writeFileSync(file, JSON.stringify({ ...made(), long }));
+        long = [];
+      },
+      () => {
+        [wall, cpu] = [performance.now(), threadTime()];
+      },
+    );
   setInterval(() => {
     const [nowWall, nowCpu] = [performance.now(), threadTime()];
-    const milliseconds = Math.min(nowWall - wall, nowCpu - cpu);
+    const took = nowWall - wall;
+    const milliseconds = Math.min(took, nowCpu - cpu);
     [wall, cpu] = [nowWall, nowCpu];
     if (milliseconds <= 2 * EVERY) return;
-    worst = Math.max(worst, milliseconds);
+    const to = Number(process.hrtime.bigint() / 1_000n);
+    if (milliseconds > LONG) long.push({ milliseconds, from: to - 1_000 * took, to });
     blocks = [...blocks, { milliseconds, endedAt: Date.now() }]
       .sort((a, b) => b.milliseconds - a.milliseconds)
       .slice(0, KEPT);
@@ -56,7 +64,7 @@ if (file !== undefined) {
 }
 
 /** One profile after the other; each is offered when it ends. */
-function profile(offer: (text: () => string) => void): void {
+function profile(offer: (made: () => object) => void, onBegun: () => void): void {
   const session = new Session();
   session.connect();
   session.post('Profiler.enable');
@@ -64,7 +72,13 @@ function profile(offer: (text: () => string) => void): void {
   session.post('Profiler.start');
   setInterval(() => {
     // Of the same thread, so the answer is there when the call returns.
-    session.post('Profiler.stop', (_error, answer) => offer(() => JSON.stringify(answer?.profile)));
+    session.post('Profiler.stop', (error, answer) =>
+      offer(() => {
+        if (error !== null) throw error;
+        return answer.profile;
+      }),
+    );
     session.post('Profiler.start');
+    onBegun();
   }, PROFILED).unref();
 }

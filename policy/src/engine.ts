@@ -225,6 +225,13 @@ export class PolicyEngine {
     }
   }
 
+  /** A part of what `flush` does, for who has other work in between; false when nothing is left of it. */
+  settleNext(): boolean {
+    this.endpoints.settle();
+    this.hosts.settle();
+    return this.policyChains.settleNext();
+  }
+
   /** What changed since the last flush (the first one builds everything). Empty deltas satisfy isEmptyDelta. */
   flush(): RulesetDelta {
     this.endpoints.settle();

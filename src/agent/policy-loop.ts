@@ -15,6 +15,8 @@ export interface RuleSource<Event> extends Pick<PolicyEngine, 'flush' | 'ruleset
   apply(event: Event): void;
   /** All that `flush` has told stands in the kernel, as far as the kernel takes it; also when that was nothing. */
   stands?(): void;
+  /** A part of what `flush` would do; false when nothing is left of it. */
+  settleNext?(): boolean;
 }
 export type PolicySource = RuleSource<PolicyEvent>;
 
@@ -39,6 +41,8 @@ export interface Netfilter {
 
 const SHORTEST_PAUSE = 100;
 const LONGEST_PAUSE = 10_000;
+/** BOUNDED: what is left of a storm that does not end is settled at one go. */
+const MOST_STEPS = 2_000;
 
 interface Waiter {
   readonly resolve: (failures: readonly NetfilterFailure[]) => void;
@@ -134,6 +138,10 @@ export class PolicyLoop<Event = PolicyEvent> {
   }
 
   private async write(): Promise<readonly NetfilterFailure[]> {
+    for (let step = 0; step < MOST_STEPS; step++) {
+      await breathe();
+      if (this.engine.settleNext?.() !== true) break;
+    }
     const failures = await this.writeDelta(this.engine.flush());
     this.engine.stands?.();
     return failures;

@@ -32,6 +32,12 @@ export class KnownObjects<K extends KindName> {
    * @param isOtherHistory the versions of before mean nothing here: whatever has one of them may be something else
    */
   listed(items: readonly ObjectOf[K][], isOtherHistory = false): void {
+    const steps = this.listing(items, isOtherHistory);
+    while (steps.next().done !== true);
+  }
+
+  /** The same in steps, one for each object. */
+  *listing(items: readonly ObjectOf[K][], isOtherHistory = false): Generator<void> {
     const seen = new Set<string>();
     for (const item of items) {
       const key = keyOf(item);
@@ -41,8 +47,12 @@ export class KnownObjects<K extends KindName> {
         before?.metadata.uid === item.metadata.uid &&
         before?.metadata.resourceVersion === item.metadata.resourceVersion;
       if (isOtherHistory || !isSame) this.upsert(item);
+      yield;
     }
-    for (const [key, object] of this.known) if (!seen.has(key)) this.remove(key, object);
+    for (const [key, object] of this.known) {
+      if (!seen.has(key)) this.remove(key, object);
+      yield;
+    }
     if (this.isSynced) return;
     this.isSynced = true;
     this.tell(() => this.sink.firstListDone(this.kind));

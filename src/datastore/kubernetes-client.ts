@@ -84,8 +84,8 @@ export class KubernetesClient {
           const line = begun.join('');
           begun = [next];
           if (line === '') continue;
-          onLine(line);
           await breathe();
+          onLine(line);
         }
       }
     } catch (error) {

@@ -10,6 +10,7 @@
  */
 import { resourcePath, kinds, type KindName, type ObjectOf } from '../api/kinds.js';
 import type { KubeList, KubeObject } from '../api/meta.js';
+import { breathe } from '../breathe.js';
 import { messageOf } from '../errors.js';
 import { ApiError, type Watch, type WatchOptions, type WatchSink } from './datastore.js';
 import { KnownObjects, SinkFault } from './known-objects.js';
@@ -86,11 +87,15 @@ export class Reflector<K extends KindName> implements Watch {
     do {
       const query = this.query({ limit: String(PAGE), ...(next === undefined ? {} : { continue: next }) });
       const page = await this.client.request<KubeList<ObjectOf[K]>>('GET', `${this.path()}?${query}`);
-      for (const item of page.items) items.push(this.known.kept(item));
+      for (const item of page.items) {
+        await breathe();
+        items.push(this.known.kept(item));
+      }
       next = page.metadata.continue === '' ? undefined : page.metadata.continue;
       version = page.metadata.resourceVersion ?? '';
     } while (next !== undefined);
-    this.known.listed(items);
+    const steps = this.known.listing(items);
+    while (steps.next().done !== true) await breathe();
     this.resourceVersion = version;
     this.failures = 0;
     this.sink.health(this.kind, undefined);

@@ -46,6 +46,38 @@ describe('agent/policy-loop', () => {
     return { loop: new PolicyLoop(countingEngine(), netfilter, createLogger('test', { level: 'silent' }), () => {}) };
   }
 
+  it('lets others in between the parts of what the engine has to settle, and then flushes', async () => {
+    const busy = (milliseconds: number): void => {
+      const end = performance.now() + milliseconds;
+      while (performance.now() < end);
+    };
+    let [left, turns] = [4, 0];
+    const flushedAfter: number[] = [];
+    const engine = countingEngine();
+    const settling: PolicySource = {
+      ...engine,
+      settleNext: () => {
+        busy(15);
+        return --left > 0;
+      },
+      flush: () => {
+        flushedAfter.push(left);
+        return engine.flush();
+      },
+    };
+    const netfilter = {
+      sync: async () => ({ failures: [] }),
+      apply: async () => ({ failures: [] }),
+      failures: () => [],
+    };
+    const loop = new PolicyLoop(settling, netfilter, createLogger('test', { level: 'silent' }), () => {});
+    const timer = setInterval(() => turns++, 1);
+    await loop.start();
+    clearInterval(timer);
+    expect(flushedAfter).to.deep.equal([0]);
+    expect(turns).to.be.greaterThan(1);
+  });
+
   it('writes nothing before start, then the whole, then only what changed', async () => {
     const writes: string[] = [];
     const { loop } = start({

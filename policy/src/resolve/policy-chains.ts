@@ -110,8 +110,16 @@ export class PolicyChains {
 
   /** Sets are acquired before they are released, so that none is lost between two forms of a policy. */
   settle(): void {
-    for (const id of this.dirty) this.settleOne(id);
-    this.dirty.clear();
+    while (this.settleNext());
+  }
+
+  /** One of them; false: there is none. */
+  settleNext(): boolean {
+    const [id] = this.dirty;
+    if (id === undefined) return false;
+    this.dirty.delete(id);
+    this.settleOne(id);
+    return true;
   }
 
   private settleOne(id: string): void {
