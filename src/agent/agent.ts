@@ -57,6 +57,8 @@ export class Agent {
         this.status.bgpLooked();
         this.changes.trial.changed();
       },
+      onHeld: (held) => this.changes.guards.tell(held),
+      onStanding: (objects) => this.changes.guards.keep(objects),
       onHappening: (happening) => this.status.events.record(happening),
     });
     this.status = new StatusLoops(
@@ -65,6 +67,7 @@ export class Agent {
       this.loops,
       () => this.unreadiness(),
       () => this.changes.trial.status(),
+      () => this.changes.guards.sentences(),
     );
     this.changes = new ChangeLoops(options, this.loops, this.status, () => this.isReady);
   }
@@ -100,7 +103,7 @@ export class Agent {
   /** Resolves when the node serves pods, or when stopped. */
   async run(): Promise<void> {
     const { bgp, endpoints, hostInterfaces, leaks, nat, pods, services, shaping, topology } = this.loops;
-    await this.changes.trial.open();
+    await this.changes.open();
     this.watch();
     await this.awaitSync();
     if (this.isStopped) return;
@@ -209,7 +212,7 @@ export class Agent {
 
   private watch(): void {
     const { datastore, namespace } = this.options;
-    const { bgp, cluster, layers } = this.loops;
+    const { bgp, cluster, gate } = this.loops;
     cluster.onChange((change) => this.take(change));
     cluster.onListed((kind) => {
       if (kind === 'services') bgp.changed();
@@ -217,7 +220,7 @@ export class Agent {
     this.status.condition.start();
     cluster.onHealth(() => this.reportApi());
     this.watches = cluster.kinds.map((kind) =>
-      datastore.watch(kind, layers, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
+      datastore.watch(kind, gate, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
     );
   }
 

@@ -8,12 +8,14 @@ import type { SessionVitals, Vitals } from '../change/trial.js';
 import { TrialLoop } from '../change/trial-loop.js';
 import type { AgentOptions } from './agent-options.js';
 import type { BgpdSummary } from './bgp-loop.js';
+import { NodeGuards } from './node-guards.js';
 import type { NodeLoops } from './node-loops.js';
 import type { StatusLoops } from './status-loops.js';
 
 export class ChangeLoops {
   readonly trial: TrialLoop;
   readonly rollout: RolloutLoop;
+  readonly guards: NodeGuards;
 
   constructor(
     { datastore, log, node, stateDir }: AgentOptions,
@@ -38,6 +40,15 @@ export class ChangeLoops {
       onReport: () => status.writer.changed(),
       log: log.child({ loop: 'change' }),
     });
+    this.guards = new NodeGuards({
+      stateDir,
+      record: (happening) => {
+        // A thousand nodes hold the same.
+        if (status.election.isLeader()) status.events.record(happening);
+      },
+      onReport: () => status.writer.changed(),
+      log: log.child({ loop: 'change' }),
+    });
     this.rollout = new RolloutLoop({
       changes,
       nodes: () => [...cluster.all('nodes').keys()],
@@ -47,7 +58,15 @@ export class ChangeLoops {
     });
   }
 
+  /** What an agent before this one left. Call before anything is watched. @throws Error when it cannot be read */
+  async open(): Promise<void> {
+    await this.trial.open();
+    const objects = await this.guards.open();
+    if (objects !== undefined) this.loops.gate.restore(objects);
+  }
+
   stop(): void {
+    this.guards.stop();
     this.trial.stop();
     this.rollout.stop();
   }

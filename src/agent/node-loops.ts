@@ -7,6 +7,8 @@ import { PolicyEngine } from '@tortie/policy';
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
 import { join } from 'node:path';
 import { Cluster } from '../cluster/cluster.js';
+import { guardStops } from '../change/guard.js';
+import { GuardGate, type GuardGateOptions } from '../change/guard-gate.js';
 import { ObjectLayers } from '../change/object-layers.js';
 import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
@@ -40,7 +42,7 @@ import { strayAddresses, type StrayAddress } from './stray-addresses.js';
 import { AGENT_KINDS, LATER_KINDS, type AgentOptions } from './agent-options.js';
 
 /** What the loops are told, and whom they tell. */
-export interface NodeLoopsOptions {
+export interface NodeLoopsOptions extends Pick<GuardGateOptions, 'onHeld' | 'onStanding'> {
   /** Has everything been started? */
   readonly isReady: () => boolean;
   /** Resolves when the agent ends. */
@@ -59,6 +61,8 @@ export class NodeLoops {
   readonly cluster = new Cluster(AGENT_KINDS, LATER_KINDS);
   /** Between the watches and the copy. */
   readonly layers = new ObjectLayers(this.cluster, (kind, object) => keeperOf(kind)(object));
+  /** Before the layers. */
+  readonly gate: GuardGate;
   readonly onDemand: OnDemandWatch;
   readonly engine: PolicyEngine;
   readonly connections: ConnectionCleaner;
@@ -83,6 +87,7 @@ export class NodeLoops {
     private readonly allocator: Allocator,
     private readonly told: NodeLoopsOptions,
   ) {
+    this.gate = this.makeGate();
     this.onDemand = new OnDemandWatch(options.datastore, this.layers);
     this.engine = new PolicyEngine({ ...options.policy, nodeName: options.node });
     this.connections = this.makeConnections();
@@ -159,6 +164,23 @@ export class NodeLoops {
 
   private heldBlocks(): readonly { readonly cidr: string; readonly pool: string }[] {
     return [...this.allocator.ownBlockRecords(), ...this.ipam.borrowedRecords()];
+  }
+
+  private makeGate(): GuardGate {
+    const { onHeld, onStanding } = this.told;
+    return new GuardGate({
+      target: this.layers,
+      isCovered: (key) => this.layers.covers(key),
+      stops: (before, after) =>
+        guardStops(before, after, {
+          node: this.options.node,
+          topology: (objects, node) => this.topology.whatIf(objects, node),
+          matches: selectorMatches,
+          pods: () => this.cluster.all('pods').values(),
+        }),
+      onHeld,
+      onStanding,
+    });
   }
 
   private makeConnections(): ConnectionCleaner {

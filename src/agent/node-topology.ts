@@ -6,6 +6,7 @@ import { formatAddress, isHostAddress, type IpAddress } from 'node-bgp/address';
 import type { OriginatedPrefix } from 'node-bgp/config';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
+import { ofKind, type GuardedObjects } from '../change/guard.js';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
 import type { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import type { Logger } from '../log.js';
@@ -145,6 +146,27 @@ export class NodeTopology {
     if (hasChanged) onWanted();
     this.tellPeers(topology);
     return topology;
+  }
+
+  /** What the speaker of a node would be by other objects: its sessions, not what it tells. Passwords are taken to be there. */
+  whatIf(objects: GuardedObjects, nodeName: string): Topology {
+    const { cluster, kernel, namespace, node, endpoints } = this.options;
+    const isOwn = nodeName === node;
+    return topologyOf({
+      nodeName,
+      nodes: ofKind(objects, 'nodes'),
+      bgpConfigurations: ofKind(objects, 'bgpConfigurations'),
+      bgpPeers: ofKind(objects, 'bgpPeers'),
+      bgpFilters: [...cluster.all('bgpFilters').values()],
+      ipPools: ofKind(objects, 'ipPools'),
+      blocks: [],
+      loopbackAddresses: isOwn ? kernel.loopbackAddresses() : new Set(),
+      ...(isOwn ? { links: kernel.links(), workloads: localWorkloads(cluster, endpoints()) } : {}),
+      secret: () => 'there',
+      secretNamespace: namespace,
+      matches: selectorMatches,
+      heldFilters: {},
+    });
   }
 
   /** Of the last computation; undefined: the node does not drain. */

@@ -53,6 +53,8 @@ export class StatusLoops {
     private readonly unreadiness: () => string | undefined,
     /** The Change that this node has to do with. */
     private readonly change: () => NodeChangeStatus | undefined,
+    /** What guards hold as it was. */
+    private readonly held: () => readonly string[],
   ) {
     this.bgpReporter = new BgpReporter(() => loops.bgp.status());
     this.controller = new ControllerLease(options.datastore, options.namespace);
@@ -173,10 +175,13 @@ export class StatusLoops {
         {
           type: 'ResourcesAccepted',
           problems: [],
-          warnings: refusalSentences(
-            cluster,
-            pods.owners().map(({ namespace, pod }) => objectKey(namespace, pod)),
-          ),
+          warnings: [
+            ...this.held(),
+            ...refusalSentences(
+              cluster,
+              pods.owners().map(({ namespace, pod }) => objectKey(namespace, pod)),
+            ),
+          ],
           notices: [strangeNodeName(this.options.node, cluster.all('nodes').keys())].filter(
             (sentence) => sentence !== undefined,
           ),

@@ -65,6 +65,11 @@ export class ObjectLayers implements WatchSink<KindName> {
     }
   }
 
+  /** Does a layer lie over it? */
+  covers(key: string): boolean {
+    return this.layers.has(key);
+  }
+
   /** Are all plain objects as the layers have them? Then taking these away changes nothing. */
   isCaughtUp(): boolean {
     return [...this.layers].every(([key]) => isAsWished(this.seen(key), this.plain.get(key)));

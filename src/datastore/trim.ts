@@ -26,6 +26,10 @@ const SERVICE_ANNOTATION_PREFIXES = [
   'tortie.dev/',
 ];
 
+/** Of what users write, whether a guard is asked for (src/change/guard.ts). */
+const GUARDED: readonly KindName[] = ['bgpConfigurations', 'bgpPeers', 'ipPools'];
+const GUARD_ANNOTATIONS = ['tortie.dev/guard'];
+
 /** When what a slice says became so: the beginning of the time that kube-proxy's metrics measure. */
 const SLICE_ANNOTATIONS = ['endpoints.kubernetes.io/last-change-trigger-time'];
 
@@ -33,7 +37,8 @@ export function trim<K extends KindName>(kind: K, object: ObjectOf[K]): ObjectOf
   if (kind === 'pods') return trimPod(object as Pod) as ObjectOf[K];
   if (kind === 'services') return trimService(object as Service) as ObjectOf[K];
   if (kind === 'endpointSlices') return trimEndpointSlice(object as EndpointSlice) as ObjectOf[K];
-  const annotations = kind === 'nodes' || kind === 'namespaces' ? ANNOTATION_PREFIXES : [];
+  const annotations =
+    kind === 'nodes' || kind === 'namespaces' ? ANNOTATION_PREFIXES : GUARDED.includes(kind) ? GUARD_ANNOTATIONS : [];
   return { ...object, metadata: trimMetadata(object.metadata, annotations) };
 }
 
