@@ -126,6 +126,7 @@ ${EXIT_CODES}`,
       ),
     );
   examples(show(bgp.command('why <prefix>')), 'why 10.65.0.0/24', 'why fd00:65::7')
+    .alias('explain')
     .description('all candidates for a prefix, which step decided, and who hears of it')
     .action((prefix: string, flags: ShowFlags) =>
       present(

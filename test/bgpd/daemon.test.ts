@@ -480,9 +480,10 @@ describe('bgpd daemon', function () {
       .to.contain('10.65.2.0/24')
       .and.not.contain('10.65.3.0/24');
     expect((await bgp(a, 'routes', '10.65.3.77')).out).to.contain('10.65.3.0/24 from 127.0.0.3 (ebgp)');
-    expect((await bgp(a, 'why', '10.65.3.0/24')).out)
-      .to.contain('BEST: from 127.0.0.3')
-      .and.contain('only-path');
+    for (const question of ['why', 'explain'])
+      expect((await bgp(a, question, '10.65.3.0/24')).out, question)
+        .to.contain('BEST: from 127.0.0.3')
+        .and.contain('only-path');
     expect((await bgp(a, 'history', '127.0.0.3')).out).to.match(/peer-up +127\.0\.0\.3/);
     expect((await bgp(a, 'clear', '127.0.0.3', '--soft')).code).to.equal(0);
     const nobody = await bgp(a, 'neighbor', 'nobody');
