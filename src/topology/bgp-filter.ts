@@ -94,7 +94,7 @@ function translateRule(rule: BGPFilterRule, place: RulePlace, report: ReportFiel
   for (const { path, value, expected } of problems)
     if (path.startsWith('match.prefixes'))
       report('prefixLength', `is ${quoted(rule.prefixLength)}; expected min <= max <= ${bitsOf(family)}; ${OUTCOME}`);
-    else report(fieldAt(path), `is ${quoted(value)}; expected ${expected}; ${OUTCOME}`);
+    else report(fieldAt(path, rule), `is ${quoted(value)}; expected ${expected}; ${OUTCOME}`);
   return problems.length === 0 ? translated : undefined;
 }
 
@@ -104,12 +104,32 @@ const FIELDS: readonly (readonly [RegExp, string])[] = [
   [/^match\.asPathPrefix(\[\d+\])?/, 'asPathPrefix$1'],
   [/^match\.interfaces/, 'interface'],
   [/^match\.kernelMetric/, 'priority'],
-  [/^set/, 'operations'],
 ];
 
-function fieldAt(path: string): string {
+function fieldAt(path: string, rule: BGPFilterRule): string {
+  if (path.startsWith('set')) return operationAt(path, rule);
   const row = FIELDS.find(([pattern]) => pattern.test(path));
   return row === undefined ? '' : path.replace(new RegExp(`${row[0].source}.*`), row[1]);
+}
+
+/** As setOf puts them together: communities in order, of paths the last before the first, of priorities the last alone. */
+function operationAt(path: string, { operations = [] }: BGPFilterRule): string {
+  const [, kind = '', index = '0'] = /^set\.(\w+)(?:\[(\d+)\])?/.exec(path) ?? [];
+  const places = operations.flatMap((operation, at): readonly string[] => {
+    if (kind === 'addCommunities') return operation.addCommunity === undefined ? [] : [`[${at}].addCommunity.value`];
+    if (kind === 'kernelMetric') return operation.setPriority === undefined ? [] : [`[${at}].setPriority.value`];
+    return [];
+  });
+  if (kind === 'prependAs' && path.includes('['))
+    places.push(
+      ...operations
+        .map(({ prependASPath }, at) =>
+          (prependASPath?.prefix ?? []).map((_, each) => `[${at}].prependASPath.prefix[${each}]`),
+        )
+        .reverse()
+        .flat(),
+    );
+  return `operations${(kind === 'kernelMetric' ? places.at(-1) : places[Number(index)]) ?? ''}`;
 }
 
 function matchOf(rule: BGPFilterRule): FilterMatch {

@@ -100,7 +100,7 @@ function tell(draft: PeerDraft, field: DraftField | undefined, problem: Problem,
     : place.field === undefined
       ? `has ${wordsOfField(nameAt(problem)) ?? problem.path} ${quoted(value)}`
       : `is ${quoted(value)}`;
-  problems.problem(place, `${is}; expected ${inWordsOfResources(problem.expected)}; ${outcome}`);
+  problems.problem(place, `${is}; expected ${field?.expected ?? inWordsOfResources(problem.expected)}; ${outcome}`);
 }
 
 function tellOfTwin(draft: PeerDraft, { draft: first, peer }: Admitted, problems: Problems): void {

@@ -15,6 +15,8 @@ export interface DraftField {
   readonly place?: Place;
   /** As it stands there, for sentences. Absent: the value itself. Never a secret. */
   readonly written?: unknown;
+  /** What it should have been; absent: what the daemon's rules say. */
+  readonly expected?: string;
   /** What happens without it, "using 90s"; absent: without it there can be no such session. */
   readonly fallback?: string;
 }

@@ -24,6 +24,7 @@ interface Row {
 }
 
 const asNumber = (value: unknown): unknown => parseAsNumber(value as number | string);
+const DURATION = 'a duration such as 90s or 1m30s';
 /** Up to whole seconds: what is under a second must not become 0, which turns a timer off. */
 const seconds = (value: unknown): unknown => {
   const exact = parseDuration(String(value));
@@ -94,7 +95,14 @@ export function meshFieldsOf(cluster: Cluster): DraftFields | undefined {
 
 function draftField(written: unknown, read: Row['read'], place: Place, fallback: string | undefined): DraftField {
   const value = read === undefined ? written : (read(written) ?? written);
-  return { value, place, written, ...(fallback === undefined ? {} : { fallback }) };
+  const isUnread = read === seconds && read(written) === undefined;
+  return {
+    value,
+    place,
+    written,
+    ...(isUnread ? { expected: DURATION } : {}),
+    ...(fallback === undefined ? {} : { fallback }),
+  };
 }
 
 /** The peer's own, or the cluster's. */

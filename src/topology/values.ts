@@ -1,5 +1,6 @@
 /** Text forms of Calico's BGP resources: AS numbers, durations, peer addresses. */
 import { tryParseAddress, type IpAddress } from 'node-bgp/address';
+import { isInterfaceName } from 'node-bgp/config/schema';
 import type { AsNumber } from '../api/bgp.js';
 
 /** asplain ("65001", 65001) or asdot ("1.10", RFC 5396); undefined for anything else, 0 and 23456 (RFC 7607, 6793). */
@@ -24,6 +25,7 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = {
 
 /** Seconds of Go's duration text, "90s" or "1m30s"; undefined when it is not one. */
 export function parseDuration(text: string | undefined): number | undefined {
+  if (text === '0') return 0;
   if (text === undefined || !/^(\d+(\.\d+)?(h|ms|us|µs|ns|m|s))+$/.test(text)) return undefined;
   let seconds = 0;
   for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)/g))
@@ -43,9 +45,9 @@ export function parsePeerAddress(text: string): PeerAddress | undefined {
   const bracketed = /^\[([^\]]+)\]:(\d{1,5})$/.exec(text) ?? /^([^:]+):(\d{1,5})$/.exec(text);
   const [host = '', interfaceName, ...more] = (bracketed?.[1] ?? text).split('%');
   const address = more.length === 0 ? tryParseAddress(host) : undefined;
+  const isLink = interfaceName === undefined || isInterfaceName(interfaceName);
   const port = bracketed === null ? undefined : Number(bracketed[2]);
-  if (address === undefined || (port !== undefined && (port < 1 || port > 65535)) || interfaceName === '')
-    return undefined;
+  if (address === undefined || !isLink || (port !== undefined && (port < 1 || port > 65535))) return undefined;
   return {
     address,
     ...(interfaceName === undefined ? {} : { interfaceName }),

@@ -55,8 +55,32 @@ describe('topology, of filters that cannot be', () => {
       [
         'AS 0 to prepend',
         { action: 'Accept', operations: [{ prependASPath: { prefix: [0] } }] },
-        'spec.exportV4[0].operations',
+        'spec.exportV4[0].operations[0].prependASPath.prefix[0] is "0"',
       ],
+      [
+        'AS 0 to prepend, in one of several operations',
+        {
+          action: 'Accept',
+          operations: [
+            { prependASPath: { prefix: [1, 2] } },
+            { addCommunity: { value: '1:1' } },
+            { prependASPath: { prefix: [3, 0] } },
+          ],
+        },
+        'spec.exportV4[0].operations[2].prependASPath.prefix[1] is "0"',
+      ],
+      [
+        'a community that is none, behind one that is',
+        { action: 'Accept', operations: [{ addCommunity: { value: '1:1' } }, { addCommunity: { value: '1' } }] },
+        'spec.exportV4[0].operations[1].addCommunity.value is "1"',
+      ],
+      ...['eth[0-9]', 'eth0|eth1', '^eth', 'eth?', 'sixteen-letters-'].map(
+        (name): readonly [string, NonNullable<BGPFilterSpec['exportV4']>[number], string] => [
+          `an interface that no node has, ${name}`,
+          { action: 'Accept', interface: name },
+          `spec.exportV4[0].interface is "${name}"; expected an interface name of at most 15 characters, * as a wildcard`,
+        ],
+      ),
       ['an operation that is none', { action: 'Accept', operations: [{}] }, 'spec.exportV4[0].operations[0] is empty'],
     ];
     for (const [what, rule, sentence] of rules)

@@ -118,6 +118,13 @@ describe('topology, of what cannot be', () => {
       { peerIP },
       `spec.peerIP is "${peerIP}", an address of this node itself; no session`,
     ]),
+    ...['fe80::1%eth0:179', 'fe80::1%an-interface-too-long', 'fe80::1%a/b'].map(
+      (peerIP): readonly [string, BGPPeerSpec, string] => [
+        `an interface that cannot be, ${peerIP}`,
+        { peerIP },
+        `spec.peerIP is "${peerIP}"; expected an address`,
+      ],
+    ),
     ['two interfaces', { peerIP: 'fe80::1%eth0%eth1' }, 'spec.peerIP is "fe80::1%eth0%eth1"; expected an address'],
     ['an IPv6 multicast address', { peerIP: 'ff02::5' }, 'spec.peerIP is "ff02::5"; expected the address of a host'],
     ['no address', { peerIP: '' }, 'spec.peerIP is ""; expected an address'],
@@ -157,6 +164,12 @@ describe('topology, of what cannot be', () => {
     ['holdTime 0.4s, which is not 0', { holdTime: '0.4s' }, 'holdTime', 'spec.holdTime is "0.4s"; expected 0, or'],
     ['holdTime of a day', { holdTime: '24h' }, 'holdTime', 'spec.holdTime is "24h"'],
     ['a word for a holdTime', { holdTime: 'long' }, 'holdTime', 'spec.holdTime is "long"'],
+    [
+      'holdTime without a unit',
+      { holdTime: '90' },
+      'holdTime',
+      'spec.holdTime is "90"; expected a duration such as 90s',
+    ],
     ['keepaliveTime 0s', { keepaliveTime: '0s' }, 'keepaliveTime', 'spec.keepaliveTime is "0s"'],
     ['maxRestartTime 2h', { maxRestartTime: '2h' }, 'gracefulRestartTime', 'spec.maxRestartTime is "2h"'],
     [

@@ -48,6 +48,13 @@ const asPathPattern = text({ description: 'a regular expression on the AS path, 
   return parsed.type === 'ok' ? undefined : `a regular expression with ${parsed.expected}`;
 });
 
+/** What is written in another language of patterns would match nothing. */
+const interfaceLike = text({ pattern: '^[A-Za-z0-9_.@+=,#~*-]{1,64}$' }, (value) =>
+  /^[A-Za-z0-9_.@+=,#~*-]{1,64}$/.test(value) && value.replace(/\*/g, '').length <= 15
+    ? undefined
+    : 'an interface name of at most 15 characters, * as a wildcard',
+);
+
 const nextHop = text({ description: 'an address or CIDR' }, (value) =>
   tryParseAddress(value) === undefined && tryParsePrefix(value) === undefined
     ? 'an address, or CIDR notation'
@@ -79,7 +86,7 @@ const match = object(
     communities: list(communityPattern, { max: 1024 }),
     families: list(family, { max: 2 }),
     peerTypes: list(oneOf('ebgp', 'ibgp'), { max: 2 }),
-    interfaces: list(pattern(/^[^\s/]{1,64}$/, 'an interface name, * as a wildcard'), { max: 64 }),
+    interfaces: list(interfaceLike, { max: 64 }),
     asPathPrefix: list(asNumber, { max: 128 }),
     kernelMetric: either((value) => value === 'none', oneOf('none'), u32),
     peers: list(pattern(/^\S{1,128}$/, 'the name or address of a peer, * as a wildcard, or a CIDR'), { max: 1024 }),

@@ -92,11 +92,16 @@ export function scopedAddress(peer: { readonly address?: unknown; readonly inter
     : plain;
 }
 
+/** As the kernel takes it: at most 15 octets, no blank, no "/" and no ":". */
+export const isInterfaceName = (name: string): boolean =>
+  /^[^\s/:%]{1,15}$/.test(name) && Buffer.byteLength(name) <= 15;
+
 /** As `address`; a link-local one must name its interface after a "%", any other must not. */
 export const peerAddress: Field = text({ description: `${ADDRESS}; link-local as fe80::1%eth0` }, (value) => {
   const [plain = '', zone, ...more] = value.split('%');
   if (tryParseAddress(plain) === undefined || more.length > 0) return ADDRESS;
-  if (isLinkLocal(plain) && !zone) return `a link-local address with its interface, such as "${plain}%eth0"`;
+  if (isLinkLocal(plain) && !(zone !== undefined && isInterfaceName(zone)))
+    return `a link-local address with its interface, such as "${plain}%eth0"`;
   return !isLinkLocal(plain) && zone !== undefined ? 'no interface after an address that is not link-local' : undefined;
 });
 
