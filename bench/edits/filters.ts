@@ -19,7 +19,7 @@ interface Place {
   readonly importField: 'importV4' | 'importV6';
   /** Of a block of the node, in this family. */
   readonly block: string;
-  /** The range of all blocks. An Accept without one would hand on what other routers have told. */
+  /** The range of all blocks. An Accept without one would hand on all that other routers have told. */
   readonly pool: string;
 }
 
@@ -69,6 +69,12 @@ const exporting =
 
 const used = ({ name, link }: Place): Edit['told'] => [{ where: `BGPFilter/${name}`, text: `1 peer: ${link.peer}` }];
 
+/**
+ * While a node hears nothing better of a block in the mesh, its way there is a router's, which an Accept of the block hands on to the other
+ * (docs/decisions/0031): which of two equal ones that is, the model does not know. Who only wants to mark says so.
+ */
+const NOT_OF_ROUTERS = [65001, 65002].map((asNumber) => ({ action: 'Reject', asPathPrefix: [asNumber] }));
+
 export const FILTER_ROWS: readonly Row[] = [
   {
     kind: 'filter that marks routes',
@@ -80,6 +86,7 @@ export const FILTER_ROWS: readonly Row[] = [
         kind: 'filter that marks routes',
         ...withFilter(at, {
           [at.exportField]: [
+            ...NOT_OF_ROUTERS,
             {
               action: 'Accept',
               cidr: at.pool,
