@@ -334,6 +334,15 @@ export const bgpSections: readonly Section[] = [
         ['test/lab/rack-change.test.ts', 'is taken step by step, stays when it is confirmed, and is plain then'],
       ),
       acts(
+        'status.{drain,drain.cause,drain.since,drain.phase,drain.kept,drain.message}',
+        'The drain of the node: why, since when, how far, which addresses of Services stay for want of another node',
+        'src/agent/drain-loop.ts',
+        [
+          'test/agent/drain-loop.test.ts',
+          'an eviction from a cordoned node begins it, whichever is heard of first, and uncordoning ends it',
+        ],
+      ),
+      acts(
         'status.{bgp,bgp.asNumber,bgp.routerId,bgp.sessions}',
         'The speaker; sessions that are up, and all: "7/8"',
         'src/agent/bgp-status.ts',
