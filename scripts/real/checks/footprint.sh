@@ -20,14 +20,17 @@ kilobytes() {
 plain_kilobytes() { for pid in $2; do on_node "$1" awk '/^VmRSS:/ {print $2}' "/proc/$pid/status"; done | awk '{sum += $1} END {print sum + 0}'; }
 # Fields 14 and 15 of proc(5) stat, in ticks.
 ticks() { for pid in $2; do on_node "$1" sed 's/.*) //' "/proc/$pid/stat" | awk '{print $12 + $13}'; done | awk '{sum += $1} END {print sum + 0}'; }
+declare -A found before
 for name in $NODES; do
-  found=$(pids "$name")
-  [ "$(wc -w <<<"$found")" = 2 ] || fail "Cannot check: expected agent and bgpd on $name, found processes \"$found\""
-  before=$(ticks "$name" "$found")
-  sleep "$seconds"
-  used=$(($(ticks "$name" "$found") - before)) size=$(kilobytes "$name" "$found")
+  found[$name]=$(pids "$name")
+  [ "$(wc -w <<<"${found[$name]}")" = 2 ] || fail "Cannot check: expected agent and bgpd on $name, found processes \"${found[$name]}\""
+  before[$name]=$(ticks "$name" "${found[$name]}")
+done
+sleep "$seconds"
+for name in $NODES; do
+  used=$(($(ticks "$name" "${found[$name]}") - before[$name])) size=$(kilobytes "$name" "${found[$name]}")
   percent=$(awk -v used="$used" -v hz="$(getconf CLK_TCK)" -v seconds="$seconds" 'BEGIN {printf "%.2f", 100 * used / hz / seconds}')
-  say "$name: $((size / 1024)) MB ($(($(plain_kilobytes "$name" "$found") / 1024)) with the program counted twice), $percent % of a core"
+  say "$name: $((size / 1024)) MB ($(($(plain_kilobytes "$name" "${found[$name]}") / 1024)) with the program counted twice), $percent % of a core"
   [ "$size" -le "$most_kilobytes" ] || worst="$worst $name: $((size / 1024)) MB, expected at most 150;"
   awk -v percent="$percent" 'BEGIN {exit percent > 1}' || worst="$worst $name: $percent % of a core, expected at most 1;"
 done
