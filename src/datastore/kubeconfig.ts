@@ -20,9 +20,16 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { dirname, isAbsolute, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/**
+ * A handshake costs some 2 ms, and an agent asks every few seconds for as long as it lives. Few wait for the next request, since each may
+ * have died in silence, and shorter than servers keep them.
+ */
+const KEEPING = { keepAlive: true, maxFreeSockets: 2, timeout: 15_000 };
 
 export interface ClusterAccess {
   /** Base URL of the API server. */
@@ -74,6 +81,8 @@ function accessOf(cluster: Cluster, user: User | undefined): ClusterAccess {
     throw new Error(`its server "${server}" is plain HTTP, which needs insecure-skip-tls-verify: true`);
   // Kept: both remember the token they got last.
   const authenticator = user && authenticators().find((known) => known.isAuthProvider(user));
+  /** As long as certificates are what they were. */
+  let kept: { readonly of: AgentOptions; readonly agent: HttpAgent } | undefined;
   return {
     server,
     requestOptions: async () => {
@@ -91,7 +100,11 @@ function accessOf(cluster: Cluster, user: User | undefined): ClusterAccess {
         servername,
         ...(rejectUnauthorized === false && { rejectUnauthorized }),
       };
-      options.agent = server.startsWith('http:') ? new HttpAgent() : new HttpsAgent(agent);
+      if (kept === undefined || !isDeepStrictEqual(kept.of, agent)) {
+        const kind = server.startsWith('http:') ? HttpAgent : HttpsAgent;
+        kept = { of: agent, agent: new kind({ ...agent, ...KEEPING }) };
+      }
+      options.agent = kept.agent;
       return options;
     },
   };

@@ -124,9 +124,11 @@ export class KubernetesClient {
         },
         resolve,
       );
-      request.on('timeout', () =>
-        request.destroy(new Error(`Cannot reach ${url.origin}: no answer within ${REQUEST_TIMEOUT / 1000} s`)),
-      );
+      // Of a watch it is only that of its connection, which has been quiet.
+      if (timeout !== undefined)
+        request.on('timeout', () =>
+          request.destroy(new Error(`Cannot reach ${url.origin}: no answer within ${timeout / 1000} s`)),
+        );
       request.on('error', reject);
       request.end(text);
     });
