@@ -9,6 +9,14 @@ mkdir -p "$overlay"
   echo 'apiVersion: kustomize.config.k8s.io/v1beta1'
   echo 'kind: Kustomization'
   echo "resources: [$(realpath --relative-to "$overlay" "$TORTIE/manifests/base")]"
+  # As overlays/no-kube-proxy: nothing else leads agents to the API server.
+  if [ "${PROXY_MODE:-}" = none ]; then
+    echo 'generatorOptions: { disableNameSuffixHash: true }'
+    echo 'configMapGenerator:'
+    echo '  - name: kubernetes-services-endpoint'
+    echo '    namespace: tortie-system'
+    echo "    literals: [KUBERNETES_SERVICE_HOST=$CONTROL_IP, KUBERNETES_SERVICE_PORT=6443]"
+  fi
   echo 'patches:'
   if [ "$TORTIE_AS" = process ]; then
     echo '  - { target: { kind: DaemonSet }, patch: "{$patch: delete, apiVersion: apps/v1, kind: DaemonSet, metadata: {name: tortie-node}}" }'
@@ -32,6 +40,3 @@ k delete daemonset -n tortie-system tortie-uninstall --ignore-not-found >/dev/nu
 apply -k "$overlay"
 k wait --for=condition=Established crd --all --timeout=60s >/dev/null 2>&1
 "$NODE" "$HERE/rack.mjs" objects | apply -f -
-# As overlays/no-kube-proxy: nothing else leads agents to the API server.
-[ "${PROXY_MODE:-}" != none ] || k create configmap -n tortie-system kubernetes-services-endpoint --dry-run=client -o yaml \
-  --from-literal=KUBERNETES_SERVICE_HOST="$CONTROL_IP" --from-literal=KUBERNETES_SERVICE_PORT=6443 | apply -f -
