@@ -377,7 +377,7 @@ describe('bgpd daemon', function () {
       .to.match(/\nlistening sockets are opened and closed/)
       .and.not.contain('RESETS');
     expect(await check(JSON.stringify({ ...next, gracefulRestartTime: 7 }))).to.contain(
-      'peer 127.0.0.3: SESSION RESETS because of restartTime',
+      'peer 127.0.0.3: SESSION RESETS because of gracefulRestartTime',
     );
     writeFileSync(file, JSON.stringify(next));
     one.child.kill('SIGHUP');
