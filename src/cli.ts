@@ -40,6 +40,7 @@ const areas: readonly Area[] = [
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
   { name: 'ipam', load: async () => (await import('./commands/ipam.js')).registerIpamCommand },
   { name: 'plan', load: async () => (await import('./commands/plan.js')).registerPlanCommand },
+  { name: 'history', load: async () => (await import('./commands/history.js')).registerHistoryCommand },
   { name: 'trace', load: async () => (await import('./commands/trace.js')).registerTraceCommand },
   { name: 'cases', load: async () => (await import('./commands/cases.js')).registerCasesCommand },
   { name: 'lab', load: async () => (await import('./commands/lab.js')).registerLabCommand },

@@ -11,15 +11,20 @@ import { Allocator } from '@tortie/ipam';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cluster, ClusterChange } from '../cluster/cluster.js';
+import type { KindName } from '../api/kinds.js';
 import { API_PATIENCE } from '../change/trial.js';
-import type { Watch } from '../datastore/datastore.js';
+import type { Watch, WatchOptions } from '../datastore/datastore.js';
 import type { HealthCheck } from '../health.js';
 import { renderAgentMetrics, type CniTimes } from './agent-metrics.js';
 import type { AgentOptions } from './agent-options.js';
+import { nowText } from '../history/entry.js';
+import { Journal } from '../history/journal.js';
+import { lastNoted } from '../history/read-journals.js';
 import type { IpamLoop } from './ipam-loop.js';
 import { NodeLoops } from './node-loops.js';
 import { ChangeLoops } from './change-loops.js';
 import { strangeNodeName } from './node-name.js';
+import { ObjectHistory } from './object-history.js';
 import { concernsRefusals } from './object-problem-sources.js';
 import { STATUS_KINDS } from './object-status.js';
 import type { PodEvents } from './pod-events.js';
@@ -36,6 +41,8 @@ export class Agent {
   private readonly loops: NodeLoops;
   private readonly status: StatusLoops;
   private readonly changes: ChangeLoops;
+  private readonly journal: Journal;
+  private readonly history: ObjectHistory;
   private watches: readonly Watch[] = [];
   private isReady = false;
   private isStopped = false;
@@ -49,6 +56,7 @@ export class Agent {
   ) {
     this.loops = new NodeLoops(options, allocator, {
       isReady: () => this.isReady,
+      watchOptions: (kind) => this.watchOptions(kind),
       stopped: this.stopped,
       onHealth: () => this.status.healthChanged(),
       onEndpoints: () => this.status.publisher.changed(),
@@ -59,7 +67,17 @@ export class Agent {
       },
       onHeld: (held) => this.changes.guards.tell(held),
       onStanding: (objects) => this.changes.guards.keep(objects),
-      onHappening: (happening) => this.status.events.record(happening),
+      onHappening: (happening) => {
+        this.status.events.record(happening);
+        this.noteProcess(happening.note);
+      },
+    });
+    const { stateDir, log } = options;
+    const last = lastNoted(stateDir, 'agent');
+    this.journal = new Journal({ stateDir, name: 'agent', log });
+    this.history = new ObjectHistory({
+      note: (entry) => this.journal.add(entry),
+      lastNoted: last,
     });
     this.status = new StatusLoops(
       options,
@@ -102,6 +120,7 @@ export class Agent {
 
   /** Resolves when the node serves pods, or when stopped. */
   async run(): Promise<void> {
+    this.noteProcess(`${this.options.version} started`);
     const { bgp, endpoints, hostInterfaces, leaks, nat, pods, services, shaping, topology } = this.loops;
     await this.changes.open();
     this.watch();
@@ -151,6 +170,8 @@ export class Agent {
     this.loops.stop();
     this.status.stop();
     this.changes.stop();
+    this.noteProcess('stopped');
+    await this.journal.flush();
     await this.options.kernel.close();
     await this.allocator.close();
   }
@@ -220,8 +241,17 @@ export class Agent {
     this.status.condition.start();
     cluster.onHealth(() => this.reportApi());
     this.watches = cluster.kinds.map((kind) =>
-      datastore.watch(kind, gate, { ...(kind === 'secrets' ? { namespace } : {}), keep: keeperOf(kind) }),
+      datastore.watch(kind, gate, {
+        ...(kind === 'secrets' ? { namespace } : {}),
+        ...this.watchOptions(kind),
+        keep: keeperOf(kind),
+      }),
     );
+  }
+
+  private watchOptions(kind: KindName): WatchOptions {
+    const observer = this.history.observerOf(kind);
+    return observer === undefined ? {} : { observer };
   }
 
   private take(change: ClusterChange): void {
@@ -236,6 +266,10 @@ export class Agent {
     this.status.takePolicy(change);
     if (topology.isNews(change)) bgp.changed();
     if (change.kind === 'nodes') this.status.condition.changed();
+  }
+
+  private noteProcess(message: string): void {
+    this.journal.add({ at: nowText(), type: 'process', process: 'agent', message });
   }
 
   private watchKernel(): void {

@@ -14,6 +14,8 @@ import { OnDemandWatch } from '../cluster/on-demand-watch.js';
 import { INTERFACE_PREFIX } from '../dataplane/endpoint-name.js';
 import { TUNNEL_NAMES } from '../dataplane/tunnel-devices.js';
 import { BgpLoop } from './bgp-loop.js';
+import type { KindName } from '../api/kinds.js';
+import type { WatchOptions } from '../datastore/datastore.js';
 import type { Happening } from '../cluster/event-recorder.js';
 import { DRAIN_DEFAULTS, DrainLoop } from './drain-loop.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
@@ -45,6 +47,8 @@ import { AGENT_KINDS, LATER_KINDS, type AgentOptions } from './agent-options.js'
 export interface NodeLoopsOptions extends Pick<GuardGateOptions, 'onHeld' | 'onStanding'> {
   /** Has everything been started? */
   readonly isReady: () => boolean;
+  /** Of kinds that are watched on demand. */
+  readonly watchOptions: (kind: KindName) => WatchOptions;
   /** Resolves when the agent ends. */
   readonly stopped: Promise<void>;
   /** Something is well that was not, or the other way round. */
@@ -88,7 +92,7 @@ export class NodeLoops {
     private readonly told: NodeLoopsOptions,
   ) {
     this.gate = this.makeGate();
-    this.onDemand = new OnDemandWatch(options.datastore, this.layers);
+    this.onDemand = new OnDemandWatch(options.datastore, this.layers, told.watchOptions);
     this.engine = new PolicyEngine({ ...options.policy, nodeName: options.node });
     this.connections = this.makeConnections();
     this.policy = this.makePolicy();

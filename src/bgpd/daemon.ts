@@ -18,14 +18,18 @@ import { withDaemonDefaults } from './config-file.js';
 import { NetlinkSocket } from '../dataplane/netlink/index.js';
 import { UserError, messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
+import { nowText } from '../history/entry.js';
+import { Journal } from '../history/journal.js';
 import type { FibStatus } from './fib-contract.js';
 import { FibWriter } from './fib-writer.js';
+import { HistoryKeeper } from './history-keeper.js';
 import { InterfaceWatch } from './interface-watch.js';
 import type { KernelRouteContext } from './kernel-route.js';
 import { MrtDumps } from './mrt-dumps.js';
 import { RefusalLog } from './refusal-log.js';
 import { RouteWatch } from './route-watch.js';
 import { SavedState } from './saved-state.js';
+import { VERSION } from '../version.js';
 
 export interface DaemonOptions {
   readonly stateDir: string;
@@ -59,6 +63,8 @@ export class Daemon {
   private context: KernelRouteContext | undefined;
   private readonly dumps: MrtDumps;
   private readonly refusals: RefusalLog;
+  private readonly journal: Journal;
+  private readonly history: HistoryKeeper;
   /** The log's level when no configuration names one. */
   private readonly startLevel: string;
   private isSettling = false;
@@ -79,6 +85,9 @@ export class Daemon {
     });
     this.refusals = new RefusalLog(this.log);
     this.dumps = new MrtDumps(this.speaker, this.log);
+    this.journal = new Journal({ stateDir: options.stateDir, name: 'bgpd', log: this.log });
+    this.history = new HistoryKeeper({ note: (entry) => this.journal.add(entry), rib: () => this.speaker.rib });
+    this.noteProcess(`${VERSION} started${wasKilled ? ' after the last one was killed' : ''}`);
     this.speaker.subscribe((event) => this.heard(event));
   }
 
@@ -89,6 +98,7 @@ export class Daemon {
 
   /** Interfaces are watched where the system lets us: without them sessions work, but nothing notices a lost carrier. */
   start(): void {
+    this.history.start();
     this.keep(() => this.state.markRunning(), 'a crash would not be followed by a graceful restart');
     try {
       this.socket = new NetlinkSocket();
@@ -211,6 +221,13 @@ export class Daemon {
     if (fib !== undefined) await this.endFib(fib, graceful);
     if (!graceful) this.state.markStopped();
     this.socket?.close();
+    this.history.stop();
+    this.noteProcess(`stopped: ${text}`);
+    await this.journal.flush();
+  }
+
+  private noteProcess(message: string): void {
+    this.journal.add({ at: nowText(), type: 'process', process: 'bgpd', message });
   }
 
   private followConfig(config: SpeakerConfig): void {
@@ -305,6 +322,7 @@ export class Daemon {
 
   private heard(event: SpeakerEvent): void {
     logEvent(this.log, event);
+    this.history.heard(event);
     if (event.type === 'restart-done') {
       clearTimeout(this.sweepTimer);
       this.sweepTimer = setTimeout(() => void this.settle(event.reason), SWEEP_GRACE);

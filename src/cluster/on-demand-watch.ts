@@ -3,7 +3,7 @@
  * process ends. Services, for one, are 30,000 objects that a node without announcements or load balancing of its own never reads.
  */
 import type { KindName } from '../api/kinds.js';
-import type { Datastore, Watch, WatchSink } from '../datastore/datastore.js';
+import type { Datastore, Watch, WatchOptions, WatchSink } from '../datastore/datastore.js';
 
 export class OnDemandWatch {
   private readonly watches = new Map<KindName, Watch>();
@@ -12,12 +12,13 @@ export class OnDemandWatch {
   constructor(
     private readonly datastore: Pick<Datastore, 'watch'>,
     private readonly sink: WatchSink<KindName>,
+    private readonly optionsOf: (kind: KindName) => WatchOptions = () => ({}),
   ) {}
 
   /** From now on the copy has this kind. Asking again costs nothing. */
   need(kind: KindName): void {
     if (this.isStopped || this.watches.has(kind)) return;
-    this.watches.set(kind, this.datastore.watch(kind, this.sink));
+    this.watches.set(kind, this.datastore.watch(kind, this.sink, this.optionsOf(kind)));
   }
 
   isNeeded(kind: KindName): boolean {

@@ -26,6 +26,21 @@ export interface WatchOptions {
   readonly fieldSelector?: string;
   /** What to keep of an object: asked once for each version of it, before anybody sees it. */
   readonly keep?: (object: KubeObject) => KubeObject;
+  /** Looks on, for people who ask afterwards. */
+  readonly observer?: WatchObserver;
+}
+
+/** Hears of objects as they are served, whatever becomes of them behind the sink. */
+export interface WatchObserver {
+  /** Each version as the server has it, before anything is cut off and before `changed` tells of it. */
+  seen(object: KubeObject): void;
+  /** As it is kept, just before the sink hears of it. `before`: the one that it replaces; `isFirstList`: it may be years old. */
+  changed(change: {
+    readonly type: 'upsert' | 'delete';
+    readonly object: KubeObject;
+    readonly before?: KubeObject;
+    readonly isFirstList: boolean;
+  }): void;
 }
 
 export interface Watch {

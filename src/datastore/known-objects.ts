@@ -4,7 +4,7 @@
  */
 import type { KindName, ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
-import type { WatchOptions, WatchSink } from './datastore.js';
+import type { WatchObserver, WatchOptions, WatchSink } from './datastore.js';
 import { trim } from './trim.js';
 
 /** The sink threw: our own fault, never the server's. It ends the process, which starts again from what it can trust. */
@@ -18,13 +18,15 @@ export class KnownObjects<K extends KindName> {
   constructor(
     private readonly kind: K,
     private readonly sink: WatchSink<K>,
-    private readonly keep: WatchOptions['keep'],
+    private readonly options: Pick<WatchOptions, 'keep' | 'observer'>,
   ) {}
 
   /** Cut down to what is kept: lists are long, so before they are whole. */
   kept(object: ObjectOf[K]): ObjectOf[K] {
+    const { keep, observer } = this.options;
+    observer?.seen(object);
     const trimmed = trim(this.kind, object);
-    return this.keep === undefined ? trimmed : (this.keep(trimmed) as ObjectOf[K]);
+    return keep === undefined ? trimmed : (keep(trimmed) as ObjectOf[K]);
   }
 
   /**
@@ -64,6 +66,8 @@ export class KnownObjects<K extends KindName> {
     const before = this.known.get(key);
     if (before !== undefined && before.metadata.uid !== object.metadata.uid) this.remove(key, before);
     this.known.set(key, object);
+    const was = before?.metadata.uid === object.metadata.uid && before !== undefined ? { before } : {};
+    this.observe({ type: 'upsert', object, ...was });
     this.tell(() => this.sink.upsert(this.kind, object));
   }
 
@@ -75,7 +79,12 @@ export class KnownObjects<K extends KindName> {
 
   private remove(key: string, object: ObjectOf[K]): void {
     this.known.delete(key);
+    this.observe({ type: 'delete', object });
     this.tell(() => this.sink.delete(this.kind, object));
+  }
+
+  private observe(change: Omit<Parameters<WatchObserver['changed']>[0], 'isFirstList'>): void {
+    this.options.observer?.changed({ ...change, isFirstList: !this.isSynced });
   }
 
   private tell(call: () => void): void {

@@ -43,7 +43,7 @@ export class Reflector<K extends KindName> implements Watch {
     private readonly sink: WatchSink<K>,
     private readonly options: WatchOptions,
   ) {
-    this.known = new KnownObjects(kind, sink, options.keep);
+    this.known = new KnownObjects(kind, sink, options);
   }
 
   /** Runs until stopped. Rejects only when the sink threw. */

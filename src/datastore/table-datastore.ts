@@ -50,7 +50,7 @@ export class TableDatastore implements ObjectStore {
   constructor(private readonly table: ObjectTable) {}
 
   watch<K extends KindName>(kind: K, sink: WatchSink<K>, options: WatchOptions = {}): Watch {
-    const known = new KnownObjects(kind, sink, options.keep);
+    const known = new KnownObjects(kind, sink, options);
     if (NOT_KEPT.has(kind)) {
       const timer = setImmediate(() => known.listed([]));
       return { stop: () => clearImmediate(timer) };

@@ -6,6 +6,7 @@
 import { kinds, type KindName, type ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
 import { UserError } from '../errors.js';
+import { fieldDifferences, SERVER_FIELDS } from '../object-fields.js';
 import { kindOf } from '../object-files.js';
 
 export type Objects<K extends KindName> = ReadonlyMap<string, ObjectOf[K]>;
@@ -133,14 +134,12 @@ const made = (object: KubeObject, now: string): KubeObject => ({
 });
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-/** An API server keeps these whatever a client says. */
-const SERVERS = ['uid', 'creationTimestamp', 'generation', 'resourceVersion', 'managedFields', 'deletionTimestamp'];
 
 /** kubectl's three-way merge: what is given, without what was given before and is no more, over what is there. Status stays. */
 function applied(before: KubeObject, given: KubeObject): KubeObject {
   const { status: _ignored, ...wished } = given as KubeObject & { status?: unknown };
   const merged = merge(before, wished, lastApplied(before)) as KubeObject;
-  const kept = Object.fromEntries(Object.entries(before.metadata).filter(([field]) => SERVERS.includes(field)));
+  const kept = Object.fromEntries(Object.entries(before.metadata).filter(([field]) => SERVER_FIELDS.includes(field)));
   return { ...merged, metadata: { ...merged.metadata, ...kept } };
 }
 
@@ -166,18 +165,5 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Fields whose values differ, as paths such as "spec.nodeSelector"; what only a server writes is none of them. */
-export function changedFields({ before, after }: ObjectChange): readonly string[] {
-  const paths: string[] = [];
-  const walk = (a: unknown, b: unknown, path: string): void => {
-    if (JSON.stringify(a) === JSON.stringify(b)) return;
-    if (path !== '' && (!isRecord(a) || !isRecord(b))) return void paths.push(path);
-    const [left, right] = [isRecord(a) ? a : {}, isRecord(b) ? b : {}];
-    for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      if (path === 'metadata' && SERVERS.includes(key)) continue;
-      const step = /^\w+$/.test(key) ? `${path === '' ? '' : '.'}${key}` : `[${key}]`;
-      walk(left[key], right[key], `${path}${step}`);
-    }
-  };
-  if (before !== undefined && after !== undefined) walk(before, after, '');
-  return paths;
-}
+export const changedFields = ({ before, after }: ObjectChange): readonly string[] =>
+  before === undefined || after === undefined ? [] : fieldDifferences(before, after).map(({ path }) => path);

@@ -137,8 +137,10 @@ export interface RibQueries {
   /** Longest prefix with a best path that holds the address. */
   lookup(address: IpAddress): RouteView | undefined;
   why(prefix: IpPrefix): Why;
-  /** The last changes of best paths, oldest first; none without `wallTime`. */
-  changes(): IterableIterator<RouteChange>;
+  /** The last changes of best paths, oldest first, from the one of this number on; none without `wallTime`. */
+  changes(from?: number): IterableIterator<RouteChange>;
+  /** How many changes of best paths there were since this table began; 0 without `wallTime`. */
+  readonly changeCount: number;
   /** Slices of at most ~1,000 routes; awaiting nothing between slices blocks the loop, so yield to it. */
   best(family: Family): IterableIterator<readonly RouteView[]>;
   received(id: PeerId, family: Family, when: 'before-policy' | 'after-policy'): IterableIterator<readonly RouteView[]>;

@@ -134,8 +134,12 @@ export class Queries implements RibQueries {
     return { prefixes: bestCount, paths: paths.size };
   }
 
-  changes(): IterableIterator<RouteChange> {
-    return this.#context.history?.changes() ?? [].values();
+  changes(from?: number): IterableIterator<RouteChange> {
+    return this.#context.history?.changes(from) ?? [].values();
+  }
+
+  get changeCount(): number {
+    return this.#context.history?.count ?? 0;
   }
 
   paths(prefix: IpPrefix): readonly RouteView[] {

@@ -175,5 +175,6 @@ export interface ReadableOutputs {
 
 /** route-history.ts. */
 export interface ReadableHistory {
-  changes(): IterableIterator<RouteChange>;
+  readonly count: number;
+  changes(from?: number): IterableIterator<RouteChange>;
 }

@@ -56,9 +56,14 @@ export class RouteHistory {
     this.#names[at] = this.#name;
   }
 
-  /** Oldest first. */
-  *changes(): IterableIterator<RouteChange> {
-    for (let i = Math.max(0, this.#count - CAPACITY); i < this.#count; i++) {
+  /** How many there were since the beginning. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Oldest first, from the one of this number on; what the ring no longer has is passed over. */
+  *changes(from = 0): IterableIterator<RouteChange> {
+    for (let i = Math.max(from, this.#count - CAPACITY); i < this.#count; i++) {
       const at = i & (CAPACITY - 1);
       const name = this.#names[at];
       const type = ((this.#words[at * STRIDE + 4] as number) >>> 8) & 3;
