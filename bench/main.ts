@@ -26,6 +26,10 @@ const AREAS: Readonly<Record<string, Area>> = {
     load: () => import('./bfd/main.js'),
   },
   services: { about: 'Services beside kube-proxy', load: () => import('./services/main.js') },
+  announce: {
+    about: 'endpoints of fifty Local Services gone and back: their addresses at the routers',
+    load: () => import('./announce/main.js'),
+  },
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   load: { about: 'the agent of a node in a large, changing cluster', load: () => import('./load/main.js') },
   hostile: { about: 'objects that ask for much against the policy engine', load: () => import('./hostile/main.js') },
