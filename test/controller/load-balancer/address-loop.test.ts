@@ -92,10 +92,41 @@ describe('controller/load-balancer', () => {
     ["MetalLB's loadBalancerIPs", {}, { 'metallb.io/loadBalancerIPs': '198.51.100.7' }, ['198.51.100.7']],
     ["MetalLB's former prefix", {}, { 'metallb.universe.tf/loadBalancerIPs': '198.51.100.8' }, ['198.51.100.8']],
     ["MetalLB's address-pool", {}, { 'metallb.io/address-pool': 'manual' }, ['203.0.113.0']],
+    ["MetalLB's former address-pool", {}, { 'metallb.universe.tf/address-pool': 'manual' }, ['203.0.113.0']],
+    ["Calico's ipv6pools", { ipFamilies: ['IPv6'] }, { 'projectcalico.org/ipv6pools': '["lb6"]' }, ['2001:db8::']],
+    [
+      "the first of Calico's pools that has one",
+      {},
+      { 'projectcalico.org/ipv4pools': '["full","lb"]' },
+      ['198.51.100.0'],
+    ],
+    [
+      "MetalLB's list of both families",
+      { ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'PreferDualStack' },
+      { 'metallb.io/loadBalancerIPs': '198.51.100.7, 2001:db8::7' },
+      ['198.51.100.7', '2001:db8::7'],
+    ],
+    [
+      "Calico's list of both families",
+      { ipFamilies: ['IPv6', 'IPv4'], ipFamilyPolicy: 'RequireDualStack' },
+      { 'projectcalico.org/loadBalancerIPs': '["198.51.100.7","2001:DB8:0::7"]' },
+      ['2001:db8::7', '198.51.100.7'],
+    ],
+    [
+      'one address that two annotations ask for',
+      { loadBalancerIP: '198.51.100.5' },
+      { 'metallb.io/loadBalancerIPs': '198.51.100.5', 'projectcalico.org/loadBalancerIPs': '["198.51.100.5"]' },
+      ['198.51.100.5'],
+    ],
+    ["Calico's class", { loadBalancerClass: 'calico' }, {}, ['198.51.100.0']],
+    ["another controller's class", { loadBalancerClass: 'example.com/other' }, {}, []],
   ] as const)
     it(`does as ${what} asks`, async () => {
       pools(poolOf('manual', '203.0.113.0/30', { assignmentMode: 'Manual' }));
+      pools(poolOf('full', '203.0.113.9/32'));
+      server.apply(serviceOf('other', { loadBalancerIP: '203.0.113.9' }));
       start();
+      await settle();
       server.apply(serviceOf('a', spec, { ...annotations }));
       await settle();
       expect(server.ingressOf('a')).to.deep.equal(expected);
