@@ -3,9 +3,7 @@
  * ($KUBE_PROXY) and is left out elsewhere.
  */
 import { expect } from 'chai';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, Socket, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServicesEngine } from '@tortie/services';
@@ -13,11 +11,10 @@ import { ApiClient } from '../../bench/node/api-client.js';
 import { NodeProcess } from '../../bench/node/process.js';
 import { kubeProxyRules } from '../../src/dataplane/netfilter/kube-proxy-rules.js';
 import { createNetfilter, type Netfilter } from '../../src/dataplane/netfilter/netfilter.js';
-import { AF_INET } from '../../src/dataplane/libc.js';
-import { inNamespace, listenInNamespace, socketInNamespace } from '../../src/dataplane/netns.js';
+import { inNamespace } from '../../src/dataplane/netns.js';
 import { packageFile } from '../../src/lab/tortie-argv.js';
 import { exec, ScratchNamespaces } from '../dataplane/scratch-namespaces.js';
-import { buildRack, type Rack } from './rack.js';
+import { buildRack, ECHO_PORT, type HeldConnection, type Rack } from './rack.js';
 import { addressOf, NET, TARGET_PORT } from './rows.js';
 
 const KUBE_PROXY = process.env['KUBE_PROXY'] ?? '';
@@ -39,8 +36,7 @@ describe('taking over from kube-proxy, and handing back', function () {
   let rack: Rack;
   let api: ApiClient;
   let netfilter: Netfilter | undefined;
-  let echo: Server | undefined;
-  let client: Socket | undefined;
+  let held: HeldConnection | undefined;
 
   before(async function () {
     if (KUBE_PROXY === '') this.skip();
@@ -66,8 +62,7 @@ describe('taking over from kube-proxy, and handing back', function () {
       });
   });
   after(async () => {
-    client?.destroy();
-    echo?.close();
+    held?.close();
     await netfilter?.stop();
     for (const process of processes.reverse()) await process.stop();
     api?.close();
@@ -104,7 +99,7 @@ describe('taking over from kube-proxy, and handing back', function () {
         status: { addresses: [{ type: 'InternalIP', address: NET[4].node }] },
       },
       ...of('short', NET[4].cluster, TARGET_PORT),
-      ...of('long', '10.96.0.2', TARGET_PORT + 1),
+      ...of('long', '10.96.0.2', ECHO_PORT),
     ];
   }
 
@@ -130,23 +125,6 @@ describe('taking over from kube-proxy, and handing back', function () {
       await pause(100);
     }
   };
-  const ask = async (text: string): Promise<string> => {
-    client?.write(text);
-    const [answer] = (await once(client as Socket, 'data')) as [Buffer];
-    return answer.toString('utf8');
-  };
-  const openLong = async (): Promise<void> => {
-    echo = createServer((connection) => connection.pipe(connection));
-    const [pod, source] = [rack.namespaceOf('L1'), rack.namespaceOf('pod')];
-    await new Promise<void>((resolve) =>
-      echo?.listen({ fd: listenInNamespace(pod, addressOf(4, 'L1'), TARGET_PORT + 1) }, resolve),
-    );
-    const fd = socketInNamespace(source, AF_INET);
-    client = new Socket({ fd, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
-    client.on('error', () => undefined);
-    client.connect({ host: '10.96.0.2', port: 80 });
-    await once(client, 'connect');
-  };
   /** Every new connection is answered until `work` is done. */
   const whileAnswered = async (work: () => Promise<void>): Promise<number> => {
     let isDone = false;
@@ -165,8 +143,7 @@ describe('taking over from kube-proxy, and handing back', function () {
       const within = <T>(work: () => T): T => inNamespace(rack.node, work);
       let proxy = startKubeProxy(mode);
       await eventually('kube-proxy to serve', async () => (await short()).startsWith('L1'));
-      await openLong();
-      expect(await ask('kube-proxy')).to.equal('kube-proxy');
+      held = await rack.hold(4, 'pod', '10.96.0.2', 80);
       expect(await kubeProxyRules(within)).to.be.a('string');
 
       const engine = new ServicesEngine({ nodeName: 'n1' });
@@ -180,7 +157,7 @@ describe('taking over from kube-proxy, and handing back', function () {
       });
       expect(taken).to.be.greaterThan(0);
       expect(await kubeProxyRules(within)).to.equal(undefined);
-      expect(await ask('tortie')).to.equal('tortie');
+      await held.echo('tortie');
       expect(await short()).to.match(/^L1 /);
 
       await whileAnswered(async () => {
@@ -191,11 +168,10 @@ describe('taking over from kube-proxy, and handing back', function () {
         await netfilter?.stop();
         netfilter = undefined;
       });
-      expect(await ask('kube-proxy again')).to.equal('kube-proxy again');
+      await held.echo('kube-proxy again');
       const left = `${exec(rack.node, 'iptables-save')}${exec(rack.node, 'nft', 'list', 'ruleset')}`;
       expect(left).not.to.match(/TORTIE-S/);
-      client?.destroy();
-      echo?.close();
+      held.close();
       await proxy.stop();
       await cleanUp();
     });
