@@ -2,7 +2,17 @@
 import { expect } from 'chai';
 import type { Family } from 'node-bgp/address';
 import { ServicesEngine } from '@tortie/services';
-import { addressOf, destinationOf, eventsOf, NODE_PORT, ROWS, sourceOf, TARGET_PORT, type Place } from './rows.js';
+import {
+  addressOf,
+  destinationOf,
+  eventsOf,
+  NODE_PORT,
+  ROWS,
+  sourceOf,
+  TARGET_PORT,
+  type Place,
+  isToNode,
+} from './rows.js';
 import { programOf, walk, type Packet } from './walk.js';
 
 /** "L1 R1 masq" as the walk says it. */
@@ -33,7 +43,7 @@ describe("services: kube-proxy's rules", () => {
               protocol,
               port: to === 'node-port' ? NODE_PORT : 80,
               isFromNode: from === 'node',
-              isToNode: to === 'node-port',
+              isToNode: isToNode(to),
             };
             const asked = `${protocol} ${from} to ${to}`;
             expect([...walk(program, packet).keys()].sort(), asked).to.deep.equal(expectedOutcomes(family, outcome));

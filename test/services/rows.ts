@@ -8,7 +8,7 @@ import type { ServiceEvent, ServiceKubeObject, ServicesOptions } from '@tortie/s
 
 export type Place = 'L1' | 'L2' | 'R1' | 'R2';
 export type From = 'L1' | 'pod' | 'node' | 'outside' | 'other outside';
-export type To = 'cluster-ip' | 'external-ip' | 'load-balancer' | 'node-port';
+export type To = 'cluster-ip' | 'external-ip' | 'load-balancer' | 'node-port' | 'node-address';
 
 export interface RowEndpoint {
   readonly at: Place;
@@ -17,6 +17,8 @@ export interface RowEndpoint {
   readonly terminating?: boolean;
   readonly zones?: readonly string[];
   readonly nodes?: readonly string[];
+  /** Its slice does not say on which node it is. */
+  readonly isAnywhere?: boolean;
 }
 
 export interface Row {
@@ -83,8 +85,16 @@ export function sourceOf(family: Family, from: From): string {
 
 export function destinationOf(family: Family, to: To): string {
   const { cluster, external, balancer, node } = NET[family];
-  return { 'cluster-ip': cluster, 'external-ip': external, 'load-balancer': balancer, 'node-port': node }[to];
+  return {
+    'cluster-ip': cluster,
+    'external-ip': external,
+    'load-balancer': balancer,
+    'node-port': node,
+    'node-address': node,
+  }[to];
 }
+
+export const isToNode = (to: To): boolean => to === 'node-port' || to === 'node-address';
 
 /** Every row holds for each of them. */
 export const PROTOCOLS = ['TCP', 'UDP', 'SCTP'] as const;
@@ -95,6 +105,8 @@ export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
   const spec = JSON.parse(
     JSON.stringify(row.spec ?? {})
       .replaceAll('$RANGE', net.range)
+      .replaceAll('$NODE"', `${net.node}"`)
+      .replaceAll('$BALANCER', net.balancer)
       .replaceAll('$NODERANGE', net.nodeRange),
   ) as Record<string, unknown>;
   const service: ServiceKubeObject = {
@@ -124,7 +136,7 @@ export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
         endpoints: [
           {
             addresses: [addressOf(family, endpoint.at)],
-            nodeName: endpoint.at.startsWith('L') ? 'n1' : 'n2',
+            nodeName: endpoint.isAnywhere === true ? undefined : endpoint.at.startsWith('L') ? 'n1' : 'n2',
             conditions: { ready: endpoint.ready, serving: endpoint.serving, terminating: endpoint.terminating },
             hints: {
               forZones: endpoint.zones?.map((name) => ({ name })),
@@ -254,6 +266,94 @@ export const ROWS: readonly Row[] = [
       ['outside', 'load-balancer', 'L1'],
       ['pod', 'load-balancer', 'R1'],
     ],
+  },
+  {
+    title: 'internalTrafficPolicy Local: the last local endpoint serves to its end, though others are ready elsewhere',
+    spec: { internalTrafficPolicy: 'Local' },
+    endpoints: [{ at: 'L1', ...TERMINATING }, { at: 'R1' }],
+    probes: [
+      ['pod', 'cluster-ip', 'L1'],
+      ['outside', 'node-port', 'R1 masq'],
+    ],
+  },
+  {
+    title: 'an endpoint that is ready counts, though it ends or does not serve (publishNotReadyAddresses)',
+    spec: LOCAL,
+    endpoints: [
+      { at: 'L1', ready: true, serving: false, terminating: true },
+      { at: 'R1', ready: true, serving: false },
+      { at: 'R2', ...TERMINATING },
+    ],
+    probes: [
+      ['pod', 'cluster-ip', 'L1 R1'],
+      ['outside', 'load-balancer', 'L1'],
+    ],
+  },
+  {
+    title: 'an endpoint on no node is nobody local',
+    spec: LOCAL,
+    endpoints: [{ at: 'R1', isAnywhere: true }],
+    probes: [
+      ['pod', 'cluster-ip', 'R1'],
+      ['outside', 'load-balancer', 'drop'],
+    ],
+  },
+  {
+    title: 'both policies Local: pods and the node reach external addresses by every endpoint',
+    spec: { ...LOCAL, internalTrafficPolicy: 'Local' },
+    endpoints: [{ at: 'R1' }],
+    probes: [['pod', 'cluster-ip', 'drop'], ...all('pod', 'R1'), ...all('outside', 'drop')],
+  },
+  {
+    title: 'endpoints that end are chosen without regard to zone hints',
+    zone: 'a',
+    endpoints: [
+      { at: 'L1', ...TERMINATING, zones: ['a'] },
+      { at: 'R1', ...TERMINATING, zones: ['b'] },
+    ],
+    probes: [['pod', 'cluster-ip', 'L1 R1']],
+  },
+  {
+    title: 'zone hints do not narrow what is Local',
+    zone: 'a',
+    spec: LOCAL,
+    endpoints: [
+      { at: 'L1', zones: ['b'] },
+      { at: 'R1', zones: ['a'] },
+    ],
+    probes: [
+      ['pod', 'cluster-ip', 'R1'],
+      ['outside', 'load-balancer', 'L1'],
+    ],
+  },
+  {
+    title: "an external IP may be the node's own address",
+    spec: { externalIPs: ['$NODE'] },
+    endpoints: [{ at: 'L1' }, { at: 'R1' }],
+    probes: [
+      ['outside', 'node-address', 'L1 R1 masq'],
+      ['pod', 'node-address', 'L1 R1 masq'],
+      ['node', 'node-address', 'L1 R1 masq'],
+      ['outside', 'node-port', 'L1 R1 masq'],
+    ],
+  },
+  {
+    title: "an external IP that is the load balancer's address has its source ranges",
+    spec: { externalIPs: ['$BALANCER'], loadBalancerSourceRanges: ['$RANGE'] },
+    endpoints: [{ at: 'L1' }],
+    probes: [
+      ['outside', 'load-balancer', 'L1 masq'],
+      ['other outside', 'load-balancer', 'drop'],
+    ],
+  },
+  {
+    title: 'without nodePorts (allocateLoadBalancerNodePorts false) the other addresses serve',
+    spec: {
+      allocateLoadBalancerNodePorts: false,
+      ports: PROTOCOLS.map((protocol) => ({ name: protocol.toLowerCase(), protocol, port: 80 })),
+    },
+    endpoints: [{ at: 'L1' }],
+    probes: [['outside', 'load-balancer', 'L1 masq']],
   },
   {
     title: 'zone hints hold where all ready endpoints have them and one is for this zone',
