@@ -13,7 +13,7 @@ export interface Result {
   /** The same beside connections to an address of the endpoint's host that is no Service's, at the same moment. */
   readonly shareOfDirect?: number;
   readonly megabytes: number;
-  /** Share of one processor while nothing happens. */
+  /** Share of one processor while nothing happens: the median of six times five seconds, since a runtime tidies up once. */
   readonly idle: number;
   /** Of the machine, over the minute before. */
   readonly load: number;

@@ -39,7 +39,12 @@ interface LookFailure {
 const MEMBERS_PER_ROUND = 5_000;
 /** Sets read per look beyond suspicion; an idle node's twenty, read every second, were a fifth of what its agent took. */
 const SETS_PER_ROUND = 4;
-/** Looking may take a twentieth of the time at most. */
+/**
+ * Looking may take a hundredth of the time, so that a large table at rest costs little, and a twentieth where a hundredth would
+ * be less often than every few seconds: what somebody has changed stands so long.
+ */
+const CALM_FACTOR = 100;
+const SELDOM = 10_000;
 const COST_FACTOR = 20;
 /** After a write, wait so long without another one before reading back. */
 const QUIET_BEFORE_READBACK = 1_500;
@@ -168,7 +173,7 @@ export class Patrol {
         this.isRoundDue = true;
         this.onAlarm();
       },
-      Math.max(interval, this.lastDuration * COST_FACTOR),
+      pauseAfter(this.lastDuration, interval),
     );
     this.timer.unref();
   }
@@ -279,6 +284,10 @@ export class Patrol {
     return chosen;
   }
 }
+
+/** Milliseconds until the next round. Exported for its test. */
+export const pauseAfter = (lastDuration: number, interval: number): number =>
+  Math.max(interval, Math.min(lastDuration * CALM_FACTOR, SELDOM), lastDuration * COST_FACTOR);
 
 const BUILTINS: ReadonlySet<string> = new Set(BUILTIN_CHAINS);
 const WATCHED: ReadonlySet<string> = new Set(TABLES);
