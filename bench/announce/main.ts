@@ -2,7 +2,7 @@
  * npm run bench -- announce [--services 50] [--rounds 10] [-o json]
  *
  * Services whose traffic stays on the node, told to the routers: a rack with two BIRD routers, dual-stack Services with
- * externalTrafficPolicy Local and their endpoints on node1. In each round all of them lose their endpoints, then have them back; measured is
+ * externalTrafficPolicy Local and their endpoints on node1. In each round all lose their endpoints, then have them back; measured is
  * from the first request at the API server until tor1 has none of their /32 and /128, and until it has all of them.
  */
 import { join } from 'node:path';
