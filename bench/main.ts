@@ -33,6 +33,7 @@ const AREAS: Readonly<Record<string, Area>> = {
   cni: { about: 'CNI ADD and DEL beside ptp and host-local', load: () => import('./cni/main.js') },
   load: { about: 'the agent of a node in a large, changing cluster', load: () => import('./load/main.js') },
   hostile: { about: 'objects that ask for much against the policy engine', load: () => import('./hostile/main.js') },
+  flows: { about: 'what recording flows costs the agent and the packet path', load: () => import('./flows/main.js') },
   kill: {
     about: 'kill -9 of the agent amid CNI calls: what is lost, left or given twice',
     load: () => import('./kill/main.js'),

@@ -38,6 +38,7 @@ const areas: readonly Area[] = [
   { name: 'confirm', load: async () => (await import('./commands/change.js')).registerConfirmCommand },
   { name: 'workload', load: async () => (await import('./commands/workload.js')).registerWorkloadCommand },
   { name: 'policy', load: async () => (await import('./commands/policy.js')).registerPolicyCommand },
+  { name: 'flows', load: async () => (await import('./commands/flows.js')).registerFlowsCommand },
   { name: 'ipam', load: async () => (await import('./commands/ipam.js')).registerIpamCommand },
   { name: 'plan', load: async () => (await import('./commands/plan.js')).registerPlanCommand },
   { name: 'history', load: async () => (await import('./commands/history.js')).registerHistoryCommand },

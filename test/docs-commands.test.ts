@@ -11,6 +11,7 @@ const PAGES = [
   'operations.md',
   'troubleshooting.md',
   'change.md',
+  'flows.md',
   ...readdirSync(join(DOCS, 'peering')).map((name) => join('peering', name)),
 ];
 

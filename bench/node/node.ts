@@ -75,10 +75,10 @@ export class BenchNode {
     return this.agent?.problem();
   }
 
-  /** kill -9 and a new process; settles when it serves. */
-  async replaceAgent(): Promise<void> {
+  /** kill -9 and a new process, with other flags if they are given; settles when it serves. */
+  async replaceAgent(agentFlags = this.plan.agentFlags): Promise<void> {
     await this.agent?.stop('SIGKILL');
-    await this.startAgent();
+    await this.startAgent(agentFlags);
   }
 
   async stop(): Promise<void> {
@@ -104,8 +104,8 @@ export class BenchNode {
     await serving(this.apiServer, () => this.api.isReady());
   }
 
-  private async startAgent(): Promise<void> {
-    const { netns, directory, policyBackend, agentFlags = [], agentNodeOptions } = this.plan;
+  private async startAgent(agentFlags = this.plan.agentFlags ?? []): Promise<void> {
+    const { netns, directory, policyBackend, agentNodeOptions } = this.plan;
     const flags = [
       '--node',
       NODE,

@@ -50,8 +50,8 @@ import {
   type PolicyEvent,
 } from './objects.js';
 import { fewProblems, invalid, type Problem } from './problem.js';
-import { policyKeyText, type Direction, type PolicyKey } from './model/policy.js';
-import type { DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
+import { DIRECTIONS, policyKeyText, type Direction, type Policy, type PolicyKey } from './model/policy.js';
+import type { ChainName, DispatchMap, Ruleset, RulesetDelta } from './ruleset.js';
 import { faultOf, translatePolicy } from './translate/policy.js';
 import { translateTier } from './translate/tier.js';
 import type { EndVerdict, Explanation, Flow, Verdict } from './verdict/flow.js';
@@ -105,6 +105,11 @@ export interface ObjectProblems {
  */
 export type EndpointState = 'no-endpoint' | 'pod-unknown' | 'namespace-unknown' | 'finished' | 'host-network' | 'ready';
 
+/** Whose an address is; `isLocal`: of a pod that is connected here. */
+export type AddressHolder =
+  | { readonly type: 'pod'; readonly namespace: string; readonly name: string; readonly isLocal: boolean }
+  | { readonly type: 'node'; readonly name: string };
+
 export class PolicyEngine {
   private readonly cluster = new Cluster();
   private readonly policies = new PolicyIndex();
@@ -125,6 +130,9 @@ export class PolicyEngine {
   private readonly oracle: Oracle;
   /** BOUNDED by the cluster's objects; only those with problems. */
   private readonly found = new Map<string, ObjectProblems>();
+  /** Policies whose rules look at source ports, by policyKeyText. BOUNDED by the cluster's policies. */
+  private readonly sourcePortPolicies = new Set<string>();
+  private changes = 0;
   private readonly sliceOwners = new Map<
     string,
     { readonly service: string; readonly endpoints: readonly ServiceEndpoint[] }
@@ -241,6 +249,14 @@ export class PolicyEngine {
     this.denied.collect();
     const sets = this.store.drain();
     const [chains, maps, hooks] = [this.chains.drain(), this.maps.drain(), this.hosts.drain()];
+    const isSame =
+      sets.created.length +
+        sets.changed.length +
+        sets.deleted.length +
+        chains.upserted.length +
+        chains.deleted.length ===
+      0;
+    if (!isSame) this.changes++;
     return {
       setsCreated: sets.created,
       setsChanged: sets.changed,
@@ -272,6 +288,31 @@ export class PolicyEngine {
   /** What the policies of one end say, and what staged ones that were asked would have. Costs half a verdict. */
   judge(flow: Flow, direction: Direction): EndVerdict {
     return this.oracle.judgeEnd(flow, direction);
+  }
+
+  /** Another one after a change by which `judge` may answer something else about a pod of this node. */
+  get generation(): number {
+    return this.changes;
+  }
+
+  /** Does some policy look at source ports? Verdicts on flows that name none may be too kind then. */
+  get looksAtSourcePorts(): boolean {
+    return this.sourcePortPolicies.size > 0;
+  }
+
+  /** Who has an address: a pod that policies can mean, or a node. */
+  holderOf(address: string): AddressHolder | undefined {
+    const entry = this.cluster.podsWithAddress(address).find((one) => one.addresses.includes(address));
+    if (entry !== undefined)
+      return { type: 'pod', namespace: entry.namespace, name: entry.name, isLocal: entry.endpoint !== undefined };
+    for (const { name, addresses } of this.cluster.allNodes())
+      if (addresses.includes(address)) return { type: 'node', name };
+    return undefined;
+  }
+
+  /** The chains of all that denies here and is reported. */
+  deniedChains(): readonly ChainName[] {
+    return this.denied.standing();
   }
 
   /** What a report's id (behind DENY_PREFIX) stands for; undefined when no rule leads there any more. */
@@ -511,6 +552,9 @@ export class PolicyEngine {
     const translation = object === undefined ? undefined : translatePolicy(key.kind, key.namespace, key.name, object);
     this.report(key.kind, key.namespace, key.name, translation?.problems ?? []);
     const made = translation?.policy;
+    this.changes++;
+    if (made !== undefined && looksAtSourcePorts(made)) this.sourcePortPolicies.add(keyText);
+    else this.sourcePortPolicies.delete(keyText);
     const after =
       made === undefined || object === undefined
         ? undefined
@@ -543,6 +587,17 @@ export class PolicyEngine {
     else this.found.delete(key);
   }
 }
+
+const looksAtSourcePorts = (policy: Policy): boolean =>
+  DIRECTIONS.some((direction) =>
+    (policy[direction] ?? []).some(({ alternatives }) =>
+      alternatives.some(
+        ({ source }) =>
+          source !== undefined &&
+          [source.ports, source.notPorts, source.namedPort, source.notNamedPorts].some((each) => each !== undefined),
+      ),
+    ),
+  );
 
 /** Every address that the node's status lists, internal ones first; host names are not addresses. */
 function nodeOf(name: string, object: NodeObject): Node {

@@ -9,6 +9,7 @@ export * from './render/ipset.js';
 export * from './validate/network-policy.js';
 export * from './validate/label-selector.js';
 export * from './validate/cluster-policy.js';
+export type { Direction } from './model/policy.js';
 export * from './render/nftables.js';
 export { DENY_PREFIX, deniedChainName, denyId, type DenyPoint, type DenyReports } from './compile/denied-chain.js';
 export type { FailsafePort } from './compile/host-chains.js';

@@ -43,7 +43,11 @@ export class CniTimes {
   }
 }
 
-export function renderAgentMetrics({ report, pods, usages, lostWatches }: AgentReading, times: CniTimes): string {
+export function renderAgentMetrics(
+  { report, pods, usages, lostWatches }: AgentReading,
+  times: CniTimes,
+  addMore: (text: MetricText) => void = () => undefined,
+): string {
   const text = new MetricText('tortie_agent_');
   text.addProcess();
   const ofAspects = (count: (aspect: NodeReport['aspects'][number]) => number) =>
@@ -91,5 +95,6 @@ export function renderAgentMetrics({ report, pods, usages, lostWatches }: AgentR
   );
   text.add('lost_watches', 'gauge', 'Kinds of objects whose watch has no connection.', plain(lostWatches));
   times.addTo(text);
+  addMore(text);
   return text.toString();
 }

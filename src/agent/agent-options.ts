@@ -1,5 +1,5 @@
 /** What `tortie agent` is started with, and the kinds of object that it lists and watches. */
-import type { EngineOptions } from '@tortie/policy';
+import type { DenyReports, EngineOptions } from '@tortie/policy';
 import type { KindName } from '../api/kinds.js';
 import type { Datastore } from '../datastore/datastore.js';
 import type { Logger } from '../log.js';
@@ -7,6 +7,7 @@ import type { OutgoingSettings } from '../nat/nat-rules.js';
 import type { DrainSettings } from './drain-loop.js';
 import type { NodeKernel } from './kernel.js';
 import { BGP_KINDS } from './node-topology.js';
+import type { FlowKernel, FlowSettings } from './flow-loop.js';
 import type { PodLimits } from './pod-limits.js';
 import { POLICY_KINDS } from './policy-events.js';
 import type { ServiceKernel, ServiceSettings } from './services/service-proxy.js';
@@ -39,6 +40,8 @@ export interface AgentOptions {
   readonly drain?: DrainSettings;
   /** Without it nobody here looks at Services. */
   readonly services?: { readonly settings: ServiceSettings; readonly kernel: ServiceKernel };
+  /** Without it nobody here records flows. */
+  readonly flows?: { readonly settings: FlowSettings; readonly kernel: FlowKernel; readonly reports: DenyReports };
   /** How natOutgoing translates. */
   readonly outgoing?: OutgoingSettings;
   readonly log: Logger;

@@ -20,6 +20,7 @@ import type { AgentOptions } from './agent-options.js';
 import { nowText } from '../history/entry.js';
 import { Journal } from '../history/journal.js';
 import { lastNoted } from '../history/read-journals.js';
+import type { FlowLoop } from './flow-loop.js';
 import type { IpamLoop } from './ipam-loop.js';
 import { NodeLoops } from './node-loops.js';
 import { ChangeLoops } from './change-loops.js';
@@ -153,6 +154,7 @@ export class Agent {
     await Promise.race([Promise.all([topology.awaitServices(), this.loops.drain.start()]), this.stopped]);
     if (this.isStopped) return;
     for (const loop of [bgp, leaks, endpoints, shaping]) loop.start();
+    this.loops.flows?.start();
     this.isReady = true;
     this.status.start();
     this.changes.rollout.start();
@@ -174,6 +176,10 @@ export class Agent {
     await this.journal.flush();
     await this.options.kernel.close();
     await this.allocator.close();
+  }
+
+  get flows(): FlowLoop | undefined {
+    return this.loops.flows;
   }
 
   /** What `tortie ipam release` asks for. */
@@ -228,6 +234,7 @@ export class Agent {
         lostWatches: cluster.problems().size,
       },
       times,
+      (text) => this.loops.flows?.addMetrics(text),
     );
   }
 
@@ -263,6 +270,7 @@ export class Agent {
     if (change.isStatusOnly === true && STATUS_KINDS.includes(change.kind)) return;
     services?.take(change);
     this.loops.drain.changed(change);
+    this.loops.flows?.changed(change);
     this.status.takePolicy(change);
     if (topology.isNews(change)) bgp.changed();
     if (change.kind === 'nodes') this.status.condition.changed();

@@ -3,7 +3,9 @@
  * process runs in.
  */
 import type { Owner } from '@tortie/ipam';
+import { reportPrefix } from '@tortie/policy/compile/denied-chain';
 import type { HostInterface } from '@tortie/policy/objects';
+import type { ChainName } from '@tortie/policy/ruleset';
 import {
   formatAddress,
   formatPrefix,
@@ -18,7 +20,9 @@ import { EndpointPlumbing } from '../dataplane/endpoint-plumbing.js';
 import type { Endpoint, EndpointSpec } from '../dataplane/endpoint-spec.js';
 import { EndpointWatch } from '../dataplane/endpoint-watch.js';
 import { enableForwarding } from '../dataplane/forwarding.js';
+import { lingeringTimes, openFlowEvents, REPORT_GROUP } from '../dataplane/flow-events.js';
 import { connectionLimitProblem } from '../dataplane/netfilter/connection-limit.js';
+import { DeniedCounts } from '../dataplane/netfilter/denied-counts.js';
 import { createNetfilter, type Netfilter } from '../dataplane/netfilter/netfilter.js';
 import { kubeProxyRules } from '../dataplane/netfilter/kube-proxy-rules.js';
 import type { BackendSetting } from '../dataplane/netfilter/status.js';
@@ -38,6 +42,7 @@ import { uplinkMtu } from '../dataplane/uplink-mtu.js';
 import type { Logger } from '../log.js';
 import type { PodRates } from '../shaping/pod-limits.js';
 import type { NodeLink } from '../topology/node-side.js';
+import type { FlowKernel } from './flow-loop.js';
 import type { KernelEvents, NodeKernel } from './kernel.js';
 import { netfilterOf } from './netfilter-part.js';
 import type { ServiceKernel } from './services/service-proxy.js';
@@ -50,8 +55,8 @@ const LOOPBACK_INDEX = 1;
 const LINK_SCOPE = 253;
 const HOST_SCOPE = 254;
 
-/** With what Services ask of it. */
-export type ServingKernel = NodeKernel & { readonly services: ServiceKernel };
+/** With what Services and flows ask of it. */
+export type ServingKernel = NodeKernel & { readonly services: ServiceKernel; readonly flows: FlowKernel };
 
 export interface LinuxKernelOptions {
   readonly backend: BackendSetting;
@@ -103,6 +108,8 @@ class LinuxKernel implements ServingKernel {
   readonly routes: NodeKernel['routes'];
   readonly nat: NodeKernel['nat'];
   readonly services: ServiceKernel;
+  readonly flows: FlowKernel;
+  private deniedCounts: DeniedCounts | undefined;
 
   constructor(
     readonly families: readonly Family[],
@@ -134,6 +141,11 @@ class LinuxKernel implements ServingKernel {
       mode: () => ([...tables.status().backends.values()][0]?.backend === 'nftables' ? 'nftables' : 'iptables'),
       kubeProxyRules,
       listeningPorts,
+    };
+    this.flows = {
+      open: (listener) => openFlowEvents(REPORT_GROUP, listener),
+      lingering: lingeringTimes,
+      unreported: (chains) => this.unreported(chains),
     };
     this.routes = {
       levelPeering: (wanted) =>
@@ -270,11 +282,18 @@ class LinuxKernel implements ServingKernel {
   async close(): Promise<void> {
     this.kernelWatch?.close();
     this.endpointWatch.close();
+    this.deniedCounts?.close();
     await this.tables.stop();
     await this.plumbing.close();
     this.socket.close();
     await this.walk;
     this.conntrack.close();
+  }
+
+  private unreported(chains: readonly ChainName[]): number {
+    this.deniedCounts ??= new DeniedCounts(this.families);
+    const backends = new Map([...this.tables.status().backends].map(([family, { backend }]) => [family, backend]));
+    return this.deniedCounts.since(backends, chains, reportPrefix);
   }
 
   private suspects(requests: readonly EndpointRequest[], isWhole: boolean): readonly EndpointRequest[] {

@@ -23,6 +23,9 @@ import { VERSION } from '../version.js';
 import { Agent } from './agent.js';
 import type { AddressSettings, PolicySettings } from './agent-options.js';
 import { parseDrainFlags, type DrainFlags } from './drain-flags.js';
+import { DENY_REPORTS, parseFlowFlags, type FlowFlags } from './flow-flags.js';
+import { flowListener } from './flow-listener.js';
+import type { FlowSettings } from './flow-loop.js';
 import { cniHandlers } from './cni-handlers.js';
 import { parseFailsafePorts } from './failsafe-ports.js';
 import type { DrainSettings } from './drain-loop.js';
@@ -35,7 +38,7 @@ import { parseServiceFlags } from './services/service-flags.js';
 import type { ServiceSettings } from './services/service-proxy.js';
 import { podLimitsOf, type PodLimitFlags } from './pod-limits.js';
 
-export interface AgentFlags extends PodLimitFlags, NatFlags, DrainFlags {
+export interface AgentFlags extends PodLimitFlags, NatFlags, DrainFlags, FlowFlags {
   readonly node?: string;
   readonly kubeconfig?: string;
   /** Its URL (open-datastore.ts). */
@@ -145,6 +148,9 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       drain: flags.drain,
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       services: { settings: flags.serviceSettings, kernel: kernel.services },
+      ...(flags.flowSettings === undefined
+        ? {}
+        : { flows: { settings: flags.flowSettings, kernel: kernel.flows, reports: DENY_REPORTS } }),
     }),
   );
   const times = new CniTimes();
@@ -157,7 +163,7 @@ async function serve(flags: Options, backend: BackendSetting, log: Logger, stopp
       events: agent.podEvents,
       log: log.child({ loop: 'cni' }),
     }),
-    fallback: releaseListener(agent.releases()),
+    fallback: flowListener(node, agent.flows, releaseListener(agent.releases())),
     onFault: (error) => log.error({ err: error }, 'A CNI call met a fault of ours'),
     onAnswer: ({ environment }, { isDone, error }, duration) => {
       times.observe(environment.get('CNI_COMMAND'), isDone, duration / 1000);
@@ -293,6 +299,7 @@ interface Options
   readonly serviceSettings: ServiceSettings;
   readonly outgoing: OutgoingSettings;
   readonly drain: DrainSettings;
+  readonly flowSettings?: FlowSettings;
   readonly cniVersion?: CniVersion;
   readonly mtu?: number;
   /** One a family at most. */
@@ -325,6 +332,7 @@ function parseOptions({
   const octets = Number(mtu);
   if (mtu !== 'auto' && !(Number.isInteger(octets) && octets >= MIN_MTU && octets <= MAX_MTU))
     throw new UserError(`Cannot use --mtu "${mtu}": expected auto, or ${MIN_MTU} to ${MAX_MTU}`, 2);
+  const flowSettings = parseFlowFlags(flags);
   return {
     ...flags,
     addresses: addressSettings(flags),
@@ -333,6 +341,7 @@ function parseOptions({
     policy: { ...policySettings(flags), ...podLimitsOf({ podTunnels, podBgp, podConnections }) },
     outgoing: parseNatFlags(flags),
     drain: parseDrainFlags(flags),
+    ...(flowSettings === undefined ? {} : { flowSettings }),
     nodeAddress: parseNodeAddress(nodeAddress),
     ...(cniVersion === 'auto' ? {} : { cniVersion }),
     ...(mtu === 'auto' ? {} : { mtu: octets }),

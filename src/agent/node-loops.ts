@@ -20,6 +20,7 @@ import type { Happening } from '../cluster/event-recorder.js';
 import { DRAIN_DEFAULTS, DrainLoop } from './drain-loop.js';
 import { ConnectionCleaner } from './connection-cleaner.js';
 import { EndpointLoop } from './endpoint-loop.js';
+import { FlowLoop } from './flow-loop.js';
 import { failuresFor } from './enforcement.js';
 import { HostInterfaces } from './host-interfaces.js';
 import { IpamLoop } from './ipam-loop.js';
@@ -85,6 +86,7 @@ export class NodeLoops {
   readonly tunnelAddresses: TunnelAddresses;
   readonly overlay: OverlayLoop;
   readonly routes: RouteLoop;
+  readonly flows: FlowLoop | undefined;
 
   constructor(
     private readonly options: AgentOptions,
@@ -93,7 +95,11 @@ export class NodeLoops {
   ) {
     this.gate = this.makeGate();
     this.onDemand = new OnDemandWatch(options.datastore, this.layers, told.watchOptions);
-    this.engine = new PolicyEngine({ ...options.policy, nodeName: options.node });
+    this.engine = new PolicyEngine({
+      ...options.policy,
+      nodeName: options.node,
+      ...(options.flows === undefined ? {} : { denyReports: options.flows.reports }),
+    });
     this.connections = this.makeConnections();
     this.policy = this.makePolicy();
     this.services = this.makeServices();
@@ -110,6 +116,7 @@ export class NodeLoops {
     this.tunnelAddresses = this.makeTunnelAddresses();
     this.overlay = this.makeOverlay();
     this.routes = this.makeRoutes();
+    this.flows = this.makeFlows();
   }
 
   stop(): void {
@@ -131,6 +138,7 @@ export class NodeLoops {
     ])
       loop.stop();
     this.services?.stop();
+    this.flows?.stop();
   }
 
   /** Does the API have the owner's very pod? Undefined: it cannot be told now. */
@@ -353,6 +361,7 @@ export class NodeLoops {
         this.ipam.attachmentsChanged();
         this.told.onEndpoints();
         this.endpoints.attachmentsChanged();
+        this.flows?.endpointsChanged();
         this.nat.changed();
         this.shaping.changed();
         if (this.topology.concerns('pods') || this.drain.input() !== undefined) this.bgp.changed();
@@ -412,6 +421,20 @@ export class NodeLoops {
       log: log.child({ loop: 'overlay' }),
       onRoutes: () => this.routes.changed(),
       onHealth: this.told.onHealth,
+    });
+  }
+
+  private makeFlows(): FlowLoop | undefined {
+    const { flows, log, node, stateDir } = this.options;
+    if (flows === undefined) return undefined;
+    this.onDemand.need('services');
+    return new FlowLoop({
+      ...flows,
+      node,
+      stateDir,
+      engine: this.engine,
+      cluster: this.cluster,
+      log: log.child({ loop: 'flows' }),
     });
   }
 

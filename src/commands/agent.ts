@@ -99,6 +99,13 @@ export function registerAgentCommand(program: Command): void {
       "what a pod sends to its own node once egress policy allows it: accept, drop, or return to the host's own rules",
       process.env['TORTIE_POD_TO_HOST'] ?? 'accept',
     )
+    .option(
+      '--flows <on|off>',
+      'record what connections its pods have, and what policy denies them (tortie flows)',
+      process.env['TORTIE_FLOWS'] ?? 'off',
+    )
+    .option('--flow-days <days>', 'how long flows are kept in <state-dir>', process.env['TORTIE_FLOW_DAYS'] ?? '7')
+    .option('--flow-size <MiB>', 'how much of them at most', process.env['TORTIE_FLOW_SIZE'] ?? '256')
     .option('--nat-port-range <first:last>', 'source ports for natOutgoing', process.env['TORTIE_NAT_PORT_RANGE'])
     .option(
       '--nat-outgoing-interface <name>',

@@ -5,6 +5,7 @@ import type { Flow, FlowEnd, PolicyEvent } from '@tortie/policy';
 import type { LoadedObject } from '../policy/objects.js';
 import { UserError } from '../errors.js';
 import { print, printError } from '../print.js';
+import { registerPolicyFlowCommands } from './policy-flows.js';
 
 interface SourceFlags {
   readonly filename?: readonly string[];
@@ -72,6 +73,7 @@ export function registerPolicyCommand(program: Command): void {
     .addOption(new Option('--format <format>', 'which packet filter').choices(['iptables', 'nft']).default('iptables'))
     .option('--family <4|6>', 'with iptables', '4')
     .action(renderNode);
+  registerPolicyFlowCommands(policy);
 }
 
 const source = (command: Command): Command =>

@@ -78,19 +78,23 @@ function trimPod(pod: Pod): Pod {
   };
 }
 
-/** Who has a pod made anew says whether it comes again by its name; of all others it is enough that there is somebody. */
+/** Who has a pod made anew says whether it comes again by its name, and of which workload its flows are. */
 function controllerOf({ metadata }: Pod): Pick<Pod['metadata'], 'ownerReferences'> {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
   if (owner === undefined) return {};
   const { apiVersion, kind, name } = owner;
-  return COMING_AGAIN.has(kind)
-    ? { ownerReferences: [{ apiVersion, kind, name, uid: '', controller: true }] }
-    : SOMEBODY;
+  const key = `${apiVersion} ${kind} ${name}`;
+  const known = controllers.get(key);
+  if (known !== undefined) return known;
+  if (controllers.size >= MOST_CONTROLLERS) controllers = new Map();
+  const kept = { ownerReferences: [{ apiVersion, kind, name, uid: '', controller: true }] };
+  controllers.set(key, kept);
+  return kept;
 }
 
-const COMING_AGAIN: ReadonlySet<string> = new Set(['StatefulSet', 'VirtualMachineInstance']);
-/** One for all: a cluster has very many pods. */
-const SOMEBODY = { ownerReferences: [{ apiVersion: '', kind: '', name: '', uid: '', controller: true }] } as const;
+/** One for all replicas: a cluster has very many pods. BOUNDED: begun anew when full. */
+const MOST_CONTROLLERS = 16_384;
+let controllers = new Map<string, Pick<Pod['metadata'], 'ownerReferences'>>();
 
 const trimContainer = ({ name, ports, restartPolicy }: Container): Container => ({
   name,

@@ -73,6 +73,8 @@ export class LabNode {
           kubeconfig,
           '--namespace',
           SYSTEM_NAMESPACE,
+          '--flows',
+          'on',
           ...directories,
         ),
       },

@@ -1,5 +1,7 @@
 /** What each daemon exposes: names and texts as docs/metrics.md lists them, in the right format, with labels that users cannot multiply. */
 import { expect } from 'chai';
+import { FlowMetrics } from '../../src/flows/flow-metrics.js';
+import { NO_LOSSES } from '../../src/flows/flow.js';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CniTimes, renderAgentMetrics, type AgentReading } from '../../src/agent/agent-metrics.js';
@@ -52,7 +54,8 @@ const rowsOf = (text: string): readonly string[] =>
   );
 
 describe('metrics', () => {
-  const agent = (): string => renderAgentMetrics(reading, new CniTimes());
+  const agent = (): string =>
+    renderAgentMetrics(reading, new CniTimes(), (text) => new FlowMetrics().addTo(text, NO_LOSSES));
   const controller = (): string =>
     renderControllerMetrics({ isLeader: true, waitingServices: ['a/b'], isReady: false });
 

@@ -6,7 +6,7 @@
  * one rule have one limit, and nothing changes for packets that pass.
  */
 import type { Direction, PolicyKey } from '../model/policy.js';
-import { shortId, type Action, type Chain, type Rule, type Table } from '../ruleset.js';
+import { shortId, type Action, type Chain, type ChainName, type Rule, type Table } from '../ruleset.js';
 
 /** What denies. */
 export type DenyPoint =
@@ -55,6 +55,9 @@ export const DENY_PREFIX = 'tortie-denied:';
 
 /** 9 + 18 characters. */
 export const deniedChainName = (id: string): string => `TORTIE-D-${id}`;
+
+/** What such a chain reports under. */
+export const reportPrefix = ({ name }: ChainName): string => `${DENY_PREFIX}${name.slice(deniedChainName('').length)}`;
 
 export function compileDeniedChain(table: Table, point: DenyPoint, reports: DenyReports): Chain {
   const id = denyId(point);

@@ -13,7 +13,7 @@ import {
   type DenyPoint,
   type DenyReports,
 } from '../compile/denied-chain.js';
-import { chainKey, TABLES, type Action, type Chain, type Table } from '../ruleset.js';
+import { chainKey, TABLES, type Action, type Chain, type ChainName, type Table } from '../ruleset.js';
 import { NamedStore, sameChain } from './chain-store.js';
 
 export class DeniedChains {
@@ -40,6 +40,13 @@ export class DeniedChains {
   /** What the id in a report's prefix stands for. */
   point(id: string): DenyPoint | undefined {
     return this.points.get(id);
+  }
+
+  standing(): readonly ChainName[] {
+    return [...this.users.keys()].map((key) => {
+      const [table, name] = key.split('/');
+      return { table: TABLES.find((each) => each === table) ?? 'filter', name: name ?? '' };
+    });
   }
 
   /** A chain stands for another, or for none, or none for it; `chains` is where those of ours go. */

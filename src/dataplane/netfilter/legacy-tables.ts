@@ -26,6 +26,8 @@ const EAGAIN = 11;
 
 interface EntryLayout {
   readonly nextOffset: number;
+  /** Of the counters: packets(8) octets(8). */
+  readonly counters: number;
   /** nfcache..counters but for target_offset and next_offset: kernel scratch and counts, which change without anybody's doing. */
   readonly masked: readonly (readonly [start: number, end: number])[];
 }
@@ -33,6 +35,7 @@ interface EntryLayout {
 const LAYOUT: Readonly<Record<Family, EntryLayout>> = {
   4: {
     nextOffset: 90,
+    counters: 96,
     masked: [
       [84, 88],
       [92, 112],
@@ -40,6 +43,7 @@ const LAYOUT: Readonly<Record<Family, EntryLayout>> = {
   },
   6: {
     nextOffset: 142,
+    counters: 152,
     masked: [
       [136, 140],
       [144, 168],
@@ -71,12 +75,33 @@ export class LegacyTables {
     this.hasChanged(table);
   }
 
+  /** The rules of a table with what they have counted; none where there is no such table, or it changes as it is read. */
+  entries(table: Table): readonly { readonly bytes: Buffer; readonly packets: number }[] {
+    const whole = this.readWhole(table) ?? Buffer.alloc(0);
+    const { nextOffset, counters } = LAYOUT[this.family];
+    const found: { readonly bytes: Buffer; readonly packets: number }[] = [];
+    for (let at = 0; at + counters + 8 <= whole.length; ) {
+      const next = isLittleEndian ? whole.readUInt16LE(at + nextOffset) : whole.readUInt16BE(at + nextOffset);
+      if (next === 0) throw new RangeError(`Cannot read a legacy table: the entry at ${at} has no length`);
+      const packets = isLittleEndian ? whole.readBigUInt64LE(at + counters) : whole.readBigUInt64BE(at + counters);
+      found.push({ bytes: whole.subarray(at, at + next), packets: Number(packets) });
+      at += next;
+    }
+    return found;
+  }
+
   close(): void {
     closeFd(this.fd);
   }
 
   /** The table's entries, masked; undefined if there is no such table. */
   private read(table: Table): Buffer | undefined {
+    const whole = this.readWhole(table);
+    return whole === undefined ? undefined : maskEntries(whole, this.family);
+  }
+
+  /** As the kernel has them. */
+  private readWhole(table: Table): Buffer | undefined {
     const info = Buffer.alloc(INFO_SIZE);
     info.write(table, 'latin1');
     try {
@@ -86,7 +111,7 @@ export class LegacyTables {
       entries.write(table, 'latin1');
       write32(entries, 32, size);
       getSocketBytes(this.fd, LEVEL[this.family], GET_ENTRIES, entries);
-      return maskEntries(entries.subarray(ENTRIES_HEADER), this.family);
+      return entries.subarray(ENTRIES_HEADER);
     } catch (error) {
       if (error instanceof SystemError && error.errno === ENOENT) return undefined;
       // The table changed between the two calls (EAGAIN): an empty buffer differs from every real one.
