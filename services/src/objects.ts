@@ -27,6 +27,8 @@ export type ServiceEvent =
 
 /** The label by which a slice says whose it is. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+/** A slice with this label, whatever its value, is for names in DNS: no proxy leads anybody to its endpoints. */
+export const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 /** A Service with this label belongs to another proxy. */
 export const PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
 export const ZONE_LABEL = 'topology.kubernetes.io/zone';

@@ -28,6 +28,8 @@ const MOST_HOMES = 16;
 
 /** The label by which a slice belongs to a Service. */
 export const SERVICE_LABEL = 'kubernetes.io/service-name';
+/** A slice with this label is for names in DNS alone (`HEADLESS_LABEL` of the engine). */
+const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 
 const FAMILIES: ReadonlyMap<string, Family> = new Map([
   ['IPv4', 4],
@@ -80,9 +82,9 @@ interface Readiness extends Readonly<Record<ServiceAddress['policy'], ReadonlySe
 function readiness(slices: Iterable<EndpointSlice>, nodeName: string): Readiness {
   const [local, anywhere] = [new Set<Family>(), new Set<Family>()];
   const homes = new Map<Family, Set<string>>();
-  for (const { addressType, endpoints } of slices) {
+  for (const { metadata, addressType, endpoints } of slices) {
     const family = FAMILIES.get(addressType);
-    if (family === undefined) continue;
+    if (family === undefined || metadata.labels?.[HEADLESS_LABEL] !== undefined) continue;
     for (const { conditions, nodeName: home } of endpoints) {
       if (conditions?.ready === false) continue;
       anywhere.add(family);

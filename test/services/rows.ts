@@ -19,6 +19,8 @@ export interface RowEndpoint {
   readonly nodes?: readonly string[];
   /** Its slice does not say on which node it is. */
   readonly isAnywhere?: boolean;
+  /** Of its slice. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface Row {
@@ -129,7 +131,11 @@ export function eventsOf(row: Row, family: Family): readonly ServiceEvent[] {
   };
   const slices = row.endpoints.map(
     (endpoint, index): ServiceKubeObject => ({
-      metadata: { namespace: 'shop', name: `web-${index}`, labels: { 'kubernetes.io/service-name': 'web' } },
+      metadata: {
+        namespace: 'shop',
+        name: `web-${index}`,
+        labels: { 'kubernetes.io/service-name': 'web', ...endpoint.labels },
+      },
       ...{
         addressType: `IPv${family}`,
         ports: PROTOCOLS.map((protocol) => ({ name: protocol.toLowerCase(), protocol, port: TARGET_PORT })),
@@ -446,6 +452,14 @@ export const ROWS: readonly Row[] = [
     labels: { 'service.kubernetes.io/service-proxy-name': 'other' },
     endpoints: [{ at: 'L1' }],
     probes: [['pod', 'cluster-ip', 'none'], ...all('outside', 'none')],
+  },
+  {
+    title: 'a slice that is labelled headless leads nobody anywhere',
+    endpoints: [{ at: 'L1', labels: { 'service.kubernetes.io/headless': '' } }, { at: 'L2' }],
+    probes: [
+      ['pod', 'cluster-ip', 'L2'],
+      ['outside', 'node-port', 'L2 masq'],
+    ],
   },
   {
     title: 'headless',

@@ -12,6 +12,8 @@ interface Endpoint {
   readonly node?: string;
   readonly ready?: boolean;
   readonly family?: 4 | 6;
+  /** Of its slice. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 interface World {
@@ -25,8 +27,8 @@ interface World {
 const here: Endpoint = { node: 'node1' };
 const elsewhere: Endpoint = { node: 'node2' };
 
-const slice = ({ node, ready, family = 4 }: Endpoint, index: number): EndpointSlice => ({
-  metadata: { name: `web-${index}`, namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web' } },
+const slice = ({ node, ready, family = 4, labels }: Endpoint, index: number): EndpointSlice => ({
+  metadata: { name: `web-${index}`, namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web', ...labels } },
   addressType: `IPv${family}`,
   endpoints: [
     {
@@ -108,7 +110,8 @@ describe('topology/service-routes', () => {
     expect(of(here)).to.have.members([...WHOLE, ...V4]);
     expect(of(here, { ...here, family: 6 })).to.have.members([...WHOLE, ...V4, ...V6]);
     expect(of({ ...here, ready: true })).to.have.members([...WHOLE, ...V4]);
-    for (const other of [elsewhere, { ...here, ready: false }, {}]) expect(of(other)).to.have.members(WHOLE);
+    const forNames = { ...here, labels: { 'service.kubernetes.io/headless': '' } };
+    for (const other of [elsewhere, forNames, { ...here, ready: false }, {}]) expect(of(other)).to.have.members(WHOLE);
     expect(of({ ...here, ready: false }, here, elsewhere)).to.have.members([...WHOLE, ...V4]);
   });
 

@@ -14,7 +14,7 @@ import {
   type JsonObject,
 } from '@tortie/policy/validate/shape';
 import type { Endpoint, SliceModel, SlicePort } from '../model/endpoint.js';
-import { SERVICE_NAME_LABEL, type ServiceKubeObject } from '../objects.js';
+import { HEADLESS_LABEL, SERVICE_NAME_LABEL, type ServiceKubeObject } from '../objects.js';
 import { readAddress } from './address.js';
 import { readProtocol } from './service.js';
 
@@ -35,8 +35,10 @@ export function translateSlice(
   nodeName: string,
 ): ReadSlice {
   const problems: Problem[] = [];
-  const label = own(object.metadata?.labels ?? undefined, SERVICE_NAME_LABEL);
-  const service = typeof label === 'string' && label !== '' ? label : undefined;
+  const labels = object.metadata?.labels ?? undefined;
+  const label = own(labels, SERVICE_NAME_LABEL);
+  const isForNames = own(labels, HEADLESS_LABEL) !== undefined;
+  const service = typeof label === 'string' && label !== '' && !isForNames ? label : undefined;
   const family = familyOf(object, problems);
   const endpoints = family === undefined ? [] : readEndpoints(object, family, nodeName, problems);
   const ports = family === undefined ? [] : readPorts(object, endpoints, problems);
