@@ -7,7 +7,7 @@ for name in $NODES; do
   bash "$HERE/node.sh" "$name" down
 done
 end apiserver -KILL # Its graceful end takes a minute.
-for name in scheduler controller-manager etcd tor1 tor2; do end "$name"; done
+for name in dns scheduler controller-manager etcd tor1 tor2; do end "$name"; done
 for netns in $(ip netns list | awk '{print $1}' | grep "^tl-$LAB-" || true); do
   ip netns del "$netns"
   rm -rf "/etc/netns/$netns"

@@ -27,7 +27,7 @@ const commands = {
     ...nodes.map((name) => ['node.sh', name, 'up']),
   ],
   check: (names) => (names.length === 0 ? checks : names).map((name) => [join('checks', `${name}.sh`)]),
-  e2e: (args) => [['e2e.sh', ...args]],
+  e2e: (args) => [['dns.sh'], ['e2e.sh', ...args]],
   node: ([name = '', action = 'up']) => [['node.sh', name, action]],
   kubectl: (args) => [['kubectl.sh', ...args]],
   down: () => [['down.sh']],
