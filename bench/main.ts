@@ -38,6 +38,10 @@ const AREAS: Readonly<Record<string, Area>> = {
     about: 'kill -9 of the agent amid CNI calls: what is lost, left or given twice',
     load: () => import('./kill/main.js'),
   },
+  change: {
+    about: 'Changes on trial while agents are killed: all or nothing of each, on every node',
+    load: () => import('./change/main.js'),
+  },
   ipam: { about: 'addresses: assign, claim, requests for each pod, memory', load: () => import('./ipam/main.js') },
   plan: { about: 'a plan of a change of a large cluster', load: () => import('./plan/main.js') },
   routes: { about: 'kernel routes over netlink beside iproute2', load: () => import('./routes/main.js') },

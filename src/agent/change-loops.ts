@@ -76,11 +76,13 @@ export class ChangeLoops {
   }
 
   private vitals(): Omit<Vitals, 'probes'> {
-    const { stateProblem, summary } = this.loops.bgp.status();
+    const { bgp, ipam, policy, routes } = this.loops;
+    const { stateProblem, summary } = bgp.status();
+    const noAddress = ipam.whyNoAddress();
     return {
       bgpProblem: stateProblem,
       sessions: summary?.peers.map(vitalsOf),
-      policyProblems: this.loops.policy.problems(),
+      problems: [...policy.problems(), ...routes.problems(), ...(noAddress === undefined ? [] : [noAddress])],
     };
   }
 }

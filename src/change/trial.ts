@@ -17,8 +17,8 @@ export interface Vitals {
   readonly bgpProblem: string | undefined;
   /** Sessions that bgpd has; undefined: it does not answer. */
   readonly sessions: readonly SessionVitals[] | undefined;
-  /** What the kernel does not take of policy. */
-  readonly policyProblems: readonly string[];
+  /** What else keeps the node from its work: policy and routes that the kernel does not take, addresses that pods do not get. */
+  readonly problems: readonly string[];
   /** Probes that connect. */
   readonly probes: readonly string[];
 }
@@ -163,7 +163,7 @@ export function illness(
       `${are.length} sessions carry routes; expected ${wanted}${beside} (not: ${silent.slice(0, 5).join(', ')})`,
     );
   }
-  const refused = now.policyProblems.find((problem) => !before.policyProblems.includes(problem));
+  const refused = now.problems.find((problem) => !before.problems.includes(problem));
   if (refused !== undefined) return passing(refused);
   const lost = before.probes.find((probe) => !now.probes.includes(probe));
   return lost === undefined ? undefined : passing(`${lost} does not answer, as it did before`);

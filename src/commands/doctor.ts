@@ -11,6 +11,7 @@ interface DoctorFlags {
   readonly hostRoot?: string;
   readonly cniConfDir: string;
   readonly ignore?: readonly string[];
+  readonly guards?: boolean;
   readonly output: 'text' | 'json';
 }
 
@@ -34,6 +35,10 @@ export function registerDoctorCommand(program: Command): void {
       process.env['TORTIE_CNI_CONF_DIR'] ?? '/etc/cni/net.d',
     )
     .option('--ignore <check>', 'leave findings of this check out; may be repeated', many)
+    .option(
+      '--guards',
+      'instead: what keeps a mistake small in this cluster, whether it stands, and how it is switched',
+    )
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addHelpText(
       'after',
@@ -54,7 +59,8 @@ Links, addresses and routes are read with another library than the one that writ
 
 Exit codes: 0 nothing is wrong (notes apart), 1 errors or warnings, or nothing could be looked at, 2 wrong options.`,
     )
-    .action(async ({ ignore = [], output, ...flags }: DoctorFlags) => {
+    .action(async ({ ignore = [], output, guards = false, ...flags }: DoctorFlags) => {
+      if (guards) return showGuards(flags.kubeconfig ?? process.env['KUBECONFIG'], output);
       const { diagnose } = await import('../doctor/doctor.js');
       const { checkNames, formatFindings, isWell } = await import('../doctor/report.js');
       const kubeconfig = flags.kubeconfig ?? process.env['KUBECONFIG'];
@@ -70,4 +76,17 @@ Exit codes: 0 nothing is wrong (notes apart), 1 errors or warnings, or nothing c
       );
       process.exitCode = isWell(findings) ? 0 : 1;
     });
+}
+
+async function showGuards(kubeconfig: string | undefined, output: DoctorFlags['output']): Promise<void> {
+  const { formatGuards, standingGuards } = await import('../doctor/guards.js');
+  const { readGuardFacts } = await import('../doctor/read-guards.js');
+  const { KubernetesClient } = await import('../datastore/kubernetes-client.js');
+  const { messageOf, UserError } = await import('../errors.js');
+  const client = KubernetesClient.load(kubeconfig);
+  const facts = await readGuardFacts(client).catch((error: unknown) => {
+    throw new UserError(`Cannot look at guards: ${messageOf(error)}`, 1, { cause: error });
+  });
+  const found = standingGuards(facts);
+  print(`${output === 'json' ? JSON.stringify(found, undefined, 2) : formatGuards(found)}\n`);
 }

@@ -19,6 +19,7 @@ import { formatDecision, policyName } from '../policy/diff.js';
 import { engineOf, eventsOf, missingNamespaces, podsOf, type LoadedObject } from '../policy/objects.js';
 import { declaredProbes, formatEnd, formatProbe } from '../policy/question.js';
 import type { Finding } from './finding.js';
+import { shadowFindings } from './shadow-plan.js';
 import type { ObjectChange, World } from './world.js';
 
 /** BOUNDED: verdicts asked for in one plan; what is left out is told. */
@@ -48,6 +49,7 @@ export function planPolicy(before: World, after: World, changes: readonly Object
   for (const [index, flow] of flows.entries()) compare(flow, verdicts[index], engine.verdict(flow), lines);
   return [
     ...[...problemsOf(engine)].filter(([key]) => !known.has(key)).map(([, finding]) => finding),
+    ...shadowFindings(before, after),
     ...idleFindings(engine, relevant, podsOf(is)),
     ...told([...lines.values()], kin, left),
   ];

@@ -127,8 +127,8 @@ describe('a change on trial at a node', () => {
     expect(ill(bare, bare)).to.equal(undefined);
     const halfDown = vitals({ sessions: [session('a'), session('b', { isEstablished: false })] });
     expect(ill(halfDown, halfDown)).to.equal(undefined);
-    expect(ill({ policyProblems: ['no'] })).to.equal('no');
-    expect(ill({ policyProblems: ['no'] }, vitals({ policyProblems: ['no'] }))).to.equal(undefined);
+    expect(ill({ problems: ['no'] })).to.equal('no');
+    expect(ill({ problems: ['no'] }, vitals({ problems: ['no'] }))).to.equal(undefined);
     expect(ill({ probes: [] }, vitals({ probes: ['d/p:1'] }))).to.equal('d/p:1 does not answer, as it did before');
     expect(ill({ probes: ['d/p:1'] })).to.equal(undefined);
     expect(ill({ bgpProblem: 'refused' })).to.equal('refused');

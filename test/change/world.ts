@@ -55,7 +55,7 @@ export const session = (name: string, more: Partial<SessionVitals> = {}): Sessio
 export const vitals = (more: Partial<Vitals> = {}): Vitals => ({
   bgpProblem: undefined,
   sessions: [session('a'), session('b')],
-  policyProblems: [],
+  problems: [],
   probes: [],
   ...more,
 });

@@ -149,6 +149,48 @@ describe('lab, changes on trial', function () {
     expect(await isReachable()).to.equal(true);
   });
 
+  it('goes back where pods would get no address any more', async () => {
+    const pools = JSON.parse(await rack().kubectl(['get', 'ippools', '-o', 'json'])) as {
+      readonly items: readonly {
+        readonly metadata: KubeObject['metadata'];
+        readonly spec: { readonly cidr: string };
+      }[];
+    };
+    const given = pools.items.map(({ metadata, spec }) => ({
+      apiVersion: 'projectcalico.org/v3',
+      kind: 'IPPool',
+      metadata: { name: metadata.name },
+      spec: { ...spec, nodeSelector: 'kubernetes.io/hostname != "node3"' },
+    }));
+    const answer = await tryOut('no-pool', given, '--canary', 'node3');
+    expect(answer.stdout, answer.stderr).to.match(/no-pool Reverted: node node3: .*pool/i);
+    expect(await isReachable()).to.equal(true);
+  });
+
+  it('goes back where the API server does not answer this node alone, and tells the others when it does', async () => {
+    const rule = ['OUTPUT', '-o', 'lo', '-p', 'tcp', '--dport', '6443', '-j', 'DROP'];
+    const answer = await tortie(
+      rack(),
+      ['apply', '--name', 'deaf-node', '--confirm', '5m', '--canary', 'node1', '--no-wait', '-f', '-'],
+      listOf([peer('extra', { node: 'node1', peerIP: '192.0.2.7', asNumber: 65001 })]),
+    );
+    expect(answer.status, answer.stderr).to.equal(0);
+    const configured = async (): Promise<boolean> =>
+      (await rack().output('node1', 'tortie', 'bgp', 'summary', '-o', 'json')).includes('192.0.2.7');
+    await soon('node1 to have it', configured);
+    await rack().output('node1', 'iptables', '-I', ...rule);
+    try {
+      await soon('node1 to go back by itself', async () => !(await configured()));
+      expect(await phase('deaf-node')).to.equal('Trial');
+    } finally {
+      await rack().output('node1', 'iptables', '-D', ...rule);
+    }
+    await soon('all to be told', async () => (await phase('deaf-node')) === 'Reverted');
+    expect((await changeNamed(rack(), 'deaf-node')).status?.message).to.match(
+      /the API server, which answered before, has not/,
+    );
+  });
+
   it('says what cannot be put on trial, and puts nothing on trial', async () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { a: 'b' } };
     const bad = peer('node3-tor1-ipv4', { asNumber: -1 });
