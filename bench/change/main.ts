@@ -12,7 +12,8 @@ import { leave, readOptions } from '../options.js';
 const USAGE = {
   area: 'change',
   about:
-    'Changes on trial in a lab while agents are killed (-9) at moments of chance. Needs root. Exits 1 when half of a Change stood anywhere.',
+    'Changes on trial in a lab while agents are killed (-9) at moments of chance. Needs root. ' +
+    'Exits 1 when half of a Change stood anywhere.',
   options: {
     rounds: {
       value: 'N',

@@ -34,7 +34,7 @@ export interface TrialLoopOptions {
   /** All objects of the node's copy of the cluster, but for what is seen through layers. */
   readonly objects: () => KeptObjects;
   readonly addressOfPod: (namespace: string, name: string) => string | undefined;
-  readonly datastore: Pick<Datastore, 'get' | 'replaceStatus'>;
+  readonly datastore: Pick<Datastore, 'get' | 'replaceStatus' | 'dial'>;
   readonly record: (happening: Happening) => void;
   /** What is reported has changed. */
   readonly onReport: () => void;
@@ -170,7 +170,8 @@ export class TrialLoop {
     const probes = await this.probes.firstLook(change.spec.probes ?? []);
     const before: Vitals = { ...vitals(), probes };
     await this.files.writeBefore(objects());
-    const record: TrialRecord = { name, uid, state: 'taken', takenAt: Date.now(), change, before };
+    const isDialled = await this.canDial();
+    const record: TrialRecord = { name, uid, state: 'taken', takenAt: Date.now(), change, before, isDialled };
     await this.files.write(record);
     this.held = record;
     this.clock = freshClock();
@@ -187,7 +188,7 @@ export class TrialLoop {
     const { held } = this;
     if (held === undefined) return;
     this.probes.watch(held.change.spec.probes ?? []);
-    this.askServer(held.name);
+    this.askServer(held);
     const vitals: Vitals = { ...this.options.vitals(), probes: this.probes.answering() };
     const clock = this.clock;
     const now = performance.now();
@@ -285,19 +286,29 @@ export class TrialLoop {
   }
 
   /** By a connection of its own: one that stands may go on where no other can be made. */
-  private askServer(name: string): void {
+  private askServer({ name, isDialled }: TrialRecord): void {
     const { clock } = this;
     const now = performance.now();
     if (clock.isAsking || now - clock.askedAt < API_INTERVAL) return;
     clock.isAsking = true;
     clock.askedAt = now;
-    this.options.datastore
-      .get('changes', name)
+    const { datastore, log } = this.options;
+    Promise.all([datastore.get('changes', name), isDialled ? datastore.dial?.() : undefined])
       .then(
         () => (clock.apiAt = performance.now()),
-        (error: unknown) => this.options.log.debug({ problem: messageOf(error) }, 'The API server does not answer'),
+        (error: unknown) => log.debug({ problem: messageOf(error) }, 'The API server does not answer'),
       )
       .finally(() => (clock.isAsking = false));
+  }
+
+  /** False: there is a proxy between, or the datastore has no such thing. */
+  private async canDial(): Promise<boolean> {
+    const { dial } = this.options.datastore;
+    if (dial === undefined) return false;
+    return dial.call(this.options.datastore).then(
+      () => true,
+      () => false,
+    );
   }
 
   private tellState(state: NodeChangeStatus['state'], message?: string): void {

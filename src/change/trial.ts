@@ -39,6 +39,8 @@ export interface TrialRecord {
   /** Milliseconds since 1970, by this node's clock. */
   readonly takenAt: number;
   readonly change: Change;
+  /** Could a connection to the API server be made before? */
+  readonly isDialled: boolean;
   /** How the node was before. */
   readonly before: Vitals;
   /** Why it went back. */

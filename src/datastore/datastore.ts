@@ -104,6 +104,8 @@ export interface Datastore {
    * @throws ApiError
    */
   readonly getForeign?: (kind: ResourceKind, name: string, namespace: string) => Promise<KubeObject | undefined>;
+  /** Makes a connection of its own to the server, and ends it: one that stands may go on where no other can be made. @throws Error */
+  readonly dial?: () => Promise<void>;
   /** Where the datastore sees to it that no two blocks overlap: finds a free one and claims it, in one step. */
   readonly claimFreeBlock?: (request: FreeBlockRequest) => Promise<IpPrefix | undefined>;
 }

@@ -6,6 +6,7 @@
  * fields of each.
  */
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { connect } from 'node:net';
 import { request as httpsRequest, type RequestOptions as HttpsRequestOptions } from 'node:https';
 import { breathe } from '../breathe.js';
 import { messageOf, UserError } from '../errors.js';
@@ -18,6 +19,7 @@ export interface RequestBody {
 }
 
 const REQUEST_TIMEOUT = 15_000;
+const DIAL_TIMEOUT = 5_000;
 /** Exec and token-file credentials expire; asking the configuration again costs little. */
 const CREDENTIALS_LIFETIME = 30_000;
 /** Dead peers of an idle watch are found by TCP. */
@@ -64,6 +66,23 @@ export class KubernetesClient {
       chunks.push(chunk);
     }
     return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T;
+  }
+
+  /** A TCP connection of its own, which nothing is asked over. @throws Error when there can be none */
+  dial(): Promise<void> {
+    const { hostname, port, protocol } = this.server;
+    const host = hostname.replace(/^\[|\]$/g, '');
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port: Number(port) || (protocol === 'https:' ? 443 : 80), timeout: DIAL_TIMEOUT });
+      socket.on('connect', () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.on('timeout', () =>
+        socket.destroy(new Error(`Cannot reach ${this.server.origin}: no connection within ${DIAL_TIMEOUT / 1000} s`)),
+      );
+      socket.on('error', reject);
+    });
   }
 
   /**

@@ -18,6 +18,10 @@ export class KubernetesDatastore implements ObjectStore {
     return reflector;
   }
 
+  dial(): Promise<void> {
+    return this.client.dial();
+  }
+
   async list<K extends KindName>(kind: K): Promise<readonly ObjectOf[K][]> {
     return (await this.client.request<KubeList<ObjectOf[K]>>('GET', resourcePath(kinds[kind]))).items;
   }

@@ -77,12 +77,15 @@ function acceptingFilters({ bgpFilters, bgpPeers }: GuardFacts): readonly string
     .map(nameOf);
 }
 
+const butFor = (filters: readonly string[]): string =>
+  filters.length === 0 ? '' : `, but for what ${some(filters)} let through`;
+
 function exportsOwn(facts: GuardFacts): StandingGuard {
   const wide = acceptingFilters(facts);
   return {
     guard: 'own-routes-only',
     stands: wide.length === 0 ? 'on' : 'part',
-    says: `Nodes announce what lies in pools and Service ranges, and nothing else${wide.length === 0 ? '' : `, but for what ${some(wide)} let through`}`,
+    says: `Nodes announce what lies in pools and Service ranges, and nothing else${butFor(wide)}`,
     change: 'a BGPFilter with an export rule of action Accept',
   };
 }
@@ -92,7 +95,7 @@ function noTransit(facts: GuardFacts): StandingGuard {
   return {
     guard: 'no-transit',
     stands: wide.length === 0 ? 'on' : 'part',
-    says: `What one router tells is told to no other${wide.length === 0 ? '' : `, but for what ${some(wide)} let through`}`,
+    says: `What one router tells is told to no other${butFor(wide)}`,
     change: 'a BGPFilter with an export rule of action Accept',
   };
 }
@@ -107,7 +110,9 @@ const ownAddresses = (): StandingGuard => ({
 const flaps = (): StandingGuard => ({
   guard: 'flaps-told',
   stands: 'on',
-  says: 'Sessions that go down or flap are events of their BGPPeer (SessionDown, SessionFlapped) and in `tortie bgp history`; none is held back',
+  says:
+    'Sessions that go down or flap are events of their BGPPeer (SessionDown, SessionFlapped), and in `tortie bgp history`; ' +
+    'none is held back',
   change: 'nothing to switch',
 });
 
@@ -118,13 +123,14 @@ function changes({ bgpConfigurations, bgpPeers, ipPools }: GuardFacts): Standing
     ...bgpPeers.filter((peer) => wordOf(peer) === 'required').map((peer) => `BGPPeer/${nameOf(peer)}`),
     ...ipPools.filter((pool) => wordOf(pool) === 'required').map((pool) => `IPPool/${nameOf(pool)}`),
   ];
+  const whose = word === 'required' ? 'all objects' : some(single);
   const isOff = word === 'off' || (word !== 'required' && single.length === 0);
   return {
     guard: 'plain-changes',
     stands: isOff ? 'off' : word === 'required' ? 'on' : 'part',
     says: isOff
       ? 'Agents follow every plain change, also one that takes the last session of a node'
-      : `Agents hold plain changes that take the last session, empty a selector or strand pods, of ${word === 'required' ? 'all objects' : some(single)}`,
+      : `Agents hold plain changes that take the last session, empty a selector or strand pods, of ${whose}`,
     change: `annotation ${GUARD}: required or off, on BGPConfiguration/default, a BGPPeer or an IPPool (docs/change.md)`,
   };
 }

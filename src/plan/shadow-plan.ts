@@ -2,8 +2,8 @@
  * Rules of Calico's policies that can never match, because an earlier one decides about all that they are for: one of the same list that
  * matches at least as much, or one without any condition in an earlier policy of the tier that selects at least as much.
  *
- * By what rules say, not by which pods there are: what is told is so whatever comes. What cannot be compared is taken to differ. Kubernetes'
- * NetworkPolicy only adds up and has no order.
+ * By what rules say, not by which pods there are: what is told is so whatever comes. What cannot be compared is taken to differ.
+ * Kubernetes' NetworkPolicy only adds up and has no order.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { containsPrefix, tryParsePrefix } from 'node-bgp/address';

@@ -28,6 +28,7 @@ const record = (state: TrialRecord['state']): TrialRecord => ({
   takenAt: 0,
   change: changeOf('c'),
   before: vitals(),
+  isDialled: true,
   reason: 'why',
 });
 

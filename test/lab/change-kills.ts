@@ -1,4 +1,4 @@
-/** A Change that ends one way or the other while agents are killed (-9) at moments of chance: of it stands all or nothing, on every node. */
+/** A Change that ends one way or the other while agents are killed (-9): of it stands all or nothing, on every node. */
 import type { LabView } from '../../src/lab/tour/lab-view.js';
 import { changeNamed, listOf, tortie } from './change-fixture.js';
 import { soon } from './rack-fixture.js';
