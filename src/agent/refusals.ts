@@ -110,7 +110,7 @@ const ANNOTATIONS: readonly { readonly kind: KindName; readonly name: string; re
   {
     kind: 'pods',
     name: 'qos.projectcalico.org/',
-    why: `${LATER}: bandwidths, packet rates, their bursts and connections are limited, nothing else is`,
+    why: `${LATER}: bandwidths, packet rates, their bursts and peaks, and connections are limited, nothing else is`,
   },
 ];
 

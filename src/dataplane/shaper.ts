@@ -18,6 +18,7 @@ import {
   writeIfb,
   writeTokenBucket,
   type TokenBucket,
+  type TrafficControl,
 } from './netlink/traffic-control.js';
 
 /** Of the interfaces over which what pods send is led. */
@@ -26,6 +27,8 @@ export const SHAPER_PREFIX = 'torq';
 const SHAPER_GROUP = 1_953_460_853;
 /** How long a packet may wait in a bucket, in seconds: Calico's and the bandwidth plugin's 25 ms. */
 const LATENCY = 0.025;
+/** Ethernet's, which a bucket counts. */
+const LINK_HEADER = 14;
 
 export const shaperName = (hostInterface: string): string =>
   `${SHAPER_PREFIX}${hostInterface.slice(INTERFACE_PREFIX.length)}`;
@@ -35,7 +38,7 @@ export class Shaper {
    * Bursts as written, by interface index: the kernel tells them in its own units, so what a predecessor wrote is written once more.
    * BOUNDED by the interfaces that are limited.
    */
-  private bursts = new Map<number, number>();
+  private bursts: ReadonlyMap<number, string> = new Map();
 
   constructor(private readonly socket: NetlinkSocket) {}
 
@@ -53,12 +56,12 @@ export class Shaper {
     };
     const { batch } = this.socket;
     const standing = listTrafficControl(this.socket);
-    const bursts = new Map<number, number>();
+    const bursts = new Map<number, string>();
     for (const [name, link] of links) {
       if (!name.startsWith(INTERFACE_PREFIX)) continue;
       const { ingress, egress } = wanted.get(name) ?? {};
       const now = standing.get(link.index);
-      this.levelExit(link, ingress, now?.rate, bursts, attempt);
+      this.levelExit(link, ingress, now, bursts, attempt);
       if (egress !== undefined) this.levelEntry(link, egress, links, standing, bursts, attempt);
       else if (now?.hasEntry === true && isShaper(links.get(shaperName(name))))
         attempt(() => writeEntryDeletion(batch, link.index), name);
@@ -79,27 +82,30 @@ export class Shaper {
   }
 
   private levelExit(
-    { index, name }: Link,
+    { index, name, mtu }: Link,
     rate: Rate | undefined,
-    standing: number | undefined,
-    bursts: Map<number, number>,
+    standing: TrafficControl | undefined,
+    bursts: Map<number, string>,
     attempt: (write: () => void, about: string) => boolean,
   ): void {
     const { batch } = this.socket;
     if (rate === undefined) {
-      if (standing !== undefined) attempt(() => writeExitDeletion(batch, index), name);
+      if (standing?.rate !== undefined) attempt(() => writeExitDeletion(batch, index), name);
       return;
     }
-    const isRight = standing === rate.rate && this.bursts.get(index) === rate.burst;
-    if (isRight || attempt(() => writeTokenBucket(batch, index, bucketOf(rate)), name)) bursts.set(index, rate.burst);
+    const bucket = bucketOf(rate, mtu);
+    const written = `${bucket.burst} ${bucket.peak?.burst ?? 0}`;
+    const isSameRate = standing?.rate === bucket.rate && standing.peak === (bucket.peak?.rate ?? 0);
+    const isRight = isSameRate && this.bursts.get(index) === written;
+    if (isRight || attempt(() => writeTokenBucket(batch, index, bucket), name)) bursts.set(index, written);
   }
 
   private levelEntry(
     host: Link,
     rate: Rate,
     links: ReadonlyMap<string, Link>,
-    standing: ReadonlyMap<number, { readonly rate?: number; readonly hasEntry?: boolean }>,
-    bursts: Map<number, number>,
+    standing: ReadonlyMap<number, TrafficControl>,
+    bursts: Map<number, string>,
     attempt: (write: () => void, about: string) => boolean,
   ): void {
     const { batch } = this.socket;
@@ -110,7 +116,7 @@ export class Shaper {
       shaper = listLinks(this.socket).find((link) => link.name === name);
     }
     if (shaper === undefined) return;
-    this.levelExit(shaper, rate, standing.get(shaper.index)?.rate, bursts, attempt);
+    this.levelExit(shaper, rate, standing.get(shaper.index), bursts, attempt);
     const over = standing.get(host.index)?.hasEntry === true ? entryRedirect(this.socket, host.index) : undefined;
     if (over === shaper.index) return;
     const to = shaper.index;
@@ -124,10 +130,12 @@ export class Shaper {
 export const isShaper = (link: Link | undefined): boolean =>
   link?.name.startsWith(SHAPER_PREFIX) === true && link.group === SHAPER_GROUP;
 
-const bucketOf = ({ rate, burst }: Rate): TokenBucket => ({
+/** A packet that the second bucket cannot hold would never go. */
+const bucketOf = ({ rate, burst, peak }: Rate, mtu: number): TokenBucket => ({
   rate,
   burst,
   limit: Math.ceil(rate * LATENCY) + burst,
+  ...(peak === undefined ? {} : { peak: { rate: peak.rate, burst: Math.max(peak.burst ?? 0, mtu + LINK_HEADER) } }),
 });
 
 /** ENOENT and EOPNOTSUPP are how the kernel says that it has no such kind. */

@@ -35,7 +35,7 @@ describe('agent/refusals', () => {
       expect(found[0]).to.match(new RegExp(`^spec\\.${field} is ".*"; expected `));
     }
     for (const { kind, name } of ANNOTATION_REFUSALS) {
-      const key = name.endsWith('/') ? `${name}ingressPeakrate` : name;
+      const key = name.endsWith('/') ? `${name}dscp` : name;
       const [sentence] = refusals(kind, object({}, { [key]: 'v' }));
       expect(sentence).to.include(`metadata.annotations[${key}] is "v"; expected none`);
     }

@@ -65,6 +65,48 @@ describe('Shaper', function () {
     expect(state()).to.equal(before);
   });
 
+  it('puts a second bucket for a peak, and knows it again', () => {
+    const peaks = (): string => /qdisc tbf 7071: dev tortpod .*/.exec(state())?.[0] ?? '';
+    expect(level({ ingress: { ...SLOW, peak: { rate: 250_000 } } })).to.deep.equal([]);
+    // One packet of the MTU and its Ethernet header.
+    expect(peaks()).to.match(/rate 1Mbit burst 64Kb peakrate 2Mbit minburst 151[0-9]b/);
+    const made = state();
+    const next = new Shaper(socket);
+    for (let look = 0; look < 2; look++)
+      expect(level({ ingress: { ...SLOW, peak: { rate: 250_000 } } }, next)).to.deep.equal([]);
+    expect(state()).to.equal(made);
+    // More than 32 bits can say.
+    expect(level({ ingress: { ...SLOW, peak: { rate: 12_500_000_000, burst: 9_000 } } })).to.deep.equal([]);
+    expect(peaks()).to.include('peakrate 100Gbit');
+    expect(level({ ingress: { ...SLOW, peak: { rate: 250_000, burst: 9_000 } } })).to.deep.equal([]);
+    expect(peaks()).to.match(/peakrate 2Mbit minburst (899\d|900\d)b/);
+    expect(level({ ingress: SLOW })).to.deep.equal([]);
+    expect(peaks())
+      .to.match(/rate 1Mbit burst 64Kb/)
+      .and.not.include('peakrate');
+    exec(
+      node,
+      'tc',
+      'qdisc',
+      'replace',
+      'dev',
+      'tortpod',
+      'root',
+      'handle',
+      '7071:',
+      ...'tbf rate 1mbit burst 64kb'.split(' '),
+      ...'latency 25ms peakrate 3mbit minburst 1540'.split(' '),
+    );
+    expect(level({ ingress: SLOW })).to.deep.equal([]);
+    expect(peaks()).to.not.include('peakrate');
+  });
+
+  it('sends what is saved up no faster than the peak, and loses nothing of it', async () => {
+    level({ ingress: { rate: 125_000, burst: 400_000, peak: { rate: 250_000 } } });
+    // All of it is saved up, and goes at the peak: 300,000 octets at 250,000 a second.
+    expect(await timeToSend('ingress')).to.be.greaterThan(1_000);
+  });
+
   it('adopts what a predecessor made, and puts back what somebody took away', () => {
     level({ ingress: SLOW, egress: SLOW });
     const made = state();
@@ -124,23 +166,26 @@ describe('Shaper', function () {
   for (const direction of ['ingress', 'egress'] as const)
     it(`slows what a pod ${direction === 'ingress' ? 'receives' : 'sends'}, and loses nothing of it`, async () => {
       level({ [direction]: SLOW });
-      const [sender, receiver, address] = direction === 'ingress' ? [node, pod, '10.65.0.7'] : [pod, node, '10.65.0.1'];
-      let got = 0;
-      const done = new Promise<void>((resolve) => {
-        server = createServer((connection) => connection.on('data', (data) => (got += data.length)).on('end', resolve));
-      });
-      await new Promise<void>((resolve) =>
-        server?.listen({ fd: listenInNamespace(receiver, address, 7_009) }, resolve),
-      );
-      const start = performance.now();
-      const client = new Socket({ fd: socketInNamespace(sender, AF_INET), manualStart: true } as ConstructorParameters<
-        typeof Socket
-      >[0]);
-      client.connect({ host: address, port: 7_009 });
-      client.end(Buffer.alloc(300_000));
-      await done;
-      expect(got).to.equal(300_000);
       // (300,000 - 65,536) octets at 125,000 a second; a busy machine only takes longer.
-      expect(performance.now() - start).to.be.greaterThan(1_500);
+      expect(await timeToSend(direction)).to.be.greaterThan(1_500);
     });
+
+  /** Milliseconds for 300,000 octets to the pod or from it, all of which must come. */
+  async function timeToSend(direction: 'ingress' | 'egress'): Promise<number> {
+    const [sender, receiver, address] = direction === 'ingress' ? [node, pod, '10.65.0.7'] : [pod, node, '10.65.0.1'];
+    let got = 0;
+    const done = new Promise<void>((resolve) => {
+      server = createServer((connection) => connection.on('data', (data) => (got += data.length)).on('end', resolve));
+    });
+    await new Promise<void>((resolve) => server?.listen({ fd: listenInNamespace(receiver, address, 7_009) }, resolve));
+    const start = performance.now();
+    const client = new Socket({ fd: socketInNamespace(sender, AF_INET), manualStart: true } as ConstructorParameters<
+      typeof Socket
+    >[0]);
+    client.connect({ host: address, port: 7_009 });
+    client.end(Buffer.alloc(300_000));
+    await done;
+    expect(got).to.equal(300_000);
+    return performance.now() - start;
+  }
 });

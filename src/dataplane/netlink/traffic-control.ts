@@ -28,7 +28,9 @@ const INGRESS_HANDLE = 0xffff0000;
 const BUCKET_HANDLE = 0x70710000;
 const TCA_TBF_PARMS = 1;
 const TCA_TBF_RATE64 = 4;
+const TCA_TBF_PRATE64 = 5;
 const TCA_TBF_BURST = 6;
+const TCA_TBF_PBURST = 7;
 const TC_LINKLAYER_ETHERNET = 1;
 const TCA_U32_SEL = 5;
 const TCA_U32_ACT = 7;
@@ -52,10 +54,12 @@ export interface TokenBucket {
   readonly rate: number;
   readonly burst: number;
   readonly limit: number;
+  /** A second bucket, of the rate at which the first one empties. Its burst holds at least one packet. */
+  readonly peak?: { readonly rate: number; readonly burst: number };
 }
 
 /** At the interface's exit; replaces what is there. */
-export function writeTokenBucket(batch: NetlinkBatch, index: number, { rate, burst, limit }: TokenBucket): void {
+export function writeTokenBucket(batch: NetlinkBatch, index: number, { rate, burst, limit, peak }: TokenBucket): void {
   batch.beginMessage(
     RTM_NEWQDISC,
     NLM_F_CREATE | NLM_F_REPLACE,
@@ -68,10 +72,18 @@ export function writeTokenBucket(batch: NetlinkBatch, index: number, { rate, bur
   const words = new DataView(parameters.buffer, parameters.byteOffset, parameters.length);
   parameters[1] = TC_LINKLAYER_ETHERNET;
   words.setUint32(8, Math.min(rate, 0xffff_ffff), true);
+  if (peak !== undefined) {
+    parameters[13] = TC_LINKLAYER_ETHERNET;
+    words.setUint32(20, Math.min(peak.rate, 0xffff_ffff), true);
+  }
   words.setUint32(24, Math.min(limit, 0xffff_ffff), true);
   batch.attribute(TCA_TBF_PARMS, parameters);
   batch.attributeU64(TCA_TBF_RATE64, BigInt(rate));
   batch.attributeU32(TCA_TBF_BURST, burst);
+  if (peak !== undefined) {
+    batch.attributeU64(TCA_TBF_PRATE64, BigInt(peak.rate));
+    batch.attributeU32(TCA_TBF_PBURST, peak.burst);
+  }
   batch.endNest(options);
   batch.endMessage();
 }
@@ -143,6 +155,8 @@ export function writeIfb(batch: NetlinkBatch, name: string, group: number, mtu: 
 export interface TrafficControl {
   /** Octets a second of our bucket at the exit. */
   rate?: number;
+  /** That of its peak; 0: it has none. */
+  peak?: number;
   /** Is its entry watched? */
   hasEntry?: boolean;
 }
@@ -162,23 +176,28 @@ export function listTrafficControl(socket: NetlinkSocket): ReadonlyMap<number, T
       const index = body.i32(4);
       const handle = body.u32(8);
       let kind = '';
-      let rate = 0;
+      let [rate, peak] = [0, 0];
       forEachAttribute(body, TCMSG_SIZE, body.length, (attribute, start, end) => {
         if (attribute === TCA_KIND) kind = body.text(start, end);
         else if (attribute === TCA_OPTIONS && kind === 'tbf')
           forEachAttribute(body, start, end, (option, from) => {
-            if (option === TCA_TBF_PARMS && rate === 0) rate = body.u32(from + 8);
-            else if (option === TCA_TBF_RATE64) rate = body.u32(from) + body.u32(from + 4) * 2 ** 32;
+            if (option === TCA_TBF_PARMS) {
+              if (rate === 0) rate = body.u32(from + 8);
+              if (peak === 0) peak = body.u32(from + 20);
+            } else if (option === TCA_TBF_RATE64) rate = wideOf(body, from);
+            else if (option === TCA_TBF_PRATE64) peak = wideOf(body, from);
           });
       });
       const known = found.get(index) ?? {};
-      if (kind === 'tbf' && handle === BUCKET_HANDLE) found.set(index, { ...known, rate });
+      if (kind === 'tbf' && handle === BUCKET_HANDLE) found.set(index, { ...known, rate, peak });
       else if (kind === 'ingress') found.set(index, { ...known, hasEntry: true });
     },
     () => found.clear(),
   );
   return found;
 }
+
+const wideOf = (body: Octets, at: number): number => body.u32(at) + body.u32(at + 4) * 2 ** 32;
 
 /** Index of the interface over which all that enters this one is led, as writeEntryRedirect says it; undefined: over none. */
 export function entryRedirect(socket: NetlinkSocket, index: number): number | undefined {

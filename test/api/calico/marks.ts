@@ -155,6 +155,17 @@ export const marks: readonly Mark[] = [
   ),
   ...(['ingress', 'egress'] as const).flatMap((direction) =>
     [
+      ['Peakrate', 'How fast what is saved up goes, bits a second; more than the bandwidth beside it'],
+      ['Minburst', 'Octets that go without a pause at the peak rate; default and least one packet of the MTU'],
+    ].map(([word = '', does = '']) =>
+      acts('Pod, annotation', `qos.projectcalico.org/${direction}${word}`, does, 'src/dataplane/shaper.ts', [
+        'test/shaping/shaper.test.ts',
+        'puts a second bucket for a peak, and knows it again',
+      ]),
+    ),
+  ),
+  ...(['ingress', 'egress'] as const).flatMap((direction) =>
+    [
       ['PacketRate', 'Packets a second in each family, 1 to 10,000; what is beyond is dropped'],
       ['PacketBurst', 'Packets at once, 1 to 10,000; default 5'],
       ['MaxConnections', 'Tracked connections in each family that were opened this way; new ones beyond are dropped'],
