@@ -36,18 +36,21 @@ function addressedService(service: ApiObject, others: readonly ApiObject[]): Api
   const families = familiesOf(spec, given);
   spec['ipFamilies'] = families;
   spec['ipFamilyPolicy'] ??= families.length > 1 ? 'RequireDualStack' : 'SingleStack';
-  const taken = new Set(
-    others.flatMap((other) => listAt(other, 'spec', 'clusterIPs').map(String)).filter((address) => address !== 'None'),
-  );
   const isHeadless = given[0] === 'None';
-  const clash = given.find((address) => taken.has(address));
+  const clash = isHeadless ? undefined : given.find((address) => others.some((other) => hasAddress(other, address)));
   if (clash !== undefined)
     throw refused(service, given, `failed to allocate IP ${clash}: provided IP is already allocated`);
+  const wants = isHeadless || families.every((_, index) => given[index] !== undefined) ? [] : others;
+  const taken = new Set(wants.flatMap((other) => listAt(other, 'spec', 'clusterIPs').map(String)));
   const addresses = isHeadless ? ['None'] : families.map((family, index) => given[index] ?? freeAddress(family, taken));
   spec['clusterIP'] = addresses[0] ?? '';
   spec['clusterIPs'] = addresses;
   return put(service, ['spec'], spec);
 }
+
+/** A set of all addresses is made only for who needs a free one: Services come by the ten thousand, most of them with theirs. */
+const hasAddress = (service: ApiObject, address: string): boolean =>
+  listAt(service, 'spec', 'clusterIPs').includes(address);
 
 /** Families as asked for, as the given addresses have them, or as the policy wants; IPv4 first. */
 function familiesOf(spec: ReturnType<typeof draft>, given: readonly string[]): readonly FamilyName[] {
