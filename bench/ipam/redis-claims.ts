@@ -24,6 +24,12 @@ export async function claimTimes(nodes: number, pool: Pool, storeOf: (index: num
 /** As many clients as a machine may have; each node's claim is one call however many blocks there are. */
 const REDIS_CLIENTS = 50;
 
+/** Milliseconds that the server was busy with scripts: it runs one at a time, so the last of many at once waits for all. */
+async function serverTime(client: ReturnType<RedisServer['client']>): Promise<number> {
+  const stats = await client.info('commandstats');
+  return Number(/cmdstat_evalsha:calls=\d+,usec=(\d+)/.exec(stats)?.[1] ?? 0) / 1000;
+}
+
 export async function redisClaims(nodes: number, pool: Pool, tell: Tell): Promise<void> {
   const server = await RedisServer.start({ args: ['--appendfsync', 'everysec'] });
   const client = server.client();
@@ -39,6 +45,7 @@ export async function redisClaims(nodes: number, pool: Pool, tell: Tell): Promis
     const before = await calls();
     tell('the same, Redis over loopback, all at one moment, p99', await claimTimes(nodes, pool, storeOf), 'ms');
     tell('  calls of one claim', ((await calls()) - before) / nodes, '');
+    tell('  of it the server alone, all of them one after the other', await serverTime(client), 'ms');
     const times: number[] = [];
     for (let index = 0; index < 200; index++) {
       const begun = performance.now();
