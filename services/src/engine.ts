@@ -166,14 +166,16 @@ export class ServicesEngine {
     for (const { built } of this.held.values()) yield built;
   }
 
-  /** Ports on which load balancers ask whether this node has endpoints, and how many it has. */
+  /** Ports on which load balancers ask whether this node has ready endpoints, and how many it has. */
   healthChecks(): readonly HealthCheck[] {
     this.settle();
     const checks: HealthCheck[] = [];
     for (const { built } of this.held.values()) {
       const { healthCheckNodePort: port, namespace, name } = built.service;
       if (port === undefined) continue;
-      const local = new Set(built.ports.flatMap(({ backend }) => backend.local.map(({ address }) => address)));
+      // Those that end serve while none is ready, but nobody new is to be led here (kube-proxy's LocalReadyEndpoints).
+      const ready = built.ports.flatMap(({ backend }) => backend.local.filter(({ isReady }) => isReady));
+      const local = new Set(ready.map(({ address }) => address));
       checks.push({ namespace, name, port, localEndpoints: local.size });
     }
     return checks;

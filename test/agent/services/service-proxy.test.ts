@@ -124,14 +124,14 @@ class World {
     });
   }
 
-  slice(address: string, node = 'n1', ending: readonly string[] = []): void {
+  slice(address: string, node = 'n1', ending: readonly string[] = [], endingOn = node): void {
     this.cluster.upsert('endpointSlices', {
       metadata: { namespace: 'shop', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
       addressType: 'IPv4',
       ports: [{ port: 53, protocol: 'UDP' }],
       endpoints: [
         { addresses: [address], nodeName: node },
-        ...ending.map((one) => ({ addresses: [one], nodeName: node, conditions: ENDING })),
+        ...ending.map((one) => ({ addresses: [one], nodeName: endingOn, conditions: ENDING })),
       ],
     });
   }
@@ -304,11 +304,16 @@ describe('agent/service-proxy', () => {
       localEndpoints: 1,
       serviceProxyHealthy: true,
     });
+    // It ends, and serves those who come all the same, as long as there is no other one here.
+    world.slice('10.65.1.1', 'n2', ['10.65.0.1'], 'n1');
+    await soon('the end to be written', () => world.written.length > 1);
+    const ending = await ask(port, '/');
+    expect([ending.status, ending.weight]).to.deep.equal([503, '0']);
     world.slice('10.65.1.1', 'n2');
-    await soon('the change', () => world.written.length > 1);
+    await soon('the change', () => world.written.length > 2);
     expect((await ask(port, '/')).status).to.equal(503);
     world.service();
-    await soon('the next', () => world.written.length > 2);
+    await soon('the next', () => world.written.length > 3);
     const failure = await ask(port, '/').catch((error: unknown) => error);
     expect(failure).to.be.instanceOf(Error);
   });
