@@ -38,7 +38,7 @@ const conditions: readonly Row[] = [
   acts('[].status', 'True or False', CONDITIONS, says),
   acts(
     '[].reason',
-    'Accepted, FieldInvalid, FieldNotSupported, RefusedByNode; Used, NotUsed; Refused',
+    'Accepted, FieldInvalid, FieldNotSupported, RefusedByNode; Used, NotUsed; Refused, LeftOut',
     CONDITIONS,
     says,
   ),
