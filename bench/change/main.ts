@@ -5,9 +5,11 @@
 import { startLab, stopLab } from '../../src/lab/start-lab.js';
 import { requireLab } from '../../src/lab/state-dir.js';
 import { LabView } from '../../src/lab/tour/lab-view.js';
+import { ClaimFailed, eventually } from '../../src/lab/tour/narrator.js';
 import { chance, killRound } from '../../test/lab/change-kills.js';
-import { soon } from '../../test/lab/rack-fixture.js';
 import { leave, readOptions } from '../options.js';
+
+const UP_WITHIN = 120_000;
 
 const USAGE = {
   area: 'change',
@@ -35,9 +37,10 @@ export async function run(args: readonly string[]): Promise<number> {
   await startLab({ tor: 'bird', name }, () => undefined);
   try {
     const view = new LabView(await requireLab(name));
-    await soon('the rack to converge', async () =>
-      (await view.matrix()).cells.every(({ verdict }) => verdict === 'allow'),
-    );
+    await eventually(UP_WITHIN, async () => {
+      const isUp = (await view.matrix()).cells.every(({ verdict }) => verdict === 'allow');
+      if (!isUp) throw new ClaimFailed(`The rack is not up within ${UP_WITHIN / 1000} s`);
+    });
     return await play(view, Number(rounds), seed, output === 'json');
   } finally {
     await stopLab(name);

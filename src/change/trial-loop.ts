@@ -215,7 +215,13 @@ export class TrialLoop {
     const { held, options } = this;
     if (held === undefined) return;
     const record: TrialRecord = { ...held, state: 'reverted', reason };
-    await this.files.write(record);
+    // A disk that takes no more must not keep it from going back.
+    await this.files.write(record).catch((error: unknown) => {
+      options.log.error(
+        { problem: messageOf(error) },
+        'Cannot write that a Change was taken back; going back all the same',
+      );
+    });
     this.held = record;
     options.layers.lay(new Map());
     options.log.warn({ change: held.name, reason }, `Went back from Change "${held.name}": ${reason}`);
