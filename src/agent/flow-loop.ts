@@ -42,6 +42,8 @@ export interface FlowLoopOptions {
   readonly kernel: FlowKernel;
   readonly engine: PolicyEngine;
   readonly cluster: Cluster;
+  /** Services are watched from now on, where nobody else has asked for them. */
+  readonly needServices: () => void;
   readonly log: Logger;
 }
 
@@ -90,7 +92,8 @@ export class FlowLoop {
 
   /** Call it when policy stands: what is seen earlier would be judged by half of it. */
   start(): void {
-    const { kernel, log } = this.options;
+    const { kernel, log, needServices } = this.options;
+    needServices();
     this.history = this.openHistory();
     this.events = kernel.open({
       onConnection: (event) => this.recorder.takeConnection(event, Date.now()),

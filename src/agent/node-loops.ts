@@ -427,9 +427,9 @@ export class NodeLoops {
   private makeFlows(): FlowLoop | undefined {
     const { flows, log, node, stateDir } = this.options;
     if (flows === undefined) return undefined;
-    this.onDemand.need('services');
     return new FlowLoop({
       ...flows,
+      needServices: () => this.onDemand.need('services'),
       node,
       stateDir,
       engine: this.engine,
