@@ -55,6 +55,11 @@ const LAYOUT: Readonly<Record<Family, EntryLayout>> = {
 export class LegacyTables {
   private readonly fd: number;
   private readonly seen = new Map<Table, Buffer>();
+  /**
+   * What the last look at a table read into and nobody holds: a table of 10,000 Services has 20 MB, and as many new ones at every look
+   * cost more than looking. BOUNDED by one a table, of its size.
+   */
+  private readonly spare = new Map<Table, Buffer>();
 
   constructor(private readonly family: Family) {
     this.fd = openSocket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW, IPPROTO_RAW);
@@ -63,11 +68,17 @@ export class LegacyTables {
   /** True if the table is not what it was at the last call, or if this is the first one. */
   hasChanged(table: Table): boolean {
     const entries = this.read(table);
-    if (entries === undefined) return this.seen.delete(table);
+    if (entries === undefined) {
+      this.spare.delete(table);
+      return this.seen.delete(table);
+    }
     const before = this.seen.get(table);
-    if (before?.equals(entries)) return false;
-    this.seen.set(table, entries);
-    return true;
+    const isSame = before?.equals(entries) === true;
+    if (!isSame) this.seen.set(table, entries);
+    const free = isSame ? entries : before;
+    if (free === undefined) this.spare.delete(table);
+    else this.spare.set(table, free);
+    return !isSame;
   }
 
   /** Takes what stands now as known: we have just written it ourselves. What slips in between is found by the read-back. */
@@ -94,7 +105,7 @@ export class LegacyTables {
     closeFd(this.fd);
   }
 
-  /** The table's entries, masked; undefined if there is no such table. */
+  /** The table's entries, masked, behind the head of the request; undefined if there is no such table. */
   private read(table: Table): Buffer | undefined {
     const whole = this.readWhole(table);
     return whole === undefined ? undefined : maskEntries(whole, this.family);
