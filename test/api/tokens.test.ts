@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import { fileURLToPath } from 'node:url';
+import { kinds } from '../../src/api/kinds.js';
 import { listAt, textAt, type Json } from '../../src/apiserver/json.js';
 import { loadManifests } from '../../src/apiserver/manifests.js';
 import { isAdmitted, isHeldFor, NODE_GUARDS, type AgentWrite } from './node-guard.js';
@@ -52,6 +53,91 @@ const isGuarded = ({ resource, verb }: Write): boolean =>
         rule.apiGroups.some((group) => rule.resources.some((one) => `${one}.${group}` === resource)),
     ),
   );
+
+/** Every kind that Tortie or a cluster has, and every verb of RBAC. */
+const RESOURCES: readonly string[] = [
+  ...Object.values(kinds).map(({ plural, group }) => `${plural}.${group}`),
+  ...[
+    'statefulsets.apps',
+    'deployments.apps',
+    'virtualmachines.kubevirt.io',
+    'pods/exec.',
+    'pods/log.',
+    'nodes/proxy.',
+  ],
+  ...['serviceaccounts/token.', 'persistentvolumes.', 'roles.rbac.authorization.k8s.io'],
+  ...['clusterroles.rbac.authorization.k8s.io', 'tokenreviews.authentication.k8s.io', 'users.', 'groups.'],
+];
+const VERBS = 'get list watch create update patch delete deletecollection impersonate bind escalate approve sign'.split(
+  ' ',
+);
+
+/** Verbs that the rules give an account on a resource, by any name. */
+const verbsOn = (rules: readonly Json[], resource: string): string =>
+  VERBS.filter((verb) =>
+    rules.some(
+      (rule) =>
+        listAt(rule, 'resourceNames').length === 0 &&
+        [verb, '*'].some((each) => texts(rule, 'verbs').includes(each)) &&
+        texts(rule, 'apiGroups').some((group) =>
+          texts(rule, 'resources').some((one) =>
+            group === '*' || one === '*' ? true : `${one}.${group}` === resource,
+          ),
+        ),
+    ),
+  )
+    .filter((verb) => READING.has(verb) || !Object.hasOwn(OPERATIONS, verb))
+    .join(' ');
+
+const CALICO =
+  'ippools ipreservations ipamconfigurations bgpconfigurations bgppeers bgpfilters networkpolicies globalnetworkpolicies ' +
+  'stagednetworkpolicies stagedglobalnetworkpolicies stagedkubernetesnetworkpolicies tiers networksets globalnetworksets hostendpoints';
+const of = (group: string, plurals: string): readonly string[] =>
+  plurals.split(' ').map((plural) => `${plural}.${group}`);
+/** What each reads in the whole cluster; of what is not here nothing. */
+const READS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  'tortie-agent': {
+    'get list watch': [
+      ...of('', 'pods nodes'),
+      ...of('policy.networking.k8s.io', 'clusternetworkpolicies adminnetworkpolicies baselineadminnetworkpolicies'),
+      ...of('projectcalico.org', CALICO),
+      ...of('tortie.dev', 'ipamblocks nodestatuses changes'),
+    ],
+    'list watch': [
+      ...of('', 'namespaces services serviceaccounts'),
+      ...['endpointslices.discovery.k8s.io', 'networkpolicies.networking.k8s.io'],
+    ],
+    'get list': ['nodeaddresses.tortie.dev'],
+  },
+  'tortie-controller': {
+    'get list watch': [...of('', 'services nodes'), 'ipamblocks.tortie.dev'],
+    'list watch': [...of('', 'namespaces pods'), ...of('projectcalico.org', 'ippools ipreservations')],
+    list: ['nodestatuses.tortie.dev'],
+    get: ['statefulsets.apps', 'virtualmachines.kubevirt.io'],
+  },
+};
+
+describe('manifests: whose token reads what, every verb on every kind', () => {
+  for (const [account, reads] of Object.entries(READS)) {
+    const expected = (resource: string): string =>
+      Object.entries(reads).find(([, resources]) => resources.includes(resource))?.[0] ?? '';
+
+    it(`${account} reads this of the cluster, and may neither impersonate nor grant anything`, () => {
+      for (const resource of Object.values(reads).flat()) expect(RESOURCES).to.include(resource);
+      for (const resource of RESOURCES)
+        expect(verbsOn(rulesOf('ClusterRole', account), resource), resource).to.equal(expected(resource));
+    });
+
+    it(`${account} reads in its own namespace the passwords of sessions if it is an agent, and leases by name`, () => {
+      const own = rulesOf('Role', account);
+      const secrets = account === 'tortie-agent' ? 'list watch' : '';
+      for (const resource of RESOURCES)
+        expect(verbsOn(own, resource), resource).to.equal(resource === 'secrets.' ? secrets : '');
+      const named = own.filter((rule) => listAt(rule, 'resourceNames').length > 0);
+      for (const rule of named) expect(texts(rule, 'resources')).to.deep.equal(['leases']);
+    });
+  }
+});
 
 describe('manifests: whose token writes what', () => {
   it('an agent writes in the cluster what a guard holds to its node, conditions, and events', () => {
