@@ -21,6 +21,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** The first Debian whose own Node is new enough. */
 export const SUITE = 'trixie';
@@ -70,12 +71,18 @@ export function debianBase(folder, cache) {
   cpSync(kept, folder, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
 }
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
 /** Programs of this machine below `folder`. */
 export function machineBase(folder) {
   for (const path of ['usr/bin', 'usr/sbin', 'usr/lib', 'etc']) mkdirSync(join(folder, path), { recursive: true });
   for (const name of ['bin', 'sbin', 'lib']) symlinkSync(`usr/${name}`, join(folder, name));
   program(folder, process.execPath, 'usr/bin/node');
   program(folder, '/bin/sh', 'usr/bin/sh');
+  // Addons are linked to parts of the C library that no program here asks for.
+  const packages = join(ROOT, 'node_modules');
+  for (const path of readdirSync(packages, { recursive: true, encoding: 'utf8' }))
+    if (path.endsWith('.node') && !path.includes('musl')) libraries(folder, join(packages, path));
   for (const name of ['xtables-nft-multi', 'xtables-legacy-multi', 'nft', 'ipset']) {
     const file = ['/usr/sbin', '/sbin'].map((path) => join(path, name)).find((path) => existsSync(path));
     if (file !== undefined) program(folder, realpathSync(file), `usr/sbin/${name}`);
@@ -110,13 +117,19 @@ function program(folder, from, to) {
   mkdirSync(dirname(join(folder, to)), { recursive: true });
   copyFileSync(from, join(folder, to));
   chmodSync(join(folder, to), 0o755);
+  libraries(folder, from);
+}
+
+/** What a program, or an addon of Node, is linked to. */
+function libraries(folder, from) {
   const linked = execFileSync('sh', ['-c', 'ldd "$0" || true', from], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   for (const [library] of linked.matchAll(/\/[^ \n]+/g)) {
     const target = join(folder, library.replace(/^\/lib(\/|$)/, '/usr/lib$1'));
-    if (existsSync(target)) continue;
+    // What is not found here, or is for another C library.
+    if (existsSync(target) || !existsSync(library)) continue;
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(library, target);
   }
