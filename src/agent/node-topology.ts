@@ -4,6 +4,7 @@
 import type { BgpPeerAddresses } from '@tortie/policy/objects';
 import { formatAddress, isHostAddress, type IpAddress } from 'node-bgp/address';
 import type { OriginatedPrefix } from 'node-bgp/config';
+import type { BGPFilter } from '../api/bgp.js';
 import type { KindName } from '../api/kinds.js';
 import type { Node } from '../api/core.js';
 import { ofKind, type GuardedObjects } from '../change/guard.js';
@@ -62,6 +63,8 @@ export class NodeTopology {
   private latest: Wanted = { gateways: [], peering: [], serviceRanges: [] };
   /** What BGP reads of each node. BOUNDED by the cluster's nodes. */
   private readonly nodes = new Map<string, string>();
+  /** BGPFilters as they were when they went. BOUNDED by the names in BGPPeers, each time that BGP is computed. */
+  private readonly gone = new Map<string, BGPFilter>();
   private readonly startLevel: string;
   private readonly services: ServiceIndex;
   private peersText = '';
@@ -103,6 +106,7 @@ export class NodeTopology {
 
   /** A kubelet writes its Node every few minutes; of thousands of them hardly any says what BGP does not know. */
   isNews(change: ClusterChange): boolean {
+    if (change.kind === 'bgpFilters') this.rememberFilter(change.object, change.type === 'delete');
     if (change.kind === 'services' || change.kind === 'endpointSlices') return this.services.changed(change);
     if (change.kind !== 'nodes') return this.concerns(change.kind);
     const { name } = change.object.metadata;
@@ -135,6 +139,7 @@ export class NodeTopology {
       secretNamespace: namespace,
       matches: selectorMatches,
       heldFilters,
+      goneFilters: this.goneFilters(),
       ...this.limits(told),
     });
     this.drainOutcome = topology.drain;
@@ -146,6 +151,19 @@ export class NodeTopology {
     if (hasChanged) onWanted();
     this.tellPeers(topology);
     return topology;
+  }
+
+  private rememberFilter(filter: BGPFilter, isGone: boolean): void {
+    const { name } = filter.metadata;
+    this.gone.delete(name);
+    if (isGone) this.gone.set(name, filter);
+  }
+
+  /** Those that a peer still names; the others are forgotten. */
+  private goneFilters(): readonly BGPFilter[] {
+    const named = new Set([...this.options.cluster.all('bgpPeers').values()].flatMap(({ spec }) => spec.filters ?? []));
+    for (const name of this.gone.keys()) if (!named.has(name)) this.gone.delete(name);
+    return [...this.gone.values()];
   }
 
   /** What the speaker of a node would be by other objects: its sessions, not what it tells. Passwords are taken to be there. */

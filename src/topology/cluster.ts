@@ -37,6 +37,8 @@ export interface TopologyInput {
   readonly matches: (selector: string, labels: ReadonlyMap<string, string>) => boolean;
   /** Filters of the configuration that the speaker holds, by name: they stand in for a BGPFilter that has gone. */
   readonly heldFilters?: Readonly<Record<string, FilterConfig>>;
+  /** BGPFilters that are no more, as they were last: the speaker may never have heard of one that was made and deleted in one breath. */
+  readonly goneFilters?: readonly BGPFilter[];
   /** Absent: this node is in service. */
   readonly drain?: DrainInput;
   /** Does this node's kernel serve what comes for this route of a Service, a prefix? Absent: for all. */

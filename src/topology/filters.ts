@@ -6,11 +6,11 @@
  * speaks for its clients; to routers, as a second choice beside the owner's own word), and nothing else. A node never becomes a
  * transit between its routers unless somebody asks for just that.
  *
- * A BGPFilter that does not exist (any more) tears nothing down. The rules that the speaker still holds under its name
- * stand on; where there are none it rejects everything it would have judged, so that what it was to hold back stays
- * back.
+ * A BGPFilter that does not exist (any more) tears nothing down. Its last known rules, as the agent saw them go or as the
+ * speaker holds them under its name, stand on; where there are none it rejects everything it would have judged, so that
+ * what it was to hold back stays back.
  */
-import { bitsOf, formatPrefix, tryParsePrefix } from 'node-bgp/address';
+import { bitsOf, formatPrefix, tryParsePrefix, type Family } from 'node-bgp/address';
 import type { FilterConfig, FilterRule } from 'node-bgp/config';
 import { ruleProblems } from 'node-bgp/config/parts';
 import { FILTER_PARTS, NORMAL_PRIORITY, translateFilter } from './bgp-filter.js';
@@ -29,7 +29,7 @@ export function filtersOf(cluster: Cluster, peers: ReadonlySet<string>): Filters
 }
 
 /** What is wrong with a filter that no session of this node has costs it nothing. */
-function userFilters({ input, problems, configuration: { spec } }: Cluster, peers: ReadonlySet<string>): Filters {
+function userFilters({ input, problems, configuration }: Cluster, peers: ReadonlySet<string>): Filters {
   const used = new Set(
     input.bgpPeers.flatMap(({ metadata, spec }) => (peers.has(`BGPPeer/${metadata.name}`) ? (spec.filters ?? []) : [])),
   );
@@ -42,31 +42,44 @@ function userFilters({ input, problems, configuration: { spec } }: Cluster, peer
             { resource: `BGPFilter/${filter.metadata.name}`, field },
             text,
           ),
-        (family) => (family === 4 ? spec.ipv4NormalRoutePriority : spec.ipv6NormalRoutePriority) ?? NORMAL_PRIORITY,
+        normalPriorityOf(configuration),
       ),
     ),
   );
 }
 
-function missingFilters({ input, problems }: Cluster, peers: ReadonlySet<string>): Filters {
+function missingFilters({ input, problems, configuration }: Cluster, peers: ReadonlySet<string>): Filters {
   const known = new Set(input.bgpFilters.map(({ metadata }) => metadata.name));
+  const gone = new Map((input.goneFilters ?? []).map((filter) => [filter.metadata.name, filter]));
   const stand: [string, FilterConfig][] = [];
   for (const { metadata, spec } of input.bgpPeers)
     for (const [index, name] of (spec.filters ?? []).entries()) {
       // What peers of other nodes lack, those nodes tell.
       if (known.has(name) || !peers.has(`BGPPeer/${metadata.name}`)) continue;
-      const parts = FILTER_PARTS.map(([, direction, family]) => filterName(name, direction, family));
-      const held = parts.map((part) => heldFilter(input.heldFilters, part));
-      const isHeld = held.some((filter) => filter !== undefined);
+      const last = gone.get(name);
+      const parts =
+        last === undefined
+          ? FILTER_PARTS.map(([, direction, family]): [string, FilterConfig | undefined] => {
+              const part = filterName(name, direction, family);
+              return [part, heldFilter(input.heldFilters, part)];
+            })
+          : // What was wrong with it was told while it was there.
+            translateFilter(last, () => undefined, normalPriorityOf(configuration));
+      const isHeld = parts.some(([, filter]) => filter !== undefined);
       problems.problem(
         { resource: `BGPPeer/${metadata.name}`, field: `spec.filters[${index}]` },
         `is ${quoted(name)}; expected a BGPFilter of that name; ` +
           `${isHeld ? 'its last known rules stand' : 'until there is one, no route passes where it would decide'}`,
       );
-      for (const [at, part] of parts.entries()) stand.push([part, held[at] ?? REJECT_ALL]);
+      for (const [part, filter] of parts) stand.push([part, filter ?? REJECT_ALL]);
     }
   return Object.fromEntries(stand);
 }
+
+const normalPriorityOf =
+  ({ spec }: Cluster['configuration']) =>
+  (family: Family): number =>
+    (family === 4 ? spec.ipv4NormalRoutePriority : spec.ipv6NormalRoutePriority) ?? NORMAL_PRIORITY;
 
 /** Known by its name when the speaker gives it back; a rule of a user's is called by its object and field. */
 const STAND_IN = 'a BGPFilter that is missing';

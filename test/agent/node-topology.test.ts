@@ -103,6 +103,31 @@ describe('agent/node-topology', () => {
     ]);
   });
 
+  it('knows the last rules of a filter that went before BGP was computed, as long as a peer names it', () => {
+    const cluster = new Cluster(['nodes', ...BGP_KINDS]);
+    const it = new NodeTopology(optionsWith(cluster));
+    cluster.upsert('nodes', {
+      metadata: { name: 'node1' },
+      status: { addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] },
+    });
+    const peer = (filters: readonly string[]): void =>
+      cluster.upsert('bgpPeers', {
+        metadata: { name: 'tor' },
+        spec: { peerIP: '10.0.0.254', asNumber: 65001, filters },
+      });
+    peer(['f']);
+    const f = { metadata: { name: 'f' }, spec: { exportV4: [{ action: 'Accept' }] } } as const;
+    const rules = (): unknown => it.compute({}).config?.filters?.['f-export-v4']?.rules;
+    const standIn = rules();
+    it.isNews({ type: 'upsert', kind: 'bgpFilters', object: f });
+    it.isNews({ type: 'delete', kind: 'bgpFilters', object: f });
+    expect(rules()).to.deep.equal([{ name: 'BGPFilter/f exportV4[0]', match: {}, action: 'accept' }]);
+    peer([]);
+    expect(rules()).to.equal(undefined);
+    peer(['f']);
+    expect(rules()).to.deep.equal(standIn);
+  });
+
   it('is asked anew when a node goes, and comes back', () => {
     const it = topology();
     it.isNews(change(node()));

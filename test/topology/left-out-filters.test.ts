@@ -194,6 +194,33 @@ describe('topology, of filters that cannot be', () => {
     });
   });
 
+  describe('a BGPFilter that was made and deleted before the speaker heard of it', () => {
+    const tor = { tor: { peerIP: '192.0.2.1', asNumber: 65001, filters: ['f'] } };
+    const f: BGPFilterSpec = { exportV4: [{ action: 'Reject', cidr: '10.9.0.0/16', matchOperator: 'In' }] };
+
+    it('stands on by its last rules, whatever the speaker holds of it', () => {
+      const before = topology({ peers: tor, filters: { f } });
+      const older = topology({ peers: tor, filters: { f: { exportV4: [{ action: 'Reject' }] } } });
+      for (const heldFilters of [{}, older.config?.filters ?? {}]) {
+        const after = topology({ peers: tor, goneFilters: { f }, heldFilters });
+        expect(after.config).to.deep.equal(before.config);
+        expect(sentences(after, 'problem')).to.deep.equal([
+          'BGPPeer/tor spec.filters[0] is "f"; expected a BGPFilter of that name; its last known rules stand',
+        ]);
+      }
+    });
+    it('is nothing to a peer that names it no more, and no match for one that is there again', () => {
+      const plain = topology({ peers: { tor: { peerIP: '192.0.2.1', asNumber: 65001 } } });
+      expect(topology({ peers: { tor: { peerIP: '192.0.2.1', asNumber: 65001 } }, goneFilters: { f } })).to.deep.equal(
+        plain,
+      );
+      const again = { f: { importV4: [{ action: 'Reject' }] } } as const;
+      expect(topology({ peers: tor, filters: again, goneFilters: { f } })).to.deep.equal(
+        topology({ peers: tor, filters: again }),
+      );
+    });
+  });
+
   describe('what goes out', () => {
     const pools = { v4: { cidr: '10.65.0.0/16' }, quiet: { cidr: '10.76.0.0/16', disableBGPExport: true } };
     const allow: BGPFilterSpec = { exportV4: [{ action: 'Accept', cidr: '203.0.113.0/24', matchOperator: 'In' }] };

@@ -24,6 +24,7 @@ export interface World {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly loopback?: readonly string[];
   readonly heldFilters?: Readonly<Record<string, FilterConfig>>;
+  readonly goneFilters?: Readonly<Record<string, BGPFilterSpec>>;
 }
 
 export interface NodeWords {
@@ -68,6 +69,7 @@ export function topology(world: World): Topology {
     secretNamespace: 'tortie-system',
     matches: selectorMatches,
     ...(world.heldFilters === undefined ? {} : { heldFilters: world.heldFilters }),
+    goneFilters: named(world.goneFilters),
   });
   if (result.config !== undefined) {
     const validated = validateConfig(result.config);
