@@ -9,7 +9,7 @@
  *                                     -> equal to what the watch brought? nothing : one PATCH
  */
 import { createHash } from 'node:crypto';
-import type { KindName, ObjectOf } from '../api/kinds.js';
+import { USER_KINDS, type KindName, type ObjectOf } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
 import { objectKey, type Cluster, type ClusterChange } from '../cluster/cluster.js';
 import { ApiError, type Datastore } from '../datastore/datastore.js';
@@ -31,26 +31,7 @@ import { USED_BY, usageOf } from './object-usage.js';
 import { refusalsOf, type ObjectProblem } from './refusals.js';
 
 /** Kinds whose objects carry conditions. */
-export const STATUS_KINDS: readonly KindName[] = [
-  'ipPools',
-  'ipReservations',
-  'ipamConfigurations',
-  'bgpConfigurations',
-  'bgpPeers',
-  'bgpFilters',
-  'calicoNetworkPolicies',
-  'globalNetworkPolicies',
-  'stagedNetworkPolicies',
-  'stagedGlobalNetworkPolicies',
-  'stagedKubernetesNetworkPolicies',
-  'tiers',
-  'networkSets',
-  'globalNetworkSets',
-  'hostEndpoints',
-  'clusterNetworkPolicies',
-  'adminNetworkPolicies',
-  'baselineAdminNetworkPolicies',
-];
+export const STATUS_KINDS = USER_KINDS;
 
 export const LEADER_MANAGER = 'tortie';
 export const nodeManager = (node: string): string => `tortie-${node}`.slice(0, 128);

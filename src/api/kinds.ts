@@ -188,3 +188,25 @@ export function resourcePath(kind: ResourceKind, namespace?: string, name?: stri
   const scope = kind.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
   return `${root}${scope}/${kind.plural}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;
 }
+
+/** Custom resources that people write: they carry conditions, and a Change may hold them. */
+export const USER_KINDS: readonly KindName[] = [
+  'ipPools',
+  'ipReservations',
+  'ipamConfigurations',
+  'bgpConfigurations',
+  'bgpPeers',
+  'bgpFilters',
+  'calicoNetworkPolicies',
+  'globalNetworkPolicies',
+  'stagedNetworkPolicies',
+  'stagedGlobalNetworkPolicies',
+  'stagedKubernetesNetworkPolicies',
+  'tiers',
+  'networkSets',
+  'globalNetworkSets',
+  'hostEndpoints',
+  'clusterNetworkPolicies',
+  'adminNetworkPolicies',
+  'baselineAdminNetworkPolicies',
+];

@@ -4,34 +4,11 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Change, ChangeEntry } from '../api/change.js';
-import { apiVersionOf, kinds, type KindName } from '../api/kinds.js';
+import { apiVersionOf, kinds, USER_KINDS, type KindName } from '../api/kinds.js';
 import type { KubeObject } from '../api/meta.js';
 
 /** What a Change may carry: what agents go by and users write. No Secrets: whoever reads a Change would read them. */
-export const CHANGE_KINDS: readonly KindName[] = [
-  'nodes',
-  'namespaces',
-  'services',
-  'networkPolicies',
-  'clusterNetworkPolicies',
-  'adminNetworkPolicies',
-  'baselineAdminNetworkPolicies',
-  'ipPools',
-  'ipReservations',
-  'ipamConfigurations',
-  'bgpConfigurations',
-  'bgpPeers',
-  'bgpFilters',
-  'calicoNetworkPolicies',
-  'globalNetworkPolicies',
-  'stagedNetworkPolicies',
-  'stagedGlobalNetworkPolicies',
-  'stagedKubernetesNetworkPolicies',
-  'tiers',
-  'networkSets',
-  'globalNetworkSets',
-  'hostEndpoints',
-];
+export const CHANGE_KINDS: readonly KindName[] = ['nodes', 'namespaces', 'services', 'networkPolicies', ...USER_KINDS];
 /** Others write the rest of them all the time. */
 export const LABELLED_KINDS: readonly KindName[] = ['nodes', 'namespaces'];
 

@@ -59,7 +59,7 @@ export const BGP_PEER: Words = {
   ...passwordWords('password'),
   sourceAddress: 'None: the kernel chooses the local address. Default UseNodeIP: the address of the node.',
   maxRestartTime: 'Graceful restart time (RFC 4724). Default 120s.',
-  keepaliveTime: 'Time between KEEPALIVEs. Default a third of the hold time.',
+  keepaliveTime: 'Time between KEEPALIVEs. Default, and at most, a third of the hold time that both ends agreed to.',
   numAllowedLocalASNumbers:
     'How often the AS number of this node may stand in the AS path of a route that the peer tells. Default 0.',
   localASNumber: "The AS number that this peer sees, instead of the node's own.",

@@ -202,7 +202,7 @@ export const bgpSections: readonly Section[] = [
       ...password('spec.password'),
       acts('spec.sourceAddress', 'None: the kernel chooses; default the address of the node', PEERS, asks),
       acts('spec.maxRestartTime', 'Graceful restart time (RFC 4724)', FIELDS, times),
-      acts('spec.keepaliveTime', 'Default a third of the hold time', FIELDS, times),
+      acts('spec.keepaliveTime', 'Default, and at most, a third of the agreed hold time', FIELDS, times),
       acts(
         'spec.numAllowedLocalASNumbers',
         'How often our AS may stand in a received path',
